@@ -1,0 +1,273 @@
+//! How an answer becomes bins, and how sums of bins become an answer again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::EncodeError;
+use crate::noise::Estimate;
+
+/// The shape of a metric's bins. Every bin is one bit of a report; the processors add each bin by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Encoding {
+    /// One of `bins` buckets: exactly that bin is set. (That it is only one cannot be proven with Prio2.)
+    Histogram {
+        /// Number of buckets.
+        bins: usize,
+    },
+    /// `bins` yes-or-no answers, independent of each other.
+    BitVector {
+        /// Number of answers.
+        bins: usize,
+    },
+    /// A number from 0 to 2^bits - 1, one bin for each binary digit, least significant first. The proof that every
+    /// bin is 0 or 1 is the proof that the number is in range.
+    BoundedInteger {
+        /// Number of binary digits, at most 64.
+        bits: u32,
+    },
+}
+
+/// An answer, before it is encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Number of a bucket, from 0.
+    Bucket(usize),
+    /// One bit for each bin.
+    Bits(Vec<bool>),
+    /// A number.
+    Integer(u64),
+}
+
+impl Value {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Bucket(_) => "bucket",
+            Self::Bits(_) => "bit vector",
+            Self::Integer(_) => "bounded integer",
+        }
+    }
+}
+
+impl Encoding {
+    /// Number of bins, the dimension of the vector that is shared.
+    #[must_use]
+    pub fn bins(&self) -> usize {
+        match *self {
+            Self::Histogram { bins } | Self::BitVector { bins } => bins,
+            Self::BoundedInteger { bits } => bits as usize,
+        }
+    }
+
+    /// The bins of one answer.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the value is of another kind or out of range.
+    pub fn encode(&self, value: &Value) -> Result<Vec<bool>, EncodeError> {
+        match (*self, value) {
+            (Self::Histogram { bins }, Value::Bucket(bucket)) => one_hot(bins, *bucket),
+            (Self::BitVector { bins }, Value::Bits(bits)) if bits.len() == bins => Ok(bits.clone()),
+            (Self::BitVector { bins }, Value::Bits(bits)) => Err(EncodeError::Length {
+                found: bits.len(),
+                bins,
+            }),
+            (Self::BoundedInteger { bits }, Value::Integer(integer)) => binary(bits, *integer),
+            _ => Err(EncodeError::Kind {
+                found: value.kind(),
+                expected: self.kind(),
+            }),
+        }
+    }
+
+    /// The sum of all integers whose bins add to `counts`; nothing for encodings that do not stand for a number.
+    ///
+    /// # Errors
+    /// [`EncodeError::Length`] when there is not one count a bin.
+    pub fn sum(&self, counts: &[u64]) -> Result<Option<u128>, EncodeError> {
+        self.check_counts(counts.len())?;
+        let Self::BoundedInteger { bits } = *self else {
+            return Ok(None);
+        };
+        check_bits(bits)?;
+        // At most 64 digits and counts below 2^64: the sum is below 2^128.
+        Ok(Some(
+            counts
+                .iter()
+                .zip(0..bits)
+                .map(|(count, digit)| u128::from(*count) << digit)
+                .sum(),
+        ))
+    }
+
+    /// The same for counts from which noise was removed. Bins are randomised independently, so their errors add as
+    /// squares.
+    ///
+    /// # Errors
+    /// [`EncodeError::Length`] when there is not one count a bin.
+    pub fn estimated_sum(&self, counts: &[Estimate]) -> Result<Option<Estimate>, EncodeError> {
+        self.check_counts(counts.len())?;
+        let Self::BoundedInteger { bits } = *self else {
+            return Ok(None);
+        };
+        check_bits(bits)?;
+        let digits = || {
+            counts
+                .iter()
+                .zip((0..64_u32).map(|digit| 2_f64.powi(digit as i32)))
+        };
+        let value = digits().map(|(count, weight)| weight * count.value).sum();
+        let variance: f64 = digits()
+            .map(|(count, weight)| (weight * count.standard_error).powi(2))
+            .sum();
+        Ok(Some(Estimate {
+            value,
+            standard_error: variance.sqrt(),
+        }))
+    }
+
+    fn check_counts(&self, found: usize) -> Result<(), EncodeError> {
+        let bins = self.bins();
+        if found == bins {
+            Ok(())
+        } else {
+            Err(EncodeError::Length { found, bins })
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Histogram { .. } => "bucket",
+            Self::BitVector { .. } => "bit vector",
+            Self::BoundedInteger { .. } => "bounded integer",
+        }
+    }
+}
+
+fn one_hot(bins: usize, bucket: usize) -> Result<Vec<bool>, EncodeError> {
+    if bucket >= bins {
+        return Err(EncodeError::OutOfRange { bound: bins as u128 });
+    }
+    Ok((0..bins).map(|bin| bin == bucket).collect())
+}
+
+fn binary(bits: u32, integer: u64) -> Result<Vec<bool>, EncodeError> {
+    check_bits(bits)?;
+    let bound = 1_u128 << bits;
+    if u128::from(integer) >= bound {
+        return Err(EncodeError::OutOfRange { bound });
+    }
+    Ok((0..bits).map(|digit| integer >> digit & 1 == 1).collect())
+}
+
+fn check_bits(bits: u32) -> Result<(), EncodeError> {
+    if bits > u64::BITS {
+        Err(EncodeError::TooManyBits { bits })
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn known_answers() {
+        let histogram = Encoding::Histogram { bins: 4 };
+        assert_eq!(
+            histogram.encode(&Value::Bucket(2)).unwrap(),
+            [false, false, true, false]
+        );
+        let vector = Encoding::BitVector { bins: 3 };
+        assert_eq!(
+            vector.encode(&Value::Bits(vec![true, false, true])).unwrap(),
+            [true, false, true]
+        );
+        let integer = Encoding::BoundedInteger { bits: 5 };
+        assert_eq!(
+            integer.encode(&Value::Integer(6)).unwrap(),
+            [false, true, true, false, false]
+        );
+        let all = Encoding::BoundedInteger { bits: 64 };
+        assert!(
+            all.encode(&Value::Integer(u64::MAX))
+                .unwrap()
+                .iter()
+                .all(|bit| *bit)
+        );
+    }
+
+    #[test]
+    fn refuses_what_does_not_fit() {
+        let histogram = Encoding::Histogram { bins: 4 };
+        let out_of_range = |bound| Err(EncodeError::OutOfRange { bound });
+        assert_eq!(histogram.encode(&Value::Bucket(4)), out_of_range(4));
+        let integer = Encoding::BoundedInteger { bits: 5 };
+        assert_eq!(integer.encode(&Value::Integer(32)), out_of_range(32));
+        let vector = Encoding::BitVector { bins: 3 };
+        let length = Err(EncodeError::Length { found: 2, bins: 3 });
+        assert_eq!(vector.encode(&Value::Bits(vec![true; 2])), length);
+        let kind = Err(EncodeError::Kind {
+            found: "bounded integer",
+            expected: "bucket",
+        });
+        assert_eq!(histogram.encode(&Value::Integer(1)), kind);
+        let long = Encoding::BoundedInteger { bits: 65 };
+        assert_eq!(
+            long.encode(&Value::Integer(1)),
+            Err(EncodeError::TooManyBits { bits: 65 })
+        );
+        assert_eq!(
+            histogram.sum(&[1, 2]),
+            Err(EncodeError::Length { found: 2, bins: 4 })
+        );
+    }
+
+    #[test]
+    fn only_integers_have_a_sum() {
+        assert_eq!(Encoding::Histogram { bins: 2 }.sum(&[3, 4]), Ok(None));
+        assert_eq!(
+            Encoding::BoundedInteger { bits: 3 }.sum(&[3, 4, 5]),
+            Ok(Some(3 + 8 + 20))
+        );
+        let largest = vec![u64::MAX; 64];
+        let expected = u128::from(u64::MAX) * u128::from(u64::MAX);
+        assert_eq!(
+            Encoding::BoundedInteger { bits: 64 }.sum(&largest),
+            Ok(Some(expected))
+        );
+    }
+
+    #[test]
+    fn errors_of_an_estimated_sum_add_as_squares() {
+        let count = Estimate {
+            value: 10.0,
+            standard_error: 3.0,
+        };
+        let sum = Encoding::BoundedInteger { bits: 2 }
+            .estimated_sum(&[count, count])
+            .unwrap()
+            .unwrap();
+        assert_eq!(sum.value, 30.0);
+        assert!((sum.standard_error - (9.0_f64 + 36.0).sqrt()).abs() < 1e-12);
+    }
+
+    proptest! {
+        #[test]
+        fn sums_of_integers_survive_encoding(integers in prop::collection::vec(0_u64..1 << 20, 1..50)) {
+            let encoding = Encoding::BoundedInteger { bits: 20 };
+            let mut counts = vec![0; 20];
+            for integer in &integers {
+                for (count, bit) in counts.iter_mut().zip(encoding.encode(&Value::Integer(*integer)).unwrap()) {
+                    *count += u64::from(bit);
+                }
+            }
+            let expected: u128 = integers.iter().map(|integer| u128::from(*integer)).sum();
+            prop_assert_eq!(encoding.sum(&counts).unwrap(), Some(expected));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Unbiased draws that stay the same from one release of a random number library to the next.
+
+use rand::CryptoRng;
+
+use super::habit::Skew;
+
+/// A number below `bound`, which is above 0; every one equally likely.
+pub(super) fn below(bound: u64, rng: &mut (impl CryptoRng + ?Sized)) -> u64 {
+    // The draws below this are too few to give every remainder its turn.
+    let surplus = bound.wrapping_neg() % bound;
+    loop {
+        let draw = rng.next_u64();
+        if draw >= surplus {
+            return draw % bound;
+        }
+    }
+}
+
+/// True in `per_mille` of 1000 cases.
+pub(super) fn chance(per_mille: u16, rng: &mut (impl CryptoRng + ?Sized)) -> bool {
+    below(1000, rng) < u64::from(per_mille)
+}
+
+/// Picks positions by weight.
+#[derive(Debug, Clone)]
+pub(super) struct Picker {
+    /// Sums of the weights up to and with each position.
+    cumulative: Vec<u64>,
+}
+
+impl Picker {
+    /// A picker over `count` positions.
+    pub(super) fn new(skew: Skew, count: usize) -> Self {
+        let mut total = 0;
+        let sums = (0..count).map(|position| {
+            total += skew.weight(position);
+            total
+        });
+        Self {
+            cumulative: sums.collect(),
+        }
+    }
+
+    /// One position; the first if no weight is above 0.
+    pub(super) fn pick(&self, rng: &mut (impl CryptoRng + ?Sized)) -> usize {
+        let total = self.cumulative.last().copied().unwrap_or(0);
+        if total == 0 {
+            return 0;
+        }
+        let draw = below(total, rng);
+        self.cumulative.partition_point(|sum| *sum <= draw)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    use super::*;
+
+    #[test]
+    fn small_bounds_are_met_evenly() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let mut counts = [0_i64; 7];
+        for _ in 0..70_000 {
+            counts[below(7, &mut rng) as usize] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (count - 10_000).abs() < 500),
+            "{counts:?}"
+        );
+        assert_eq!(below(1, &mut rng), 0);
+        assert!(below(u64::MAX, &mut rng) < u64::MAX);
+    }
+
+    #[test]
+    fn positions_are_picked_by_weight() {
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        let picker = Picker::new(Skew::Weights(&[6, 0, 3, 1]), 4);
+        let mut counts = [0_i64; 4];
+        for _ in 0..10_000 {
+            counts[picker.pick(&mut rng)] += 1;
+        }
+        assert!(
+            (counts[0] - 6_000).abs() < 300 && (counts[2] - 3_000).abs() < 300,
+            "{counts:?}"
+        );
+        assert_eq!(counts[1], 0);
+        assert_eq!(Picker::new(Skew::Weights(&[]), 3).pick(&mut rng), 0);
+    }
+}

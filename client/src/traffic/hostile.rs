@@ -1,0 +1,216 @@
+//! Packets that an honest client would not send, each made from a normal one, and what has to become of them.
+
+use std::fmt;
+
+use tallybox_crypto::prio2::{Prio2, Randomness};
+use tallybox_model::role::Role;
+
+use super::{Answer, Generated, Traffic};
+use crate::error::ClientError;
+use crate::report::Report;
+
+/// Shortest possible ciphertext: a point and a tag, in bytes.
+const CIPHERTEXT_FLOOR: usize = 81;
+
+/// A kind of hostile packet. Where a [`Role`] is given, only that processor's share is spoiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hostility {
+    /// A value of 2 in the first bin, to be counted twice. The shares are well formed; the two processors' messages
+    /// together show that the proof is false.
+    InvalidProof,
+    /// A ciphertext with a changed tag, which no key opens.
+    Undecryptable(Role),
+    /// A ciphertext that does not begin with a point of the curve.
+    NotAPoint(Role),
+    /// A ciphertext one byte shorter than a point and a tag.
+    ShortCiphertext(Role),
+    /// A share that opens and is too short.
+    ShortShare(Role),
+    /// A share that opens and is too long.
+    LongShare(Role),
+    /// A share for one bin more than the metric has. The second processor's share is a seed of 32 bytes whatever the
+    /// number of bins, so only the first can see it.
+    OneBinMore,
+    /// A number that is not below the field's modulus among the elements of the first processor's share.
+    NotInField,
+    /// The two processors' shares exchanged.
+    SwappedShares,
+    /// Another answer under the id of packet `of`, to be counted beside it or to push it out.
+    DuplicateId {
+        /// Index of the packet whose id is taken. It should come earlier in the same batch.
+        of: u64,
+    },
+    /// A key id that no processor has. It is a hint only, so there is nothing wrong with the packet.
+    UnknownKeyId(Role),
+}
+
+/// What has to become of a hostile packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It counts as any other.
+    Counted,
+    /// Both processors send a message about it; both find that the proof does not hold, and leave it out.
+    RejectedTogether,
+    /// These processors reject it at intake, and send no message about it; so the others leave it out as well.
+    RejectedAtIntake(&'static [Role]),
+    /// The packet that had the id first counts; this one gets no message.
+    Duplicate,
+}
+
+impl Hostility {
+    /// Every kind, those of one side for both sides, with `of` as the packet whose id is taken.
+    #[must_use]
+    pub fn every(of: u64) -> Vec<Self> {
+        let sided = [
+            Self::Undecryptable as fn(Role) -> Self,
+            Self::NotAPoint,
+            Self::ShortCiphertext,
+            Self::ShortShare,
+            Self::LongShare,
+            Self::UnknownKeyId,
+        ];
+        let mut all = vec![
+            Self::InvalidProof,
+            Self::OneBinMore,
+            Self::NotInField,
+            Self::SwappedShares,
+        ];
+        all.push(Self::DuplicateId { of });
+        all.extend(sided.iter().flat_map(|kind| Role::ALL.map(kind)));
+        all
+    }
+
+    /// What has to become of it.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::InvalidProof => Verdict::RejectedTogether,
+            Self::Undecryptable(role)
+            | Self::NotAPoint(role)
+            | Self::ShortCiphertext(role)
+            | Self::ShortShare(role)
+            | Self::LongShare(role) => Verdict::RejectedAtIntake(alone(role)),
+            Self::OneBinMore | Self::NotInField => Verdict::RejectedAtIntake(alone(Role::First)),
+            Self::SwappedShares => Verdict::RejectedAtIntake(&Role::ALL),
+            Self::DuplicateId { .. } => Verdict::Duplicate,
+            Self::UnknownKeyId(_) => Verdict::Counted,
+        }
+    }
+
+    fn name(self) -> (&'static str, Option<Role>) {
+        match self {
+            Self::InvalidProof => ("invalid-proof", None),
+            Self::Undecryptable(role) => ("undecryptable", Some(role)),
+            Self::NotAPoint(role) => ("not-a-point", Some(role)),
+            Self::ShortCiphertext(role) => ("short-ciphertext", Some(role)),
+            Self::ShortShare(role) => ("short-share", Some(role)),
+            Self::LongShare(role) => ("long-share", Some(role)),
+            Self::OneBinMore => ("one-bin-more", None),
+            Self::NotInField => ("not-in-field", None),
+            Self::SwappedShares => ("swapped-shares", None),
+            Self::DuplicateId { .. } => ("duplicate-id", None),
+            Self::UnknownKeyId(role) => ("unknown-key-id", Some(role)),
+        }
+    }
+}
+
+impl fmt::Display for Hostility {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            (name, None) => formatter.write_str(name),
+            (name, Some(role)) => write!(formatter, "{name} ({role})"),
+        }
+    }
+}
+
+fn alone(role: Role) -> &'static [Role] {
+    match role {
+        Role::First => &[Role::First],
+        Role::Second => &[Role::Second],
+    }
+}
+
+impl Traffic {
+    /// Packet `index`, spoiled. Its bins are those of the normal packet, whatever becomes of it.
+    ///
+    /// # Errors
+    /// As [`Traffic::packet`]; [`Hostility::OneBinMore`] also when a bin more is more than Prio2 can prove.
+    pub fn hostile(&self, index: u64, hostility: Hostility) -> Result<Generated, ClientError> {
+        let (
+            Answer {
+                true_bits,
+                noisy_bits,
+            },
+            mut id,
+            mut rng,
+        ) = self.start(index)?;
+        if let Hostility::DuplicateId { of } = hostility {
+            id = self.start(of)?.1;
+        }
+        let randomness = Randomness::draw(&mut rng);
+        let shares = match hostility {
+            Hostility::InvalidProof => {
+                let mut values: Vec<u32> = noisy_bits.iter().map(|bit| u32::from(*bit)).collect();
+                values.iter_mut().take(1).for_each(|value| *value = 2);
+                self.prio2.split_values(&values, &randomness)?
+            }
+            Hostility::OneBinMore => {
+                let longer: Vec<bool> = noisy_bits.iter().copied().chain([true]).collect();
+                Prio2::new(longer.len())?.split(&longer, &randomness)?
+            }
+            _ => self.prio2.split(&noisy_bits, &randomness)?,
+        };
+        let mut payloads = [shares.first.to_vec(), shares.second.to_vec()];
+        spoil_payloads(&mut payloads, hostility);
+        let mut report = self
+            .client
+            .seal_payloads(id, [&payloads[0], &payloads[1]], &mut rng)?;
+        spoil_report(&mut report, hostility);
+        Ok(Generated {
+            report,
+            true_bits,
+            noisy_bits,
+        })
+    }
+}
+
+/// Damage that is done before sealing.
+fn spoil_payloads(payloads: &mut [Vec<u8>; 2], hostility: Hostility) {
+    match hostility {
+        Hostility::ShortShare(role) => {
+            let payload = &mut payloads[role.index()];
+            payload.truncate(payload.len().saturating_sub(4));
+        }
+        Hostility::LongShare(role) => payloads[role.index()].extend([0; 4]),
+        Hostility::NotInField => payloads[0].iter_mut().take(4).for_each(|byte| *byte = 0xff),
+        _ => {}
+    }
+}
+
+/// Damage that is done after sealing.
+fn spoil_report(report: &mut Report, hostility: Hostility) {
+    match hostility {
+        Hostility::Undecryptable(role) => {
+            let payload = &mut report.shares[role.index()].payload;
+            payload.iter_mut().rev().take(1).for_each(|byte| *byte ^= 1);
+        }
+        Hostility::NotAPoint(role) => {
+            // Coordinates above the prime of the curve.
+            let payload = &mut report.shares[role.index()].payload;
+            payload.iter_mut().skip(1).take(64).for_each(|byte| *byte = 0xff);
+        }
+        Hostility::ShortCiphertext(role) => {
+            report.shares[role.index()].payload.truncate(CIPHERTEXT_FLOOR - 1)
+        }
+        Hostility::SwappedShares => {
+            let (first, second) = report.shares.split_at_mut(1);
+            std::mem::swap(&mut first[0].payload, &mut second[0].payload);
+        }
+        Hostility::UnknownKeyId(role) => {
+            report.shares[role.index()].key_id = Some("a-key-that-nobody-has".to_owned());
+        }
+        _ => {}
+    }
+}

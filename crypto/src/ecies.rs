@@ -1,0 +1,145 @@
+//! ENPA's packet envelope: ECIES over P-256 with AES-128-GCM (Apple's `eciesEncryptionCofactorVariableIVX963SHA256AESGCM`).
+//!
+//! ```text
+//! 65 bytes   ephemeral public key, uncompressed
+//!  n bytes   AES-128-GCM ciphertext
+//! 16 bytes   tag
+//! ```
+//!
+//! Key and nonce are the two halves of SHA-256(shared x coordinate, 00 00 00 01, ephemeral public key), the X9.63 KDF.
+//! The nonce has **16** bytes, which is why the symmetric half is RustCrypto's and not `aws-lc-rs`'s: the latter
+//! takes 12 only.
+
+use aes::Aes128Enc;
+use aes::cipher::consts::U16;
+use aes_gcm::{AeadInOut as _, AesGcm, KeyInit as _};
+use aws_lc_rs::agreement::{self, ECDH_P256, PrivateKey, UnparsedPublicKey};
+use rand_core::CryptoRng;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::error::EciesError;
+use crate::keys::{POINT_LENGTH, PacketPrivateKey, PacketPublicKey, SCALAR_LENGTH};
+
+/// Bytes that sealing adds: the ephemeral public key and the tag.
+pub const OVERHEAD: usize = POINT_LENGTH + TAG_LENGTH;
+
+/// Bytes of the GCM tag.
+const TAG_LENGTH: usize = 16;
+/// Bytes of the AES key, first half of the derived key; the nonce is the other half.
+const KEY_LENGTH: usize = 16;
+/// The first byte of an uncompressed point.
+const UNCOMPRESSED: u8 = 4;
+
+/// AES-128-GCM with a 16-byte nonce.
+pub(crate) type Cipher = AesGcm<Aes128Enc, U16>;
+
+/// Encrypts `plaintext` to `public` with a fresh ephemeral key: [`OVERHEAD`] bytes more than the plaintext.
+///
+/// # Errors
+/// [`EciesError::TooLong`] beyond the limit of AES-GCM (64 GiB).
+pub fn seal(
+    public: &PacketPublicKey,
+    plaintext: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Vec<u8>, EciesError> {
+    let mut scalar = Zeroizing::new([0; SCALAR_LENGTH]);
+    loop {
+        rng.fill_bytes(scalar.as_mut_slice());
+        match seal_with_ephemeral(public, plaintext, &scalar) {
+            // One scalar in 2^32 is not below the order of the curve: draw another.
+            Err(EciesError::Scalar) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Encrypts `plaintext` to `public` with a given ephemeral scalar: for tests and for reproducible traffic only.
+/// **Two packets with one scalar share their key and nonce.**
+///
+/// # Errors
+/// [`EciesError::Scalar`] if the scalar is zero or not below the order of the curve; [`EciesError::TooLong`]
+/// beyond the limit of AES-GCM (64 GiB).
+pub fn seal_with_ephemeral(
+    public: &PacketPublicKey,
+    plaintext: &[u8],
+    scalar: &[u8; SCALAR_LENGTH],
+) -> Result<Vec<u8>, EciesError> {
+    let ephemeral = PrivateKey::from_private_key(&ECDH_P256, scalar).map_err(|_| EciesError::Scalar)?;
+    let ephemeral_public = ephemeral.compute_public_key().map_err(|_| EciesError::Scalar)?;
+    let derived = derive(&ephemeral, public.as_bytes(), ephemeral_public.as_ref())?;
+
+    let mut sealed = Vec::with_capacity(plaintext.len() + OVERHEAD);
+    sealed.extend_from_slice(ephemeral_public.as_ref());
+    sealed.extend_from_slice(plaintext);
+    let (cipher, nonce) = cipher(&derived);
+    let tag = cipher
+        .encrypt_inout_detached(nonce.into(), &[], (&mut sealed[POINT_LENGTH..]).into())
+        .map_err(|_| EciesError::TooLong)?;
+    sealed.extend_from_slice(&tag);
+    Ok(sealed)
+}
+
+impl PacketPrivateKey {
+    /// Decrypts `ciphertext` into `buffer` and gives the plaintext there.
+    ///
+    /// The buffer is replaced, not appended to; hand in the same one for packet after packet to save allocations.
+    /// It holds a share afterwards, so **whoever owns it wipes it** (`Zeroizing<Vec<u8>>`). After an error it is empty.
+    ///
+    /// # Errors
+    /// [`EciesError::TooShort`], [`EciesError::NotAPoint`] or [`EciesError::TagMismatch`]; only the last may mean
+    /// that another key opens the packet.
+    pub fn open<'b>(&self, ciphertext: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b mut [u8], EciesError> {
+        buffer.clear();
+        let too_short = EciesError::TooShort {
+            length: ciphertext.len(),
+        };
+        let (point, rest) = ciphertext.split_at_checked(POINT_LENGTH).ok_or(too_short)?;
+        let (body, tag) = rest.split_last_chunk::<TAG_LENGTH>().ok_or(too_short)?;
+        // The library would also take the other encodings that 65 bytes can be.
+        if point[0] != UNCOMPRESSED {
+            return Err(EciesError::NotAPoint);
+        }
+        let derived = derive(&self.agreement, point, point)?;
+        let (cipher, nonce) = cipher(&derived);
+        buffer.extend_from_slice(body);
+        let opened =
+            cipher.decrypt_inout_detached(nonce.into(), &[], buffer.as_mut_slice().into(), tag.into());
+        if opened.is_err() {
+            buffer.clear();
+            return Err(EciesError::TagMismatch);
+        }
+        Ok(buffer)
+    }
+}
+
+/// Key agreement and X9.63 KDF: SHA-256(z, counter 1, ephemeral public key).
+fn derive(
+    private: &PrivateKey,
+    peer: &[u8],
+    ephemeral_public: &[u8],
+) -> Result<Zeroizing<[u8; 2 * KEY_LENGTH]>, EciesError> {
+    let peer = UnparsedPublicKey::new(&ECDH_P256, peer);
+    agreement::agree(private, peer, EciesError::NotAPoint, |shared| {
+        let mut hash = Sha256::new();
+        hash.update(shared);
+        hash.update([0, 0, 0, 1]);
+        hash.update(ephemeral_public);
+        let mut derived = Zeroizing::new([0; 2 * KEY_LENGTH]);
+        hash.finalize_into((&mut *derived).into());
+        Ok(derived)
+    })
+}
+
+/// Splits derived bytes into the cipher and its nonce.
+fn cipher(derived: &[u8; 2 * KEY_LENGTH]) -> (Cipher, &[u8; KEY_LENGTH]) {
+    let ([key, nonce], _) = derived.as_chunks::<KEY_LENGTH>() else {
+        unreachable!("32 bytes are two halves")
+    };
+    (Cipher::new(key.into()), nonce)
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod wycheproof;

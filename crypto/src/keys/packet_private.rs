@@ -1,0 +1,111 @@
+//! The private half of a packet key: what a processor opens its shares with.
+
+use std::fmt;
+
+use aws_lc_rs::agreement::{self, ECDH_P256};
+use p256::SecretKey;
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::scalar::{self, X963_LENGTH};
+use super::text::{KeyText, encode_secret};
+use super::{POINT_LENGTH, PacketPublicKey, request};
+use crate::error::KeyError;
+
+/// What [`PacketPrivateKey::parse`] takes.
+const WANTED: &str =
+    "a P-256 packet decryption key (base64 of 97 bytes, key-rotator material, or PKCS#8 as PEM or base64)";
+
+/// A P-256 private key that packets are decrypted with (ENPA `packet-decryption-keys`).
+///
+/// Holds the key a second time in the form that the fast key agreement wants, built once.
+pub struct PacketPrivateKey {
+    secret: SecretKey,
+    public: PacketPublicKey,
+    pub(crate) agreement: agreement::PrivateKey,
+}
+
+impl PacketPrivateKey {
+    /// Reads base64 of 97 bytes (uncompressed point, then scalar), key-rotator material, or PKCS#8 as PEM or base64.
+    ///
+    /// # Errors
+    /// If the text is none of these, or its public half does not belong to its scalar.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        match KeyText::read(text)? {
+            KeyText::Bytes(bytes) if bytes.len() == X963_LENGTH => {
+                let (point, secret) = bytes.split_at(POINT_LENGTH);
+                Self::from_secret(scalar::from_halves(point, secret)?)
+            }
+            other => Self::from_secret(scalar::parse(&other, WANTED)?),
+        }
+    }
+
+    /// Reads a comma-separated list, as ENPA's command line and secrets hold it, in the order given.
+    ///
+    /// # Errors
+    /// If any entry is not a key; an empty list or entry is [`KeyError::Empty`].
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, KeyError> {
+        text.split(',').map(Self::parse).collect()
+    }
+
+    /// Draws a new key.
+    #[allow(
+        clippy::expect_used,
+        reason = "both libraries accept exactly the scalars from 1 to the order less 1"
+    )]
+    pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        Self::from_secret(scalar::generate(rng)).expect("a scalar in range is a key")
+    }
+
+    fn from_secret(secret: SecretKey) -> Result<Self, KeyError> {
+        let bytes = Zeroizing::new(secret.to_bytes());
+        let agreement = agreement::PrivateKey::from_private_key(&ECDH_P256, bytes.as_slice())
+            .map_err(|_| KeyError::Invalid)?;
+        let public = PacketPublicKey::from_public(&secret.public_key());
+        Ok(Self {
+            secret,
+            public,
+            agreement,
+        })
+    }
+
+    /// The public half.
+    pub fn public(&self) -> &PacketPublicKey {
+        &self.public
+    }
+
+    /// Base64 of the 65-byte point and the 32-byte scalar: what ENPA programs take.
+    pub fn to_x963_base64(&self) -> Zeroizing<String> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(X963_LENGTH));
+        bytes.extend_from_slice(self.public.as_bytes());
+        bytes.extend_from_slice(Zeroizing::new(self.secret.to_bytes()).as_slice());
+        encode_secret(&bytes)
+    }
+
+    /// What ENPA's key-rotator keeps in its secrets.
+    pub fn to_rotator_material(&self) -> Zeroizing<String> {
+        scalar::to_rotator_material(&self.secret)
+    }
+
+    /// PEM `PRIVATE KEY`.
+    pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
+        scalar::to_pkcs8_pem(&self.secret)
+    }
+
+    /// A PEM `CERTIFICATE REQUEST` (PKCS#10) for this key, signed by it: what manifests hold. The signature is
+    /// deterministic, so the text is too.
+    ///
+    /// # Errors
+    /// [`KeyError::CommonName`] if `common_name` is empty or longer than 64 characters (X.520).
+    pub fn certificate_request(&self, common_name: &str) -> Result<String, KeyError> {
+        request::write(&self.secret, common_name)
+    }
+}
+
+impl fmt::Debug for PacketPrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacketPrivateKey")
+            .field("public", &self.public.fingerprint())
+            .finish_non_exhaustive()
+    }
+}

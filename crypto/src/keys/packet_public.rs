@@ -1,0 +1,83 @@
+//! The public half of a packet key: what clients seal a share to.
+
+use std::fmt;
+
+use p256::PublicKey;
+use p256::pkcs8::DecodePublicKey as _;
+
+use super::scalar::X963_LENGTH;
+use super::text::{KeyText, encode, fingerprint};
+use super::verifying::spki_pem;
+use super::{POINT_LENGTH, request, scalar};
+use crate::error::KeyError;
+
+/// What [`PacketPublicKey::parse`] takes.
+const WANTED: &str = "a P-256 packet encryption key (base64 of 65 or 97 bytes, PEM `CERTIFICATE REQUEST`, or PEM `PUBLIC KEY`)";
+
+/// A P-256 public key that packets are encrypted to (ENPA `packet-encryption-keys`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PacketPublicKey {
+    point: [u8; POINT_LENGTH],
+}
+
+impl PacketPublicKey {
+    /// Reads base64 of the 65-byte uncompressed point, base64 of the 97-byte private form (its first 65 bytes are
+    /// used), a PEM `CERTIFICATE REQUEST`, or an SPKI as PEM or base64.
+    ///
+    /// # Errors
+    /// If the text is none of these, the point is not on the curve, or a certificate request is not signed by
+    /// the key in it (ENPA's reader does not look; we do).
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let format = |_| KeyError::Format { wanted: WANTED };
+        let public = match KeyText::read(text)? {
+            KeyText::Pem {
+                label: "CERTIFICATE REQUEST",
+                text,
+            } => request::read(text, WANTED)?,
+            KeyText::Pem {
+                label: "PUBLIC KEY",
+                text,
+            } => PublicKey::from_public_key_pem(text).map_err(format)?,
+            KeyText::Pem { .. } => return Err(KeyError::Format { wanted: WANTED }),
+            KeyText::Bytes(bytes) if matches!(bytes.len(), POINT_LENGTH | X963_LENGTH) => {
+                PublicKey::from_sec1_bytes(&bytes[..POINT_LENGTH]).map_err(|_| KeyError::Invalid)?
+            }
+            KeyText::Bytes(bytes) => PublicKey::from_public_key_der(&bytes).map_err(format)?,
+        };
+        Ok(Self::from_public(&public))
+    }
+
+    pub(crate) fn from_public(public: &PublicKey) -> Self {
+        Self {
+            point: scalar::uncompressed(public),
+        }
+    }
+
+    /// The 65-byte uncompressed point.
+    pub fn as_bytes(&self) -> &[u8; POINT_LENGTH] {
+        &self.point
+    }
+
+    /// The first 16 hex digits of SHA-256 of the 65-byte point.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.point)
+    }
+
+    /// Base64 of the 65-byte uncompressed point.
+    pub fn to_x962_base64(&self) -> String {
+        encode(&self.point)
+    }
+
+    /// PEM `PUBLIC KEY`.
+    pub fn to_spki_pem(&self) -> String {
+        spki_pem(&self.point)
+    }
+}
+
+impl fmt::Debug for PacketPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PacketPublicKey")
+            .field(&self.fingerprint())
+            .finish()
+    }
+}

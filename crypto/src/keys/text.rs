@@ -1,0 +1,81 @@
+//! From the text of a key file to bytes, and which of the two wrappings (PEM, base64) it is.
+
+use base64ct::{Base64, Base64Unpadded, Encoding as _};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::error::KeyError;
+
+/// What deployment tools write into a secret that has no key yet.
+const PLACEHOLDER: &str = "not-a-real-key";
+
+/// A key text with its wrapping recognised.
+pub(crate) enum KeyText<'t> {
+    /// PEM, with the label between `BEGIN` and the dashes.
+    Pem { label: &'t str, text: &'t str },
+    /// Base64, decoded.
+    Bytes(Zeroizing<Vec<u8>>),
+}
+
+impl<'t> KeyText<'t> {
+    pub(crate) fn read(text: &'t str) -> Result<Self, KeyError> {
+        let text = text.trim();
+        match text {
+            "" => return Err(KeyError::Empty),
+            PLACEHOLDER => return Err(KeyError::Placeholder),
+            _ => {}
+        }
+        match text.strip_prefix("-----BEGIN ") {
+            Some(rest) => {
+                let (label, _) = rest.split_once("-----").ok_or(KeyError::Encoding)?;
+                Ok(Self::Pem { label, text })
+            }
+            None => decode(text).map(Self::Bytes),
+        }
+    }
+}
+
+/// Decodes base64, padded or not; white space inside is skipped (wrapped files).
+fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let compact: Zeroizing<Vec<u8>> =
+        Zeroizing::new(text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    let mut bytes = Zeroizing::new(vec![0; compact.len() / 4 * 3 + 3]);
+    let padded = compact.len().is_multiple_of(4);
+    let decoded = match padded {
+        true => Base64::decode(compact.as_slice(), &mut bytes),
+        false => Base64Unpadded::decode(compact.as_slice(), &mut bytes),
+    };
+    let length = decoded.map_err(|_| KeyError::Encoding)?.len();
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// Standard base64 with padding.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    Base64::encode_string(bytes)
+}
+
+/// Standard base64 with padding, of a secret.
+pub(crate) fn encode_secret(bytes: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(Base64::encode_string(bytes))
+}
+
+/// Standard base64 without padding, of a secret.
+pub(crate) fn encode_secret_unpadded(bytes: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(Base64Unpadded::encode_string(bytes))
+}
+
+/// The first 16 hex digits of SHA-256 of `point`: short enough to read out, long enough to compare.
+pub(crate) fn fingerprint(point: &[u8]) -> String {
+    hex(&Sha256::digest(point)[..8])
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Copies a slice into an array; `None` if the lengths differ.
+pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    bytes.try_into().ok()
+}

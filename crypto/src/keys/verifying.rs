@@ -1,0 +1,117 @@
+//! The public half of a batch signing key.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use p256::PublicKey;
+use p256::pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding};
+
+use super::text::{KeyText, encode, fingerprint};
+use super::{POINT_LENGTH, scalar};
+use crate::error::{KeyError, SignatureError};
+
+/// What [`VerifyingKey::parse`] takes.
+const WANTED: &str =
+    "a P-256 public key (PEM `PUBLIC KEY`, base64 SPKI, base64 65-byte point, or a private key)";
+
+/// An ECDSA P-256 public key for batch signatures, as manifests publish it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VerifyingKey {
+    point: [u8; POINT_LENGTH],
+}
+
+impl VerifyingKey {
+    /// Reads PEM `PUBLIC KEY`, base64 of SPKI DER, base64 of the 65-byte uncompressed point, or any form that
+    /// [`super::SigningKey::parse`] takes (its public half is used, as ENPA's command line does).
+    ///
+    /// # Errors
+    /// If the text is none of these, or the point is not on the curve.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let text = KeyText::read(text)?;
+        let public = match &text {
+            KeyText::Pem {
+                label: "PUBLIC KEY",
+                text,
+            } => PublicKey::from_public_key_pem(text).map_err(|_| KeyError::Format { wanted: WANTED })?,
+            KeyText::Bytes(bytes) if bytes.len() == POINT_LENGTH => {
+                PublicKey::from_sec1_bytes(bytes).map_err(|_| KeyError::Invalid)?
+            }
+            KeyText::Bytes(bytes) => match PublicKey::from_public_key_der(bytes) {
+                Ok(public) => public,
+                Err(_) => scalar::parse(&text, WANTED)?.public_key(),
+            },
+            KeyText::Pem { .. } => scalar::parse(&text, WANTED)?.public_key(),
+        };
+        Ok(Self::from_public(&public))
+    }
+
+    pub(crate) fn from_public(public: &PublicKey) -> Self {
+        Self {
+            point: scalar::uncompressed(public),
+        }
+    }
+
+    /// Checks an ASN.1 DER ECDSA signature with SHA-256 over `message`.
+    ///
+    /// # Errors
+    /// If it is not this key's signature over these bytes.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point)
+            .verify(message, signature)
+            .map_err(|_| SignatureError)
+    }
+
+    /// The 65-byte uncompressed point.
+    pub fn as_bytes(&self) -> &[u8; POINT_LENGTH] {
+        &self.point
+    }
+
+    /// PEM `PUBLIC KEY`: what manifests hold.
+    pub fn to_spki_pem(&self) -> String {
+        spki_pem(&self.point)
+    }
+
+    /// Base64 of SPKI DER (91 bytes).
+    pub fn to_spki_base64(&self) -> String {
+        encode(&spki_der(&self.point))
+    }
+
+    /// Base64 of the 65-byte uncompressed point: what ENPA's command line takes.
+    pub fn to_x962_base64(&self) -> String {
+        encode(&self.point)
+    }
+
+    /// The first 16 hex digits of SHA-256 of the 65-byte point.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.point)
+    }
+}
+
+impl std::fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("VerifyingKey").field(&self.fingerprint()).finish()
+    }
+}
+
+/// SubjectPublicKeyInfo of a point that has been checked, as PEM.
+#[allow(
+    clippy::expect_used,
+    reason = "the point was checked when the key was made, and 91 bytes fit into DER"
+)]
+pub(crate) fn spki_pem(point: &[u8; POINT_LENGTH]) -> String {
+    let public = PublicKey::from_sec1_bytes(point).expect("a key holds a point of the curve");
+    public
+        .to_public_key_pem(LineEnding::LF)
+        .expect("a P-256 SPKI is 91 bytes of DER")
+}
+
+/// SubjectPublicKeyInfo of a point that has been checked, as DER.
+#[allow(
+    clippy::expect_used,
+    reason = "the point was checked when the key was made, and 91 bytes fit into DER"
+)]
+pub(crate) fn spki_der(point: &[u8; POINT_LENGTH]) -> Vec<u8> {
+    let public = PublicKey::from_sec1_bytes(point).expect("a key holds a point of the curve");
+    public
+        .to_public_key_der()
+        .expect("a P-256 SPKI is 91 bytes of DER")
+        .into_vec()
+}

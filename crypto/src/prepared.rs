@@ -1,0 +1,130 @@
+//! Sealing of prepared batches: a processor's own record of an intake, which holds shares in the clear but for this.
+//!
+//! A file is a row of chunks of at most [`CHUNK`] bytes, each sealed by AES-256-GCM-SIV with a key derived for that
+//! file alone. Bytes are deterministic (a rerun writes the same), and a rerun with other content under the same name
+//! would repeat nonces, which this cipher survives and plain GCM would not. The chunk's number and whether it is
+//! the last one are authenticated, so chunks cannot be dropped, doubled or moved.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use crate::error::SealError;
+use crate::keys::SealingKey;
+use crate::wipe::wipe;
+
+/// Most bytes of plaintext in a chunk: 1 MiB.
+pub const CHUNK: usize = 1 << 20;
+/// Bytes that sealing adds to a chunk.
+pub const TAG_LENGTH: usize = 16;
+/// Version of the sealed format, authenticated with each chunk.
+pub const FORMAT_VERSION: u8 = 1;
+
+/// Separates file keys from everything else that is derived from a sealing key.
+const INFO: &[u8] = b"tallybox prepared batch file key v1";
+
+/// The key of one file.
+pub struct FileKey {
+    key: LessSafeKey,
+}
+
+impl FileKey {
+    /// Derives the key of the file that `context` describes (purpose, instance, aggregation, role, batch, digest of the
+    /// ingestion header). Each part goes in with its length, so no two contexts look alike.
+    #[allow(
+        clippy::expect_used,
+        reason = "the key has the 32 bytes that the algorithm wants"
+    )]
+    pub fn derive(sealing: &SealingKey, context: &[&[u8]]) -> Self {
+        let mut info = INFO.to_vec();
+        info.extend((context.len() as u64).to_be_bytes());
+        for part in context {
+            info.extend((part.len() as u64).to_be_bytes());
+            info.extend_from_slice(part);
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        sealing.expand(&[&info], bytes.as_mut_slice());
+        let key = UnboundKey::new(&AES_256_GCM_SIV, bytes.as_slice()).expect("32 bytes are an AES-256 key");
+        Self {
+            key: LessSafeKey::new(key),
+        }
+    }
+
+    /// Encrypts a chunk in place and appends its tag.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`] if there are more than [`CHUNK`] bytes.
+    pub fn seal_chunk(&self, number: u32, last: bool, plaintext: &mut Vec<u8>) -> Result<(), SealError> {
+        let length = plaintext.len();
+        let too_long = SealError::TooLong { length, max: CHUNK };
+        if length > CHUNK {
+            return Err(too_long);
+        }
+        plaintext.reserve_exact(TAG_LENGTH);
+        self.key
+            .seal_in_place_append_tag(
+                nonce(number, last),
+                Aad::from(associated(number, last)),
+                plaintext,
+            )
+            .map_err(|_| too_long)
+    }
+
+    /// Decrypts a chunk in place and removes its tag. After an error the chunk is empty.
+    ///
+    /// # Errors
+    /// [`SealError::Tag`] if the chunk is damaged, is not this number, is or is not the last one against what is said, or
+    /// belongs to another file; [`SealError::TooShort`] or [`SealError::TooLong`] if it cannot be a chunk.
+    pub fn open_chunk(&self, number: u32, last: bool, chunk: &mut Vec<u8>) -> Result<(), SealError> {
+        let result = self.open(number, last, chunk);
+        match result {
+            Ok(length) => chunk.truncate(length),
+            Err(_) => {
+                wipe(chunk);
+                chunk.clear();
+            }
+        }
+        result.map(|_| ())
+    }
+
+    fn open(&self, number: u32, last: bool, chunk: &mut [u8]) -> Result<usize, SealError> {
+        let length = chunk.len();
+        if length < TAG_LENGTH {
+            return Err(SealError::TooShort { length });
+        }
+        if length > CHUNK + TAG_LENGTH {
+            return Err(SealError::TooLong {
+                length,
+                max: CHUNK + TAG_LENGTH,
+            });
+        }
+        self.key
+            .open_in_place(nonce(number, last), Aad::from(associated(number, last)), chunk)
+            .map(|plaintext| plaintext.len())
+            .map_err(|_| SealError::Tag { number })
+    }
+}
+
+/// Chunk number (big-endian), last flag, zeros.
+fn nonce(number: u32, last: bool) -> Nonce {
+    let mut bytes = [0; NONCE_LEN];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    bytes[4] = u8::from(last);
+    Nonce::assume_unique_for_key(bytes)
+}
+
+/// Format version, chunk number (big-endian), last flag.
+fn associated(number: u32, last: bool) -> [u8; 6] {
+    let [a, b, c, d] = number.to_be_bytes();
+    [FORMAT_VERSION, a, b, c, d, u8::from(last)]
+}
+
+impl fmt::Debug for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileKey").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Verification messages: one processor's part of one packet's check.
+
+use super::field::{MODULUS, mul, reduce};
+use crate::error::MessageError;
+
+/// A share of f, g and h at the evaluation point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Message {
+    /// f at the point, a field element.
+    pub f: u32,
+    /// g at the point, a field element.
+    pub g: u32,
+    /// h at the point, a field element.
+    pub h: u32,
+}
+
+impl Message {
+    /// Takes the three numbers of a validation packet (`f_r`, `g_r`, `h_r`). As ENPA does, numbers from the modulus to
+    /// 2^32 - 1 are reduced.
+    ///
+    /// # Errors
+    /// If one is negative or above 2^32 - 1.
+    pub fn new(f: i64, g: i64, h: i64) -> Result<Self, MessageError> {
+        let element = |number: i64| {
+            u32::try_from(number)
+                .map(|word| reduce(word.into()))
+                .map_err(|_| MessageError)
+        };
+        Ok(Self {
+            f: element(f)?,
+            g: element(g)?,
+            h: element(h)?,
+        })
+    }
+
+    /// Whether the packet counts, given the other processor's message: f * g = h of the sums.
+    #[inline]
+    pub fn is_valid_with(&self, other: &Self) -> bool {
+        Self::is_valid(&[*self, *other])
+    }
+
+    /// Whether the packet counts, given all processors' messages.
+    #[inline]
+    pub fn is_valid(messages: &[Self]) -> bool {
+        let total =
+            |part: fn(&Self) -> u32| reduce(messages.iter().map(|message| u64::from(part(message))).sum());
+        mul(total(|message| message.f), total(|message| message.g)) == total(|message| message.h)
+    }
+
+    /// The three field elements as little-endian words: 12 bytes.
+    pub fn to_bytes(&self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        for (place, word) in bytes
+            .as_chunks_mut::<4>()
+            .0
+            .iter_mut()
+            .zip([self.f, self.g, self.h])
+        {
+            *place = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// The opposite of [`Self::to_bytes`]; `None` if a word is not below the modulus.
+    pub fn from_bytes(bytes: &[u8; 12]) -> Option<Self> {
+        let word = |i: usize| u32::from_le_bytes(bytes.as_chunks::<4>().0[i]);
+        let message = Self {
+            f: word(0),
+            g: word(1),
+            h: word(2),
+        };
+        [message.f, message.g, message.h]
+            .iter()
+            .all(|&element| element < MODULUS)
+            .then_some(message)
+    }
+}

@@ -1,0 +1,155 @@
+//! Brings together both processors' messages about the same packets.
+//!
+//! Both sides write their messages in the order of the ingestion batch, so the two streams run side by side and only
+//! what is missing, repeated or out of order waits in a map.
+
+use crate::error::Error;
+use crate::prepared::{ChunkKind, PreparedMessage, PreparedReader};
+use std::collections::HashMap;
+use tallybox_crypto::prio2::Message;
+use tallybox_model::avro::AvroError;
+use tallybox_model::id::PacketId;
+use tallybox_model::packet::ValidationPacket;
+use tallybox_transport::batch::PacketStream;
+use tokio::runtime::Handle;
+
+/// What the messages of both processors say of the packets of one batch.
+#[derive(Debug, Default)]
+pub struct Joined {
+    /// Packets with a good proof: their places among our messages, and their identifiers. Sorted by place.
+    pub valid: Vec<(u64, PacketId)>,
+    /// Packets whose proof is wrong.
+    pub invalid_proof: Vec<(u64, PacketId)>,
+    /// Packets for which the peer's message is not one of field elements.
+    pub bad_peer_message: Vec<(u64, PacketId)>,
+    /// Packets for which the peer sent no message.
+    pub no_peer_message: Vec<(u64, PacketId)>,
+    /// Messages of the peer for packets for which we have none, or a second time.
+    pub unmatched_peer_messages: u64,
+}
+
+/// A join in progress: the messages that still wait for the other side's.
+#[derive(Debug, Default)]
+pub struct Join {
+    ours: HashMap<PacketId, (u64, Message)>,
+    theirs: HashMap<PacketId, ValidationPacket>,
+    next: u64,
+    joined: Joined,
+}
+
+impl Join {
+    /// Takes our next message, in the order of the prepared batch.
+    pub fn ours(&mut self, item: PreparedMessage) {
+        let place = self.next;
+        self.next += 1;
+        match self.theirs.remove(&item.id) {
+            Some(theirs) => self.decide(place, item.id, item.message, &theirs),
+            None => drop(self.ours.insert(item.id, (place, item.message))),
+        }
+    }
+
+    /// Takes the peer's next message. The first one about a packet counts.
+    pub fn theirs(&mut self, packet: ValidationPacket) {
+        match self.ours.remove(&packet.id) {
+            Some((place, message)) => self.decide(place, packet.id, message, &packet),
+            None => drop(self.theirs.entry(packet.id).or_insert(packet)),
+        }
+    }
+
+    /// Takes one of each; the quick way where both are about the same packet.
+    pub fn both(&mut self, ours: PreparedMessage, theirs: ValidationPacket) {
+        if ours.id == theirs.id && !self.theirs.contains_key(&ours.id) {
+            let place = self.next;
+            self.next += 1;
+            self.decide(place, ours.id, ours.message, &theirs);
+        } else {
+            self.ours(ours);
+            self.theirs(theirs);
+        }
+    }
+
+    /// What came out, once both sides have ended.
+    #[must_use]
+    pub fn finish(mut self) -> Joined {
+        self.joined.unmatched_peer_messages = self.theirs.len() as u64;
+        self.joined.no_peer_message = self.ours.into_iter().map(|(id, (place, _))| (place, id)).collect();
+        for list in [&mut self.joined.valid, &mut self.joined.no_peer_message] {
+            list.sort_unstable();
+        }
+        self.joined
+    }
+
+    fn decide(&mut self, place: u64, id: PacketId, ours: Message, theirs: &ValidationPacket) {
+        let list = match Message::new(theirs.f_r, theirs.g_r, theirs.h_r) {
+            Err(_) => &mut self.joined.bad_peer_message,
+            Ok(theirs) if ours.is_valid_with(&theirs) => &mut self.joined.valid,
+            Ok(_) => &mut self.joined.invalid_proof,
+        };
+        list.push((place, id));
+    }
+}
+
+/// Runs a join to its end and to the verdict on the digest of the peer's packets; for a blocking thread.
+pub(super) fn join(prepared: &PreparedReader, mut packets: PacketStream, runtime: &Handle) -> Result<Joined, Error> {
+    let mut ours = Ours { prepared, runtime, chunks: prepared.chunks(ChunkKind::Messages), chunk: 0, items: Vec::new().into_iter() };
+    let mut join = Join::default();
+    let limits = packets.limits().clone();
+    while let Some(block) = packets.next_block()? {
+        if let Err(error) = join_block(&mut join, &mut ours, block.records(&limits)) {
+            return Err(match error {
+                Failure::Record(error) => packets.blame_record(error).into(),
+                Failure::Other(error) => error,
+            });
+        }
+    }
+    packets.finish()?;
+    while let Some(item) = ours.next()? {
+        join.ours(item);
+    }
+    Ok(join.finish())
+}
+
+/// Why a block of the peer's cannot be joined.
+enum Failure {
+    /// A record is malformed.
+    Record(AvroError),
+    /// Our side fails.
+    Other(Error),
+}
+
+fn join_block(
+    join: &mut Join,
+    ours: &mut Ours<'_>,
+    records: impl Iterator<Item = Result<ValidationPacket, AvroError>>,
+) -> Result<(), Failure> {
+    for theirs in records {
+        let theirs = theirs.map_err(Failure::Record)?;
+        match ours.next().map_err(Failure::Other)? {
+            Some(item) => join.both(item, theirs),
+            None => join.theirs(theirs),
+        }
+    }
+    Ok(())
+}
+
+/// Our messages, a chunk at a time.
+struct Ours<'a> {
+    prepared: &'a PreparedReader,
+    runtime: &'a Handle,
+    chunks: Vec<u32>,
+    chunk: usize,
+    items: std::vec::IntoIter<PreparedMessage>,
+}
+
+impl Ours<'_> {
+    fn next(&mut self) -> Result<Option<PreparedMessage>, Error> {
+        loop {
+            if let Some(item) = self.items.next() {
+                return Ok(Some(item));
+            }
+            let Some(chunk) = self.chunks.get(self.chunk) else { return Ok(None) };
+            self.items = self.runtime.block_on(self.prepared.messages(*chunk))?.into_iter();
+            self.chunk += 1;
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Aggregate: add the shares of the packets that both processors found good, and publish the sum part of a window.
+//!
+//! ```text
+//! prepared batch --messages--> join <--messages-- peer's validation batch
+//!        `--sum, shares of the few that do not count--> verdict of the batch
+//! verdicts of the window --> sum part --fixed in the own bucket--> portal's mailbox
+//! ```
+//!
+//! No packet is opened here: what intake has found is read from the prepared batch. Only a lost one is made again.
+
+mod join;
+mod select;
+mod sum_part;
+mod summary;
+mod verdict;
+
+pub use join::{Join, Joined};
+pub use select::{Selection, select};
+pub use sum_part::FixedSumPart;
+pub use summary::{AggregateSummary, BatchOutcome, BatchSummary};
+pub use verdict::BatchVerdict;
+
+use crate::error::Error;
+use crate::ids::IdSet;
+use crate::intake::{Progress, find_prepared, intake, no_progress};
+use crate::prepared::PreparedReader;
+use crate::processor::Processor;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+use tallybox_crypto::prio2::{Prio2, Sum};
+use tallybox_model::header::BatchParameters;
+use tallybox_model::id::{AggregationId, PacketId};
+use tallybox_model::path::{BatchName, SumPartName};
+use tallybox_model::time::Window;
+use tallybox_service::exit::Exit;
+use tallybox_transport::batch::SignedBatch;
+
+/// What to sum.
+#[derive(Clone, Debug)]
+pub struct AggregateTask {
+    /// The aggregation.
+    pub aggregation: AggregationId,
+    /// The window.
+    pub window: Window,
+    /// Exactly these batches; if empty, all of the window that both processors have.
+    pub batches: Vec<BatchName>,
+    /// Only say what would be summed; write nothing to other organisations' buckets.
+    pub dry_run: bool,
+}
+
+/// Sums a window. Done twice, it changes nothing the second time.
+///
+/// # Errors
+/// [`Error`]: nothing to sum, too few packets, a sum part of other content, or what is not there yet.
+pub async fn aggregate(
+    processor: &Arc<Processor>,
+    task: &AggregateTask,
+    progress: Progress,
+) -> Result<AggregateSummary, Error> {
+    let start = Instant::now();
+    let selection = select(processor, task).await?;
+    let mut summary = AggregateSummary::new(processor.role, task, &selection);
+    let verdicts = verdicts(processor, task, &selection, &mut summary, &progress).await?;
+    let group = choose(verdicts, &mut summary);
+    summary.finish(group.as_ref(), start.elapsed());
+    let Some(group) = group else { return Err(nothing(task, summary)) };
+    if group.accepted() < processor.minimum_contributions {
+        let (window, accepted) = (task.window.to_string(), group.accepted());
+        let minimum = processor.minimum_contributions;
+        return Err(Error::BelowMinimum { window, accepted, minimum, summary: Box::new(summary) });
+    }
+    let name = SumPartName {
+        instance: processor.instance.clone(),
+        aggregation: task.aggregation.clone(),
+        window: task.window,
+        writer: processor.role,
+    };
+    summary.sum_part = Some(name.objects().header);
+    if !task.dry_run {
+        summary.done_before = sum_part::publish(processor, &name, &group).await?;
+    }
+    summary.elapsed(start.elapsed());
+    Ok(summary)
+}
+
+/// Batches with the same parameters: what one sum part can hold.
+pub struct Group {
+    /// What is counted, and how.
+    pub parameters: BatchParameters,
+    /// The batches in order of date and identifier.
+    pub verdicts: Vec<BatchVerdict>,
+    /// The packets counted so far.
+    counted: IdSet,
+    /// Whether more than one batch is looked at, so that a packet could stand in two.
+    several: bool,
+}
+
+impl Group {
+    /// Packets counted.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.verdicts.iter().map(|verdict| verdict.accepted).sum()
+    }
+
+    /// Packets for which both messages are there.
+    #[must_use]
+    pub fn with_both_messages(&self) -> u64 {
+        self.verdicts.iter().map(|verdict| verdict.both_messages).sum()
+    }
+
+    /// The sum of all batches.
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        let mut sum = Sum::new(usize::try_from(self.parameters.bins).unwrap_or(0));
+        self.verdicts.iter().for_each(|verdict| sum.merge(&verdict.sum));
+        sum
+    }
+
+    /// All packets of these batches that are not counted, once each, sorted.
+    #[must_use]
+    pub fn invalid(&self) -> BTreeSet<PacketId> {
+        self.verdicts.iter().flat_map(|verdict| verdict.invalid.iter().copied()).collect()
+    }
+
+    /// Whether the packet is new to the window; it counts in the first batch it stands in.
+    fn count(&mut self, id: PacketId) -> bool {
+        !self.several || self.counted.insert(*id.as_bytes())
+    }
+}
+
+/// Judges every selected batch; one that cannot be judged is excluded with its reason and harms no other.
+async fn verdicts(
+    processor: &Arc<Processor>,
+    task: &AggregateTask,
+    selection: &Selection,
+    summary: &mut AggregateSummary,
+    progress: &Progress,
+) -> Result<Vec<Group>, Error> {
+    let mut groups: BTreeMap<Vec<u8>, Group> = BTreeMap::new();
+    for name in &selection.batches {
+        match verdict(processor, name, selection.batches.len() > 1, &mut groups, progress).await {
+            Ok(()) => {}
+            Err(error) if stops(&error, task) => return Err(error),
+            Err(error) => summary.exclude(name, &error),
+        }
+    }
+    Ok(groups.into_values().collect())
+}
+
+/// Whether an error concerns more than its batch: a bucket that fails, or a batch that the task names and that is
+/// not there yet.
+fn stops(error: &Error, task: &AggregateTask) -> bool {
+    match error.exit() {
+        Exit::Retry => !task.batches.is_empty() || matches!(error, Error::Bucket(_) | Error::PointRace { .. }),
+        Exit::Conflict => true,
+        _ => false,
+    }
+}
+
+async fn verdict(
+    processor: &Arc<Processor>,
+    name: &BatchName,
+    several: bool,
+    groups: &mut BTreeMap<Vec<u8>, Group>,
+    progress: &Progress,
+) -> Result<(), Error> {
+    // Our own side first: what is wrong with the batch itself says more than that the peer has not validated it.
+    let prepared = prepared(processor, name).await?;
+    let peer = processor.role.peer();
+    let bucket = &*processor.buckets.peer_validation_in;
+    let validation =
+        SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &processor.limits).await?;
+    let header = verdict::check_header(name, &validation, &prepared)?;
+    let packets = validation.packets(bucket, header.packet_file_digest).await?;
+    let parameters = prepared.footer().parameters.clone();
+    let bins = usize::try_from(parameters.bins).unwrap_or(0);
+    let prio2 = Prio2::new(bins).map_err(|source| Error::Bins { batch: name.clone(), source })?;
+    let runtime = tokio::runtime::Handle::current();
+    let joining = tokio::task::spawn_blocking(move || {
+        let joined = join::join(&prepared, packets, &runtime);
+        joined.map(|joined| (joined, prepared))
+    });
+    let joined = joining.await.map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))?;
+    let (joined, prepared) = joined?;
+    progress(prepared.footer().packets, prepared.footer().validation.packets.bytes);
+    let group = groups.entry(parameters.encode()).or_insert_with(|| Group {
+        parameters,
+        verdicts: Vec::new(),
+        counted: IdSet::default(),
+        several,
+    });
+    let inputs = [prepared.ingestion_header(), validation.header_digest()];
+    let verdict =
+        verdict::judge(name, processor.role, &prio2, &prepared, joined, inputs, |id| group.count(id)).await?;
+    if verdict.accepted == 0 {
+        return Err(Error::Header {
+            batch: name.clone(),
+            reason: "no-accepted-packet",
+            problem: "no packet of it is accepted by both processors".to_owned(),
+        });
+    }
+    group.verdicts.push(verdict);
+    Ok(())
+}
+
+/// Our record of the batch's intake; a lost one is made again.
+async fn prepared(processor: &Arc<Processor>, name: &BatchName) -> Result<PreparedReader, Error> {
+    if let Some(prepared) = find_prepared(processor, name).await? {
+        return Ok(prepared);
+    }
+    intake(processor, name, no_progress()).await?;
+    let again = find_prepared(processor, name).await?;
+    again.ok_or_else(|| Error::Internal(format!("the prepared batch of {name} vanished")))
+}
+
+/// The group with the most accepted packets is summed (ties: the smallest encoding); the others wait.
+fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
+    let mut chosen: Option<Group> = None;
+    for group in groups.into_iter().filter(|group| !group.verdicts.is_empty()) {
+        let better = chosen.as_ref().is_none_or(|best| group.accepted() > best.accepted());
+        let left = if better { chosen.replace(group) } else { Some(group) };
+        for verdict in left.iter().flat_map(|group| &group.verdicts) {
+            let reason = "parameter-mismatch";
+            let problem = "its parameters are not those of the window's other batches".to_owned();
+            summary.exclude(&verdict.name, &Error::Header { batch: verdict.name.clone(), reason, problem });
+        }
+    }
+    chosen
+}
+
+fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {
+    let excluded = || summary.batches.iter().filter(|batch| batch.outcome != BatchOutcome::Summed);
+    let exit = if excluded().any(|batch| batch.outcome == BatchOutcome::Waiting) || excluded().next().is_none() {
+        Exit::Retry
+    } else if excluded().any(|batch| batch.reason.as_deref() == Some("no-accepted-packet")) {
+        Exit::BelowMinimum
+    } else {
+        Exit::Rejected
+    };
+    let describe = |batch: &BatchSummary| {
+        let reason = batch.reason.as_deref().unwrap_or("excluded");
+        format!("{}/{}: {reason}", batch.date, batch.batch)
+    };
+    let detail: Vec<String> = excluded().map(describe).collect();
+    let detail = if detail.is_empty() { "there is none".to_owned() } else { detail.join(", ") };
+    let reason = excluded().find_map(|batch| batch.reason.clone()).unwrap_or_else(|| "no-batch".to_owned());
+    let window = task.window.to_string();
+    Error::NothingToSum { window, detail, exit, reason, summary: Box::new(summary) }
+}

@@ -1,0 +1,51 @@
+//! Which batches of a window there are to sum.
+
+use super::AggregateTask;
+use crate::error::Error;
+use crate::processor::Processor;
+use futures::TryStreamExt as _;
+use tallybox_model::path::{BatchName, window_range};
+use tallybox_transport::ListRange;
+
+/// The batches to look at, and what else stood in the listing.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// In order of date and identifier, each once.
+    pub batches: Vec<BatchName>,
+    /// Objects that are no part of any batch.
+    pub foreign_objects: u64,
+}
+
+/// The batches that the task names, or else those that the ingestion bucket holds for the window.
+///
+/// # Errors
+/// The ingestion bucket's; [`Error::Setting`] if the task names a batch outside its window.
+pub async fn select(processor: &Processor, task: &AggregateTask) -> Result<Selection, Error> {
+    let mut selection = if task.batches.is_empty() { list(processor, task).await? } else { named(task)? };
+    selection.batches.sort();
+    selection.batches.dedup();
+    Ok(selection)
+}
+
+fn named(task: &AggregateTask) -> Result<Selection, Error> {
+    let outside = |name: &&BatchName| !task.window.contains(name.date) || name.aggregation != task.aggregation;
+    if let Some(name) = task.batches.iter().find(outside) {
+        return Err(Error::Setting(format!("batch {name} is outside the window {}", task.window)));
+    }
+    Ok(Selection { batches: task.batches.clone(), foreign_objects: 0 })
+}
+
+async fn list(processor: &Processor, task: &AggregateTask) -> Result<Selection, Error> {
+    let (start, end) = window_range(&task.aggregation, &task.window);
+    let range = ListRange { start_at: Some(start), end_before: Some(end) };
+    let mut entries = processor.buckets.ingestion.list(task.aggregation.as_str(), range).await?;
+    let mut selection = Selection::default();
+    while let Some(entry) = entries.try_next().await? {
+        if let Some(name) = BatchName::from_ingestion_signature(&entry.key) {
+            selection.batches.push(name);
+        } else if BatchName::from_ingestion_object(&entry.key).is_none() {
+            selection.foreign_objects += 1;
+        }
+    }
+    Ok(selection)
+}

@@ -1,0 +1,150 @@
+//! The sum part of a window: fixed in our own bucket, then published to the portal.
+
+use super::Group;
+use crate::error::Error;
+use crate::prepared::FixedObject;
+use crate::processor::Processor;
+use serde::{Deserialize, Serialize};
+use tallybox_model::avro::{AvroError, ContainerWriter, Limits, RecordKind, encode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::SumPart;
+use tallybox_model::marker::sync_marker;
+use tallybox_model::packet::InvalidPacket;
+use tallybox_model::path::{BatchObjects, SumPartName};
+use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
+use tallybox_transport::{BucketError, publish_bytes, read_all};
+
+/// What is fixed of a sum part before its first byte goes out: `sum-parts/….fixed` in the own bucket, JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FixedSumPart {
+    /// The generation of the encoders that make its bytes.
+    pub generation: u32,
+    /// The batches summed, `{agg}/{DATE}/{id}`, sorted by identifier.
+    pub batches: Vec<String>,
+    /// How many packets count.
+    pub accepted: u64,
+    /// The file of invalid packets.
+    pub invalid_packets: FixedObject,
+    /// The header file.
+    pub header: FixedObject,
+}
+
+/// The largest fixed record that is read.
+const FIXED_BYTES: u64 = 64 << 20;
+
+/// The files of a sum part.
+struct Files {
+    objects: BatchObjects,
+    packets: Vec<u8>,
+    header: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// Fixes and publishes the sum part; `true` if it had been published before.
+pub(super) async fn publish(processor: &Processor, name: &SumPartName, group: &Group) -> Result<bool, Error> {
+    let files = encode(processor, name, group)?;
+    let fixed = FixedSumPart {
+        generation: processor.generation,
+        batches: sorted(group).iter().map(|(_, name)| name.clone()).collect(),
+        accepted: group.accepted(),
+        invalid_packets: object(&files.objects.packets, &files.packets),
+        header: object(&files.objects.header, &files.header),
+    };
+    let before = fix(processor, name, &fixed).await?;
+    let bucket = &*processor.buckets.sum_parts;
+    if before && published(processor, &files).await? {
+        return Ok(true);
+    }
+    let Files { objects, packets, header, signature } = files;
+    publish_bytes(bucket, &objects.packets, packets.into(), true).await?;
+    publish_bytes(bucket, &objects.header, header.into(), true).await?;
+    publish_bytes(bucket, &objects.signature, signature.into(), true).await?;
+    Ok(false)
+}
+
+/// Identifiers and names of the batches, sorted by identifier.
+fn sorted(group: &Group) -> Vec<(tallybox_model::id::BatchId, String)> {
+    let mut names: Vec<_> = group.verdicts.iter().map(|v| (v.name.id, v.name.to_string())).collect();
+    names.sort();
+    names
+}
+
+fn object(name: &str, file: &[u8]) -> FixedObject {
+    FixedObject { object: name.to_owned(), bytes: file.len() as u64, sha256: Digest::of(file) }
+}
+
+fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Files, Error> {
+    let objects = name.objects();
+    let inputs: Vec<Digest> = group.verdicts.iter().flat_map(|verdict| verdict.inputs).collect();
+    let marker = |object: &str| sync_marker(processor.generation, object, &inputs);
+    let bad = |object: &str| {
+        let object = object.to_owned();
+        move |source: AvroError| BatchError::Encode { object, source }
+    };
+    let mut writer = ContainerWriter::new(Vec::new(), RecordKind::InvalidPacket, marker(&objects.packets));
+    for id in group.invalid() {
+        writer.append(&InvalidPacket { id }).map_err(bad(&objects.packets))?;
+    }
+    let packets = writer.finish().map_err(bad(&objects.packets))?;
+    let parameters = group.parameters.clone();
+    let clients = if processor.legacy_count { group.with_both_messages() } else { group.accepted() };
+    let header = SumPart {
+        batch_uuids: sorted(group).into_iter().map(|(id, _)| id).collect(),
+        name: parameters.name,
+        bins: parameters.bins,
+        epsilon: parameters.epsilon,
+        prime: parameters.prime,
+        number_of_servers: parameters.number_of_servers,
+        hamming_weight: parameters.hamming_weight,
+        sum: group.sum().values().iter().map(|value| i64::from(*value)).collect(),
+        aggregation_start_time: name.window.start().millis(),
+        aggregation_end_time: name.window.end().millis(),
+        packet_file_digest: Digest::of(&packets),
+        total_individual_clients: i64::try_from(clients).unwrap_or(i64::MAX),
+    };
+    let header = encode_one(&header, marker(&objects.header)).map_err(bad(&objects.header))?;
+    let key = (processor.signing_key_id.as_str(), &processor.signing_key);
+    let signature = signature_file(&objects.signature, processor.generation, &header, None, key)?;
+    Ok(Files { objects, packets, header, signature })
+}
+
+/// Fixes what will be published; `true` if exactly this stood fixed already.
+async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) -> Result<bool, Error> {
+    let own = &*processor.buckets.own;
+    let text = serde_json::to_vec_pretty(fixed).map_err(|error| Error::Internal(error.to_string()))?;
+    match publish_bytes(own, &name.fixed(), text.into(), false).await {
+        Ok(published) => Ok(published == tallybox_transport::Published::Same),
+        Err(BucketError::Conflict { .. }) => {
+            let then = read_all(own, &name.fixed(), FIXED_BYTES).await?;
+            let then: FixedSumPart = serde_json::from_slice(&then)
+                .map_err(|_| Error::Internal(format!("{} in the own bucket is malformed", name.fixed())))?;
+            Err(conflict(name, &then, fixed))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Error {
+    let object = name.objects().header;
+    if then.generation != now.generation && then.batches == now.batches && then.accepted == now.accepted {
+        return Error::Generation { object, ours: now.generation, theirs: then.generation };
+    }
+    let show = |part: &FixedSumPart| {
+        let sha256 = part.header.sha256.to_hex();
+        format!("{} packets of {} (sha256 {})", part.accepted, part.batches.join(", "), &sha256[..16])
+    };
+    Error::OtherSumPart { object, then: show(then), now: show(now) }
+}
+
+/// Whether the portal's mailbox holds it already.
+async fn published(processor: &Processor, files: &Files) -> Result<bool, Error> {
+    let key = (processor.signing_key_id.clone(), processor.signing_key.verifying_key());
+    let ours = TrustedKeys::from([key]);
+    let bucket = &*processor.buckets.sum_parts;
+    match SignedBatch::open(bucket, files.objects.clone(), &ours, &Limits::default()).await {
+        Ok(batch) => Ok(batch.header_digest() == Digest::of(&files.header)),
+        Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
+        Err(_) => Ok(false),
+    }
+}

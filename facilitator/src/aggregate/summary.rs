@@ -1,0 +1,183 @@
+//! What an aggregation says at its end: the window, and what became of each batch.
+
+use super::{AggregateTask, Group, Selection};
+use crate::error::Error;
+use crate::intake::write_reasons;
+use crate::reason::Rejections;
+use serde::Serialize;
+use std::fmt;
+use std::time::Duration;
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::exit::Exit;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchOutcome {
+    /// It is in the sum part.
+    Summed,
+    /// It can never be summed.
+    Excluded,
+    /// Something of it is not there yet.
+    Waiting,
+}
+
+/// A line of the summary.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BatchSummary {
+    /// Its date.
+    pub date: BatchTime,
+    /// Its identifier.
+    pub batch: BatchId,
+    /// What became of it.
+    pub outcome: BatchOutcome,
+    /// Why it is not summed.
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    pub message: Option<String>,
+    /// Packets read.
+    pub packets_read: u64,
+    /// Packets that count.
+    pub packets_accepted: u64,
+}
+
+/// The summary of an aggregation, for people and (`--json`) machines.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AggregateSummary {
+    /// Always `aggregate`.
+    pub stage: &'static str,
+    /// Which processor.
+    pub role: Role,
+    /// The aggregation.
+    pub aggregation: AggregationId,
+    /// The window.
+    pub window: Window,
+    /// Nothing was written.
+    pub dry_run: bool,
+    /// The sum part had been published before, with the same bytes.
+    pub done_before: bool,
+    /// The name of the sum part's header.
+    pub sum_part: Option<String>,
+    /// Every batch that was looked at.
+    pub batches: Vec<BatchSummary>,
+    /// Objects in the window that are no part of any batch.
+    pub foreign_objects: u64,
+    /// Packets read, of the summed batches.
+    pub packets_read: u64,
+    /// Packets that count.
+    pub packets_accepted: u64,
+    /// Packets that do not, duplicates aside.
+    pub packets_rejected: u64,
+    /// Rejected packets and duplicates, by reason.
+    pub rejected_by_reason: Rejections,
+    /// Repetitions.
+    pub duplicates: u64,
+    /// This processor's part of each bin's sum: what is, or (dry run) would be, in the sum part.
+    pub sum: Vec<u32>,
+    /// Time it took, in seconds.
+    pub seconds: f64,
+    /// Packets a second.
+    pub packets_per_second: f64,
+}
+
+impl AggregateSummary {
+    pub(super) fn new(role: Role, task: &AggregateTask, selection: &Selection) -> Self {
+        Self {
+            stage: "aggregate",
+            role,
+            aggregation: task.aggregation.clone(),
+            window: task.window,
+            dry_run: task.dry_run,
+            done_before: false,
+            sum_part: None,
+            batches: Vec::new(),
+            foreign_objects: selection.foreign_objects,
+            packets_read: 0,
+            packets_accepted: 0,
+            packets_rejected: 0,
+            rejected_by_reason: Rejections::default(),
+            duplicates: 0,
+            sum: Vec::new(),
+            seconds: 0.0,
+            packets_per_second: 0.0,
+        }
+    }
+
+    /// Notes a batch that is not summed.
+    pub(super) fn exclude(&mut self, name: &BatchName, error: &Error) {
+        let waiting = error.exit() == Exit::Retry;
+        self.batches.push(BatchSummary {
+            date: name.date,
+            batch: name.id,
+            outcome: if waiting { BatchOutcome::Waiting } else { BatchOutcome::Excluded },
+            reason: Some(error.reason()),
+            message: Some(error.to_string()),
+            packets_read: 0,
+            packets_accepted: 0,
+        });
+    }
+
+    /// Notes the batches that are summed.
+    pub(super) fn finish(&mut self, group: Option<&Group>, elapsed: Duration) {
+        for verdict in group.iter().flat_map(|group| &group.verdicts) {
+            self.packets_read += verdict.packets;
+            self.packets_accepted += verdict.accepted;
+            self.rejected_by_reason.merge(&verdict.rejections);
+            self.batches.push(BatchSummary {
+                date: verdict.name.date,
+                batch: verdict.name.id,
+                outcome: BatchOutcome::Summed,
+                reason: None,
+                message: None,
+                packets_read: verdict.packets,
+                packets_accepted: verdict.accepted,
+            });
+        }
+        self.sum = group.map(|group| group.sum().values().to_vec()).unwrap_or_default();
+        self.packets_rejected = self.rejected_by_reason.rejected();
+        self.duplicates = self.rejected_by_reason.duplicates();
+        self.batches.sort_by_key(|batch| (batch.date, batch.batch));
+        self.elapsed(elapsed);
+    }
+
+    /// Notes the time it took.
+    pub(super) fn elapsed(&mut self, elapsed: Duration) {
+        self.seconds = elapsed.as_secs_f64();
+        self.packets_per_second = self.packets_read as f64 / self.seconds.max(1e-9);
+    }
+}
+
+impl fmt::Display for AggregateSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match (self.dry_run, self.done_before) {
+            (true, _) => "would be summed",
+            (false, true) => "was summed before",
+            (false, false) => "summed",
+        };
+        writeln!(f, "{}, {}: {verb}", self.aggregation, self.window)?;
+        for batch in &self.batches {
+            let (date, id) = (batch.date, batch.batch);
+            match &batch.reason {
+                None => writeln!(f, "  {date}/{id}  {:>9} of {} packets", batch.packets_accepted, batch.packets_read)?,
+                Some(reason) => writeln!(f, "  {date}/{id}  left out: {reason}")?,
+            }
+        }
+        if self.foreign_objects > 0 {
+            writeln!(f, "  foreign objects    {:>12}", self.foreign_objects)?;
+        }
+        writeln!(f, "  packets read       {:>12}", self.packets_read)?;
+        writeln!(f, "  accepted           {:>12}", self.packets_accepted)?;
+        writeln!(f, "  rejected           {:>12}", self.packets_rejected)?;
+        writeln!(f, "  duplicates         {:>12}", self.duplicates)?;
+        write_reasons(f, &self.rejected_by_reason)?;
+        if let Some(object) = &self.sum_part {
+            writeln!(f, "  sum part           {object}")?;
+        }
+        write!(f, "  {:.2} s, {:.0} packets/s", self.seconds, self.packets_per_second)
+    }
+}

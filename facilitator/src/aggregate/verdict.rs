@@ -1,0 +1,119 @@
+//! The verdict on one batch: which packets count, and what they add up to.
+
+use super::join::Joined;
+use crate::error::Error;
+use crate::prepared::{ChunkKind, PreparedReader};
+use crate::reason::{PacketReason, Rejections};
+use tallybox_crypto::prio2::{Prio2, Sum};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::ValidationHeader;
+use tallybox_model::id::PacketId;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_transport::batch::SignedBatch;
+use zeroize::Zeroizing;
+
+/// What one batch adds to a sum part.
+#[derive(Debug)]
+pub struct BatchVerdict {
+    /// The batch.
+    pub name: BatchName,
+    /// Packets in the ingestion batch.
+    pub packets: u64,
+    /// Packets that count.
+    pub accepted: u64,
+    /// Packets for which both messages are there, valid or not: what the predecessor counts.
+    pub both_messages: u64,
+    /// The sum of our shares of the packets that count.
+    pub sum: Sum,
+    /// The packets that do not count, repetitions aside.
+    pub invalid: Vec<PacketId>,
+    /// Why they do not.
+    pub rejections: Rejections,
+    /// Digests of the ingestion header and of the peer's validation header.
+    pub inputs: [Digest; 2],
+}
+
+/// Checks that the peer validated this batch, and under the same parameters.
+pub(super) fn check_header(
+    name: &BatchName,
+    validation: &SignedBatch,
+    prepared: &PreparedReader,
+) -> Result<ValidationHeader, Error> {
+    let header: ValidationHeader = validation.header()?;
+    let ours = &prepared.footer().parameters;
+    let problem = if header.batch_uuid != name.id {
+        format!("the peer's validation is that of batch {}", header.batch_uuid)
+    } else if !header.parameters().same(ours) {
+        format!("the peer's validation has other parameters: {:?}, not {ours:?}", header.parameters())
+    } else {
+        return Ok(header);
+    };
+    Err(Error::Header { batch: name.clone(), reason: "header-mismatch", problem })
+}
+
+/// Makes the verdict. `count` says of each valid packet, in order, whether the window has not counted it yet.
+pub(super) async fn judge(
+    name: &BatchName,
+    role: Role,
+    prio2: &Prio2,
+    prepared: &PreparedReader,
+    joined: Joined,
+    inputs: [Digest; 2],
+    mut count: impl FnMut(PacketId) -> bool,
+) -> Result<BatchVerdict, Error> {
+    let footer = prepared.footer();
+    let mut rejections = footer.rejections.clone();
+    let mut invalid = Vec::new();
+    let mut places = Vec::new();
+    let accepted = {
+        let mut accepted = 0;
+        let repeated = joined.valid.iter().filter(|(_, id)| {
+            let new = count(*id);
+            accepted += u64::from(new);
+            !new
+        });
+        for (place, _) in repeated {
+            rejections.add(PacketReason::DuplicateInWindow);
+            places.push(*place);
+        }
+        accepted
+    };
+    let lists = [
+        (PacketReason::NoPeerMessage, &joined.no_peer_message),
+        (PacketReason::BadPeerMessage, &joined.bad_peer_message),
+        (PacketReason::InvalidProof, &joined.invalid_proof),
+    ];
+    for (reason, list) in lists {
+        for (place, id) in list {
+            rejections.add(reason);
+            places.push(*place);
+            invalid.push(*id);
+        }
+    }
+    for chunk in prepared.chunks(ChunkKind::Rejects) {
+        invalid.extend(prepared.rejects(chunk).await?.into_iter().map(|(id, _)| id));
+    }
+    places.sort_unstable();
+    let sum = subtract(role, prio2, prepared, &places).await?;
+    let both_messages = (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
+    let packets = footer.packets;
+    Ok(BatchVerdict { name: name.clone(), packets, accepted, both_messages, sum, invalid, rejections, inputs })
+}
+
+/// The batch's sum without the packets at these places.
+async fn subtract(role: Role, prio2: &Prio2, prepared: &PreparedReader, places: &[u64]) -> Result<Sum, Error> {
+    let bad = || Error::Internal(format!("{}: a share in it does not decode", prepared.object()));
+    let mut sum = Sum::from_values(prepared.footer().sum.clone()).map_err(|_| bad())?;
+    if sum.values().len() != prio2.bins() {
+        return Err(bad());
+    }
+    let mut elements = Zeroizing::new(Vec::new());
+    let mut failed = false;
+    let take_away = |share: &[u8]| match prio2.decode_data(role.index(), share, &mut elements) {
+        Ok(()) => sum.subtract(&elements),
+        Err(_) => failed = true,
+    };
+    prepared.shares(places, take_away).await?;
+    if failed { Err(bad()) } else { Ok(sum) }
+}

@@ -1,0 +1,82 @@
+//! `facilitator aggregate`
+
+use super::Arguments;
+use crate::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use crate::error::Error;
+use clap::Args;
+use std::fmt;
+use std::sync::Arc;
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::path::BatchName;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::output::Summary;
+
+/// Sum a window: add the shares of the packets that both processors found good, publish the sum part
+///
+/// Reads prepared batches from `buckets.own` and the peer's validations from `buckets.peer-validation-in`, writes the
+/// sum part to `buckets.sum-parts`. Without --batch it takes every batch of the window that both processors have
+/// taken in; one without the peer's validation is left out and named. A bad batch never takes its neighbours down.
+#[derive(Debug, Args)]
+pub(super) struct Aggregate {
+    /// The aggregation: the first component of the batches' object names
+    #[arg(long, value_name = "NAME")]
+    aggregation: AggregationId,
+    /// The first minute of the window (UTC)
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
+    start: BatchTime,
+    /// The first minute after the window (UTC)
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
+    end: BatchTime,
+    /// Sum exactly this batch; may be given several times
+    #[arg(long = "batch", value_name = "YYYY/MM/DD/HH/MM/UUID")]
+    batches: Vec<DatedBatch>,
+    /// Only print what would be summed
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A batch on the command line, its date before its identifier.
+#[derive(Clone, Debug)]
+struct DatedBatch {
+    date: BatchTime,
+    id: BatchId,
+}
+
+impl std::str::FromStr for DatedBatch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (date, id) = text.rsplit_once('/').ok_or("not YYYY/MM/DD/HH/MM/UUID")?;
+        let date = date.parse().map_err(|error: tallybox_model::time::TimeError| error.to_string())?;
+        let id = id.parse().map_err(|error: tallybox_model::id::IdError| error.to_string())?;
+        Ok(Self { date, id })
+    }
+}
+
+impl Aggregate {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+        let window = Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?;
+        let processor = arguments.processor()?;
+        let name = |batch: &DatedBatch| {
+            BatchName { aggregation: self.aggregation.clone(), date: batch.date, id: batch.id }
+        };
+        let task = AggregateTask {
+            aggregation: self.aggregation.clone(),
+            window,
+            batches: self.batches.iter().map(name).collect(),
+            dry_run: self.dry_run,
+        };
+        let bar = arguments.output.progress(None, "aggregate");
+        let shown = bar.clone();
+        let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
+        let summary = aggregate(&processor, &task, progress).await;
+        bar.finish();
+        arguments.print(&summary?)
+    }
+}
+
+impl Summary for AggregateSummary {
+    fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}

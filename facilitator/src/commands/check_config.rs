@@ -1,0 +1,96 @@
+//! `facilitator check-config`
+
+use super::Arguments;
+use crate::config::{Points, ValidationForm};
+use crate::error::Error;
+use crate::processor::Processor;
+use clap::Args;
+use serde::Serialize;
+use std::fmt;
+use tallybox_model::id::Instance;
+use tallybox_model::role::Role;
+use tallybox_service::output::Summary;
+
+/// Read the configuration and every key file it names, and say what they come to; nothing is written
+#[derive(Debug, Args)]
+pub(super) struct CheckConfig {}
+
+impl CheckConfig {
+    #[allow(clippy::unused_self, reason = "commands have one form")]
+    pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+        arguments.print(&ConfigSummary::of(&*arguments.processor()?))
+    }
+}
+
+/// What the configuration comes to. No secret is in it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ConfigSummary {
+    instance: Instance,
+    role: Role,
+    packet_decryption_keys: Vec<KeySummary>,
+    batch_signing_key: KeySummary,
+    prepared_sealing_keys: Vec<String>,
+    ingestor_public_keys: Vec<KeySummary>,
+    peer_public_keys: Vec<KeySummary>,
+    buckets: Vec<(&'static str, String)>,
+    points: Points,
+    validation_form: ValidationForm,
+    minimum_contributions: u64,
+    legacy_count: bool,
+    threads: usize,
+}
+
+/// A key's identifier and the fingerprint of its public half.
+#[derive(Debug, Serialize)]
+struct KeySummary {
+    id: String,
+    fingerprint: String,
+}
+
+impl ConfigSummary {
+    fn of(processor: &Processor) -> Self {
+        let key = |id: &String, fingerprint: String| KeySummary { id: id.clone(), fingerprint };
+        let buckets = &processor.buckets;
+        Self {
+            instance: processor.instance.clone(),
+            role: processor.role,
+            packet_decryption_keys: processor.packet_keys.iter().map(|k| key(&k.id, k.fingerprint.clone())).collect(),
+            batch_signing_key: key(&processor.signing_key_id, processor.signing_key.verifying_key().fingerprint()),
+            prepared_sealing_keys: processor.sealing_keys.iter().map(tallybox_crypto::SealingKey::id).collect(),
+            ingestor_public_keys: processor.ingestor_keys.iter().map(|(id, k)| key(id, k.fingerprint())).collect(),
+            peer_public_keys: processor.peer_keys.iter().map(|(id, k)| key(id, k.fingerprint())).collect(),
+            buckets: vec![
+                ("ingestion", buckets.ingestion.location()),
+                ("own", buckets.own.location()),
+                ("peer-validation-in", buckets.peer_validation_in.location()),
+                ("peer-validation-out", buckets.peer_validation_out.location()),
+                ("sum-parts", buckets.sum_parts.location()),
+            ],
+            points: processor.points,
+            validation_form: processor.validation_form,
+            minimum_contributions: processor.minimum_contributions,
+            legacy_count: processor.legacy_count,
+            threads: processor.pool.current_num_threads(),
+        }
+    }
+}
+
+impl Summary for ConfigSummary {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        writeln!(f, "the configuration is good: instance {}, role {}", self.instance, self.role)?;
+        let keys = |f: &mut fmt::Formatter<'_>, what: &str, keys: &[KeySummary]| {
+            keys.iter().try_for_each(|key| writeln!(f, "  {what:<22} {} ({})", key.id, key.fingerprint))
+        };
+        keys(f, "packet decryption key", &self.packet_decryption_keys)?;
+        keys(f, "batch signing key", std::slice::from_ref(&self.batch_signing_key))?;
+        self.prepared_sealing_keys.iter().try_for_each(|id| writeln!(f, "  {:<22} {id}", "prepared sealing key"))?;
+        keys(f, "ingestor signs with", &self.ingestor_public_keys)?;
+        keys(f, "peer signs with", &self.peer_public_keys)?;
+        self.buckets.iter().try_for_each(|(name, place)| writeln!(f, "  {name:<22} {place}"))?;
+        writeln!(f, "  {:<22} {}", "points", word(serde_json::to_value(self.points).unwrap_or_default()))?;
+        writeln!(f, "  {:<22} {}", "validation form", word(serde_json::to_value(self.validation_form).unwrap_or_default()))?;
+        write!(f, "  {:<22} {}", "minimum contributions", self.minimum_contributions)
+    }
+}

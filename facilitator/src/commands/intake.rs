@@ -1,0 +1,49 @@
+//! `facilitator intake-batch`
+
+use super::Arguments;
+use crate::error::Error;
+use crate::intake::{IntakeSummary, intake};
+use clap::Args;
+use std::fmt;
+use std::sync::Arc;
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::path::BatchName;
+use tallybox_model::time::BatchTime;
+use tallybox_service::output::Summary;
+
+/// Take one ingestion batch in: open its packets, keep what is in them sealed, tell the peer
+///
+/// Reads the batch from `buckets.ingestion`, writes the prepared batch to `buckets.own` and the validation batch to
+/// `buckets.peer-validation-out`. A packet that cannot be used costs that packet, never the batch; the summary counts
+/// them by reason.
+#[derive(Debug, Args)]
+pub(super) struct IntakeBatch {
+    /// The aggregation: the first component of the batch's object names
+    #[arg(long, value_name = "NAME")]
+    aggregation: AggregationId,
+    /// The batch's date, as in its object names (UTC)
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
+    date: BatchTime,
+    /// The batch's identifier
+    #[arg(long, value_name = "UUID")]
+    batch: BatchId,
+}
+
+impl IntakeBatch {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+        let processor = arguments.processor()?;
+        let name = BatchName { aggregation: self.aggregation.clone(), date: self.date, id: self.batch };
+        let size = processor.buckets.ingestion.size(&name.ingestion().packets).await.ok();
+        let bar = arguments.output.progress(size, "intake");
+        let shown = bar.clone();
+        let summary = intake(&processor, &name, Arc::new(move |packets, bytes| shown.advance(packets, bytes))).await;
+        bar.finish();
+        arguments.print(&summary?)
+    }
+}
+
+impl Summary for IntakeSummary {
+    fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}

@@ -1,0 +1,104 @@
+//! The command line: one function a command, all on the library's functions.
+
+mod aggregate;
+mod check_config;
+mod intake;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::processor::Processor;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tallybox_service::config::load;
+use tallybox_service::exit::{self, Exit};
+use tallybox_service::output::{Failure, Output, Summary};
+
+const AFTER_HELP: &str = "\
+A processor takes a batch in, its peer does the same, and then each can sum its window:
+
+  facilitator --config first.yaml intake-batch --aggregation org.example.count \\
+      --date 2026/01/31/12/00 --batch 5fd2ffef-7f5c-4b4b-8f0f-3a3c0b4d8d5e
+  facilitator --config first.yaml aggregate --aggregation org.example.count \\
+      --start 2026/01/31/12/00 --end 2026/01/31/16/00
+
+Every command can be run again: what is done stays as it is, to the byte.
+
+Exit codes: 0 done, now or before; 2 command line or configuration; 3 rejected, it never will succeed;
+4 not there yet, run again later; 5 conflict: an object exists with other bytes, nothing was overwritten;
+6 too few accepted packets for a sum part.
+
+docs/operating.md explains each reason, docs/formats.md each file, config/facilitator.yaml each setting.";
+
+/// A data share processor: checks encrypted packets, tells its peer what it found, and sums what both found good.
+#[derive(Debug, Parser)]
+#[command(name = "facilitator", version, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// The processor's configuration (YAML); relative paths in it are relative to its folder
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    log: tallybox_service::log::LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    IntakeBatch(intake::IntakeBatch),
+    Aggregate(aggregate::Aggregate),
+    CheckConfig(check_config::CheckConfig),
+}
+
+/// Runs the program on this process's command line.
+#[must_use]
+pub fn main() -> Exit {
+    let arguments = match exit::parse::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
+    let output = arguments.output;
+    if let Err(error) = arguments.log.init("warn") {
+        return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
+    };
+    match runtime.block_on(run(&arguments)) {
+        Ok(()) => Exit::Done,
+        Err(error) => output.failure(&failure(&error)),
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<(), Error> {
+    match &arguments.command {
+        Command::IntakeBatch(command) => command.run(arguments).await,
+        Command::Aggregate(command) => command.run(arguments).await,
+        Command::CheckConfig(command) => command.run(arguments),
+    }
+}
+
+impl Arguments {
+    /// The processor that `--config` describes.
+    fn processor(&self) -> Result<Arc<Processor>, Error> {
+        let missing = || Error::Setting("--config FILE is missing".to_owned());
+        let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
+        Ok(Arc::new(Processor::open(&config)?))
+    }
+
+    fn print(&self, summary: &impl Summary) -> Result<(), Error> {
+        self.output.summary(summary).map_err(|error| Error::Setting(format!("cannot write to stdout: {error}")))
+    }
+}
+
+/// The failure that a person or a machine is told.
+fn failure(error: &Error) -> Failure {
+    let mut failure = Failure::from_error(error.exit(), error.reason(), error);
+    if let Some(summary) = error.summary() {
+        failure = failure.detail("batches", serde_json::to_value(&summary.batches).unwrap_or_default());
+    }
+    failure
+}

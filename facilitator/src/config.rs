@@ -1,0 +1,166 @@
+//! The processor's configuration: one YAML file, every key documented, unknown keys refused.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tallybox_model::avro::Limits;
+use tallybox_model::id::{Instance, KeyId};
+use tallybox_model::role::Role;
+use tallybox_transport::BucketSettings;
+
+/// The whole file. Relative paths are relative to the file's folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Config {
+    /// The pair of locality and ingestor, `{locality}-{ingestor}`; the first component of sum part names.
+    pub instance: Instance,
+    /// `first` (the health authority's side) or `second` (the facilitator).
+    pub role: Role,
+    /// The keys that packets may be sealed to, in the order in which they are tried when a packet's own key
+    /// identifier, which is only a hint, does not help.
+    pub packet_decryption_keys: Vec<NamedKey>,
+    /// The key that signs our batches.
+    pub batch_signing_key: NamedKey,
+    /// The key or keys that seal our prepared batches: the first seals, all open.
+    pub prepared_sealing_key: OneOrMany<KeyFile>,
+    /// Where everything is.
+    pub buckets: Buckets,
+    /// The keys that the ingestor signs with, by identifier: files in any public key encoding.
+    pub ingestor_public_keys: BTreeMap<KeyId, PathBuf>,
+    /// The keys that the peer signs with, by identifier.
+    pub peer_public_keys: BTreeMap<KeyId, PathBuf>,
+    /// `pinned` (default): all packets of this ingestor under one packet key have one evaluation point, the first
+    /// seen. `per-packet`: for foreign ingestors that draw a point a packet; see the risk in `docs/formats.md`.
+    #[serde(default)]
+    pub points: Points,
+    /// How our validation batches are written: `three-objects` (default), or `single-object` for peers that read it.
+    #[serde(default)]
+    pub validation_form: ValidationForm,
+    /// The fewest accepted packets for which a sum part is released. Default 100.
+    #[serde(default = "default_minimum")]
+    pub minimum_contributions: u64,
+    /// `true` counts packets as the predecessor does in `total_individual_clients`: those for which both messages
+    /// are there, valid or not. Default `false`: accepted packets. The minimum always counts accepted ones.
+    #[serde(default)]
+    pub legacy_count: bool,
+    /// How much is taken from a file that somebody else wrote.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Threads that open packets. Default: one a core.
+    #[serde(default)]
+    pub threads: Option<usize>,
+}
+
+/// A secret key's file and the identifier under which others know the key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NamedKey {
+    /// The identifier, as in packets, signatures and manifests.
+    pub id: KeyId,
+    /// The file, in any of the encodings of `docs/formats.md`.
+    pub file: PathBuf,
+}
+
+/// A secret key's file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyFile {
+    /// The file: base64 of 32 random bytes.
+    pub file: PathBuf,
+}
+
+/// One thing, or a list of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    /// One.
+    One(T),
+    /// Several.
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    /// As a slice.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// Where everything is: directories, or URLs `file:///…`, `memory:`, `s3://region/bucket/prefix`,
+/// `gs://bucket/prefix`, `az://account/container/prefix`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Buckets {
+    /// The ingestor writes, we read.
+    pub ingestion: BucketPlace,
+    /// Ours alone: prepared batches, points, what is fixed before it is published.
+    pub own: BucketPlace,
+    /// The peer writes, we read.
+    pub peer_validation_in: BucketPlace,
+    /// We write, the peer reads.
+    pub peer_validation_out: BucketPlace,
+    /// We write, the portal reads.
+    pub sum_parts: BucketPlace,
+}
+
+/// A bucket's place: its URL alone, or with settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum BucketPlace {
+    /// The URL or directory.
+    Url(String),
+    /// The URL with endpoint and credentials.
+    WithSettings(BucketWithSettings),
+}
+
+/// A bucket's URL with its settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BucketWithSettings {
+    /// The URL or directory.
+    pub url: String,
+    /// Endpoint and credentials.
+    #[serde(default)]
+    pub settings: BucketSettings,
+}
+
+impl BucketPlace {
+    /// The URL and the settings.
+    #[must_use]
+    pub fn parts(&self) -> (&str, BucketSettings) {
+        match self {
+            Self::Url(url) => (url, BucketSettings::default()),
+            Self::WithSettings(with) => (&with.url, with.settings.clone()),
+        }
+    }
+}
+
+/// Where evaluation points come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Points {
+    /// One for all packets of an ingestor under one packet key.
+    #[default]
+    Pinned,
+    /// Another for each packet.
+    PerPacket,
+}
+
+/// How a validation batch is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValidationForm {
+    /// Packets, header and signature as objects of their own; every peer reads it.
+    #[default]
+    ThreeObjects,
+    /// One signature object that holds all.
+    SingleObject,
+}
+
+fn default_minimum() -> u64 {
+    100
+}

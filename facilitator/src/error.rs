@@ -1,0 +1,214 @@
+//! Why a batch or a window cannot be done: whose fault it is, and what the program answers.
+
+use crate::aggregate::AggregateSummary;
+use crate::prepared::PreparedError;
+use tallybox_crypto::{KeyError, Prio2Error};
+use tallybox_model::path::BatchName;
+use tallybox_service::ConfigError;
+use tallybox_service::exit::Exit;
+use tallybox_transport::batch::BatchError;
+use tallybox_transport::{BucketError, Disposition};
+
+/// Why a task of a processor fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Our configuration cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Our configuration: a key cannot be used.
+    #[error("{file}: cannot use this {what}")]
+    Key {
+        /// The key's file.
+        file: String,
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not.
+        #[source]
+        source: KeyError,
+    },
+    /// Our configuration: a file cannot be read.
+    #[error("{file}: cannot read")]
+    File {
+        /// The file.
+        file: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Our configuration says two things at once, or too little.
+    #[error("{0}")]
+    Setting(String),
+    /// A bucket fails.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// A batch cannot be read or written.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A prepared batch of ours cannot be read or written.
+    #[error(transparent)]
+    Prepared(#[from] PreparedError),
+    /// The ingestor's fault: the header asks for what this processor cannot do.
+    #[error("batch {batch}: {problem}")]
+    Header {
+        /// The batch.
+        batch: BatchName,
+        /// What it asks for.
+        problem: String,
+        /// A short name of the problem.
+        reason: &'static str,
+    },
+    /// The ingestor's fault: a dimension that Prio2 does not have.
+    #[error("batch {batch}: the header's bins cannot be used")]
+    Bins {
+        /// The batch.
+        batch: BatchName,
+        /// Why not.
+        #[source]
+        source: Prio2Error,
+    },
+    /// The ingestor's fault: a batch of no packets.
+    #[error("batch {batch}: there is no packet in it")]
+    EmptyBatch {
+        /// The batch.
+        batch: BatchName,
+    },
+    /// Somebody copied the batch to another date.
+    #[error("batch {batch}: seen before at {first}; this is a copy")]
+    Copied {
+        /// The batch.
+        batch: BatchName,
+        /// The date at which it was first seen.
+        first: String,
+    },
+    /// No key of ours opens any packet, and none names one of them: perhaps the key has not reached us yet.
+    #[error("batch {batch}: none of our keys opens any of its packets, and no packet names one of them")]
+    NoKey {
+        /// The batch.
+        batch: BatchName,
+    },
+    /// Two runs pinned a point at once; the next run uses the one that stands.
+    #[error("the evaluation point of packet key {key} was fixed by another run at the same time: run again")]
+    PointRace {
+        /// The packet key's fingerprint.
+        key: String,
+    },
+    /// What was fixed by another encoder generation is not published yet, and we cannot make its bytes.
+    #[error("{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and makes other bytes; nothing was published")]
+    Generation {
+        /// What was to be published.
+        object: String,
+        /// This program's generation.
+        ours: u32,
+        /// The generation that fixed it.
+        theirs: u32,
+    },
+    /// A sum part of this window stands fixed with other content.
+    #[error("{object}: fixed before with other content: then {then}; now {now}")]
+    OtherSumPart {
+        /// The sum part.
+        object: String,
+        /// What the fixed one holds.
+        then: String,
+        /// What this run would write.
+        now: String,
+    },
+    /// No batch of the window can be summed.
+    #[error("window {window}: no batch to sum: {detail}")]
+    NothingToSum {
+        /// The window.
+        window: String,
+        /// What became of each batch.
+        detail: String,
+        /// What the program answers.
+        exit: Exit,
+        /// The reason of the first excluded batch.
+        reason: String,
+        /// Every batch that was looked at.
+        summary: Box<AggregateSummary>,
+    },
+    /// Too few packets.
+    #[error("window {window}: {accepted} accepted packets are fewer than the minimum of {minimum}: no sum part is released")]
+    BelowMinimum {
+        /// The window.
+        window: String,
+        /// Accepted packets.
+        accepted: u64,
+        /// The configured minimum.
+        minimum: u64,
+        /// Every batch that was looked at.
+        summary: Box<AggregateSummary>,
+    },
+    /// A bug of ours.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// What the program answers.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Key { .. } | Self::File { .. } | Self::Setting(_) => Exit::Usage,
+            Self::Bucket(error) => bucket_exit(error),
+            Self::Batch(BatchError::Bucket(error)) => bucket_exit(error),
+            Self::Batch(error) => disposition_exit(error.disposition()),
+            Self::Prepared(PreparedError::Bucket(error)) => bucket_exit(error),
+            Self::Prepared(_) | Self::NoKey { .. } | Self::PointRace { .. } => Exit::Retry,
+            Self::Header { .. } | Self::Bins { .. } | Self::EmptyBatch { .. } | Self::Copied { .. } => Exit::Rejected,
+            Self::Generation { .. } | Self::OtherSumPart { .. } => Exit::Conflict,
+            Self::NothingToSum { exit, .. } => *exit,
+            Self::BelowMinimum { .. } => Exit::BelowMinimum,
+            Self::Internal(_) => Exit::Retry,
+        }
+    }
+
+    /// What an aggregation found that ends without a sum part.
+    #[must_use]
+    pub fn summary(&self) -> Option<&AggregateSummary> {
+        match self {
+            Self::NothingToSum { summary, .. } | Self::BelowMinimum { summary, .. } => Some(summary),
+            _ => None,
+        }
+    }
+
+    /// A short name for summaries and counters.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Config(_) | Self::Key { .. } | Self::File { .. } | Self::Setting(_) => "config",
+            Self::Bucket(BucketError::Conflict { .. }) => "conflict",
+            Self::Bucket(BucketError::NotReproduced { .. }) => "not-reproduced",
+            Self::Bucket(_) => "bucket",
+            Self::Batch(BatchError::Bucket(BucketError::Conflict { .. })) => "conflict",
+            Self::Batch(error) => error.reason(),
+            Self::Prepared(_) => "prepared-batch",
+            Self::Header { reason, .. } => reason,
+            Self::Bins { .. } => "bins",
+            Self::EmptyBatch { .. } => "empty-batch",
+            Self::Copied { .. } => "copied",
+            Self::NoKey { .. } => "no-key",
+            Self::PointRace { .. } => "point-race",
+            Self::Generation { .. } => "other-generation",
+            Self::OtherSumPart { .. } => "other-sum-part",
+            Self::NothingToSum { reason, .. } => reason,
+            Self::BelowMinimum { .. } => "below-minimum",
+            Self::Internal(_) => "internal",
+        }
+        .to_owned()
+    }
+}
+
+fn bucket_exit(error: &BucketError) -> Exit {
+    match error {
+        BucketError::Conflict { .. } | BucketError::NotReproduced { .. } => Exit::Conflict,
+        other => disposition_exit(other.disposition()),
+    }
+}
+
+fn disposition_exit(disposition: Disposition) -> Exit {
+    match disposition {
+        Disposition::Retry => Exit::Retry,
+        Disposition::Reject => Exit::Rejected,
+    }
+}

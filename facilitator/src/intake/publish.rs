@@ -1,0 +1,169 @@
+//! Publishes the validation batch that a prepared batch has fixed, to the byte.
+
+use super::pipeline::encode_header;
+use crate::config::ValidationForm;
+use crate::error::Error;
+use crate::prepared::{ChunkKind, FixedObject, PreparedReader};
+use crate::processor::Processor;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, TryStreamExt as _};
+use sha2::{Digest as _, Sha256};
+use tallybox_crypto::prio2::Message;
+use tallybox_model::avro::{ContainerWriter, Limits, Record as _};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::{BatchParameters, ValidationHeader};
+use tallybox_model::id::PacketId;
+use tallybox_model::marker::sync_marker;
+use tallybox_model::packet::ValidationPacket;
+use tallybox_model::path::BatchName;
+use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
+use tallybox_transport::{BucketError, publish_bytes, publish_stream};
+
+/// The validation packet of a message.
+pub(super) fn packet(id: PacketId, message: Message) -> ValidationPacket {
+    let Message { f, g, h } = message;
+    ValidationPacket { id, f_r: i64::from(f), g_r: i64::from(g), h_r: i64::from(h) }
+}
+
+/// The header file of the validation of a batch.
+pub(super) fn header_file(
+    processor: &Processor,
+    name: &BatchName,
+    parameters: &BatchParameters,
+    packets: &FixedObject,
+) -> Result<Vec<u8>, Error> {
+    let object = name.validation(processor.role).header;
+    let header = ValidationHeader::new(name.id, parameters.clone(), packets.sha256);
+    Ok(encode_header(&header, sync_marker(processor.generation, &object, &[packets.sha256]))?)
+}
+
+/// Name, length and digest of a file.
+pub(super) fn fixed(object: String, file: &[u8]) -> FixedObject {
+    FixedObject { object, bytes: file.len() as u64, sha256: Digest::of(file) }
+}
+
+/// Publishes what the prepared batch has fixed. `fresh`: this very program has just fixed it, so that its encoders
+/// need not be tried before the first byte goes out.
+pub(super) async fn publish(
+    processor: &Processor,
+    name: &BatchName,
+    prepared: &PreparedReader,
+    fresh: bool,
+) -> Result<(), Error> {
+    if !fresh && published(processor, name, prepared).await? {
+        return Ok(());
+    }
+    let validation = &prepared.footer().validation;
+    let header = header_file(processor, name, &prepared.footer().parameters, &validation.packets)?;
+    if !fresh && !reproduced(processor, prepared, &header).await? {
+        let (ours, theirs) = (processor.generation, validation.generation);
+        return Err(Error::Generation { object: validation.header.object.clone(), ours, theirs });
+    }
+    match processor.validation_form {
+        ValidationForm::ThreeObjects => three_objects(processor, name, prepared, header).await,
+        ValidationForm::SingleObject => single_object(processor, name, prepared, header).await,
+    }
+}
+
+/// Whether the peer's mailbox holds it already: a signature of ours over exactly the header that was fixed.
+async fn published(processor: &Processor, name: &BatchName, prepared: &PreparedReader) -> Result<bool, Error> {
+    let key = (processor.signing_key_id.clone(), processor.signing_key.verifying_key());
+    let ours = TrustedKeys::from([key]);
+    let objects = name.validation(processor.role);
+    let bucket = &*processor.buckets.peer_validation_out;
+    let limits = Limits::default();
+    match SignedBatch::open(bucket, objects, &ours, &limits).await {
+        Ok(batch) => Ok(batch.header_digest() == prepared.footer().validation.header.sha256),
+        // Not there, not readable, or not ours: the attempt to create it will say.
+        Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether our encoders make the bytes that were fixed.
+async fn reproduced(processor: &Processor, prepared: &PreparedReader, header: &[u8]) -> Result<bool, Error> {
+    let fixed = &prepared.footer().validation;
+    let mut hash = Sha256::new();
+    let stream = validation_stream(processor.generation, prepared);
+    let mut stream = std::pin::pin!(stream);
+    while let Some(part) = stream.try_next().await? {
+        hash.update(&part);
+    }
+    let packets: [u8; 32] = hash.finalize().into();
+    Ok(packets == fixed.packets.sha256.0 && Digest::of(header) == fixed.header.sha256)
+}
+
+async fn three_objects(
+    processor: &Processor,
+    name: &BatchName,
+    prepared: &PreparedReader,
+    header: Vec<u8>,
+) -> Result<(), Error> {
+    let bucket = &*processor.buckets.peer_validation_out;
+    let objects = name.validation(processor.role);
+    let packets = &prepared.footer().validation.packets;
+    if packets.bytes > 0 {
+        let stream = validation_stream(processor.generation, prepared);
+        publish_stream(bucket, &objects.packets, &packets.sha256.0, packets.bytes, true, stream).await?;
+    } else {
+        publish_bytes(bucket, &objects.packets, Bytes::new(), true).await?;
+    }
+    let signature = sign(processor, &objects.signature, &header, None)?;
+    publish_bytes(bucket, &objects.header, header.into(), true).await?;
+    publish_bytes(bucket, &objects.signature, signature.into(), true).await?;
+    Ok(())
+}
+
+async fn single_object(
+    processor: &Processor,
+    name: &BatchName,
+    prepared: &PreparedReader,
+    header: Vec<u8>,
+) -> Result<(), Error> {
+    let stream = validation_stream(processor.generation, prepared);
+    let packets: BytesMut = stream.try_fold(BytesMut::new(), append).await?;
+    let object = name.validation(processor.role).signature;
+    let signature = sign(processor, &object, &header, Some(packets.to_vec()))?;
+    publish_bytes(&*processor.buckets.peer_validation_out, &object, signature.into(), true).await?;
+    Ok(())
+}
+
+async fn append(mut all: BytesMut, part: Bytes) -> Result<BytesMut, BucketError> {
+    all.extend_from_slice(&part);
+    Ok(all)
+}
+
+fn sign(processor: &Processor, object: &str, header: &[u8], packets: Option<Vec<u8>>) -> Result<Vec<u8>, Error> {
+    let key = (processor.signing_key_id.as_str(), &processor.signing_key);
+    Ok(signature_file(object, processor.generation, header, packets, key)?)
+}
+
+/// The validation packet file, made of a prepared batch a chunk at a time.
+pub fn validation_stream(
+    generation: u32,
+    prepared: &PreparedReader,
+) -> impl Stream<Item = Result<Bytes, BucketError>> + Send + '_ {
+    let object = &prepared.footer().validation.packets.object;
+    let marker = sync_marker(generation, object, &[prepared.ingestion_header()]);
+    let writer = ContainerWriter::new(Vec::new(), ValidationPacket::KIND, marker);
+    let chunks = prepared.chunks(ChunkKind::Messages).into_iter();
+    futures::stream::try_unfold((chunks, Some(writer)), move |(mut chunks, writer)| async move {
+        let Some(mut writer) = writer else { return Ok(None) };
+        let Some(chunk) = chunks.next() else {
+            let rest = writer.finish().map_err(|error| encoding(object, &error.to_string()))?;
+            return Ok(Some((Bytes::from(rest), (chunks, None))));
+        };
+        let messages = prepared.messages(chunk).await.map_err(|error| encoding(object, &error.to_string()))?;
+        for message in messages {
+            let packet = packet(message.id, message.message);
+            writer.append(&packet).map_err(|error| encoding(object, &error.to_string()))?;
+        }
+        let bytes = Bytes::from(std::mem::take(writer.get_mut()));
+        Ok(Some((bytes, (chunks, Some(writer)))))
+    })
+}
+
+fn encoding(object: &str, problem: &str) -> BucketError {
+    let (key, bucket, source) = (object.to_owned(), "own bucket".to_owned(), problem.to_owned().into());
+    BucketError::Unavailable { key, bucket, source }
+}

@@ -1,0 +1,20 @@
+//! A data share processor: checks packets, tells its peer what it found, and adds what both found good.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`config`], [`processor`] | the YAML file, and what it opens: buckets, keys, limits |
+//! | [`intake`] | ingestion batch in; prepared batch and validation batch out |
+//! | [`prepared`] | the sealed record of an intake, in the processor's own bucket |
+//! | [`aggregate`] | prepared batches and the peer's validations in; a sum part out |
+//! | [`commands`] | the command line |
+//! | [`error`], [`reason`] | why something is rejected or retried: batches and windows; single packets |
+
+pub mod aggregate;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod ids;
+pub mod intake;
+pub mod prepared;
+pub mod processor;
+pub mod reason;

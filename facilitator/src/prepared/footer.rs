@@ -1,0 +1,83 @@
+//! The last chunk of a prepared batch: counts, the sum, what is fixed, and where everything is.
+
+use crate::reason::Rejections;
+use serde::{Deserialize, Serialize};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::BatchParameters;
+use tallybox_model::path::BatchName;
+
+/// What a chunk holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChunkKind {
+    /// Identifiers and verification messages.
+    Messages,
+    /// Shares, in the order of the messages.
+    Shares,
+    /// Identifiers and reason codes of packets without a message.
+    Rejects,
+}
+
+/// Where a chunk is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ChunkEntry {
+    /// What it holds.
+    pub kind: ChunkKind,
+    /// Its first byte in the file.
+    pub offset: u64,
+    /// Its sealed length in bytes.
+    pub length: u64,
+    /// The index of its first item among those of its kind.
+    pub first: u64,
+    /// How many items it holds.
+    pub count: u64,
+}
+
+/// An object that is fixed before it is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FixedObject {
+    /// Its name.
+    pub object: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: Digest,
+}
+
+/// The validation batch that is published, or will be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FixedValidation {
+    /// The generation of the encoders that make these bytes.
+    pub generation: u32,
+    /// The packet file.
+    pub packets: FixedObject,
+    /// The header file. The signature follows from it and the key.
+    pub header: FixedObject,
+}
+
+/// The footer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Footer {
+    /// The batch it was made of.
+    pub batch: BatchName,
+    /// What is counted, and how; from the ingestion header.
+    pub parameters: BatchParameters,
+    /// Packets read.
+    pub packets: u64,
+    /// Packets with a message.
+    pub messages: u64,
+    /// Packets without one, by reason.
+    pub rejections: Rejections,
+    /// The sum of the shares of all packets with a message, an element a bin.
+    pub sum: Vec<u32>,
+    /// Bytes of the ingestion batch's packet file.
+    pub ingestion_bytes: u64,
+    /// What is published.
+    pub validation: FixedValidation,
+    /// All chunks but this one, in the order of the file.
+    pub chunks: Vec<ChunkEntry>,
+}

@@ -1,0 +1,172 @@
+//! What the configuration opens: buckets, keys, limits, threads.
+
+use crate::config::{BucketPlace, Config, NamedKey, Points, ValidationForm};
+use crate::error::Error;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use tallybox_crypto::{KeyError, PacketPrivateKey, SealingKey, SigningKey, VerifyingKey};
+use tallybox_model::avro::Limits;
+use tallybox_model::id::{Instance, KeyId};
+use tallybox_model::marker::ENCODER_GENERATION;
+use tallybox_model::role::Role;
+use tallybox_service::config::Loaded;
+use tallybox_transport::batch::TrustedKeys;
+use tallybox_transport::{BucketUrl, SharedBucket, open};
+use zeroize::Zeroizing;
+
+/// A packet decryption key with the identifier that packets may name it by.
+#[derive(Debug)]
+pub struct PacketKey {
+    /// The identifier.
+    pub id: KeyId,
+    /// The key.
+    pub key: PacketPrivateKey,
+    /// The fingerprint of its public half, in names of objects.
+    pub fingerprint: String,
+}
+
+/// The buckets of a processor.
+#[derive(Clone, Debug)]
+pub struct ProcessorBuckets {
+    /// The ingestor writes, we read.
+    pub ingestion: SharedBucket,
+    /// Ours alone.
+    pub own: SharedBucket,
+    /// The peer writes, we read.
+    pub peer_validation_in: SharedBucket,
+    /// We write, the peer reads.
+    pub peer_validation_out: SharedBucket,
+    /// We write, the portal reads.
+    pub sum_parts: SharedBucket,
+}
+
+/// A processor, ready to work: everything that its commands share.
+#[derive(Debug)]
+pub struct Processor {
+    /// Locality and ingestor.
+    pub instance: Instance,
+    /// First or second.
+    pub role: Role,
+    /// In the order in which they are tried.
+    pub packet_keys: Vec<PacketKey>,
+    /// The identifier of the signing key.
+    pub signing_key_id: KeyId,
+    /// What signs our batches.
+    pub signing_key: SigningKey,
+    /// The first seals, all open.
+    pub sealing_keys: Vec<SealingKey>,
+    /// Where everything is.
+    pub buckets: ProcessorBuckets,
+    /// What the ingestor signs with.
+    pub ingestor_keys: TrustedKeys,
+    /// What the peer signs with.
+    pub peer_keys: TrustedKeys,
+    /// Where evaluation points come from.
+    pub points: Points,
+    /// How our validations are written.
+    pub validation_form: ValidationForm,
+    /// The fewest accepted packets for a sum part.
+    pub minimum_contributions: u64,
+    /// Whether packets are counted as the predecessor does.
+    pub legacy_count: bool,
+    /// What readers take.
+    pub limits: Limits,
+    /// What opens packets.
+    pub pool: Arc<rayon::ThreadPool>,
+    /// The generation of the encoders; [`ENCODER_GENERATION`] but in tests of what a change of it does.
+    pub generation: u32,
+}
+
+impl Processor {
+    /// Reads the key files and opens the buckets that a configuration names.
+    ///
+    /// # Errors
+    /// [`Error`] that names the file or the key of the configuration.
+    pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
+        let value = &config.value;
+        let buckets = open_buckets(config)?;
+        let signing_key = read_key(config, &value.batch_signing_key.file, "batch signing key", SigningKey::parse)?;
+        let sealing = value.prepared_sealing_key.as_slice();
+        let sealing_keys = sealing
+            .iter()
+            .map(|key| read_key(config, &key.file, "prepared sealing key", SealingKey::parse))
+            .collect::<Result<Vec<_>, _>>()?;
+        let packet_keys = value.packet_decryption_keys.iter().map(|key| packet_key(config, key));
+        let packet_keys = packet_keys.collect::<Result<Vec<_>, _>>()?;
+        if packet_keys.is_empty() || sealing_keys.is_empty() {
+            return Err(Error::Setting("packet-decryption-keys and prepared-sealing-key need a key each".to_owned()));
+        }
+        Ok(Self {
+            instance: value.instance.clone(),
+            role: value.role,
+            packet_keys,
+            signing_key_id: value.batch_signing_key.id.clone(),
+            signing_key,
+            sealing_keys,
+            buckets,
+            ingestor_keys: trusted(config, &value.ingestor_public_keys)?,
+            peer_keys: trusted(config, &value.peer_public_keys)?,
+            points: value.points,
+            validation_form: value.validation_form,
+            minimum_contributions: value.minimum_contributions,
+            legacy_count: value.legacy_count,
+            limits: value.limits.clone(),
+            pool: Arc::new(pool(value.threads)?),
+            generation: ENCODER_GENERATION,
+        })
+    }
+}
+
+fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
+    let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("packets-{i}"));
+    let builder = builder.num_threads(threads.unwrap_or(0));
+    builder.build().map_err(|error| Error::Setting(format!("cannot start threads: {error}")))
+}
+
+fn open_buckets(config: &Loaded<Config>) -> Result<ProcessorBuckets, Error> {
+    let open_one = |place: &BucketPlace| -> Result<SharedBucket, Error> {
+        let (url, settings) = place.parts();
+        let url = BucketUrl::parse(url, &config.directory).map_err(usage)?;
+        open(&url, &settings).map_err(usage)
+    };
+    let buckets = &config.value.buckets;
+    Ok(ProcessorBuckets {
+        ingestion: open_one(&buckets.ingestion)?,
+        own: open_one(&buckets.own)?,
+        peer_validation_in: open_one(&buckets.peer_validation_in)?,
+        peer_validation_out: open_one(&buckets.peer_validation_out)?,
+        sum_parts: open_one(&buckets.sum_parts)?,
+    })
+}
+
+/// A bucket that cannot be opened is a fault of the configuration.
+fn usage(error: tallybox_transport::BucketError) -> Error {
+    Error::Setting(error.to_string())
+}
+
+fn read_key<T>(
+    config: &Loaded<Config>,
+    file: &Path,
+    what: &'static str,
+    parse: impl Fn(&str) -> Result<T, KeyError>,
+) -> Result<T, Error> {
+    let path = config.resolve(file);
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::File { file: shown(), source })?;
+    let text = Zeroizing::new(text);
+    parse(text.trim()).map_err(|source| Error::Key { file: shown(), what, source })
+}
+
+fn packet_key(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
+    let secret = read_key(config, &key.file, "packet decryption key", PacketPrivateKey::parse)?;
+    let fingerprint = secret.public().fingerprint();
+    Ok(PacketKey { id: key.id.clone(), key: secret, fingerprint })
+}
+
+fn trusted(config: &Loaded<Config>, files: &BTreeMap<KeyId, std::path::PathBuf>) -> Result<TrustedKeys, Error> {
+    let read = |(id, file): (&KeyId, &std::path::PathBuf)| {
+        Ok((id.clone(), read_key(config, file, "public key", VerifyingKey::parse)?))
+    };
+    files.iter().map(read).collect()
+}

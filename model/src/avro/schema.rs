@@ -1,0 +1,160 @@
+//! The seven schemas we write, exactly as the predecessor embeds them, and the schemas that others write.
+
+use super::AvroError;
+use serde_avro_fast::Schema;
+use std::fmt;
+use std::sync::OnceLock;
+
+/// The kinds of record. All are in the namespace `org.abetterinternet.prio.v1`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RecordKind {
+    /// `PrioIngestionHeader`
+    IngestionHeader,
+    /// `PrioDataSharePacket`
+    DataSharePacket,
+    /// `PrioValidityHeader`
+    ValidationHeader,
+    /// `PrioValidityPacket`
+    ValidationPacket,
+    /// `PrioSumPart`
+    SumPart,
+    /// `PrioInvalidPacket`
+    InvalidPacket,
+    /// `PrioBatchSignature`
+    BatchSignature,
+}
+
+impl RecordKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::IngestionHeader,
+        Self::DataSharePacket,
+        Self::ValidationHeader,
+        Self::ValidationPacket,
+        Self::SumPart,
+        Self::InvalidPacket,
+        Self::BatchSignature,
+    ];
+
+    /// The record's name in its schema.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IngestionHeader => "PrioIngestionHeader",
+            Self::DataSharePacket => "PrioDataSharePacket",
+            Self::ValidationHeader => "PrioValidityHeader",
+            Self::ValidationPacket => "PrioValidityPacket",
+            Self::SumPart => "PrioSumPart",
+            Self::InvalidPacket => "PrioInvalidPacket",
+            Self::BatchSignature => "PrioBatchSignature",
+        }
+    }
+
+    /// The schema as it stands in every file we write, byte for byte.
+    #[must_use]
+    pub fn schema_json(self) -> &'static str {
+        match self {
+            Self::IngestionHeader => include_str!("../../schema/ingestion-header.avsc"),
+            Self::DataSharePacket => include_str!("../../schema/ingestion-data-share-packet.avsc"),
+            Self::ValidationHeader => include_str!("../../schema/validation-header.avsc"),
+            Self::ValidationPacket => include_str!("../../schema/validation-packet.avsc"),
+            Self::SumPart => include_str!("../../schema/sum-part.avsc"),
+            Self::InvalidPacket => include_str!("../../schema/invalid-packet.avsc"),
+            Self::BatchSignature => include_str!("../../schema/batch-signature.avsc"),
+        }
+    }
+
+    /// The parsed schema.
+    pub(super) fn schema(self) -> &'static Schema {
+        static SCHEMAS: OnceLock<Vec<Schema>> = OnceLock::new();
+        let parse = |kind: Self| {
+            #[allow(clippy::expect_used, reason = "constants of this program, parsed by a test")]
+            kind.schema_json().parse().expect("our schemas parse")
+        };
+        let schemas = SCHEMAS.get_or_init(|| Self::ALL.into_iter().map(parse).collect());
+        &schemas[self as usize]
+    }
+
+    /// The kind that a file's schema names, by the record's name with or without namespace.
+    #[must_use]
+    pub fn of_schema(json: &str) -> Option<Self> {
+        let value: serde_json::Value = serde_json::from_str(json).ok()?;
+        let name = value.get("name")?.as_str()?;
+        let short = name.rsplit('.').next()?;
+        Self::ALL.into_iter().find(|kind| kind.name() == short)
+    }
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The schema that a file was written with.
+///
+/// Records are resolved against it by field name: the record's name and namespace do not matter, fields we do not
+/// know are skipped, missing fields take their default if they have one. `logicalType` may stand inside the type, as
+/// Avro wants it, or beside it, as ENPA's sources have it, or be absent.
+#[derive(Debug)]
+pub struct WriterSchema {
+    pub(super) schema: Schema,
+    json: String,
+}
+
+impl WriterSchema {
+    /// Parses the JSON text of a schema.
+    ///
+    /// # Errors
+    /// [`AvroError::Schema`] if it is none, or not that of a record.
+    pub fn parse(json: &[u8]) -> Result<Self, AvroError> {
+        let bad = |reason: String| AvroError::Schema(reason.chars().take(200).collect());
+        let json = std::str::from_utf8(json).map_err(|_| bad("not UTF-8".to_owned()))?;
+        let value: serde_json::Value = serde_json::from_str(json).map_err(|error| bad(error.to_string()))?;
+        if value.get("type").and_then(serde_json::Value::as_str) != Some("record") {
+            return Err(bad("not that of a record".to_owned()));
+        }
+        let schema = json.parse().map_err(|error: serde_avro_fast::schema::SchemaError| bad(error.to_string()))?;
+        Ok(Self { schema, json: json.to_owned() })
+    }
+
+    /// The JSON text, as it stands in the file.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    /// Lengths and digests of the embedded strings as the predecessor writes them.
+    const PUBLISHED: [(RecordKind, usize, &str); 7] = [
+        (RecordKind::IngestionHeader, 628, "934e0ff8e381ac863eba6c03b5eced7a6e386625feeba1d2bd4c7b2a97782db4"),
+        (RecordKind::ValidationHeader, 461, "ee0963063ebc59a5d8021083eb06426bd009774aeb03452c09d7c9d3d3be6201"),
+        (RecordKind::ValidationPacket, 247, "f5e82648900effc2f3c7fe38052dd84cb6c7d28c663eeb930a87516d82418bf4"),
+        (RecordKind::DataSharePacket, 396, "e6b1b77f67f0018e689bcfb74bd1465e0554cec7ca3859c81b4bfa5d56965bdb"),
+        (RecordKind::InvalidPacket, 159, "c5125ff611cad584bd607a6fafe4789a132509b104354df14b5ad0336809eb9e"),
+        (RecordKind::BatchSignature, 310, "971be13e10b302a7e914052645d0721043186fcec28bd8c031b879f99e20258d"),
+        (RecordKind::SumPart, 729, "10ea9f2e0a430d0dc9278b81e42fa204dadc58c8fcc5b77758913c4000481ed0"),
+    ];
+
+    #[test]
+    fn the_embedded_schemas_are_the_predecessors() {
+        for (kind, length, digest) in PUBLISHED {
+            let json = kind.schema_json();
+            assert_eq!((json.len(), Digest::of(json.as_bytes()).to_hex().as_str()), (length, digest), "{kind}");
+            assert_eq!(RecordKind::of_schema(json), Some(kind));
+            let _ = kind.schema();
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_schema_is_refused() {
+        for bad in [&b"\"string\""[..], b"{}", b"\xff", b"{\"type\":\"record\"}", b"[]"] {
+            assert!(WriterSchema::parse(bad).is_err());
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Names and identifiers: aggregations, batches, packets, keys, instances.
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+/// Why a text is no identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdError {
+    /// Empty, too long, or with a character that cannot stand in an object name.
+    #[error("{kind} {text:?} has to be 1 to {limit} characters of letters, digits and .-_ that do not start with a dot")]
+    Name {
+        /// Which identifier it was meant to be.
+        kind: &'static str,
+        /// The text, cut to a readable length.
+        text: String,
+        /// The longest allowed length, in bytes.
+        limit: usize,
+    },
+    /// The name is taken for another purpose.
+    #[error("aggregation {0:?} is a reserved name")]
+    Reserved(String),
+    /// Not a UUID.
+    #[error("{kind} {text:?} is not a UUID")]
+    Uuid {
+        /// Which identifier it was meant to be.
+        kind: &'static str,
+        /// The text, cut to a readable length.
+        text: String,
+    },
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+fn check_name(kind: &'static str, text: &str, limit: usize) -> Result<(), IdError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if text.is_empty() || text.len() > limit || text.starts_with('.') || !text.chars().all(allowed) {
+        return Err(IdError::Name { kind, text: shown(text), limit });
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $kind:literal, $limit:literal, $reserved:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// The text of the name.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                check_name($kind, text, $limit)?;
+                if $reserved.contains(&text) {
+                    return Err(IdError::Reserved(text.to_owned()));
+                }
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// One statistic being collected: the first component of its batches' names. 1 to 200 characters.
+    AggregationId,
+    "aggregation",
+    200,
+    ["task-markers"]
+);
+name!(
+    /// A pair of locality and ingestor, `{locality}-{ingestor}`: the first component of sum part names.
+    Instance,
+    "instance",
+    200,
+    [""; 0]
+);
+
+/// The identifier of a key in a manifest, a signature or a packet. Free text of the peer's; only compared.
+pub type KeyId = String;
+
+/// Reads a UUID from text in the forms that real writers use: hyphenated or simple, either case.
+fn parse_uuid(kind: &'static str, text: &str) -> Result<Uuid, IdError> {
+    let bad = || IdError::Uuid { kind, text: shown(text) };
+    if !matches!(text.len(), 32 | 36) {
+        return Err(bad());
+    }
+    Uuid::try_parse(text).map_err(|_| bad())
+}
+
+/// Takes a UUID's text as the format hands it out, borrowed or not, without a copy.
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = Result<Uuid, IdError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the text of a UUID")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(parse_uuid("id", text))
+    }
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $type:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(pub Uuid);
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut buffer = [0; Hyphenated::LENGTH];
+                serializer.serialize_str(self.0.hyphenated().encode_lower(&mut buffer))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(TextVisitor).and_then(|id: Result<Uuid, IdError>| {
+                    id.map(Self).map_err(serde::de::Error::custom)
+                })
+            }
+        }
+
+        impl $type {
+            /// The 16 bytes of the UUID, in order of its text.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// From the 16 bytes of the UUID.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                parse_uuid($kind, text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// The identifier of a batch, in its object names and its header.
+    BatchId,
+    "batch"
+);
+uuid_id!(
+    /// The identifier that joins the shares of one submission at the processors.
+    PacketId,
+    "packet"
+);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_stay_inside_an_object_name() {
+        for good in ["a", "org.example.dim8", "kittens-seen", "A_b-1"] {
+            assert_eq!(good.parse::<AggregationId>().unwrap().as_str(), good);
+        }
+        for bad in ["", "a/b", "..", ".a", "task-markers", "a b", "é", &"x".repeat(201)] {
+            assert!(bad.parse::<AggregationId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn uuids_are_read_leniently_and_written_one_way() {
+        let text = "00112233-4455-6677-8899-aabbccddeeff";
+        for form in [text.to_owned(), text.replace('-', ""), text.to_uppercase()] {
+            assert_eq!(form.parse::<BatchId>().unwrap().to_string(), text);
+        }
+        for bad in ["", "00112233", "urn:uuid:00112233-4455-6677-8899-aabbccddeeff", "{00112233-4455-6677-8899-aabbccddeef}"] {
+            assert!(bad.parse::<BatchId>().is_err(), "{bad}");
+        }
+    }
+}

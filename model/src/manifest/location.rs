@@ -1,0 +1,135 @@
+//! Where manifests are published: a base URL and the names of the documents below it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::id::Instance;
+
+/// Name of the document that speaks for a whole server (processor, ingestor or portal).
+pub const GLOBAL_DOCUMENT: &str = "global-manifest.json";
+
+/// Name of the document for one instance: a processor's, or an ingestor's that publishes no global one
+/// (there some deployments use the locality's name in place of the instance's).
+#[must_use]
+pub fn instance_document(instance: &Instance) -> String {
+    format!("{instance}-manifest.json")
+}
+
+/// Name of the document in which a processor announces what it can do beyond ENPA. Peers of the predecessor
+/// never ask for it.
+#[must_use]
+pub fn extensions_document(instance: &Instance) -> String {
+    format!("{instance}-extensions.json")
+}
+
+/// The HTTPS address below which a server publishes its manifests; it may have a path.
+///
+/// There is no signature on a manifest: this address and TLS are all the trust there is, so it carries no
+/// credentials, query or fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+/// Why a text is no [`BaseUrl`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BaseUrlError {
+    /// Another scheme, or none.
+    #[error("manifest base url {0:?} does not begin with https://")]
+    NotHttps(String),
+    /// No host, or something beside host, port and path.
+    #[error("manifest base url {0:?} is not made of a host, a port and a path alone")]
+    NotABase(String),
+}
+
+impl BaseUrl {
+    /// The URL of one document.
+    #[must_use]
+    pub fn document(&self, name: &str) -> String {
+        format!("{}/{name}", self.0)
+    }
+
+    /// The address, without a trailing slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = BaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, BaseUrlError> {
+        let Some(rest) = text.strip_prefix("https://") else {
+            return Err(BaseUrlError::NotHttps(text.to_owned()));
+        };
+        let rest = rest.trim_end_matches('/');
+        let forbidden = |c: char| c.is_whitespace() || c.is_control() || "?#@\\".contains(c);
+        if rest.is_empty() || rest.starts_with(['/', ':']) || rest.contains(forbidden) {
+            return Err(BaseUrlError::NotABase(text.to_owned()));
+        }
+        Ok(Self(format!("https://{rest}")))
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spells_every_document() {
+        let instance: Instance = "us-ca-g-enpa".parse().unwrap();
+        assert_eq!(instance_document(&instance), "us-ca-g-enpa-manifest.json");
+        assert_eq!(extensions_document(&instance), "us-ca-g-enpa-extensions.json");
+        for base in [
+            "https://example.org:8443/some/path",
+            "https://example.org:8443/some/path/",
+        ] {
+            let base: BaseUrl = base.parse().unwrap();
+            assert_eq!(
+                base.document(GLOBAL_DOCUMENT),
+                "https://example.org:8443/some/path/global-manifest.json"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_anything_but_a_plain_https_base() {
+        for text in ["http://example.org", "example.org", "HTTPS://example.org", ""] {
+            assert!(
+                matches!(text.parse::<BaseUrl>(), Err(BaseUrlError::NotHttps(_))),
+                "{text}"
+            );
+        }
+        for text in [
+            "https://",
+            "https:///",
+            "https:///path",
+            "https://:443",
+            "https://u:p@example.org",
+        ] {
+            assert!(
+                matches!(text.parse::<BaseUrl>(), Err(BaseUrlError::NotABase(_))),
+                "{text}"
+            );
+        }
+        for text in [
+            "https://example.org?a=b",
+            "https://example.org/#a",
+            "https://example.org/a b",
+        ] {
+            assert!(
+                matches!(text.parse::<BaseUrl>(), Err(BaseUrlError::NotABase(_))),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Manifests: the JSON documents in which servers publish their keys and mailboxes (ENPA, kebab-case).
+//!
+//! Keys are known in full: an unknown or repeated key refuses the document, at every level. Every parser takes
+//! the document's name (for its errors) and a size limit. Serialising is deterministic: keys in the order of the
+//! format, entries of maps sorted, no white space.
+
+mod error;
+mod expiration;
+mod ingestor;
+mod json;
+mod keys;
+mod location;
+mod object;
+mod path;
+mod portal;
+mod processor;
+
+pub use error::ManifestError;
+pub use expiration::Expiration;
+pub use ingestor::{IngestorIdentity, IngestorManifest};
+pub use keys::{BatchSigningPublicKey, PacketEncryptionKey};
+pub use location::{BaseUrl, BaseUrlError, GLOBAL_DOCUMENT, extensions_document, instance_document};
+pub use path::{Place, StoragePath, StoragePathError};
+pub use portal::PortalManifest;
+pub use processor::{ProcessorGlobalManifest, ProcessorIdentity, ProcessorManifest};
+
+/// What a manifest may weigh unless the caller says otherwise, in bytes. Real ones stay below 10 KiB.
+pub const DEFAULT_SIZE_LIMIT: usize = 256 * 1024;

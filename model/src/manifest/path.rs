@@ -1,0 +1,235 @@
+//! Storage paths: how manifests name a bucket, with an optional prefix for the keys inside it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+/// The place of a mailbox, as written in a manifest.
+///
+/// The text is kept as it was written, so `s3://r/b/p` and `s3://r/b/p/` are different texts for equal
+/// [places](StoragePath::place).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoragePath {
+    text: String,
+    place: Place,
+}
+
+/// What a [`StoragePath`] says. `prefix` is empty or ends in a slash, and stands before every object key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// `s3://{region}/{bucket}[/{prefix}]`
+    S3 {
+        /// Region of the bucket, for example `us-west-2`.
+        region: String,
+        /// Name of the bucket.
+        bucket: String,
+        /// Prefix of its keys.
+        prefix: String,
+    },
+    /// `gs://{bucket}[/{prefix}]`
+    Gcs {
+        /// Name of the bucket.
+        bucket: String,
+        /// Prefix of its keys.
+        prefix: String,
+    },
+    /// A relative or absolute directory: for tests. Whoever writes where a stranger's manifest says must refuse it.
+    Local {
+        /// The directory.
+        directory: String,
+    },
+}
+
+/// Why a text is no [`StoragePath`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StoragePathError {
+    /// Nothing, or a control character inside.
+    #[error("storage path {0:?} is empty or holds a control character")]
+    Unprintable(String),
+    /// A URL of a scheme other than `s3` and `gs`. (The predecessor takes it for a directory.)
+    #[error("storage path {0:?} is neither s3://, gs:// nor a directory")]
+    UnknownScheme(String),
+    /// The region of an S3 bucket is missing or has not the form of one.
+    #[error("storage path {0:?} has no region of the form xx-name-1")]
+    BadRegion(String),
+    /// No bucket name.
+    #[error("storage path {0:?} names no bucket")]
+    NoBucket(String),
+}
+
+impl StoragePath {
+    /// What the text says.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The text as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for StoragePath {
+    type Err = StoragePathError;
+
+    fn from_str(text: &str) -> Result<Self, StoragePathError> {
+        if text.is_empty() || text.contains(char::is_control) {
+            return Err(StoragePathError::Unprintable(text.to_owned()));
+        }
+        let place = if let Some(rest) = text.strip_prefix("s3://") {
+            let (region, rest) = rest.split_once('/').unwrap_or((rest, ""));
+            if !is_region(region) {
+                return Err(StoragePathError::BadRegion(text.to_owned()));
+            }
+            let (bucket, prefix) = bucket_and_prefix(text, rest)?;
+            Place::S3 {
+                region: region.to_owned(),
+                bucket,
+                prefix,
+            }
+        } else if let Some(rest) = text.strip_prefix("gs://") {
+            let (bucket, prefix) = bucket_and_prefix(text, rest)?;
+            Place::Gcs { bucket, prefix }
+        } else if text.contains("://") {
+            return Err(StoragePathError::UnknownScheme(text.to_owned()));
+        } else {
+            Place::Local {
+                directory: text.to_owned(),
+            }
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            place,
+        })
+    }
+}
+
+fn bucket_and_prefix(text: &str, rest: &str) -> Result<(String, String), StoragePathError> {
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(StoragePathError::NoBucket(text.to_owned()));
+    }
+    let slash = if prefix.is_empty() || prefix.ends_with('/') {
+        ""
+    } else {
+        "/"
+    };
+    Ok((bucket.to_owned(), format!("{prefix}{slash}")))
+}
+
+/// The form of an AWS region name. The predecessor has a list; regions are added every year.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [first, middle @ .., last] = parts.as_slice() else {
+        return false;
+    };
+    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let number = !last.is_empty() && last.len() <= 2 && last.bytes().all(|b| b.is_ascii_digit());
+    first.len() == 2 && letters(first) && !middle.is_empty() && middle.iter().all(letters) && number
+}
+
+impl fmt::Display for StoragePath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl Serialize for StoragePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> Place {
+        let path: StoragePath = text.parse().unwrap();
+        assert_eq!(path.to_string(), text);
+        path.place().clone()
+    }
+
+    fn s3(region: &str, bucket: &str, prefix: &str) -> Place {
+        Place::S3 {
+            region: region.to_owned(),
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    #[test]
+    fn reads_s3_with_and_without_prefix() {
+        assert_eq!(place("s3://us-west-2/bucket"), s3("us-west-2", "bucket", ""));
+        assert_eq!(place("s3://us-west-2/bucket/"), s3("us-west-2", "bucket", ""));
+        assert_eq!(
+            place("s3://us-gov-east-1/b/a/b"),
+            s3("us-gov-east-1", "b", "a/b/")
+        );
+        assert_eq!(
+            place("s3://ap-southeast-10/b/a/b/"),
+            s3("ap-southeast-10", "b", "a/b/")
+        );
+    }
+
+    #[test]
+    fn reads_gcs_and_directories() {
+        let gcs = |prefix: &str| Place::Gcs {
+            bucket: "bucket".to_owned(),
+            prefix: prefix.to_owned(),
+        };
+        assert_eq!(place("gs://bucket"), gcs(""));
+        assert_eq!(place("gs://bucket/p"), gcs("p/"));
+        for directory in ["/var/mailbox", "relative/mailbox", "."] {
+            assert_eq!(
+                place(directory),
+                Place::Local {
+                    directory: directory.to_owned()
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        use StoragePathError as E;
+        let refused = |text: &str| text.parse::<StoragePath>().unwrap_err();
+        for text in ["", "a\0b", "gs://a\nb"] {
+            assert!(matches!(refused(text), E::Unprintable(_)), "{text}");
+        }
+        for text in [
+            "az://container",
+            "S3://us-west-2/b",
+            "https://example.org/b",
+            "memory://",
+        ] {
+            assert!(matches!(refused(text), E::UnknownScheme(_)), "{text}");
+        }
+        for text in [
+            "s3://",
+            "s3://bucket",
+            "s3://bucket/prefix",
+            "s3:///bucket",
+            "s3://us-west/b",
+            "s3://US-west-2/b",
+        ] {
+            assert!(matches!(refused(text), E::BadRegion(_)), "{text}");
+        }
+        for text in [
+            "s3://us-west-2",
+            "s3://us-west-2/",
+            "s3://us-west-2//p",
+            "gs://",
+            "gs:///p",
+        ] {
+            assert!(matches!(refused(text), E::NoBucket(_)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Every object name, spelled here and nowhere else.
+//!
+//! Names are relative to a bucket and its prefix. `DATE` is `YYYY/MM/DD/HH/MM`, ids are lower-case and hyphenated.
+
+use crate::id::{AggregationId, BatchId, Instance};
+use crate::role::Role;
+use crate::time::{BatchTime, Window};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Which batch: an aggregation, a date, and an identifier.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct BatchName {
+    /// The aggregation it counts for.
+    pub aggregation: AggregationId,
+    /// The date in its path.
+    pub date: BatchTime,
+    /// Its identifier, also in its header.
+    pub id: BatchId,
+}
+
+impl fmt::Display for BatchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.aggregation, self.date, self.id)
+    }
+}
+
+/// The names of the three objects that make up a signed batch.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct BatchObjects {
+    /// The header, one Avro record.
+    pub header: String,
+    /// The packets, zero or more Avro records; absent when there are none.
+    pub packets: String,
+    /// The signature over the header, one Avro record; its presence makes the batch exist.
+    pub signature: String,
+}
+
+/// The suffix of a packet object.
+const PACKETS: &str = ".avro";
+/// The suffix of a signature object.
+const SIGNATURE: &str = ".sig";
+/// The suffix of an ingestion batch's header.
+const INGESTION: &str = ".batch";
+
+impl BatchObjects {
+    fn of(header: String) -> Self {
+        Self { packets: format!("{header}{PACKETS}"), signature: format!("{header}{SIGNATURE}"), header }
+    }
+}
+
+impl BatchName {
+    /// `{agg}/{DATE}/{id}.batch`, `.batch.avro`, `.batch.sig`.
+    #[must_use]
+    pub fn ingestion(&self) -> BatchObjects {
+        BatchObjects::of(format!("{self}{INGESTION}"))
+    }
+
+    /// `{agg}/{DATE}/{id}.validity_{i}` and so on, `i` being the index of the processor that writes it.
+    #[must_use]
+    pub fn validation(&self, writer: Role) -> BatchObjects {
+        BatchObjects::of(format!("{self}.validity_{}", writer.index()))
+    }
+
+    /// `{agg}/{DATE}/{id}.{sealing key id}.prepared`, in the processor's own bucket.
+    #[must_use]
+    pub fn prepared(&self, sealing_key: &str) -> String {
+        format!("{self}.{sealing_key}.prepared")
+    }
+
+    /// `batch-dates/{agg}/{id}`, in the processor's own bucket: at which date a batch was first seen.
+    #[must_use]
+    pub fn first_seen(&self) -> String {
+        format!("batch-dates/{}/{}", self.aggregation, self.id)
+    }
+
+    /// Reads the name of a batch from that of its ingestion signature object; `None` for any other object.
+    #[must_use]
+    pub fn from_ingestion_signature(key: &str) -> Option<Self> {
+        let stem = key.strip_suffix(SIGNATURE)?.strip_suffix(INGESTION)?;
+        Self::parse(stem)
+    }
+
+    /// Reads the name of a batch from that of any of its ingestion objects; `None` for any other object.
+    #[must_use]
+    pub fn from_ingestion_object(key: &str) -> Option<Self> {
+        let header = key.strip_suffix(SIGNATURE).or_else(|| key.strip_suffix(PACKETS)).unwrap_or(key);
+        Self::parse(header.strip_suffix(INGESTION)?)
+    }
+
+    /// Parses `{agg}/{DATE}/{id}`; only the canonical spelling is a name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (aggregation, rest) = text.split_once('/')?;
+        let (date, id) = rest.rsplit_once('/')?;
+        let name = Self { aggregation: aggregation.parse().ok()?, date: date.parse().ok()?, id: id.parse().ok()? };
+        (name.to_string() == text).then_some(name)
+    }
+}
+
+/// Which sum part: an instance, an aggregation, a window and the processor that writes it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct SumPartName {
+    /// The pair of locality and ingestor.
+    pub instance: Instance,
+    /// The aggregation that is summed.
+    pub aggregation: AggregationId,
+    /// The window that is summed.
+    pub window: Window,
+    /// The processor whose part it is.
+    pub writer: Role,
+}
+
+impl SumPartName {
+    /// `{instance}/{agg}/{start}-{end}.sum_{i}`, `.invalid_uuid_{i}.avro` (the packets), `.sum_{i}.sig`.
+    #[must_use]
+    pub fn objects(&self) -> BatchObjects {
+        let (stem, i) = (self.stem(), self.writer.index());
+        BatchObjects {
+            header: format!("{stem}.sum_{i}"),
+            packets: format!("{stem}.invalid_uuid_{i}.avro"),
+            signature: format!("{stem}.sum_{i}.sig"),
+        }
+    }
+
+    /// `sum-parts/{instance}/{agg}/{start}-{end}.fixed`, in the processor's own bucket: what will be published.
+    #[must_use]
+    pub fn fixed(&self) -> String {
+        format!("sum-parts/{}.fixed", self.stem())
+    }
+
+    fn stem(&self) -> String {
+        let (start, end) = (self.window.start().compact(), self.window.end().compact());
+        format!("{}/{}/{start}-{end}", self.instance, self.aggregation)
+    }
+}
+
+impl fmt::Display for SumPartName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.sum_{}", self.stem(), self.writer.index())
+    }
+}
+
+/// `points/{instance}/{fingerprint of the packet key}`, in the processor's own bucket: the one evaluation point
+/// that this ingestor's packets have under this key.
+#[must_use]
+pub fn pinned_point(instance: &Instance, packet_key: &str) -> String {
+    format!("points/{instance}/{packet_key}")
+}
+
+/// The half-open range of keys, `{agg}/{start DATE}/` to `{agg}/{end DATE}/`, in which a window's batches stand.
+#[must_use]
+pub fn window_range(aggregation: &AggregationId, window: &Window) -> (String, String) {
+    (format!("{aggregation}/{}/", window.start()), format!("{aggregation}/{}/", window.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn name() -> BatchName {
+        BatchName::parse("kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff").unwrap()
+    }
+
+    #[test]
+    fn batches_are_named_as_the_predecessor_names_them() {
+        let stem = "kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff";
+        let ingestion = name().ingestion();
+        assert_eq!(ingestion.header, format!("{stem}.batch"));
+        assert_eq!(ingestion.packets, format!("{stem}.batch.avro"));
+        assert_eq!(ingestion.signature, format!("{stem}.batch.sig"));
+        assert_eq!(name().validation(Role::Second).packets, format!("{stem}.validity_1.avro"));
+        assert_eq!(BatchName::from_ingestion_signature(&ingestion.signature), Some(name()));
+    }
+
+    #[test]
+    fn foreign_names_are_no_batches() {
+        for key in [
+            "x.batch.sig",
+            "kittens-seen/2020/10/31/20/29/00112233445566778899aabbccddeeff.batch.sig",
+            "kittens-seen/2020/10/31/20/00112233-4455-6677-8899-aabbccddeeff.batch.sig",
+            "kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff.batch",
+            "task-markers/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff.batch.sig",
+        ] {
+            assert_eq!(BatchName::from_ingestion_signature(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_packets_of_a_sum_part_have_a_name_of_their_own() {
+        let window = Window::new("2023/11/14/22/00".parse().unwrap(), "2023/11/14/23/00".parse().unwrap()).unwrap();
+        let part = SumPartName {
+            instance: "interop".parse().unwrap(),
+            aggregation: "org.example.dim8".parse().unwrap(),
+            window,
+            writer: Role::First,
+        };
+        let stem = "interop/org.example.dim8/202311142200-202311142300";
+        assert_eq!(part.objects().header, format!("{stem}.sum_0"));
+        assert_eq!(part.objects().packets, format!("{stem}.invalid_uuid_0.avro"));
+        assert_eq!(part.objects().signature, format!("{stem}.sum_0.sig"));
+    }
+}

@@ -1,0 +1,201 @@
+//! Tasks: the JSON messages by which a workflow manager asks a facilitator to do one piece of work (ENPA).
+//!
+//! Every key below is required, unknown keys are ignored, and a message says nothing about its own kind: the
+//! queue it came from does. What cannot be read can never succeed, so every [`TaskError`] is a rejection.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::id::{AggregationId, BatchId};
+use crate::time::{BatchTime, Window};
+
+/// The largest message that is parsed, in bytes. Both clouds' queues carry far less than this in one message
+/// (256 KiB and 10 MiB); an aggregation of 100,000 batches would need 8 MiB.
+pub const TASK_SIZE_LIMIT: usize = 10 * 1024 * 1024;
+
+/// Why a message is no task.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// More bytes than any queue carries.
+    #[error("task: {size} bytes are more than the limit of {TASK_SIZE_LIMIT}")]
+    TooLarge {
+        /// Size of the message in bytes.
+        size: usize,
+    },
+    /// Not a JSON object, a key missing or repeated, or a value of another type.
+    #[error("task: not a task document")]
+    NotATask(#[source] serde_json::Error),
+    /// A text that does not mean what its key asks for.
+    #[error("task: key {key}")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Asks for one ingestion batch to be checked and its verification messages to be sent to the peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntakeTask {
+    /// Names this run in logs; never written to storage.
+    pub trace_id: Uuid,
+    /// The aggregation, as its objects' names spell it.
+    pub aggregation_id: AggregationId,
+    /// The batch.
+    pub batch_id: BatchId,
+    /// The date in the batch's path.
+    pub date: BatchTime,
+}
+
+/// Asks for the batches of one window to be summed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AggregationTask {
+    /// Names this run in logs; never written to storage.
+    pub trace_id: Uuid,
+    /// The aggregation, as its objects' names spell it.
+    pub aggregation_id: AggregationId,
+    /// The window, `aggregation-start` and `aggregation-end`.
+    pub window: Window,
+    /// The batches to sum, in the order of the message.
+    pub batches: Vec<TaskBatch>,
+}
+
+/// One batch of an [`AggregationTask`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskBatch {
+    /// The batch.
+    pub id: BatchId,
+    /// The date in the batch's path.
+    pub time: BatchTime,
+}
+
+impl IntakeTask {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// [`TaskError`] when it is not this kind of task.
+    pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
+        let wire: WireIntake = read(message)?;
+        Ok(Self {
+            trace_id: parsed("trace-id", &wire.trace_id)?,
+            aggregation_id: parsed("aggregation-id", &wire.aggregation_id)?,
+            batch_id: parsed("batch-id", &wire.batch_id)?,
+            date: parsed("date", &wire.date)?,
+        })
+    }
+
+    /// The message's bytes: compact JSON, keys in the format's order.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        write(&WireIntake {
+            trace_id: self.trace_id.to_string(),
+            aggregation_id: self.aggregation_id.to_string(),
+            batch_id: self.batch_id.to_string(),
+            date: self.date.to_string(),
+        })
+    }
+}
+
+impl AggregationTask {
+    /// Reads a message. That the dates of its batches lie inside the window is for the caller to judge.
+    ///
+    /// # Errors
+    /// [`TaskError`] when it is not this kind of task, or its window is empty.
+    pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
+        let wire: WireAggregation = read(message)?;
+        let start = parsed("aggregation-start", &wire.aggregation_start)?;
+        let end = parsed("aggregation-end", &wire.aggregation_end)?;
+        let batch = |batch: &WireBatch| {
+            Ok(TaskBatch {
+                id: parsed("batches.id", &batch.id)?,
+                time: parsed("batches.time", &batch.time)?,
+            })
+        };
+        Ok(Self {
+            trace_id: parsed("trace-id", &wire.trace_id)?,
+            aggregation_id: parsed("aggregation-id", &wire.aggregation_id)?,
+            window: Window::new(start, end).map_err(|error| bad_value("aggregation-end", error))?,
+            batches: wire.batches.iter().map(batch).collect::<Result<_, TaskError>>()?,
+        })
+    }
+
+    /// The message's bytes: compact JSON, keys in the format's order.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let batch = |batch: &TaskBatch| WireBatch {
+            id: batch.id.to_string(),
+            time: batch.time.to_string(),
+        };
+        write(&WireAggregation {
+            trace_id: self.trace_id.to_string(),
+            aggregation_id: self.aggregation_id.to_string(),
+            aggregation_start: self.window.start().to_string(),
+            aggregation_end: self.window.end().to_string(),
+            batches: self.batches.iter().map(batch).collect(),
+        })
+    }
+}
+
+/// An intake task as it travels; the order of the fields is the order of the keys.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct WireIntake {
+    trace_id: String,
+    aggregation_id: String,
+    batch_id: String,
+    date: String,
+}
+
+/// An aggregation task as it travels.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct WireAggregation {
+    trace_id: String,
+    aggregation_id: String,
+    aggregation_start: String,
+    aggregation_end: String,
+    batches: Vec<WireBatch>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireBatch {
+    id: String,
+    time: String,
+}
+
+fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Result<T, TaskError> {
+    if message.len() > TASK_SIZE_LIMIT {
+        return Err(TaskError::TooLarge { size: message.len() });
+    }
+    serde_json::from_slice(message).map_err(TaskError::NotATask)
+}
+
+#[allow(
+    clippy::expect_used,
+    reason = "structs of strings and lists of such structs always serialise"
+)]
+fn write(wire: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(wire).expect("a task holds nothing that JSON cannot")
+}
+
+fn parsed<T>(key: &'static str, text: &str) -> Result<T, TaskError>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    text.parse().map_err(|error| bad_value(key, error))
+}
+
+fn bad_value(key: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> TaskError {
+    TaskError::BadValue {
+        key,
+        source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Every role in one process, on local directories: the quick start.

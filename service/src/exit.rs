@@ -1,0 +1,137 @@
+//! What a program answers its caller: one exit code for each decision that a cron job or a person can take.
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::{Serialize, Serializer};
+
+/// How a command ended.
+///
+/// | code | variant | the caller should |
+/// |---|---|---|
+/// | 0 | `Done` | go on; also when the same bytes had been written before |
+/// | 2 | `Usage` | mend the command line or the config file |
+/// | 3 | `Rejected` | set the input aside: it never will succeed, the reason is in one line |
+/// | 4 | `Retry` | call again later: something is not there yet, or out of reach |
+/// | 5 | `Conflict` | look: an object exists with other bytes, both are named; nothing was overwritten |
+/// | 6 | `BelowMinimum` | nothing, or call again later: too few accepted packets, so no sum part |
+///
+/// Code 1 is left to the language (a panic ends in 101), so it never carries a meaning of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, now or earlier.
+    Done = 0,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// The input never will succeed.
+    Rejected = 3,
+    /// The same call can succeed later.
+    Retry = 4,
+    /// Other bytes stand where ours should.
+    Conflict = 5,
+    /// Fewer accepted packets than the configured minimum.
+    BelowMinimum = 6,
+}
+
+impl Exit {
+    /// All outcomes, in the order of their codes.
+    pub const ALL: [Self; 6] =
+        [Self::Done, Self::Usage, Self::Rejected, Self::Retry, Self::Conflict, Self::BelowMinimum];
+
+    /// The process exit code.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The word for it in JSON, logs and sentences.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Usage => "usage",
+            Self::Rejected => "rejected",
+            Self::Retry => "retry",
+            Self::Conflict => "conflict",
+            Self::BelowMinimum => "below-minimum",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.pad(self.word())
+    }
+}
+
+impl Serialize for Exit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+/// Reads the command line of this process. Help and version go to stdout, faults of usage to stderr.
+///
+/// # Errors
+/// The exit to leave with: [`Exit::Done`] after help or version, [`Exit::Usage`] for anything that does not parse.
+pub fn parse<T: Parser>() -> Result<T, Exit> {
+    parse_from(std::env::args_os())
+}
+
+/// [`parse`] on given arguments, the program's name first.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_from<T: Parser>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<T, Exit> {
+    T::try_parse_from(arguments).map_err(|error| {
+        // A reader that has gone away (`| head`) is not a fault of the caller's command line.
+        let _ = error.print();
+        if error.use_stderr() { Exit::Usage } else { Exit::Done }
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    #[command(version)]
+    struct Arguments {
+        #[arg(long)]
+        count: u32,
+    }
+
+    #[test]
+    fn codes_are_what_cron_jobs_were_told() {
+        let codes: Vec<u8> = Exit::ALL.into_iter().map(Exit::code).collect();
+        assert_eq!(codes, [0, 2, 3, 4, 5, 6]);
+        let debugged = format!("{:?}", ExitCode::from(Exit::Conflict));
+        assert_eq!(debugged, format!("{:?}", ExitCode::from(5)));
+    }
+
+    #[test]
+    fn words_are_distinct_and_are_the_json() {
+        let mut words: Vec<&str> = Exit::ALL.into_iter().map(Exit::word).collect();
+        assert_eq!(serde_json::to_string(&Exit::BelowMinimum).unwrap(), "\"below-minimum\"");
+        assert_eq!(format!("{:>9}", Exit::Retry), "    retry");
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Exit::ALL.len());
+    }
+
+    #[test]
+    fn the_command_line_ends_in_our_codes() {
+        assert_eq!(parse_from::<Arguments>(["x", "--count", "3"]).unwrap().count, 3);
+        assert_eq!(parse_from::<Arguments>(["x"]).unwrap_err(), Exit::Usage);
+        assert_eq!(parse_from::<Arguments>(["x", "--count", "many"]).unwrap_err(), Exit::Usage);
+        assert_eq!(parse_from::<Arguments>(["x", "--colour"]).unwrap_err(), Exit::Usage);
+        assert_eq!(parse_from::<Arguments>(["x", "--help"]).unwrap_err(), Exit::Done);
+        assert_eq!(parse_from::<Arguments>(["x", "--version"]).unwrap_err(), Exit::Done);
+    }
+}

@@ -1,0 +1,16 @@
+//! The shell all programs share: config files, logs, exit codes, progress, what the terminal shows.
+//!
+//! A one-shot command is put together like this: [`exit::parse`] reads the command line, [`log::init`] sets up the
+//! logs, [`config::load`] reads the YAML file, [`output::Output`] prints the summary or the reason of the failure, and
+//! [`exit::Exit`] is what `main` returns. None of it knows what the program does, and none of it reads the network.
+
+pub mod chart;
+pub mod config;
+mod error;
+pub mod exit;
+pub mod log;
+pub mod output;
+pub mod progress;
+mod yaml;
+
+pub use error::{ConfigError, LogError};

@@ -1,0 +1,281 @@
+//! What a command says on stdout and stderr: its summary, or in one line why there is none.
+use std::fmt::{self, Display};
+use std::io::{self, Write};
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::exit::Exit;
+use crate::progress::Progress;
+
+/// Something a command reports when it is done: fields for machines, lines for people.
+pub trait Summary: Serialize {
+    /// Writes the lines a person reads, without a newline at the end.
+    ///
+    /// # Errors
+    /// Only what the formatter answers.
+    fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+/// Why a command did not do what it was asked, in the words of the table at [`Exit`].
+///
+/// As JSON: `{"outcome":"rejected","reason":"bad-signature","object":"…","message":"…"}`, details behind it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// The outcome and exit code; never [`Exit::Done`].
+    #[serde(rename = "outcome")]
+    pub exit: Exit,
+    /// A word in kebab case from the program's closed list, for machines to count by.
+    pub reason: String,
+    /// The object, file or batch it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// A sentence for people: lower case, no full stop, no secret.
+    pub message: String,
+    /// Further facts under names of their own (the other object of a conflict, both digests).
+    #[serde(flatten)]
+    pub details: Map<String, Value>,
+}
+
+impl Failure {
+    /// A failure that names no object.
+    pub fn new(exit: Exit, reason: impl Into<String>, message: impl Display) -> Self {
+        Self { exit, reason: reason.into(), object: None, message: message.to_string(), details: Map::new() }
+    }
+
+    /// An error and everything behind it, in one sentence: `cannot read: no such file or directory`.
+    pub fn from_error(exit: Exit, reason: impl Into<String>, error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !message.ends_with(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = inner.source();
+        }
+        Self::new(exit, reason, message)
+    }
+
+    /// Names the object it is about.
+    #[must_use]
+    pub fn object(mut self, object: impl Display) -> Self {
+        self.object = Some(object.to_string());
+        self
+    }
+
+    /// Adds a fact. A name that the JSON form uses itself is not taken a second time.
+    #[must_use]
+    pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
+        if !["outcome", "reason", "object", "message"].contains(&name) {
+            self.details.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+}
+
+impl Display for Failure {
+    /// `rejected (bad-signature): OBJECT: MESSAGE [name=value …]`, always one line.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({}): ", self.exit, OneLine(&self.reason))?;
+        // Messages often begin with the object they are about; it is then not said twice.
+        if let Some(object) = self.object.as_deref().filter(|object| !self.message.contains(object)) {
+            write!(formatter, "{}: ", OneLine(object))?;
+        }
+        write!(formatter, "{}", OneLine(&self.message))?;
+        for (name, value) in &self.details {
+            match value {
+                Value::String(text) => write!(formatter, " {name}={}", OneLine(text))?,
+                other => write!(formatter, " {name}={other}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text that came from outside, fit for a terminal: no control character gets through, so a peer's object name can
+/// neither move the cursor nor start a second line.
+struct OneLine<'a>(&'a str);
+
+impl Display for OneLine<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            if character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+                write!(formatter, "{}", character.escape_default())?;
+            } else {
+                fmt::Write::write_char(formatter, character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The options `--json` and `--quiet`, for a program's command line (`#[command(flatten)]`).
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Output {
+    /// Print the summary, or the reason of a failure, as one line of JSON on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Draw no progress bar
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+impl Output {
+    /// Output for machines (`true`) or people, with a progress bar where a person can see it.
+    pub fn new(json: bool) -> Self {
+        Self { json, quiet: false }
+    }
+
+    /// Prints the summary to stdout.
+    ///
+    /// # Errors
+    /// When stdout cannot be written, except that a reader that has gone away is no error.
+    pub fn summary(&self, summary: &impl Summary) -> io::Result<()> {
+        survive(self.write_summary(&mut io::stdout().lock(), summary))
+    }
+
+    /// Says why there is no summary (one JSON line on stdout with `--json`, one line on stderr without), and answers
+    /// the exit to leave with.
+    pub fn failure(&self, failure: &Failure) -> Exit {
+        // Nobody is left to be told if this cannot be written; the exit code still says it.
+        let _ = if self.json {
+            write_json(&mut io::stdout().lock(), failure)
+        } else {
+            crate::progress::bars().suspend(|| writeln!(io::stderr(), "{failure}"))
+        };
+        failure.exit
+    }
+
+    /// A progress bar for a run over `total_bytes`, or one that only counts if nobody would see it.
+    pub fn progress(&self, total_bytes: Option<u64>, label: &str) -> Progress {
+        if self.json || self.quiet {
+            Progress::hidden()
+        } else {
+            Progress::packets(total_bytes, label)
+        }
+    }
+
+    fn write_summary(self, out: &mut dyn Write, summary: &impl Summary) -> io::Result<()> {
+        if self.json {
+            write_json(out, summary)
+        } else {
+            writeln!(out, "{}", fmt::from_fn(|formatter| summary.human(formatter)))?;
+            out.flush()
+        }
+    }
+}
+
+/// One line of JSON, written in one piece.
+fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    out.write_all(&line)?;
+    out.flush()
+}
+
+/// `| head` closes the pipe early; that is the reader's choice, not a failure of ours.
+fn survive(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Counted {
+        packets: u64,
+        rejected: u64,
+    }
+
+    impl Summary for Counted {
+        fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "packets   {}\nrejected  {}", self.packets, self.rejected)
+        }
+    }
+
+    /// A stdout whose reader has gone, or whose disk is full.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    fn written(json: bool) -> String {
+        let mut bytes = Vec::new();
+        Output::new(json).write_summary(&mut bytes, &Counted { packets: 20, rejected: 2 }).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn people_get_lines_and_machines_one_line() {
+        assert_eq!(written(false), "packets   20\nrejected  2\n");
+        assert_eq!(written(true), "{\"packets\":20,\"rejected\":2}\n");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_fault_but_a_full_disk_is() {
+        for json in [false, true] {
+            let counted = Counted { packets: 1, rejected: 0 };
+            let write = |kind| survive(Output::new(json).write_summary(&mut Broken(kind), &counted));
+            assert!(write(io::ErrorKind::BrokenPipe).is_ok());
+            assert_eq!(write(io::ErrorKind::StorageFull).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_one_line_in_both_forms() {
+        let failure = Failure::new(Exit::Rejected, "bad-signature", "header signature does not verify with key k2")
+            .object("a/b.batch")
+            .detail("digest", "00ff")
+            .detail("count", 3)
+            .detail("reason", "second word");
+        assert_eq!(
+            failure.to_string(),
+            "rejected (bad-signature): a/b.batch: header signature does not verify with key k2 count=3 digest=00ff"
+        );
+        assert_eq!(
+            serde_json::to_string(&failure).unwrap(),
+            "{\"outcome\":\"rejected\",\"reason\":\"bad-signature\",\"object\":\"a/b.batch\",\
+             \"message\":\"header signature does not verify with key k2\",\"count\":3,\"digest\":\"00ff\"}"
+        );
+        assert_eq!(Output::new(false).failure(&failure), Exit::Rejected);
+    }
+
+    #[test]
+    fn names_from_outside_cannot_write_on_the_terminal() {
+        let failure = Failure::new(Exit::Retry, "absent", "not there\nrejected (x): forged").object("a\u{1b}[2Jb\r");
+        let line = failure.to_string();
+        assert_eq!(line, "retry (absent): a\\u{1b}[2Jb\\r: not there\\nrejected (x): forged");
+        let json = serde_json::to_string(&failure).unwrap();
+        assert!(!json.contains(['\n', '\u{1b}']), "{json}");
+    }
+
+    #[test]
+    fn an_object_named_by_the_message_is_not_said_twice() {
+        let failure = Failure::new(Exit::Retry, "absent", "a/b.batch: not there").object("a/b.batch");
+        assert_eq!(failure.to_string(), "retry (absent): a/b.batch: not there");
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = crate::ConfigError::Unreadable {
+            path: "first.yaml".into(),
+            source: io::Error::new(io::ErrorKind::NotFound, "gone"),
+        };
+        let failure = Failure::from_error(Exit::Usage, "config", &error);
+        assert_eq!(failure.message, "config file first.yaml: cannot read: gone");
+    }
+}

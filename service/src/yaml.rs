@@ -1,0 +1,182 @@
+//! Strict YAML into a type, and the parser's errors in words that hold no value of the file.
+use serde::de::DeserializeOwned;
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MergeKeyPolicy, Options};
+
+/// Where and why a document was refused.
+pub(crate) struct Fault {
+    /// Line from 1, or 0 if it is not known.
+    pub(crate) line: u64,
+    /// Column in characters from 1, or 0 if it is not known.
+    pub(crate) column: u64,
+    /// Dotted path of the key, empty at the top.
+    pub(crate) key: String,
+    /// What is wrong, without the value.
+    pub(crate) problem: String,
+}
+
+/// Reads exactly one YAML document.
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    // The path is tracked around the deserializer, since the parser's own errors know lines but not keys.
+    let mut key = String::new();
+    let read = |deserializer: serde_saphyr::Deserializer<'_, '_>| {
+        serde_path_to_error::deserialize(deserializer).map_err(|error| {
+            key = error.path().to_string();
+            error.into_inner()
+        })
+    };
+    serde_saphyr::with_deserializer_from_str_with_options(text, options(), read)
+        .map_err(|error| fault(error.without_snippet(), text, key))
+}
+
+/// Strict: what two readers could understand in two ways is refused, and nothing of the text is kept in errors.
+fn options() -> Options {
+    serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Error,
+        strict_booleans: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_depth: 32,
+            max_nodes: 50_000,
+            max_aliases: 100,
+            max_documents: 2,
+        },
+    }
+}
+
+fn fault(error: &Error, text: &str, key: String) -> Fault {
+    let location = error.location();
+    let key = if key == "." { String::new() } else { printable(&key) };
+    Fault {
+        line: location.map_or(0, |place| place.line()),
+        column: location.map_or(0, |place| place.column()),
+        key,
+        problem: problem(error, location.and_then(|place| scalar(text, place))),
+    }
+}
+
+/// The error in our words. `value` is the source text at the fault, which must not be repeated.
+fn problem(error: &Error, value: Option<&str>) -> String {
+    match error {
+        Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
+        Error::SerdeMissingField { field, .. } => format!("missing key `{field}`"),
+        Error::DuplicateMappingKey { .. } => "this key stands here twice".to_owned(),
+        Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
+            format!("expected {expected}")
+        }
+        Error::SerdeInvalidLength { expected, .. } => format!("wrong length, expected {expected}"),
+        Error::SerdeUnknownVariant { expected, .. } => format!("expected {}", alternatives(expected)),
+        Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
+        Error::Unexpected { expected, .. } => format!("expected {expected}"),
+        Error::Eof { .. } => "the document ends too early".to_owned(),
+        Error::MultipleDocuments { .. } => "more than one document".to_owned(),
+        Error::MergeKeyNotAllowed { .. } => "merge keys (`<<`) are not read".to_owned(),
+        Error::InvalidBooleanStrict { .. } => "expected true or false".to_owned(),
+        Error::NullIntoString { .. } => "expected a text, found nothing".to_owned(),
+        Error::UnknownAnchor { .. } => "alias of an anchor that is not there".to_owned(),
+        Error::Budget { .. } => "too deep, or too many nodes for a config file".to_owned(),
+        // The parser's own messages are fixed sentences about the syntax.
+        Error::ExternalMessage { .. } => "not valid YAML".to_owned(),
+        Error::Message { msg, .. } => without_value(msg, value),
+        Error::AliasError { error, .. } => problem(error, value),
+        // All other kinds are rare, and some hold what they found.
+        _ => "does not fit what is expected here".to_owned(),
+    }
+}
+
+fn unknown_key(field: &str, expected: &[&str]) -> String {
+    let field = printable(field);
+    match nearest(&field, expected) {
+        Some(near) => format!("unknown key `{field}`, did you mean `{near}`?"),
+        None => format!("unknown key `{field}`, expected {}", alternatives(expected)),
+    }
+}
+
+/// "`a`, `b` or `c`".
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [] => "no key at all".to_owned(),
+        [word] => format!("`{word}`"),
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} or `{last}`", first.join(", "))
+        }
+    }
+}
+
+/// The one expected word within two edits of `word`, if there is one.
+fn nearest<'a>(word: &str, expected: &[&'a str]) -> Option<&'a str> {
+    let near = expected.iter().map(|candidate| (edits(word, candidate), *candidate)).min()?;
+    (near.0 <= 2).then_some(near.1)
+}
+
+/// Edit distance of two words by characters. Both are short: a key of ours and a key cut by [`printable`].
+fn edits(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, from) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in right.iter().enumerate() {
+            let changed = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// A message written by a type's own check, with the value at fault cut out. A value that the message could repeat in
+/// another spelling than the file's (escapes, several lines, binary) takes the whole message with it.
+fn without_value(message: &str, value: Option<&str>) -> String {
+    let plain = value.filter(|text| !text.is_empty() && text.chars().all(|c| !c.is_control() && c != '\\'));
+    match plain {
+        Some(text) => printable(&message.replace(text, "(value)")),
+        None => "not a value this key can have".to_owned(),
+    }
+}
+
+/// The source text of the scalar at `place`, without its quotes.
+fn scalar(text: &str, place: Location) -> Option<&str> {
+    let start = usize::try_from(place.span().byte_offset()?).ok()?;
+    let length = usize::try_from(place.span().byte_len()?).ok()?;
+    let source = text.get(start..start.checked_add(length)?)?;
+    if source.starts_with(['!', '&', '*', '|', '>', '{', '[']) {
+        return None;
+    }
+    let inner = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inner = inner.or_else(|| source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')));
+    Some(inner.unwrap_or(source).trim())
+}
+
+/// A text from the file fit for one line of a log: control characters replaced, cut at 100 characters.
+fn printable(text: &str) -> String {
+    text.chars().take(100).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_found() {
+        assert_eq!(edits("", "abc"), 3);
+        assert_eq!(edits("role", "rule"), 1);
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(nearest("bucket", &["buckets", "role"]), Some("buckets"));
+        assert_eq!(nearest("colour", &["buckets", "role"]), None);
+    }
+
+    #[test]
+    fn alternatives_read_as_a_sentence() {
+        assert_eq!(alternatives(&["a"]), "`a`");
+        assert_eq!(alternatives(&["a", "b", "c"]), "`a`, `b` or `c`");
+    }
+
+    #[test]
+    fn a_quoted_value_is_cut_out_or_the_message_dropped() {
+        assert_eq!(without_value("abc is too short", Some("abc")), "(value) is too short");
+        assert_eq!(without_value("abc is too short", Some("a\\x62c")), "not a value this key can have");
+        assert_eq!(without_value("abc is too short", None), "not a value this key can have");
+    }
+}

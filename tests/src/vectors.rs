@@ -1,0 +1,184 @@
+//! Cases that the predecessor wrote, and processors that are configured to take them in.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tallybox_facilitator::config::Config;
+use tallybox_facilitator::processor::Processor;
+use tallybox_model::id::AggregationId;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::time::Window;
+
+/// Where the predecessor's files are.
+#[must_use]
+pub fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/vectors")
+}
+
+/// The predecessor's name of a processor: `pha` or `facilitator`.
+#[must_use]
+pub fn side(role: Role) -> &'static str {
+    match role {
+        Role::First => "pha",
+        Role::Second => "facilitator",
+    }
+}
+
+/// One case: files of an aggregation, and what the predecessor made of them.
+pub struct Case {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// `expected.json`.
+    pub expected: Value,
+}
+
+impl Case {
+    /// The case of this name (`dim8`, `bad/short-share`).
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn load(name: &str) -> Self {
+        let folder = vectors().join(name);
+        let text = std::fs::read(folder.join("expected.json")).expect("the case has an expected.json");
+        Self { folder, expected: serde_json::from_slice(&text).expect("expected.json is JSON") }
+    }
+
+    /// The aggregation.
+    ///
+    /// # Panics
+    /// If the case names none.
+    #[must_use]
+    pub fn aggregation(&self) -> AggregationId {
+        self.expected["aggregation_id"].as_str().expect("a name").parse().expect("a good name")
+    }
+
+    /// The batches.
+    ///
+    /// # Panics
+    /// If the case is malformed.
+    #[must_use]
+    pub fn batches(&self) -> Vec<BatchName> {
+        let batch = |pair: &Value| BatchName {
+            aggregation: self.aggregation(),
+            id: pair[0].as_str().expect("a batch").parse().expect("a uuid"),
+            date: pair[1].as_str().expect("a date").parse().expect("a good date"),
+        };
+        self.expected["batches"].as_array().expect("batches").iter().map(batch).collect()
+    }
+
+    /// The window that the predecessor summed.
+    ///
+    /// # Panics
+    /// Never: it is a constant.
+    #[must_use]
+    pub fn window() -> Window {
+        let time = |text: &str| text.parse().expect("a good date");
+        Window::new(time("2023/11/14/22/00"), time("2023/11/14/23/00")).expect("a good window")
+    }
+
+    /// Where the predecessor's ingestor wrote for this processor.
+    #[must_use]
+    pub fn ingestion(&self, role: Role) -> PathBuf {
+        self.folder.join(format!("ingestion-{}", side(role)))
+    }
+
+    /// Where the predecessor in the other role wrote for this one.
+    #[must_use]
+    pub fn validation_for(&self, role: Role) -> PathBuf {
+        self.folder.join(format!("validation-for-{}", side(role)))
+    }
+
+    /// The predecessor's sum part.
+    #[must_use]
+    pub fn sum_part(&self, role: Role) -> PathBuf {
+        self.folder.join(format!("sum-{}", side(role)))
+    }
+}
+
+/// The directories of one processor of ours.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// What the ingestor wrote for it.
+    pub ingestion: PathBuf,
+    /// Its own bucket.
+    pub own: PathBuf,
+    /// What the peer wrote for it.
+    pub validation_in: PathBuf,
+    /// What it writes for the peer.
+    pub validation_out: PathBuf,
+    /// What it writes for the portal.
+    pub sum_parts: PathBuf,
+}
+
+impl Places {
+    /// A processor under `root` that reads the predecessor's files, those of its peer included.
+    #[must_use]
+    pub fn beside_predecessor(case: &Case, root: &Path, role: Role) -> Self {
+        Self {
+            ingestion: case.ingestion(role),
+            own: root.join(format!("own-{role}")),
+            validation_in: case.validation_for(role),
+            validation_out: root.join(format!("validation-for-{}", role.peer())),
+            sum_parts: root.join(format!("sum-{role}")),
+        }
+    }
+
+    /// A processor under `root` whose peer is of ours, too.
+    #[must_use]
+    pub fn among_ours(case: &Case, root: &Path, role: Role) -> Self {
+        let validation_in = root.join(format!("validation-for-{role}"));
+        Self { validation_in, ..Self::beside_predecessor(case, root, role) }
+    }
+}
+
+/// Writes a configuration file for the predecessor's keys, as the documentation shows it; `more` is added to it.
+///
+/// # Panics
+/// If the folder cannot be written.
+#[must_use]
+pub fn write_config(folder: &Path, role: Role, places: &Places, more: &str) -> PathBuf {
+    let (side, peer, keys) = (side(role), side(role.peer()), vectors().join("keys"));
+    let keys = keys.display();
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(folder.join("sealing.b64"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("a file");
+    let text = format!(
+        "instance: interop
+role: {role}
+packet-decryption-keys:
+  - {{ id: {side}-packet-2, file: {keys}/{side}-packet-2.x963-private.b64 }}
+  - {{ id: {side}-packet-1, file: {keys}/{side}-packet-1.x963-private.b64 }}
+batch-signing-key: {{ id: {side}-key-1, file: {keys}/{side}-signing.pkcs8.b64 }}
+prepared-sealing-key: {{ file: sealing.b64 }}
+buckets:
+  ingestion: {ingestion}
+  own: {own}
+  peer-validation-in: {validation_in}
+  peer-validation-out: {validation_out}
+  sum-parts: {sum_parts}
+ingestor-public-keys: {{ ingestor-key-1: {keys}/ingestor-signing.spki.pem }}
+peer-public-keys: {{ {peer}-key-1: {keys}/{peer}-signing.spki.pem }}
+points: per-packet
+minimum-contributions: 1
+{more}",
+        ingestion = places.ingestion.display(),
+        own = places.own.display(),
+        validation_in = places.validation_in.display(),
+        validation_out = places.validation_out.display(),
+        sum_parts = places.sum_parts.display(),
+    );
+    let path = folder.join(format!("{role}.yaml"));
+    std::fs::write(&path, text).expect("a config file");
+    path
+}
+
+/// Opens the processor of a configuration file.
+///
+/// # Panics
+/// If the configuration is not good.
+#[must_use]
+pub fn open(config: &Path) -> Arc<Processor> {
+    let config = tallybox_service::config::load::<Config>(config).expect("a good config");
+    Arc::new(Processor::open(&config).expect("a processor"))
+}

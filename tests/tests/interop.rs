@@ -1,0 +1,265 @@
+//! Our processors beside the predecessor: they read its files and reach its sums, and write files as it writes them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use serde_json::Value;
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use tallybox_facilitator::error::Error;
+use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::processor::Processor;
+use tallybox_model::avro::{ContainerReader, Limits, Record, RecordKind, Records, decode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::{SumPart, ValidationHeader};
+use tallybox_model::id::PacketId;
+use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
+use tallybox_model::path::{BatchObjects, SumPartName};
+use tallybox_model::role::Role;
+use tallybox_model::signature::BatchSignature;
+use tallybox_service::exit::Exit;
+use tallybox_tests::vectors::{Case, Places, open, write_config};
+
+const GOOD: [&str; 7] = ["dim2", "dim8", "dim250", "dim256", "single-object", "key-rotation", "codec-deflate"];
+const PRIME: u64 = 4_293_918_721;
+
+fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
+    let (mut all, limits) = (Vec::new(), Limits::default());
+    if file.is_empty() {
+        return all;
+    }
+    let mut reader = ContainerReader::open(file, &limits).unwrap();
+    while let Some(block) = reader.next_block().unwrap() {
+        all.extend(Records::<T>::new(&block, reader.schema(), &limits).map(Result::unwrap));
+    }
+    all
+}
+
+/// Reads a validation batch, in either form: header and packets.
+fn validation(bucket: &Path, objects: &BatchObjects) -> (ValidationHeader, Vec<ValidationPacket>) {
+    let limits = Limits::default();
+    let read = |name: &str| std::fs::read(bucket.join(name)).unwrap();
+    let signature: BatchSignature = decode_one(&read(&objects.signature), &limits.for_signature()).unwrap();
+    let (header, packets) = signature.inline().unwrap_or_else(|| (read(&objects.header), read(&objects.packets)));
+    let header: ValidationHeader = decode_one(&header, &limits).unwrap();
+    assert_eq!(header.packet_file_digest, Digest::of(&packets));
+    (header, records(&packets))
+}
+
+fn sum_objects(case: &Case, role: Role) -> BatchObjects {
+    let instance = "interop".parse().unwrap();
+    SumPartName { instance, aggregation: case.aggregation(), window: Case::window(), writer: role }.objects()
+}
+
+fn sum_part(bucket: &Path, case: &Case, role: Role) -> (SumPart, BTreeSet<PacketId>) {
+    let objects = sum_objects(case, role);
+    let file = std::fs::read(bucket.join(objects.header)).unwrap();
+    let invalid = std::fs::read(bucket.join(objects.packets)).unwrap();
+    let part: SumPart = decode_one(&file, &Limits::default()).unwrap();
+    assert_eq!(part.packet_file_digest, Digest::of(&invalid));
+    let invalid: Vec<InvalidPacket> = records(&invalid);
+    assert!(invalid.is_sorted(), "once each, sorted");
+    (part, invalid.into_iter().map(|packet| packet.id).collect())
+}
+
+async fn sum(processor: &Arc<Processor>, case: &Case) -> Result<AggregateSummary, Error> {
+    let (aggregation, window) = (case.aggregation(), Case::window());
+    let task = AggregateTask { aggregation, window, batches: Vec::new(), dry_run: false };
+    aggregate(processor, &task, no_progress()).await
+}
+
+fn numbers(value: &Value) -> Vec<u64> {
+    value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect()
+}
+
+/// The first message of each packet, in order.
+fn first_of_each(packets: &[ValidationPacket]) -> Vec<ValidationPacket> {
+    let mut seen = HashSet::new();
+    packets.iter().copied().filter(|packet| seen.insert(packet.id)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_roles_say_of_every_packet_what_the_predecessor_said() {
+    for name in GOOD {
+        let case = Case::load(name);
+        for role in Role::ALL {
+            let root = tempfile::tempdir().unwrap();
+            let places = Places::beside_predecessor(&case, root.path(), role);
+            let processor = open(&write_config(root.path(), role, &places, ""));
+            for batch in case.batches() {
+                let summary = intake(&processor, &batch, no_progress()).await.unwrap();
+                assert_eq!(summary.packets_rejected, 0);
+                let objects = batch.validation(role);
+                let (our_header, ours) = validation(&places.validation_out, &objects);
+                let (their_header, theirs) = validation(&case.validation_for(role.peer()), &objects);
+                assert_eq!(ours, first_of_each(&theirs), "{name} {role}");
+                assert!(our_header.parameters().same(&their_header.parameters()));
+                assert_eq!(our_header.batch_uuid, their_header.batch_uuid);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_the_predecessor_we_reach_its_sum_count_and_invalid_list() {
+    for name in GOOD {
+        let case = Case::load(name);
+        let mut total = vec![0; case.expected["dimension"].as_u64().unwrap() as usize];
+        for role in Role::ALL {
+            let root = tempfile::tempdir().unwrap();
+            let places = Places::beside_predecessor(&case, root.path(), role);
+            let processor = open(&write_config(root.path(), role, &places, ""));
+            // Without an intake before it, the prepared batches are made on the way.
+            if name != "dim8" {
+                for batch in case.batches() {
+                    intake(&processor, &batch, no_progress()).await.unwrap();
+                }
+            }
+            sum(&processor, &case).await.unwrap();
+            let ours = sum_part(&places.sum_parts, &case, role);
+            let theirs = sum_part(&case.sum_part(role), &case, role);
+            assert_eq!(ours, theirs, "{name} {role}");
+            total.iter_mut().zip(&ours.0.sum).for_each(|(t, s)| *t = (*t + *s as u64) % PRIME);
+        }
+        assert_eq!(total, numbers(&case.expected["expected_sum"]), "{name}");
+    }
+}
+
+/// The metadata and schema of a file of ours are the predecessor's, entry by entry.
+fn assert_framed_as_the_predecessors(file: &[u8], kind: RecordKind) {
+    let schema = kind.schema_json();
+    let mut head = b"Obj\x01\x04\x14avro.codec\x08null\x16avro.schema".to_vec();
+    let length = (schema.len() as u64) << 1;
+    head.extend([(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
+    head.extend(schema.as_bytes());
+    head.push(0);
+    assert!(file.starts_with(&head), "{kind}: other metadata");
+    assert_eq!(file[head.len()..head.len() + 16], file[file.len() - 16..], "{kind}: other sync marker at the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_files_are_framed_as_the_predecessors() {
+    let case = Case::load("bad/invalid-proof");
+    let root = tempfile::tempdir().unwrap();
+    let places = Places::beside_predecessor(&case, root.path(), Role::First);
+    let processor = open(&write_config(root.path(), Role::First, &places, ""));
+    sum(&processor, &case).await.unwrap();
+    let check = |bucket: &Path, objects: BatchObjects, header: RecordKind, packets: RecordKind| {
+        let read = |name: &str| std::fs::read(bucket.join(name)).unwrap();
+        assert_framed_as_the_predecessors(&read(&objects.header), header);
+        assert_framed_as_the_predecessors(&read(&objects.packets), packets);
+        let signature = read(&objects.signature);
+        assert_framed_as_the_predecessors(&signature, RecordKind::BatchSignature);
+        // Both inline fields are the null branch of their union: two zero bytes before the last sync marker.
+        assert_eq!(signature[signature.len() - 18..signature.len() - 16], [0, 0]);
+        let record: BatchSignature = decode_one(&signature, &Limits::default()).unwrap();
+        assert_eq!(record.key_identifier, "pha-key-1");
+        assert_eq!(record.batch_header_signature[0], 0x30, "an ASN.1 sequence");
+    };
+    let validation = case.batches()[0].validation(Role::First);
+    check(&places.validation_out, validation, RecordKind::ValidationHeader, RecordKind::ValidationPacket);
+    let part = sum_objects(&case, Role::First);
+    check(&places.sum_parts, part, RecordKind::SumPart, RecordKind::InvalidPacket);
+}
+
+/// How a bad case ends at each side: accepted packets, or the exit and the reason of the window.
+type Ends = [Result<u64, (Exit, &'static str)>; 2];
+
+/// Intake of both roles, then both sums, among ourselves. Also the reconstructed sum, if there is one.
+async fn run_bad(case: &Case) -> (Vec<Result<u64, (Exit, String)>>, Option<Vec<u64>>, Vec<BTreeSet<PacketId>>) {
+    let root = tempfile::tempdir().unwrap();
+    let processors = Role::ALL.map(|role| {
+        let places = Places::among_ours(case, root.path(), role);
+        open(&write_config(root.path(), role, &places, ""))
+    });
+    for processor in &processors {
+        for batch in case.batches() {
+            let _ = intake(processor, &batch, no_progress()).await;
+        }
+    }
+    let (mut ends, mut total, mut invalid) = (Vec::new(), Some(vec![0; 8]), Vec::new());
+    for (role, processor) in Role::ALL.into_iter().zip(&processors) {
+        let bucket = root.path().join(format!("sum-{role}"));
+        ends.push(match sum(processor, case).await {
+            Ok(summary) => {
+                let (part, rejected) = sum_part(&bucket, case, role);
+                assert_eq!(part.total_individual_clients as u64, summary.packets_accepted);
+                let add = |total: &mut Vec<u64>| {
+                    total.iter_mut().zip(&part.sum).for_each(|(t, s)| *t = (*t + *s as u64) % PRIME);
+                };
+                total.as_mut().map(add);
+                invalid.push(rejected);
+                Ok(summary.packets_accepted)
+            }
+            Err(error) => {
+                assert!(!bucket.join("interop").exists(), "no sum part");
+                total = None;
+                Err((error.exit(), error.reason()))
+            }
+        });
+    }
+    (ends, total, invalid)
+}
+
+/// The sum of the plain bits of all packets that are not in `without`, in the order of the ingestion batch.
+fn plain_sum(case: &Case, without: &BTreeSet<PacketId>) -> Vec<u64> {
+    let batch = &case.batches()[0];
+    let bits = case.expected["plain_bits"][batch.id.to_string()].as_array().unwrap();
+    let file = std::fs::read(case.ingestion(Role::First).join(batch.ingestion().packets)).unwrap();
+    let mut reader = ContainerReader::open(&file[..], &Limits::default()).unwrap();
+    let (mut sum, mut seen) = (vec![0; 8], Vec::new());
+    while let Some(block) = reader.next_block().unwrap() {
+        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &Limits::default()) {
+            let id = packet.unwrap().packet_id().unwrap();
+            if seen.contains(&id) {
+                continue;
+            }
+            if !without.contains(&id) {
+                numbers(&bits[seen.len()]).iter().zip(&mut sum).for_each(|(bit, sum)| *sum += bit);
+            }
+            seen.push(id);
+        }
+    }
+    sum
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_cases_end_as_the_table_says() {
+    let accepted = |count| [Ok(count), Ok(count)];
+    let nothing = |exit, reason: &'static str| [Err((exit, reason)), Err((exit, reason))];
+    // Only the first side's batch was edited: the second waits for a validation that does not come.
+    let first_only = |reason| [Err((Exit::Rejected, reason)), Err((Exit::Retry, "not-there"))];
+    let table: [(&str, Ends); 20] = [
+        ("invalid-proof", accepted(18)),
+        ("undecryptable", accepted(19)),
+        ("not-a-point", accepted(19)),
+        ("short-ciphertext", accepted(19)),
+        ("short-share", accepted(19)),
+        ("r-pit-negative", accepted(19)),
+        ("r-pit-over-u32", accepted(19)),
+        ("r-pit-over-modulus", accepted(19)),
+        ("r-pit-one-root-of-unity", accepted(19)),
+        ("duplicate-packet", accepted(20)),
+        ("r-pit-zero", accepted(20)),
+        ("hamming-weight", accepted(20)),
+        ("bins-wrong", nothing(Exit::BelowMinimum, "no-accepted-packet")),
+        ("empty-batch", nothing(Exit::Rejected, "empty-batch")),
+        ("bins-zero", nothing(Exit::Rejected, "bins")),
+        ("other-prime", nothing(Exit::Rejected, "other-prime")),
+        ("header-mismatch", nothing(Exit::Rejected, "header-mismatch")),
+        ("bad-digest", first_only("bad-digest")),
+        ("bad-signature", first_only("bad-signature")),
+        ("unknown-key-id", first_only("unknown-key")),
+    ];
+    for (name, expected) in table {
+        let case = Case::load(&format!("bad/{name}"));
+        let (ends, total, invalid) = run_bad(&case).await;
+        let ends: Vec<_> = ends.iter().map(|end| end.as_ref().map(|n| *n).map_err(|(e, r)| (*e, r.as_str()))).collect();
+        assert_eq!(ends, expected, "{name}");
+        let Some(total) = total else { continue };
+        assert_eq!(invalid[0], invalid[1], "{name}: both name the same invalid packets");
+        let edited = 20 - *expected[0].as_ref().unwrap();
+        assert_eq!(invalid[0].len() as u64, edited, "{name}");
+        assert_eq!(total, plain_sum(&case, &invalid[0]), "{name}");
+    }
+}

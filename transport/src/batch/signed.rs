@@ -1,0 +1,127 @@
+//! From three objects, or one, to a header that somebody we know has signed.
+
+use super::{BatchError, PacketStream};
+use crate::bucket::Bucket;
+use crate::error::BucketError;
+use crate::publish::read_all;
+use bytes::Bytes;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::{self, Cursor, Read};
+use tallybox_crypto::keys::VerifyingKey;
+use tallybox_model::avro::{Limits, Record, decode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::path::BatchObjects;
+use tallybox_model::signature::BatchSignature;
+use tokio::runtime::Handle;
+
+/// The keys that one other organisation signs with, by their identifiers.
+pub type TrustedKeys = BTreeMap<String, VerifyingKey>;
+
+/// A batch whose signature has been verified; its header can be read, its packets can be streamed.
+#[derive(Debug)]
+pub struct SignedBatch {
+    objects: BatchObjects,
+    header: Bytes,
+    packets: Option<Bytes>,
+    key: String,
+    signature_digest: Digest,
+    limits: Limits,
+}
+
+impl SignedBatch {
+    /// Fetches signature and header and verifies the one over the other. Two bucket operations, or one if the batch
+    /// is inline.
+    ///
+    /// # Errors
+    /// [`BatchError`]: not there, incomplete, malformed, unknown key, bad signature, or the bucket's own.
+    pub async fn open(
+        bucket: &dyn Bucket,
+        objects: BatchObjects,
+        keys: &TrustedKeys,
+        limits: &Limits,
+    ) -> Result<Self, BatchError> {
+        let for_signature = limits.for_signature();
+        let file = match read_all(bucket, &objects.signature, for_signature.object_bytes).await {
+            Err(BucketError::NotFound { key, .. }) => return Err(BatchError::NotThere { object: key }),
+            other => other?,
+        };
+        let signature_digest = Digest::of(&file);
+        let signature: BatchSignature =
+            decode_one(&file, &for_signature).map_err(|error| BatchError::read(&objects.signature, error))?;
+        drop(file);
+        let (bytes, key) = (signature.batch_header_signature.clone(), signature.key_identifier.clone());
+        let (header, packets) = match signature.inline() {
+            Some((header, packets)) => (Bytes::from(header), Some(Bytes::from(packets))),
+            None => (fetch_header(bucket, &objects.header, limits).await?, None),
+        };
+        let object = || objects.signature.clone();
+        let verifier = keys.get(&key).ok_or_else(|| BatchError::UnknownKey { object: object(), key: key.clone() })?;
+        if verifier.verify(&header, &bytes).is_err() {
+            return Err(BatchError::BadSignature { object: object(), key });
+        }
+        Ok(Self { objects, header, packets, key, signature_digest, limits: limits.clone() })
+    }
+
+    /// Parses the header.
+    ///
+    /// # Errors
+    /// [`BatchError::Malformed`].
+    pub fn header<T: Record + for<'a> Deserialize<'a>>(&self) -> Result<T, BatchError> {
+        let limits = self.limits.for_header();
+        decode_one(&self.header, &limits).map_err(|error| BatchError::read(&self.objects.header, error))
+    }
+
+    /// The digest of the header file: since the header names the digest of the packets, it stands for the whole batch.
+    #[must_use]
+    pub fn header_digest(&self) -> Digest {
+        Digest::of(&self.header)
+    }
+
+    /// The digest of the signature object.
+    #[must_use]
+    pub fn signature_digest(&self) -> Digest {
+        self.signature_digest
+    }
+
+    /// The identifier of the key that signed it.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether header and packets stand inside the signature object.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        self.packets.is_some()
+    }
+
+    /// Opens the packets, whose digest the header names. The stream is for blocking threads.
+    ///
+    /// # Errors
+    /// [`BatchError::Incomplete`] if the object is absent although its digest is not that of no bytes; otherwise the
+    /// bucket's.
+    pub async fn packets(&self, bucket: &dyn Bucket, digest: Digest) -> Result<PacketStream, BatchError> {
+        let object = &self.objects.packets;
+        let (input, bytes): (Box<dyn Read + Send>, u64) = match &self.packets {
+            Some(packets) => (Box::new(Cursor::new(packets.clone())), packets.len() as u64),
+            None => match bucket.get(object).await {
+                Ok(found) => {
+                    let bytes = found.size;
+                    (Box::new(crate::BlockingReader::new(found, &Handle::current())), bytes)
+                }
+                Err(BucketError::NotFound { .. }) if digest == Digest::empty() => (Box::new(io::empty()), 0),
+                Err(BucketError::NotFound { key, .. }) => return Err(BatchError::Incomplete { object: key }),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        Ok(PacketStream::new(input, bytes, object.clone(), digest, self.limits.clone()))
+    }
+}
+
+async fn fetch_header(bucket: &dyn Bucket, object: &str, limits: &Limits) -> Result<Bytes, BatchError> {
+    match read_all(bucket, object, limits.for_header().object_bytes).await {
+        Err(BucketError::NotFound { key, .. }) => Err(BatchError::Incomplete { object: key }),
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,127 @@
+//! Writes a signed batch in the order that makes it exist only when it is whole: packets, header, signature.
+
+use super::BatchError;
+use crate::bucket::{Bucket, Created, SharedBucket};
+use crate::error::BucketError;
+use crate::publish::{digest, publish_bytes};
+use crate::BlockingWriter;
+use serde::Serialize;
+use tallybox_crypto::keys::SigningKey;
+use tallybox_model::avro::{AvroError, ContainerWriter, Record, encode_one};
+use tallybox_model::digest::{Digest, HashingWriter};
+use tallybox_model::marker::sync_marker;
+use tallybox_model::path::BatchObjects;
+use tallybox_model::signature::BatchSignature;
+use tokio::runtime::Handle;
+
+/// What was written: the digests of packets and header, and how long the packets are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// SHA-256 of the packet file.
+    pub packets: Digest,
+    /// Length of the packet file in bytes.
+    pub packet_bytes: u64,
+    /// SHA-256 of the header file.
+    pub header: Digest,
+}
+
+/// Writes the packets of one batch as they come, in bounded memory, then header and signature.
+///
+/// All bytes follow from the object names, the inputs' digests and the records, so a rerun writes the same ones; where
+/// it finds them it is content, where it finds others it stops with a conflict. Blocking, but for the ends.
+pub struct BatchWriter {
+    bucket: SharedBucket,
+    objects: BatchObjects,
+    generation: u32,
+    inputs: Vec<Digest>,
+    handle: Handle,
+    packets: ContainerWriter<HashingWriter<BlockingWriter>>,
+}
+
+impl BatchWriter {
+    /// Starts a batch of packets of type `P`. `inputs` are the digests of what determines its content; they make the
+    /// sync markers, together with the encoder `generation`.
+    ///
+    /// # Errors
+    /// The bucket's.
+    pub async fn create<P: Record>(
+        bucket: SharedBucket,
+        objects: BatchObjects,
+        generation: u32,
+        inputs: Vec<Digest>,
+    ) -> Result<Self, BatchError> {
+        let upload = bucket.create(&objects.packets, None).await?;
+        let handle = Handle::current();
+        let out = HashingWriter::new(BlockingWriter::new(upload, &handle));
+        let packets = ContainerWriter::new(out, P::KIND, sync_marker(generation, &objects.packets, &inputs));
+        Ok(Self { bucket, objects, generation, inputs, handle, packets })
+    }
+
+    /// Appends a packet; for blocking threads.
+    ///
+    /// # Errors
+    /// [`BatchError::Encode`], or the bucket's.
+    pub fn append<P: Record + Serialize>(&mut self, packet: &P) -> Result<(), BatchError> {
+        self.packets.append(packet).map_err(|error| BatchError::read(&self.objects.packets, error))
+    }
+
+    /// Ends the packets, then writes the header that `header` makes of their digest, then the signature.
+    ///
+    /// # Errors
+    /// [`BatchError::Bucket`] with a conflict if an object is there with other bytes, or the bucket's own.
+    pub fn finish<H: Record + Serialize>(
+        self,
+        header: impl FnOnce(Digest) -> H,
+        key: (&str, &SigningKey),
+    ) -> Result<Written, BatchError> {
+        let Self { bucket, objects, generation, mut inputs, handle, packets } = self;
+        let bad = |object: &str, source: AvroError| BatchError::Encode { object: object.to_owned(), source };
+        let out = packets.finish().map_err(|error| BatchError::read(&objects.packets, error))?;
+        let (out, packets, packet_bytes) = out.finish();
+        if packet_bytes == 0 && !bucket.stores_empty_objects() {
+            drop(out);
+        } else if out.finish()? == Created::Exists {
+            handle.block_on(check_same(&*bucket, &objects.packets, packets))?;
+        }
+        inputs.push(packets);
+        let marker = sync_marker(generation, &objects.header, &inputs);
+        let file = encode_one(&header(packets), marker).map_err(|error| bad(&objects.header, error))?;
+        let signature = signature_file(&objects.signature, generation, &file, None, key)?;
+        let written = Written { packets, packet_bytes, header: Digest::of(&file) };
+        handle.block_on(async {
+            publish_bytes(&*bucket, &objects.header, file.into(), false).await?;
+            publish_bytes(&*bucket, &objects.signature, signature.into(), false).await
+        })?;
+        Ok(written)
+    }
+}
+
+/// The signature object over a header file, with header and packets inside if `packets` are given.
+///
+/// # Errors
+/// [`BatchError::Encode`].
+pub fn signature_file(
+    object: &str,
+    generation: u32,
+    header: &[u8],
+    packets: Option<Vec<u8>>,
+    (key_id, key): (&str, &SigningKey),
+) -> Result<Vec<u8>, BatchError> {
+    let record = BatchSignature {
+        batch_header_signature: key.sign(header),
+        key_identifier: key_id.to_owned(),
+        batch_header: packets.as_ref().map(|_| header.to_vec()),
+        packets,
+    };
+    let marker = sync_marker(generation, object, &[Digest::of(header)]);
+    encode_one(&record, marker).map_err(|source| BatchError::Encode { object: object.to_owned(), source })
+}
+
+async fn check_same(bucket: &dyn Bucket, key: &str, ours: Digest) -> Result<(), BucketError> {
+    let (theirs, _) = digest(bucket, key).await?;
+    if theirs != ours.0 {
+        let (key, bucket) = (key.to_owned(), bucket.location());
+        return Err(BucketError::Conflict { key, bucket, ours: ours.0, theirs });
+    }
+    Ok(())
+}

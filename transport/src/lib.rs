@@ -1,0 +1,36 @@
+//! Bytes in buckets: local directories, memory, S3, GCS, Azure; signed batches as streams.
+//!
+//! A [`Bucket`] holds objects that appear whole and never change. Its location is a [`BucketUrl`], opened with
+//! [`BucketSettings`] by [`open`]. [`publish_bytes`] and [`publish_stream`] make an object that is the same whoever
+//! makes it and however often; [`BlockingReader`] and [`BlockingWriter`] lead to code that runs on blocking threads.
+//! [`batch`] makes signed batches of such objects.
+
+pub mod batch;
+mod blocking;
+mod bucket;
+mod cloud;
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+mod error;
+#[cfg(any(test, feature = "test-util"))]
+pub mod faults;
+mod key;
+mod local;
+mod memory;
+mod open;
+mod publish;
+#[cfg(any(test, feature = "test-util"))]
+pub mod recorded;
+mod settings;
+mod store;
+mod url;
+
+pub use blocking::{BlockingReader, BlockingWriter};
+pub use bucket::{Bucket, Created, Entry, ListRange, Object, SharedBucket, Upload};
+pub use error::{BucketError, Disposition};
+pub use local::LocalBucket;
+pub use memory::memory;
+pub use open::open;
+pub use publish::{Published, digest, publish_bytes, publish_stream, read_all};
+pub use settings::BucketSettings;
+pub use url::BucketUrl;

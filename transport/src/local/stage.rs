@@ -1,0 +1,211 @@
+//! Writing a file so that it is either whole and durable or not there at all.
+
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tempfile::NamedTempFile;
+
+use super::blocking;
+use crate::key::STAGING_PREFIX;
+use crate::{BucketError, Created, Upload};
+
+/// Where locks are not supported, a staged file of this age counts as left behind.
+const LEFT_BEHIND: Duration = Duration::from_secs(3600);
+
+/// Directories remembered as prepared; past that many, the memory starts anew.
+const REMEMBERED: usize = 4096;
+
+/// How often a fresh name is tried when a sweeper takes the staged file away before it is locked.
+const ATTEMPTS: usize = 16;
+
+/// The directories that this bucket has already made ready for writing.
+#[derive(Debug)]
+pub(super) struct Directories {
+    root: PathBuf,
+    ready: Mutex<HashSet<PathBuf>>,
+}
+
+impl Directories {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root, ready: Mutex::default() }
+    }
+
+    /// Makes the directory if need be and its entries durable, and removes what dead writers left in it. Done once a
+    /// directory, also for one that exists: who made it may have died before syncing it.
+    fn prepare(&self, directory: &Path) -> io::Result<()> {
+        if self.lock().contains(directory) && directory.is_dir() {
+            return Ok(());
+        }
+        // Whatever is missing at or above the root is new too, and the directory above it has a new entry.
+        let kept = self.root.ancestors().skip(1).find(|above| above.is_dir()).map(Path::to_path_buf);
+        fs::create_dir_all(directory)?;
+        for ancestor in directory.ancestors() {
+            sync_directory(ancestor)?;
+            if Some(ancestor) == kept.as_deref() {
+                break;
+            }
+        }
+        sweep(directory);
+        let mut ready = self.lock();
+        if ready.len() >= REMEMBERED {
+            ready.clear();
+        }
+        ready.insert(directory.to_path_buf());
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
+        // A set is whole whatever its last user did.
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file on its way into a directory.
+pub(super) struct LocalUpload {
+    /// Gone once a write has failed or was cancelled.
+    staged: Option<NamedTempFile>,
+    target: PathBuf,
+    location: String,
+    key: String,
+}
+
+impl LocalUpload {
+    /// Opens a staged file beside the target.
+    pub(super) fn start(
+        directories: Arc<Directories>,
+        target: PathBuf,
+        location: String,
+        key: String,
+    ) -> io::Result<Self> {
+        // A key has a component, so its path has a parent.
+        let directory = target.parent().unwrap_or(&directories.root);
+        directories.prepare(directory)?;
+        let staged = Some(stage(directory)?);
+        Ok(Self { staged, target, location, key })
+    }
+
+    fn take(&mut self) -> Result<NamedTempFile, BucketError> {
+        self.staged
+            .take()
+            .ok_or_else(|| BucketError::unavailable(&self.location, &self.key, "an earlier write of this upload failed"))
+    }
+}
+
+#[async_trait]
+impl Upload for LocalUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
+        let mut staged = self.take()?;
+        let written = blocking(&self.location, &self.key, move || {
+            staged.as_file_mut().write_all(&bytes)?;
+            Ok(staged)
+        });
+        self.staged = Some(written.await?);
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Created, BucketError> {
+        let staged = self.take()?;
+        let target = self.target.clone();
+        let created = blocking(&self.location, &self.key, move || publish(staged, &target)).await;
+        created.map_err(|error| match error {
+            // The staged file was there a moment ago, so this does not mean that the object is absent.
+            BucketError::NotFound { .. } => {
+                BucketError::unavailable(&self.location, &self.key, "its directory was removed while it was written")
+            }
+            other => other,
+        })
+    }
+
+    async fn abort(mut self: Box<Self>) {
+        if let Some(staged) = self.staged.take() {
+            // Closing removes the file; if that fails a later writer sweeps it away.
+            let _ = blocking(&self.location, &self.key, move || staged.close()).await;
+        }
+    }
+}
+
+/// A hidden file, locked for as long as its writer lives.
+fn stage(directory: &Path) -> io::Result<NamedTempFile> {
+    for _ in 0..ATTEMPTS {
+        let staged = new_file(directory)?;
+        match staged.as_file().try_lock() {
+            // Between making and locking it, a sweeper may have had it: then the name is gone.
+            Ok(()) if staged.path().exists() => return Ok(staged),
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(_)) => return Ok(staged),
+        }
+    }
+    Err(io::Error::other("staged files are removed as fast as they are made"))
+}
+
+fn new_file(directory: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(STAGING_PREFIX).rand_bytes(16);
+    // What the umask leaves, as for any other file: the default would lock other users out of the object.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(directory)
+}
+
+/// Gives the staged file its name unless that is taken, and makes both durable.
+fn publish(staged: NamedTempFile, target: &Path) -> io::Result<Created> {
+    staged.as_file().sync_all()?;
+    let created = match staged.persist_noclobber(target) {
+        Ok(_) => Created::New,
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Created::Exists,
+        Err(failed) => return Err(failed.error),
+    };
+    // Also for one that exists: who made it may have died before this.
+    sync_parent(target)?;
+    Ok(created)
+}
+
+/// Makes the entries of the directory that holds this path durable.
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    if directory.as_os_str().is_empty() || cfg!(not(unix)) {
+        return Ok(());
+    }
+    match File::open(directory).and_then(|opened| opened.sync_all()) {
+        // A directory we may pass but not read, above those we write: not ours to sync.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes staged files whose writer is gone. Best effort: what stays is hidden, and swept another time.
+fn sweep(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let staged = entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX);
+        if staged && entry.file_type().is_ok_and(|kind| kind.is_file()) && is_left_behind(&entry.path()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A writer holds a lock on its staged file and loses it with its life; age decides where there are no locks.
+fn is_left_behind(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(_)) => {
+            let modified = file.metadata().and_then(|metadata| metadata.modified());
+            modified
+                .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > LEFT_BEHIND))
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! How to reach a bucket: what configuration says beside its location. Secrets are named, never spelled out.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::BucketError;
+
+/// Settings of one bucket. Everything is optional; without credentials, those of the environment are taken as the
+/// cloud's own tools do (environment variables, workload identity, metadata server).
+///
+/// Which settings apply: S3 `region`, `endpoint`, `allow-http`, `ca-certificate`, `virtual-hosted-style`, `anonymous`
+/// and the three keys; GCS `endpoint`, `allow-http`, `ca-certificate`, `anonymous`, `service-account-file`; Azure
+/// `endpoint`, `allow-http`, `ca-certificate`, `anonymous` and the account key. Local and memory buckets take none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BucketSettings {
+    /// Base URL of the server, if it is not the cloud's own. For S3 and Azure without bucket and container.
+    pub endpoint: Option<String>,
+    /// Allows `http://` endpoints, for servers on the same machine. Default: false.
+    pub allow_http: bool,
+    /// PEM file of certificates that are trusted beside the system's.
+    pub ca_certificate: Option<PathBuf>,
+    /// Region to sign requests for, if it is not the one in the location.
+    pub region: Option<String>,
+    /// Puts the bucket's name into the host name instead of the path. Default: false.
+    pub virtual_hosted_style: bool,
+    /// Sends requests without credentials. Default: false.
+    pub anonymous: bool,
+    /// Environment variable that holds the access key's identifier.
+    pub access_key_id_env: Option<String>,
+    /// File that holds the access key's identifier.
+    pub access_key_id_file: Option<PathBuf>,
+    /// Environment variable that holds the secret access key.
+    pub secret_access_key_env: Option<String>,
+    /// File that holds the secret access key.
+    pub secret_access_key_file: Option<PathBuf>,
+    /// Environment variable that holds the session token of temporary credentials.
+    pub session_token_env: Option<String>,
+    /// File that holds the session token of temporary credentials.
+    pub session_token_file: Option<PathBuf>,
+    /// Service account key in Google's JSON form.
+    pub service_account_file: Option<PathBuf>,
+    /// Environment variable that holds the storage account's key, base64.
+    pub account_key_env: Option<String>,
+    /// File that holds the storage account's key, base64.
+    pub account_key_file: Option<PathBuf>,
+}
+
+impl BucketSettings {
+    /// The same settings with relative file names made relative to `directory`, where the configuration is.
+    #[must_use]
+    pub fn relative_to(mut self, directory: &Path) -> Self {
+        let files = [
+            &mut self.ca_certificate,
+            &mut self.access_key_id_file,
+            &mut self.secret_access_key_file,
+            &mut self.session_token_file,
+            &mut self.service_account_file,
+            &mut self.account_key_file,
+        ];
+        for file in files.into_iter().flatten() {
+            *file = directory.join(&*file);
+        }
+        self
+    }
+
+    /// The names of the settings that are set, for saying which do not apply.
+    pub(crate) fn set(&self) -> Vec<&'static str> {
+        let all = [
+            ("endpoint", self.endpoint.is_some()),
+            ("allow-http", self.allow_http),
+            ("ca-certificate", self.ca_certificate.is_some()),
+            ("region", self.region.is_some()),
+            ("virtual-hosted-style", self.virtual_hosted_style),
+            ("anonymous", self.anonymous),
+            ("access-key-id-env", self.access_key_id_env.is_some()),
+            ("access-key-id-file", self.access_key_id_file.is_some()),
+            ("secret-access-key-env", self.secret_access_key_env.is_some()),
+            ("secret-access-key-file", self.secret_access_key_file.is_some()),
+            ("session-token-env", self.session_token_env.is_some()),
+            ("session-token-file", self.session_token_file.is_some()),
+            ("service-account-file", self.service_account_file.is_some()),
+            ("account-key-env", self.account_key_env.is_some()),
+            ("account-key-file", self.account_key_file.is_some()),
+        ];
+        all.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+    }
+
+    /// Refuses settings that the bucket at `location` does not take.
+    pub(crate) fn only(&self, location: &str, applicable: &[&str]) -> Result<(), BucketError> {
+        match self.set().into_iter().find(|name| !applicable.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(invalid(location, format!("setting {name} does not apply to this kind of bucket"))),
+        }
+    }
+}
+
+/// Our configuration's fault, said of one bucket.
+pub(crate) fn invalid(location: &str, reason: impl Into<String>) -> BucketError {
+    BucketError::InvalidSettings { bucket: location.to_owned(), reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_what_applies_is_taken() {
+        let settings = BucketSettings { allow_http: true, ..BucketSettings::default() };
+        assert!(settings.only("gs://b", &["endpoint", "allow-http"]).is_ok());
+        let error = settings.only("/srv/b", &[]).unwrap_err();
+        assert!(error.to_string().contains("allow-http"), "{error}");
+        assert!(BucketSettings::default().only("/srv/b", &[]).is_ok());
+    }
+
+    #[test]
+    fn files_are_relative_to_the_configuration() {
+        let settings = BucketSettings {
+            service_account_file: Some("sa.json".into()),
+            ca_certificate: Some("/etc/ca.pem".into()),
+            ..BucketSettings::default()
+        };
+        let settings = settings.relative_to(Path::new("/config"));
+        assert_eq!(settings.service_account_file.unwrap(), Path::new("/config/sa.json"));
+        assert_eq!(settings.ca_certificate.unwrap(), Path::new("/etc/ca.pem"));
+    }
+}

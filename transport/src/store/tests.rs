@@ -1,0 +1,65 @@
+//! The suite over `object_store`'s store in memory, as memory bucket and as a cloud that makes no empty objects.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use object_store::memory::InMemory;
+use object_store::prefix::PrefixStore;
+
+use super::*;
+use crate::conformance::conformance;
+use crate::{SharedBucket, memory};
+
+/// A bucket as the clouds' are built, with multipart uploads from this many bytes on.
+fn cloud_like(single_request_bytes: usize) -> StoreBucket {
+    let store = PrefixStore::new(InMemory::new(), "some/prefix");
+    let bucket = StoreBucket::new(Arc::new(store), "x://bucket/some/prefix".into(), false);
+    StoreBucket { single_request_bytes, ..bucket }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_conforms() {
+    conformance(|| memory("test")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_with_a_prefix_conforms() {
+    conformance(|| Arc::new(cloud_like(SINGLE_REQUEST_BYTES))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn multipart_uploads_conform() {
+    conformance(|| Arc::new(cloud_like(1_000_000))).await;
+}
+
+#[tokio::test]
+async fn a_large_upload_looks_before_it_writes() {
+    let bucket: SharedBucket = Arc::new(cloud_like(10));
+    for (text, created) in [("first, and long", Created::New), ("second, and long", Created::Exists)] {
+        let mut upload = bucket.create("k", None).await.unwrap();
+        upload.write(Bytes::from_static(text.as_bytes())).await.unwrap();
+        upload.write(Bytes::from_static(b"!")).await.unwrap();
+        assert_eq!(upload.commit().await.unwrap(), created);
+    }
+    assert_eq!(crate::read_all(&*bucket, "k", 99).await.unwrap(), "first, and long!");
+}
+
+#[test]
+fn an_offset_stands_before_the_first_key_wanted() {
+    let range = |start: &str| ListRange { start_at: Some(start.into()), end_before: None };
+    assert_eq!(offset(&range("a/2020/31")).unwrap().as_ref(), "a/2020/3");
+    assert_eq!(offset(&range("a/b")).unwrap().as_ref(), "a");
+    assert_eq!(offset(&range("a/ü")).unwrap().as_ref(), "a");
+    for start in ["", "a", "a//b"] {
+        assert_eq!(offset(&range(start)), None, "{start}");
+    }
+    assert_eq!(offset(&ListRange::default()), None);
+}
+
+#[test]
+fn errors_keep_their_meaning() {
+    let denied = StoreError::PermissionDenied { path: "k".into(), source: "no".into() };
+    assert!(matches!(meaning("b", "k", denied), BucketError::PermissionDenied { .. }));
+    let unknown = StoreError::Unauthenticated { path: "k".into(), source: "who".into() };
+    assert!(matches!(meaning("b", "k", unknown), BucketError::PermissionDenied { .. }));
+    let broken = StoreError::Generic { store: "S3", source: "503".into() };
+    assert!(matches!(meaning("b", "k", broken), BucketError::Unavailable { .. }));
+}
