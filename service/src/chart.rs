@@ -20,18 +20,30 @@ impl Screen {
 
     /// Asks the terminal on stdout.
     pub fn stdout() -> Self {
-        let width = Term::stdout().size_checked().map_or(Self::PLAIN, |(_, columns)| usize::from(columns));
-        Self { width: width.max(Self::NARROWEST), colour: console::colors_enabled() }
+        let width = Term::stdout()
+            .size_checked()
+            .map_or(Self::PLAIN, |(_, columns)| usize::from(columns));
+        Self {
+            width: width.max(Self::NARROWEST),
+            colour: console::colors_enabled(),
+        }
     }
 
     /// Plain text of [`Screen::PLAIN`] columns: the same everywhere, for files and tests.
     pub fn plain() -> Self {
-        Self { width: Self::PLAIN, colour: false }
+        Self {
+            width: Self::PLAIN,
+            colour: false,
+        }
     }
 
     /// The text in a tone, or as it is on a screen without colours.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
-        if self.colour { tone.style().force_styling(true).apply_to(text).to_string() } else { text.to_owned() }
+        if self.colour {
+            tone.style().force_styling(true).apply_to(text).to_string()
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -69,7 +81,11 @@ pub fn bar(value: f64, max: f64, width: usize) -> String {
     if !(value > 0.0 && max > 0.0) {
         return String::new();
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=width*8")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=width*8"
+    )]
     let eighths = ((value / max).min(1.0) * (width * 8) as f64).round() as usize;
     let eighths = eighths.clamp(usize::from(width > 0), width * 8);
     let mut text = "█".repeat(eighths / 8);
@@ -100,8 +116,15 @@ impl Table {
 
     /// A table with these columns and no row. With empty headings throughout, no heading line is printed.
     pub fn new(screen: Screen, columns: &[(&str, Align)]) -> Self {
-        let columns = columns.iter().map(|(heading, align)| ((*heading).to_owned(), *align)).collect();
-        Self { screen, columns, rows: Vec::new() }
+        let columns = columns
+            .iter()
+            .map(|(heading, align)| ((*heading).to_owned(), *align))
+            .collect();
+        Self {
+            screen,
+            columns,
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; cells that are missing are empty, cells beyond the last column are dropped. Cells may be painted.
@@ -115,7 +138,12 @@ impl Table {
     /// The columns left for a last column of bars, given all that stands before it; at least 10.
     pub fn room(&self) -> usize {
         let before = self.columns.len().saturating_sub(1);
-        let used: usize = self.widths().iter().take(before).map(|width| width + Self::GAP).sum();
+        let used: usize = self
+            .widths()
+            .iter()
+            .take(before)
+            .map(|width| width + Self::GAP)
+            .sum();
         self.screen.width.saturating_sub(used).max(10)
     }
 
@@ -124,7 +152,11 @@ impl Table {
             let cells = self.rows.iter().map(|row| measure_text_width(&row[index]));
             cells.max().unwrap_or(0).max(measure_text_width(heading))
         };
-        self.columns.iter().enumerate().map(|(index, (heading, _))| widest(index, heading)).collect()
+        self.columns
+            .iter()
+            .enumerate()
+            .map(|(index, (heading, _))| widest(index, heading))
+            .collect()
     }
 
     fn line(&self, cells: &[String], widths: &[usize]) -> String {
@@ -135,8 +167,16 @@ impl Table {
                 Align::Right => console::Alignment::Right,
             };
             let last = index + 1 == cells.len();
-            let cell = if last { truncate_str(cell, self.room(), "…") } else { cell.into() };
-            let width = if last { widths[index].min(self.room()) } else { widths[index] };
+            let cell = if last {
+                truncate_str(cell, self.room(), "…")
+            } else {
+                cell.into()
+            };
+            let width = if last {
+                widths[index].min(self.room())
+            } else {
+                widths[index]
+            };
             line.push_str(&pad_str(&cell, width, side, None));
             line.push_str(if last { "" } else { "  " });
         }
@@ -186,16 +226,31 @@ mod tests {
 
     #[test]
     fn columns_align_and_lines_have_no_trailing_blanks() {
-        let mut table = Table::new(Screen::plain(), &[("metric", Align::Left), ("count", Align::Right), ("", Align::Left)]);
+        let mut table = Table::new(
+            Screen::plain(),
+            &[
+                ("metric", Align::Left),
+                ("count", Align::Right),
+                ("", Align::Left),
+            ],
+        );
         table.row(["a", "5", "ok"]).row(["größe", "1,000"]);
-        assert_eq!(table.to_string(), "metric  count\na           5  ok\ngröße   1,000");
+        assert_eq!(
+            table.to_string(),
+            "metric  count\na           5  ok\ngröße   1,000"
+        );
     }
 
     #[test]
     fn painted_cells_take_their_printed_width() {
-        let screen = Screen { width: 60, colour: true };
+        let screen = Screen {
+            width: 60,
+            colour: true,
+        };
         let mut table = Table::new(screen, &[("", Align::Right), ("", Align::Left)]);
-        table.row([screen.paint(Tone::Good, "ok"), "x".into()]).row(["longer".to_owned(), "y".to_owned()]);
+        table
+            .row([screen.paint(Tone::Good, "ok"), "x".into()])
+            .row(["longer".to_owned(), "y".to_owned()]);
         let plain = console::strip_ansi_codes(&table.to_string()).into_owned();
         assert_eq!(plain, "    ok  x\nlonger  y");
         assert!(table.to_string().contains('\u{1b}'));
@@ -204,7 +259,10 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_the_screen() {
-        let screen = Screen { width: 40, colour: false };
+        let screen = Screen {
+            width: 40,
+            colour: false,
+        };
         let mut table = Table::new(screen, &[("bin", Align::Left), ("chart", Align::Left)]);
         table.row(["a", ""]);
         let room = table.room();

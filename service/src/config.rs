@@ -32,7 +32,10 @@ impl<T> Loaded<T> {
     /// # Errors
     /// Whatever `check` answers.
     pub fn try_map<U, E>(self, check: impl FnOnce(T) -> Result<U, E>) -> Result<Loaded<U>, E> {
-        Ok(Loaded { value: check(self.value)?, directory: self.directory })
+        Ok(Loaded {
+            value: check(self.value)?,
+            directory: self.directory,
+        })
     }
 }
 
@@ -64,7 +67,10 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> 
         key: fault.key,
         problem: fault.problem,
     })?;
-    Ok(Loaded { value, directory: directory_of(path) })
+    Ok(Loaded {
+        value,
+        directory: directory_of(path),
+    })
 }
 
 /// All bytes of the file, if they are not more than [`CONFIG_LIMIT`].
@@ -74,9 +80,15 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
         File::open(path)?.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let bytes = read().map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
+    let bytes = read().map_err(|source| ConfigError::Unreadable {
+        path: path.to_path_buf(),
+        source,
+    })?;
     if bytes.len() as u64 > CONFIG_LIMIT {
-        return Err(ConfigError::TooLarge { path: path.to_path_buf(), limit: CONFIG_LIMIT });
+        return Err(ConfigError::TooLarge {
+            path: path.to_path_buf(),
+            limit: CONFIG_LIMIT,
+        });
     }
     Ok(bytes)
 }
@@ -131,7 +143,11 @@ mod tests {
     /// A hand-written check that does what it should not: it quotes the value.
     fn six_letters<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.len() == 6 { Ok(text) } else { Err(serde::de::Error::custom(format!("{text} has not six letters"))) }
+        if text.len() == 6 {
+            Ok(text)
+        } else {
+            Err(serde::de::Error::custom(format!("{text} has not six letters")))
+        }
     }
 
     fn try_load(text: impl AsRef<[u8]>) -> Result<Loaded<Sample>, ConfigError> {
@@ -158,11 +174,25 @@ mod tests {
         let loaded: Loaded<Sample> = load(&path).unwrap();
         assert_eq!(loaded.value.instance, "interop");
         assert_eq!(loaded.value.role, Side::First);
-        assert_eq!(loaded.value.keys, [Key { id: "k1".into(), secret: "abcdef".into() }]);
-        assert_eq!(loaded.resolve(&loaded.value.peers["p"]), directory.path().join("keys/p.pem"));
+        assert_eq!(
+            loaded.value.keys,
+            [Key {
+                id: "k1".into(),
+                secret: "abcdef".into()
+            }]
+        );
+        assert_eq!(
+            loaded.resolve(&loaded.value.peers["p"]),
+            directory.path().join("keys/p.pem")
+        );
         assert_eq!(loaded.resolve("/etc/p.pem"), Path::new("/etc/p.pem"));
-        let mapped = loaded.try_map(|sample| Ok::<_, ()>(sample.minimum_contributions)).unwrap();
-        assert_eq!((mapped.value, mapped.directory), (1, directory.path().to_path_buf()));
+        let mapped = loaded
+            .try_map(|sample| Ok::<_, ()>(sample.minimum_contributions))
+            .unwrap();
+        assert_eq!(
+            (mapped.value, mapped.directory),
+            (1, directory.path().to_path_buf())
+        );
     }
 
     #[test]
@@ -174,10 +204,24 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_its_place() {
         let error = try_load("instance: interop\nrole: first\nminimum-contribution: 1\n").unwrap_err();
-        let ConfigError::Invalid { line, column, problem, .. } = &error else { panic!("{error:?}") };
+        let ConfigError::Invalid {
+            line,
+            column,
+            problem,
+            ..
+        } = &error
+        else {
+            panic!("{error:?}")
+        };
         assert_eq!((*line, *column), (3, 1));
-        assert!(problem.contains("unknown key `minimum-contribution`"), "{problem}");
-        assert!(problem.contains("did you mean `minimum-contributions`"), "{problem}");
+        assert!(
+            problem.contains("unknown key `minimum-contribution`"),
+            "{problem}"
+        );
+        assert!(
+            problem.contains("did you mean `minimum-contributions`"),
+            "{problem}"
+        );
         assert!(error.to_string().contains("first.yaml:3:1: "), "{error}");
     }
 
@@ -189,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_nested_fault_has_the_whole_key() {
-        let error = try_load("instance: i\nrole: first\nkeys:\n  - { id: k1, secret: abcdef }\n  - { id: k2 }\n");
+        let error =
+            try_load("instance: i\nrole: first\nkeys:\n  - { id: k1, secret: abcdef }\n  - { id: k2 }\n");
         let error = error.unwrap_err().to_string();
         assert!(error.contains("first.yaml:5:"), "{error}");
         assert!(error.contains("keys[1]: missing key `secret`"), "{error}");
@@ -232,7 +277,10 @@ mod tests {
             "",
             "instance: [1]\nrole: first\n",
         ] {
-            assert!(matches!(try_load(text).expect_err(text), ConfigError::Invalid { .. }));
+            assert!(matches!(
+                try_load(text).expect_err(text),
+                ConfigError::Invalid { .. }
+            ));
         }
     }
 
@@ -240,7 +288,10 @@ mod tests {
     fn alias_bombs_and_depth_end_in_an_error() {
         let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
         for (name, previous) in ('b'..='j').zip('a'..) {
-            bomb.push_str(&format!("{name}: &{name} [{}]\n", vec![format!("*{previous}"); 9].join(",")));
+            bomb.push_str(&format!(
+                "{name}: &{name} [{}]\n",
+                vec![format!("*{previous}"); 9].join(",")
+            ));
         }
         assert!(try_load(&bomb).is_err());
         assert!(try_load("[".repeat(100_000)).is_err());
@@ -250,7 +301,10 @@ mod tests {
     fn size_and_encoding_are_checked_first() {
         let big = vec![b'#'; usize::try_from(CONFIG_LIMIT).unwrap() + 1];
         assert!(matches!(try_load(big).unwrap_err(), ConfigError::TooLarge { .. }));
-        assert!(matches!(try_load(b"ab\xff").unwrap_err(), ConfigError::NotText { valid: 2, .. }));
+        assert!(matches!(
+            try_load(b"ab\xff").unwrap_err(),
+            ConfigError::NotText { valid: 2, .. }
+        ));
     }
 
     #[test]
@@ -258,6 +312,9 @@ mod tests {
         let error = load::<Sample>(Path::new("/nowhere/first.yaml")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/first.yaml"));
         assert!(error.source().is_some());
-        assert!(matches!(load::<Sample>(&std::env::temp_dir()).unwrap_err(), ConfigError::Unreadable { .. }));
+        assert!(matches!(
+            load::<Sample>(&std::env::temp_dir()).unwrap_err(),
+            ConfigError::Unreadable { .. }
+        ));
     }
 }

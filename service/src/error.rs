@@ -51,12 +51,20 @@ pub enum ConfigError {
 
 /// `:3:17`, as compilers write it and editors follow it.
 fn position(line: u64, column: u64) -> String {
-    if line == 0 { String::new() } else { format!(":{line}:{column}") }
+    if line == 0 {
+        String::new()
+    } else {
+        format!(":{line}:{column}")
+    }
 }
 
 /// The key in front of the problem, if there is one.
 fn subject(key: &str) -> String {
-    if key.is_empty() { String::new() } else { format!("{key}: ") }
+    if key.is_empty() {
+        String::new()
+    } else {
+        format!("{key}: ")
+    }
 }
 
 /// Why logging could not be set up.

@@ -47,12 +47,22 @@ fn subscriber<W>(filter: &str, terminal: bool, writer: W) -> Result<impl Subscri
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let bad = |_| LogError::BadFilter { filter: filter.to_owned() };
+    let bad = |_| LogError::BadFilter {
+        filter: filter.to_owned(),
+    };
     let parsed = EnvFilter::try_new(filter).map_err(bad)?;
     let lines = if terminal {
-        fmt::layer().with_writer(writer).with_target(false).with_ansi(console::colors_enabled_stderr()).boxed()
+        fmt::layer()
+            .with_writer(writer)
+            .with_target(false)
+            .with_ansi(console::colors_enabled_stderr())
+            .boxed()
     } else {
-        fmt::layer().with_writer(writer).json().flatten_event(true).boxed()
+        fmt::layer()
+            .with_writer(writer)
+            .json()
+            .flatten_event(true)
+            .boxed()
     };
     Ok(Registry::default().with(parsed).with(lines))
 }
@@ -106,8 +116,10 @@ mod tests {
     #[test]
     fn off_a_terminal_each_event_is_one_json_line() {
         let text = logged("info", false);
-        let lines: Vec<serde_json::Value> =
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["message"], "batch taken");
         assert_eq!(lines[0]["batch_id"], "b1");
@@ -117,7 +129,10 @@ mod tests {
     #[test]
     fn on_a_terminal_people_read_it() {
         let text = logged("info", true);
-        assert!(text.contains("batch taken") && serde_json::from_str::<serde_json::Value>(&text).is_err(), "{text}");
+        assert!(
+            text.contains("batch taken") && serde_json::from_str::<serde_json::Value>(&text).is_err(),
+            "{text}"
+        );
     }
 
     #[test]

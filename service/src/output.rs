@@ -41,7 +41,13 @@ pub struct Failure {
 impl Failure {
     /// A failure that names no object.
     pub fn new(exit: Exit, reason: impl Into<String>, message: impl Display) -> Self {
-        Self { exit, reason: reason.into(), object: None, message: message.to_string(), details: Map::new() }
+        Self {
+            exit,
+            reason: reason.into(),
+            object: None,
+            message: message.to_string(),
+            details: Map::new(),
+        }
     }
 
     /// An error and everything behind it, in one sentence: `cannot read: no such file or directory`.
@@ -80,7 +86,11 @@ impl Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({}): ", self.exit, OneLine(&self.reason))?;
         // Messages often begin with the object they are about; it is then not said twice.
-        if let Some(object) = self.object.as_deref().filter(|object| !self.message.contains(object)) {
+        if let Some(object) = self
+            .object
+            .as_deref()
+            .filter(|object| !self.message.contains(object))
+        {
             write!(formatter, "{}: ", OneLine(object))?;
         }
         write!(formatter, "{}", OneLine(&self.message))?;
@@ -101,7 +111,9 @@ struct OneLine<'a>(&'a str);
 impl Display for OneLine<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars() {
-            if character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            if character.is_control()
+                || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            {
                 write!(formatter, "{}", character.escape_default())?;
             } else {
                 fmt::Write::write_char(formatter, character)?;
@@ -196,7 +208,11 @@ mod tests {
 
     impl Summary for Counted {
         fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(formatter, "packets   {}\nrejected  {}", self.packets, self.rejected)
+            write!(
+                formatter,
+                "packets   {}\nrejected  {}",
+                self.packets, self.rejected
+            )
         }
     }
 
@@ -215,7 +231,15 @@ mod tests {
 
     fn written(json: bool) -> String {
         let mut bytes = Vec::new();
-        Output::new(json).write_summary(&mut bytes, &Counted { packets: 20, rejected: 2 }).unwrap();
+        Output::new(json)
+            .write_summary(
+                &mut bytes,
+                &Counted {
+                    packets: 20,
+                    rejected: 2,
+                },
+            )
+            .unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
@@ -228,20 +252,30 @@ mod tests {
     #[test]
     fn a_reader_that_went_away_is_no_fault_but_a_full_disk_is() {
         for json in [false, true] {
-            let counted = Counted { packets: 1, rejected: 0 };
+            let counted = Counted {
+                packets: 1,
+                rejected: 0,
+            };
             let write = |kind| survive(Output::new(json).write_summary(&mut Broken(kind), &counted));
             assert!(write(io::ErrorKind::BrokenPipe).is_ok());
-            assert_eq!(write(io::ErrorKind::StorageFull).unwrap_err().kind(), io::ErrorKind::StorageFull);
+            assert_eq!(
+                write(io::ErrorKind::StorageFull).unwrap_err().kind(),
+                io::ErrorKind::StorageFull
+            );
         }
     }
 
     #[test]
     fn a_failure_is_one_line_in_both_forms() {
-        let failure = Failure::new(Exit::Rejected, "bad-signature", "header signature does not verify with key k2")
-            .object("a/b.batch")
-            .detail("digest", "00ff")
-            .detail("count", 3)
-            .detail("reason", "second word");
+        let failure = Failure::new(
+            Exit::Rejected,
+            "bad-signature",
+            "header signature does not verify with key k2",
+        )
+        .object("a/b.batch")
+        .detail("digest", "00ff")
+        .detail("count", 3)
+        .detail("reason", "second word");
         assert_eq!(
             failure.to_string(),
             "rejected (bad-signature): a/b.batch: header signature does not verify with key k2 count=3 digest=00ff"
@@ -256,9 +290,13 @@ mod tests {
 
     #[test]
     fn names_from_outside_cannot_write_on_the_terminal() {
-        let failure = Failure::new(Exit::Retry, "absent", "not there\nrejected (x): forged").object("a\u{1b}[2Jb\r");
+        let failure =
+            Failure::new(Exit::Retry, "absent", "not there\nrejected (x): forged").object("a\u{1b}[2Jb\r");
         let line = failure.to_string();
-        assert_eq!(line, "retry (absent): a\\u{1b}[2Jb\\r: not there\\nrejected (x): forged");
+        assert_eq!(
+            line,
+            "retry (absent): a\\u{1b}[2Jb\\r: not there\\nrejected (x): forged"
+        );
         let json = serde_json::to_string(&failure).unwrap();
         assert!(!json.contains(['\n', '\u{1b}']), "{json}");
     }

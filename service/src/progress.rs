@@ -34,7 +34,10 @@ impl Progress {
 
     /// Counts and shows nothing.
     pub fn hidden() -> Self {
-        Self { bar: ProgressBar::hidden(), packets: Arc::default() }
+        Self {
+            bar: ProgressBar::hidden(),
+            packets: Arc::default(),
+        }
     }
 
     fn on(bar: ProgressBar, total_bytes: Option<u64>, label: &str) -> Self {
@@ -80,10 +83,13 @@ fn style(known_length: bool, packets: Arc<AtomicU64>) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("█▉▊▋▌▍▎▏ ")
-        .with_key("packets", move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let count = packets.load(Ordering::Relaxed);
-            let _ = out.write_str(&rate(count, state.elapsed()));
-        })
+        .with_key(
+            "packets",
+            move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let count = packets.load(Ordering::Relaxed);
+                let _ = out.write_str(&rate(count, state.elapsed()));
+            },
+        )
 }
 
 /// `12,000 packets, 4,000/s`: the mean since the start, which is what people plan by.
@@ -92,7 +98,11 @@ fn rate(count: u64, elapsed: Duration) -> String {
     let mut text = format!("{} packets", grouped(count));
     if millis > 0 {
         let per_second = u128::from(count) * 1000 / millis;
-        let _ = write!(text, ", {}/s", grouped(u64::try_from(per_second).unwrap_or(u64::MAX)));
+        let _ = write!(
+            text,
+            ", {}/s",
+            grouped(u64::try_from(per_second).unwrap_or(u64::MAX))
+        );
     }
     text
 }
@@ -168,13 +178,19 @@ mod tests {
     #[test]
     fn a_known_length_shows_how_far_it_is() {
         let text = drawn(Some(1024));
-        assert!(text.contains("intake") && text.contains("50%") && text.contains("1,500 packets"), "{text}");
+        assert!(
+            text.contains("intake") && text.contains("50%") && text.contains("1,500 packets"),
+            "{text}"
+        );
     }
 
     #[test]
     fn an_unknown_length_shows_what_is_done() {
         let text = drawn(None);
-        assert!(text.contains("intake") && text.contains("512 B") && !text.contains('%'), "{text}");
+        assert!(
+            text.contains("intake") && text.contains("512 B") && !text.contains('%'),
+            "{text}"
+        );
     }
 
     #[test]

@@ -46,7 +46,11 @@ fn options() -> Options {
 
 fn fault(error: &Error, text: &str, key: String) -> Fault {
     let location = error.location();
-    let key = if key == "." { String::new() } else { printable(&key) };
+    let key = if key == "." {
+        String::new()
+    } else {
+        printable(&key)
+    };
     Fault {
         line: location.map_or(0, |place| place.line()),
         column: location.map_or(0, |place| place.column()),
@@ -106,7 +110,10 @@ fn alternatives(words: &[&str]) -> String {
 
 /// The one expected word within two edits of `word`, if there is one.
 fn nearest<'a>(word: &str, expected: &[&'a str]) -> Option<&'a str> {
-    let near = expected.iter().map(|candidate| (edits(word, candidate), *candidate)).min()?;
+    let near = expected
+        .iter()
+        .map(|candidate| (edits(word, candidate), *candidate))
+        .min()?;
     (near.0 <= 2).then_some(near.1)
 }
 
@@ -126,32 +133,37 @@ fn edits(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
-/// A message written by a type's own check, with the value at fault cut out. A value that the message could repeat in
-/// another spelling than the file's (escapes, several lines, binary) takes the whole message with it.
+/// A message written by a type's own check, with the value at fault cut out. Where the value could be repeated in
+/// another spelling than the file's (escapes, tags, several lines), the whole message goes.
 fn without_value(message: &str, value: Option<&str>) -> String {
-    let plain = value.filter(|text| !text.is_empty() && text.chars().all(|c| !c.is_control() && c != '\\'));
-    match plain {
+    match value {
         Some(text) => printable(&message.replace(text, "(value)")),
         None => "not a value this key can have".to_owned(),
     }
 }
 
-/// The source text of the scalar at `place`, without its quotes.
+/// The scalar at `place` if the program reads it exactly as it is spelled, without its quotes.
 fn scalar(text: &str, place: Location) -> Option<&str> {
     let start = usize::try_from(place.span().byte_offset()?).ok()?;
     let length = usize::try_from(place.span().byte_len()?).ok()?;
-    let source = text.get(start..start.checked_add(length)?)?;
-    if source.starts_with(['!', '&', '*', '|', '>', '{', '[']) {
-        return None;
-    }
+    let before = text.get(..start)?.trim_end_matches(' ');
+    let source = text.get(start..start.checked_add(length)?)?.trim();
+    // Anything else in front is a tag or an anchor, and a tag can change what is read.
+    let bare = before.is_empty() || before.ends_with([':', '-', ',', '[', '{', '\n']);
     let inner = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let inner = inner.or_else(|| source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')));
-    Some(inner.unwrap_or(source).trim())
+    let inner = inner.unwrap_or(source);
+    let respelled = inner.contains(['\\', '\'', '"']) || inner.chars().any(char::is_control);
+    let indirect = source.starts_with(['!', '&', '*', '|', '>', '{', '[']);
+    (bare && !respelled && !indirect && !inner.is_empty()).then_some(inner)
 }
 
 /// A text from the file fit for one line of a log: control characters replaced, cut at 100 characters.
 fn printable(text: &str) -> String {
-    text.chars().take(100).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .take(100)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -175,8 +187,13 @@ mod tests {
 
     #[test]
     fn a_quoted_value_is_cut_out_or_the_message_dropped() {
-        assert_eq!(without_value("abc is too short", Some("abc")), "(value) is too short");
-        assert_eq!(without_value("abc is too short", Some("a\\x62c")), "not a value this key can have");
-        assert_eq!(without_value("abc is too short", None), "not a value this key can have");
+        assert_eq!(
+            without_value("abc is too short", Some("abc")),
+            "(value) is too short"
+        );
+        assert_eq!(
+            without_value("abc is too short", None),
+            "not a value this key can have"
+        );
     }
 }

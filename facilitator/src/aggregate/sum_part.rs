@@ -12,7 +12,7 @@ use tallybox_model::marker::sync_marker;
 use tallybox_model::packet::InvalidPacket;
 use tallybox_model::path::{BatchObjects, SumPartName};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
-use tallybox_transport::{BucketError, publish_bytes, read_all};
+use tallybox_transport::{BucketError, Published, publish_bytes, read_all};
 
 /// What is fixed of a sum part before its first byte goes out: `sum-parts/….fixed` in the own bucket, JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,13 @@ pub struct FixedSumPart {
     pub invalid_packets: FixedObject,
     /// The header file.
     pub header: FixedObject,
+}
+
+impl FixedSumPart {
+    /// Whether both are about the same packets, in whatever bytes.
+    fn same_content(&self, other: &Self) -> bool {
+        self.batches == other.batches && self.accepted == other.accepted
+    }
 }
 
 /// The largest fixed record that is read.
@@ -51,11 +58,16 @@ pub(super) async fn publish(processor: &Processor, name: &SumPartName, group: &G
         invalid_packets: object(&files.objects.packets, &files.packets),
         header: object(&files.objects.header, &files.header),
     };
-    let before = fix(processor, name, &fixed).await?;
-    let bucket = &*processor.buckets.sum_parts;
-    if before && published(processor, &files).await? {
-        return Ok(true);
+    if let Some(then) = fix(processor, name, &fixed).await? {
+        // A newer program, whose bytes are others, leaves alone what an older one has published in whole.
+        if then.same_content(&fixed) && published(processor, &files.objects, then.header.sha256).await? {
+            return Ok(true);
+        }
+        if then != fixed {
+            return Err(conflict(name, &then, &fixed));
+        }
     }
+    let bucket = &*processor.buckets.sum_parts;
     let Files { objects, packets, header, signature } = files;
     publish_bytes(bucket, &objects.packets, packets.into(), true).await?;
     publish_bytes(bucket, &objects.header, header.into(), true).await?;
@@ -109,17 +121,17 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
     Ok(Files { objects, packets, header, signature })
 }
 
-/// Fixes what will be published; `true` if exactly this stood fixed already.
-async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) -> Result<bool, Error> {
+/// Fixes what will be published; what stood fixed before, if anything did.
+async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) -> Result<Option<FixedSumPart>, Error> {
     let own = &*processor.buckets.own;
     let text = serde_json::to_vec_pretty(fixed).map_err(|error| Error::Internal(error.to_string()))?;
     match publish_bytes(own, &name.fixed(), text.into(), false).await {
-        Ok(published) => Ok(published == tallybox_transport::Published::Same),
+        Ok(Published::New) => Ok(None),
+        Ok(Published::Same) => Ok(Some(fixed.clone())),
         Err(BucketError::Conflict { .. }) => {
             let then = read_all(own, &name.fixed(), FIXED_BYTES).await?;
-            let then: FixedSumPart = serde_json::from_slice(&then)
-                .map_err(|_| Error::Internal(format!("{} in the own bucket is malformed", name.fixed())))?;
-            Err(conflict(name, &then, fixed))
+            let malformed = |_| Error::Internal(format!("{} in the own bucket is malformed", name.fixed()));
+            serde_json::from_slice(&then).map(Some).map_err(malformed)
         }
         Err(error) => Err(error.into()),
     }
@@ -127,7 +139,7 @@ async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) ->
 
 fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Error {
     let object = name.objects().header;
-    if then.generation != now.generation && then.batches == now.batches && then.accepted == now.accepted {
+    if then.generation != now.generation && then.same_content(now) {
         return Error::Generation { object, ours: now.generation, theirs: then.generation };
     }
     let show = |part: &FixedSumPart| {
@@ -137,13 +149,13 @@ fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Erro
     Error::OtherSumPart { object, then: show(then), now: show(now) }
 }
 
-/// Whether the portal's mailbox holds it already.
-async fn published(processor: &Processor, files: &Files) -> Result<bool, Error> {
+/// Whether the portal's mailbox holds a sum part of ours with this header.
+async fn published(processor: &Processor, objects: &BatchObjects, header: Digest) -> Result<bool, Error> {
     let key = (processor.signing_key_id.clone(), processor.signing_key.verifying_key());
     let ours = TrustedKeys::from([key]);
     let bucket = &*processor.buckets.sum_parts;
-    match SignedBatch::open(bucket, files.objects.clone(), &ours, &Limits::default()).await {
-        Ok(batch) => Ok(batch.header_digest() == Digest::of(&files.header)),
+    match SignedBatch::open(bucket, objects.clone(), &ours, &Limits::default()).await {
+        Ok(batch) => Ok(batch.header_digest() == header),
         Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
         Err(_) => Ok(false),
     }

@@ -1,0 +1,187 @@
+//! Every key of a sandbox: each party's own, and the files in which the others find the public halves.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use sha2::{Digest, Sha256};
+use tallybox_client::ProcessorKey;
+use tallybox_crypto::{PacketPrivateKey, SealingKey, SigningKey};
+use tallybox_model::role::Role;
+
+use crate::error::Error;
+use crate::point::PointSecret;
+
+/// Separates keys made from a seed from any other use of the seed.
+const DOMAIN: &[u8] = b"tallybox sandbox keys v1";
+
+/// The identifier under which batches of the ingestor name its signing key.
+pub const INGESTOR_KEY_ID: &str = "ingestor-signing-1";
+
+/// All secrets of all parties: what nobody outside a sandbox ever holds together.
+#[derive(Debug)]
+pub struct SandboxKeys {
+    /// Those of the processors, in order of their index.
+    pub processors: [ProcessorKeys; 2],
+    /// What signs ingestion batches.
+    pub ingestor_signing: SigningKey,
+    /// What evaluation points follow from.
+    pub points: PointSecret,
+}
+
+/// The secrets of one processor.
+#[derive(Debug)]
+pub struct ProcessorKeys {
+    /// Whose they are.
+    pub role: Role,
+    /// What clients seal shares to.
+    pub packet: PacketPrivateKey,
+    /// What signs its validations and sum parts.
+    pub signing: SigningKey,
+    /// What seals its own records.
+    pub sealing: SealingKey,
+}
+
+impl SandboxKeys {
+    /// New keys from the system's randomness.
+    #[must_use]
+    pub fn fresh() -> Self {
+        let mut system = rand::rng();
+        Self::draw(|_| ChaCha20Rng::from_rng(&mut system))
+    }
+
+    /// The same keys for the same seed. **For tests and benches only**: whoever knows the seed knows every key.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        Self::draw(|label| {
+            let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
+            ChaCha20Rng::from_seed(hash.chain_update(label).finalize().into())
+        })
+    }
+
+    /// Each key has a generator of its own, so that one more key some day changes none of these.
+    fn draw(mut generator: impl FnMut(&str) -> ChaCha20Rng) -> Self {
+        let processors = Role::ALL.map(|role| ProcessorKeys {
+            role,
+            packet: PacketPrivateKey::generate(&mut generator(&format!("{role} packet 1"))),
+            signing: SigningKey::generate(&mut generator(&format!("{role} signing 1"))),
+            sealing: SealingKey::generate(&mut generator(&format!("{role} sealing"))),
+        });
+        Self {
+            processors,
+            ingestor_signing: SigningKey::generate(&mut generator("ingestor signing 1")),
+            points: PointSecret::generate(&mut generator("ingestor points")),
+        }
+    }
+
+    /// What a client knows of the processors.
+    #[must_use]
+    pub fn for_clients(&self) -> Vec<ProcessorKey> {
+        let public = |keys: &ProcessorKeys| ProcessorKey {
+            key_id: Some(packet_key_id(keys.role)),
+            public: *keys.packet.public(),
+        };
+        self.processors.iter().map(public).collect()
+    }
+
+    /// Writes every key into `directory`, secrets readable by their owner alone.
+    ///
+    /// # Errors
+    /// [`Error::File`], also if one of the files is there already.
+    pub fn write(&self, directory: &Path) -> Result<(), Error> {
+        let secret = |name: String, text: &str| write_new(directory.join(name), text, 0o600);
+        let public = |name: String, text: &str| write_new(directory.join(name), text, 0o644);
+        for keys in &self.processors {
+            let role = keys.role;
+            secret(packet_key_file(role), &keys.packet.to_x963_base64())?;
+            public(format!("{role}-packet-1.x962-public.b64"), &keys.packet.public().to_x962_base64())?;
+            secret(signing_key_file(role), &keys.signing.to_pkcs8_base64())?;
+            public(verifying_key_file(role), &keys.signing.verifying_key().to_spki_pem())?;
+            secret(sealing_key_file(role), &keys.sealing.to_base64())?;
+        }
+        let ingestor = &self.ingestor_signing;
+        secret(format!("{INGESTOR_KEY_ID}.pkcs8.b64"), &ingestor.to_pkcs8_base64())?;
+        public(ingestor_verifying_key_file(), &ingestor.verifying_key().to_spki_pem())
+    }
+}
+
+/// The identifier of a processor's packet key.
+#[must_use]
+pub fn packet_key_id(role: Role) -> String {
+    format!("{role}-packet-1")
+}
+
+/// The identifier of a processor's signing key.
+#[must_use]
+pub fn signing_key_id(role: Role) -> String {
+    format!("{role}-signing-1")
+}
+
+pub(crate) fn packet_key_file(role: Role) -> String {
+    format!("{}.x963-private.b64", packet_key_id(role))
+}
+
+pub(crate) fn signing_key_file(role: Role) -> String {
+    format!("{}.pkcs8.b64", signing_key_id(role))
+}
+
+pub(crate) fn verifying_key_file(role: Role) -> String {
+    format!("{}.spki.pem", signing_key_id(role))
+}
+
+pub(crate) fn sealing_key_file(role: Role) -> String {
+    format!("{role}-sealing.b64")
+}
+
+pub(crate) fn ingestor_verifying_key_file() -> String {
+    format!("{INGESTOR_KEY_ID}.spki.pem")
+}
+
+/// Writes a file that must not be there, with these permissions where the system has such, and one newline at its end.
+fn write_new(path: PathBuf, text: &str, mode: u32) -> Result<(), Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    let write = || options.open(&path).and_then(|mut file| writeln!(file, "{}", text.trim_end()));
+    write().map_err(Error::file(&path))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_keys_and_nothing_else_does() {
+        let packet = |keys: &SandboxKeys, index: usize| keys.processors[index].packet.public().fingerprint();
+        let one = SandboxKeys::from_seed(7);
+        assert_eq!(packet(&one, 0), packet(&SandboxKeys::from_seed(7), 0));
+        assert_ne!(packet(&one, 0), packet(&one, 1));
+        assert_ne!(packet(&one, 0), packet(&SandboxKeys::from_seed(8), 0));
+        assert_ne!(packet(&SandboxKeys::fresh(), 0), packet(&SandboxKeys::fresh(), 0));
+    }
+
+    #[test]
+    fn files_hold_the_keys_and_secrets_are_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = SandboxKeys::from_seed(1);
+        keys.write(directory.path()).unwrap();
+        let read = |name: String| std::fs::read_to_string(directory.path().join(name)).unwrap();
+        let packet = PacketPrivateKey::parse(&read(packet_key_file(Role::Second))).unwrap();
+        assert_eq!(packet.public(), keys.processors[1].packet.public());
+        let verifying = tallybox_crypto::VerifyingKey::parse(&read(ingestor_verifying_key_file())).unwrap();
+        assert!(verifying.verify(b"x", &keys.ingestor_signing.sign(b"x")).is_ok());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let file = directory.path().join(sealing_key_file(Role::First));
+            assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(keys.write(directory.path()).is_err(), "nothing is overwritten");
+    }
+}

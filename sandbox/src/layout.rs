@@ -1,0 +1,199 @@
+//! Where everything in a sandbox is: directories that stand for buckets, and both processors' configuration files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tallybox_facilitator::config::Points;
+use tallybox_model::role::Role;
+use tallybox_transport::{LocalBucket, SharedBucket};
+
+use crate::error::Error;
+use crate::keys;
+
+/// Locality and ingestor of every sandbox.
+pub const INSTANCE: &str = "sandbox-ingestor";
+
+/// The directory of a sandbox.
+///
+/// ```text
+/// first.yaml  second.yaml       the processors' configurations, with relative paths
+/// keys/                         all keys of all parties
+/// buckets/ingestion-ROLE        the ingestor writes, ROLE reads
+/// buckets/own-ROLE              ROLE's alone
+/// buckets/validation-for-ROLE   ROLE's peer writes, ROLE reads
+/// buckets/sum-ROLE              ROLE writes, the portal reads
+/// ```
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Makes the directories. `root` has to be new or empty.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] if there is something in it, [`Error::File`] if it cannot be made.
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self, Error> {
+        let layout = Self { root: root.into() };
+        let root = &layout.root;
+        fs::create_dir_all(root).map_err(Error::file(root))?;
+        let mut entries = fs::read_dir(root).map_err(Error::file(root))?;
+        if entries.next().is_some() {
+            return Err(Error::Occupied { directory: root.clone() });
+        }
+        let buckets = Role::ALL.iter().flat_map(|role| {
+            let kinds = [Kind::Ingestion, Kind::Own, Kind::ValidationFor, Kind::Sum];
+            kinds.map(|kind| layout.directory(kind, *role))
+        });
+        for directory in buckets.chain([layout.keys()]) {
+            fs::create_dir_all(&directory).map_err(Error::file(directory))?;
+        }
+        Ok(layout)
+    }
+
+    /// The sandbox's directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of the keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// A processor's configuration file.
+    #[must_use]
+    pub fn config(&self, role: Role) -> PathBuf {
+        self.root.join(format!("{role}.yaml"))
+    }
+
+    /// What [`generate`](crate::generate::generate) says about what it made.
+    #[must_use]
+    pub fn generated(&self) -> PathBuf {
+        self.root.join("generated.json")
+    }
+
+    /// The directory of a bucket.
+    #[must_use]
+    pub fn directory(&self, kind: Kind, role: Role) -> PathBuf {
+        self.root.join(kind.path(role))
+    }
+
+    /// A bucket, opened.
+    #[must_use]
+    pub fn bucket(&self, kind: Kind, role: Role) -> SharedBucket {
+        Arc::new(LocalBucket::new(self.directory(kind, role)))
+    }
+
+    /// Writes both processors' configuration files.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write_configs(&self, points: Points) -> Result<(), Error> {
+        for role in Role::ALL {
+            let path = self.config(role);
+            fs::write(&path, config_text(role, points)).map_err(Error::file(&path))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a bucket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The ingestor's batches for a processor.
+    Ingestion,
+    /// A processor's own.
+    Own,
+    /// The peer's validations for a processor.
+    ValidationFor,
+    /// A processor's sum parts for the portal.
+    Sum,
+}
+
+impl Kind {
+    /// The directory, relative to the sandbox's.
+    #[must_use]
+    pub fn path(self, role: Role) -> String {
+        let name = match self {
+            Self::Ingestion => "ingestion",
+            Self::Own => "own",
+            Self::ValidationFor => "validation-for",
+            Self::Sum => "sum",
+        };
+        format!("buckets/{name}-{role}")
+    }
+}
+
+/// The configuration of one processor, as an operator would write it.
+fn config_text(role: Role, points: Points) -> String {
+    let peer = role.peer();
+    let points = match points {
+        Points::Pinned => "pinned      # one evaluation point for all packets under a packet key",
+        Points::PerPacket => "per-packet  # this ingestor draws a point for each packet",
+    };
+    format!(
+        "# The {role} processor of a sandbox; written by tallybox-sandbox. Paths are relative to this file.
+instance: {INSTANCE}
+role: {role}
+packet-decryption-keys:
+  - {{ id: {packet_id}, file: keys/{packet} }}
+batch-signing-key: {{ id: {signing_id}, file: keys/{signing} }}
+prepared-sealing-key: {{ file: keys/{sealing} }}
+buckets:
+  ingestion: {ingestion}
+  own: {own}
+  peer-validation-in: {validation_in}
+  peer-validation-out: {validation_out}
+  sum-parts: {sum}
+ingestor-public-keys: {{ {ingestor_id}: keys/{ingestor} }}
+peer-public-keys: {{ {peer_id}: keys/{peer_key} }}
+points: {points}
+minimum-contributions: 1
+",
+        packet_id = keys::packet_key_id(role),
+        packet = keys::packet_key_file(role),
+        signing_id = keys::signing_key_id(role),
+        signing = keys::signing_key_file(role),
+        sealing = keys::sealing_key_file(role),
+        ingestion = Kind::Ingestion.path(role),
+        own = Kind::Own.path(role),
+        validation_in = Kind::ValidationFor.path(role),
+        validation_out = Kind::ValidationFor.path(peer),
+        sum = Kind::Sum.path(role),
+        ingestor_id = keys::INGESTOR_KEY_ID,
+        ingestor = keys::ingestor_verifying_key_file(),
+        peer_id = keys::signing_key_id(peer),
+        peer_key = keys::verifying_key_file(peer),
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_in_use_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("thesis.txt"), "years of work").unwrap();
+        let error = Layout::create(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::Occupied { .. }), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_one_processor_writes_its_peer_reads() {
+        for role in Role::ALL {
+            let (ours, theirs) = (config_text(role, Points::Pinned), config_text(role.peer(), Points::Pinned));
+            let line = |text: &str, key: &str| {
+                let found = text.lines().find_map(|line| line.trim().strip_prefix(key));
+                found.unwrap().to_owned()
+            };
+            assert_eq!(line(&ours, "peer-validation-out:"), line(&theirs, "peer-validation-in:"));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A small world: both processors, the ingestor and their mailboxes, in one directory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tallybox_facilitator::config::{Config, Points};
+use tallybox_facilitator::processor::Processor;
+use tallybox_model::role::Role;
+use tallybox_service::config::load;
+
+use crate::error::Error;
+use crate::ingest::Ingestor;
+use crate::keys::SandboxKeys;
+use crate::layout::Layout;
+
+/// Keys, configurations and empty buckets, ready for packets.
+#[derive(Debug)]
+pub struct World {
+    /// Where everything is.
+    pub layout: Layout,
+    /// Everybody's keys.
+    pub keys: Arc<SandboxKeys>,
+    /// Where evaluation points come from.
+    pub points: Points,
+}
+
+impl World {
+    /// Makes a world in a new or empty directory. Without a seed its keys are fresh; with one everything about it is
+    /// the same every time, which is for tests and benches only.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] if there is something in the directory, [`Error::File`] if it cannot be written.
+    pub fn create(root: impl Into<PathBuf>, seed: Option<u64>, points: Points) -> Result<Self, Error> {
+        let keys = seed.map_or_else(SandboxKeys::fresh, SandboxKeys::from_seed);
+        let layout = Layout::create(root)?;
+        keys.write(&layout.keys())?;
+        layout.write_configs(points)?;
+        Ok(Self { layout, keys: Arc::new(keys), points })
+    }
+
+    /// The ingestion organisation.
+    #[must_use]
+    pub fn ingestor(&self) -> Ingestor {
+        Ingestor::new(&self.layout, Arc::clone(&self.keys), self.points)
+    }
+
+    /// A processor, opened by its configuration file as its own program does it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Processor`].
+    pub fn processor(&self, role: Role) -> Result<Arc<Processor>, Error> {
+        let config = load::<Config>(&self.layout.config(role))?;
+        let opened = Processor::open(&config);
+        opened.map(Arc::new).map_err(|source| Error::Processor { role, source: Box::new(source) })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_processors_open_by_their_configuration_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::create(directory.path().join("new"), Some(1), Points::PerPacket).unwrap();
+        for role in Role::ALL {
+            let processor = world.processor(role).unwrap();
+            assert_eq!((processor.role, processor.points), (role, Points::PerPacket));
+            assert_eq!(processor.minimum_contributions, 1);
+            let trusted = &processor.peer_keys[&crate::keys::signing_key_id(role.peer())];
+            assert!(*trusted == world.keys.processors[role.peer().index()].signing.verifying_key());
+        }
+    }
+}

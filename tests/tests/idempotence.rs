@@ -1,0 +1,221 @@
+//! Whatever fails, and whenever: run again, everything ends in the same bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::sync::Arc;
+use tallybox_facilitator::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use tallybox_facilitator::config::{Config, ValidationForm};
+use tallybox_facilitator::error::Error;
+use tallybox_facilitator::intake::{IntakeSummary, intake, no_progress};
+use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
+use tallybox_model::role::Role;
+use tallybox_service::config::load;
+use tallybox_service::exit::Exit;
+use tallybox_tests::snapshot::{Snapshot, difference, written};
+use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::memory;
+
+/// One processor beside the predecessor, whose own buckets are in memory.
+struct World {
+    case: Case,
+    config: std::path::PathBuf,
+    form: ValidationForm,
+    pool: Option<Arc<rayon::ThreadPool>>,
+    _root: tempfile::TempDir,
+}
+
+impl World {
+    fn new(case: &str, role: Role, form: ValidationForm) -> Self {
+        let case = Case::load(case);
+        let root = tempfile::tempdir().unwrap();
+        let config = write_config(root.path(), role, &Places::beside_predecessor(&case, root.path(), role), "");
+        let mut world = Self { case, config, form, pool: None, _root: root };
+        world.pool = Some(Arc::clone(&world.processor(1, |buckets| buckets).pool));
+        world
+    }
+
+    /// A processor of this encoder generation, its buckets as `change` makes them of new ones in memory.
+    fn processor(&self, generation: u32, change: impl FnOnce(ProcessorBuckets) -> ProcessorBuckets) -> Arc<Processor> {
+        let mut processor = Processor::open(&load::<Config>(&self.config).unwrap()).unwrap();
+        processor.buckets.own = memory("own");
+        processor.buckets.peer_validation_out = memory("out");
+        processor.buckets.sum_parts = memory("sum");
+        processor.buckets = change(processor.buckets);
+        processor.generation = generation;
+        processor.validation_form = self.form;
+        if let Some(pool) = &self.pool {
+            processor.pool = Arc::clone(pool);
+        }
+        Arc::new(processor)
+    }
+
+    async fn intake(&self, processor: &Arc<Processor>) -> Result<Vec<IntakeSummary>, Error> {
+        let mut summaries = Vec::new();
+        for batch in self.case.batches() {
+            summaries.push(intake(processor, &batch, no_progress()).await?);
+        }
+        Ok(summaries)
+    }
+
+    async fn aggregate(&self, processor: &Arc<Processor>) -> Result<AggregateSummary, Error> {
+        let (aggregation, window) = (self.case.aggregation(), Case::window());
+        let task = AggregateTask { aggregation, window, batches: Vec::new(), dry_run: false };
+        aggregate(processor, &task, no_progress()).await
+    }
+
+    /// Everything, undisturbed.
+    async fn reference(&self) -> Snapshot {
+        let processor = self.processor(1, |buckets| buckets);
+        self.intake(&processor).await.unwrap();
+        self.aggregate(&processor).await.unwrap();
+        written(&processor.buckets).await
+    }
+}
+
+fn wrap(faults: &Faults, buckets: &ProcessorBuckets) -> ProcessorBuckets {
+    let ProcessorBuckets { ingestion, own, peer_validation_in, peer_validation_out, sum_parts } = buckets.clone();
+    ProcessorBuckets {
+        ingestion: faults.wrap(ingestion),
+        own: faults.wrap(own),
+        peer_validation_in: faults.wrap(peer_validation_in),
+        peer_validation_out: faults.wrap(peer_validation_out),
+        sum_parts: faults.wrap(sum_parts),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_can_be_run_again_and_changes_nothing() {
+    for (name, role) in [("dim8", Role::First), ("key-rotation", Role::Second), ("bad/invalid-proof", Role::First)] {
+        let world = World::new(name, role, ValidationForm::ThreeObjects);
+        let processor = world.processor(1, |buckets| buckets);
+        assert!(world.intake(&processor).await.unwrap().iter().all(|summary| !summary.done_before));
+        assert!(!world.aggregate(&processor).await.unwrap().done_before);
+        let before = written(&processor.buckets).await;
+        assert!(world.intake(&processor).await.unwrap().iter().all(|summary| summary.done_before));
+        assert!(world.aggregate(&processor).await.unwrap().done_before);
+        assert_eq!(difference(&before, &written(&processor.buckets).await), [""; 0]);
+        // Another machine, with nothing but the same inputs and keys, writes the same bytes.
+        assert_eq!(difference(&before, &world.reference().await), [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_any_bucket_operation_leaves_nothing_that_a_rerun_does_not_heal() {
+    let forms = [(Role::First, ValidationForm::ThreeObjects), (Role::Second, ValidationForm::SingleObject)];
+    for (role, form) in forms {
+        let world = World::new("dim2", role, form);
+        let reference = world.reference().await;
+        for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+            let mut n = 1;
+            loop {
+                let faults = Faults::new(n, kind);
+                let sound = world.processor(1, |buckets| buckets);
+                let buckets = wrap(&faults, &sound.buckets);
+                let struck = world.processor(1, |_| buckets);
+                let first = world.intake(&struck).await;
+                let second = world.aggregate(&struck).await;
+                let through = faults.operations() < n;
+                assert!(through || first.is_err() || second.is_err() || kind != Kind::Die, "operation {n} was not missed");
+                for error in [first.err(), second.err()].into_iter().flatten() {
+                    assert_eq!(error.exit(), Exit::Retry, "{kind:?} at {n}: {error:?}");
+                }
+                world.intake(&sound).await.unwrap();
+                world.aggregate(&sound).await.unwrap();
+                let changed = difference(&reference, &written(&sound.buckets).await);
+                assert_eq!(changed, [""; 0], "{role} {form:?} {kind:?} at operation {n}");
+                if through {
+                    break;
+                }
+                n += 1;
+            }
+            assert!(n > 20, "only {n} operations");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_encoder_generation_publishes_nothing_of_what_an_older_one_began() {
+    let world = World::new("dim2", Role::First, ValidationForm::ThreeObjects);
+    let (mut conflicts, mut n) = (0, 1);
+    loop {
+        let faults = Faults::new(n, Kind::Die);
+        let old = world.processor(1, |buckets| buckets);
+        let struck = world.processor(1, |_| wrap(&faults, &old.buckets));
+        let _ = world.intake(&struck).await;
+        let _ = world.aggregate(&struck).await;
+        let before = written(&old.buckets).await;
+        let new = world.processor(2, |_| old.buckets.clone());
+        let has = |name: &str| before.keys().any(|key| key.ends_with(name));
+        // Where nothing is fixed the new generation works; where all is published it has nothing to do.
+        let expected = if !has(".prepared") || has(".validity_0.sig") { Exit::Done } else { Exit::Conflict };
+        let intake = world.intake(&new).await.map_or_else(|error| error.exit(), |_| Exit::Done);
+        assert_eq!(intake, expected, "intake after a crash at operation {n}");
+        if intake == Exit::Conflict {
+            conflicts += 1;
+            assert_eq!(difference(&before, &written(&old.buckets).await), [""; 0]);
+        } else if has(".fixed") {
+            let part = world.aggregate(&new).await.map_or_else(|error| error.exit(), |_| Exit::Done);
+            assert_eq!(part, if has(".sum_0.sig") { Exit::Done } else { Exit::Conflict }, "sum part at {n}");
+            conflicts += u32::from(part == Exit::Conflict);
+            assert_eq!(difference(&before, &written(&old.buckets).await), [""; 0]);
+        }
+        if faults.operations() < n {
+            break;
+        }
+        n += 1;
+    }
+    assert!(conflicts >= 6, "only {conflicts} crashes lay between fixing and publishing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_part_of_other_batches_is_a_conflict_that_names_both() {
+    let world = World::new("dim8", Role::Second, ValidationForm::ThreeObjects);
+    let processor = world.processor(1, |buckets| buckets);
+    let (aggregation, window, batches) = (world.case.aggregation(), Case::window(), world.case.batches());
+    let task = |batches| AggregateTask { aggregation: aggregation.clone(), window, batches, dry_run: false };
+    let two = task(batches[..2].to_vec());
+    assert_eq!(aggregate(&processor, &two, no_progress()).await.unwrap().packets_accepted, 200);
+    let before = written(&processor.buckets).await;
+    let error = aggregate(&processor, &task(Vec::new()), no_progress()).await.unwrap_err();
+    assert_eq!((error.exit(), error.reason().as_str()), (Exit::Conflict, "other-sum-part"));
+    let message = error.to_string();
+    assert!(message.contains("200 packets") && message.contains("300 packets"), "{message}");
+    assert!(message.contains(&batches[2].id.to_string()), "{message}");
+    let kept: Vec<_> = difference(&before, &written(&processor.buckets).await);
+    assert!(kept.iter().all(|name| !name.starts_with("sum:")), "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_with_other_bytes_is_never_overwritten() {
+    let world = World::new("dim2", Role::First, ValidationForm::ThreeObjects);
+    let processor = world.processor(1, |buckets| buckets);
+    let objects = world.case.batches()[0].validation(Role::First);
+    let foreign = tallybox_transport::publish_bytes(
+        &*processor.buckets.peer_validation_out,
+        &objects.header,
+        b"something else".to_vec().into(),
+        false,
+    );
+    foreign.await.unwrap();
+    let error = world.intake(&processor).await.unwrap_err();
+    assert_eq!((error.exit(), error.reason().as_str()), (Exit::Conflict, "conflict"));
+    assert!(error.to_string().contains(&objects.header), "{error}");
+    let out = &processor.buckets.peer_validation_out;
+    let kept = tallybox_transport::read_all(&**out, &objects.header, 100).await.unwrap();
+    assert_eq!(&kept[..], b"something else");
+    assert!(out.size(&objects.signature).await.is_err(), "the batch does not exist");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_prepared_batch_is_made_again() {
+    let world = World::new("key-rotation", Role::First, ValidationForm::ThreeObjects);
+    let processor = world.processor(1, |buckets| buckets);
+    let reference = world.reference().await;
+    world.intake(&processor).await.unwrap();
+    let prepared = written(&processor.buckets).await;
+    for key in prepared.keys().filter_map(|key| key.strip_prefix("own:").filter(|key| key.ends_with(".prepared"))) {
+        processor.buckets.own.delete(key).await.unwrap();
+    }
+    world.aggregate(&processor).await.unwrap();
+    assert_eq!(difference(&reference, &written(&processor.buckets).await), [""; 0]);
+}
