@@ -193,3 +193,6 @@ async fn drive(
 fn stopped() -> BucketError {
     BucketError::unavailable("upload", "its object", "the task that writes it has stopped")
 }
+
+#[cfg(test)]
+mod tests;

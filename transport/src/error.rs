@@ -180,6 +180,9 @@ impl BucketError {
             io::ErrorKind::PermissionDenied => {
                 Self::PermissionDenied { key, bucket: bucket.to_owned(), source: error.into() }
             }
+            io::ErrorKind::IsADirectory => {
+                Self::InvalidKey { key, reason: "a directory or something else has this name" }
+            }
             io::ErrorKind::InvalidFilename => {
                 Self::InvalidKey { key, reason: "a component is too long for the file system" }
             }

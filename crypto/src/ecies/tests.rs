@@ -1,1 +1,189 @@
+//! The known answer of the format, packets of the predecessor, and damage.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use base64ct::{Base64, Encoding as _};
+use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha20Rng;
+
+use super::*;
+use crate::prio2::{Message, Point, Prio2, Sum};
+
+fn key(seed: u64) -> PacketPrivateKey {
+    PacketPrivateKey::generate(&mut ChaCha20Rng::seed_from_u64(seed))
+}
+
+fn elevens() -> PacketPrivateKey {
+    let text = "AQICF+YX8LZEOSgnj5aZnmmiOk8sFSvfbWzfZuW4AoLU7RERERERERERERERERERERERERERERERERERERERERER";
+    PacketPrivateKey::parse(text).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn known_answer() {
+    let recipient = elevens();
+    let plaintext: Vec<u8> = (0..32).collect();
+    let sealed = seal_with_ephemeral(recipient.public(), &plaintext, &[0x22; 32]).unwrap();
+    assert_eq!(sealed.len(), plaintext.len() + OVERHEAD);
+    assert_eq!(
+        hex(&sealed),
+        "04d65a93977caa3d1b081852ff57a79e465f1660577304baead505dd3a48589cf350185e895372df6221ea3a137557e4\
+         73fddb6755f05bd507c3c533fce9c912854150808f4caac94ab406ef4cf06c3180341ef3b3fc9ccaed5e6068b540b46c\
+         5752af116ee8baffa3e96880f92e47ab44"
+    );
+    let mut buffer = vec![1, 2, 3];
+    assert_eq!(recipient.open(&sealed, &mut buffer).unwrap(), plaintext);
+}
+
+#[test]
+fn derived_key_known_answer() {
+    let ephemeral = PrivateKey::from_private_key(&ECDH_P256, &[0x22; 32]).unwrap();
+    let public = ephemeral.compute_public_key().unwrap();
+    let derived = derive(&ephemeral, elevens().public().as_bytes(), public.as_ref()).unwrap();
+    assert_eq!(
+        hex(derived.as_slice()),
+        "63db8e02cee48bb19469a4f3f2d80fa435d51118d1b1d8898b0f4122ba0cbfad"
+    );
+}
+
+/// Packets that the predecessor's program sealed, checked and would have summed: our messages are its messages.
+#[test]
+fn packets_of_the_predecessor() {
+    macro_rules! keys {
+        ($server:literal) => {
+            ["1", "2"].map(|number| {
+                PacketPrivateKey::parse(match number {
+                    "1" => include_str!(concat!(
+                        "../../testdata/keys/",
+                        $server,
+                        "-packet-1.x963-private.b64"
+                    )),
+                    _ => include_str!(concat!(
+                        "../../testdata/keys/",
+                        $server,
+                        "-packet-2.x963-private.b64"
+                    )),
+                })
+                .unwrap()
+            })
+        };
+    }
+    let keys = [keys!("pha"), keys!("facilitator")];
+    let data: serde_json::Value = serde_json::from_str(include_str!("../../testdata/packets.json")).unwrap();
+    let packets = data["packets"].as_array().unwrap();
+    assert_eq!(packets.len(), 12);
+    for packet in packets {
+        let prio2 = Prio2::new(packet["bins"].as_u64().unwrap() as usize).unwrap();
+        let point = Point::new(packet["r_pit"].as_i64().unwrap(), &prio2).unwrap();
+        let evaluator = prio2.evaluator(point);
+        let mut sum = Sum::new(prio2.bins());
+        let (mut buffer, mut share) = (Vec::new(), Vec::new());
+        let messages = [0, 1].map(|role| {
+            let name = ["first", "second"][role];
+            let payload = Base64::decode_vec(packet[name].as_str().unwrap()).unwrap();
+            let opened = keys[role]
+                .iter()
+                .position(|key| key.open(&payload, &mut buffer).is_ok());
+            assert!(opened.is_some(), "a key opens it");
+            prio2.decode_share(role, &buffer, &mut share).unwrap();
+            sum.add(&share);
+            let message = evaluator.message(role, &share);
+            let numbers = &packet[format!("{name}_message")];
+            let number = |i: usize| numbers[i].as_i64().unwrap();
+            assert_eq!(message, Message::new(number(0), number(1), number(2)).unwrap());
+            message
+        });
+        assert!(Message::is_valid(&messages));
+        let bits = packet["bits"]
+            .as_str()
+            .unwrap()
+            .bytes()
+            .map(|bit| u32::from(bit - b'0'));
+        assert_eq!(sum.values(), bits.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    let (ours, other) = (key(1), key(2));
+    let mut buffer = Vec::new();
+    let sealed = seal_with_ephemeral(ours.public(), b"share", &[0x22; 32]).unwrap();
+    for length in [0, 10, 64, 65, 80] {
+        assert_eq!(
+            ours.open(&sealed[..length], &mut buffer),
+            Err(EciesError::TooShort { length })
+        );
+    }
+    assert_eq!(other.open(&sealed, &mut buffer), Err(EciesError::TagMismatch));
+    assert!(buffer.is_empty());
+    assert!(EciesError::TagMismatch.may_be_another_key() && !EciesError::NotAPoint.may_be_another_key());
+
+    // Off the curve; a coordinate that is too large; the other forms that 65 bytes can begin with.
+    let damaged = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut damaged = sealed.clone();
+        change(&mut damaged);
+        ours.open(&damaged, &mut Vec::new()).map(|_| ())
+    };
+    assert_eq!(damaged(&|bytes| bytes[64] ^= 1), Err(EciesError::NotAPoint));
+    assert_eq!(
+        damaged(&|bytes| bytes[1..33].fill(0xff)),
+        Err(EciesError::NotAPoint)
+    );
+    assert_eq!(damaged(&|bytes| bytes[1..65].fill(0)), Err(EciesError::NotAPoint));
+    for form in [0, 2, 3, 5, 6, 7] {
+        assert_eq!(damaged(&|bytes| bytes[0] = form), Err(EciesError::NotAPoint));
+    }
+}
+
+#[test]
+fn scalars_out_of_range_are_refused() {
+    for scalar in [[0; 32], [0xff; 32]] {
+        assert_eq!(
+            seal_with_ephemeral(key(1).public(), b"", &scalar),
+            Err(EciesError::Scalar)
+        );
+    }
+}
+
+#[test]
+fn an_empty_plaintext_is_sealed_too() {
+    let sealed = seal(key(1).public(), b"", &mut ChaCha20Rng::seed_from_u64(3)).unwrap();
+    assert_eq!(sealed.len(), OVERHEAD);
+    assert!(key(1).open(&sealed, &mut Vec::new()).unwrap().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn what_is_sealed_opens(plaintext in prop::collection::vec(any::<u8>(), 0..3000), seed: u64) {
+        let key = key(seed);
+        let sealed = seal(key.public(), &plaintext, &mut ChaCha20Rng::seed_from_u64(!seed)).unwrap();
+        let mut buffer = vec![9; 10];
+        prop_assert_eq!(&*key.open(&sealed, &mut buffer).unwrap(), &plaintext[..]);
+        prop_assert_eq!(buffer, plaintext);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_open(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(key(1).open(&bytes, &mut Vec::new()).is_err());
+    }
+}
+
+#[test]
+fn any_flipped_bit_is_refused() {
+    let key = key(4);
+    let sealed = seal(key.public(), &[5; 40], &mut ChaCha20Rng::seed_from_u64(5)).unwrap();
+    let mut buffer = Vec::new();
+    for at in 0..sealed.len() {
+        for bit in [0, 3, 7] {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 1 << bit;
+            assert!(key.open(&flipped, &mut buffer).is_err(), "byte {at}, bit {bit}");
+        }
+    }
+}

@@ -79,7 +79,9 @@ mod tests {
             let size = 1usize << log;
             let roots = roots(2 * size);
             let transform = Transform::new(&roots);
-            let coefficients: Vec<u32> = (0..size).map(|i| (i as u32).wrapping_mul(987_654_321) % MODULUS).collect();
+            let coefficients: Vec<u32> = (0..size)
+                .map(|i| (i as u32).wrapping_mul(987_654_321) % MODULUS)
+                .collect();
 
             let mut values: Vec<u32> = (0..size).map(|i| coefficients[reversed(i, log)]).collect();
             transform.evaluate(&mut values);

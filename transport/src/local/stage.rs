@@ -131,7 +131,7 @@ impl Upload for LocalUpload {
 }
 
 /// A hidden file, locked for as long as its writer lives.
-fn stage(directory: &Path) -> io::Result<NamedTempFile> {
+pub(super) fn stage(directory: &Path) -> io::Result<NamedTempFile> {
     for _ in 0..ATTEMPTS {
         let staged = new_file(directory)?;
         match staged.as_file().try_lock() {
@@ -161,7 +161,10 @@ fn publish(staged: NamedTempFile, target: &Path) -> io::Result<Created> {
     staged.as_file().sync_all()?;
     let created = match staged.persist_noclobber(target) {
         Ok(_) => Created::New,
-        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => Created::Exists,
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
+            super::object_size(target).map_err(|_| io::Error::from(io::ErrorKind::IsADirectory))?;
+            Created::Exists
+        }
         Err(failed) => return Err(failed.error),
     };
     // Also for one that exists: who made it may have died before this.
@@ -197,15 +200,16 @@ fn sweep(directory: &Path) {
 }
 
 /// A writer holds a lock on its staged file and loses it with its life; age decides where there are no locks.
-fn is_left_behind(path: &Path) -> bool {
+pub(super) fn is_left_behind(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     match file.try_lock() {
         Ok(()) => true,
         Err(TryLockError::WouldBlock) => false,
-        Err(TryLockError::Error(_)) => {
-            let modified = file.metadata().and_then(|metadata| metadata.modified());
-            modified
-                .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > LEFT_BEHIND))
-        }
+        Err(TryLockError::Error(_)) => is_old(&file),
     }
+}
+
+pub(super) fn is_old(file: &File) -> bool {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > LEFT_BEHIND))
 }

@@ -1,0 +1,112 @@
+//! Containers, limits and damage that targets have in common.
+
+use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, RecordKind, WriterSchema};
+
+/// The sync marker of forged files.
+pub const MARKER: [u8; 16] = *b"tallybox fuzzing";
+
+/// Limits that inputs of a few kilobytes stay within.
+pub fn generous() -> Limits {
+    Limits {
+        object_bytes: 1 << 20,
+        block_bytes: 1 << 19,
+        record_bytes: 1 << 18,
+        expansion_ratio: 50,
+        records: 1 << 14,
+        metadata_bytes: 1 << 14,
+    }
+}
+
+/// Limits that many inputs break.
+pub fn tight() -> Limits {
+    Limits {
+        object_bytes: 1 << 13,
+        block_bytes: 1 << 12,
+        record_bytes: 1 << 7,
+        expansion_ratio: 4,
+        records: 1 << 5,
+        metadata_bytes: 1 << 10,
+    }
+}
+
+/// A container of one block: any input gets past the framing.
+pub fn container(schema: &[u8], codec: &str, records: u64, block: &[u8]) -> Vec<u8> {
+    let mut out = b"Obj\x01".to_vec();
+    long(&mut out, 2);
+    for (key, value) in [("avro.codec", codec.as_bytes()), ("avro.schema", schema)] {
+        for text in [key.as_bytes(), value] {
+            long(&mut out, text.len() as u64);
+            out.extend(text);
+        }
+    }
+    long(&mut out, 0);
+    out.extend(MARKER);
+    long(&mut out, records);
+    long(&mut out, block.len() as u64);
+    out.extend(block);
+    out.extend(MARKER);
+    out
+}
+
+/// The input as a container: itself if it begins like one, else a block of records of this kind; its first byte says
+/// how many.
+pub fn as_container(data: &[u8], kind: RecordKind) -> Vec<u8> {
+    match data.split_first() {
+        Some((records, block)) if !data.starts_with(b"Obj") => {
+            container(kind.schema_json().as_bytes(), "null", u64::from(*records), block)
+        }
+        _ => data.to_vec(),
+    }
+}
+
+/// All blocks of a container. Whatever they are, they are within the limits.
+pub fn blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, std::sync::Arc<WriterSchema>), AvroError> {
+    let mut reader = ContainerReader::open(file, limits)?;
+    let (mut blocks, mut records) = (Vec::new(), 0);
+    while let Some(block) = reader.next_block()? {
+        records += block.records;
+        assert!(block.bytes.len() as u64 <= limits.block_bytes, "a block over the limit");
+        assert!(records <= limits.records, "more records than the limit");
+        blocks.push(block);
+    }
+    assert!(file.len() as u64 <= limits.object_bytes, "a file over the limit");
+    Ok((blocks, std::sync::Arc::clone(reader.schema())))
+}
+
+/// Zig-zag base 128, for what is not negative.
+fn long(out: &mut Vec<u8>, value: u64) {
+    let mut rest = u128::from(value) << 1;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+/// Changes `bytes` as the input says: three bytes of it are a place and what to change there; one more sometimes
+/// shortens or lengthens the end. Says whether anything is different now.
+pub fn damage(bytes: &mut Vec<u8>, input: &[u8]) -> bool {
+    let before = bytes.clone();
+    let (changes, rest) = input.as_chunks::<3>();
+    for [high, low, change] in changes {
+        let place = usize::from(u16::from_be_bytes([*high, *low])) % bytes.len().max(1);
+        if let Some(byte) = bytes.get_mut(place) {
+            *byte ^= change;
+        }
+    }
+    match rest {
+        [cut] => bytes.truncate(bytes.len().saturating_sub(usize::from(*cut))),
+        [more, fill] => bytes.extend(std::iter::repeat_n(*fill, usize::from(*more))),
+        _ => {}
+    }
+    *bytes != before
+}
+
+/// Takes the first `N` bytes off the input; zeros where it is too short.
+pub fn take<const N: usize>(input: &mut &[u8]) -> [u8; N] {
+    let (start, rest) = input.split_at(input.len().min(N));
+    *input = rest;
+    let mut taken = [0; N];
+    taken[..start.len()].copy_from_slice(start);
+    taken
+}

@@ -1,0 +1,33 @@
+//! Files of one record: the three headers and the signature. What decodes is encoded and decoded again to the same.
+
+use crate::forge::{MARKER, generous};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tallybox_model::avro::{Record, decode_one, encode_one};
+use tallybox_model::header::{IngestionHeader, SumPart, ValidationHeader};
+use tallybox_model::signature::BatchSignature;
+
+pub fn run(data: &[u8]) {
+    if let Some(header) = there_and_back::<IngestionHeader>(data) {
+        assert!(header.parameters().same(&header.parameters()));
+    }
+    if let Some(header) = there_and_back::<ValidationHeader>(data) {
+        assert!(header.parameters().same(&header.parameters()));
+    }
+    if let Some(header) = there_and_back::<SumPart>(data) {
+        assert!(header.parameters().same(&header.parameters()));
+    }
+    if let Some(signature) = there_and_back::<BatchSignature>(data) {
+        let both = signature.batch_header.is_some() && signature.packets.is_some();
+        assert_eq!(signature.inline().is_some(), both);
+    }
+}
+
+fn there_and_back<T: Record + Serialize + DeserializeOwned>(data: &[u8]) -> Option<T> {
+    let header: T = decode_one(data, &generous().for_header()).ok()?;
+    let ours = encode_one(&header, MARKER).expect("what was decoded can be encoded");
+    let again: T = decode_one(&ours, &generous().for_header()).expect("what we encode decodes");
+    // By bytes, since a NaN is not equal to itself.
+    assert_eq!(encode_one(&again, MARKER).expect("encoded before"), ours);
+    Some(header)
+}

@@ -1,0 +1,32 @@
+//! The targets, one file each; `run` takes one input.
+
+macro_rules! targets {
+    ($($name:ident),+ $(,)?) => {
+        $(mod $name;)+
+
+        /// Every target by its name.
+        pub const ALL: &[(&str, fn(&[u8]))] = &[$((stringify!($name), $name::run)),+];
+    };
+}
+
+targets!(
+    aggregate,
+    bucket_urls,
+    codecs,
+    config,
+    container,
+    data_share_packets,
+    ecies_open,
+    headers,
+    ids,
+    intake,
+    keys,
+    manifests,
+    object_names,
+    prepared,
+    prio2,
+    schemas,
+    tasks,
+    times,
+    validation_packets,
+);

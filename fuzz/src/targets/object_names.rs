@@ -1,0 +1,33 @@
+//! Names of objects: one spelling for each batch, and always one that a bucket takes.
+
+use std::sync::OnceLock;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_transport::{BucketError, SharedBucket, memory};
+
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(name) = BatchName::parse(text) {
+        assert_eq!(name.to_string(), text);
+        let [validation, peers] = Role::ALL.map(|role| name.validation(role));
+        let own = [name.prepared("0123abcd"), name.first_seen()];
+        for key in own.iter().chain([&name.ingestion().packets, &validation.packets, &peers.signature]) {
+            assert!(is_key(key), "{key:?} is no key");
+        }
+    }
+    if let Some(name) = BatchName::from_ingestion_signature(text) {
+        assert_eq!(name.ingestion().signature, text);
+    }
+    if let Some(name) = BatchName::from_ingestion_object(text) {
+        let objects = name.ingestion();
+        assert!([objects.header, objects.packets, objects.signature].iter().any(|object| object == text));
+    }
+}
+
+/// Whether a bucket takes the key.
+fn is_key(key: &str) -> bool {
+    static BUCKET: OnceLock<SharedBucket> = OnceLock::new();
+    let bucket = BUCKET.get_or_init(|| memory(""));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without threads");
+    matches!(runtime.block_on(bucket.size(key)), Err(BucketError::NotFound { .. }))
+}

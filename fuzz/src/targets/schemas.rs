@@ -1,0 +1,19 @@
+//! Schemas that others wrote: JSON up to the first zero byte, then a block of one record.
+
+use super::container::decode_all;
+use crate::forge::{blocks, container, generous};
+use tallybox_model::avro::{RecordKind, WriterSchema};
+
+pub fn run(data: &[u8]) {
+    let (json, block) = match data.iter().position(|byte| *byte == 0) {
+        Some(end) => (&data[..end], &data[end + 1..]),
+        None => (data, &[][..]),
+    };
+    let Ok(schema) = WriterSchema::parse(json) else { return };
+    assert_eq!(schema.json().as_bytes(), json);
+    let _ = RecordKind::of_schema(schema.json());
+    let Ok((blocks, schema)) = blocks(&container(json, "null", 1, block), &generous()) else { return };
+    for block in &blocks {
+        decode_all(block, &schema, &generous());
+    }
+}

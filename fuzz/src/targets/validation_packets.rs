@@ -1,0 +1,39 @@
+//! Files of validation packets and of invalid packets, and the messages inside.
+
+use crate::forge::{MARKER, as_container, blocks, generous};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use tallybox_crypto::prio2::{MODULUS, Message};
+use tallybox_model::avro::{ContainerWriter, Record, Records};
+use tallybox_model::packet::{InvalidPacket, ValidationPacket};
+
+pub fn run(data: &[u8]) {
+    for packet in there_and_back::<ValidationPacket>(data) {
+        let Ok(message) = Message::new(packet.f_r, packet.g_r, packet.h_r) else { continue };
+        assert!([message.f, message.g, message.h].iter().all(|element| *element < MODULUS));
+        assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
+        assert_eq!(message.is_valid_with(&Message::default()), Message::default().is_valid_with(&message));
+    }
+    there_and_back::<InvalidPacket>(data);
+}
+
+/// The packets of the file; none if it is malformed.
+fn there_and_back<T: Record + Serialize + DeserializeOwned + Debug + PartialEq>(data: &[u8]) -> Vec<T> {
+    let Some(packets) = decode::<T>(&as_container(data, T::KIND)) else { return Vec::new() };
+    let mut writer = ContainerWriter::new(Vec::new(), T::KIND, MARKER);
+    for packet in &packets {
+        writer.append(packet).expect("what was decoded can be encoded");
+    }
+    let ours = writer.finish().expect("a vector takes everything");
+    if !ours.is_empty() {
+        assert_eq!(decode::<T>(&ours).expect("what we encode decodes"), packets);
+    }
+    packets
+}
+
+fn decode<T: Record + DeserializeOwned>(file: &[u8]) -> Option<Vec<T>> {
+    let (blocks, schema) = blocks(file, &generous()).ok()?;
+    let records = |block| Records::<T>::new(block, &schema, &generous());
+    blocks.iter().flat_map(records).collect::<Result<_, _>>().ok()
+}

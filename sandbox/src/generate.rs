@@ -1,0 +1,217 @@
+//! Ingestion batches for timing the programs: any number of valid packets, the same bytes for the same seed.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+use tallybox_client::traffic::{Metric, Tally, Traffic};
+use tallybox_facilitator::config::Points;
+use tallybox_model::digest::Digest;
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::path::BatchName;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::output::{Output, Summary};
+use tallybox_service::progress::{Progress, grouped};
+
+use crate::error::Error;
+use crate::ingest::{self, BatchPair, BatchSpec};
+use crate::plan::{BatchPlan, Made};
+use crate::run::{chunk, packet_bytes};
+use crate::schedule;
+use crate::stream::in_order;
+use crate::world::World;
+
+/// What to generate.
+#[derive(Debug, Clone)]
+pub struct GenerateOptions {
+    /// Packets of **each batch**.
+    pub packets: u64,
+    /// How many batches.
+    pub batches: u64,
+    /// Number of bins; each bin of each packet is a fair coin.
+    pub bins: usize,
+    /// All keys and packets follow from it.
+    pub seed: u64,
+    /// Where evaluation points come from; processors are configured accordingly.
+    pub points: Points,
+    /// Name of the aggregation.
+    pub aggregation: AggregationId,
+}
+
+/// What was generated: the content of `generated.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Generated {
+    /// The aggregation.
+    pub aggregation: AggregationId,
+    /// The window that all batches are in.
+    pub window: GeneratedWindow,
+    /// The batches, in order of their date.
+    pub batches: Vec<GeneratedBatch>,
+    /// Packets of **each** batch. All are valid.
+    pub packets: u64,
+    /// Number of bins.
+    pub bins: usize,
+    /// The seed.
+    pub seed: u64,
+    /// What both processors' sum parts add to, modulo the prime, over all batches.
+    pub true_sums: Vec<u64>,
+}
+
+/// A window, as command lines take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct GeneratedWindow {
+    /// First minute inside.
+    pub start: BatchTime,
+    /// First minute after.
+    pub end: BatchTime,
+}
+
+/// A batch, as command lines take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct GeneratedBatch {
+    /// Its identifier.
+    pub id: BatchId,
+    /// Its date.
+    pub date: BatchTime,
+}
+
+/// What the command says at its end.
+#[derive(Debug, Clone, Serialize)]
+pub struct GenerateSummary {
+    /// Where everything is.
+    pub directory: PathBuf,
+    /// The content of `generated.json`.
+    #[serde(flatten)]
+    pub generated: Generated,
+    /// Time it took, in seconds.
+    pub seconds: f64,
+}
+
+/// Makes both sides' batches, keys and configurations in the directory `root`, which has to be new or empty. No noise
+/// is added, so the true sums come out exactly; the header's epsilon is that of ENPA's clients, and is only carried.
+///
+/// Memory does not grow with the number of packets. `generated.json` is written last: where it is, all is there.
+///
+/// # Errors
+/// [`Error::Setting`] and [`Error::Occupied`] before anything is done; others when something cannot be written.
+pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) -> Result<GenerateSummary, Error> {
+    let begin = Instant::now();
+    check_options(options)?;
+    let metric = Metric::fake(options.bins);
+    let world = World::create(root, Some(options.seed), options.points)?;
+    let traffic = Traffic::new(options.seed, &metric, world.keys.for_clients(), None)?;
+    let ingestor = world.ingestor();
+    let bytes = options.packets * options.batches * packet_bytes(options.bins);
+    let bar = output.progress(Some(bytes), "generate");
+    let mut work = Work { traffic, tally: Tally::new(options.bins), bar };
+    let mut batches = Vec::new();
+    for ordinal in 0..options.batches {
+        let (name, interval) = schedule::batch(options.seed, &options.aggregation, ordinal, options.batches)?;
+        batches.push(GeneratedBatch { id: name.id, date: name.date });
+        let pair = ingestor.begin(spec(options, &metric, name.clone(), interval)?).await?;
+        let first = ordinal * options.packets;
+        let plan = BatchPlan { name, interval, first, honest: options.packets, attacks: Vec::new(), ordinal };
+        let writing = tokio::task::spawn_blocking(move || work.write(&plan, pair));
+        work = writing.await.map_err(|error| Error::Internal(format!("generate: {error}")))??;
+    }
+    work.bar.finish();
+    let window = schedule::window()?;
+    let generated = Generated {
+        aggregation: options.aggregation.clone(),
+        window: GeneratedWindow { start: window.start(), end: window.end() },
+        batches,
+        packets: options.packets,
+        bins: options.bins,
+        seed: options.seed,
+        true_sums: work.tally.noisy_counts,
+    };
+    write_json(&world.layout.generated(), &generated)?;
+    Ok(GenerateSummary { directory: root.to_owned(), generated, seconds: begin.elapsed().as_secs_f64() })
+}
+
+fn check_options(options: &GenerateOptions) -> Result<(), Error> {
+    if options.packets == 0 || options.batches == 0 || options.bins == 0 {
+        return Err(Error::Setting("packets, batches and bins have to be at least 1".to_owned()));
+    }
+    // A sum has to stay below the modulus, just below 2^32.
+    match options.packets.checked_mul(options.batches) {
+        Some(packets) if packets <= 1 << 31 => Ok(()),
+        _ => Err(Error::Setting("more than 2,147,483,648 packets are too many for one window".to_owned())),
+    }
+}
+
+fn spec(
+    options: &GenerateOptions,
+    metric: &Metric,
+    name: BatchName,
+    interval: Window,
+) -> Result<BatchSpec, Error> {
+    let parameters = ingest::parameters(options.aggregation.as_str(), options.bins, metric.epsilon)?;
+    let text = format!("generated {} {} {:?} {name}", options.seed, options.packets, options.points);
+    Ok(BatchSpec { name, parameters, interval, origin: Digest::of(text.as_bytes()) })
+}
+
+/// What is handed from batch to batch.
+struct Work {
+    traffic: Traffic,
+    tally: Tally,
+    bar: Progress,
+}
+
+impl Work {
+    /// Writes one batch; blocking.
+    fn write(mut self, plan: &BatchPlan, mut pair: BatchPair) -> Result<Self, Error> {
+        let Self { traffic, tally, bar } = &mut self;
+        let bins = traffic.metric().bins();
+        let bytes = packet_bytes(bins);
+        let make = |position| plan.make(traffic, position).map_err(Error::from);
+        let take = |Made { generated, .. }: Made| {
+            pair.append(&generated.report, pair.point(&generated.report))?;
+            tally.add(&generated);
+            bar.advance(1, bytes);
+            Ok(())
+        };
+        in_order(plan.packets(), chunk(bins), make, take)?;
+        pair.finish()?;
+        Ok(self)
+    }
+}
+
+fn write_json(path: &Path, generated: &Generated) -> Result<(), Error> {
+    let mut text = serde_json::to_vec_pretty(generated).map_err(|error| Error::Internal(error.to_string()))?;
+    text.push(b'\n');
+    fs::write(path, text).map_err(Error::file(path))
+}
+
+impl Summary for GenerateSummary {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Generated { aggregation, window, batches, packets, bins, .. } = &self.generated;
+        let all = packets * batches.len() as u64;
+        let rate = (all as f64 / self.seconds.max(1e-9)) as u64;
+        let directory = self.directory.display();
+        writeln!(
+            f,
+            "{} packets of {bins} bins for each processor, in {} batches: {:.1} s, {} packets/s\n",
+            grouped(all),
+            batches.len(),
+            self.seconds,
+            grouped(rate)
+        )?;
+        writeln!(f, "In {directory}: first.yaml, second.yaml, keys/, buckets/, generated.json. Now time")?;
+        for role in ["first", "second"] {
+            if let Some(GeneratedBatch { id, date }) = batches.first() {
+                writeln!(f, "  facilitator --config {directory}/{role}.yaml intake-batch \\")?;
+                writeln!(f, "      --aggregation {aggregation} --date {date} --batch {id}")?;
+            }
+        }
+        writeln!(f, "and, once every batch is taken in on both sides, for each of them")?;
+        writeln!(f, "  facilitator --config {directory}/first.yaml aggregate \\")?;
+        write!(f, "      --aggregation {aggregation} --start {} --end {}", window.start, window.end)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

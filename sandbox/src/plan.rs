@@ -1,0 +1,113 @@
+//! Which packets one ingestion batch holds: honest ones, and hostile ones spread among them.
+
+use tallybox_client::ClientError;
+use tallybox_client::traffic::{Generated, Traffic};
+use tallybox_model::path::BatchName;
+use tallybox_model::time::Window;
+
+use crate::hostile::Attack;
+
+/// Traffic indices of hostile packets begin here, so that they never meet those of honest ones.
+const HOSTILE_INDEX: u64 = 1 << 48;
+
+/// The packets of one batch; each place is worked out by itself, so they can be made in any order.
+#[derive(Debug, Clone)]
+pub struct BatchPlan {
+    /// The batch.
+    pub name: BatchName,
+    /// When its packets came in.
+    pub interval: Window,
+    /// Traffic index of its first honest packet; the others follow.
+    pub first: u64,
+    /// How many honest packets it holds; at least 1 if there are hostile ones.
+    pub honest: u64,
+    /// The hostile packets, in order.
+    pub attacks: Vec<Attack>,
+    /// Which batch of its metric it is, from 0.
+    pub ordinal: u64,
+}
+
+/// A packet, made.
+#[derive(Debug)]
+pub struct Made {
+    /// The report, and what is in it.
+    pub generated: Generated,
+    /// What is wrong with it; nothing if it is honest.
+    pub attack: Option<Attack>,
+}
+
+impl BatchPlan {
+    /// All packets.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.honest + self.attacks.len() as u64
+    }
+
+    /// Makes the packet at `position`, from 0 up to [`Self::packets`].
+    ///
+    /// # Errors
+    /// As [`Traffic::packet`].
+    pub fn make(&self, traffic: &Traffic, position: u64) -> Result<Made, ClientError> {
+        let before = self.attacks_before(position);
+        let attack = self.attacks.get(before).copied().filter(|_| self.place(before) == position);
+        let generated = match attack {
+            None => traffic.packet(self.first + position - before as u64)?,
+            Some(attack) => attack.make(traffic, HOSTILE_INDEX | self.ordinal << 24 | before as u64)?,
+        };
+        Ok(Made { generated, attack })
+    }
+
+    /// How many hostile packets stand before a position. Places are sorted, so halving finds it.
+    fn attacks_before(&self, position: u64) -> usize {
+        let (mut low, mut high) = (0, self.attacks.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.place(middle) < position { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// The position of a hostile packet: evenly spread, never the first.
+    fn place(&self, attack: usize) -> u64 {
+        let parts = self.attacks.len() as u128 + 1;
+        ((attack as u128 + 1) * u128::from(self.packets()) / parts) as u64
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tallybox_client::traffic::Metric;
+
+    use super::*;
+    use crate::keys::SandboxKeys;
+    use crate::schedule;
+
+    fn plan(honest: u64, attacks: usize) -> BatchPlan {
+        let (name, interval) = schedule::batch(1, &"a".parse().unwrap(), 0, 1).unwrap();
+        BatchPlan { name, interval, first: 100, honest, attacks: vec![Attack::OtherPoint; attacks], ordinal: 0 }
+    }
+
+    #[test]
+    fn hostile_packets_stand_among_honest_ones() {
+        let metric = Metric::fake(1);
+        let traffic = Traffic::new(1, &metric, SandboxKeys::from_seed(1).for_clients(), None).unwrap();
+        for (honest, attacks) in [(1, 0), (5, 0), (1, 9), (9, 1), (10, 20), (3, 3)] {
+            let plan = plan(honest, attacks);
+            let mut ids = BTreeSet::new();
+            let mut hostile = 0;
+            for position in 0..plan.packets() {
+                let made = plan.make(&traffic, position).unwrap();
+                assert!(ids.insert(made.generated.report.id), "{honest} {attacks} {position}");
+                assert!(position > 0 || made.attack.is_none());
+                hostile += usize::from(made.attack.is_some());
+            }
+            assert_eq!(hostile, attacks);
+            for index in 100..100 + honest {
+                assert!(ids.contains(&traffic.packet(index).unwrap().report.id));
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the portal does: it verifies both sum parts and adds them. It sees sums only.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tallybox_crypto::prio2::MODULUS;
+use tallybox_model::avro::Limits;
+use tallybox_model::header::SumPart;
+use tallybox_model::id::{AggregationId, BatchId, PacketId};
+use tallybox_model::packet::InvalidPacket;
+use tallybox_model::path::SumPartName;
+use tallybox_model::role::Role;
+use tallybox_model::time::Window;
+use tallybox_transport::batch::{PacketStream, SignedBatch, TrustedKeys};
+
+use crate::error::Error;
+use crate::keys::signing_key_id;
+use crate::layout::{INSTANCE, Kind};
+use crate::world::World;
+
+/// Both sum parts of a window, added.
+#[derive(Debug, Clone)]
+pub struct Total {
+    /// The batches that were summed.
+    pub batches: Vec<BatchId>,
+    /// How many packets were counted.
+    pub accepted: u64,
+    /// Each processor's part, one field element a bin: by itself as good as random.
+    pub parts: [Vec<i64>; 2],
+    /// The sums, one a bin.
+    pub sums: Vec<u64>,
+    /// The packets that were not counted.
+    pub invalid: BTreeSet<PacketId>,
+}
+
+/// Reads both processors' parts from their mailboxes, checks signatures and digests, checks that both are of the same
+/// packets, and adds them modulo the prime.
+///
+/// # Errors
+/// [`Error::Batch`] if a part is not there or does not verify; [`Error::Check`] if the parts do not belong together.
+pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -> Result<Total, Error> {
+    let (first, invalid) = read(world, aggregation, window, Role::First).await?;
+    let (second, invalid_too) = read(world, aggregation, window, Role::Second).await?;
+    let same = [
+        ("batches", first.batch_uuids == second.batch_uuids),
+        ("packet counts", first.total_individual_clients == second.total_individual_clients),
+        ("parameters", first.parameters().same(&second.parameters())),
+        ("lengths", first.sum.len() == second.sum.len()),
+        ("invalid packets", invalid == invalid_too),
+    ];
+    if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
+        return Err(Error::Check(format!("the two sum parts of {aggregation} differ in their {what}")));
+    }
+    let sums = first.sum.iter().zip(&second.sum);
+    let sums = sums.map(|(one, two)| (one + two).rem_euclid(i64::from(MODULUS)).unsigned_abs());
+    Ok(Total {
+        batches: first.batch_uuids.clone(),
+        accepted: u64::try_from(first.total_individual_clients).unwrap_or(0),
+        sums: sums.collect(),
+        parts: [first.sum, second.sum],
+        invalid,
+    })
+}
+
+async fn read(
+    world: &World,
+    aggregation: &AggregationId,
+    window: Window,
+    writer: Role,
+) -> Result<(SumPart, BTreeSet<PacketId>), Error> {
+    let instance = INSTANCE.parse().map_err(|_| Error::Internal("the sandbox's instance".to_owned()))?;
+    let name = SumPartName { instance, aggregation: aggregation.clone(), window, writer };
+    let mailbox = world.layout.bucket(Kind::Sum, writer);
+    let key = world.keys.processors[writer.index()].signing.verifying_key();
+    let trusted = TrustedKeys::from([(signing_key_id(writer), key)]);
+    let part = SignedBatch::open(&*mailbox, name.objects(), &trusted, &Limits::default()).await?;
+    let header: SumPart = part.header()?;
+    let packets = part.packets(&*Arc::clone(&mailbox), header.packet_file_digest).await?;
+    let reading = tokio::task::spawn_blocking(move || invalid(packets)).await;
+    let invalid = reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
+    Ok((header, invalid))
+}
+
+/// The packets of a sum part, up to the verdict on their digest.
+fn invalid(mut packets: PacketStream) -> Result<BTreeSet<PacketId>, Error> {
+    let limits = packets.limits().clone();
+    let mut ids = BTreeSet::new();
+    while let Some(block) = packets.next_block()? {
+        for record in block.records::<InvalidPacket>(&limits) {
+            match record {
+                Ok(InvalidPacket { id }) => ids.insert(id),
+                Err(error) => return Err(packets.blame_record(error).into()),
+            };
+        }
+    }
+    packets.finish()?;
+    Ok(ids)
+}
