@@ -73,6 +73,12 @@ pub enum Error {
         /// The batch.
         batch: BatchName,
     },
+    /// Nothing of the batch can be counted.
+    #[error("batch {batch}: no packet of it is accepted by both processors")]
+    NoAcceptedPacket {
+        /// The batch.
+        batch: BatchName,
+    },
     /// Somebody copied the batch to another date.
     #[error("batch {batch}: seen before at {first}; this is a copy")]
     Copied {
@@ -158,7 +164,7 @@ impl Error {
             Self::Header { .. } | Self::Bins { .. } | Self::EmptyBatch { .. } | Self::Copied { .. } => Exit::Rejected,
             Self::Generation { .. } | Self::OtherSumPart { .. } => Exit::Conflict,
             Self::NothingToSum { exit, .. } => *exit,
-            Self::BelowMinimum { .. } => Exit::BelowMinimum,
+            Self::BelowMinimum { .. } | Self::NoAcceptedPacket { .. } => Exit::BelowMinimum,
             Self::Internal(_) => Exit::Retry,
         }
     }
@@ -186,6 +192,7 @@ impl Error {
             Self::Header { reason, .. } => reason,
             Self::Bins { .. } => "bins",
             Self::EmptyBatch { .. } => "empty-batch",
+            Self::NoAcceptedPacket { .. } => "no-accepted-packet",
             Self::Copied { .. } => "copied",
             Self::NoKey { .. } => "no-key",
             Self::PointRace { .. } => "point-race",

@@ -33,11 +33,13 @@ pub enum PacketReason {
     InvalidProof,
     /// It is counted in an earlier batch of the window.
     DuplicateInWindow,
+    /// It is not in the validation that we published before our own record of the batch was lost.
+    NotPublished,
 }
 
 impl PacketReason {
     /// All reasons, in the order of their codes in a prepared batch.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::BadUuid,
         Self::DuplicateUuid,
         Self::DuplicateCiphertext,
@@ -51,6 +53,7 @@ impl PacketReason {
         Self::BadPeerMessage,
         Self::InvalidProof,
         Self::DuplicateInWindow,
+        Self::NotPublished,
     ];
 
     /// The reason's code in a prepared batch.
@@ -130,6 +133,6 @@ mod tests {
             assert_eq!(usize::from(reason.code()), place);
             assert_eq!(PacketReason::from_code(reason.code()), Some(reason));
         }
-        assert_eq!(PacketReason::from_code(13), None);
+        assert_eq!(PacketReason::from_code(14), None);
     }
 }

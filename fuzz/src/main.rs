@@ -7,6 +7,7 @@
 
 mod forge;
 mod targets;
+mod world;
 
 use std::path::Path;
 use std::sync::OnceLock;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tallybox_client::traffic::{Metric, Tally, Traffic};
+use tallybox_crypto::prio2::Prio2;
 use tallybox_facilitator::config::Points;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::{AggregationId, BatchId};
@@ -96,7 +97,11 @@ pub struct GenerateSummary {
 ///
 /// # Errors
 /// [`Error::Setting`] and [`Error::Occupied`] before anything is done; others when something cannot be written.
-pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) -> Result<GenerateSummary, Error> {
+pub async fn generate(
+    root: &Path,
+    options: &GenerateOptions,
+    output: Output,
+) -> Result<GenerateSummary, Error> {
     let begin = Instant::now();
     check_options(options)?;
     let metric = Metric::fake(options.bins);
@@ -105,22 +110,43 @@ pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) ->
     let ingestor = world.ingestor();
     let bytes = options.packets * options.batches * packet_bytes(options.bins);
     let bar = output.progress(Some(bytes), "generate");
-    let mut work = Work { traffic, tally: Tally::new(options.bins), bar };
+    let mut work = Work {
+        traffic,
+        tally: Tally::new(options.bins),
+        bar,
+    };
     let mut batches = Vec::new();
     for ordinal in 0..options.batches {
         let (name, interval) = schedule::batch(options.seed, &options.aggregation, ordinal, options.batches)?;
-        batches.push(GeneratedBatch { id: name.id, date: name.date });
-        let pair = ingestor.begin(spec(options, &metric, name.clone(), interval)?).await?;
+        batches.push(GeneratedBatch {
+            id: name.id,
+            date: name.date,
+        });
+        let pair = ingestor
+            .begin(spec(options, &metric, name.clone(), interval)?)
+            .await?;
         let first = ordinal * options.packets;
-        let plan = BatchPlan { name, interval, first, honest: options.packets, attacks: Vec::new(), ordinal };
+        let plan = BatchPlan {
+            name,
+            interval,
+            first,
+            honest: options.packets,
+            attacks: Vec::new(),
+            ordinal,
+        };
         let writing = tokio::task::spawn_blocking(move || work.write(&plan, pair));
-        work = writing.await.map_err(|error| Error::Internal(format!("generate: {error}")))??;
+        work = writing
+            .await
+            .map_err(|error| Error::Internal(format!("generate: {error}")))??;
     }
     work.bar.finish();
     let window = schedule::window()?;
     let generated = Generated {
         aggregation: options.aggregation.clone(),
-        window: GeneratedWindow { start: window.start(), end: window.end() },
+        window: GeneratedWindow {
+            start: window.start(),
+            end: window.end(),
+        },
         batches,
         packets: options.packets,
         bins: options.bins,
@@ -128,17 +154,26 @@ pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) ->
         true_sums: work.tally.noisy_counts,
     };
     write_json(&world.layout.generated(), &generated)?;
-    Ok(GenerateSummary { directory: root.to_owned(), generated, seconds: begin.elapsed().as_secs_f64() })
+    Ok(GenerateSummary {
+        directory: root.to_owned(),
+        generated,
+        seconds: begin.elapsed().as_secs_f64(),
+    })
 }
 
 fn check_options(options: &GenerateOptions) -> Result<(), Error> {
-    if options.packets == 0 || options.batches == 0 || options.bins == 0 {
-        return Err(Error::Setting("packets, batches and bins have to be at least 1".to_owned()));
+    if options.packets == 0 || options.batches == 0 {
+        return Err(Error::Setting(
+            "packets and batches have to be at least 1".to_owned(),
+        ));
     }
+    Prio2::new(options.bins).map_err(|error| Error::Setting(error.to_string()))?;
     // A sum has to stay below the modulus, just below 2^32.
     match options.packets.checked_mul(options.batches) {
         Some(packets) if packets <= 1 << 31 => Ok(()),
-        _ => Err(Error::Setting("more than 2,147,483,648 packets are too many for one window".to_owned())),
+        _ => Err(Error::Setting(
+            "more than 2,147,483,648 packets are too many for one window".to_owned(),
+        )),
     }
 }
 
@@ -149,8 +184,16 @@ fn spec(
     interval: Window,
 ) -> Result<BatchSpec, Error> {
     let parameters = ingest::parameters(options.aggregation.as_str(), options.bins, metric.epsilon)?;
-    let text = format!("generated {} {} {:?} {name}", options.seed, options.packets, options.points);
-    Ok(BatchSpec { name, parameters, interval, origin: Digest::of(text.as_bytes()) })
+    let text = format!(
+        "generated {} {} {:?} {name}",
+        options.seed, options.packets, options.points
+    );
+    Ok(BatchSpec {
+        name,
+        parameters,
+        interval,
+        origin: Digest::of(text.as_bytes()),
+    })
 }
 
 /// What is handed from batch to batch.
@@ -180,14 +223,22 @@ impl Work {
 }
 
 fn write_json(path: &Path, generated: &Generated) -> Result<(), Error> {
-    let mut text = serde_json::to_vec_pretty(generated).map_err(|error| Error::Internal(error.to_string()))?;
+    let mut text =
+        serde_json::to_vec_pretty(generated).map_err(|error| Error::Internal(error.to_string()))?;
     text.push(b'\n');
     fs::write(path, text).map_err(Error::file(path))
 }
 
 impl Summary for GenerateSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Generated { aggregation, window, batches, packets, bins, .. } = &self.generated;
+        let Generated {
+            aggregation,
+            window,
+            batches,
+            packets,
+            bins,
+            ..
+        } = &self.generated;
         let all = packets * batches.len() as u64;
         let rate = (all as f64 / self.seconds.max(1e-9)) as u64;
         let directory = self.directory.display();
@@ -199,16 +250,29 @@ impl Summary for GenerateSummary {
             self.seconds,
             grouped(rate)
         )?;
-        writeln!(f, "In {directory}: first.yaml, second.yaml, keys/, buckets/, generated.json. Now time")?;
+        writeln!(
+            f,
+            "In {directory}: first.yaml, second.yaml, keys/, buckets/, generated.json. Now time"
+        )?;
         for role in ["first", "second"] {
             if let Some(GeneratedBatch { id, date }) = batches.first() {
-                writeln!(f, "  facilitator --config {directory}/{role}.yaml intake-batch \\")?;
+                writeln!(
+                    f,
+                    "  facilitator --config {directory}/{role}.yaml intake-batch \\"
+                )?;
                 writeln!(f, "      --aggregation {aggregation} --date {date} --batch {id}")?;
             }
         }
-        writeln!(f, "and, once every batch is taken in on both sides, for each of them")?;
+        writeln!(
+            f,
+            "and, once every batch is taken in on both sides, for each of them"
+        )?;
         writeln!(f, "  facilitator --config {directory}/first.yaml aggregate \\")?;
-        write!(f, "      --aggregation {aggregation} --start {} --end {}", window.start, window.end)
+        write!(
+            f,
+            "      --aggregation {aggregation} --start {} --end {}",
+            window.start, window.end
+        )
     }
 }
 

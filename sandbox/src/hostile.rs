@@ -75,8 +75,12 @@ impl Attack {
     #[must_use]
     pub fn every(of: u64, replayed: u64) -> Vec<Self> {
         let clients = Hostility::every(of).into_iter().map(Self::Client);
-        let ingestors =
-            [Self::OtherPoint, Self::PointOutOfRange, Self::RootOfUnity, Self::Replay { of: replayed }];
+        let ingestors = [
+            Self::OtherPoint,
+            Self::PointOutOfRange,
+            Self::RootOfUnity,
+            Self::Replay { of: replayed },
+        ];
         clients.chain(ingestors).collect()
     }
 
@@ -107,7 +111,13 @@ impl Attack {
         match self {
             Self::Client(_) | Self::Replay { .. } => point,
             // Safe at any number of bins, and hardly ever the right one.
-            Self::OtherPoint => if point == 12_345 { 12_346 } else { 12_345 },
+            Self::OtherPoint => {
+                if point == 12_345 {
+                    12_346
+                } else {
+                    12_345
+                }
+            }
             Self::PointOutOfRange => i64::from(MODULUS),
             Self::RootOfUnity => 1,
         }
@@ -165,7 +175,11 @@ impl fmt::Display for Answer {
             Self::Message => f.write_str("message"),
             Self::Rejected(reason) => {
                 let name = serde_json::to_value(reason).ok();
-                f.write_str(name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("rejected"))
+                f.write_str(
+                    name.as_ref()
+                        .and_then(serde_json::Value::as_str)
+                        .unwrap_or("rejected"),
+                )
             }
         }
     }
@@ -183,7 +197,7 @@ impl fmt::Display for Fate {
         f.write_str(match (self.ending, self.intake) {
             (Ending::Counted, _) => "counted",
             (Ending::FirstOneCounted, _) => "counted once",
-            (Ending::NotCounted, [Answer::Message, Answer::Message]) => "out: proof fails",
+            (Ending::NotCounted, [Answer::Message, Answer::Message]) => "proof fails",
             (Ending::NotCounted, _) => "out",
         })
     }
@@ -197,12 +211,21 @@ mod tests {
     #[test]
     fn a_fate_has_to_be_the_right_one() {
         let out = Answer::Rejected(PacketReason::PointChanged);
-        let rejected = Fate { intake: [out, out], ending: Ending::NotCounted };
-        let counted = Fate { intake: [Answer::Message; 2], ending: Ending::Counted };
+        let rejected = Fate {
+            intake: [out, out],
+            ending: Ending::NotCounted,
+        };
+        let counted = Fate {
+            intake: [Answer::Message; 2],
+            ending: Ending::Counted,
+        };
         let unknown_key = Attack::Client(Hostility::UnknownKeyId(Role::First));
         assert!(Attack::OtherPoint.deserves(&rejected) && !Attack::OtherPoint.deserves(&counted));
         assert!(unknown_key.deserves(&counted) && !unknown_key.deserves(&rejected));
-        let half = Fate { intake: [out, Answer::Message], ending: Ending::NotCounted };
+        let half = Fate {
+            intake: [out, Answer::Message],
+            ending: Ending::NotCounted,
+        };
         assert!(!Attack::RootOfUnity.deserves(&half));
         assert!(Attack::Client(Hostility::NotInField).deserves(&half));
     }

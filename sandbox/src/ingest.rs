@@ -57,7 +57,11 @@ impl Ingestor {
         let [first, second] = Role::ALL.map(packet_key_id);
         let point = (points == Points::Pinned).then(|| keys.points.of_keys([&first, &second]));
         let mailboxes = Role::ALL.map(|role| layout.bucket(Kind::Ingestion, role));
-        Self { keys, mailboxes, point }
+        Self {
+            keys,
+            mailboxes,
+            point,
+        }
     }
 
     /// Starts a batch in both processors' mailboxes.
@@ -71,7 +75,12 @@ impl Ingestor {
             BatchWriter::create::<DataSharePacket<'static>>(bucket, objects, ENCODER_GENERATION, inputs)
         };
         let writers = [create(Role::First).await?, create(Role::Second).await?];
-        Ok(BatchPair { keys: Arc::clone(&self.keys), spec, point: self.point, writers })
+        Ok(BatchPair {
+            keys: Arc::clone(&self.keys),
+            spec,
+            point: self.point,
+            writers,
+        })
     }
 }
 
@@ -79,7 +88,8 @@ impl BatchPair {
     /// The evaluation point that this ingestor gives a report.
     #[must_use]
     pub fn point(&self, report: &Report) -> i64 {
-        self.point.unwrap_or_else(|| self.keys.points.of_packet(report.id))
+        self.point
+            .unwrap_or_else(|| self.keys.points.of_packet(report.id))
     }
 
     /// Appends each processor's share of a report to its batch, with an evaluation point. Blocking.
@@ -107,7 +117,12 @@ impl BatchPair {
     /// # Errors
     /// [`Error::Batch`] when a mailbox fails or holds another batch of this name.
     pub fn finish(self) -> Result<[Written; 2], Error> {
-        let Self { keys, spec, writers: [first, second], .. } = self;
+        let Self {
+            keys,
+            spec,
+            writers: [first, second],
+            ..
+        } = self;
         let header = |packets| {
             let interval = (spec.interval.start().millis(), spec.interval.end().millis());
             IngestionHeader::new(spec.name.id, spec.parameters.clone(), interval, packets)
@@ -119,7 +134,9 @@ impl BatchPair {
 
 impl fmt::Debug for BatchPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BatchPair").field("spec", &self.spec).finish_non_exhaustive()
+        f.debug_struct("BatchPair")
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,5 +147,12 @@ impl fmt::Debug for BatchPair {
 pub fn parameters(aggregation: &str, bins: usize, epsilon: f64) -> Result<BatchParameters, Error> {
     let bins = i32::try_from(bins).map_err(|_| Error::Setting(format!("{bins} bins are too many")))?;
     let name = aggregation.to_owned();
-    Ok(BatchParameters { name, bins, epsilon, prime: PRIME, number_of_servers: 2, hamming_weight: None })
+    Ok(BatchParameters {
+        name,
+        bins,
+        epsilon,
+        prime: PRIME,
+        number_of_servers: 2,
+        hamming_weight: None,
+    })
 }

@@ -35,12 +35,14 @@ impl Layout {
     /// # Errors
     /// [`Error::Occupied`] if there is something in it, [`Error::File`] if it cannot be made.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self, Error> {
-        let layout = Self { root: root.into() };
+        let layout = Self::at(root);
         let root = &layout.root;
         fs::create_dir_all(root).map_err(Error::file(root))?;
         let mut entries = fs::read_dir(root).map_err(Error::file(root))?;
         if entries.next().is_some() {
-            return Err(Error::Occupied { directory: root.clone() });
+            return Err(Error::Occupied {
+                directory: root.clone(),
+            });
         }
         let buckets = Role::ALL.iter().flat_map(|role| {
             let kinds = [Kind::Ingestion, Kind::Own, Kind::ValidationFor, Kind::Sum];
@@ -50,6 +52,12 @@ impl Layout {
             fs::create_dir_all(&directory).map_err(Error::file(directory))?;
         }
         Ok(layout)
+    }
+
+    /// A sandbox that is there already.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
     }
 
     /// The sandbox's directory.
@@ -188,12 +196,18 @@ mod tests {
     #[test]
     fn what_one_processor_writes_its_peer_reads() {
         for role in Role::ALL {
-            let (ours, theirs) = (config_text(role, Points::Pinned), config_text(role.peer(), Points::Pinned));
+            let (ours, theirs) = (
+                config_text(role, Points::Pinned),
+                config_text(role.peer(), Points::Pinned),
+            );
             let line = |text: &str, key: &str| {
                 let found = text.lines().find_map(|line| line.trim().strip_prefix(key));
                 found.unwrap().to_owned()
             };
-            assert_eq!(line(&ours, "peer-validation-out:"), line(&theirs, "peer-validation-in:"));
+            assert_eq!(
+                line(&ours, "peer-validation-out:"),
+                line(&theirs, "peer-validation-in:")
+            );
         }
     }
 }

@@ -1,1 +1,29 @@
-//! Every role in one process, on local directories: the quick start.
+//! Every role in one process, on local directories: the quick start, and batches to time the programs with.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, everybody's keys |
+//! | [`ingest`], [`point`], [`schedule`] | what the ingestor does: signed batches, evaluation points, names and dates |
+//! | [`plan`], [`hostile`], [`stream`] | which packets a batch holds, hostile ones among them; made on all cores |
+//! | [`portal`], [`observe`] | adding both sum parts; what became of the hostile packets |
+//! | [`run`](mod@run), [`outcome`], [`report`] | the whole way, what came of it, and how that looks |
+//! | [`generate`](mod@generate) | batches of valid packets, the same bytes for the same seed |
+//! | [`cli`], [`error`] | the command line; why something cannot be done |
+
+pub mod cli;
+pub mod error;
+pub mod generate;
+pub mod hostile;
+pub mod ingest;
+pub mod keys;
+pub mod layout;
+pub mod observe;
+pub mod outcome;
+pub mod plan;
+pub mod point;
+pub mod portal;
+pub mod report;
+pub mod run;
+pub mod schedule;
+pub mod stream;
+pub mod world;

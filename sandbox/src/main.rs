@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! Entry point of the quick start.
+
+fn main() -> std::process::ExitCode {
+    tallybox_sandbox::cli::main()
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tallybox_client::Estimate;
 
-use crate::hostile::{Answer, Ending, Fate, Sent};
+use crate::hostile::{Answer, Attack, Ending, Fate, Sent};
 
 /// The whole run. As JSON, keys are in kebab case.
 #[derive(Debug, Clone, Serialize)]
@@ -57,6 +57,8 @@ pub struct MetricOutcome {
     pub sums: Vec<u64>,
     /// The sums without the noise.
     pub estimates: Vec<Estimate>,
+    /// The headers of both sum parts, relative to the sandbox's directory.
+    pub sum_parts: [String; 2],
     /// For metrics whose bins are the digits of a number: the sum of all numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<NumberOutcome>,
@@ -117,11 +119,23 @@ impl Outcome {
             ending: fate.ending,
             verdict: fate.to_string(),
         };
-        let same = |other: &&mut HostileOutcome| HostileOutcome { packets: 1, ..(**other).clone() } == row;
+        let same = |other: &&mut HostileOutcome| {
+            HostileOutcome {
+                packets: 1,
+                ..(**other).clone()
+            } == row
+        };
         match self.hostile.iter_mut().find(same) {
             Some(known) => known.packets += 1,
             None => self.hostile.push(row),
         }
+    }
+
+    /// Brings the kinds of hostile packets into the order of [`Attack::every`].
+    pub(crate) fn sort_hostile(&mut self) {
+        let kinds: Vec<String> = Attack::every(0, 0).iter().map(ToString::to_string).collect();
+        self.hostile
+            .sort_by_key(|row| kinds.iter().position(|kind| *kind == row.kind));
     }
 
     /// Time of the whole run, in seconds.

@@ -49,7 +49,11 @@ impl BatchPlan {
     /// As [`Traffic::packet`].
     pub fn make(&self, traffic: &Traffic, position: u64) -> Result<Made, ClientError> {
         let before = self.attacks_before(position);
-        let attack = self.attacks.get(before).copied().filter(|_| self.place(before) == position);
+        let attack = self
+            .attacks
+            .get(before)
+            .copied()
+            .filter(|_| self.place(before) == position);
         let generated = match attack {
             None => traffic.packet(self.first + position - before as u64)?,
             Some(attack) => attack.make(traffic, HOSTILE_INDEX | self.ordinal << 24 | before as u64)?,
@@ -62,7 +66,11 @@ impl BatchPlan {
         let (mut low, mut high) = (0, self.attacks.len());
         while low < high {
             let middle = low.midpoint(high);
-            if self.place(middle) < position { low = middle + 1 } else { high = middle }
+            if self.place(middle) < position {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         low
     }
@@ -87,7 +95,14 @@ mod tests {
 
     fn plan(honest: u64, attacks: usize) -> BatchPlan {
         let (name, interval) = schedule::batch(1, &"a".parse().unwrap(), 0, 1).unwrap();
-        BatchPlan { name, interval, first: 100, honest, attacks: vec![Attack::OtherPoint; attacks], ordinal: 0 }
+        BatchPlan {
+            name,
+            interval,
+            first: 100,
+            honest,
+            attacks: vec![Attack::OtherPoint; attacks],
+            ordinal: 0,
+        }
     }
 
     #[test]
@@ -100,7 +115,10 @@ mod tests {
             let mut hostile = 0;
             for position in 0..plan.packets() {
                 let made = plan.make(&traffic, position).unwrap();
-                assert!(ids.insert(made.generated.report.id), "{honest} {attacks} {position}");
+                assert!(
+                    ids.insert(made.generated.report.id),
+                    "{honest} {attacks} {position}"
+                );
                 assert!(position > 0 || made.attack.is_none());
                 hostile += usize::from(made.attack.is_some());
             }

@@ -43,13 +43,18 @@ pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -
     let (second, invalid_too) = read(world, aggregation, window, Role::Second).await?;
     let same = [
         ("batches", first.batch_uuids == second.batch_uuids),
-        ("packet counts", first.total_individual_clients == second.total_individual_clients),
+        (
+            "packet counts",
+            first.total_individual_clients == second.total_individual_clients,
+        ),
         ("parameters", first.parameters().same(&second.parameters())),
         ("lengths", first.sum.len() == second.sum.len()),
         ("invalid packets", invalid == invalid_too),
     ];
     if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
-        return Err(Error::Check(format!("the two sum parts of {aggregation} differ in their {what}")));
+        return Err(Error::Check(format!(
+            "the two sum parts of {aggregation} differ in their {what}"
+        )));
     }
     let sums = first.sum.iter().zip(&second.sum);
     let sums = sums.map(|(one, two)| (one + two).rem_euclid(i64::from(MODULUS)).unsigned_abs());
@@ -62,20 +67,41 @@ pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -
     })
 }
 
+/// The name of a processor's part.
+///
+/// # Errors
+/// None in fact; the instance is a constant.
+pub fn sum_part_name(
+    aggregation: &AggregationId,
+    window: Window,
+    writer: Role,
+) -> Result<SumPartName, Error> {
+    let instance = INSTANCE
+        .parse()
+        .map_err(|_| Error::Internal("the sandbox's instance".to_owned()))?;
+    Ok(SumPartName {
+        instance,
+        aggregation: aggregation.clone(),
+        window,
+        writer,
+    })
+}
+
 async fn read(
     world: &World,
     aggregation: &AggregationId,
     window: Window,
     writer: Role,
 ) -> Result<(SumPart, BTreeSet<PacketId>), Error> {
-    let instance = INSTANCE.parse().map_err(|_| Error::Internal("the sandbox's instance".to_owned()))?;
-    let name = SumPartName { instance, aggregation: aggregation.clone(), window, writer };
+    let name = sum_part_name(aggregation, window, writer)?;
     let mailbox = world.layout.bucket(Kind::Sum, writer);
     let key = world.keys.processors[writer.index()].signing.verifying_key();
     let trusted = TrustedKeys::from([(signing_key_id(writer), key)]);
     let part = SignedBatch::open(&*mailbox, name.objects(), &trusted, &Limits::default()).await?;
     let header: SumPart = part.header()?;
-    let packets = part.packets(&*Arc::clone(&mailbox), header.packet_file_digest).await?;
+    let packets = part
+        .packets(&*Arc::clone(&mailbox), header.packet_file_digest)
+        .await?;
     let reading = tokio::task::spawn_blocking(move || invalid(packets)).await;
     let invalid = reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
     Ok((header, invalid))

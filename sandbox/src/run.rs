@@ -18,6 +18,7 @@ use tallybox_service::output::Output;
 use crate::error::Error;
 use crate::hostile::{Attack, Sent};
 use crate::ingest::{self, BatchPair, BatchSpec, Ingestor};
+use crate::layout::Kind;
 use crate::observe::{Notes, fates};
 use crate::outcome::{MetricOutcome, NumberOutcome, Outcome, Stage};
 use crate::plan::{BatchPlan, Made};
@@ -73,7 +74,10 @@ struct Flow {
 pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Outcome, Error> {
     let traffic_seed = options.seed.unwrap_or_else(rand::random);
     check_options(options)?;
-    let mut watch = Watch { output, stages: Vec::new() };
+    let mut watch = Watch {
+        output,
+        stages: Vec::new(),
+    };
     let world = World::create(root, options.seed, Points::Pinned)?;
     let mut flows = flows(&world, options, traffic_seed)?;
     let mut outcome = Outcome {
@@ -82,7 +86,11 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
         kept: true,
         seed: options.seed,
         honest_packets: options.packets,
-        hostile_packets: flows.iter().flat_map(|flow| &flow.batches).map(|batch| batch.attacks.len() as u64).sum(),
+        hostile_packets: flows
+            .iter()
+            .flat_map(|flow| &flow.batches)
+            .map(|batch| batch.attacks.len() as u64)
+            .sum(),
         metrics: Vec::new(),
         hostile: Vec::new(),
         stages: Vec::new(),
@@ -105,9 +113,10 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
             Notes::read(&processors[1], names(), summaries.1).await?,
         ];
         judge_hostile(flow, &notes, &total, &mut outcome)?;
-        outcome.metrics.push(metric_outcome(flow, total)?);
+        outcome.metrics.push(metric_outcome(flow, window, total)?);
     }
     watch.note("portal", flows.iter().map(Flow::packets).sum(), begin);
+    outcome.sort_hostile();
     outcome.stages = watch.stages;
     Ok(outcome)
 }
@@ -120,12 +129,17 @@ struct Watch {
 
 impl Watch {
     fn note(&mut self, stage: &'static str, packets: u64, begin: Instant) {
-        self.stages.push(Stage { stage, packets, seconds: begin.elapsed().as_secs_f64() });
+        self.stages.push(Stage {
+            stage,
+            packets,
+            seconds: begin.elapsed().as_secs_f64(),
+        });
     }
 
     /// A bar for a stage over so many packets.
     fn bar(&self, label: &str, flows: &[Flow]) -> tallybox_service::progress::Progress {
-        self.output.progress(Some(flows.iter().map(Flow::bytes).sum()), label)
+        self.output
+            .progress(Some(flows.iter().map(Flow::bytes).sum()), label)
     }
 }
 
@@ -163,7 +177,10 @@ fn check_options(options: &RunOptions) -> Result<(), Error> {
     }
     let fewest = FEWEST * metrics.len() as u64;
     if options.packets < fewest {
-        return refuse(format!("{} metrics need at least {fewest} packets", metrics.len()));
+        return refuse(format!(
+            "{} metrics need at least {fewest} packets",
+            metrics.len()
+        ));
     }
     // A sum has to stay below the modulus, and 2^31 leaves room for the hostile packets.
     if options.packets > 1 << 31 {
@@ -179,11 +196,20 @@ fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Vec<Flow>, Er
     let flow = |(place, metric): (u64, &Metric)| {
         let epsilon = options.epsilon.unwrap_or(metric.epsilon);
         let traffic = Traffic::new(seed, metric, world.keys.for_clients(), Some(epsilon))?;
-        let aggregation: AggregationId =
-            metric.name.parse().map_err(|error| Error::Internal(format!("metric {}: {error}", metric.name)))?;
+        let aggregation: AggregationId = metric
+            .name
+            .parse()
+            .map_err(|error| Error::Internal(format!("metric {}: {error}", metric.name)))?;
         let honest = share(options.packets, place, metrics);
         let batches = plan(seed, &aggregation, honest, copies)?;
-        Ok(Flow { traffic, aggregation, epsilon, batches, expected: Tally::new(metric.bins()), hostile: Vec::new() })
+        Ok(Flow {
+            traffic,
+            aggregation,
+            epsilon,
+            batches,
+            expected: Tally::new(metric.bins()),
+            hostile: Vec::new(),
+        })
     };
     (0..).zip(&options.metrics).map(flow).collect()
 }
@@ -203,20 +229,36 @@ fn plan(seed: u64, aggregation: &AggregationId, honest: u64, copies: u64) -> Res
         let mut attacks = Vec::new();
         for copy in 0..copies {
             for (turn, attack) in (0..).zip(Attack::every(first + copy, copy)) {
-                let batch = if matches!(attack, Attack::Replay { .. }) { BATCHES - 1 } else { turn % BATCHES };
+                let batch = if matches!(attack, Attack::Replay { .. }) {
+                    BATCHES - 1
+                } else {
+                    turn % BATCHES
+                };
                 if batch == ordinal {
                     attacks.push(attack);
                 }
             }
         }
-        batches.push(BatchPlan { name, interval, first, honest, attacks, ordinal });
+        batches.push(BatchPlan {
+            name,
+            interval,
+            first,
+            honest,
+            attacks,
+            ordinal,
+        });
         first += honest;
     }
     Ok(batches)
 }
 
 /// Clients and ingestor: makes all packets and writes all ingestion batches.
-async fn ingest_all(world: &World, flows: Vec<Flow>, seed: u64, watch: &mut Watch) -> Result<Vec<Flow>, Error> {
+async fn ingest_all(
+    world: &World,
+    flows: Vec<Flow>,
+    seed: u64,
+    watch: &mut Watch,
+) -> Result<Vec<Flow>, Error> {
     let begin = Instant::now();
     let ingestor = world.ingestor();
     let bar = watch.bar("clients", &flows);
@@ -229,12 +271,18 @@ async fn ingest_all(world: &World, flows: Vec<Flow>, seed: u64, watch: &mut Watc
                 write_batch(&mut flow, &plan, pair, &bar)?;
                 Ok::<_, Error>(flow)
             });
-            flow = writing.await.map_err(|error| Error::Internal(format!("clients: {error}")))??;
+            flow = writing
+                .await
+                .map_err(|error| Error::Internal(format!("clients: {error}")))??;
         }
         done.push(flow);
     }
     bar.finish();
-    watch.note("clients-and-ingestor", done.iter().map(Flow::packets).sum(), begin);
+    watch.note(
+        "clients-and-ingestor",
+        done.iter().map(Flow::packets).sum(),
+        begin,
+    );
     Ok(done)
 }
 
@@ -247,7 +295,14 @@ async fn ingestor_batch(
     let metric = flow.traffic.metric();
     let parameters = ingest::parameters(metric.name, metric.bins(), flow.epsilon)?;
     let origin = Digest::of(format!("sandbox {seed} {} {}", plan.name, plan.packets()).as_bytes());
-    ingestor.begin(BatchSpec { name: plan.name.clone(), parameters, interval: plan.interval, origin }).await
+    ingestor
+        .begin(BatchSpec {
+            name: plan.name.clone(),
+            parameters,
+            interval: plan.interval,
+            origin,
+        })
+        .await
 }
 
 fn write_batch(
@@ -256,12 +311,20 @@ fn write_batch(
     mut pair: BatchPair,
     bar: &tallybox_service::progress::Progress,
 ) -> Result<(), Error> {
-    let Flow { traffic, expected, hostile, .. } = flow;
+    let Flow {
+        traffic,
+        expected,
+        hostile,
+        ..
+    } = flow;
     let bytes = packet_bytes(traffic.metric().bins());
     let make = |position| plan.make(traffic, position).map_err(Error::from);
     let take = |Made { generated, attack }: Made| {
         let point = pair.point(&generated.report);
-        pair.append(&generated.report, attack.map_or(point, |attack| attack.point(point)))?;
+        pair.append(
+            &generated.report,
+            attack.map_or(point, |attack| attack.point(point)),
+        )?;
         if attack.is_none_or(Attack::is_counted) {
             expected.add(&generated);
         }
@@ -302,7 +365,12 @@ async fn aggregate_all(
     let mut summaries = Vec::new();
     for flow in flows {
         let aggregation = flow.aggregation.clone();
-        let task = AggregateTask { aggregation, window, batches: Vec::new(), dry_run: false };
+        let task = AggregateTask {
+            aggregation,
+            window,
+            batches: Vec::new(),
+            dry_run: false,
+        };
         let done = aggregate(processor, &task, tallybox_facilitator::intake::no_progress()).await;
         summaries.push(done.map_err(|error| refused(processor, error))?);
     }
@@ -311,7 +379,10 @@ async fn aggregate_all(
 }
 
 fn refused(processor: &Processor, error: tallybox_facilitator::error::Error) -> Error {
-    Error::Processor { role: processor.role, source: Box::new(error) }
+    Error::Processor {
+        role: processor.role,
+        source: Box::new(error),
+    }
 }
 
 /// The sums have to be those of the bits that were shared, and of all batches.
@@ -320,14 +391,23 @@ fn check_total(flow: &Flow, total: &Total) -> Result<(), Error> {
     let mut batches: Vec<_> = flow.batches.iter().map(|batch| batch.name.id).collect();
     batches.sort();
     if total.batches != batches {
-        return fail(format!("{} batches were summed of {}", total.batches.len(), batches.len()));
+        return fail(format!(
+            "{} batches were summed of {}",
+            total.batches.len(),
+            batches.len()
+        ));
     }
     if total.accepted != flow.expected.packets {
-        return fail(format!("{} packets were counted, {} are good", total.accepted, flow.expected.packets));
+        return fail(format!(
+            "{} packets were counted, {} are good",
+            total.accepted, flow.expected.packets
+        ));
     }
     if total.sums != flow.expected.noisy_counts {
         let (sums, expected) = (&total.sums, &flow.expected.noisy_counts);
-        return fail(format!("the sums are {sums:?}, but the bits that were shared add to {expected:?}"));
+        return fail(format!(
+            "the sums are {sums:?}, but the bits that were shared add to {expected:?}"
+        ));
     }
     Ok(())
 }
@@ -347,18 +427,32 @@ fn judge_hostile(flow: &Flow, notes: &[Notes; 2], total: &Total, outcome: &mut O
     Ok(())
 }
 
-fn metric_outcome(flow: &Flow, total: Total) -> Result<MetricOutcome, Error> {
+fn metric_outcome(flow: &Flow, window: Window, total: Total) -> Result<MetricOutcome, Error> {
     let metric = flow.traffic.metric();
-    let noise = flow.traffic.noise().ok_or_else(|| Error::Internal("traffic without noise".to_owned()))?;
-    let estimates: Vec<_> = total.sums.iter().map(|sum| noise.debias(*sum, total.accepted)).collect();
+    let noise = flow
+        .traffic
+        .noise()
+        .ok_or_else(|| Error::Internal("traffic without noise".to_owned()))?;
+    let estimates: Vec<_> = total
+        .sums
+        .iter()
+        .map(|sum| noise.debias(*sum, total.accepted))
+        .collect();
     let internal = |error: tallybox_client::EncodeError| Error::Internal(error.to_string());
-    let truth = metric.encoding.sum(&flow.expected.true_counts).map_err(internal)?;
+    let truth = metric
+        .encoding
+        .sum(&flow.expected.true_counts)
+        .map_err(internal)?;
     let estimate = metric.encoding.estimated_sum(&estimates).map_err(internal)?;
     let number = truth.zip(estimate);
     let number = number.map(|(truth, estimate)| NumberOutcome {
         truth: u64::try_from(truth).unwrap_or(u64::MAX),
         estimate,
     });
+    let sum_part = |role: Role| {
+        let name = portal::sum_part_name(&flow.aggregation, window, role)?;
+        Ok::<_, Error>(format!("{}/{}", Kind::Sum.path(role), name.objects().header))
+    };
     Ok(MetricOutcome {
         name: metric.name,
         meaning: metric.meaning,
@@ -371,6 +465,7 @@ fn metric_outcome(flow: &Flow, total: Total) -> Result<MetricOutcome, Error> {
         parts: total.parts,
         sums: total.sums,
         estimates,
+        sum_parts: [sum_part(Role::First)?, sum_part(Role::Second)?],
         number,
     })
 }

@@ -43,12 +43,23 @@ pub fn batch(
     let interval = Window::new(minute(start)?, minute(end.max(start + 1))?);
     let interval = interval.map_err(|error| Error::Internal(error.to_string()))?;
     let id = batch_id(seed, aggregation, ordinal);
-    Ok((BatchName { aggregation: aggregation.clone(), date: interval.start(), id }, interval))
+    Ok((
+        BatchName {
+            aggregation: aggregation.clone(),
+            date: interval.start(),
+            id,
+        },
+        interval,
+    ))
 }
 
 fn batch_id(seed: u64, aggregation: &AggregationId, ordinal: u64) -> BatchId {
-    let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
-    let hash = hash.chain_update(ordinal.to_be_bytes()).chain_update(aggregation.as_str());
+    let hash = Sha256::new()
+        .chain_update(DOMAIN)
+        .chain_update(seed.to_be_bytes());
+    let hash = hash
+        .chain_update(ordinal.to_be_bytes())
+        .chain_update(aggregation.as_str());
     let digest: [u8; 32] = hash.finalize().into();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);

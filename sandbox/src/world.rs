@@ -35,7 +35,11 @@ impl World {
         let layout = Layout::create(root)?;
         keys.write(&layout.keys())?;
         layout.write_configs(points)?;
-        Ok(Self { layout, keys: Arc::new(keys), points })
+        Ok(Self {
+            layout,
+            keys: Arc::new(keys),
+            points,
+        })
     }
 
     /// The ingestion organisation.
@@ -51,7 +55,10 @@ impl World {
     pub fn processor(&self, role: Role) -> Result<Arc<Processor>, Error> {
         let config = load::<Config>(&self.layout.config(role))?;
         let opened = Processor::open(&config);
-        opened.map(Arc::new).map_err(|source| Error::Processor { role, source: Box::new(source) })
+        opened.map(Arc::new).map_err(|source| Error::Processor {
+            role,
+            source: Box::new(source),
+        })
     }
 }
 

@@ -219,3 +219,47 @@ async fn a_lost_prepared_batch_is_made_again() {
     world.aggregate(&processor).await.unwrap();
     assert_eq!(difference(&reference, &written(&processor.buckets).await), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
+    use tallybox_model::avro::{ContainerWriter, Limits, Record as _, decode_one, encode_one};
+    use tallybox_model::digest::Digest;
+    use tallybox_model::header::ValidationHeader;
+    use tallybox_model::packet::ValidationPacket;
+    use tallybox_transport::batch::signature_file;
+    use tallybox_transport::publish_bytes;
+
+    let world = World::new("dim2", Role::First, ValidationForm::ThreeObjects);
+    let batch = world.case.batches().remove(0);
+    let objects = batch.validation(Role::First);
+    let theirs = world.case.validation_for(Role::Second);
+    let read = |name: &str| std::fs::read(theirs.join(name)).unwrap();
+    for dropped in [0, 3] {
+        // The predecessor, with our key, published all of its messages or all but three; our bucket is empty.
+        let mut packets = ContainerWriter::new(Vec::new(), ValidationPacket::KIND, [9; 16]);
+        let file = read(&objects.packets);
+        let mut reader = tallybox_model::avro::ContainerReader::open(&file[..], &Limits::default()).unwrap();
+        let block = reader.next_block().unwrap().unwrap();
+        let limits = Limits::default();
+        let records = tallybox_model::avro::Records::<ValidationPacket>::new(&block, reader.schema(), &limits);
+        records.skip(dropped).for_each(|packet| packets.append(&packet.unwrap()).unwrap());
+        let packets = packets.finish().unwrap();
+        let header: ValidationHeader = decode_one(&read(&objects.header), &limits).unwrap();
+        let header = ValidationHeader { packet_file_digest: Digest::of(&packets), ..header };
+        let header = encode_one(&header, [9; 16]).unwrap();
+        let key = tallybox_tests::forge::signing_key("pha-signing.pkcs8.b64");
+        let signature = signature_file(&objects.signature, 1, &header, None, ("pha-key-1", &key)).unwrap();
+        let processor = world.processor(1, |buckets| buckets);
+        let out = &processor.buckets.peer_validation_out;
+        for (name, file) in [(&objects.packets, packets), (&objects.header, header), (&objects.signature, signature)] {
+            publish_bytes(&**out, name, file.into(), false).await.unwrap();
+        }
+        let before = written(&processor.buckets).await;
+        let summary = world.intake(&processor).await.unwrap().remove(0);
+        assert_eq!((summary.packets_accepted, summary.packets_rejected), (20 - dropped as u64, dropped as u64));
+        let changed = difference(&before, &written(&processor.buckets).await);
+        assert!(changed.iter().all(|name| name.starts_with("own:")), "{changed:?}");
+        let summary = world.aggregate(&processor).await.unwrap();
+        assert_eq!(summary.packets_accepted, 20 - dropped as u64);
+    }
+}

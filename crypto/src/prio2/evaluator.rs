@@ -8,7 +8,7 @@ use std::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::field::{MODULUS, add, inverse, mul, pow, reduce, sub};
+use super::field::{add, mul, one_over, pow, reduce, sub};
 use super::layout::Proof;
 use super::montgomery::{invert_all, product};
 use super::{Message, Point, Prio2};
@@ -62,9 +62,8 @@ impl Evaluator {
         );
         let (r, size, bins) = (point.value(), prio2.domain(), prio2.bins());
         let power = pow(r, size as u64);
-        // A domain is at most 2^19.
-        let scale = mul(sub(power, 1), inverse(size as u32));
-        let h_scale = mul(sub(mul(power, power), 1), inverse(2 * size as u32));
+        let scale = mul(sub(power, 1), one_over(size));
+        let h_scale = mul(sub(mul(power, power), 1), one_over(2 * size));
 
         // The denominators r - v^k: those of f and g first, then the odd ones of h.
         let (roots, _) = prio2.roots().as_chunks::<2>();
@@ -111,19 +110,21 @@ impl Evaluator {
     }
 }
 
-/// The sum of products, reduced once: their halves are summed apart, which 2^32 of them could not overflow.
+/// The sum of products, reduced once.
+///
+/// Two plain sums are cheapest in vectors: of the products mod 2^64, and of their high halves, of which 2^32 fit. With
+/// the high part taken off, the first is the sum of the low halves.
 #[inline]
 fn dot(weights: &[u32], values: &[u32]) -> u32 {
-    let (mut low, mut high) = (0u64, 0u64);
+    let (mut wrapped, mut high) = (0u64, 0u64);
     for (&weight, &value) in weights.iter().zip(values) {
         let product = u64::from(weight) * u64::from(value);
-        low += product & u64::from(u32::MAX);
+        wrapped = wrapped.wrapping_add(product);
         high += product >> 32;
     }
+    let low = wrapped.wrapping_sub(high << 32);
     // 2^32 = 2^20 - 1 mod p.
-    const SHIFT: u32 = (1 << 20) - 1;
-    debug_assert_eq!((1u64 << 32) % u64::from(MODULUS), u64::from(SHIFT));
-    add(reduce(low), mul(reduce(high), SHIFT))
+    add(reduce(low), mul(reduce(high), (1 << 20) - 1))
 }
 
 impl fmt::Debug for Evaluator {
@@ -131,5 +132,28 @@ impl fmt::Debug for Evaluator {
         f.debug_struct("Evaluator")
             .field("bins", &self.data.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::field::MODULUS;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn dot_is_the_sum_of_products(pairs in prop::collection::vec((0..MODULUS, 0..MODULUS), 0..200)) {
+            let (weights, values): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
+            let expected = pairs.iter().map(|&(weight, value)| mul(weight, value)).fold(0, add);
+            prop_assert_eq!(dot(&weights, &values), expected);
+        }
+    }
+
+    #[test]
+    fn dot_does_not_overflow() {
+        let top = vec![MODULUS - 1; 1 << 16];
+        assert_eq!(dot(&top, &top), 1 << 16);
     }
 }

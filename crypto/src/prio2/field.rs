@@ -63,6 +63,13 @@ pub(super) fn inverse(a: u32) -> u32 {
     pow(a, u64::from(MODULUS) - 2)
 }
 
+/// 1 / n, for a power of two n up to 2^20.
+pub(super) fn one_over(n: usize) -> u32 {
+    debug_assert!(n.is_power_of_two() && n <= 1 << ORDER_LOG);
+    // Such an n divides p - 1, which is -1. A power of two up to 2^20 fits.
+    MODULUS - (MODULUS - 1) / n as u32
+}
+
 /// The primitive root of unity of `order`, a power of two up to 2^20.
 pub(super) fn root(order: usize) -> u32 {
     debug_assert!(order.is_power_of_two() && order <= 1 << ORDER_LOG);
@@ -100,6 +107,13 @@ mod tests {
             prop_assert_eq!(u128::from(sub(a, b)), (wide_a + p - wide_b) % p);
             prop_assert_eq!(u128::from(mul(a, b)), wide_a * wide_b % p);
             prop_assert_eq!(mul(a, inverse(a)), u32::from(a != 0));
+        }
+    }
+
+    #[test]
+    fn inverses_of_powers_of_two() {
+        for log in 0..=ORDER_LOG {
+            assert_eq!(one_over(1 << log), inverse(1 << log));
         }
     }
 

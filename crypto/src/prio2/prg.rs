@@ -15,6 +15,8 @@ use crate::wipe::wipe;
 
 /// Bytes of an AES block.
 const BLOCK: usize = 16;
+/// Field elements, at most, in a block.
+const WORDS: usize = BLOCK / ELEMENT_LENGTH;
 /// Blocks that are made at once.
 const BLOCKS: usize = 32;
 
@@ -30,25 +32,32 @@ pub(super) fn expand(seed: &[u8; SEED_LENGTH], count: usize, output: &mut Vec<u3
     output.reserve(count);
     let mut blocks = [[0u8; BLOCK].into(); BLOCKS];
     while output.len() < end {
-        let wanted = (end - output.len()).div_ceil(BLOCK / ELEMENT_LENGTH).min(BLOCKS);
+        let wanted = (end - output.len()).div_ceil(WORDS).min(BLOCKS);
         let blocks = &mut blocks[..wanted];
         stream.write_keystream_blocks(blocks);
         take_elements(blocks, output);
     }
-    crate::wipe::wipe(&mut output[end..]);
+    wipe(&mut output[end..]);
     output.truncate(end);
     wipe(&mut blocks);
 }
 
 /// Appends the words of `blocks` that are below p.
 fn take_elements<B: AsRef<[u8]>>(blocks: &[B], output: &mut Vec<u32>) {
-    for block in blocks {
-        let (words, _) = block.as_ref().as_chunks::<ELEMENT_LENGTH>();
-        output.extend(
-            words
-                .iter()
-                .map(|word| u32::from_le_bytes(*word))
-                .filter(|word| *word < MODULUS),
-        );
+    let mut words = [0; BLOCKS * WORDS];
+    for (words, block) in words.as_chunks_mut::<WORDS>().0.iter_mut().zip(blocks) {
+        let (bytes, _) = block.as_ref().as_chunks::<ELEMENT_LENGTH>();
+        words
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(word, bytes)| *word = u32::from_le_bytes(*bytes));
     }
+    let words = &mut words[..blocks.len() * WORDS];
+    // One word in 4096 is too large, so most often all of them can be copied at once.
+    if words.iter().fold(true, |all, &word| all & (word < MODULUS)) {
+        output.extend_from_slice(words);
+    } else {
+        output.extend(words.iter().filter(|&&word| word < MODULUS));
+    }
+    wipe(words);
 }

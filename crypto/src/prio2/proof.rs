@@ -6,7 +6,7 @@
 
 use zeroize::Zeroizing;
 
-use super::field::{MODULUS, inverse, mul, sub};
+use super::field::{MODULUS, mul, one_over, reduce, sub};
 use super::montgomery::{product, scaled};
 use super::ntt::{Transform, reversed};
 use super::{Prio2, Randomness, Shares, prg};
@@ -29,8 +29,7 @@ impl Prover {
     pub(super) fn new(bins: usize, roots: &[u32]) -> Self {
         let size = roots.len() / 2;
         let bits = size.ilog2();
-        // A domain is at most 2^19.
-        let one_nth = inverse(size as u32);
+        let one_nth = one_over(size);
         let twist = (0..size)
             .map(|i| scaled(mul(roots[reversed(i, bits)], one_nth)))
             .collect();
@@ -80,7 +79,7 @@ impl Prover {
                 .map(|((&f, &at_first), &at_data)| {
                     let wide =
                         u64::from(f) + u64::from(product(apart, at_first)) + u64::from(MODULUS - at_data);
-                    mul(f, super::field::reduce(wide))
+                    mul(f, reduce(wide))
                 }),
         );
         proof

@@ -153,7 +153,6 @@ async fn verdicts(
 fn stops(error: &Error, task: &AggregateTask) -> bool {
     match error.exit() {
         Exit::Retry => !task.batches.is_empty() || matches!(error, Error::Bucket(_) | Error::PointRace { .. }),
-        Exit::Conflict => true,
         _ => false,
     }
 }
@@ -194,11 +193,7 @@ async fn verdict(
     let verdict =
         verdict::judge(name, processor.role, &prio2, &prepared, joined, inputs, |id| group.count(id)).await?;
     if verdict.accepted == 0 {
-        return Err(Error::Header {
-            batch: name.clone(),
-            reason: "no-accepted-packet",
-            problem: "no packet of it is accepted by both processors".to_owned(),
-        });
+        return Err(Error::NoAcceptedPacket { batch: name.clone() });
     }
     group.verdicts.push(verdict);
     Ok(())
@@ -231,13 +226,9 @@ fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
 
 fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {
     let excluded = || summary.batches.iter().filter(|batch| batch.outcome != BatchOutcome::Summed);
-    let exit = if excluded().any(|batch| batch.outcome == BatchOutcome::Waiting) || excluded().next().is_none() {
-        Exit::Retry
-    } else if excluded().any(|batch| batch.reason.as_deref() == Some("no-accepted-packet")) {
-        Exit::BelowMinimum
-    } else {
-        Exit::Rejected
-    };
+    // What can be mended comes before what cannot, and what an operator has to look at before the rest.
+    let order = [Exit::Retry, Exit::Conflict, Exit::BelowMinimum, Exit::Rejected];
+    let exit = order.into_iter().find(|exit| excluded().any(|batch| batch.exit == *exit)).unwrap_or(Exit::Retry);
     let describe = |batch: &BatchSummary| {
         let reason = batch.reason.as_deref().unwrap_or("excluded");
         format!("{}/{}: {reason}", batch.date, batch.batch)

@@ -35,6 +35,9 @@ pub struct BatchSummary {
     pub batch: BatchId,
     /// What became of it.
     pub outcome: BatchOutcome,
+    /// What the program would answer for this batch alone.
+    #[serde(skip)]
+    pub exit: Exit,
     /// Why it is not summed.
     pub reason: Option<String>,
     /// The same in a sentence.
@@ -110,11 +113,12 @@ impl AggregateSummary {
 
     /// Notes a batch that is not summed.
     pub(super) fn exclude(&mut self, name: &BatchName, error: &Error) {
-        let waiting = error.exit() == Exit::Retry;
+        let exit = error.exit();
         self.batches.push(BatchSummary {
             date: name.date,
             batch: name.id,
-            outcome: if waiting { BatchOutcome::Waiting } else { BatchOutcome::Excluded },
+            exit,
+            outcome: if exit == Exit::Retry { BatchOutcome::Waiting } else { BatchOutcome::Excluded },
             reason: Some(error.reason()),
             message: Some(error.to_string()),
             packets_read: 0,
@@ -132,6 +136,7 @@ impl AggregateSummary {
                 date: verdict.name.date,
                 batch: verdict.name.id,
                 outcome: BatchOutcome::Summed,
+                exit: Exit::Done,
                 reason: None,
                 message: None,
                 packets_read: verdict.packets,

@@ -14,6 +14,7 @@ mod header;
 mod pipeline;
 mod points;
 mod publish;
+mod published;
 mod summary;
 
 pub use block::{BlockOpener, OpenedBlock, OpenedPacket, Verdict};
@@ -27,6 +28,7 @@ use crate::prepared::{Owner, PreparedReader};
 use crate::processor::Processor;
 use header::Checked;
 use pipeline::Pipeline;
+use published::PublishedValidation;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_model::header::IngestionHeader;
@@ -83,14 +85,17 @@ async fn prepare(
     let checked = Checked::new(name, &header, batch.header_digest())?;
     let packets = batch.packets(&*buckets.ingestion, header.packet_file_digest).await?;
     let points = PointBook::load(processor).await?;
+    let published = PublishedValidation::find(processor, name).await?;
     let upload = buckets.own.create(&name.prepared(&processor.sealing_keys[0].id()), None).await?;
-    let pipeline = Pipeline { processor: Arc::clone(processor), name: name.clone(), checked, points, progress };
+    let adopted = published.is_some();
+    let pipeline = Pipeline { processor: Arc::clone(processor), name: name.clone(), checked, points, published, progress };
     let runtime = tokio::runtime::Handle::current();
     let running = tokio::task::spawn_blocking(move || pipeline.run(packets, upload, &runtime));
     let done = running.await.map_err(|error| Error::Internal(format!("intake of {name}: {error}")))??;
     first_seen(processor, name).await?;
     done.points.fix(processor).await?;
-    let fresh = done.commit().await?;
+    // What another program has published need not be what our encoders make.
+    let fresh = done.commit().await? && !adopted;
     let prepared = find_prepared(processor, name).await?;
     let missing = || Error::Internal(format!("the prepared batch of {name} vanished"));
     Ok((prepared.ok_or_else(missing)?, fresh))

@@ -3,6 +3,7 @@
 use super::block::{BlockOpener, OpenedBlock, Verdict};
 use super::header::Checked;
 use super::points::PointBook;
+use super::published::PublishedValidation;
 use super::{Progress, publish};
 use crate::error::Error;
 use crate::ids::IdSet;
@@ -35,6 +36,7 @@ pub(super) struct Pipeline {
     pub(super) name: BatchName,
     pub(super) checked: Checked,
     pub(super) points: Arc<PointBook>,
+    pub(super) published: Option<PublishedValidation>,
     pub(super) progress: Progress,
 }
 
@@ -156,6 +158,7 @@ struct Collector {
     name: BatchName,
     checked: Checked,
     opener: BlockOpener,
+    published: Option<PublishedValidation>,
     prepared: PreparedWriter<BlockingWriter>,
     validation: ContainerWriter<HashingWriter<io::Sink>>,
     seen: IdSet,
@@ -192,6 +195,7 @@ impl Collector {
             opened: 0,
             names_our_key: false,
             opener,
+            published: pipeline.published.clone(),
         })
     }
 
@@ -212,11 +216,17 @@ impl Collector {
                 Some(reason) => Err(reason),
                 None => self.verdict(packet.verdict),
             };
-            match (verdict, share) {
-                (Ok((message, Some(own))), _) => self.write(id, message, &own)?,
-                (Ok((message, None)), Some(share)) => self.write(id, message, share)?,
-                (Ok(_), None) => return Err(io::Error::other("a message without a share")),
-                (Err(reason), share) => self.reject(id, reason, share)?,
+            match verdict {
+                Err(reason) => self.reject(id, reason, share)?,
+                Ok((message, own)) => {
+                    let share = own.as_ref().map(|own| own.as_slice()).or(share);
+                    let share = share.ok_or_else(|| io::Error::other("a message without a share"))?;
+                    if self.published.as_ref().is_none_or(|published| published.has(id, message)) {
+                        self.write(id, message, share)?;
+                    } else {
+                        self.reject(id, PacketReason::NotPublished, Some(share))?;
+                    }
+                }
             }
         }
         Ok(())
@@ -277,13 +287,10 @@ impl Collector {
         if self.opened == 0 && undecryptable && !self.names_our_key {
             return Err(Error::NoKey { batch: self.name });
         }
-        let validation = self.validation.finish().map_err(|error| Error::Internal(error.to_string()))?;
-        let (_, digest, bytes) = validation.finish();
-        let objects = self.name.validation(self.processor.role);
-        let packets = FixedObject { object: objects.packets, bytes, sha256: digest };
-        let header = publish::header_file(&self.processor, &self.name, &self.checked.parameters, &packets)?;
-        let header = publish::fixed(objects.header, &header);
-        let validation = FixedValidation { generation: self.processor.generation, packets, header };
+        let validation = match self.published {
+            Some(published) => published.fixed,
+            None => fix(&self.processor, &self.name, &self.checked, self.validation)?,
+        };
         let footer = |chunks| Footer {
             batch: self.name.clone(),
             parameters: self.checked.parameters.clone(),
@@ -298,6 +305,22 @@ impl Collector {
         let upload = self.prepared.finish(footer).map_err(own_bucket)?;
         Ok(Prepared { upload, points: Arc::clone(&self.opener.points) })
     }
+}
+
+/// What will be published: the packets that were encoded, and a header over them.
+fn fix(
+    processor: &Processor,
+    name: &BatchName,
+    checked: &Checked,
+    packets: ContainerWriter<HashingWriter<io::Sink>>,
+) -> Result<FixedValidation, Error> {
+    let packets = packets.finish().map_err(|error| Error::Internal(error.to_string()))?;
+    let (_, sha256, bytes) = packets.finish();
+    let objects = name.validation(processor.role);
+    let packets = FixedObject { object: objects.packets, bytes, sha256 };
+    let header = publish::header_file(processor, name, &checked.parameters, &packets)?;
+    let header = publish::fixed(objects.header, &header);
+    Ok(FixedValidation { generation: processor.generation, packets, header })
 }
 
 /// The file of a validation header.

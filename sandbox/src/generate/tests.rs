@@ -7,6 +7,7 @@ use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_model::role::Role;
 
 use super::*;
+use crate::layout::Layout;
 use crate::portal;
 
 fn options() -> GenerateOptions {
@@ -33,7 +34,10 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 left.push(path);
             } else {
-                found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+                found.insert(
+                    path.strip_prefix(root).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                );
             }
         }
     }
@@ -43,13 +47,21 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[tokio::test]
 async fn a_seed_gives_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
-    let [one, two, other, per_packet] = ["one", "two", "other", "per-packet"].map(|name| directory.path().join(name));
+    let [one, two, other, per_packet] =
+        ["one", "two", "other", "per-packet"].map(|name| directory.path().join(name));
     made(&one, &options()).await;
     made(&two, &options()).await;
     assert_eq!(files(&one), files(&two));
     assert_eq!(files(&one).len(), 2 * 2 * 3 + 2 * 5 + 2 + 3);
     made(&other, &GenerateOptions { seed: 6, ..options() }).await;
-    made(&per_packet, &GenerateOptions { points: Points::PerPacket, ..options() }).await;
+    made(
+        &per_packet,
+        &GenerateOptions {
+            points: Points::PerPacket,
+            ..options()
+        },
+    )
+    .await;
     assert_ne!(files(&one), files(&other));
     assert_ne!(files(&one), files(&per_packet));
 }
@@ -68,10 +80,20 @@ async fn true_sums_are_what_the_processors_come_to() {
         let copy = directory.path().join("moved");
         fs::rename(&root, &copy).unwrap();
         let world = World::create(directory.path().join("keys"), Some(5), points).unwrap();
-        let world = World { layout: world.layout.at(&copy), ..world };
+        let world = World {
+            layout: Layout::at(&copy),
+            ..world
+        };
         let processors = Role::ALL.map(|role| world.processor(role).unwrap());
-        for (processor, batch) in processors.iter().flat_map(|one| summary.generated.batches.iter().map(move |b| (one, b))) {
-            let name = BatchName { aggregation: "bench".parse().unwrap(), date: batch.date, id: batch.id };
+        for (processor, batch) in processors
+            .iter()
+            .flat_map(|one| summary.generated.batches.iter().map(move |b| (one, b)))
+        {
+            let name = BatchName {
+                aggregation: "bench".parse().unwrap(),
+                date: batch.date,
+                id: batch.id,
+            };
             let done = intake(processor, &name, no_progress()).await.unwrap();
             assert_eq!((done.packets_accepted, done.packets_rejected), (40, 0));
         }
@@ -85,7 +107,9 @@ async fn true_sums_are_what_the_processors_come_to() {
             };
             aggregate(processor, &task, no_progress()).await.unwrap();
         }
-        let total = portal::total(&world, &"bench".parse().unwrap(), window).await.unwrap();
+        let total = portal::total(&world, &"bench".parse().unwrap(), window)
+            .await
+            .unwrap();
         assert_eq!((total.accepted, total.sums), (80, summary.generated.true_sums));
     }
 }
@@ -95,11 +119,27 @@ async fn what_cannot_be_is_refused_before_anything_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("new");
     for bad in [
-        GenerateOptions { packets: 0, ..options() },
-        GenerateOptions { batches: 0, ..options() },
+        GenerateOptions {
+            packets: 0,
+            ..options()
+        },
+        GenerateOptions {
+            batches: 0,
+            ..options()
+        },
         GenerateOptions { bins: 0, ..options() },
-        GenerateOptions { packets: 1 << 31, ..options() },
-        GenerateOptions { packets: u64::MAX, ..options() },
+        GenerateOptions {
+            bins: 1 << 20,
+            ..options()
+        },
+        GenerateOptions {
+            packets: 1 << 31,
+            ..options()
+        },
+        GenerateOptions {
+            packets: u64::MAX,
+            ..options()
+        },
     ] {
         let error = generate(&root, &bad, Output::new(true)).await.unwrap_err();
         assert!(matches!(error, Error::Setting(_)), "{error}");

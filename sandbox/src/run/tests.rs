@@ -7,7 +7,12 @@ use crate::hostile::Ending;
 
 fn options(packets: u64, names: &[&str]) -> RunOptions {
     let metrics = names.iter().map(|name| *Metric::named(name).unwrap()).collect();
-    RunOptions { packets, metrics, seed: Some(11), epsilon: None }
+    RunOptions {
+        packets,
+        metrics,
+        seed: Some(11),
+        epsilon: None,
+    }
 }
 
 async fn small(options: &RunOptions) -> Result<Outcome, Error> {
@@ -17,14 +22,21 @@ async fn small(options: &RunOptions) -> Result<Outcome, Error> {
 
 #[tokio::test]
 async fn a_small_run_counts_what_was_sent() {
-    let outcome = small(&options(60, &["CodeVerified-v1", "exampleMinutes-v1"])).await.unwrap();
+    let outcome = small(&options(60, &["CodeVerified-v1", "exampleMinutes-v1"]))
+        .await
+        .unwrap();
     assert_eq!((outcome.honest_packets, outcome.metrics.len()), (60, 2));
     for metric in &outcome.metrics {
         // Thirty honest packets, and two hostile ones of either side's unknown key, twice.
         assert_eq!(metric.packets_accepted, 30 + 4, "{}", metric.name);
         assert_eq!(metric.sums.len(), metric.bins);
         assert_eq!(metric.estimates.len(), metric.bins);
-        assert!(metric.parts[0].iter().zip(&metric.sums).any(|(part, sum)| *part != *sum as i64));
+        assert!(
+            metric.parts[0]
+                .iter()
+                .zip(&metric.sums)
+                .any(|(part, sum)| *part != *sum as i64)
+        );
     }
     let number = outcome.metrics[1].number.as_ref().unwrap();
     assert!((number.estimate.value - number.truth as f64).abs() <= 6.0 * number.estimate.standard_error);
@@ -35,36 +47,100 @@ async fn a_small_run_counts_what_was_sent() {
 #[tokio::test]
 async fn hostile_packets_get_what_they_deserve() {
     let outcome = small(&options(20, &["CodeVerified-v1"])).await.unwrap();
-    let rows: BTreeMap<&str, _> = outcome.hostile.iter().map(|row| (row.kind.as_str(), row)).collect();
+    let rows: BTreeMap<&str, _> = outcome
+        .hostile
+        .iter()
+        .map(|row| (row.kind.as_str(), row))
+        .collect();
     assert_eq!(rows.len(), outcome.hostile.len(), "one fate a kind");
     assert_eq!(outcome.hostile_packets, 3 * rows.len() as u64);
     let expected = [
         ("invalid-proof", "message", "message", Ending::NotCounted),
         ("one-bin-more", "bad-share", "message", Ending::NotCounted),
         ("not-in-field", "bad-share", "message", Ending::NotCounted),
-        ("swapped-shares", "undecryptable", "undecryptable", Ending::NotCounted),
-        ("duplicate-id", "duplicate-uuid", "duplicate-uuid", Ending::FirstOneCounted),
-        ("undecryptable (first)", "undecryptable", "message", Ending::NotCounted),
-        ("undecryptable (second)", "message", "undecryptable", Ending::NotCounted),
-        ("not-a-point (first)", "bad-ciphertext", "message", Ending::NotCounted),
-        ("not-a-point (second)", "message", "bad-ciphertext", Ending::NotCounted),
-        ("short-ciphertext (first)", "bad-ciphertext", "message", Ending::NotCounted),
-        ("short-ciphertext (second)", "message", "bad-ciphertext", Ending::NotCounted),
+        (
+            "swapped-shares",
+            "undecryptable",
+            "undecryptable",
+            Ending::NotCounted,
+        ),
+        (
+            "duplicate-id",
+            "duplicate-uuid",
+            "duplicate-uuid",
+            Ending::FirstOneCounted,
+        ),
+        (
+            "undecryptable (first)",
+            "undecryptable",
+            "message",
+            Ending::NotCounted,
+        ),
+        (
+            "undecryptable (second)",
+            "message",
+            "undecryptable",
+            Ending::NotCounted,
+        ),
+        (
+            "not-a-point (first)",
+            "bad-ciphertext",
+            "message",
+            Ending::NotCounted,
+        ),
+        (
+            "not-a-point (second)",
+            "message",
+            "bad-ciphertext",
+            Ending::NotCounted,
+        ),
+        (
+            "short-ciphertext (first)",
+            "bad-ciphertext",
+            "message",
+            Ending::NotCounted,
+        ),
+        (
+            "short-ciphertext (second)",
+            "message",
+            "bad-ciphertext",
+            Ending::NotCounted,
+        ),
         ("short-share (first)", "bad-share", "message", Ending::NotCounted),
         ("short-share (second)", "message", "bad-share", Ending::NotCounted),
         ("long-share (first)", "bad-share", "message", Ending::NotCounted),
         ("long-share (second)", "message", "bad-share", Ending::NotCounted),
         ("unknown-key-id (first)", "message", "message", Ending::Counted),
         ("unknown-key-id (second)", "message", "message", Ending::Counted),
-        ("other-point", "point-changed", "point-changed", Ending::NotCounted),
-        ("point-out-of-range", "point-out-of-range", "point-out-of-range", Ending::NotCounted),
-        ("root-of-unity", "point-root-of-unity", "point-root-of-unity", Ending::NotCounted),
+        (
+            "other-point",
+            "point-changed",
+            "point-changed",
+            Ending::NotCounted,
+        ),
+        (
+            "point-out-of-range",
+            "point-out-of-range",
+            "point-out-of-range",
+            Ending::NotCounted,
+        ),
+        (
+            "root-of-unity",
+            "point-root-of-unity",
+            "point-root-of-unity",
+            Ending::NotCounted,
+        ),
         ("replay", "message", "message", Ending::FirstOneCounted),
     ];
     assert_eq!(rows.len(), expected.len());
     for (kind, first, second, ending) in expected {
         let row = rows[kind];
-        let found = (row.first.to_string(), row.second.to_string(), row.ending, row.packets);
+        let found = (
+            row.first.to_string(),
+            row.second.to_string(),
+            row.ending,
+            row.packets,
+        );
         assert_eq!(found, (first.to_owned(), second.to_owned(), ending, 3), "{kind}");
     }
 }
@@ -102,14 +178,31 @@ async fn what_makes_no_run_is_refused_before_anything_is_written() {
 fn a_wrong_sum_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let world = World::create(directory.path(), Some(1), Points::Pinned).unwrap();
-    let flow = flows(&world, &options(9, &["CodeVerified-v1"]), 1).unwrap().remove(0);
+    let flow = flows(&world, &options(9, &["CodeVerified-v1"]), 1)
+        .unwrap()
+        .remove(0);
     let mut batches: Vec<_> = flow.batches.iter().map(|batch| batch.name.id).collect();
     batches.sort();
-    let good = Total { batches, accepted: 0, parts: [vec![], vec![]], sums: vec![0; 6], invalid: [].into() };
+    let good = Total {
+        batches,
+        accepted: 0,
+        parts: [vec![], vec![]],
+        sums: vec![0; 6],
+        invalid: [].into(),
+    };
     assert!(check_total(&flow, &good).is_ok());
-    let sums = Total { sums: vec![0, 0, 1, 0, 0, 0], ..good.clone() };
-    let count = Total { accepted: 1, ..good.clone() };
-    let batch = Total { batches: good.batches[1..].to_vec(), ..good };
+    let sums = Total {
+        sums: vec![0, 0, 1, 0, 0, 0],
+        ..good.clone()
+    };
+    let count = Total {
+        accepted: 1,
+        ..good.clone()
+    };
+    let batch = Total {
+        batches: good.batches[1..].to_vec(),
+        ..good
+    };
     for wrong in [sums, count, batch] {
         assert!(matches!(check_total(&flow, &wrong), Err(Error::Check(_))));
     }

@@ -78,6 +78,12 @@ impl SignedBatch {
         Digest::of(&self.header)
     }
 
+    /// The length of the header file in bytes.
+    #[must_use]
+    pub fn header_bytes(&self) -> u64 {
+        self.header.len() as u64
+    }
+
     /// The digest of the signature object.
     #[must_use]
     pub fn signature_digest(&self) -> Digest {

@@ -1,0 +1,356 @@
+//! What an object's name says: which kind of batch, which part of it, and which names its siblings have.
+//!
+//! No suffix is spelled here: all follow from the names that [`tallybox_model::path`] makes of a sample.
+
+use serde::Serialize;
+use std::sync::OnceLock;
+use tallybox_model::avro::RecordKind;
+use tallybox_model::path::{BatchName, BatchObjects, SumPartName, pinned_point};
+use tallybox_model::role::Role;
+use tallybox_model::time::{BatchTime, Window};
+
+/// The components of a batch's name: aggregation, five of the date, identifier.
+const BATCH_COMPONENTS: usize = 7;
+/// The components of a sum part's name: instance, aggregation, window.
+const SUM_PART_COMPONENTS: usize = 3;
+
+/// The three kinds of batch, in the order of the flow.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// From the ingestor to a processor.
+    IngestionBatch,
+    /// From a processor to its peer.
+    ValidationBatch,
+    /// From a processor to the portal.
+    SumPart,
+}
+
+impl Family {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::IngestionBatch, Self::ValidationBatch, Self::SumPart];
+
+    /// The record of its header.
+    #[must_use]
+    pub fn header(self) -> RecordKind {
+        match self {
+            Self::IngestionBatch => RecordKind::IngestionHeader,
+            Self::ValidationBatch => RecordKind::ValidationHeader,
+            Self::SumPart => RecordKind::SumPart,
+        }
+    }
+
+    /// The record of its packets.
+    #[must_use]
+    pub fn packet(self) -> RecordKind {
+        match self {
+            Self::IngestionBatch => RecordKind::DataSharePacket,
+            Self::ValidationBatch => RecordKind::ValidationPacket,
+            Self::SumPart => RecordKind::InvalidPacket,
+        }
+    }
+
+    /// The kind of batch that has these records, and whether they are its header or its packets. A signature's
+    /// record is the same for all kinds.
+    #[must_use]
+    pub fn of_record(record: RecordKind) -> Option<(Self, Part)> {
+        Self::ALL.into_iter().find_map(|family| match record {
+            record if record == family.header() => Some((family, Part::Header)),
+            record if record == family.packet() => Some((family, Part::Packets)),
+            _ => None,
+        })
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::IngestionBatch => "ingestion batch",
+            Self::ValidationBatch => "validation batch",
+            Self::SumPart => "sum part",
+        }
+    }
+}
+
+/// One of the three objects of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// One record: what is counted, and the digest of the packets.
+    Header,
+    /// Zero or more records.
+    Packets,
+    /// One record: the signature over the header.
+    Signature,
+}
+
+/// The name of one object of a batch, taken apart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObjectName {
+    /// All before the suffix, directories included.
+    pub stem: String,
+    /// Which kind of batch.
+    pub family: Family,
+    /// Who wrote it, where the name says so.
+    pub writer: Option<Role>,
+    /// Which of its objects.
+    pub part: Part,
+}
+
+/// What the stem of a canonical name stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// A batch of one aggregation and date.
+    Batch(BatchName),
+    /// A sum part of one aggregation and window.
+    SumPart(SumPartName),
+}
+
+impl ObjectName {
+    /// Takes a key apart by its suffix, whatever stands before it; `None` if it ends like no object of a batch.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        suffixes().iter().find_map(|suffix| {
+            let stem = key.strip_suffix(&suffix.text)?;
+            let named = stem.rsplit('/').next().is_some_and(|last| !last.is_empty());
+            let Suffix { family, writer, part, .. } = *suffix;
+            named.then(|| Self { stem: stem.to_owned(), family, writer, part })
+        })
+    }
+
+    /// The names of all three objects.
+    #[must_use]
+    pub fn objects(&self) -> BatchObjects {
+        let same = |suffix: &&Suffix| (suffix.family, suffix.writer) == (self.family, self.writer);
+        let name = |part: Part| {
+            let suffix = suffixes().iter().filter(same).find(|suffix| suffix.part == part);
+            format!("{}{}", self.stem, suffix.map_or("", |suffix| &suffix.text))
+        };
+        BatchObjects {
+            header: name(Part::Header),
+            packets: name(Part::Packets),
+            signature: name(Part::Signature),
+        }
+    }
+
+    /// What the end of the stem says about aggregation, date or window; `None` if it is no canonical name.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        match (self.family, self.writer) {
+            (Family::SumPart, Some(writer)) => {
+                sum_part(tail(&self.stem, SUM_PART_COMPONENTS)?, writer).map(Place::SumPart)
+            }
+            _ => BatchName::parse(tail(&self.stem, BATCH_COMPONENTS)?).map(Place::Batch),
+        }
+    }
+}
+
+/// Objects of a processor's own bucket, which are no batches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OwnObject {
+    /// The sealed record of an intake.
+    Prepared {
+        /// Of which batch.
+        batch: BatchName,
+        /// The identifier of the key that seals it.
+        sealing_key: String,
+    },
+    /// What is fixed of a sum part before it is published.
+    Fixed(SumPartName),
+    /// The evaluation point that stands fixed for a packet key.
+    Point,
+    /// At which date a batch was first seen.
+    FirstSeen,
+}
+
+impl OwnObject {
+    /// Reads the end of a key; `None` if it is the name of no such object. Also how many components were read.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<(Self, usize)> {
+        prepared(key).or_else(|| fixed(key)).or_else(|| small(key))
+    }
+}
+
+/// How many components at the end of a path make up the key of an object; the rest is its bucket.
+#[must_use]
+pub fn key_components(path: &str) -> usize {
+    if let Some((_, components)) = OwnObject::parse(path) {
+        return components;
+    }
+    let stem = ObjectName::parse(path).map_or_else(|| path.to_owned(), |name| name.stem);
+    if tail(&stem, BATCH_COMPONENTS).and_then(BatchName::parse).is_some() {
+        return BATCH_COMPONENTS;
+    }
+    let is_sum_part = tail(&stem, SUM_PART_COMPONENTS).and_then(|stem| sum_part(stem, Role::First)).is_some();
+    if is_sum_part { SUM_PART_COMPONENTS } else { 1 }
+}
+
+/// The last components of a key, `None` if it has fewer.
+pub(super) fn tail(key: &str, components: usize) -> Option<&str> {
+    let Some((slash, _)) = key.rmatch_indices('/').nth(components - 1) else {
+        return (key.split('/').count() == components).then_some(key);
+    };
+    Some(&key[slash + 1..])
+}
+
+fn prepared(key: &str) -> Option<(OwnObject, usize)> {
+    let key = tail(key, BATCH_COMPONENTS)?;
+    let (folder, file) = key.rsplit_once('/')?;
+    let mut words = file.split('.');
+    let (id, sealing_key) = (words.next()?, words.next()?);
+    let batch = BatchName::parse(&format!("{folder}/{id}"))?;
+    let canonical = batch.prepared(sealing_key) == key;
+    canonical.then(|| (OwnObject::Prepared { batch, sealing_key: sealing_key.to_owned() }, BATCH_COMPONENTS))
+}
+
+fn fixed(key: &str) -> Option<(OwnObject, usize)> {
+    let components = SUM_PART_COMPONENTS + 1;
+    let key = tail(key, components)?;
+    let stem = tail(key, SUM_PART_COMPONENTS)?;
+    let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
+    // The record is of the processor whose bucket it stands in; its name does not say which.
+    let name = sum_part(stem, Role::First)?;
+    (name.fixed() == key).then_some((OwnObject::Fixed(name), components))
+}
+
+fn small(key: &str) -> Option<(OwnObject, usize)> {
+    let key = tail(key, 3)?;
+    let mut parts = key.split('/');
+    let (_, middle, last) = (parts.next()?, parts.next()?, parts.next()?);
+    if let Ok(instance) = middle.parse()
+        && pinned_point(&instance, last) == key
+    {
+        return Some((OwnObject::Point, 3));
+    }
+    let date = BatchTime::from_millis(0)?;
+    let batch = BatchName { aggregation: middle.parse().ok()?, date, id: last.parse().ok()? };
+    (batch.first_seen() == key).then_some((OwnObject::FirstSeen, 3))
+}
+
+/// Parses `{instance}/{agg}/{start}-{end}`; only the canonical spelling is a name.
+fn sum_part(stem: &str, writer: Role) -> Option<SumPartName> {
+    let mut parts = stem.split('/');
+    let (instance, aggregation, window) = (parts.next()?, parts.next()?, parts.next()?);
+    let (start, end) = window.split_once('-')?;
+    let [start, end] = [start, end].map(|time| BatchTime::from_compact(time).ok());
+    let name = SumPartName {
+        instance: instance.parse().ok()?,
+        aggregation: aggregation.parse().ok()?,
+        window: Window::new(start?, end?).ok()?,
+        writer,
+    };
+    name.to_string().starts_with(&format!("{stem}.")).then_some(name)
+}
+
+/// An ending of names, and what it says.
+struct Suffix {
+    text: String,
+    family: Family,
+    writer: Option<Role>,
+    part: Part,
+}
+
+fn suffixes() -> &'static [Suffix] {
+    static TABLE: OnceLock<Vec<Suffix>> = OnceLock::new();
+    TABLE.get_or_init(|| sample_suffixes().unwrap_or_default())
+}
+
+/// The endings of all names, read off a sample; a test shows that the sample is good.
+fn sample_suffixes() -> Option<Vec<Suffix>> {
+    let stem = "a/2000/01/01/00/00/00000000-0000-0000-0000-000000000000";
+    let batch = BatchName::parse(stem)?;
+    let sum_stem = "i/a/200001010000-200001010001";
+    let mut table = Vec::new();
+    let mut add = |stem: &str, objects: BatchObjects, family, writer| {
+        let parts = [
+            (objects.header, Part::Header),
+            (objects.packets, Part::Packets),
+            (objects.signature, Part::Signature),
+        ];
+        for (name, part) in parts {
+            let text = name.strip_prefix(stem).unwrap_or_default().to_owned();
+            table.push(Suffix { text, family, writer, part });
+        }
+    };
+    add(stem, batch.ingestion(), Family::IngestionBatch, None);
+    for role in Role::ALL {
+        add(stem, batch.validation(role), Family::ValidationBatch, Some(role));
+        add(sum_stem, sum_part(sum_stem, role)?.objects(), Family::SumPart, Some(role));
+    }
+    Some(table)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const STEM: &str = "kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff";
+
+    #[test]
+    fn every_object_of_a_batch_names_its_siblings() {
+        assert_eq!(suffixes().len(), 15);
+        assert!(suffixes().iter().all(|suffix| suffix.text.starts_with('.')));
+        let batch = BatchName::parse(STEM).unwrap();
+        let objects = batch.validation(Role::Second);
+        for (key, part) in [
+            (&objects.header, Part::Header),
+            (&objects.packets, Part::Packets),
+            (&objects.signature, Part::Signature),
+        ] {
+            let name = ObjectName::parse(&format!("prefix/{key}")).unwrap();
+            assert_eq!(
+                (name.family, name.writer, name.part),
+                (Family::ValidationBatch, Some(Role::Second), part)
+            );
+            assert_eq!(name.objects().signature, format!("prefix/{}", objects.signature));
+            assert_eq!(name.place(), Some(Place::Batch(batch.clone())));
+        }
+    }
+
+    #[test]
+    fn the_packets_of_a_sum_part_lead_to_its_header() {
+        let stem = "interop/org.example.dim8/202311142200-202311142300";
+        let name = ObjectName::parse(&format!("{stem}.invalid_uuid_1.avro")).unwrap();
+        assert_eq!((name.family, name.part), (Family::SumPart, Part::Packets));
+        assert_eq!(name.objects().header, format!("{stem}.sum_1"));
+        assert!(matches!(name.place(), Some(Place::SumPart(part)) if part.writer == Role::Second));
+    }
+
+    #[test]
+    fn names_without_a_place_still_have_siblings() {
+        let name = ObjectName::parse("copy.batch.sig").unwrap();
+        assert_eq!((name.objects().header.as_str(), name.place()), ("copy.batch", None));
+        for other in ["a/.batch", "a/b", "a/b.avro", "a/b.sig", "x.prepared"] {
+            assert_eq!(ObjectName::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn own_objects_are_known_by_name() {
+        let batch = BatchName::parse(STEM).unwrap();
+        let parse = |key: String| OwnObject::parse(&format!("some/dir/{key}")).map(|(object, _)| object);
+        let sealing_key = "00112233".to_owned();
+        let prepared = OwnObject::Prepared { batch: batch.clone(), sealing_key };
+        assert_eq!(parse(batch.prepared("00112233")), Some(prepared));
+        assert_eq!(parse(batch.first_seen()), Some(OwnObject::FirstSeen));
+        assert_eq!(parse("points/interop/0011223344556677".to_owned()), Some(OwnObject::Point));
+        let part = sum_part("i/a/202311142200-202311142300", Role::First).unwrap();
+        assert_eq!(parse(part.fixed()), Some(OwnObject::Fixed(part)));
+        assert_eq!(parse(format!("{STEM}.00.prepared.old")), None);
+    }
+
+    #[test]
+    fn the_bucket_is_what_stands_before_the_key() {
+        for (path, components) in [
+            (format!("/srv/in/{STEM}.batch.sig"), 7),
+            (format!("/srv/in/{STEM}"), 7),
+            (format!("/srv/own/{STEM}.00112233.prepared"), 7),
+            ("/srv/sums/i/a/202311142200-202311142300.sum_0".to_owned(), 3),
+            ("/srv/own/sum-parts/i/a/202311142200-202311142300.fixed".to_owned(), 4),
+            ("/srv/keys/signing.pem".to_owned(), 1),
+            ("x.batch".to_owned(), 1),
+        ] {
+            assert_eq!(key_components(&path), components, "{path}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Who signed it: the keys that the configuration knows, and what each says of a signature.
+
+use super::name::Family;
+use crate::processor::Processor;
+use serde::Serialize;
+use std::fmt;
+use tallybox_crypto::VerifyingKey;
+use tallybox_model::id::KeyId;
+use tallybox_model::role::Role;
+
+/// A party whose keys the configuration names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    /// Who writes ingestion batches.
+    Ingestor,
+    /// The other processor.
+    Peer,
+    /// The processor of this configuration.
+    Own,
+}
+
+impl Party {
+    /// Who has to sign a batch of this kind; for [`Family::SumPart`] and validations it depends on the writer.
+    #[must_use]
+    pub fn expected(family: Family, writer: Option<Role>, own: Role) -> Option<Self> {
+        match (family, writer) {
+            (Family::IngestionBatch, _) => Some(Self::Ingestor),
+            (_, Some(writer)) => Some(if writer == own { Self::Own } else { Self::Peer }),
+            (_, None) => None,
+        }
+    }
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ingestor => "the ingestor",
+            Self::Peer => "the peer",
+            Self::Own => "this processor",
+        })
+    }
+}
+
+/// A key whose signature verifies, and whose it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signer {
+    /// Who holds the secret half.
+    pub party: Party,
+    /// The key's identifier in the configuration.
+    pub key: KeyId,
+    /// The fingerprint of the key.
+    pub fingerprint: String,
+}
+
+/// What became of a signature.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum Verification {
+    /// It is good, and its key has the identifier that it names.
+    Verifies(Signer),
+    /// It is good, but by a key with another identifier than it names; a processor refuses it.
+    OtherKey(Signer),
+    /// The key that it names does not verify it, nor does any other.
+    DoesNotVerify(Signer),
+    /// It names a key that the configuration does not have, and none of those verifies it.
+    UnknownKey,
+    /// There is no configuration, so there are no keys.
+    NoKeyConfigured,
+    /// The header that it signs is not there.
+    NoHeader,
+}
+
+/// All keys of a configuration that verify signatures.
+#[derive(Debug, Default)]
+pub(super) struct KnownKeys {
+    keys: Vec<(Signer, VerifyingKey)>,
+}
+
+impl KnownKeys {
+    pub(super) fn of(processor: &Processor) -> Self {
+        let named = |party: Party| {
+            move |(id, key): (&KeyId, &VerifyingKey)| {
+                (Signer { party, key: id.clone(), fingerprint: key.fingerprint() }, key.clone())
+            }
+        };
+        let own = (&processor.signing_key_id, &processor.signing_key.verifying_key());
+        let ingestor = processor.ingestor_keys.iter().map(named(Party::Ingestor));
+        let peer = processor.peer_keys.iter().map(named(Party::Peer));
+        Self { keys: ingestor.chain(peer).chain([named(Party::Own)(own)]).collect() }
+    }
+
+    /// Judges a signature over `header` that names `key`. Several parties may use one identifier.
+    pub(super) fn judge(&self, key: &str, header: &[u8], signature: &[u8]) -> Verification {
+        let named = |signer: &Signer| signer.key == key;
+        let verifies = || self.keys.iter().filter(|(_, key)| key.verify(header, signature).is_ok());
+        if let Some((signer, _)) = verifies().find(|(signer, _)| named(signer)) {
+            return Verification::Verifies(signer.clone());
+        }
+        if let Some((signer, _)) = verifies().next() {
+            return Verification::OtherKey(signer.clone());
+        }
+        match self.keys.iter().find(|(signer, _)| named(signer)) {
+            Some((signer, _)) => Verification::DoesNotVerify(signer.clone()),
+            None => Verification::UnknownKey,
+        }
+    }
+
+    /// Whose key has this fingerprint.
+    pub(super) fn holder(&self, fingerprint: &str) -> Option<&Signer> {
+        self.keys.iter().map(|(signer, _)| signer).find(|signer| signer.fingerprint == fingerprint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tallybox_crypto::SigningKey;
+
+    #[test]
+    fn each_party_is_told_from_the_others() {
+        let [ingestor, peer] = [0, 1].map(|_| SigningKey::generate(&mut rand::rng()));
+        let known = |party, id: &str, key: &SigningKey| {
+            let key = key.verifying_key();
+            (Signer { party, key: id.to_owned(), fingerprint: key.fingerprint() }, key)
+        };
+        // Both parties call their key "k1".
+        let keys = vec![known(Party::Ingestor, "k1", &ingestor), known(Party::Peer, "k1", &peer)];
+        let known = KnownKeys { keys };
+        let party = |verification: Verification| match verification {
+            Verification::Verifies(signer) => Some(signer.party),
+            _ => None,
+        };
+        assert_eq!(party(known.judge("k1", b"header", &ingestor.sign(b"header"))), Some(Party::Ingestor));
+        assert_eq!(party(known.judge("k1", b"header", &peer.sign(b"header"))), Some(Party::Peer));
+        let other = known.judge("k2", b"header", &peer.sign(b"header"));
+        assert!(matches!(other, Verification::OtherKey(signer) if signer.party == Party::Peer));
+        let bad = peer.sign(b"another");
+        assert!(matches!(known.judge("k1", b"header", &bad), Verification::DoesNotVerify(_)));
+        assert_eq!(known.judge("k2", b"header", &bad), Verification::UnknownKey);
+        assert_eq!(KnownKeys::default().judge("k1", b"header", &bad), Verification::UnknownKey);
+    }
+
+    #[test]
+    fn who_has_to_sign_what() {
+        let expected = |family, writer| Party::expected(family, writer, Role::First);
+        assert_eq!(expected(Family::IngestionBatch, None), Some(Party::Ingestor));
+        assert_eq!(expected(Family::ValidationBatch, Some(Role::First)), Some(Party::Own));
+        assert_eq!(expected(Family::SumPart, Some(Role::Second)), Some(Party::Peer));
+        assert_eq!(expected(Family::SumPart, None), None);
+    }
+}

@@ -1,0 +1,138 @@
+//! From what a person types, a path or a URL, to a bucket and a key in it.
+
+use super::name::key_components;
+use crate::error::Error;
+use crate::processor::Processor;
+use std::path::Path;
+use tallybox_transport::{BucketError, BucketSettings, BucketUrl, LocalBucket, SharedBucket, open};
+
+/// Something to look at: an object, the common beginning of a batch's objects, or a folder.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it is.
+    pub bucket: SharedBucket,
+    /// Its key, or the beginning of keys; empty for the whole bucket.
+    pub key: String,
+    /// As it was typed.
+    pub shown: String,
+}
+
+impl Target {
+    /// Finds the bucket of a path (relative to the working directory) or URL. A URL in a bucket of the configuration
+    /// is reached with that bucket's settings; any other with the environment's credentials.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the text is neither, or this build cannot reach the bucket.
+    pub fn locate(text: &str, processor: Option<&Processor>) -> Result<Self, Error> {
+        let (bucket, key) = if text.starts_with("file:") || !text.contains("://") {
+            local(text)?
+        } else if let Some(found) = processor.and_then(|processor| configured(text, processor)) {
+            found
+        } else {
+            cloud(text)?
+        };
+        Ok(Self { bucket, key, shown: text.to_owned() })
+    }
+}
+
+fn usage(error: BucketError) -> Error {
+    Error::Setting(error.to_string())
+}
+
+fn local(text: &str) -> Result<(SharedBucket, String), Error> {
+    if text.starts_with("memory:") {
+        return Err(Error::Setting("memory: buckets are empty in every new process".to_owned()));
+    }
+    let url = BucketUrl::parse(text, Path::new("")).map_err(usage)?;
+    let path = url.directory().ok_or_else(|| Error::Setting(format!("{text:?} is no path")))?;
+    let (root, key) = if path.is_dir() {
+        (path.display().to_string(), String::new())
+    } else {
+        let path = path.to_str().ok_or_else(|| Error::Setting(format!("{text:?} is not UTF-8")))?;
+        let (root, key) = split(path);
+        (if root.is_empty() { "/".to_owned() } else { root.to_owned() }, key.to_owned())
+    };
+    Ok((std::sync::Arc::new(LocalBucket::new(root)), key))
+}
+
+/// The bucket of the configuration that holds this URL; of several, the narrowest.
+fn configured(text: &str, processor: &Processor) -> Option<(SharedBucket, String)> {
+    let buckets = &processor.buckets;
+    let all = [
+        &buckets.ingestion,
+        &buckets.own,
+        &buckets.peer_validation_in,
+        &buckets.peer_validation_out,
+        &buckets.sum_parts,
+    ];
+    let holds = |bucket: &SharedBucket| {
+        let location = bucket.location();
+        let key = text.strip_prefix(location.trim_end_matches('/'))?;
+        (key.is_empty() || key.starts_with('/')).then(|| (location.len(), key.trim_matches('/').to_owned()))
+    };
+    let found = all.into_iter().filter_map(|bucket| holds(bucket).map(|(length, key)| (length, bucket, key)));
+    found.max_by_key(|(length, ..)| *length).map(|(_, bucket, key)| (bucket.clone(), key))
+}
+
+fn cloud(text: &str) -> Result<(SharedBucket, String), Error> {
+    let (root, key) = split_url(text);
+    let url = BucketUrl::parse(root, Path::new("")).map_err(usage)?;
+    Ok((open(&url, &BucketSettings::default()).map_err(usage)?, key.to_owned()))
+}
+
+/// The URL of the bucket and the key; a URL that ends with a slash is all bucket.
+fn split_url(text: &str) -> (&str, &str) {
+    let scheme = text.find("://").map_or(0, |at| at + 3);
+    // Google's buckets have one name, the others are preceded by a region or an account.
+    let names = if text.starts_with("gs:") { 1 } else { 2 };
+    let Some((slash, _)) = text[scheme..].match_indices('/').nth(names - 1) else { return (text, "") };
+    let start = scheme + slash + 1;
+    if text.ends_with('/') {
+        return (text, "");
+    }
+    let (_, key) = split(&text[start..]);
+    (text[..text.len() - key.len()].trim_end_matches('/'), key)
+}
+
+/// Splits a path before the components that make up an object's key.
+fn split(path: &str) -> (&str, &str) {
+    let components = key_components(path);
+    match path.rmatch_indices('/').nth(components - 1) {
+        Some((slash, _)) => (&path[..slash], &path[slash + 1..]),
+        None => ("", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const STEM: &str = "kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff";
+
+    #[test]
+    fn urls_are_split_where_the_object_name_begins() {
+        for (url, root, key) in [
+            (format!("s3://us-west-1/b/p/q/{STEM}.batch"), "s3://us-west-1/b/p/q", format!("{STEM}.batch")),
+            (format!("gs://b/{STEM}"), "gs://b", STEM.to_owned()),
+            ("gs://b/x".to_owned(), "gs://b", "x".to_owned()),
+            ("s3://r/b".to_owned(), "s3://r/b", String::new()),
+            ("s3://r/b/p/".to_owned(), "s3://r/b/p/", String::new()),
+            ("az://a/c/keys/x.pem".to_owned(), "az://a/c/keys", "x.pem".to_owned()),
+        ] {
+            assert_eq!(split_url(&url), (root, key.as_str()), "{url}");
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_a_bucket_and_a_key() {
+        let target = Target::locate(&format!("/srv/in/{STEM}.batch.sig"), None).unwrap();
+        assert_eq!((target.bucket.location(), target.key), ("/srv/in".to_owned(), format!("{STEM}.batch.sig")));
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::locate(folder.path().to_str().unwrap(), None).unwrap();
+        assert_eq!(target.key, "");
+        assert!(Target::locate("memory:x", None).is_err());
+        assert!(Target::locate("ftp://x/y", None).is_err());
+        assert!(Target::locate("", None).is_err());
+    }
+}

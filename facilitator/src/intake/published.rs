@@ -1,0 +1,76 @@
+//! What we published of a batch before, if our own record of it is lost.
+//!
+//! A prepared batch can be made again, but only for the packets that the peer was told of: with any other the two
+//! processors would count different packets.
+
+use crate::error::Error;
+use crate::prepared::{FixedObject, FixedValidation};
+use crate::processor::Processor;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tallybox_crypto::prio2::Message;
+use tallybox_model::header::ValidationHeader;
+use tallybox_model::id::PacketId;
+use tallybox_model::packet::ValidationPacket;
+use tallybox_model::path::BatchName;
+use tallybox_transport::batch::{BatchError, PacketStream, SignedBatch, TrustedKeys};
+use tallybox_transport::BucketError;
+
+/// A validation batch of ours in the peer's mailbox.
+#[derive(Clone, Debug)]
+pub(super) struct PublishedValidation {
+    /// Its objects.
+    pub(super) fixed: FixedValidation,
+    messages: Arc<HashMap<PacketId, Message>>,
+}
+
+impl PublishedValidation {
+    /// Looks for it; `None` where there is none, where we may not look, or where what stands there is not ours (the
+    /// attempt to publish will then find the conflict).
+    pub(super) async fn find(processor: &Processor, name: &BatchName) -> Result<Option<Self>, Error> {
+        let key = (processor.signing_key_id.clone(), processor.signing_key.verifying_key());
+        let (ours, objects) = (TrustedKeys::from([key]), name.validation(processor.role));
+        let bucket = &*processor.buckets.peer_validation_out;
+        let batch = match SignedBatch::open(bucket, objects.clone(), &ours, &processor.limits).await {
+            Ok(batch) => batch,
+            Err(BatchError::Bucket(BucketError::PermissionDenied { .. })) => return Ok(None),
+            Err(BatchError::Bucket(error)) => return Err(error.into()),
+            Err(_) => return Ok(None),
+        };
+        let header: ValidationHeader = batch.header()?;
+        let packets = batch.packets(bucket, header.packet_file_digest).await?;
+        let (bytes, sha256) = (packets.bytes(), header.packet_file_digest);
+        let fixed = FixedValidation {
+            generation: processor.generation,
+            packets: FixedObject { object: objects.packets, bytes, sha256 },
+            header: FixedObject { object: objects.header, bytes: batch.header_bytes(), sha256: batch.header_digest() },
+        };
+        let reading = tokio::task::spawn_blocking(move || read(packets));
+        let messages = reading.await.map_err(|error| Error::Internal(error.to_string()))??;
+        Ok(Some(Self { fixed, messages: Arc::new(messages) }))
+    }
+
+    /// Whether exactly this message was published.
+    pub(super) fn has(&self, id: PacketId, message: Message) -> bool {
+        self.messages.get(&id) == Some(&message)
+    }
+}
+
+fn read(mut packets: PacketStream) -> Result<HashMap<PacketId, Message>, BatchError> {
+    let mut messages = HashMap::new();
+    let limits = packets.limits().clone();
+    while let Some(block) = packets.next_block()? {
+        for packet in block.records::<ValidationPacket>(&limits) {
+            let packet = match packet {
+                Ok(packet) => packet,
+                Err(error) => return Err(packets.blame_record(error)),
+            };
+            // What is no message of ours matches none.
+            if let Ok(message) = Message::new(packet.f_r, packet.g_r, packet.h_r) {
+                messages.entry(packet.id).or_insert(message);
+            }
+        }
+    }
+    packets.finish()?;
+    Ok(messages)
+}

@@ -1,0 +1,69 @@
+//! The packet file of an ingestor that signs anything, taken in by both roles.
+
+use crate::forge::as_container;
+use crate::world::{World, objects};
+use std::cell::RefCell;
+use tallybox_facilitator::config::Points;
+use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_model::avro::{ContainerReader, Record, Records};
+use tallybox_model::header::IngestionHeader;
+use tallybox_model::packet::{DataSharePacket, ValidationPacket};
+use tallybox_model::role::Role;
+
+thread_local! {
+    static WORLDS: RefCell<[World; 2]> =
+        RefCell::new([World::new(Role::First, Points::Pinned), World::new(Role::Second, Points::PerPacket)]);
+}
+
+pub fn run(data: &[u8]) {
+    let packets = as_container(data, DataSharePacket::KIND);
+    WORLDS.with_borrow(|worlds| {
+        for world in worlds {
+            world.runtime.block_on(both_runs(world, &packets));
+            world.runtime.block_on(world.clear());
+        }
+    });
+}
+
+async fn both_runs(world: &World, packets: &[u8]) {
+    let World { processor, name, .. } = world;
+    let header = |digest| IngestionHeader::new(name.id, world.parameters(), (0, 1), digest);
+    let key = ("ingestor", &world.ingestor);
+    world.put(&*processor.buckets.ingestion, name.ingestion(), header, packets, key).await;
+    let out = &*processor.buckets.peer_validation_out;
+    let first = intake(processor, name, no_progress()).await;
+    let published = objects(out).await;
+    let second = intake(processor, name, no_progress()).await;
+    // The second run finds what the first has left, and says the same.
+    assert_eq!(objects(out).await, published);
+    assert_eq!(objects(&*processor.buckets.sum_parts).await.len(), 0);
+    match (first, second) {
+        (Ok(first), Ok(second)) => {
+            assert!(second.done_before && !first.done_before);
+            assert_eq!(first.packets_accepted, second.packets_accepted);
+            let counted = first.packets_accepted + first.packets_rejected + first.duplicates;
+            assert_eq!(counted, first.packets_read, "each packet is one of accepted, rejected, repeated");
+            let file = published.get(&name.validation(processor.role).packets).map_or(&[][..], |file| &file[..]);
+            assert_eq!(messages(file), first.packets_accepted);
+        }
+        (Err(first), Err(second)) => {
+            assert_eq!(first.exit(), second.exit());
+            assert!(published.is_empty(), "something was published of a batch that fails");
+        }
+        (first, second) => panic!("once {first:?}, once {second:?}"),
+    }
+}
+
+/// How many messages a validation file of ours has.
+fn messages(file: &[u8]) -> u64 {
+    if file.is_empty() {
+        return 0;
+    }
+    let mut reader = ContainerReader::open(file, &Default::default()).expect("a file of ours");
+    let mut count = 0;
+    while let Some(block) = reader.next_block().expect("a file of ours") {
+        let records = Records::<ValidationPacket>::new(&block, reader.schema(), &Default::default());
+        count += records.map(|packet| packet.expect("a packet of ours")).count() as u64;
+    }
+    count
+}
