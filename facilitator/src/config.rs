@@ -23,6 +23,10 @@ pub struct Config {
     pub batch_signing_key: NamedKey,
     /// The key or keys that seal our prepared batches: the first seals, all open.
     pub prepared_sealing_key: OneOrMany<KeyFile>,
+    /// The public halves of earlier signing keys of ours, by identifier: what they have signed is known as ours when
+    /// a command is run again. Default: none.
+    #[serde(default)]
+    pub earlier_public_keys: BTreeMap<KeyId, PathBuf>,
     /// Where everything is.
     pub buckets: Buckets,
     /// The keys that the ingestor signs with, by identifier: files in any public key encoding.
@@ -30,7 +34,7 @@ pub struct Config {
     /// The keys that the peer signs with, by identifier.
     pub peer_public_keys: BTreeMap<KeyId, PathBuf>,
     /// `pinned` (default): all packets of this ingestor under one packet key have one evaluation point, the first
-    /// seen. `per-packet`: for foreign ingestors that draw a point a packet; see the risk in `docs/formats.md`.
+    /// seen. `per-packet`: for foreign ingestors that draw a point a packet; `docs/operating.md` tells the risk.
     #[serde(default)]
     pub points: Points,
     /// How our validation batches are written: `three-objects` (default), or `single-object` for peers that read it.
@@ -114,7 +118,7 @@ pub enum BucketPlace {
     /// The URL or directory.
     Url(String),
     /// The URL with endpoint and credentials.
-    WithSettings(BucketWithSettings),
+    WithSettings(Box<BucketWithSettings>),
 }
 
 /// A bucket's URL with its settings.

@@ -169,6 +169,18 @@ impl Error {
         }
     }
 
+    /// Whether a bucket fails for now, so that nothing is known of the batch.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        let bucket = match self {
+            Self::Bucket(error) | Self::Batch(BatchError::Bucket(error)) => error,
+            Self::Prepared(PreparedError::Bucket(error)) => error,
+            Self::PointRace { .. } => return true,
+            _ => return false,
+        };
+        bucket.disposition() == Disposition::Retry
+    }
+
     /// What an aggregation found that ends without a sum part.
     #[must_use]
     pub fn summary(&self) -> Option<&AggregateSummary> {

@@ -24,6 +24,12 @@ impl IdSet {
         self.shards[usize::from(id[15]) % SHARDS].insert(id)
     }
 
+    /// Whether an identifier is there.
+    #[must_use]
+    pub fn contains(&self, id: [u8; 16]) -> bool {
+        self.shards[usize::from(id[15]) % SHARDS].contains(&id)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -6,6 +6,7 @@
 //! | [`intake`] | ingestion batch in; prepared batch and validation batch out |
 //! | [`prepared`] | the sealed record of an intake, in the processor's own bucket |
 //! | [`aggregate`] | prepared batches and the peer's validations in; a sum part out |
+//! | [`inspect`] | what any file, object or batch is, and whether it verifies |
 //! | [`commands`] | the command line |
 //! | [`error`], [`reason`] | why something is rejected or retried: batches and windows; single packets |
 
@@ -14,6 +15,7 @@ pub mod commands;
 pub mod config;
 pub mod error;
 pub mod ids;
+pub mod inspect;
 pub mod intake;
 pub mod prepared;
 pub mod processor;

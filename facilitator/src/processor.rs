@@ -54,6 +54,8 @@ pub struct Processor {
     pub signing_key_id: KeyId,
     /// What signs our batches.
     pub signing_key: SigningKey,
+    /// What our batches verify with: the signing key's public half and those of earlier ones.
+    pub own_keys: TrustedKeys,
     /// The first seals, all open.
     pub sealing_keys: Vec<SealingKey>,
     /// Where everything is.
@@ -97,7 +99,10 @@ impl Processor {
         if packet_keys.is_empty() || sealing_keys.is_empty() {
             return Err(Error::Setting("packet-decryption-keys and prepared-sealing-key need a key each".to_owned()));
         }
+        let mut own_keys = trusted(config, &value.earlier_public_keys)?;
+        own_keys.insert(value.batch_signing_key.id.clone(), signing_key.verifying_key());
         Ok(Self {
+            own_keys,
             instance: value.instance.clone(),
             role: value.role,
             packet_keys,
@@ -128,7 +133,7 @@ fn open_buckets(config: &Loaded<Config>) -> Result<ProcessorBuckets, Error> {
     let open_one = |place: &BucketPlace| -> Result<SharedBucket, Error> {
         let (url, settings) = place.parts();
         let url = BucketUrl::parse(url, &config.directory).map_err(usage)?;
-        open(&url, &settings).map_err(usage)
+        open(&url, &settings.relative_to(&config.directory)).map_err(usage)
     };
     let buckets = &config.value.buckets;
     Ok(ProcessorBuckets {

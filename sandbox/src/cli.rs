@@ -13,6 +13,7 @@ use tallybox_service::output::Output;
 
 use crate::error::Error;
 use crate::generate::{GenerateOptions, GenerateSummary, generate};
+use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::run::{DEFAULT_METRICS, RunOptions, run};
 
@@ -64,7 +65,7 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     packets: u64,
     /// A metric to run; repeat for several. Default: four of ENPA's, of 5, 9, 20 and 48 bins
-    #[arg(long = "metric", value_name = "NAME", value_parser = metric_names(), hide_possible_values = false)]
+    #[arg(long = "metric", value_name = "NAME", value_parser = metric_names())]
     metrics: Vec<String>,
     /// Noise of every metric: a bit lies with probability 1/(1+e^E). Default: each metric's own, which is 8
     #[arg(long, value_name = "E")]
@@ -159,6 +160,8 @@ fn execute(cli: Cli) -> Exit {
             .block_on(run_command(&cli.run, output))
             .map(|report| output.summary(&report)),
     };
+    // An interrupted run does not wait for what it has begun.
+    runtime.shutdown_background();
     match written {
         Ok(Ok(())) => Exit::Done,
         Ok(Err(source)) => output.failure(
@@ -204,190 +207,41 @@ async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
         seed: args.seed,
         epsilon: args.epsilon,
     };
-    let (result, kept) = match &args.dir {
-        Some(directory) => (run(directory, &options, output).await, true),
-        None => run_in_temporary(&options, args.keep, output).await?,
+    let (outcome, kept) = match &args.dir {
+        Some(directory) => (run(directory, &options, output).await?, true),
+        None => (run_in_temporary(&options, args.keep, output).await?, args.keep),
     };
-    let outcome = result?;
     Ok(Report {
-        outcome: crate::outcome::Outcome { kept, ..outcome },
+        outcome: Outcome { kept, ..outcome },
         all_bins: args.all_bins,
     })
 }
 
 /// Runs in a directory that goes away afterwards, unless it is to stay or something is wrong with what is in it.
-async fn run_in_temporary(
-    options: &RunOptions,
-    keep: bool,
-    output: Output,
-) -> Result<(Result<crate::outcome::Outcome, Error>, bool), Error> {
+async fn run_in_temporary(options: &RunOptions, keep: bool, output: Output) -> Result<Outcome, Error> {
     let parent = std::env::temp_dir();
     let directory = tempfile::Builder::new()
         .prefix("tallybox-sandbox-")
         .tempdir_in(&parent);
     let directory = directory.map_err(Error::file(&parent))?;
-    let result = run(directory.path(), options, output).await;
-    let result = match result {
-        Err(Error::Check(problem)) => Err(Error::Check(format!(
-            "{problem} (see {})",
-            keep_it(directory).display()
-        ))),
-        other if keep => {
-            keep_it(directory);
-            other
-        }
-        other => other,
+    let result = tokio::select! {
+        result = run(directory.path(), options, output) => result,
+        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     };
-    Ok((result, keep))
-}
-
-fn keep_it(directory: tempfile::TempDir) -> PathBuf {
-    directory.keep()
+    match result {
+        Err(Error::Check(problem)) => {
+            let kept = directory.keep();
+            Err(Error::Check(format!("{problem} (see {})", kept.display())))
+        }
+        result => {
+            if keep {
+                let _ = directory.keep();
+            }
+            result
+        }
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use std::path::Path;
-
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    fn help(subcommand: Option<&str>) -> String {
-        let mut command = Cli::command();
-        let command = match subcommand {
-            Some(name) => command.find_subcommand_mut(name).unwrap(),
-            None => &mut command,
-        };
-        command.render_long_help().to_string()
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn help_teaches_by_example() {
-        let run = help(None);
-        for text in [
-            "Examples:",
-            "tallybox-sandbox --dir demo",
-            "inspect demo/buckets/sum-first",
-            "tallybox-sandbox --json --seed 1",
-            "generate --packets 100000 --bins 8 --dir bench",
-            "PeriodicExposureNotification-v1",
-            "for tests only",
-        ] {
-            assert!(run.contains(text), "{text}");
-        }
-        assert_eq!(
-            help(Some("run")).matches("tallybox-sandbox --dir demo").count(),
-            1
-        );
-        let generate = help(Some("generate"));
-        for text in [
-            "generated.json",
-            "Packets of each batch",
-            "intake-batch",
-            "--point-per-packet",
-        ] {
-            assert!(generate.contains(text), "{text}");
-        }
-    }
-
-    /// What the examples say can be said.
-    #[test]
-    fn examples_parse() {
-        let examples = [EXAMPLES_OF_RUN, EXAMPLES_OF_GENERATE];
-        let lines = examples.iter().flat_map(|text| text.lines()).map(str::trim);
-        let mut parsed = 0;
-        for line in lines.filter(|line| line.starts_with("tallybox-sandbox")) {
-            let words = line.split('|').next().unwrap().split_whitespace();
-            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
-            parsed += 1;
-        }
-        assert_eq!(parsed, 6);
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        for words in [
-            &["--metric", "unheardOf-v1"][..],
-            &["--packets", "many"],
-            &["generate", "--packets", "1", "--bins", "1"],
-            &[
-                "--packets",
-                "10",
-                "generate",
-                "--packets",
-                "1",
-                "--bins",
-                "1",
-                "--dir",
-                "x",
-            ],
-            &[
-                "generate",
-                "--packets",
-                "1",
-                "--bins",
-                "1",
-                "--dir",
-                "x",
-                "--aggregation",
-                "a/b",
-            ],
-        ] {
-            let words = ["tallybox-sandbox"].iter().chain(words);
-            assert!(Cli::try_parse_from(words.clone()).is_err(), "{words:?}");
-        }
-        let json_first = ["tallybox-sandbox", "run", "--json", "--quiet"];
-        assert!(Cli::try_parse_from(json_first).unwrap().output.json);
-    }
-
-    #[tokio::test]
-    async fn the_document_for_machines_is_json() {
-        let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "36", "--json"]).unwrap();
-        let report = run_command(&cli.run, cli.output).await.unwrap();
-        let text = serde_json::to_string(&report).unwrap();
-        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(read["outcome"], "done");
-        assert_eq!(read["honest-packets"], 36);
-        assert_eq!(read["metrics"].as_array().unwrap().len(), 4);
-        assert_eq!(read["metrics"][3]["sums"].as_array().unwrap().len(), 48);
-        assert!(read["hostile"][0]["first"].is_string());
-        assert!(
-            !Path::new(read["directory"].as_str().unwrap()).exists(),
-            "the temporary directory is gone"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_directory_that_is_named_or_kept_stays() {
-        let parent = tempfile::tempdir().unwrap();
-        let demo = parent.path().join("demo");
-        let words = [
-            "tallybox-sandbox",
-            "--packets",
-            "36",
-            "--dir",
-            demo.to_str().unwrap(),
-            "--quiet",
-        ];
-        let cli = Cli::try_parse_from(words).unwrap();
-        let report = run_command(&cli.run, cli.output).await.unwrap();
-        assert!(report.outcome.kept && demo.join("first.yaml").exists());
-        let again = run_command(&cli.run, cli.output).await.unwrap_err();
-        assert_eq!(
-            (again.exit(), again.failure().reason.as_str()),
-            (Exit::Usage, "directory-in-use")
-        );
-
-        let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "36", "--keep"]).unwrap();
-        let report = run_command(&cli.run, cli.output).await.unwrap();
-        assert!(report.outcome.kept && report.outcome.directory.join("second.yaml").exists());
-        std::fs::remove_dir_all(&report.outcome.directory).unwrap();
-    }
-}
+mod tests;

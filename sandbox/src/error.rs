@@ -15,7 +15,7 @@ use tallybox_transport::batch::BatchError;
 #[non_exhaustive]
 pub enum Error {
     /// The caller's choice: the directory is in use.
-    #[error("{directory}: is not empty; name a new directory, or remove this one first")]
+    #[error("{directory} is not empty: name a new directory, or remove this one first")]
     Occupied {
         /// The directory.
         directory: PathBuf,
@@ -52,6 +52,9 @@ pub enum Error {
         /// What it says.
         source: Box<FacilitatorError>,
     },
+    /// The caller has had enough.
+    #[error("interrupted; the temporary directory is removed")]
+    Interrupted,
     /// What came out is not what went in: a bug.
     #[error("the self-check failed: {0}")]
     Check(String),
@@ -68,7 +71,7 @@ impl Error {
             Self::Occupied { .. } | Self::Setting(_) | Self::File { .. } | Self::Config(_) => Exit::Usage,
             Self::Processor { source, .. } => source.exit(),
             Self::Client(_) | Self::Key(_) | Self::Check(_) => Exit::Rejected,
-            Self::Batch(_) | Self::Internal(_) => Exit::Retry,
+            Self::Batch(_) | Self::Internal(_) | Self::Interrupted => Exit::Retry,
         }
     }
 
@@ -82,6 +85,7 @@ impl Error {
             Self::Client(_) | Self::Key(_) | Self::Config(_) | Self::Internal(_) => "internal",
             Self::Batch(error) => error.reason(),
             Self::Processor { .. } => "processor",
+            Self::Interrupted => "interrupted",
             Self::Check(_) => "self-check",
         };
         Failure::from_error(self.exit(), reason, self)

@@ -12,14 +12,14 @@ use tallybox_facilitator::config::Points;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::output::{Output, Summary};
 use tallybox_service::progress::{Progress, grouped};
 
 use crate::error::Error;
 use crate::ingest::{self, BatchPair, BatchSpec};
-use crate::plan::{BatchPlan, Made};
-use crate::run::{chunk, packet_bytes};
+use crate::plan::{BatchPlan, Made, chunk, packet_bytes};
 use crate::schedule;
 use crate::stream::in_order;
 use crate::world::World;
@@ -242,36 +242,43 @@ impl Summary for GenerateSummary {
         let all = packets * batches.len() as u64;
         let rate = (all as f64 / self.seconds.max(1e-9)) as u64;
         let directory = self.directory.display();
+        let count = match batches.len() {
+            1 => "one batch".to_owned(),
+            several => format!("{several} batches"),
+        };
         writeln!(
             f,
-            "{} packets of {bins} bins for each processor, in {} batches: {:.1} s, {} packets/s\n",
-            grouped(all),
-            batches.len(),
+            "{} packets of {bins} bins for each processor, in {count}",
+            grouped(all)
+        )?;
+        writeln!(
+            f,
+            "({:.1} s, {} packets/s). Next, on both sides and for every batch:\n",
             self.seconds,
             grouped(rate)
         )?;
-        writeln!(
-            f,
-            "In {directory}: first.yaml, second.yaml, keys/, buckets/, generated.json. Now time"
-        )?;
-        for role in ["first", "second"] {
+        for role in Role::ALL {
             if let Some(GeneratedBatch { id, date }) = batches.first() {
                 writeln!(
                     f,
                     "  facilitator --config {directory}/{role}.yaml intake-batch \\"
                 )?;
-                writeln!(f, "      --aggregation {aggregation} --date {date} --batch {id}")?;
+                writeln!(f, "      --aggregation {aggregation} --date {date} \\")?;
+                writeln!(f, "      --batch {id}")?;
             }
         }
-        writeln!(
-            f,
-            "and, once every batch is taken in on both sides, for each of them"
-        )?;
-        writeln!(f, "  facilitator --config {directory}/first.yaml aggregate \\")?;
+        writeln!(f, "\nand then, on both sides:\n")?;
+        for role in Role::ALL {
+            writeln!(f, "  facilitator --config {directory}/{role}.yaml aggregate \\")?;
+            writeln!(
+                f,
+                "      --aggregation {aggregation} --start {} --end {}",
+                window.start, window.end
+            )?;
+        }
         write!(
             f,
-            "      --aggregation {aggregation} --start {} --end {}",
-            window.start, window.end
+            "\n{directory}/generated.json has all dates and batches, and the true sums."
         )
     }
 }

@@ -18,7 +18,7 @@ use uuid::fmt::Hyphenated;
 
 use crate::error::Error;
 use crate::keys::{INGESTOR_KEY_ID, SandboxKeys, packet_key_id};
-use crate::layout::{Kind, Layout};
+use crate::layout::{BucketKind, Layout};
 
 /// The ingestion organisation: it holds no key that opens a packet, and draws the evaluation points.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Ingestor {
     pub fn new(layout: &Layout, keys: Arc<SandboxKeys>, points: Points) -> Self {
         let [first, second] = Role::ALL.map(packet_key_id);
         let point = (points == Points::Pinned).then(|| keys.points.of_keys([&first, &second]));
-        let mailboxes = Role::ALL.map(|role| layout.bucket(Kind::Ingestion, role));
+        let mailboxes = Role::ALL.map(|role| layout.bucket(BucketKind::Ingestion, role));
         Self {
             keys,
             mailboxes,

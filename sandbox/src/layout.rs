@@ -45,7 +45,12 @@ impl Layout {
             });
         }
         let buckets = Role::ALL.iter().flat_map(|role| {
-            let kinds = [Kind::Ingestion, Kind::Own, Kind::ValidationFor, Kind::Sum];
+            let kinds = [
+                BucketKind::Ingestion,
+                BucketKind::Own,
+                BucketKind::ValidationFor,
+                BucketKind::Sum,
+            ];
             kinds.map(|kind| layout.directory(kind, *role))
         });
         for directory in buckets.chain([layout.keys()]) {
@@ -86,13 +91,13 @@ impl Layout {
 
     /// The directory of a bucket.
     #[must_use]
-    pub fn directory(&self, kind: Kind, role: Role) -> PathBuf {
+    pub fn directory(&self, kind: BucketKind, role: Role) -> PathBuf {
         self.root.join(kind.path(role))
     }
 
     /// A bucket, opened.
     #[must_use]
-    pub fn bucket(&self, kind: Kind, role: Role) -> SharedBucket {
+    pub fn bucket(&self, kind: BucketKind, role: Role) -> SharedBucket {
         Arc::new(LocalBucket::new(self.directory(kind, role)))
     }
 
@@ -111,7 +116,7 @@ impl Layout {
 
 /// What a bucket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum BucketKind {
     /// The ingestor's batches for a processor.
     Ingestion,
     /// A processor's own.
@@ -122,7 +127,7 @@ pub enum Kind {
     Sum,
 }
 
-impl Kind {
+impl BucketKind {
     /// The directory, relative to the sandbox's.
     #[must_use]
     pub fn path(self, role: Role) -> String {
@@ -167,11 +172,11 @@ minimum-contributions: 1
         signing_id = keys::signing_key_id(role),
         signing = keys::signing_key_file(role),
         sealing = keys::sealing_key_file(role),
-        ingestion = Kind::Ingestion.path(role),
-        own = Kind::Own.path(role),
-        validation_in = Kind::ValidationFor.path(role),
-        validation_out = Kind::ValidationFor.path(peer),
-        sum = Kind::Sum.path(role),
+        ingestion = BucketKind::Ingestion.path(role),
+        own = BucketKind::Own.path(role),
+        validation_in = BucketKind::ValidationFor.path(role),
+        validation_out = BucketKind::ValidationFor.path(peer),
+        sum = BucketKind::Sum.path(role),
         ingestor_id = keys::INGESTOR_KEY_ID,
         ingestor = keys::ingestor_verifying_key_file(),
         peer_id = keys::signing_key_id(peer),

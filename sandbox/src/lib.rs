@@ -10,8 +10,10 @@
 //! | [`generate`](mod@generate) | batches of valid packets, the same bytes for the same seed |
 //! | [`cli`], [`error`] | the command line; why something cannot be done |
 
+mod check;
 pub mod cli;
 pub mod error;
+mod flow;
 pub mod generate;
 pub mod hostile;
 pub mod ingest;
@@ -25,5 +27,6 @@ pub mod portal;
 pub mod report;
 pub mod run;
 pub mod schedule;
+mod stages;
 pub mod stream;
 pub mod world;

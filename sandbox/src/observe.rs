@@ -40,8 +40,11 @@ impl Notes {
             role: processor.role,
             source: Box::new(error),
         };
-        let mut notes = Self::default();
-        notes.replayed = summary.rejected_by_reason.count(PacketReason::DuplicateInWindow);
+        let replayed = summary.rejected_by_reason.count(PacketReason::DuplicateInWindow);
+        let mut notes = Self {
+            replayed,
+            ..Self::default()
+        };
         for name in batches {
             let prepared = find_prepared(processor, name).await.map_err(refuse)?;
             let missing = || Error::Internal(format!("no prepared batch of {name}"));

@@ -82,6 +82,17 @@ impl BatchPlan {
     }
 }
 
+/// About how many bytes a packet of the first processor has in a batch.
+pub(crate) fn packet_bytes(bins: usize) -> u64 {
+    // Four bytes for each element of the proof; point, tag, identifiers and lengths.
+    (4 * (bins + 3 + (bins + 1).next_power_of_two()) + 81 + 36 + 24) as u64
+}
+
+/// How many packets are made at a time: about two mebibytes of them.
+pub(crate) fn chunk(bins: usize) -> u64 {
+    ((2 << 20) / packet_bytes(bins)).clamp(16, 2048)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {

@@ -15,7 +15,7 @@ use tallybox_transport::batch::{PacketStream, SignedBatch, TrustedKeys};
 
 use crate::error::Error;
 use crate::keys::signing_key_id;
-use crate::layout::{INSTANCE, Kind};
+use crate::layout::{BucketKind, INSTANCE};
 use crate::world::World;
 
 /// Both sum parts of a window, added.
@@ -94,7 +94,7 @@ async fn read(
     writer: Role,
 ) -> Result<(SumPart, BTreeSet<PacketId>), Error> {
     let name = sum_part_name(aggregation, window, writer)?;
-    let mailbox = world.layout.bucket(Kind::Sum, writer);
+    let mailbox = world.layout.bucket(BucketKind::Sum, writer);
     let key = world.keys.processors[writer.index()].signing.verifying_key();
     let trusted = TrustedKeys::from([(signing_key_id(writer), key)]);
     let part = SignedBatch::open(&*mailbox, name.objects(), &trusted, &Limits::default()).await?;

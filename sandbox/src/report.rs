@@ -1,17 +1,16 @@
 //! What a person reads at the end of a run.
 
+mod metric;
+
 use std::fmt::{self, Write as _};
 
-use tallybox_client::Estimate;
 use tallybox_crypto::prio2::MODULUS;
-use tallybox_service::chart::{Align, Screen, Table, Tone, bar};
+use tallybox_service::chart::{Align, Screen, Table, Tone};
 use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
-use crate::outcome::{MetricOutcome, Outcome};
-
-/// Bins of one metric that are shown; of a longer one, those with the most.
-const SHOWN: usize = 12;
+use crate::outcome::Outcome;
+use metric::metric_block;
 
 /// An outcome, and how much of it a person wants to see.
 #[derive(Debug, serde::Serialize)]
@@ -168,12 +167,12 @@ impl Report {
             .map_or("", |metric| metric.sum_parts[0].as_str());
         if outcome.kept {
             writeln!(text, "\nEverything is in {directory}. Next, look into it:\n")?;
-            writeln!(text, "  make build")?;
+            writeln!(text, "  make build; D=\"{directory}\"")?;
             writeln!(
                 text,
-                "  target/release/facilitator --config {directory}/first.yaml inspect \\"
+                "  target/release/facilitator --config $D/first.yaml inspect \\"
             )?;
-            write!(text, "      {directory}/{part}")
+            write!(text, "      $D/{part}")
         } else {
             writeln!(
                 text,
@@ -188,101 +187,6 @@ impl Report {
             write!(text, "  cargo run --release -- --epsilon 2")
         }
     }
-}
-
-/// A metric: numbers by bin, with a chart.
-fn metric_block(text: &mut String, screen: Screen, metric: &MetricOutcome, all: bool) -> fmt::Result {
-    let (counted, sent) = (grouped(metric.packets_accepted), grouped(metric.packets_sent));
-    let title = screen.paint(Tone::Heading, metric.name);
-    writeln!(
-        text,
-        "{title}: {counted} of {sent} packets counted, epsilon {}",
-        metric.epsilon
-    )?;
-    for line in wrapped(metric.meaning, screen.width) {
-        writeln!(text, "{}", screen.paint(Tone::Faint, &line))?;
-    }
-    writeln!(text)?;
-    let (left, right) = (Align::Left, Align::Right);
-    let columns = [
-        ("bin", right),
-        ("true", right),
-        ("sum", right),
-        ("estimate", right),
-        ("", left),
-    ];
-    let shown = shown(metric, all);
-    let largest = metric
-        .estimates
-        .iter()
-        .map(|estimate| estimate.value)
-        .fold(0.0, f64::max);
-    let rows = |room: usize| {
-        let mut table = Table::new(screen, &columns);
-        for bin in &shown {
-            let (truth, sum, estimate) = (
-                metric.true_counts[*bin],
-                metric.sums[*bin],
-                &metric.estimates[*bin],
-            );
-            let chart = screen.paint(Tone::Bar, &bar(estimate.value, largest, room));
-            table.row([
-                bin.to_string(),
-                grouped(truth),
-                grouped(sum),
-                show(estimate),
-                chart,
-            ]);
-        }
-        table
-    };
-    // Once without bars, to learn how much room they have.
-    let room = rows(0).room();
-    writeln!(text, "{}", rows(room))?;
-    if shown.len() < metric.bins {
-        let rest = format!(
-            "and {} smaller bins; --all-bins shows them",
-            metric.bins - shown.len()
-        );
-        writeln!(text, "{}", screen.paint(Tone::Faint, &rest))?;
-    }
-    if let Some(number) = &metric.number {
-        writeln!(
-            text,
-            "sum of all numbers: {}, estimated {}",
-            grouped(number.truth),
-            show(&number.estimate)
-        )?;
-    }
-    writeln!(text)
-}
-
-/// The bins to show, in order.
-fn shown(metric: &MetricOutcome, all: bool) -> Vec<usize> {
-    let mut bins: Vec<usize> = (0..metric.bins).collect();
-    if !all && metric.bins > SHOWN {
-        bins.sort_by(|one, two| {
-            metric.estimates[*two]
-                .value
-                .total_cmp(&metric.estimates[*one].value)
-        });
-        bins.truncate(SHOWN);
-        bins.sort_unstable();
-    }
-    bins
-}
-
-/// `1,234.5 ± 0.9`.
-fn show(estimate: &Estimate) -> String {
-    let tenths = (estimate.value * 10.0).round();
-    let sign = if tenths < 0.0 { "-" } else { "" };
-    let tenths = tenths.abs() as u64;
-    format!(
-        "{sign}{}.{} ± {:.1}",
-        grouped(tenths / 10),
-        tenths % 10,
-        estimate.standard_error
-    )
 }
 
 /// Breaks a text at spaces into lines of at most `width` characters, if its words allow it.
@@ -345,19 +249,6 @@ mod tests {
                 assert_eq!(text.contains("--all-bins"), !all_bins);
             }
         }
-    }
-
-    #[test]
-    fn estimates_are_readable() {
-        let estimate = |value, standard_error| {
-            show(&Estimate {
-                value,
-                standard_error,
-            })
-        };
-        assert_eq!(estimate(1234.56, 0.94), "1,234.6 ± 0.9");
-        assert_eq!(estimate(-0.86, 0.9), "-0.9 ± 0.9");
-        assert_eq!(estimate(-0.01, 0.9), "0.0 ± 0.9");
     }
 
     #[test]

@@ -20,7 +20,7 @@ const MINUTES: i64 = 8 * 60;
 /// # Errors
 /// None in fact; the bounds are constants.
 pub fn window() -> Result<Window, Error> {
-    Ok(Window::new(minute(0)?, minute(MINUTES)?).map_err(|error| Error::Internal(error.to_string()))?)
+    Window::new(minute(0)?, minute(MINUTES)?).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// The name of a batch and the interval of its packets: batch `ordinal` (from 0) of `batches` that are spread evenly

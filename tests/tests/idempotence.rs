@@ -263,3 +263,31 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
         assert_eq!(summary.packets_accepted, 20 - dropped as u64);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
+    let world = World::new("dim8", Role::First, ValidationForm::ThreeObjects);
+    let sound = world.processor(1, |buckets| buckets);
+    world.intake(&sound).await.unwrap();
+    let mut n = 1;
+    loop {
+        let faults = Faults::new(n, Kind::Fail);
+        // No sum part is fixed yet: what is fixed then holds all three batches or nothing.
+        let struck = world.processor(1, |fresh| {
+            let ProcessorBuckets { sum_parts, .. } = fresh;
+            wrap(&faults, &ProcessorBuckets { sum_parts, ..sound.buckets.clone() })
+        });
+        match world.aggregate(&struck).await {
+            Ok(summary) => assert_eq!(summary.packets_accepted, 300, "operation {n}"),
+            Err(error) => assert_eq!(error.exit(), Exit::Retry, "operation {n}: {error:?}"),
+        }
+        for key in written(&sound.buckets).await.keys().filter_map(|key| key.strip_prefix("own:sum-parts/")) {
+            sound.buckets.own.delete(&format!("sum-parts/{key}")).await.unwrap();
+        }
+        if faults.operations() < n {
+            break;
+        }
+        n += 1;
+    }
+    assert!(n > 12, "only {n} operations");
+}

@@ -22,7 +22,7 @@ pub use verdict::BatchVerdict;
 
 use crate::error::Error;
 use crate::ids::IdSet;
-use crate::intake::{Progress, find_prepared, intake, no_progress};
+use crate::intake::{Progress, find_prepared, intake, no_progress, prepare};
 use crate::prepared::PreparedReader;
 use crate::processor::Processor;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,7 @@ pub struct AggregateTask {
     pub window: Window,
     /// Exactly these batches; if empty, all of the window that both processors have.
     pub batches: Vec<BatchName>,
-    /// Only say what would be summed; write nothing to other organisations' buckets.
+    /// Only say what would be summed; nothing is written but missing prepared batches in our own bucket.
     pub dry_run: bool,
 }
 
@@ -123,9 +123,19 @@ impl Group {
         self.verdicts.iter().flat_map(|verdict| verdict.invalid.iter().copied()).collect()
     }
 
-    /// Whether the packet is new to the window; it counts in the first batch it stands in.
-    fn count(&mut self, id: PacketId) -> bool {
-        !self.several || self.counted.insert(*id.as_bytes())
+    /// Whether an earlier batch of the window counts the packet.
+    fn counts(&self, id: PacketId) -> bool {
+        self.several && self.counted.contains(*id.as_bytes())
+    }
+
+    /// Takes a batch, and remembers the packets that it counts.
+    fn push(&mut self, verdict: BatchVerdict, counted: &[PacketId]) {
+        if self.several {
+            for id in counted {
+                self.counted.insert(*id.as_bytes());
+            }
+        }
+        self.verdicts.push(verdict);
     }
 }
 
@@ -139,7 +149,7 @@ async fn verdicts(
 ) -> Result<Vec<Group>, Error> {
     let mut groups: BTreeMap<Vec<u8>, Group> = BTreeMap::new();
     for name in &selection.batches {
-        match verdict(processor, name, selection.batches.len() > 1, &mut groups, progress).await {
+        match verdict(processor, (task, name), selection.batches.len() > 1, &mut groups, progress).await {
             Ok(()) => {}
             Err(error) if stops(&error, task) => return Err(error),
             Err(error) => summary.exclude(name, &error),
@@ -148,24 +158,21 @@ async fn verdicts(
     Ok(groups.into_values().collect())
 }
 
-/// Whether an error concerns more than its batch: a bucket that fails, or a batch that the task names and that is
-/// not there yet.
+/// Whether an error concerns more than its batch: a bucket that fails for now, or a batch that the task names and
+/// that is not there yet. Summing without it would fix a sum part that lacks it.
 fn stops(error: &Error, task: &AggregateTask) -> bool {
-    match error.exit() {
-        Exit::Retry => !task.batches.is_empty() || matches!(error, Error::Bucket(_) | Error::PointRace { .. }),
-        _ => false,
-    }
+    error.is_passing() || (error.exit() == Exit::Retry && !task.batches.is_empty())
 }
 
 async fn verdict(
     processor: &Arc<Processor>,
-    name: &BatchName,
+    (task, name): (&AggregateTask, &BatchName),
     several: bool,
     groups: &mut BTreeMap<Vec<u8>, Group>,
     progress: &Progress,
 ) -> Result<(), Error> {
     // Our own side first: what is wrong with the batch itself says more than that the peer has not validated it.
-    let prepared = prepared(processor, name).await?;
+    let prepared = prepared(processor, name, task.dry_run).await?;
     let peer = processor.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;
     let validation =
@@ -190,19 +197,23 @@ async fn verdict(
         several,
     });
     let inputs = [prepared.ingestion_header(), validation.header_digest()];
-    let verdict =
-        verdict::judge(name, processor.role, &prio2, &prepared, joined, inputs, |id| group.count(id)).await?;
+    let counted_before = |id| group.counts(id);
+    let (verdict, counted) =
+        verdict::judge(name, processor.role, &prio2, &prepared, joined, inputs, counted_before).await?;
     if verdict.accepted == 0 {
         return Err(Error::NoAcceptedPacket { batch: name.clone() });
     }
-    group.verdicts.push(verdict);
+    group.push(verdict, &counted);
     Ok(())
 }
 
-/// Our record of the batch's intake; a lost one is made again.
-async fn prepared(processor: &Arc<Processor>, name: &BatchName) -> Result<PreparedReader, Error> {
+/// Our record of the batch's intake; a lost one is made again, and what it fixes is published unless the run is dry.
+async fn prepared(processor: &Arc<Processor>, name: &BatchName, dry_run: bool) -> Result<PreparedReader, Error> {
     if let Some(prepared) = find_prepared(processor, name).await? {
         return Ok(prepared);
+    }
+    if dry_run {
+        return prepare(processor, name, no_progress()).await.map(|(prepared, _)| prepared);
     }
     intake(processor, name, no_progress()).await?;
     let again = find_prepared(processor, name).await?;

@@ -11,7 +11,7 @@ use tallybox_model::header::SumPart;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::packet::InvalidPacket;
 use tallybox_model::path::{BatchObjects, SumPartName};
-use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
+use tallybox_transport::batch::{BatchError, SignedBatch, signature_file};
 use tallybox_transport::{BucketError, Published, publish_bytes, read_all};
 
 /// What is fixed of a sum part before its first byte goes out: `sum-parts/….fixed` in the own bucket, JSON.
@@ -151,10 +151,8 @@ fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Erro
 
 /// Whether the portal's mailbox holds a sum part of ours with this header.
 async fn published(processor: &Processor, objects: &BatchObjects, header: Digest) -> Result<bool, Error> {
-    let key = (processor.signing_key_id.clone(), processor.signing_key.verifying_key());
-    let ours = TrustedKeys::from([key]);
     let bucket = &*processor.buckets.sum_parts;
-    match SignedBatch::open(bucket, objects.clone(), &ours, &Limits::default()).await {
+    match SignedBatch::open(bucket, objects.clone(), &processor.own_keys, &Limits::default()).await {
         Ok(batch) => Ok(batch.header_digest() == header),
         Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
         Err(_) => Ok(false),

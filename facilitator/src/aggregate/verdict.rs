@@ -52,7 +52,8 @@ pub(super) fn check_header(
     Err(Error::Header { batch: name.clone(), reason: "header-mismatch", problem })
 }
 
-/// Makes the verdict. `count` says of each valid packet, in order, whether the window has not counted it yet.
+/// Makes the verdict, and names the packets that it counts. `counted_before` says of a packet whether an earlier batch
+/// of the window counts it.
 pub(super) async fn judge(
     name: &BatchName,
     role: Role,
@@ -60,25 +61,21 @@ pub(super) async fn judge(
     prepared: &PreparedReader,
     joined: Joined,
     inputs: [Digest; 2],
-    mut count: impl FnMut(PacketId) -> bool,
-) -> Result<BatchVerdict, Error> {
+    counted_before: impl Fn(PacketId) -> bool,
+) -> Result<(BatchVerdict, Vec<PacketId>), Error> {
     let footer = prepared.footer();
     let mut rejections = footer.rejections.clone();
     let mut invalid = Vec::new();
     let mut places = Vec::new();
-    let accepted = {
-        let mut accepted = 0;
-        let repeated = joined.valid.iter().filter(|(_, id)| {
-            let new = count(*id);
-            accepted += u64::from(new);
-            !new
-        });
-        for (place, _) in repeated {
+    let mut counted = Vec::with_capacity(joined.valid.len());
+    for (place, id) in &joined.valid {
+        if counted_before(*id) {
             rejections.add(PacketReason::DuplicateInWindow);
             places.push(*place);
+        } else {
+            counted.push(*id);
         }
-        accepted
-    };
+    }
     let lists = [
         (PacketReason::NoPeerMessage, &joined.no_peer_message),
         (PacketReason::BadPeerMessage, &joined.bad_peer_message),
@@ -97,14 +94,15 @@ pub(super) async fn judge(
     places.sort_unstable();
     let sum = subtract(role, prio2, prepared, &places).await?;
     let both_messages = (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
-    let packets = footer.packets;
-    Ok(BatchVerdict { name: name.clone(), packets, accepted, both_messages, sum, invalid, rejections, inputs })
+    let (packets, accepted) = (footer.packets, counted.len() as u64);
+    let verdict = BatchVerdict { name: name.clone(), packets, accepted, both_messages, sum, invalid, rejections, inputs };
+    Ok((verdict, counted))
 }
 
 /// The batch's sum without the packets at these places.
 async fn subtract(role: Role, prio2: &Prio2, prepared: &PreparedReader, places: &[u64]) -> Result<Sum, Error> {
     let bad = || Error::Internal(format!("{}: a share in it does not decode", prepared.object()));
-    let mut sum = Sum::from_values(prepared.footer().sum.clone()).map_err(|_| bad())?;
+    let mut sum = Sum::from_values(prepared.sum().await?).map_err(|_| bad())?;
     if sum.values().len() != prio2.bins() {
         return Err(bad());
     }

@@ -2,7 +2,9 @@
 
 mod aggregate;
 mod check_config;
+mod inspect;
 mod intake;
+mod key;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -50,6 +52,8 @@ enum Command {
     IntakeBatch(intake::IntakeBatch),
     Aggregate(aggregate::Aggregate),
     CheckConfig(check_config::CheckConfig),
+    Inspect(inspect::Inspect),
+    Key(key::Key),
 }
 
 /// Runs the program on this process's command line.
@@ -68,17 +72,21 @@ pub fn main() -> Exit {
         Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
     };
     match runtime.block_on(run(&arguments)) {
-        Ok(()) => Exit::Done,
+        Ok(exit) => exit,
         Err(error) => output.failure(&failure(&error)),
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<(), Error> {
+/// Runs the command. Only `inspect` has a summary for what is not done; the others end in an error then.
+async fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
-        Command::IntakeBatch(command) => command.run(arguments).await,
-        Command::Aggregate(command) => command.run(arguments).await,
-        Command::CheckConfig(command) => command.run(arguments),
+        Command::IntakeBatch(command) => command.run(arguments).await?,
+        Command::Aggregate(command) => command.run(arguments).await?,
+        Command::CheckConfig(command) => command.run(arguments)?,
+        Command::Inspect(command) => return command.run(arguments).await,
+        Command::Key(command) => command.run(arguments)?,
     }
+    Ok(Exit::Done)
 }
 
 impl Arguments {

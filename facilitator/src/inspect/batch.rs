@@ -234,16 +234,25 @@ impl Inspector {
         }
     }
 
-    async fn read_packets(&self, bucket: &SharedBucket, batch: &mut Batch) -> Result<(), Error> {
-        let (input, bytes): (Box<dyn Read + Send>, u64) = match (&batch.contents.packets, &batch.present.packets) {
-            (Some(inline), _) => (Box::new(Cursor::new(inline.clone())), inline.len() as u64),
+    /// Opens the packets of a batch, wherever they are; also their length in bytes.
+    pub(super) async fn open_packets(
+        &self,
+        bucket: &SharedBucket,
+        batch: &Batch,
+    ) -> Result<Option<(Box<dyn Read + Send>, u64)>, Error> {
+        Ok(match (&batch.contents.packets, &batch.present.packets) {
+            (Some(inline), _) => Some((Box::new(Cursor::new(inline.clone())), inline.len() as u64)),
             (None, Some(found)) => {
                 let object = bucket.get(&found.key).await?;
                 let bytes = object.size;
-                (Box::new(BlockingReader::new(object, &tokio::runtime::Handle::current())), bytes)
+                Some((Box::new(BlockingReader::new(object, &tokio::runtime::Handle::current())), bytes))
             }
-            (None, None) => return Ok(()),
-        };
+            (None, None) => None,
+        })
+    }
+
+    async fn read_packets(&self, bucket: &SharedBucket, batch: &mut Batch) -> Result<(), Error> {
+        let Some((input, bytes)) = self.open_packets(bucket, batch).await? else { return Ok(()) };
         let scanner = Scanner {
             family: batch.facts.family,
             bins: batch.facts.header.as_ref().map(|header| header.bins),
@@ -356,6 +365,9 @@ impl Batch {
         let no_packets = self.contents.packets.is_none() && self.present.packets.is_none();
         if no_packets && digest == Some(Digest::empty()) {
             self.note("there is no packet: the object is absent, and the digest is that of no bytes");
+            if self.facts.family == Some(Family::IngestionBatch) {
+                self.note("a processor refuses an ingestion batch without packets (empty-batch)");
+            }
             self.facts.digest_matches = Some(true);
         }
         let complete = self.facts.form == Some(Form::SingleObject);
@@ -413,7 +425,8 @@ impl Batch {
     }
 }
 
-fn article(words: &str) -> String {
-    let article = if words.starts_with('i') { "an" } else { "a" };
+/// The words with the article that they need.
+pub(super) fn article(words: &str) -> String {
+    let article = if words.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
     format!("{article} {words}")
 }

@@ -31,6 +31,14 @@ pub enum Encoding {
     Base64,
 }
 
+impl Encoding {
+    /// Whether text in this encoding holds a secret.
+    #[must_use]
+    pub fn is_private(self) -> bool {
+        !matches!(self, Self::SpkiPem | Self::SpkiBase64 | Self::X962Base64 | Self::CsrPem)
+    }
+}
+
 impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -196,6 +196,10 @@ impl Inspector {
         }
         match key_file::inspect(key, text, self.keys.as_ref()) {
             Ok(finding) => finding,
+            Err(_) if key.ends_with(".yaml") || key.ends_with(".yml") => {
+                let message = "perhaps a configuration: `facilitator --config FILE check-config` reads it".to_owned();
+                unrecognised(key, bytes, message)
+            }
             Err(error) => unrecognised(key, bytes, format!("a text, but neither JSON nor a key: {error}")),
         }
     }

@@ -172,7 +172,7 @@ impl OwnObject {
 
 /// How many components at the end of a path make up the key of an object; the rest is its bucket.
 #[must_use]
-pub fn key_components(path: &str) -> usize {
+pub(super) fn key_components(path: &str) -> usize {
     if let Some((_, components)) = OwnObject::parse(path) {
         return components;
     }

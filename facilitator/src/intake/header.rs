@@ -1,10 +1,14 @@
 //! What an ingestion header has to say before a packet is opened.
 
 use crate::error::Error;
+use tallybox_crypto::prepared::CHUNK;
 use tallybox_crypto::prio2::Prio2;
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, IngestionHeader, PRIME};
 use tallybox_model::path::BatchName;
+
+/// The most bins that are taken: a share has to fit into a chunk of a prepared batch.
+const MAX_BINS: usize = CHUNK / 4;
 
 /// An ingestion header that this processor can work with.
 #[derive(Clone, Debug)]
@@ -34,6 +38,9 @@ impl Checked {
             return refuse("number-of-servers", format!("the header asks for {} processors", header.number_of_servers));
         }
         let bins = usize::try_from(header.bins).unwrap_or(0);
+        if bins > MAX_BINS {
+            return refuse("bins", format!("the header has {bins} bins; at most {MAX_BINS} are taken"));
+        }
         let prio2 = Prio2::new(bins).map_err(|source| Error::Bins { batch: name.clone(), source })?;
         Ok(Self { parameters: header.parameters(), prio2, digest })
     }

@@ -73,7 +73,7 @@ pub async fn find_prepared(processor: &Processor, name: &BatchName) -> Result<Op
 }
 
 /// Reads the ingestion batch and makes the prepared batch. The answer says whether it is this run's own.
-async fn prepare(
+pub(crate) async fn prepare(
     processor: &Arc<Processor>,
     name: &BatchName,
     progress: Progress,

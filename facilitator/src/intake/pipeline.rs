@@ -152,6 +152,9 @@ fn own_bucket(error: io::Error) -> Error {
     }
 }
 
+/// A share that stands in no block.
+type OwnShare = Zeroizing<Vec<u8>>;
+
 /// Takes opened blocks in the order of the file.
 struct Collector {
     processor: Arc<Processor>,
@@ -242,7 +245,7 @@ impl Collector {
     }
 
     /// The message, and the share if the block does not hold it.
-    fn verdict(&mut self, verdict: Verdict) -> Result<(Message, Option<Zeroizing<Vec<u8>>>), PacketReason> {
+    fn verdict(&mut self, verdict: Verdict) -> Result<(Message, Option<OwnShare>), PacketReason> {
         match verdict {
             Verdict::Message(message) => Ok((message, None)),
             Verdict::Rejected(reason) => Err(reason),
@@ -297,12 +300,11 @@ impl Collector {
             packets: self.packets,
             messages: self.messages,
             rejections: self.rejections.clone(),
-            sum: self.sum.values().to_vec(),
             ingestion_bytes,
             validation,
             chunks,
         };
-        let upload = self.prepared.finish(footer).map_err(own_bucket)?;
+        let upload = self.prepared.finish(self.sum.values(), footer).map_err(own_bucket)?;
         Ok(Prepared { upload, points: Arc::clone(&self.opener.points) })
     }
 }

@@ -16,7 +16,7 @@ use tallybox_model::id::PacketId;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::packet::ValidationPacket;
 use tallybox_model::path::BatchName;
-use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
+use tallybox_transport::batch::{BatchError, SignedBatch, signature_file};
 use tallybox_transport::{BucketError, publish_bytes, publish_stream};
 
 /// The validation packet of a message.
@@ -67,12 +67,10 @@ pub(super) async fn publish(
 
 /// Whether the peer's mailbox holds it already: a signature of ours over exactly the header that was fixed.
 async fn published(processor: &Processor, name: &BatchName, prepared: &PreparedReader) -> Result<bool, Error> {
-    let key = (processor.signing_key_id.clone(), processor.signing_key.verifying_key());
-    let ours = TrustedKeys::from([key]);
     let objects = name.validation(processor.role);
     let bucket = &*processor.buckets.peer_validation_out;
     let limits = Limits::default();
-    match SignedBatch::open(bucket, objects, &ours, &limits).await {
+    match SignedBatch::open(bucket, objects, &processor.own_keys, &limits).await {
         Ok(batch) => Ok(batch.header_digest() == prepared.footer().validation.header.sha256),
         // Not there, not readable, or not ours: the attempt to create it will say.
         Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),

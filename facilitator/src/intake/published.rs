@@ -13,7 +13,7 @@ use tallybox_model::header::ValidationHeader;
 use tallybox_model::id::PacketId;
 use tallybox_model::packet::ValidationPacket;
 use tallybox_model::path::BatchName;
-use tallybox_transport::batch::{BatchError, PacketStream, SignedBatch, TrustedKeys};
+use tallybox_transport::batch::{BatchError, PacketStream, SignedBatch};
 use tallybox_transport::BucketError;
 
 /// A validation batch of ours in the peer's mailbox.
@@ -28,10 +28,9 @@ impl PublishedValidation {
     /// Looks for it; `None` where there is none, where we may not look, or where what stands there is not ours (the
     /// attempt to publish will then find the conflict).
     pub(super) async fn find(processor: &Processor, name: &BatchName) -> Result<Option<Self>, Error> {
-        let key = (processor.signing_key_id.clone(), processor.signing_key.verifying_key());
-        let (ours, objects) = (TrustedKeys::from([key]), name.validation(processor.role));
+        let objects = name.validation(processor.role);
         let bucket = &*processor.buckets.peer_validation_out;
-        let batch = match SignedBatch::open(bucket, objects.clone(), &ours, &processor.limits).await {
+        let batch = match SignedBatch::open(bucket, objects.clone(), &processor.own_keys, &processor.limits).await {
             Ok(batch) => batch,
             Err(BatchError::Bucket(BucketError::PermissionDenied { .. })) => return Ok(None),
             Err(BatchError::Bucket(error)) => return Err(error.into()),

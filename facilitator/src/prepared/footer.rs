@@ -16,6 +16,8 @@ pub enum ChunkKind {
     Shares,
     /// Identifiers and reason codes of packets without a message.
     Rejects,
+    /// The sum of the shares of all packets with a message, an element a bin.
+    Sum,
 }
 
 /// Where a chunk is.
@@ -72,8 +74,6 @@ pub struct Footer {
     pub messages: u64,
     /// Packets without one, by reason.
     pub rejections: Rejections,
-    /// The sum of the shares of all packets with a message, an element a bin.
-    pub sum: Vec<u32>,
     /// Bytes of the ingestion batch's packet file.
     pub ingestion_bytes: u64,
     /// What is published.

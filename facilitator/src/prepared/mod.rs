@@ -10,7 +10,8 @@
 //!             messages  id (16) ‖ f ‖ g ‖ h (4 each, little-endian), for some packets in a row
 //!             shares    the same packets' shares: First d elements of 4 bytes, Second the seed of 32
 //!             rejects   id (16) ‖ reason code (1)
-//!             footer    JSON: counts, sum, what is fixed, where each chunk is; always last
+//!             sum       of all those shares, d elements of 4 bytes, little-endian
+//!             footer    JSON: counts, what is fixed, where each chunk is; always last
 //! 12 bytes  offset of the footer (8) ‖ its chunk number (4), little-endian
 //! ```
 

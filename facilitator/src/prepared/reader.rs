@@ -87,7 +87,7 @@ impl PreparedReader {
         Ok(Self { bucket, object, whole, key, ingestion_header, footer })
     }
 
-    /// Counts, sum, and what is fixed.
+    /// Counts, and what is fixed.
     #[must_use]
     pub fn footer(&self) -> &Footer {
         &self.footer
@@ -140,6 +140,23 @@ impl PreparedReader {
             Ok((packet_id(item), reason))
         };
         items.map(item).collect()
+    }
+
+    /// The sum of the shares of all packets with a message, an element a bin.
+    ///
+    /// # Errors
+    /// [`PreparedError`].
+    pub async fn sum(&self) -> Result<Vec<u32>, PreparedError> {
+        let mut sum = Vec::new();
+        for chunk in self.chunks(ChunkKind::Sum) {
+            let (_, bytes) = self.chunk(chunk).await?;
+            let (elements, rest) = bytes.as_chunks::<4>();
+            if !rest.is_empty() {
+                return Err(self.malformed("sum"));
+            }
+            sum.extend(elements.iter().map(|element| u32::from_le_bytes(*element)));
+        }
+        Ok(sum)
     }
 
     /// Hands out the shares of the packets at these sorted places among the messages.

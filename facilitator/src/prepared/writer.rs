@@ -32,6 +32,7 @@ pub struct PreparedWriter<W> {
     messages: Pending,
     shares: Pending,
     rejects: Pending,
+    sum: Pending,
     chunks: Vec<ChunkEntry>,
     offset: u64,
 }
@@ -50,6 +51,7 @@ impl<W: Write> PreparedWriter<W> {
             messages: Pending::new(ChunkKind::Messages),
             shares: Pending::new(ChunkKind::Shares),
             rejects: Pending::new(ChunkKind::Rejects),
+            sum: Pending::new(ChunkKind::Sum),
             chunks: Vec::new(),
             offset: HEAD_BYTES,
         })
@@ -80,12 +82,15 @@ impl<W: Write> PreparedWriter<W> {
         self.push(ChunkKind::Rejects, &item)
     }
 
-    /// Writes what is left and the footer that `footer` makes of the list of chunks.
+    /// Writes what is left, the sum of all shares, and the footer that `footer` makes of the list of chunks.
     ///
     /// # Errors
     /// Those of the writer underneath.
-    pub fn finish(mut self, footer: impl FnOnce(Vec<ChunkEntry>) -> Footer) -> io::Result<W> {
-        for kind in [ChunkKind::Messages, ChunkKind::Shares, ChunkKind::Rejects] {
+    pub fn finish(mut self, sum: &[u32], footer: impl FnOnce(Vec<ChunkEntry>) -> Footer) -> io::Result<W> {
+        for element in sum {
+            self.push(ChunkKind::Sum, &element.to_le_bytes())?;
+        }
+        for kind in [ChunkKind::Messages, ChunkKind::Shares, ChunkKind::Rejects, ChunkKind::Sum] {
             self.flush(kind)?;
         }
         let number = self.next_number()?;
@@ -103,6 +108,7 @@ impl<W: Write> PreparedWriter<W> {
             ChunkKind::Messages => &mut self.messages,
             ChunkKind::Shares => &mut self.shares,
             ChunkKind::Rejects => &mut self.rejects,
+            ChunkKind::Sum => &mut self.sum,
         }
     }
 
@@ -128,6 +134,7 @@ impl<W: Write> PreparedWriter<W> {
             ChunkKind::Messages => &mut self.messages,
             ChunkKind::Shares => &mut self.shares,
             ChunkKind::Rejects => &mut self.rejects,
+            ChunkKind::Sum => &mut self.sum,
         };
         if pending.count == 0 {
             return Ok(());

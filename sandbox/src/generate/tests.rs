@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::intake::{intake, no_progress};
-use tallybox_model::role::Role;
 
 use super::*;
 use crate::layout::Layout;

@@ -1,0 +1,70 @@
+//! `facilitator inspect`
+
+use super::Arguments;
+use crate::error::Error;
+use crate::inspect::{Inspector, Target};
+use clap::Args;
+use std::sync::Arc;
+use tallybox_service::exit::Exit;
+
+const AFTER_HELP: &str = "\
+Examples:
+  facilitator inspect mailbox/org.example.count/2026/01/31/12/00/5fd2ffef-7f5c-4b4b-8f0f-3a3c0b4d8d5e
+  facilitator -c first.yaml inspect sums/us-ct/org.example.count/202601311200-202601311600.sum_0
+  facilitator -c first.yaml inspect s3://us-west-1/mailbox/org.example.count/2026/.../5fd2....batch.sig
+  facilitator inspect keys/signing.pkcs8.b64
+  facilitator inspect --diff sums/us-ct/a/202601311200-202601311600.sum_0 backup/202601311200.sum_0
+
+Exit codes: 0 readable, and nothing verified wrong; 3 malformed, or a signature, a digest or the path is wrong;
+4 nothing there, or a part of a batch is missing; 5 --diff found a difference. The summary is printed with all of
+them but where nothing is there.";
+
+/// Say what a file, object, batch or folder is, who signed it, and whether it verifies; nothing is written
+///
+/// Any one object of a batch, or the common beginning of their names, stands for the batch. It knows ingestion and
+/// validation batches in both forms, sum parts, their single files, prepared batches, fixed records, manifests and
+/// keys by their content, whatever the name. With --config it verifies signatures with the keys of the configuration
+/// and opens prepared batches; everything else works without. Shares, messages, evaluation points and private keys
+/// are never shown.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Inspect {
+    /// A path (relative to the working directory) or the URL of a bucket with an object's key behind it
+    #[arg(value_name = "PATH-OR-URL", required_unless_present = "diff")]
+    target: Option<String>,
+    /// Say whether two objects, batches, sum parts or fixed records are the same, and if not, what differs
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "target")]
+    diff: Vec<String>,
+}
+
+impl Inspect {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let processor = match arguments.config {
+            Some(_) => Some(arguments.processor()?),
+            None => None,
+        };
+        let locate = |text: &String| Target::locate(text, processor.as_deref());
+        let targets = self.target.iter().chain(&self.diff).map(locate).collect::<Result<Vec<_>, _>>()?;
+        let bar = arguments.output.progress(None, "inspect");
+        let shown = bar.clone();
+        let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
+        let inspector = Inspector::new(processor.clone()).with_progress(progress);
+        match targets.as_slice() {
+            [a, b] => {
+                let difference = inspector.diff(a, b).await;
+                bar.finish();
+                let difference = difference?;
+                arguments.print(&difference)?;
+                Ok(difference.outcome)
+            }
+            [target] => {
+                let report = inspector.inspect(target).await;
+                bar.finish();
+                let report = report?;
+                arguments.print(&report)?;
+                Ok(report.outcome)
+            }
+            _ => Err(Error::Setting("inspect takes one PATH-OR-URL, or --diff A B".to_owned())),
+        }
+    }
+}

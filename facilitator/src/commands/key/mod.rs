@@ -1,0 +1,100 @@
+//! `facilitator key`
+
+mod convert;
+mod generate;
+mod output;
+mod public;
+
+use super::Arguments;
+use crate::error::Error;
+use clap::{Args, Subcommand};
+use std::io::Read as _;
+use std::path::Path;
+use tallybox_crypto::KeyError;
+use zeroize::Zeroizing;
+
+use crate::inspect::{AnyKey, Encoding};
+
+/// The longest key file that is read, in bytes.
+const KEY_FILE_BYTES: u64 = 64 << 10;
+
+const AFTER_HELP: &str = "\
+Encodings (docs/formats.md has them byte by byte):
+  private  pkcs8-base64      base64 of PKCS#8 DER; ENPA's batch signing keys
+           pkcs8-pem         the same as PEM
+           x963-base64       base64 of point and scalar, 97 bytes; ENPA's packet decryption keys
+           rotator-material  what ENPA's key-rotator keeps in its secrets
+  public   spki-pem          what manifests hold for batch signing keys
+           spki-base64       base64 of SPKI DER
+           x962-base64       base64 of the point, 65 bytes; what ENPA's command line takes
+           csr-pem           what manifests hold for packet keys; needs the private key and --common-name
+  sealing  base64            base64 of 32 bytes
+
+Every command of ours that reads a key finds out its encoding by itself.";
+
+/// Make keys, and write them in the encodings that others read
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Key {
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    Generate(generate::Generate),
+    Public(public::Public),
+    Convert(convert::Convert),
+}
+
+impl Key {
+    pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+        match &self.command {
+            KeyCommand::Generate(command) => command.run(arguments),
+            KeyCommand::Public(command) => command.run(arguments),
+            KeyCommand::Convert(command) => command.run(arguments),
+        }
+    }
+}
+
+/// Reads a key file, or standard input for `-`, in whatever encoding it is.
+fn read(file: &Path) -> Result<AnyKey, Error> {
+    let shown = || if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES as usize + 1));
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().take(KEY_FILE_BYTES + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(KEY_FILE_BYTES + 1).read_to_string(&mut text))
+    };
+    let length = read.map_err(|source| Error::File { file: shown(), source })?;
+    if length as u64 > KEY_FILE_BYTES {
+        return Err(Error::Setting(format!("{}: too large for a key", shown())));
+    }
+    let (key, _) = AnyKey::parse(&text).map_err(|source| bad_key(&shown(), source))?;
+    Ok(key)
+}
+
+fn bad_key(file: &str, source: KeyError) -> Error {
+    Error::Key { file: file.to_owned(), what: "key", source }
+}
+
+/// Encodes a key, or says what would be needed to do so.
+fn encode(
+    key: &AnyKey,
+    encoding: Encoding,
+    common_name: Option<&str>,
+    file: &str,
+) -> Result<Zeroizing<String>, Error> {
+    if encoding == Encoding::CsrPem && common_name.is_none() {
+        return Err(Error::Setting("--encoding csr-pem needs --common-name NAME".to_owned()));
+    }
+    let text = key.encode(encoding, common_name.unwrap_or_default()).map_err(|source| bad_key(file, source))?;
+    text.ok_or_else(|| {
+        let reason = match key {
+            AnyKey::Public(_) => "it is a public key; this encoding needs the private one",
+            AnyKey::Sealing(_) => "it is a sealing key, which has the encoding base64 and no public half",
+            AnyKey::Private(_) => "base64 is the encoding of sealing keys",
+        };
+        Error::Setting(format!("{file}: no encoding {encoding}: {reason}"))
+    })
+}

@@ -1,0 +1,52 @@
+//! Where a key goes: to a new file that nobody else can read, or to standard output if that is said in so many words.
+
+use super::Error;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// Writes a secret to a new file of mode 0600, durably; to standard output for `-`.
+pub(super) fn write_secret(out: &Path, text: &str) -> Result<(), Error> {
+    write(out, text, 0o600)
+}
+
+/// Writes public text to a new file of mode 0644; to standard output for `-`.
+pub(super) fn write_public(out: &Path, text: &str) -> Result<(), Error> {
+    write(out, text, 0o644)
+}
+
+fn write(out: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    if out == Path::new("-") {
+        let mut stdout = io::stdout().lock();
+        let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
+        return written.map_err(|error| Error::Setting(format!("cannot write to stdout: {error}")));
+    }
+    let shown = out.display();
+    let mut file = create(out, mode).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Setting(format!("{shown}: exists already; keys are never overwritten")),
+        _ => Error::Setting(format!("{shown}: cannot create: {error}")),
+    })?;
+    // PEM ends with a newline; base64 without, since some programs take what is in the file to the byte.
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| sync_directory(out));
+    written.map_err(|error| {
+        // A key cut short is worse than none. That it cannot be removed changes nothing about the failure.
+        let _ = std::fs::remove_file(out);
+        Error::Setting(format!("{shown}: cannot write: {error}"))
+    })
+}
+
+fn create(path: &Path, mode: u32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    options.open(path)
+}
+
+/// Makes the file's name durable.
+fn sync_directory(file: &Path) -> io::Result<()> {
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}

@@ -1,0 +1,233 @@
+//! The program from outside: what it answers, in exit codes and in JSON, on the predecessor's files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/vectors")
+}
+
+/// The first processor's place in the world, in a folder of its own; it reads a copy of a case.
+struct World {
+    root: tempfile::TempDir,
+    aggregation: String,
+    date: String,
+    batch: String,
+}
+
+impl World {
+    fn new(case: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let folder = vectors().join(case);
+        let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+        for (from, to) in [("ingestion-pha", "ingestion"), ("validation-for-pha", "validation-in")] {
+            copy(&folder.join(from), &root.path().join(to));
+        }
+        copy(&vectors().join("keys"), &root.path().join("keys"));
+        std::fs::write(root.path().join("keys/sealing.b64"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let first = &expected["batches"][0];
+        let (batch, date) = (text(&first[0]), text(&first[1]));
+        let world = Self { root, aggregation: text(&expected["aggregation_id"]), date, batch };
+        world.configure("points: per-packet\nminimum-contributions: 1\n", 1);
+        world
+    }
+
+    /// Writes the configuration; `key` is the number of the packet key it holds.
+    fn configure(&self, more: &str, key: u32) {
+        let text = format!(
+            "instance: interop
+role: first
+packet-decryption-keys: [{{ id: pha-packet-{key}, file: keys/pha-packet-{key}.x963-private.b64 }}]
+batch-signing-key: {{ id: pha-key-1, file: keys/pha-signing.pkcs8.b64 }}
+prepared-sealing-key: {{ file: keys/sealing.b64 }}
+buckets:
+  ingestion: ingestion
+  own: own
+  peer-validation-in: validation-in
+  peer-validation-out: validation-out
+  sum-parts: sums
+ingestor-public-keys: {{ ingestor-key-1: keys/ingestor-signing.spki.pem }}
+peer-public-keys: {{ facilitator-key-1: keys/facilitator-signing.spki.pem }}
+{more}"
+        );
+        std::fs::write(self.root.path().join("first.yaml"), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> (i32, Value) {
+        let output = Command::new(env!("CARGO_BIN_EXE_facilitator"))
+            .arg("--config")
+            .arg(self.root.path().join("first.yaml"))
+            .arg("--json")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let json = serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap_or(Value::Null);
+        assert!(text.lines().count() <= 1, "one line of JSON: {text}");
+        (output.status.code().expect("no signal"), json)
+    }
+
+    fn intake(&self) -> (i32, Value) {
+        let batch = ["--aggregation", &self.aggregation, "--date", &self.date, "--batch", &self.batch];
+        self.run(&[&["intake-batch"][..], &batch].concat())
+    }
+
+    fn aggregate(&self, more: &[&str]) -> (i32, Value) {
+        let window = ["--start", "2023/11/14/22/00", "--end", "2023/11/14/23/00", "--aggregation", &self.aggregation];
+        self.run(&[&["aggregate"][..], &window, more].concat())
+    }
+
+    fn object(&self, bucket: &str, suffix: &str) -> PathBuf {
+        let folder = self.root.path().join(bucket).join(&self.aggregation).join(&self.date);
+        folder.join(format!("{}.{suffix}", self.batch))
+    }
+
+    fn has_sums(&self) -> bool {
+        self.root.path().join("sums/interop").exists()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::write(target, std::fs::read(path).unwrap()).unwrap();
+        }
+    }
+}
+
+fn outcome(answer: &(i32, Value)) -> (i32, &str, &str) {
+    (answer.0, answer.1["outcome"].as_str().unwrap_or(""), answer.1["reason"].as_str().unwrap_or(""))
+}
+
+#[test]
+fn done_is_0_also_the_second_time() {
+    let world = World::new("dim2");
+    for done_before in [false, true] {
+        let (code, summary) = world.intake();
+        assert_eq!((code, &summary["done-before"]), (0, &Value::Bool(done_before)));
+        assert_eq!((&summary["packets-read"], &summary["packets-accepted"]), (&20.into(), &20.into()));
+    }
+    for done_before in [false, true] {
+        let (code, summary) = world.aggregate(&[]);
+        assert_eq!((code, &summary["done-before"], &summary["packets-accepted"]), (0, &done_before.into(), &20.into()));
+    }
+    assert!(world.has_sums());
+}
+
+#[test]
+fn a_dry_run_sums_and_writes_no_sum_part() {
+    let world = World::new("dim2");
+    let (code, summary) = world.aggregate(&["--dry-run"]);
+    assert_eq!((code, &summary["dry-run"], &summary["packets-accepted"]), (0, &true.into(), &20.into()));
+    assert_eq!(summary["sum"].as_array().unwrap().len(), 2);
+    assert!(!world.has_sums());
+}
+
+#[test]
+fn usage_and_configuration_are_2() {
+    let world = World::new("dim2");
+    assert_eq!(world.run(&["intake-batch"]).0, 2);
+    assert_eq!(world.run(&["no-such-command"]).0, 2);
+    assert_eq!(world.aggregate(&["--end", "2023/11/14/21/00"]).0, 2);
+    assert_eq!(world.aggregate(&["--batch", "2023/11/14/23/30/00000002-0001-4000-8000-0000000007d1"]).0, 2);
+    world.configure("no-such-key: 1\n", 1);
+    assert_eq!(outcome(&world.intake()), (2, "usage", "config"));
+    world.configure("", 7);
+    let answer = world.intake();
+    assert_eq!(outcome(&answer), (2, "usage", "config"));
+    assert!(answer.1["message"].as_str().unwrap().contains("pha-packet-7"), "{answer:?}");
+}
+
+#[test]
+fn what_never_will_succeed_is_3() {
+    let cases = [
+        ("bad/bad-signature", "bad-signature"),
+        ("bad/bad-digest", "bad-digest"),
+        ("bad/unknown-key-id", "unknown-key"),
+        ("bad/empty-batch", "empty-batch"),
+        ("bad/bins-zero", "bins"),
+        ("bad/other-prime", "other-prime"),
+    ];
+    for (case, reason) in cases {
+        let world = World::new(case);
+        assert_eq!(outcome(&world.intake()), (3, "rejected", reason), "{case}");
+        let sum = world.aggregate(&[]);
+        assert_eq!(outcome(&sum), (3, "rejected", reason), "{case}");
+        assert_eq!(sum.1["batches"][0]["reason"], reason, "{case}");
+        assert!(!world.has_sums());
+        assert!(!world.object("validation-out", "validity_0.sig").exists(), "{case}: nothing is published");
+    }
+}
+
+#[test]
+fn what_is_not_there_yet_is_4() {
+    let world = World::new("dim2");
+    std::fs::remove_file(world.object("validation-in", "validity_1.sig")).unwrap();
+    assert_eq!(outcome(&world.aggregate(&[])), (4, "retry", "not-there"));
+    let batch = format!("{}/{}", world.date, world.batch);
+    assert_eq!(outcome(&world.aggregate(&["--batch", &batch])), (4, "retry", "not-there"));
+    let world = World::new("dim2");
+    std::fs::remove_file(world.object("ingestion", "batch.avro")).unwrap();
+    assert_eq!(outcome(&world.intake()), (4, "retry", "incomplete"));
+    std::fs::remove_file(world.object("ingestion", "batch.sig")).unwrap();
+    assert_eq!(outcome(&world.intake()), (4, "retry", "not-there"));
+    assert_eq!(outcome(&world.aggregate(&[])).0, 4, "a window of no batch at all");
+    assert_eq!(outcome(&world.aggregate(&["--batch", &batch])), (4, "retry", "not-there"));
+}
+
+#[test]
+fn a_key_that_has_not_reached_us_is_4_and_nothing_is_published() {
+    let world = World::new("dim2");
+    // Only the key that none of the packets is sealed to.
+    world.configure("points: per-packet\nminimum-contributions: 1\n", 2);
+    let first = world.intake();
+    world.configure("points: per-packet\nminimum-contributions: 1\n", 1);
+    let second = world.intake();
+    assert_eq!([outcome(&first), outcome(&second)], [(4, "retry", "no-key"), (0, "", "")]);
+    assert!(world.object("validation-out", "validity_0.sig").exists());
+}
+
+#[test]
+fn other_bytes_in_our_place_are_5() {
+    let world = World::new("dim2");
+    let place = world.object("validation-out", "validity_0");
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    std::fs::write(&place, "something else").unwrap();
+    let answer = world.intake();
+    assert_eq!(outcome(&answer), (5, "conflict", "conflict"));
+    assert_eq!(std::fs::read(&place).unwrap(), b"something else");
+}
+
+#[test]
+fn too_few_packets_are_6() {
+    let world = World::new("dim2");
+    world.configure("points: per-packet\n", 1);
+    let answer = world.aggregate(&[]);
+    assert_eq!(outcome(&answer), (6, "below-minimum", "below-minimum"));
+    assert!(answer.1["message"].as_str().unwrap().contains("minimum of 100"), "{answer:?}");
+    assert!(!world.has_sums());
+    world.configure("points: per-packet\nminimum-contributions: 20\n", 1);
+    assert_eq!(world.aggregate(&[]).0, 0);
+    let world = World::new("bad/bins-wrong");
+    assert_eq!(outcome(&world.aggregate(&[])), (6, "below-minimum", "no-accepted-packet"), "none is accepted");
+}
+
+#[test]
+fn check_config_says_what_is_configured_and_no_secret() {
+    let world = World::new("dim2");
+    let (code, summary) = world.run(&["check-config"]);
+    assert_eq!((code, &summary["instance"], &summary["role"]), (0, &"interop".into(), &"first".into()));
+    let text = summary.to_string();
+    for file in ["pha-packet-1.x963-private.b64", "pha-signing.pkcs8.b64", "sealing.b64"] {
+        let secret = std::fs::read_to_string(world.root.path().join("keys").join(file)).unwrap();
+        assert!(!text.contains(&secret.trim()[..20]), "{file}");
+    }
+}

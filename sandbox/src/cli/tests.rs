@@ -1,0 +1,144 @@
+//! Help that teaches, and what the commands leave behind.
+
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn help(subcommand: Option<&str>) -> String {
+    let mut command = Cli::command();
+    let command = match subcommand {
+        Some(name) => command.find_subcommand_mut(name).unwrap(),
+        None => &mut command,
+    };
+    command.render_long_help().to_string()
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn help_teaches_by_example() {
+    let run = help(None);
+    for text in [
+        "Examples:",
+        "tallybox-sandbox --dir demo",
+        "inspect demo/buckets/sum-first",
+        "tallybox-sandbox --json --seed 1",
+        "generate --packets 100000 --bins 8 --dir bench",
+        "PeriodicExposureNotification-v1",
+        "for tests only",
+    ] {
+        assert!(run.contains(text), "{text}");
+    }
+    assert_eq!(
+        help(Some("run")).matches("tallybox-sandbox --dir demo").count(),
+        1
+    );
+    let generate = help(Some("generate"));
+    for text in [
+        "generated.json",
+        "Packets of each batch",
+        "intake-batch",
+        "--point-per-packet",
+    ] {
+        assert!(generate.contains(text), "{text}");
+    }
+}
+
+/// What the examples say can be said.
+#[test]
+fn examples_parse() {
+    let examples = [EXAMPLES_OF_RUN, EXAMPLES_OF_GENERATE];
+    let lines = examples.iter().flat_map(|text| text.lines()).map(str::trim);
+    let mut parsed = 0;
+    for line in lines.filter(|line| line.starts_with("tallybox-sandbox")) {
+        let words = line.split('|').next().unwrap().split_whitespace();
+        Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+        parsed += 1;
+    }
+    assert_eq!(parsed, 6);
+}
+
+#[test]
+fn nonsense_is_refused() {
+    for words in [
+        &["--metric", "unheardOf-v1"][..],
+        &["--packets", "many"],
+        &["generate", "--packets", "1", "--bins", "1"],
+        &[
+            "--packets",
+            "10",
+            "generate",
+            "--packets",
+            "1",
+            "--bins",
+            "1",
+            "--dir",
+            "x",
+        ],
+        &[
+            "generate",
+            "--packets",
+            "1",
+            "--bins",
+            "1",
+            "--dir",
+            "x",
+            "--aggregation",
+            "a/b",
+        ],
+    ] {
+        let words = ["tallybox-sandbox"].iter().chain(words);
+        assert!(Cli::try_parse_from(words.clone()).is_err(), "{words:?}");
+    }
+    let json_first = ["tallybox-sandbox", "run", "--json", "--quiet"];
+    assert!(Cli::try_parse_from(json_first).unwrap().output.json);
+}
+
+#[tokio::test]
+async fn the_document_for_machines_is_json() {
+    let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "36", "--json"]).unwrap();
+    let report = run_command(&cli.run, cli.output).await.unwrap();
+    let text = serde_json::to_string(&report).unwrap();
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(read["outcome"], "done");
+    assert_eq!(read["honest-packets"], 36);
+    assert_eq!(read["metrics"].as_array().unwrap().len(), 4);
+    assert_eq!(read["metrics"][3]["sums"].as_array().unwrap().len(), 48);
+    assert!(read["hostile"][0]["first"].is_string());
+    assert!(
+        !Path::new(read["directory"].as_str().unwrap()).exists(),
+        "the temporary directory is gone"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_that_is_named_or_kept_stays() {
+    let parent = tempfile::tempdir().unwrap();
+    let demo = parent.path().join("demo");
+    let words = [
+        "tallybox-sandbox",
+        "--packets",
+        "36",
+        "--dir",
+        demo.to_str().unwrap(),
+        "--quiet",
+    ];
+    let cli = Cli::try_parse_from(words).unwrap();
+    let report = run_command(&cli.run, cli.output).await.unwrap();
+    assert!(report.outcome.kept && demo.join("first.yaml").exists());
+    let again = run_command(&cli.run, cli.output).await.unwrap_err();
+    assert_eq!(
+        (again.exit(), again.failure().reason.as_str()),
+        (Exit::Usage, "directory-in-use")
+    );
+
+    let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "36", "--keep"]).unwrap();
+    let report = run_command(&cli.run, cli.output).await.unwrap();
+    assert!(report.outcome.kept && report.outcome.directory.join("second.yaml").exists());
+    std::fs::remove_dir_all(&report.outcome.directory).unwrap();
+}

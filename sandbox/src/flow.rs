@@ -1,0 +1,153 @@
+//! One metric on its way through a run: its clients, its batches, and what has to come out.
+
+use tallybox_client::traffic::{Metric, Tally, Traffic};
+use tallybox_model::id::AggregationId;
+
+use crate::error::Error;
+use crate::hostile::{Attack, Sent};
+use crate::plan::{BatchPlan, packet_bytes};
+use crate::run::RunOptions;
+use crate::schedule;
+use crate::world::World;
+
+/// Ingestion batches of each metric.
+const BATCHES: u64 = 3;
+/// Honest packets that each metric needs: three a batch, for the hostile ones that are made after their likeness.
+pub(crate) const FEWEST: u64 = 3 * BATCHES;
+/// Hostile packets of each kind that a run has at least.
+const HOSTILE: u64 = 3;
+
+/// One metric on its way.
+pub(crate) struct Flow {
+    /// Its clients.
+    pub(crate) traffic: Traffic,
+    /// Its name at the processors.
+    pub(crate) aggregation: AggregationId,
+    /// Parameter of the clients' noise.
+    pub(crate) epsilon: f64,
+    /// Its ingestion batches.
+    pub(crate) batches: Vec<BatchPlan>,
+    /// What the sums have to come to.
+    pub(crate) expected: Tally,
+    /// The hostile packets, as they were sent.
+    pub(crate) hostile: Vec<Sent>,
+}
+
+impl Flow {
+    /// All packets, hostile ones included.
+    pub(crate) fn packets(&self) -> u64 {
+        self.batches.iter().map(BatchPlan::packets).sum()
+    }
+
+    /// About how many bytes its packets are, on one side.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.packets() * packet_bytes(self.traffic.metric().bins())
+    }
+
+    /// Hostile packets.
+    pub(crate) fn attacks(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.attacks.len() as u64).sum()
+    }
+}
+
+/// Divides the packets among metrics and batches.
+pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Vec<Flow>, Error> {
+    let metrics = options.metrics.len() as u64;
+    let copies = HOSTILE.div_ceil(metrics);
+    let flow = |(place, metric): (u64, &Metric)| {
+        let epsilon = options.epsilon.unwrap_or(metric.epsilon);
+        let traffic = Traffic::new(seed, metric, world.keys.for_clients(), Some(epsilon))?;
+        let aggregation: AggregationId = metric
+            .name
+            .parse()
+            .map_err(|error| Error::Internal(format!("metric {}: {error}", metric.name)))?;
+        let honest = share(options.packets, place, metrics);
+        let batches = plan(seed, &aggregation, honest, copies)?;
+        Ok(Flow {
+            traffic,
+            aggregation,
+            epsilon,
+            batches,
+            expected: Tally::new(metric.bins()),
+            hostile: Vec::new(),
+        })
+    };
+    (0..).zip(&options.metrics).map(flow).collect()
+}
+
+/// Part `place` of `whole` divided into `parts` as evenly as can be.
+fn share(whole: u64, place: u64, parts: u64) -> u64 {
+    whole / parts + u64::from(place < whole % parts)
+}
+
+/// The batches of one metric: honest packets in a row, hostile ones dealt out in turn, replays last.
+fn plan(seed: u64, aggregation: &AggregationId, honest: u64, copies: u64) -> Result<Vec<BatchPlan>, Error> {
+    let mut batches = Vec::new();
+    let mut first = 0;
+    for ordinal in 0..BATCHES {
+        let (name, interval) = schedule::batch(seed, aggregation, ordinal, BATCHES)?;
+        let honest = share(honest, ordinal, BATCHES);
+        let mut attacks = Vec::new();
+        for copy in 0..copies {
+            for (turn, attack) in (0..).zip(Attack::every(first + copy, copy)) {
+                let batch = if matches!(attack, Attack::Replay { .. }) {
+                    BATCHES - 1
+                } else {
+                    turn % BATCHES
+                };
+                if batch == ordinal {
+                    attacks.push(attack);
+                }
+            }
+        }
+        batches.push(BatchPlan {
+            name,
+            interval,
+            first,
+            honest,
+            attacks,
+            ordinal,
+        });
+        first += honest;
+    }
+    Ok(batches)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_divided_without_loss() {
+        for (whole, parts) in [(10, 3), (12, 3), (1, 4), (10_000, 7)] {
+            let shares: Vec<u64> = (0..parts).map(|place| share(whole, place, parts)).collect();
+            assert_eq!(shares.iter().sum::<u64>(), whole);
+            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_hostile_packet_is_dealt_out() {
+        let batches = plan(1, &"a".parse().unwrap(), 9, 3).unwrap();
+        let dealt: usize = batches.iter().map(|batch| batch.attacks.len()).sum();
+        assert_eq!(dealt, 3 * Attack::every(0, 0).len());
+        let replays = |batch: &BatchPlan| {
+            batch
+                .attacks
+                .iter()
+                .any(|attack| matches!(attack, Attack::Replay { .. }))
+        };
+        assert_eq!(
+            batches.iter().map(replays).collect::<Vec<_>>(),
+            [false, false, true]
+        );
+        assert_eq!(
+            batches
+                .iter()
+                .map(|batch| (batch.first, batch.honest))
+                .collect::<Vec<_>>(),
+            [(0, 3), (3, 3), (6, 3)]
+        );
+    }
+}

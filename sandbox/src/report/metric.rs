@@ -1,0 +1,145 @@
+//! What a person reads about one metric: its numbers by bin, with a chart.
+
+use std::fmt::{self, Write as _};
+
+use tallybox_client::Estimate;
+use tallybox_service::chart::{Align, Screen, Table, Tone, bar};
+use tallybox_service::progress::grouped;
+
+use super::wrapped;
+use crate::outcome::MetricOutcome;
+
+/// Bins of one metric that are shown; of a longer one, those with the most.
+const SHOWN: usize = 12;
+
+/// A metric: numbers by bin, with a chart.
+pub(super) fn metric_block(
+    text: &mut String,
+    screen: Screen,
+    metric: &MetricOutcome,
+    all: bool,
+) -> fmt::Result {
+    let (counted, sent) = (grouped(metric.packets_accepted), grouped(metric.packets_sent));
+    let title = screen.paint(Tone::Heading, metric.name);
+    writeln!(
+        text,
+        "{title}: {counted} of {sent} packets counted, epsilon {}",
+        metric.epsilon
+    )?;
+    for line in wrapped(metric.meaning, screen.width) {
+        writeln!(text, "{}", screen.paint(Tone::Faint, &line))?;
+    }
+    writeln!(text)?;
+    let (left, right) = (Align::Left, Align::Right);
+    let columns = [
+        ("bin", right),
+        ("true", right),
+        ("sum", right),
+        ("estimate", right),
+        ("", left),
+    ];
+    let shown = shown(metric, all);
+    let largest = metric
+        .estimates
+        .iter()
+        .map(|estimate| estimate.value)
+        .fold(0.0, f64::max);
+    let rows = |room: usize| {
+        let mut table = Table::new(screen, &columns);
+        for bin in &shown {
+            let (truth, sum, estimate) = (
+                metric.true_counts[*bin],
+                metric.sums[*bin],
+                &metric.estimates[*bin],
+            );
+            let chart = screen.paint(Tone::Bar, &bar(estimate.value, largest, room));
+            table.row([
+                bin.to_string(),
+                grouped(truth),
+                grouped(sum),
+                show(estimate),
+                chart,
+            ]);
+        }
+        table
+    };
+    // Once without bars, to learn how much room they have.
+    let room = rows(0).room();
+    writeln!(text, "{}", rows(room))?;
+    if shown.len() < metric.bins {
+        let rest = format!(
+            "and {} smaller bins; --all-bins shows them",
+            metric.bins - shown.len()
+        );
+        writeln!(text, "{}", screen.paint(Tone::Faint, &rest))?;
+    }
+    if let Some(number) = &metric.number {
+        writeln!(
+            text,
+            "sum of all numbers: {}, estimated {}",
+            grouped(number.truth),
+            show(&number.estimate)
+        )?;
+    }
+    writeln!(text)
+}
+
+/// The bins to show, in order.
+fn shown(metric: &MetricOutcome, all: bool) -> Vec<usize> {
+    let mut bins: Vec<usize> = (0..metric.bins).collect();
+    if !all && metric.bins > SHOWN {
+        bins.sort_by(|one, two| {
+            metric.estimates[*two]
+                .value
+                .total_cmp(&metric.estimates[*one].value)
+        });
+        bins.truncate(SHOWN);
+        bins.sort_unstable();
+    }
+    bins
+}
+
+/// `1,234.5 ± 0.9`, or without a fraction where the error is large.
+fn show(estimate: &Estimate) -> String {
+    let Estimate {
+        value,
+        standard_error,
+    } = *estimate;
+    if standard_error >= 100.0 {
+        return format!(
+            "{} ± {}",
+            signed(value.round(), ""),
+            signed(standard_error.round(), "")
+        );
+    }
+    let tenths = (value * 10.0).round() / 10.0;
+    let fraction = format!("{:.1}", tenths.abs().fract());
+    format!("{} ± {standard_error:.1}", signed(tenths, &fraction[1..]))
+}
+
+/// The whole part of a number with commas, then its fraction.
+fn signed(number: f64, fraction: &str) -> String {
+    let sign = if number < 0.0 { "-" } else { "" };
+    format!("{sign}{}{fraction}", grouped(number.abs().trunc() as u64))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimates_are_readable() {
+        let estimate = |value, standard_error| {
+            show(&Estimate {
+                value,
+                standard_error,
+            })
+        };
+        assert_eq!(estimate(1234.56, 0.94), "1,234.6 ± 0.9");
+        assert_eq!(estimate(-0.86, 0.9), "-0.9 ± 0.9");
+        assert_eq!(estimate(7.96, 0.0), "8.0 ± 0.0");
+        assert_eq!(estimate(-1_710_352.2, 17_793.3), "-1,710,352 ± 17,793");
+        assert_eq!(estimate(-0.01, 0.9), "0.0 ± 0.9");
+    }
+}
