@@ -153,3 +153,74 @@ impl Ours<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rand::seq::SliceRandom as _;
+
+    fn id(i: u8) -> PacketId {
+        PacketId::from_bytes([i; 16])
+    }
+
+    /// f * g = h over both: 2 * 3 = 6.
+    fn ours(i: u8) -> PreparedMessage {
+        PreparedMessage { id: id(i), message: Message { f: 1, g: 1, h: 1 } }
+    }
+
+    fn theirs(i: u8, h_r: i64) -> ValidationPacket {
+        ValidationPacket { id: id(i), f_r: 1, g_r: 2, h_r }
+    }
+
+    #[test]
+    fn the_order_in_which_messages_come_does_not_matter() {
+        let mut random = rand::rng();
+        for _ in 0..50 {
+            let mut peer: Vec<u8> = (0..20).filter(|i| i % 7 != 3).chain(30..33).collect();
+            peer.shuffle(&mut random);
+            let mut join = Join::default();
+            let (mut mine, mut peer) = (0..20, peer.into_iter().map(|i| theirs(i, if i == 5 { 4 } else { 5 })));
+            loop {
+                match (mine.next(), peer.next()) {
+                    (Some(i), Some(packet)) => join.both(ours(i), packet),
+                    (Some(i), None) => join.ours(ours(i)),
+                    (None, Some(packet)) => join.theirs(packet),
+                    (None, None) => break,
+                }
+            }
+            let joined = join.finish();
+            let places = |list: &[(u64, PacketId)]| list.iter().map(|(place, _)| *place).collect::<Vec<_>>();
+            assert_eq!(places(&joined.valid), [0, 1, 2, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19]);
+            assert_eq!(joined.invalid_proof, [(5, id(5))]);
+            assert_eq!(places(&joined.no_peer_message), [3, 10, 17]);
+            assert_eq!(joined.unmatched_peer_messages, 3);
+        }
+    }
+
+    #[test]
+    fn the_first_of_a_peers_messages_counts_wherever_it_stands() {
+        for ours_at in 0..3 {
+            let mut join = Join::default();
+            for (turn, packet) in [theirs(1, 5), theirs(1, 99), theirs(2, 5)].into_iter().enumerate() {
+                if turn == ours_at {
+                    join.both(ours(1), packet);
+                } else {
+                    join.theirs(packet);
+                }
+            }
+            let joined = join.finish();
+            assert_eq!(joined.valid, [(0, id(1))], "ours came at {ours_at}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_no_field_element_costs_its_packet() {
+        let mut join = Join::default();
+        join.both(ours(1), theirs(1, -1));
+        join.both(ours(2), theirs(2, 1 << 32));
+        join.both(ours(3), theirs(3, 5));
+        let joined = join.finish();
+        assert_eq!((joined.bad_peer_message.len(), joined.valid.len()), (2, 1));
+    }
+}

@@ -9,15 +9,23 @@ use tallybox_service::exit::Exit;
 
 const AFTER_HELP: &str = "\
 Examples:
-  facilitator inspect mailbox/org.example.count/2026/01/31/12/00/5fd2ffef-7f5c-4b4b-8f0f-3a3c0b4d8d5e
-  facilitator -c first.yaml inspect sums/us-ct/org.example.count/202601311200-202601311600.sum_0
-  facilitator -c first.yaml inspect s3://us-west-1/mailbox/org.example.count/2026/.../5fd2....batch.sig
-  facilitator inspect keys/signing.pkcs8.b64
-  facilitator inspect --diff sums/us-ct/a/202601311200-202601311600.sum_0 backup/202601311200.sum_0
+  A batch, by the common beginning of its objects' names (DATE/UUID):
+    facilitator inspect mailbox/org.example.count/2026/01/31/12/00/5fd2ffef-...
+  Is this sum part ours, and unharmed?
+    facilitator -c first.yaml inspect sums/i/a/202601311200-202601311600.sum_0
+  An object in a cloud; credentials as in the configuration, if it has the bucket:
+    facilitator -c first.yaml inspect s3://us-west-1/mailbox/a/2026/.../5f.batch
+  Whose key is that?
+    facilitator -c first.yaml inspect keys/from-the-peer.pem
+  After a conflict: what differs?
+    facilitator inspect --diff out/a/2026/.../5f.validity_0 backup/5f.validity_0
 
-Exit codes: 0 readable, and nothing verified wrong; 3 malformed, or a signature, a digest or the path is wrong;
-4 nothing there, or a part of a batch is missing; 5 --diff found a difference. The summary is printed with all of
-them but where nothing is there.";
+Exit codes:
+  0  readable, and nothing verified wrong; with --diff: the same bytes
+  3  malformed, or a signature, a digest or the path is wrong
+  4  nothing there (yet), or a part of a batch is missing
+  5  --diff found a difference
+The summary is printed with all of them, unless nothing is there.";
 
 /// Say what a file, object, batch or folder is, who signed it, and whether it verifies; nothing is written
 ///

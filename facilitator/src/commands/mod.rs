@@ -17,20 +17,29 @@ use tallybox_service::exit::{self, Exit};
 use tallybox_service::output::{Failure, Output, Summary};
 
 const AFTER_HELP: &str = "\
-A processor takes a batch in, its peer does the same, and then each can sum its window:
+A processor takes a batch in, its peer does the same, then each sums its window:
 
   facilitator --config first.yaml intake-batch --aggregation org.example.count \\
       --date 2026/01/31/12/00 --batch 5fd2ffef-7f5c-4b4b-8f0f-3a3c0b4d8d5e
   facilitator --config first.yaml aggregate --aggregation org.example.count \\
       --start 2026/01/31/12/00 --end 2026/01/31/16/00
 
+What is this file, and does it verify?
+
+  facilitator --config first.yaml inspect PATH-OR-URL
+
 Every command can be run again: what is done stays as it is, to the byte.
 
-Exit codes: 0 done, now or before; 2 command line or configuration; 3 rejected, it never will succeed;
-4 not there yet, run again later; 5 conflict: an object exists with other bytes, nothing was overwritten;
-6 too few accepted packets for a sum part.
+Exit codes:
+  0  done, now or before
+  2  the command line or the configuration is wrong
+  3  rejected: it never will succeed
+  4  not there yet: run it again later
+  5  conflict: an object exists with other bytes; nothing was overwritten
+  6  too few accepted packets for a sum part
 
-docs/operating.md explains each reason, docs/formats.md each file, config/facilitator.yaml each setting.";
+docs/operating.md explains each reason, docs/formats.md each file,
+config/facilitator.yaml each setting.";
 
 /// A data share processor: checks encrypted packets, tells its peer what it found, and sums what both found good.
 #[derive(Debug, Parser)]

@@ -17,6 +17,8 @@
 
 mod footer;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use footer::{ChunkEntry, ChunkKind, FixedObject, FixedValidation, Footer};

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Examples:
-  facilitator key convert rotator-secret --encoding x963-base64 --out keys/packet.x963.b64
-  facilitator key convert keys/signing.pem --encoding pkcs8-base64 --out keys/signing.pkcs8.b64";
+  facilitator key convert rotator-secret --encoding x963-base64 --out packet.b64
+  facilitator key convert signing.pem --encoding pkcs8-base64 --out signing.b64";
 
 /// Write a key in another encoding to a new file; a private one with mode 0600
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ Examples:
   facilitator key generate --kind signing --out keys/signing.pkcs8.b64
   facilitator key generate --kind packet --out keys/packet.x963.b64
   facilitator key generate --kind sealing --out keys/sealing.b64
-  facilitator key generate --kind packet --encoding rotator-material --out - | secret-tool ...
+  facilitator key generate --kind packet --encoding pkcs8-pem --out - | vault ...
 
 Then give others the public half: see `facilitator key public --help`.";
 

@@ -20,15 +20,19 @@ const KEY_FILE_BYTES: u64 = 64 << 10;
 
 const AFTER_HELP: &str = "\
 Encodings (docs/formats.md has them byte by byte):
-  private  pkcs8-base64      base64 of PKCS#8 DER; ENPA's batch signing keys
-           pkcs8-pem         the same as PEM
-           x963-base64       base64 of point and scalar, 97 bytes; ENPA's packet decryption keys
-           rotator-material  what ENPA's key-rotator keeps in its secrets
-  public   spki-pem          what manifests hold for batch signing keys
-           spki-base64       base64 of SPKI DER
-           x962-base64       base64 of the point, 65 bytes; what ENPA's command line takes
-           csr-pem           what manifests hold for packet keys; needs the private key and --common-name
-  sealing  base64            base64 of 32 bytes
+  private keys
+    pkcs8-base64      base64 of PKCS#8; ENPA's batch signing keys
+    pkcs8-pem         PEM `PRIVATE KEY`
+    x963-base64       base64 of point and scalar; ENPA's packet decryption keys
+    rotator-material  what ENPA's key-rotator keeps in its secrets
+  public keys
+    spki-pem          PEM `PUBLIC KEY`: batch signing keys in manifests
+    spki-base64       base64 of SPKI
+    x962-base64       base64 of the point: what ENPA's command line takes
+    csr-pem           PEM `CERTIFICATE REQUEST`: packet keys in manifests; made
+                      of the private key and --common-name
+  sealing keys
+    base64            base64 of 32 bytes
 
 Every command of ours that reads a key finds out its encoding by itself.";
 

@@ -10,10 +10,15 @@ use tallybox_service::output::Summary;
 
 const AFTER_HELP: &str = "\
 Examples:
-  facilitator key public keys/signing.pkcs8.b64                            for a manifest: PEM
-  facilitator key public keys/packet.x963.b64 --encoding csr-pem --common-name us-ct.example.org
-  facilitator key public peer.pem --encoding x962-base64                   for ENPA's command line
-  secret-tool ... | facilitator key public -                               from standard input";
+  For a manifest, a batch signing key:
+    facilitator key public keys/signing.pkcs8.b64
+  For a manifest, a packet key:
+    facilitator key public keys/packet.x963.b64 \\
+        --encoding csr-pem --common-name us-ct.example.org
+  For ENPA's command line, from PEM:
+    facilitator key public peer.pem --encoding x962-base64
+  From standard input:
+    vault ... | facilitator key public -";
 
 /// Print the public half of a key, or a public key in another encoding
 ///

@@ -1,0 +1,233 @@
+//! `inspect` over everything that the predecessor wrote, and over everything that we write about it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use support::{files, side, vectors, write_config};
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
+use tallybox_facilitator::config::Config;
+use tallybox_facilitator::inspect::{Facts, Finding, Inspector, OwnObject, Report, Target, Verification};
+use tallybox_facilitator::intake::no_progress;
+use tallybox_facilitator::processor::Processor;
+use tallybox_model::role::Role;
+use tallybox_model::time::Window;
+use tallybox_service::chart::Screen;
+use tallybox_service::exit::Exit;
+
+fn processor(config: &Path) -> Arc<Processor> {
+    let config = tallybox_service::config::load::<Config>(config).unwrap();
+    Arc::new(Processor::open(&config).unwrap())
+}
+
+async fn look(inspector: &Inspector, path: &Path) -> Report {
+    let target = Target::locate(path.to_str().unwrap(), None).unwrap();
+    let report = inspector.inspect(&target).await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = report.lay_out(Screen::plain());
+    assert!(!text.is_empty() && !text.contains('\u{1b}'));
+    serde_json::to_string(&report).unwrap();
+    report
+}
+
+fn reasons(report: &Report) -> Vec<&'static str> {
+    report.found.iter().flat_map(|finding| &finding.problems).map(|problem| problem.reason).collect()
+}
+
+/// What is wrong with the predecessor's bad cases that can be seen without opening a packet. Everything else is good.
+fn expected_reasons(path: &Path) -> Vec<&'static str> {
+    let text = path.to_str().unwrap();
+    let pha = text.contains("/ingestion-pha/");
+    match text {
+        _ if pha && text.contains("/bad-digest/") => vec!["bad-digest"],
+        _ if pha && text.contains("/bad-signature/") => vec!["bad-signature"],
+        _ if pha && text.contains("/unknown-key-id/") => vec!["unknown-key"],
+        _ => vec![],
+    }
+}
+
+#[tokio::test]
+async fn every_file_of_the_predecessor_is_recognised_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let inspectors = Role::ALL.map(|role| {
+        let config = write_config(folder.path(), "dim8", role);
+        Inspector::new(Some(processor(&config)))
+    });
+    let without_config = Inspector::new(None);
+    let mut verified = 0;
+    for path in files(&vectors()) {
+        let name = path.to_str().unwrap();
+        if name.ends_with("README.md") || name.ends_with("expected.json") {
+            continue;
+        }
+        // What the facilitator writes and reads is looked at by the facilitator, the rest by the health authority.
+        let second = ["/ingestion-facilitator/", "/validation-for-facilitator/", "/sum-facilitator/"];
+        let role = Role::ALL[usize::from(second.iter().any(|folder| name.contains(folder)))];
+        let report = look(&inspectors[role.index()], &path).await;
+        assert_eq!(reasons(&report), expected_reasons(&path), "{name}");
+        assert_ne!(report.found[0].kind, "unrecognised", "{name}");
+        let report = look(&without_config, &path).await;
+        let expected: Vec<&str> = expected_reasons(&path).into_iter().filter(|reason| *reason == "bad-digest").collect();
+        assert_eq!(reasons(&report), expected, "{name}, without a configuration");
+        verified += 1;
+    }
+    assert!(verified > 300, "{verified}");
+}
+
+fn signer(finding: &Finding) -> String {
+    let Facts::Batch(batch) = &finding.facts else { panic!("{finding:?}") };
+    match &batch.signature.as_ref().unwrap().verification {
+        Verification::Verifies(signer) => format!("{} of {}", signer.key, signer.party),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_found_by_any_of_its_objects_and_by_their_common_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let inspector = Inspector::new(Some(processor(&write_config(folder.path(), "dim8", Role::First))));
+    let date = "org.example.dim8/2023/11/14/22/01/00000008-0001-4000-8000-000000001f41";
+    let window = "interop/org.example.dim8/202311142200-202311142300";
+    for (bucket, names, title, who) in [
+        ("ingestion-pha", [date, ".batch", ".batch.avro", ".batch.sig"], "ingestion batch", "ingestor-key-1 of the ingestor"),
+        (
+            "validation-for-pha",
+            [date, ".validity_1", ".validity_1.avro", ".validity_1.sig"],
+            "validation batch by the second processor",
+            "facilitator-key-1 of the peer",
+        ),
+        (
+            "sum-pha",
+            [window, ".sum_0", ".invalid_uuid_0.avro", ".sum_0.sig"],
+            "sum part by the first processor",
+            "pha-key-1 of this processor",
+        ),
+    ] {
+        let [stem, suffixes @ ..] = names;
+        for suffix in [""].into_iter().chain(suffixes) {
+            let path = vectors().join("dim8").join(bucket).join(format!("{stem}{suffix}"));
+            let report = look(&inspector, &path).await;
+            assert_eq!(report.found.len(), 1, "{}", path.display());
+            assert_eq!((report.found[0].title.as_str(), signer(&report.found[0]).as_str()), (title, who));
+            assert_eq!((report.found[0].object.as_str(), report.outcome), (stem, Exit::Done));
+        }
+    }
+    let single = "single-object/validation-for-pha/org.example.single-object/2023/11/14/22/13/\
+                  00000009-0001-4000-8000-000000002329";
+    for suffix in ["", ".validity_1", ".validity_1.sig"] {
+        let report = look(&inspector, &vectors().join(format!("{single}{suffix}"))).await;
+        assert_eq!(report.found[0].title, "validation batch by the second processor, in a single object");
+        assert_eq!(signer(&report.found[0]), "facilitator-key-1 of the peer");
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_a_batch_is_counted() {
+    let date = "2023/11/14/22/21";
+    let inspector = Inspector::new(None);
+    let facts = async |case: &str, side: &str| {
+        let path = files(&vectors().join("bad").join(case).join(format!("ingestion-{side}"))).remove(0);
+        assert!(path.to_str().unwrap().contains(date));
+        let finding = look(&inspector, &path).await.found.remove(0);
+        serde_json::to_value(&finding).unwrap()
+    };
+    for (case, side, key, value) in [
+        ("duplicate-packet", "pha", "repeated", "1"),
+        ("r-pit-negative", "pha", "unusable-points", "1"),
+        ("r-pit-over-u32", "pha", "unusable-points", "1"),
+        ("r-pit-over-modulus", "pha", "unusable-points", "1"),
+        ("r-pit-one-root-of-unity", "pha", "unusable-points", "1"),
+        ("r-pit-zero", "pha", "unusable-points", "0"),
+        ("r-pit-zero", "pha", "evaluation-points", r#"{"distinct":2,"or-more":false}"#),
+        ("short-ciphertext", "facilitator", "payload-bytes", r#"{"10":1,"113":19}"#),
+        ("invalid-proof", "facilitator", "payload-bytes", r#"{"113":20}"#),
+    ] {
+        let packets = facts(case, side).await["packets"].take();
+        assert_eq!(packets[key].to_string(), value, "{case}: {packets}");
+    }
+    let empty = facts("empty-batch", "pha").await;
+    assert_eq!((&empty["digest-matches"], &empty["packets"]), (&true.into(), &serde_json::Value::Null));
+    for (case, note) in [("other-prime", "prime"), ("bins-zero", "bins"), ("hamming-weight", "Hamming")] {
+        let notes = facts(case, "pha").await["notes"].to_string();
+        assert!(notes.contains(note), "{case}: {notes}");
+    }
+}
+
+/// Both processors of ours on the predecessor's files of a case; everything they wrote.
+async fn run_pipeline(folder: &Path, case: &str, aggregation: &str) -> Vec<PathBuf> {
+    for role in Role::ALL {
+        let processor = processor(&write_config(folder, case, role));
+        let time = |text: &str| text.parse().unwrap();
+        let window = Window::new(time("2023/11/14/22/00"), time("2023/11/14/23/00")).unwrap();
+        let aggregation = aggregation.parse().unwrap();
+        let task = AggregateTask { aggregation, window, batches: Vec::new(), dry_run: false };
+        // Intake comes with it: the prepared batches are not there.
+        aggregate(&processor, &task, no_progress()).await.unwrap();
+    }
+    let written = ["own-first", "own-second", "validation-for-pha", "validation-for-facilitator", "sum-pha", "sum-facilitator"];
+    written.into_iter().flat_map(|bucket| files(&folder.join(bucket))).collect()
+}
+
+#[tokio::test]
+async fn everything_of_ours_is_recognised_and_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = run_pipeline(folder.path(), "bad/invalid-proof", "org.example.bad.invalid-proof").await;
+    let inspectors = Role::ALL.map(|role| {
+        Inspector::new(Some(processor(&folder.path().join(format!("{role}.yaml")))))
+    });
+    let mut kinds: BTreeMap<&str, u32> = BTreeMap::new();
+    for path in &written {
+        let own = ["own-second", "validation-for-pha", "sum-facilitator"];
+        let second = own.iter().any(|bucket| path.starts_with(folder.path().join(bucket)));
+        let report = look(&inspectors[usize::from(second)], path).await;
+        assert_eq!((report.outcome, reasons(&report)), (Exit::Done, vec![]), "{}", path.display());
+        *kinds.entry(report.found[0].kind).or_default() += 1;
+        if let Facts::Prepared(prepared) = &report.found[0].facts {
+            let opened = prepared.opened.as_ref().expect("it opens");
+            assert_eq!((opened.packets, opened.messages), (20, 20));
+            // The sum of shares stays under the seal.
+            let json = serde_json::to_value(&report).unwrap();
+            assert!(!json.to_string().contains("\"sum\""), "{json}");
+        }
+    }
+    let expected = [
+        ("first-seen-date", 2),
+        ("fixed-sum-part", 2),
+        ("prepared-batch", 2),
+        ("sum-part", 6),
+        ("validation-batch", 6),
+    ];
+    assert_eq!(kinds, BTreeMap::from(expected));
+    damage_prepared(&written, &inspectors).await;
+}
+
+/// A prepared batch that is damaged anywhere, or looked at by the wrong processor, is told.
+async fn damage_prepared(written: &[PathBuf], inspectors: &[Inspector; 2]) {
+    let is_prepared = |path: &&PathBuf| {
+        matches!(OwnObject::parse(path.to_str().unwrap()), Some((OwnObject::Prepared { .. }, _)))
+    };
+    let path = written.iter().find(is_prepared).unwrap();
+    let report = look(&inspectors[1], path).await;
+    assert_eq!((report.outcome, reasons(&report)), (Exit::Rejected, vec!["prepared-batch"]));
+    let report = look(&Inspector::new(None), path).await;
+    assert_eq!((report.outcome, report.found[0].notes.len()), (Exit::Done, 1));
+    let good = std::fs::read(path).unwrap();
+    for at in [9, 50, good.len() / 2, good.len() - 30, good.len() - 3] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(path, bad).unwrap();
+        let report = look(&inspectors[0], path).await;
+        assert_eq!((report.outcome, reasons(&report)), (Exit::Rejected, vec!["prepared-batch"]), "byte {at}");
+    }
+    std::fs::write(path, &good[..20]).unwrap();
+    assert_eq!(look(&inspectors[0], path).await.outcome, Exit::Rejected);
+}
+
+#[tokio::test]
+async fn a_folder_is_counted() {
+    let report = look(&Inspector::new(None), &vectors().join("dim8/ingestion-pha")).await;
+    let Facts::Folder(folder) = &report.found[0].facts else { panic!("{report:?}") };
+    assert_eq!((folder.objects, folder.batches[0].signed, folder.batches[0].unsigned), (9, 3, 0));
+    assert_eq!(side(Role::First), "pha");
+}

@@ -1,0 +1,131 @@
+//! `facilitator key` from outside: what is written, with which mode, and that secrets stay where they belong.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::path::Path;
+use support::{code, run, stderr, stdout, vectors};
+use tallybox_crypto::{PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};
+
+fn read(folder: &Path, file: &str) -> String {
+    std::fs::read_to_string(folder.join(file)).unwrap()
+}
+
+#[test]
+fn every_kind_and_encoding_is_written_and_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (kind, encoding) in [
+        ("signing", "pkcs8-base64"),
+        ("signing", "pkcs8-pem"),
+        ("signing", "rotator-material"),
+        ("packet", "x963-base64"),
+        ("packet", "pkcs8-base64"),
+        ("packet", "pkcs8-pem"),
+        ("packet", "rotator-material"),
+        ("sealing", "base64"),
+    ] {
+        let file = format!("{kind}.{encoding}");
+        let made =
+            run(folder, &["key", "generate", "--kind", kind, "--encoding", encoding, "--out", &file, "--json"]);
+        assert_eq!(code(&made), 0, "{made:?}");
+        let text = read(folder, &file);
+        let said: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
+        let fingerprint = match kind {
+            "signing" => SigningKey::parse(&text).unwrap().verifying_key().fingerprint(),
+            "packet" => PacketPrivateKey::parse(&text).unwrap().public().fingerprint(),
+            _ => SealingKey::parse(&text).unwrap().id(),
+        };
+        assert_eq!(said["fingerprint"], fingerprint.as_str());
+        assert!(!stdout(&made).contains(text.trim()) && made.stderr.is_empty(), "no secret is printed");
+        let inspected = run(folder, &["inspect", &file, "--json"]);
+        let inspected: serde_json::Value = serde_json::from_str(&stdout(&inspected)).unwrap();
+        assert_eq!(inspected["found"][0]["encoding"], encoding);
+        assert_eq!(inspected["found"][0]["fingerprint"], fingerprint.as_str());
+        assert!(!inspected.to_string().contains(text.trim()), "no secret is printed");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_is_written_once_and_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let generate = ["key", "generate", "--kind", "signing", "--out", "k"];
+    assert_eq!(code(&run(folder, &generate)), 0);
+    let mode = |file: &str| std::fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("k"), 0o600);
+    let before = read(folder, "k");
+    let again = run(folder, &generate);
+    assert_eq!((code(&again), read(folder, "k")), (2, before));
+    assert!(stderr(&again).contains("never overwritten"), "{again:?}");
+    assert_eq!(code(&run(folder, &["key", "convert", "k", "--encoding", "pkcs8-pem", "--out", "k.pem"])), 0);
+    assert_eq!(mode("k.pem"), 0o600);
+    assert_eq!(code(&run(folder, &["key", "generate", "--kind", "packet", "--out", "no/such/folder"])), 2);
+}
+
+#[test]
+fn standard_output_gets_a_secret_only_when_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = run(folder.path(), &["key", "generate", "--kind", "signing", "--out", "-"]);
+    let key = SigningKey::parse(&stdout(&made)).unwrap();
+    assert!(stderr(&made).contains(&key.verifying_key().fingerprint()), "{made:?}");
+    assert!(!stderr(&made).contains(stdout(&made).trim()));
+    assert_eq!(code(&run(folder.path(), &["key", "generate", "--kind", "signing", "--out", "-", "--json"])), 2);
+    assert_eq!(code(&run(folder.path(), &["key", "generate", "--kind", "signing"])), 2);
+}
+
+#[test]
+fn the_public_half_of_every_vector_key_is_the_committed_one() {
+    let keys = vectors().join("keys");
+    let public = |file: &str, encoding: &str| {
+        let output = run(&keys, &["key", "public", file, "--encoding", encoding, "--quiet"]);
+        assert_eq!((code(&output), output.stderr.len()), (0, 0), "{output:?}");
+        stdout(&output).trim().to_owned()
+    };
+    let committed = |file: &str| read(&keys, file).trim().to_owned();
+    for who in ["ingestor", "pha", "facilitator"] {
+        let private = format!("{who}-signing.pkcs8.b64");
+        for (encoding, file) in
+            [("spki-pem", "spki.pem"), ("spki-base64", "spki.b64"), ("x962-base64", "x962-public.b64")]
+        {
+            let file = format!("{who}-signing.{file}");
+            assert_eq!(public(&private, encoding), committed(&file));
+            assert_eq!(public(&file, encoding), committed(&file));
+        }
+    }
+    for who in ["pha-packet-1", "pha-packet-2", "facilitator-packet-1", "facilitator-packet-2"] {
+        let private = format!("{who}.x963-private.b64");
+        assert_eq!(public(&private, "x962-base64"), committed(&format!("{who}.x963-public.b64")));
+        let request = run(&keys, &["key", "public", &private, "--encoding", "csr-pem", "--common-name", "a.example"]);
+        let requested = PacketPublicKey::parse(&stdout(&request)).unwrap();
+        assert_eq!(requested.fingerprint(), PacketPublicKey::parse(&committed(&private)).unwrap().fingerprint());
+    }
+}
+
+#[test]
+fn what_cannot_be_written_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    assert_eq!(code(&run(folder, &["key", "generate", "--kind", "sealing", "--out", "s"])), 0);
+    assert_eq!(code(&run(folder, &["key", "generate", "--kind", "packet", "--out", "p"])), 0);
+    std::fs::write(folder.join("placeholder"), "not-a-real-key\n").unwrap();
+    for (arguments, reason) in [
+        (&["key", "public", "s"][..], "no public half"),
+        (&["key", "public", "p", "--encoding", "csr-pem"], "--common-name"),
+        (&["key", "public", "p", "--encoding", "pkcs8-pem"], "key convert"),
+        (&["key", "public", "nowhere"], "cannot read"),
+        (&["key", "public", "placeholder"], "placeholder"),
+        (&["key", "convert", "s", "--encoding", "spki-pem", "--out", "x"], "sealing key"),
+        (&["key", "convert", "p", "--encoding", "base64", "--out", "x"], "sealing keys"),
+        (&["key", "generate", "--kind", "signing", "--encoding", "x963-base64", "--out", "x"], "pkcs8-base64"),
+    ] {
+        let output = run(folder, arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert!(stderr(&output).contains(reason), "{arguments:?}: {}", stderr(&output));
+    }
+    assert!(!folder.join("x").exists());
+    let pem = run(folder, &["key", "public", "p"]);
+    assert!(VerifyingKey::parse(&stdout(&pem)).is_ok());
+}

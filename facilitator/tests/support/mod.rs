@@ -1,0 +1,87 @@
+//! The predecessor's vectors, and a configuration with their keys.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tallybox_model::role::Role;
+
+pub fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/vectors")
+}
+
+pub fn side(role: Role) -> &'static str {
+    match role {
+        Role::First => "pha",
+        Role::Second => "facilitator",
+    }
+}
+
+/// Writes the configuration of a processor that reads `case`, its own buckets in `folder`.
+pub fn write_config(folder: &Path, case: &str, role: Role) -> PathBuf {
+    let (own, peer) = (side(role), side(role.peer()));
+    let (keys, case) = (vectors().join("keys"), vectors().join(case));
+    let (keys, case) = (keys.display(), case.display());
+    std::fs::write(folder.join("sealing.b64"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+    let text = format!(
+        "instance: interop
+role: {role}
+packet-decryption-keys:
+  - {{ id: {own}-packet-2, file: {keys}/{own}-packet-2.x963-private.b64 }}
+  - {{ id: {own}-packet-1, file: {keys}/{own}-packet-1.x963-private.b64 }}
+batch-signing-key: {{ id: {own}-key-1, file: {keys}/{own}-signing.pkcs8.b64 }}
+prepared-sealing-key: {{ file: sealing.b64 }}
+buckets:
+  ingestion: {case}/ingestion-{own}
+  own: own-{role}
+  peer-validation-in: {case}/validation-for-{own}
+  peer-validation-out: validation-for-{peer}
+  sum-parts: sum-{own}
+ingestor-public-keys: {{ ingestor-key-1: {keys}/ingestor-signing.spki.pem }}
+peer-public-keys: {{ {peer}-key-1: {keys}/{peer}-signing.spki.pem }}
+points: per-packet
+minimum-contributions: 1
+"
+    );
+    let file = folder.join(format!("{role}.yaml"));
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// Runs the program in a folder.
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_facilitator"))
+        .current_dir(folder)
+        .args(arguments)
+        .env_remove("TALLYBOX_LOG")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+pub fn code(output: &Output) -> i32 {
+    output.status.code().expect("it was not killed")
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// All files below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
