@@ -111,11 +111,7 @@ impl Encoding {
             return Ok(None);
         };
         check_bits(bits)?;
-        let digits = || {
-            counts
-                .iter()
-                .zip((0..64_u32).map(|digit| 2_f64.powi(digit as i32)))
-        };
+        let digits = || counts.iter().zip((0..64_u32).map(|digit| 2_f64.powi(digit as i32)));
         let value = digits().map(|(count, weight)| weight * count.value).sum();
         let variance: f64 = digits()
             .map(|(count, weight)| (weight * count.standard_error).powi(2))
@@ -193,12 +189,7 @@ mod tests {
             [false, true, true, false, false]
         );
         let all = Encoding::BoundedInteger { bits: 64 };
-        assert!(
-            all.encode(&Value::Integer(u64::MAX))
-                .unwrap()
-                .iter()
-                .all(|bit| *bit)
-        );
+        assert!(all.encode(&Value::Integer(u64::MAX)).unwrap().iter().all(|bit| *bit));
     }
 
     #[test]
@@ -221,10 +212,7 @@ mod tests {
             long.encode(&Value::Integer(1)),
             Err(EncodeError::TooManyBits { bits: 65 })
         );
-        assert_eq!(
-            histogram.sum(&[1, 2]),
-            Err(EncodeError::Length { found: 2, bins: 4 })
-        );
+        assert_eq!(histogram.sum(&[1, 2]), Err(EncodeError::Length { found: 2, bins: 4 }));
     }
 
     #[test]
@@ -236,10 +224,7 @@ mod tests {
         );
         let largest = vec![u64::MAX; 64];
         let expected = u128::from(u64::MAX) * u128::from(u64::MAX);
-        assert_eq!(
-            Encoding::BoundedInteger { bits: 64 }.sum(&largest),
-            Ok(Some(expected))
-        );
+        assert_eq!(Encoding::BoundedInteger { bits: 64 }.sum(&largest), Ok(Some(expected)));
     }
 
     #[test]

@@ -28,11 +28,7 @@ pub(crate) fn processors() -> Vec<ProcessorKey> {
         key_id: Some(name.to_owned()),
         public: *key.public(),
     };
-    keys()
-        .into_iter()
-        .zip(["pha-1", "facilitator-1"])
-        .map(named)
-        .collect()
+    keys().into_iter().zip(["pha-1", "facilitator-1"]).map(named).collect()
 }
 
 /// The payload of one share, if the key opens it.

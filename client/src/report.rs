@@ -102,11 +102,10 @@ impl Client {
     ) -> Result<Report, ClientError> {
         let mut shares = Vec::with_capacity(PROCESSORS);
         for (index, (processor, payload)) in self.processors.iter().zip(payloads).enumerate() {
-            let payload =
-                ecies::seal(&processor.public, payload, rng).map_err(|source| ClientError::Seal {
-                    processor: index,
-                    source,
-                })?;
+            let payload = ecies::seal(&processor.public, payload, rng).map_err(|source| ClientError::Seal {
+                processor: index,
+                source,
+            })?;
             shares.push(EncryptedShare {
                 payload,
                 key_id: processor.key_id.clone(),
@@ -138,9 +137,7 @@ mod tests {
     }
 
     fn report(bits: &[bool], seed: u64) -> Report {
-        client()
-            .report(bits, &mut ChaCha20Rng::seed_from_u64(seed))
-            .unwrap()
+        client().report(bits, &mut ChaCha20Rng::seed_from_u64(seed)).unwrap()
     }
 
     fn sum(bins: usize, report: &Report) -> Option<Vec<u32>> {
@@ -178,11 +175,7 @@ mod tests {
     #[test]
     fn a_report_says_for_whom_it_is() {
         let report = report(&[true, false], 2);
-        let ids: Vec<_> = report
-            .shares
-            .iter()
-            .map(|share| share.key_id.as_deref())
-            .collect();
+        let ids: Vec<_> = report.shares.iter().map(|share| share.key_id.as_deref()).collect();
         assert_eq!(ids, [Some("pha-1"), Some("facilitator-1")]);
         assert_eq!(report.id.0.get_version_num(), 4);
     }
@@ -205,10 +198,7 @@ mod tests {
     fn refuses_what_prio2_cannot_do() {
         let one = judge::processors().into_iter().take(1).collect();
         let error = Client::new(one).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "1 processor keys given, prio2 shares between 2"
-        );
+        assert_eq!(error.to_string(), "1 processor keys given, prio2 shares between 2");
         let empty = client().report(&[], &mut ChaCha20Rng::seed_from_u64(5));
         assert!(matches!(empty, Err(ClientError::Split(_))));
     }

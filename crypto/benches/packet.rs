@@ -47,10 +47,7 @@ fn main() {
         let (mut buffer, mut share) = (Vec::new(), Vec::new());
 
         print("split", time(|| prio2.split(&bits, &randomness)));
-        print(
-            "weights of a new point",
-            time(|| evaluator.move_to(&prio2, point)),
-        );
+        print("weights of a new point", time(|| evaluator.move_to(&prio2, point)));
         for (role, plaintext) in plaintexts.into_iter().enumerate() {
             let processor = ["first", "second"][role];
             print(
@@ -81,10 +78,7 @@ fn main() {
     let signature = signing.sign(b"header");
     let verifying = signing.verifying_key();
     print("sign a header", time(|| signing.sign(b"header")));
-    print(
-        "verify a header",
-        time(|| verifying.verify(b"header", &signature)),
-    );
+    print("verify a header", time(|| verifying.verify(b"header", &signature)));
     let file = FileKey::derive(&tallybox_crypto::SealingKey::generate(&mut rng), &[b"bench"]);
     let mut chunk = vec![7; CHUNK];
     let round = || {

@@ -103,8 +103,7 @@ impl PacketPrivateKey {
         let derived = derive(&self.agreement, point, point)?;
         let (cipher, nonce) = cipher(&derived);
         buffer.extend_from_slice(body);
-        let opened =
-            cipher.decrypt_inout_detached(nonce.into(), &[], buffer.as_mut_slice().into(), tag.into());
+        let opened = cipher.decrypt_inout_detached(nonce.into(), &[], buffer.as_mut_slice().into(), tag.into());
         if opened.is_err() {
             buffer.clear();
             return Err(EciesError::TagMismatch);

@@ -21,7 +21,5 @@ pub mod scheme;
 
 mod wipe;
 
-pub use error::{
-    EciesError, KeyError, MessageError, PointError, Prio2Error, SealError, ShareError, SignatureError,
-};
+pub use error::{EciesError, KeyError, MessageError, PointError, Prio2Error, SealError, ShareError, SignatureError};
 pub use keys::{PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};

@@ -32,10 +32,7 @@ pub struct FileKey {
 impl FileKey {
     /// Derives the key of the file that `context` describes (purpose, instance, aggregation, role, batch, digest of the
     /// ingestion header). Each part goes in with its length, so no two contexts look alike.
-    #[allow(
-        clippy::expect_used,
-        reason = "the key has the 32 bytes that the algorithm wants"
-    )]
+    #[allow(clippy::expect_used, reason = "the key has the 32 bytes that the algorithm wants")]
     pub fn derive(sealing: &SealingKey, context: &[&[u8]]) -> Self {
         let mut info = INFO.to_vec();
         info.extend((context.len() as u64).to_be_bytes());
@@ -63,11 +60,7 @@ impl FileKey {
         }
         plaintext.reserve_exact(TAG_LENGTH);
         self.key
-            .seal_in_place_append_tag(
-                nonce(number, last),
-                Aad::from(associated(number, last)),
-                plaintext,
-            )
+            .seal_in_place_append_tag(nonce(number, last), Aad::from(associated(number, last)), plaintext)
             .map_err(|_| too_long)
     }
 

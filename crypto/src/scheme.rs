@@ -80,10 +80,7 @@ pub trait Scheme {
     ///
     /// # Errors
     /// If the report is invalid.
-    fn verifier_shares_to_message(
-        &self,
-        shares: &[Self::VerifierShare],
-    ) -> Result<Self::VerifierMessage, Self::Error>;
+    fn verifier_shares_to_message(&self, shares: &[Self::VerifierShare]) -> Result<Self::VerifierMessage, Self::Error>;
 
     /// Processor: goes on with what a round came to.
     ///

@@ -17,7 +17,11 @@ fn commands() -> Vec<Vec<String>> {
     fn add(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
         all.push(path.to_vec());
         for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
-            let path = path.iter().cloned().chain([inner.get_name().to_owned()]).collect::<Vec<_>>();
+            let path = path
+                .iter()
+                .cloned()
+                .chain([inner.get_name().to_owned()])
+                .collect::<Vec<_>>();
             add(inner, &path, all);
         }
     }
@@ -27,7 +31,11 @@ fn commands() -> Vec<Vec<String>> {
 }
 
 fn file_name(command: &[String]) -> String {
-    if command.is_empty() { "facilitator.txt".to_owned() } else { format!("facilitator-{}.txt", command.join("-")) }
+    if command.is_empty() {
+        "facilitator.txt".to_owned()
+    } else {
+        format!("facilitator-{}.txt", command.join("-"))
+    }
 }
 
 /// What the program prints on a terminal of 80 columns.
@@ -41,7 +49,10 @@ fn help(command: &[String]) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{command:?}: {output:?}");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{command:?}: {output:?}"
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -54,16 +65,25 @@ fn help_is_as_committed() {
         if update {
             std::fs::write(&path, &now).unwrap();
         } else if std::fs::read_to_string(&path).ok().as_ref() != Some(&now) {
-            wrong.push(format!("tests/help/{} differs; the program prints:\n{now}", file_name(&command)));
+            wrong.push(format!(
+                "tests/help/{} differs; the program prints:\n{now}",
+                file_name(&command)
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{}\nUPDATE_HELP=1 writes the files anew", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{}\nUPDATE_HELP=1 writes the files anew",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn no_help_is_left_of_a_command_that_is_gone() {
     let expected: BTreeSet<String> = commands().iter().map(|command| file_name(command)).collect();
-    let found = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let found = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(found.collect::<BTreeSet<_>>(), expected);
 }
 

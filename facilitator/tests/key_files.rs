@@ -26,8 +26,20 @@ fn every_kind_and_encoding_is_written_and_read_again() {
         ("sealing", "base64"),
     ] {
         let file = format!("{kind}.{encoding}");
-        let made =
-            run(folder, &["key", "generate", "--kind", kind, "--encoding", encoding, "--out", &file, "--json"]);
+        let made = run(
+            folder,
+            &[
+                "key",
+                "generate",
+                "--kind",
+                kind,
+                "--encoding",
+                encoding,
+                "--out",
+                &file,
+                "--json",
+            ],
+        );
         assert_eq!(code(&made), 0, "{made:?}");
         let text = read(folder, &file);
         let said: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
@@ -37,7 +49,10 @@ fn every_kind_and_encoding_is_written_and_read_again() {
             _ => SealingKey::parse(&text).unwrap().id(),
         };
         assert_eq!(said["fingerprint"], fingerprint.as_str());
-        assert!(!stdout(&made).contains(text.trim()) && made.stderr.is_empty(), "no secret is printed");
+        assert!(
+            !stdout(&made).contains(text.trim()) && made.stderr.is_empty(),
+            "no secret is printed"
+        );
         let inspected = run(folder, &["inspect", &file, "--json"]);
         let inspected: serde_json::Value = serde_json::from_str(&stdout(&inspected)).unwrap();
         assert_eq!(inspected["found"][0]["encoding"], encoding);
@@ -60,9 +75,21 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
     let again = run(folder, &generate);
     assert_eq!((code(&again), read(folder, "k")), (2, before));
     assert!(stderr(&again).contains("never overwritten"), "{again:?}");
-    assert_eq!(code(&run(folder, &["key", "convert", "k", "--encoding", "pkcs8-pem", "--out", "k.pem"])), 0);
+    assert_eq!(
+        code(&run(
+            folder,
+            &["key", "convert", "k", "--encoding", "pkcs8-pem", "--out", "k.pem"]
+        )),
+        0
+    );
     assert_eq!(mode("k.pem"), 0o600);
-    assert_eq!(code(&run(folder, &["key", "generate", "--kind", "packet", "--out", "no/such/folder"])), 2);
+    assert_eq!(
+        code(&run(
+            folder,
+            &["key", "generate", "--kind", "packet", "--out", "no/such/folder"]
+        )),
+        2
+    );
 }
 
 #[test]
@@ -72,7 +99,13 @@ fn standard_output_gets_a_secret_only_when_told_to() {
     let key = SigningKey::parse(&stdout(&made)).unwrap();
     assert!(stderr(&made).contains(&key.verifying_key().fingerprint()), "{made:?}");
     assert!(!stderr(&made).contains(stdout(&made).trim()));
-    assert_eq!(code(&run(folder.path(), &["key", "generate", "--kind", "signing", "--out", "-", "--json"])), 2);
+    assert_eq!(
+        code(&run(
+            folder.path(),
+            &["key", "generate", "--kind", "signing", "--out", "-", "--json"]
+        )),
+        2
+    );
     assert_eq!(code(&run(folder.path(), &["key", "generate", "--kind", "signing"])), 2);
 }
 
@@ -87,20 +120,44 @@ fn the_public_half_of_every_vector_key_is_the_committed_one() {
     let committed = |file: &str| read(&keys, file).trim().to_owned();
     for who in ["ingestor", "pha", "facilitator"] {
         let private = format!("{who}-signing.pkcs8.b64");
-        for (encoding, file) in
-            [("spki-pem", "spki.pem"), ("spki-base64", "spki.b64"), ("x962-base64", "x962-public.b64")]
-        {
+        for (encoding, file) in [
+            ("spki-pem", "spki.pem"),
+            ("spki-base64", "spki.b64"),
+            ("x962-base64", "x962-public.b64"),
+        ] {
             let file = format!("{who}-signing.{file}");
             assert_eq!(public(&private, encoding), committed(&file));
             assert_eq!(public(&file, encoding), committed(&file));
         }
     }
-    for who in ["pha-packet-1", "pha-packet-2", "facilitator-packet-1", "facilitator-packet-2"] {
+    for who in [
+        "pha-packet-1",
+        "pha-packet-2",
+        "facilitator-packet-1",
+        "facilitator-packet-2",
+    ] {
         let private = format!("{who}.x963-private.b64");
-        assert_eq!(public(&private, "x962-base64"), committed(&format!("{who}.x963-public.b64")));
-        let request = run(&keys, &["key", "public", &private, "--encoding", "csr-pem", "--common-name", "a.example"]);
+        assert_eq!(
+            public(&private, "x962-base64"),
+            committed(&format!("{who}.x963-public.b64"))
+        );
+        let request = run(
+            &keys,
+            &[
+                "key",
+                "public",
+                &private,
+                "--encoding",
+                "csr-pem",
+                "--common-name",
+                "a.example",
+            ],
+        );
         let requested = PacketPublicKey::parse(&stdout(&request)).unwrap();
-        assert_eq!(requested.fingerprint(), PacketPublicKey::parse(&committed(&private)).unwrap().fingerprint());
+        assert_eq!(
+            requested.fingerprint(),
+            PacketPublicKey::parse(&committed(&private)).unwrap().fingerprint()
+        );
     }
 }
 
@@ -108,8 +165,14 @@ fn the_public_half_of_every_vector_key_is_the_committed_one() {
 fn what_cannot_be_written_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    assert_eq!(code(&run(folder, &["key", "generate", "--kind", "sealing", "--out", "s"])), 0);
-    assert_eq!(code(&run(folder, &["key", "generate", "--kind", "packet", "--out", "p"])), 0);
+    assert_eq!(
+        code(&run(folder, &["key", "generate", "--kind", "sealing", "--out", "s"])),
+        0
+    );
+    assert_eq!(
+        code(&run(folder, &["key", "generate", "--kind", "packet", "--out", "p"])),
+        0
+    );
     std::fs::write(folder.join("placeholder"), "not-a-real-key\n").unwrap();
     for (arguments, reason) in [
         (&["key", "public", "s"][..], "no public half"),
@@ -117,9 +180,27 @@ fn what_cannot_be_written_says_why() {
         (&["key", "public", "p", "--encoding", "pkcs8-pem"], "key convert"),
         (&["key", "public", "nowhere"], "cannot read"),
         (&["key", "public", "placeholder"], "placeholder"),
-        (&["key", "convert", "s", "--encoding", "spki-pem", "--out", "x"], "sealing key"),
-        (&["key", "convert", "p", "--encoding", "base64", "--out", "x"], "sealing keys"),
-        (&["key", "generate", "--kind", "signing", "--encoding", "x963-base64", "--out", "x"], "pkcs8-base64"),
+        (
+            &["key", "convert", "s", "--encoding", "spki-pem", "--out", "x"],
+            "sealing key",
+        ),
+        (
+            &["key", "convert", "p", "--encoding", "base64", "--out", "x"],
+            "sealing keys",
+        ),
+        (
+            &[
+                "key",
+                "generate",
+                "--kind",
+                "signing",
+                "--encoding",
+                "x963-base64",
+                "--out",
+                "x",
+            ],
+            "pkcs8-base64",
+        ),
     ] {
         let output = run(folder, arguments);
         assert_eq!(code(&output), 2, "{arguments:?}");

@@ -139,7 +139,14 @@ impl IngestionHeader {
     /// The header of a batch with these parameters.
     #[must_use]
     pub fn new(batch: BatchId, parameters: BatchParameters, window_millis: (i64, i64), packets: Digest) -> Self {
-        let BatchParameters { name, bins, epsilon, prime, number_of_servers, hamming_weight } = parameters;
+        let BatchParameters {
+            name,
+            bins,
+            epsilon,
+            prime,
+            number_of_servers,
+            hamming_weight,
+        } = parameters;
         Self {
             batch_uuid: batch,
             name,
@@ -159,9 +166,25 @@ impl ValidationHeader {
     /// The header of a validation of a batch with these parameters, which are copied bit for bit.
     #[must_use]
     pub fn new(batch: BatchId, parameters: BatchParameters, packets: Digest) -> Self {
-        let BatchParameters { name, bins, epsilon, prime, number_of_servers, hamming_weight } = parameters;
+        let BatchParameters {
+            name,
+            bins,
+            epsilon,
+            prime,
+            number_of_servers,
+            hamming_weight,
+        } = parameters;
         let packet_file_digest = packets;
-        Self { batch_uuid: batch, name, bins, epsilon, prime, number_of_servers, hamming_weight, packet_file_digest }
+        Self {
+            batch_uuid: batch,
+            name,
+            bins,
+            epsilon,
+            prime,
+            number_of_servers,
+            hamming_weight,
+            packet_file_digest,
+        }
     }
 }
 

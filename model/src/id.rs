@@ -12,7 +12,9 @@ use uuid::fmt::Hyphenated;
 #[non_exhaustive]
 pub enum IdError {
     /// Empty, too long, or with a character that cannot stand in an object name.
-    #[error("{kind} {text:?} has to be 1 to {limit} characters of letters, digits and .-_ that do not start with a dot")]
+    #[error(
+        "{kind} {text:?} has to be 1 to {limit} characters of letters, digits and .-_ that do not start with a dot"
+    )]
     Name {
         /// Which identifier it was meant to be.
         kind: &'static str,
@@ -41,7 +43,11 @@ fn shown(text: &str) -> String {
 fn check_name(kind: &'static str, text: &str, limit: usize) -> Result<(), IdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if text.is_empty() || text.len() > limit || text.starts_with('.') || !text.chars().all(allowed) {
-        return Err(IdError::Name { kind, text: shown(text), limit });
+        return Err(IdError::Name {
+            kind,
+            text: shown(text),
+            limit,
+        });
     }
     Ok(())
 }
@@ -115,7 +121,10 @@ pub type KeyId = String;
 
 /// Reads a UUID from text in the forms that real writers use: hyphenated or simple, either case.
 fn parse_uuid(kind: &'static str, text: &str) -> Result<Uuid, IdError> {
-    let bad = || IdError::Uuid { kind, text: shown(text) };
+    let bad = || IdError::Uuid {
+        kind,
+        text: shown(text),
+    };
     if !matches!(text.len(), 32 | 36) {
         return Err(bad());
     }
@@ -226,7 +235,12 @@ mod tests {
         for form in [text.to_owned(), text.replace('-', ""), text.to_uppercase()] {
             assert_eq!(form.parse::<BatchId>().unwrap().to_string(), text);
         }
-        for bad in ["", "00112233", "urn:uuid:00112233-4455-6677-8899-aabbccddeeff", "{00112233-4455-6677-8899-aabbccddeef}"] {
+        for bad in [
+            "",
+            "00112233",
+            "urn:uuid:00112233-4455-6677-8899-aabbccddeeff",
+            "{00112233-4455-6677-8899-aabbccddeef}",
+        ] {
             assert!(bad.parse::<BatchId>().is_err(), "{bad}");
         }
     }

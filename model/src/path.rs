@@ -45,7 +45,11 @@ const INGESTION: &str = ".batch";
 
 impl BatchObjects {
     fn of(header: String) -> Self {
-        Self { packets: format!("{header}{PACKETS}"), signature: format!("{header}{SIGNATURE}"), header }
+        Self {
+            packets: format!("{header}{PACKETS}"),
+            signature: format!("{header}{SIGNATURE}"),
+            header,
+        }
     }
 }
 
@@ -84,7 +88,10 @@ impl BatchName {
     /// Reads the name of a batch from that of any of its ingestion objects; `None` for any other object.
     #[must_use]
     pub fn from_ingestion_object(key: &str) -> Option<Self> {
-        let header = key.strip_suffix(SIGNATURE).or_else(|| key.strip_suffix(PACKETS)).unwrap_or(key);
+        let header = key
+            .strip_suffix(SIGNATURE)
+            .or_else(|| key.strip_suffix(PACKETS))
+            .unwrap_or(key);
         Self::parse(header.strip_suffix(INGESTION)?)
     }
 
@@ -93,7 +100,11 @@ impl BatchName {
     pub fn parse(text: &str) -> Option<Self> {
         let (aggregation, rest) = text.split_once('/')?;
         let (date, id) = rest.rsplit_once('/')?;
-        let name = Self { aggregation: aggregation.parse().ok()?, date: date.parse().ok()?, id: id.parse().ok()? };
+        let name = Self {
+            aggregation: aggregation.parse().ok()?,
+            date: date.parse().ok()?,
+            id: id.parse().ok()?,
+        };
         (name.to_string() == text).then_some(name)
     }
 }
@@ -151,7 +162,10 @@ pub fn pinned_point(instance: &Instance, packet_key: &str) -> String {
 /// The half-open range of keys, `{agg}/{start DATE}/` to `{agg}/{end DATE}/`, in which a window's batches stand.
 #[must_use]
 pub fn window_range(aggregation: &AggregationId, window: &Window) -> (String, String) {
-    (format!("{aggregation}/{}/", window.start()), format!("{aggregation}/{}/", window.end()))
+    (
+        format!("{aggregation}/{}/", window.start()),
+        format!("{aggregation}/{}/", window.end()),
+    )
 }
 
 #[cfg(test)]
@@ -170,7 +184,10 @@ mod tests {
         assert_eq!(ingestion.header, format!("{stem}.batch"));
         assert_eq!(ingestion.packets, format!("{stem}.batch.avro"));
         assert_eq!(ingestion.signature, format!("{stem}.batch.sig"));
-        assert_eq!(name().validation(Role::Second).packets, format!("{stem}.validity_1.avro"));
+        assert_eq!(
+            name().validation(Role::Second).packets,
+            format!("{stem}.validity_1.avro")
+        );
         assert_eq!(BatchName::from_ingestion_signature(&ingestion.signature), Some(name()));
     }
 

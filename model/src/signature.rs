@@ -32,7 +32,11 @@ impl Record for BatchSignature {
     const KIND: RecordKind = RecordKind::BatchSignature;
 
     fn variable_bytes(&self) -> u64 {
-        let inline = [&self.batch_header, &self.packets].into_iter().flatten().map(Vec::len).sum::<usize>();
+        let inline = [&self.batch_header, &self.packets]
+            .into_iter()
+            .flatten()
+            .map(Vec::len)
+            .sum::<usize>();
         (self.batch_header_signature.len() + self.key_identifier.len() + inline) as u64
     }
 }

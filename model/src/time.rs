@@ -51,7 +51,14 @@ impl BatchTime {
     #[must_use]
     pub fn compact(self) -> String {
         let date = self.datetime();
-        format!("{:04}{:02}{:02}{:02}{:02}", date.year(), date.month(), date.day(), date.hour(), date.minute())
+        format!(
+            "{:04}{:02}{:02}{:02}{:02}",
+            date.year(),
+            date.month(),
+            date.day(),
+            date.hour(),
+            date.minute()
+        )
     }
 
     /// Parses `YYYYMMDDHHMM`.
@@ -85,7 +92,15 @@ impl BatchTime {
 impl fmt::Display for BatchTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.datetime();
-        write!(f, "{:04}/{:02}/{:02}/{:02}/{:02}", date.year(), date.month(), date.day(), date.hour(), date.minute())
+        write!(
+            f,
+            "{:04}/{:02}/{:02}/{:02}/{:02}",
+            date.year(),
+            date.month(),
+            date.day(),
+            date.hour(),
+            date.minute()
+        )
     }
 }
 
@@ -182,7 +197,15 @@ mod tests {
         assert_eq!(time.compact(), "202311142201");
         assert_eq!(BatchTime::from_compact("202311142201").unwrap(), time);
         assert_eq!(BatchTime::from_millis(time.millis() + 59_999).unwrap(), time);
-        for bad in ["2023/11/14/22", "2023/11/14/22/1", "2023/13/14/22/01", "2023/02/30/00/00", "2023/11/14/24/00", "0000/01/01/00/00", "+023/11/14/22/01"] {
+        for bad in [
+            "2023/11/14/22",
+            "2023/11/14/22/1",
+            "2023/13/14/22/01",
+            "2023/02/30/00/00",
+            "2023/11/14/24/00",
+            "0000/01/01/00/00",
+            "+023/11/14/22/01",
+        ] {
             assert!(bad.parse::<BatchTime>().is_err(), "{bad}");
         }
         assert!(BatchTime::from_compact("20231114220é").is_err());

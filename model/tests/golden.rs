@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tallybox_model::avro::{
-    AvroError, Block, Codec, ContainerReader, ContainerWriter, Limits, Record, RecordKind, Records, decode_one, encode_one,
+    AvroError, Block, Codec, ContainerReader, ContainerWriter, Limits, Record, RecordKind, Records, decode_one,
+    encode_one,
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{IngestionHeader, SumPart, ValidationHeader};
@@ -18,7 +19,11 @@ fn vectors() -> PathBuf {
 fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files(&path, out) } else { out.push(path) }
+        if path.is_dir() {
+            files(&path, out)
+        } else {
+            out.push(path)
+        }
     }
 }
 
@@ -50,7 +55,9 @@ macro_rules! rewrite {
             }
         });
         let ours = writer.finish().unwrap();
-        let same_schema = bytes.windows(60).any(|w| w == &<$type as Record>::KIND.schema_json().as_bytes()[..60]);
+        let same_schema = bytes
+            .windows(60)
+            .any(|w| w == &<$type as Record>::KIND.schema_json().as_bytes()[..60]);
         let null = ContainerReader::open(bytes, &Limits::default()).unwrap().codec() == Codec::Null;
         if same_schema && null {
             assert_eq!(ours.len(), bytes.len());
@@ -76,7 +83,11 @@ fn every_file_of_the_predecessor_is_read_and_written_again() {
     for path in all {
         let name = path.file_name().unwrap().to_str().unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        if bytes.is_empty() || name.ends_with(".json") || name.ends_with(".md") || path.parent().unwrap().ends_with("keys") {
+        if bytes.is_empty()
+            || name.ends_with(".json")
+            || name.ends_with(".md")
+            || path.parent().unwrap().ends_with("keys")
+        {
             continue;
         }
         seen += 1;
@@ -104,10 +115,20 @@ fn the_published_example_comes_out_to_the_byte() {
     let marker: [u8; 16] = std::array::from_fn(|i| i as u8);
     let mut writer = ContainerWriter::new(Vec::new(), RecordKind::ValidationPacket, marker);
     let id = "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap();
-    writer.append(&ValidationPacket { id, f_r: 1, g_r: 4_293_918_720, h_r: 300 }).unwrap();
+    writer
+        .append(&ValidationPacket {
+            id,
+            f_r: 1,
+            g_r: 4_293_918_720,
+            h_r: 300,
+        })
+        .unwrap();
     let bytes = writer.finish().unwrap();
     assert_eq!(bytes.len(), 362);
-    assert_eq!(Digest::of(&bytes).to_hex(), "cead1d34bbe11b4028cb937f50b5cfcbc808b1e176f533e3ec184cc1b0256ac9");
+    assert_eq!(
+        Digest::of(&bytes).to_hex(),
+        "cead1d34bbe11b4028cb937f50b5cfcbc808b1e176f533e3ec184cc1b0256ac9"
+    );
 }
 
 fn header() -> ValidationHeader {
@@ -119,14 +140,21 @@ fn header() -> ValidationHeader {
         number_of_servers: 2,
         hamming_weight: None,
     };
-    ValidationHeader::new("00112233-4455-6677-8899-aabbccddeeff".parse().unwrap(), parameters, Digest::empty())
+    ValidationHeader::new(
+        "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap(),
+        parameters,
+        Digest::empty(),
+    )
 }
 
 #[test]
 fn no_records_are_no_bytes() {
     let writer = ContainerWriter::new(Vec::new(), RecordKind::InvalidPacket, [0; 16]);
     assert!(writer.finish().unwrap().is_empty());
-    assert!(matches!(decode_one::<ValidationHeader>(&[], &Limits::default()), Err(AvroError::NoRecord(_))));
+    assert!(matches!(
+        decode_one::<ValidationHeader>(&[], &Limits::default()),
+        Err(AvroError::NoRecord(_))
+    ));
 }
 
 #[test]
@@ -146,12 +174,18 @@ fn blocks_end_as_soon_as_they_hold_16000_bytes() {
 #[test]
 fn one_record_files_hold_one_record() {
     let one = encode_one(&header(), [3; 16]).unwrap();
-    assert_eq!(decode_one::<ValidationHeader>(&one, &Limits::default()).unwrap(), header());
+    assert_eq!(
+        decode_one::<ValidationHeader>(&one, &Limits::default()).unwrap(),
+        header()
+    );
     let mut writer = ContainerWriter::new(Vec::new(), RecordKind::ValidationHeader, [3; 16]);
     writer.append(&header()).unwrap();
     writer.append(&header()).unwrap();
     let two = writer.finish().unwrap();
-    assert!(matches!(decode_one::<ValidationHeader>(&two, &Limits::default()), Err(AvroError::ExtraRecord(_))));
+    assert!(matches!(
+        decode_one::<ValidationHeader>(&two, &Limits::default()),
+        Err(AvroError::ExtraRecord(_))
+    ));
 }
 
 #[test]
@@ -180,12 +214,48 @@ fn damage_is_refused() {
 fn limits_hold() {
     let good = encode_one(&header(), [3; 16]).unwrap();
     let read = |limits: Limits| decode_one::<ValidationHeader>(&good, &limits);
-    assert!(read(Limits { object_bytes: good.len() as u64, ..Limits::default() }).is_ok());
-    assert!(read(Limits { object_bytes: good.len() as u64 - 1, ..Limits::default() }).is_err());
-    assert!(matches!(read(Limits { records: 0, ..Limits::default() }), Err(AvroError::Limit { .. })));
-    assert!(matches!(read(Limits { record_bytes: 10, ..Limits::default() }), Err(AvroError::Limit { .. })));
-    assert!(matches!(read(Limits { block_bytes: 10, ..Limits::default() }), Err(AvroError::Limit { .. })));
-    assert!(matches!(read(Limits { metadata_bytes: 100, ..Limits::default() }), Err(AvroError::Limit { .. })));
+    assert!(
+        read(Limits {
+            object_bytes: good.len() as u64,
+            ..Limits::default()
+        })
+        .is_ok()
+    );
+    assert!(
+        read(Limits {
+            object_bytes: good.len() as u64 - 1,
+            ..Limits::default()
+        })
+        .is_err()
+    );
+    assert!(matches!(
+        read(Limits {
+            records: 0,
+            ..Limits::default()
+        }),
+        Err(AvroError::Limit { .. })
+    ));
+    assert!(matches!(
+        read(Limits {
+            record_bytes: 10,
+            ..Limits::default()
+        }),
+        Err(AvroError::Limit { .. })
+    ));
+    assert!(matches!(
+        read(Limits {
+            block_bytes: 10,
+            ..Limits::default()
+        }),
+        Err(AvroError::Limit { .. })
+    ));
+    assert!(matches!(
+        read(Limits {
+            metadata_bytes: 100,
+            ..Limits::default()
+        }),
+        Err(AvroError::Limit { .. })
+    ));
 }
 
 /// Writes a file by the library that judges us, with a schema of its own.
@@ -215,12 +285,26 @@ fn the_judge_reads_what_we_write() {
     let files = [
         writer.finish().unwrap(),
         encode_one(&header(), [3; 16]).unwrap(),
-        encode_one(&ValidationPacket { id, f_r: 1, g_r: 2, h_r: 3 }, [1; 16]).unwrap(),
+        encode_one(
+            &ValidationPacket {
+                id,
+                f_r: 1,
+                g_r: 2,
+                h_r: 3,
+            },
+            [1; 16],
+        )
+        .unwrap(),
     ];
     for file in files {
-        let records: Vec<_> = apache_avro::Reader::new(&file[..]).unwrap().collect::<Result<_, _>>().unwrap();
+        let records: Vec<_> = apache_avro::Reader::new(&file[..])
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
         assert_eq!(records.len(), 1);
-        let apache_avro::types::Value::Record(fields) = &records[0] else { panic!("no record") };
+        let apache_avro::types::Value::Record(fields) = &records[0] else {
+            panic!("no record")
+        };
         assert!(!fields.is_empty());
     }
 }
@@ -234,7 +318,12 @@ fn we_read_what_the_judge_writes_in_every_codec() {
         g_r: i64,
         h_r: i64,
     }
-    let wire = |i| Wire { uuid: "00112233445566778899AABBCCDDEEFF".to_owned(), f_r: i, g_r: 2, h_r: 3 };
+    let wire = |i| Wire {
+        uuid: "00112233445566778899AABBCCDDEEFF".to_owned(),
+        f_r: i,
+        g_r: 2,
+        h_r: 3,
+    };
     let records: Vec<_> = (0..1000).map(wire).collect();
     // Plain strings, the logical type beside the type, an unknown field, another order, no namespace.
     let schema = r#"{"type":"record","name":"Other","fields":[{"name":"h_r","type":"long"},
@@ -269,7 +358,10 @@ fn signatures_of_two_fields_and_headers_without_defaults_are_read() {
     }
     let schema = r#"{"type":"record","name":"PrioBatchSignature","fields":[
         {"name":"batch_header_signature","type":"bytes"},{"name":"key_identifier","type":"string"}]}"#;
-    let old = Old { batch_header_signature: vec![1, 2], key_identifier: "k".to_owned() };
+    let old = Old {
+        batch_header_signature: vec![1, 2],
+        key_identifier: "k".to_owned(),
+    };
     let file = by_judge(schema, apache_avro::Codec::Null, &[old]);
     let signature: BatchSignature = decode_one(&file, &Limits::default()).unwrap();
     assert_eq!(signature.key_identifier, "k");

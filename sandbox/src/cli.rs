@@ -220,9 +220,7 @@ async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
 /// Runs in a directory that goes away afterwards, unless it is to stay or something is wrong with what is in it.
 async fn run_in_temporary(options: &RunOptions, keep: bool, output: Output) -> Result<Outcome, Error> {
     let parent = std::env::temp_dir();
-    let directory = tempfile::Builder::new()
-        .prefix("tallybox-sandbox-")
-        .tempdir_in(&parent);
+    let directory = tempfile::Builder::new().prefix("tallybox-sandbox-").tempdir_in(&parent);
     let directory = directory.map_err(Error::file(&parent))?;
     let result = tokio::select! {
         result = run(directory.path(), options, output) => result,

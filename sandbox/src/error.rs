@@ -97,3 +97,17 @@ impl Error {
         move |source| Self::File { path, source }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_self_check_is_no_success() {
+        let error = Error::Check("the sums are wrong".to_owned());
+        assert_eq!(error.exit(), Exit::Rejected);
+        let line = error.failure().to_string();
+        assert_eq!(line, "rejected (self-check): the self-check failed: the sums are wrong");
+    }
+}

@@ -2,6 +2,7 @@
 
 use tallybox_client::traffic::{Metric, Tally, Traffic};
 use tallybox_model::id::AggregationId;
+use tallybox_model::role::Role;
 
 use crate::error::Error;
 use crate::hostile::{Attack, Sent};
@@ -39,9 +40,9 @@ impl Flow {
         self.batches.iter().map(BatchPlan::packets).sum()
     }
 
-    /// About how many bytes its packets are, on one side.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.packets() * packet_bytes(self.traffic.metric().bins())
+    /// About how many bytes its packets are, in a processor's batches.
+    pub(crate) fn bytes(&self, role: Role) -> u64 {
+        self.packets() * packet_bytes(self.traffic.metric().bins(), role)
     }
 
     /// Hostile packets.
@@ -138,10 +139,7 @@ mod tests {
                 .iter()
                 .any(|attack| matches!(attack, Attack::Replay { .. }))
         };
-        assert_eq!(
-            batches.iter().map(replays).collect::<Vec<_>>(),
-            [false, false, true]
-        );
+        assert_eq!(batches.iter().map(replays).collect::<Vec<_>>(), [false, false, true]);
         assert_eq!(
             batches
                 .iter()

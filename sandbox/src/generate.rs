@@ -97,18 +97,14 @@ pub struct GenerateSummary {
 ///
 /// # Errors
 /// [`Error::Setting`] and [`Error::Occupied`] before anything is done; others when something cannot be written.
-pub async fn generate(
-    root: &Path,
-    options: &GenerateOptions,
-    output: Output,
-) -> Result<GenerateSummary, Error> {
+pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) -> Result<GenerateSummary, Error> {
     let begin = Instant::now();
     check_options(options)?;
     let metric = Metric::fake(options.bins);
     let world = World::create(root, Some(options.seed), options.points)?;
     let traffic = Traffic::new(options.seed, &metric, world.keys.for_clients(), None)?;
     let ingestor = world.ingestor();
-    let bytes = options.packets * options.batches * packet_bytes(options.bins);
+    let bytes = options.packets * options.batches * packet_bytes(options.bins, Role::First);
     let bar = output.progress(Some(bytes), "generate");
     let mut work = Work {
         traffic,
@@ -122,9 +118,7 @@ pub async fn generate(
             id: name.id,
             date: name.date,
         });
-        let pair = ingestor
-            .begin(spec(options, &metric, name.clone(), interval)?)
-            .await?;
+        let pair = ingestor.begin(spec(options, &metric, name.clone(), interval)?).await?;
         let first = ordinal * options.packets;
         let plan = BatchPlan {
             name,
@@ -163,9 +157,7 @@ pub async fn generate(
 
 fn check_options(options: &GenerateOptions) -> Result<(), Error> {
     if options.packets == 0 || options.batches == 0 {
-        return Err(Error::Setting(
-            "packets and batches have to be at least 1".to_owned(),
-        ));
+        return Err(Error::Setting("packets and batches have to be at least 1".to_owned()));
     }
     Prio2::new(options.bins).map_err(|error| Error::Setting(error.to_string()))?;
     // A sum has to stay below the modulus, just below 2^32.
@@ -177,12 +169,7 @@ fn check_options(options: &GenerateOptions) -> Result<(), Error> {
     }
 }
 
-fn spec(
-    options: &GenerateOptions,
-    metric: &Metric,
-    name: BatchName,
-    interval: Window,
-) -> Result<BatchSpec, Error> {
+fn spec(options: &GenerateOptions, metric: &Metric, name: BatchName, interval: Window) -> Result<BatchSpec, Error> {
     let parameters = ingest::parameters(options.aggregation.as_str(), options.bins, metric.epsilon)?;
     let text = format!(
         "generated {} {} {:?} {name}",
@@ -208,7 +195,7 @@ impl Work {
     fn write(mut self, plan: &BatchPlan, mut pair: BatchPair) -> Result<Self, Error> {
         let Self { traffic, tally, bar } = &mut self;
         let bins = traffic.metric().bins();
-        let bytes = packet_bytes(bins);
+        let bytes = packet_bytes(bins, Role::First);
         let make = |position| plan.make(traffic, position).map_err(Error::from);
         let take = |Made { generated, .. }: Made| {
             pair.append(&generated.report, pair.point(&generated.report))?;
@@ -223,8 +210,7 @@ impl Work {
 }
 
 fn write_json(path: &Path, generated: &Generated) -> Result<(), Error> {
-    let mut text =
-        serde_json::to_vec_pretty(generated).map_err(|error| Error::Internal(error.to_string()))?;
+    let mut text = serde_json::to_vec_pretty(generated).map_err(|error| Error::Internal(error.to_string()))?;
     text.push(b'\n');
     fs::write(path, text).map_err(Error::file(path))
 }
@@ -259,10 +245,7 @@ impl Summary for GenerateSummary {
         )?;
         for role in Role::ALL {
             if let Some(GeneratedBatch { id, date }) = batches.first() {
-                writeln!(
-                    f,
-                    "  facilitator --config {directory}/{role}.yaml intake-batch \\"
-                )?;
+                writeln!(f, "  facilitator --config {directory}/{role}.yaml intake-batch \\")?;
                 writeln!(f, "      --aggregation {aggregation} --date {date} \\")?;
                 writeln!(f, "      --batch {id}")?;
             }

@@ -175,11 +175,7 @@ impl fmt::Display for Answer {
             Self::Message => f.write_str("message"),
             Self::Rejected(reason) => {
                 let name = serde_json::to_value(reason).ok();
-                f.write_str(
-                    name.as_ref()
-                        .and_then(serde_json::Value::as_str)
-                        .unwrap_or("rejected"),
-                )
+                f.write_str(name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("rejected"))
             }
         }
     }

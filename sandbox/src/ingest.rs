@@ -57,11 +57,7 @@ impl Ingestor {
         let [first, second] = Role::ALL.map(packet_key_id);
         let point = (points == Points::Pinned).then(|| keys.points.of_keys([&first, &second]));
         let mailboxes = Role::ALL.map(|role| layout.bucket(BucketKind::Ingestion, role));
-        Self {
-            keys,
-            mailboxes,
-            point,
-        }
+        Self { keys, mailboxes, point }
     }
 
     /// Starts a batch in both processors' mailboxes.
@@ -88,8 +84,7 @@ impl BatchPair {
     /// The evaluation point that this ingestor gives a report.
     #[must_use]
     pub fn point(&self, report: &Report) -> i64 {
-        self.point
-            .unwrap_or_else(|| self.keys.points.of_packet(report.id))
+        self.point.unwrap_or_else(|| self.keys.points.of_packet(report.id))
     }
 
     /// Appends each processor's share of a report to its batch, with an evaluation point. Blocking.

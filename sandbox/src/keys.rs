@@ -56,9 +56,7 @@ impl SandboxKeys {
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         Self::draw(|label| {
-            let hash = Sha256::new()
-                .chain_update(DOMAIN)
-                .chain_update(seed.to_be_bytes());
+            let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
             ChaCha20Rng::from_seed(hash.chain_update(label).finalize().into())
         })
     }
@@ -103,21 +101,12 @@ impl SandboxKeys {
                 &keys.packet.public().to_x962_base64(),
             )?;
             secret(signing_key_file(role), &keys.signing.to_pkcs8_base64())?;
-            public(
-                verifying_key_file(role),
-                &keys.signing.verifying_key().to_spki_pem(),
-            )?;
+            public(verifying_key_file(role), &keys.signing.verifying_key().to_spki_pem())?;
             secret(sealing_key_file(role), &keys.sealing.to_base64())?;
         }
         let ingestor = &self.ingestor_signing;
-        secret(
-            format!("{INGESTOR_KEY_ID}.pkcs8.b64"),
-            &ingestor.to_pkcs8_base64(),
-        )?;
-        public(
-            ingestor_verifying_key_file(),
-            &ingestor.verifying_key().to_spki_pem(),
-        )
+        secret(format!("{INGESTOR_KEY_ID}.pkcs8.b64"), &ingestor.to_pkcs8_base64())?;
+        public(ingestor_verifying_key_file(), &ingestor.verifying_key().to_spki_pem())
     }
 }
 
@@ -198,10 +187,7 @@ mod tests {
         {
             use std::os::unix::fs::PermissionsExt as _;
             let file = directory.path().join(sealing_key_file(Role::First));
-            assert_eq!(
-                std::fs::metadata(file).unwrap().permissions().mode() & 0o777,
-                0o600
-            );
+            assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert!(keys.write(directory.path()).is_err(), "nothing is overwritten");
     }

@@ -52,10 +52,7 @@ impl Notes {
             let repeated = prepared.footer().rejections.count(PacketReason::DuplicateUuid);
             notes.repeated.insert(name.id, repeated);
             for chunk in prepared.chunks(ChunkKind::Rejects) {
-                let rejects = prepared
-                    .rejects(chunk)
-                    .await
-                    .map_err(|error| refuse(error.into()))?;
+                let rejects = prepared.rejects(chunk).await.map_err(|error| refuse(error.into()))?;
                 notes
                     .rejected
                     .extend(rejects.into_iter().map(|(id, reason)| ((name.id, id), reason)));
@@ -68,9 +65,7 @@ impl Notes {
         let batch = sent.batch.id;
         if sent.attack.repeats_in_batch() {
             // Repetitions are counted, not listed: if the count is right, each of them was seen.
-            let expected = count(all, |other| {
-                other.batch.id == batch && other.attack.repeats_in_batch()
-            });
+            let expected = count(all, |other| other.batch.id == batch && other.attack.repeats_in_batch());
             if self.repeated.get(&batch) == Some(&expected) {
                 return Answer::Rejected(PacketReason::DuplicateUuid);
             }

@@ -2,7 +2,10 @@
 
 use tallybox_client::ClientError;
 use tallybox_client::traffic::{Generated, Traffic};
+use tallybox_crypto::ecies::OVERHEAD;
+use tallybox_crypto::prio2::SEED_LENGTH;
 use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 
 use crate::hostile::Attack;
@@ -82,15 +85,19 @@ impl BatchPlan {
     }
 }
 
-/// About how many bytes a packet of the first processor has in a batch.
-pub(crate) fn packet_bytes(bins: usize) -> u64 {
-    // Four bytes for each element of the proof; point, tag, identifiers and lengths.
-    (4 * (bins + 3 + (bins + 1).next_power_of_two()) + 81 + 36 + 24) as u64
+/// About how many bytes a packet has in a processor's batch: for progress bars, and for [`chunk`].
+pub(crate) fn packet_bytes(bins: usize, role: Role) -> u64 {
+    let share = match role {
+        Role::First => 4 * (bins + 3 + (bins + 1).next_power_of_two()),
+        Role::Second => SEED_LENGTH,
+    };
+    // Besides: identifier, key identifier, point and lengths.
+    (share + OVERHEAD + 62) as u64
 }
 
 /// How many packets are made at a time: about two mebibytes of them.
 pub(crate) fn chunk(bins: usize) -> u64 {
-    ((2 << 20) / packet_bytes(bins)).clamp(16, 2048)
+    ((2 << 20) / packet_bytes(bins, Role::First)).clamp(16, 2048)
 }
 
 #[cfg(test)]
@@ -126,10 +133,7 @@ mod tests {
             let mut hostile = 0;
             for position in 0..plan.packets() {
                 let made = plan.make(&traffic, position).unwrap();
-                assert!(
-                    ids.insert(made.generated.report.id),
-                    "{honest} {attacks} {position}"
-                );
+                assert!(ids.insert(made.generated.report.id), "{honest} {attacks} {position}");
                 assert!(position > 0 || made.attack.is_none());
                 hostile += usize::from(made.attack.is_some());
             }

@@ -37,13 +37,7 @@ impl PointSecret {
     pub fn of_keys(&self, key_ids: [&str; 2]) -> i64 {
         let [first, second] = key_ids;
         let lengths = [first.len() as u64, second.len() as u64].map(u64::to_be_bytes);
-        self.draw(&[
-            b"keys",
-            &lengths[0],
-            first.as_bytes(),
-            &lengths[1],
-            second.as_bytes(),
-        ])
+        self.draw(&[b"keys", &lengths[0], first.as_bytes(), &lengths[1], second.as_bytes()])
     }
 
     /// A point for this packet alone, as ENPA's ingestors draw them; only for processors that are configured for it.

@@ -71,11 +71,7 @@ pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -
 ///
 /// # Errors
 /// None in fact; the instance is a constant.
-pub fn sum_part_name(
-    aggregation: &AggregationId,
-    window: Window,
-    writer: Role,
-) -> Result<SumPartName, Error> {
+pub fn sum_part_name(aggregation: &AggregationId, window: Window, writer: Role) -> Result<SumPartName, Error> {
     let instance = INSTANCE
         .parse()
         .map_err(|_| Error::Internal("the sandbox's instance".to_owned()))?;
@@ -99,9 +95,7 @@ async fn read(
     let trusted = TrustedKeys::from([(signing_key_id(writer), key)]);
     let part = SignedBatch::open(&*mailbox, name.objects(), &trusted, &Limits::default()).await?;
     let header: SumPart = part.header()?;
-    let packets = part
-        .packets(&*Arc::clone(&mailbox), header.packet_file_digest)
-        .await?;
+    let packets = part.packets(&*Arc::clone(&mailbox), header.packet_file_digest).await?;
     let reading = tokio::task::spawn_blocking(move || invalid(packets)).await;
     let invalid = reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
     Ok((header, invalid))

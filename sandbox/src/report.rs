@@ -51,10 +51,7 @@ impl Report {
         let packets = grouped(outcome.honest_packets + outcome.hostile_packets);
         let batches: usize = outcome.metrics.iter().map(|metric| metric.batches).sum();
         let left = Align::Left;
-        let mut table = Table::new(
-            screen,
-            &[("role", left), ("does", left), ("writes to buckets/…", left)],
-        );
+        let mut table = Table::new(screen, &[("role", left), ("does", left), ("writes to buckets/…", left)]);
         table.row([
             "clients",
             &format!("randomise, split and seal {packets} answers"),
@@ -70,11 +67,7 @@ impl Report {
             "opens its shares, tells what it found",
             "validation-for-second",
         ]);
-        table.row([
-            "second",
-            "does the same with its own shares",
-            "validation-for-first",
-        ]);
+        table.row(["second", "does the same with its own shares", "validation-for-first"]);
         table.row(["both", "add what both found good", "sum-{first,second}"]);
         table.row(["portal", "adds the two sums, takes the noise off", "your screen"]);
         let title = "Tallybox sandbox: every role in one process, every mailbox a directory";
@@ -168,10 +161,7 @@ impl Report {
         if outcome.kept {
             writeln!(text, "\nEverything is in {directory}. Next, look into it:\n")?;
             writeln!(text, "  make build; D=\"{directory}\"")?;
-            writeln!(
-                text,
-                "  target/release/facilitator --config $D/first.yaml inspect \\"
-            )?;
+            writeln!(text, "  target/release/facilitator --config $D/first.yaml inspect \\")?;
             write!(text, "      $D/{part}")
         } else {
             writeln!(
@@ -179,10 +169,7 @@ impl Report {
                 "\nThe directory is gone. Next, keep one and look into it; then see more noise:\n"
             )?;
             writeln!(text, "  cargo run --release -- --dir demo && make build")?;
-            writeln!(
-                text,
-                "  target/release/facilitator --config demo/first.yaml inspect \\"
-            )?;
+            writeln!(text, "  target/release/facilitator --config demo/first.yaml inspect \\")?;
             writeln!(text, "      demo/{part}")?;
             write!(text, "  cargo run --release -- --epsilon 2")
         }

@@ -101,10 +101,7 @@ fn check_options(options: &RunOptions) -> Result<(), Error> {
     }
     let fewest = FEWEST * metrics.len() as u64;
     if options.packets < fewest {
-        return refuse(format!(
-            "{} metrics need at least {fewest} packets",
-            metrics.len()
-        ));
+        return refuse(format!("{} metrics need at least {fewest} packets", metrics.len()));
     }
     // A sum has to stay below the modulus, and 2^31 leaves room for the hostile packets.
     if options.packets > 1 << 31 {
@@ -125,10 +122,7 @@ fn metric_outcome(flow: &Flow, window: Window, total: Total) -> Result<MetricOut
         .map(|sum| noise.debias(*sum, total.accepted))
         .collect();
     let internal = |error: tallybox_client::EncodeError| Error::Internal(error.to_string());
-    let truth = metric
-        .encoding
-        .sum(&flow.expected.true_counts)
-        .map_err(internal)?;
+    let truth = metric.encoding.sum(&flow.expected.true_counts).map_err(internal)?;
     let estimate = metric.encoding.estimated_sum(&estimates).map_err(internal)?;
     let number = truth.zip(estimate);
     let number = number.map(|(truth, estimate)| NumberOutcome {
@@ -137,11 +131,7 @@ fn metric_outcome(flow: &Flow, window: Window, total: Total) -> Result<MetricOut
     });
     let sum_part = |role: Role| {
         let name = portal::sum_part_name(&flow.aggregation, window, role)?;
-        Ok::<_, Error>(format!(
-            "{}/{}",
-            BucketKind::Sum.path(role),
-            name.objects().header
-        ))
+        Ok::<_, Error>(format!("{}/{}", BucketKind::Sum.path(role), name.objects().header))
     };
     Ok(MetricOutcome {
         name: metric.name,

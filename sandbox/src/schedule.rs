@@ -28,12 +28,7 @@ pub fn window() -> Result<Window, Error> {
 ///
 /// # Errors
 /// [`Error::Internal`] if `ordinal` is not below `batches`.
-pub fn batch(
-    seed: u64,
-    aggregation: &AggregationId,
-    ordinal: u64,
-    batches: u64,
-) -> Result<(BatchName, Window), Error> {
+pub fn batch(seed: u64, aggregation: &AggregationId, ordinal: u64, batches: u64) -> Result<(BatchName, Window), Error> {
     if ordinal >= batches {
         return Err(Error::Internal(format!("batch {ordinal} of {batches}")));
     }
@@ -54,9 +49,7 @@ pub fn batch(
 }
 
 fn batch_id(seed: u64, aggregation: &AggregationId, ordinal: u64) -> BatchId {
-    let hash = Sha256::new()
-        .chain_update(DOMAIN)
-        .chain_update(seed.to_be_bytes());
+    let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
     let hash = hash
         .chain_update(ordinal.to_be_bytes())
         .chain_update(aggregation.as_str());

@@ -8,6 +8,7 @@ use tallybox_facilitator::error::Error as FacilitatorError;
 use tallybox_facilitator::intake::{Progress, intake, no_progress};
 use tallybox_facilitator::processor::Processor;
 use tallybox_model::digest::Digest;
+use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 use tallybox_service::output::Output;
 use tallybox_service::progress::Progress as Bar;
@@ -50,9 +51,9 @@ impl Watch {
     }
 
     /// A bar for a stage over so many packets.
-    fn bar(&self, label: &str, flows: &[Flow]) -> Bar {
+    fn bar(&self, label: &str, flows: &[Flow], role: Role) -> Bar {
         self.output
-            .progress(Some(flows.iter().map(Flow::bytes).sum()), label)
+            .progress(Some(flows.iter().map(|flow| flow.bytes(role)).sum()), label)
     }
 }
 
@@ -65,7 +66,7 @@ pub(crate) async fn ingest_all(
 ) -> Result<Vec<Flow>, Error> {
     let begin = Instant::now();
     let ingestor = world.ingestor();
-    let bar = watch.bar("clients", &flows);
+    let bar = watch.bar("clients", &flows, Role::First);
     let mut done = Vec::new();
     for mut flow in flows {
         for plan in flow.batches.clone() {
@@ -86,12 +87,7 @@ pub(crate) async fn ingest_all(
     Ok(done)
 }
 
-async fn ingestor_batch(
-    ingestor: &Ingestor,
-    flow: &Flow,
-    plan: &BatchPlan,
-    seed: u64,
-) -> Result<BatchPair, Error> {
+async fn ingestor_batch(ingestor: &Ingestor, flow: &Flow, plan: &BatchPlan, seed: u64) -> Result<BatchPair, Error> {
     let metric = flow.traffic.metric();
     let parameters = ingest::parameters(metric.name, metric.bins(), flow.epsilon)?;
     let origin = Digest::of(format!("sandbox {seed} {} {}", plan.name, plan.packets()).as_bytes());
@@ -113,14 +109,11 @@ fn write_batch(flow: &mut Flow, plan: &BatchPlan, mut pair: BatchPair, bar: &Bar
         hostile,
         ..
     } = flow;
-    let bytes = packet_bytes(traffic.metric().bins());
+    let bytes = packet_bytes(traffic.metric().bins(), Role::First);
     let make = |position| plan.make(traffic, position).map_err(Error::from);
     let take = |Made { generated, attack }: Made| {
         let point = pair.point(&generated.report);
-        pair.append(
-            &generated.report,
-            attack.map_or(point, |attack| attack.point(point)),
-        )?;
+        pair.append(&generated.report, attack.map_or(point, |attack| attack.point(point)))?;
         if attack.is_none_or(Attack::is_counted) {
             expected.add(&generated);
         }
@@ -134,14 +127,10 @@ fn write_batch(flow: &mut Flow, plan: &BatchPlan, mut pair: BatchPair, bar: &Bar
 }
 
 /// A processor: takes all batches in.
-pub(crate) async fn intake_all(
-    processor: &Arc<Processor>,
-    flows: &[Flow],
-    watch: &mut Watch,
-) -> Result<(), Error> {
+pub(crate) async fn intake_all(processor: &Arc<Processor>, flows: &[Flow], watch: &mut Watch) -> Result<(), Error> {
     let begin = Instant::now();
     let stage = ["intake-first", "intake-second"][processor.role.index()];
-    let bar = watch.bar(stage, flows);
+    let bar = watch.bar(stage, flows, processor.role);
     let progress: Progress = {
         let bar = bar.clone();
         Arc::new(move |packets, bytes| bar.advance(packets, bytes))

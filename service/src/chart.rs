@@ -138,12 +138,7 @@ impl Table {
     /// The columns left for a last column of bars, given all that stands before it; at least 10.
     pub fn room(&self) -> usize {
         let before = self.columns.len().saturating_sub(1);
-        let used: usize = self
-            .widths()
-            .iter()
-            .take(before)
-            .map(|width| width + Self::GAP)
-            .sum();
+        let used: usize = self.widths().iter().take(before).map(|width| width + Self::GAP).sum();
         self.screen.width.saturating_sub(used).max(10)
     }
 
@@ -228,17 +223,10 @@ mod tests {
     fn columns_align_and_lines_have_no_trailing_blanks() {
         let mut table = Table::new(
             Screen::plain(),
-            &[
-                ("metric", Align::Left),
-                ("count", Align::Right),
-                ("", Align::Left),
-            ],
+            &[("metric", Align::Left), ("count", Align::Right), ("", Align::Left)],
         );
         table.row(["a", "5", "ok"]).row(["größe", "1,000"]);
-        assert_eq!(
-            table.to_string(),
-            "metric  count\na           5  ok\ngröße   1,000"
-        );
+        assert_eq!(table.to_string(), "metric  count\na           5  ok\ngröße   1,000");
     }
 
     #[test]

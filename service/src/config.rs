@@ -189,10 +189,7 @@ mod tests {
         let mapped = loaded
             .try_map(|sample| Ok::<_, ()>(sample.minimum_contributions))
             .unwrap();
-        assert_eq!(
-            (mapped.value, mapped.directory),
-            (1, directory.path().to_path_buf())
-        );
+        assert_eq!((mapped.value, mapped.directory), (1, directory.path().to_path_buf()));
     }
 
     #[test]
@@ -205,23 +202,14 @@ mod tests {
     fn an_unknown_key_is_named_with_its_place() {
         let error = try_load("instance: interop\nrole: first\nminimum-contribution: 1\n").unwrap_err();
         let ConfigError::Invalid {
-            line,
-            column,
-            problem,
-            ..
+            line, column, problem, ..
         } = &error
         else {
             panic!("{error:?}")
         };
         assert_eq!((*line, *column), (3, 1));
-        assert!(
-            problem.contains("unknown key `minimum-contribution`"),
-            "{problem}"
-        );
-        assert!(
-            problem.contains("did you mean `minimum-contributions`"),
-            "{problem}"
-        );
+        assert!(problem.contains("unknown key `minimum-contribution`"), "{problem}");
+        assert!(problem.contains("did you mean `minimum-contributions`"), "{problem}");
         assert!(error.to_string().contains("first.yaml:3:1: "), "{error}");
     }
 
@@ -233,8 +221,7 @@ mod tests {
 
     #[test]
     fn a_nested_fault_has_the_whole_key() {
-        let error =
-            try_load("instance: i\nrole: first\nkeys:\n  - { id: k1, secret: abcdef }\n  - { id: k2 }\n");
+        let error = try_load("instance: i\nrole: first\nkeys:\n  - { id: k1, secret: abcdef }\n  - { id: k2 }\n");
         let error = error.unwrap_err().to_string();
         assert!(error.contains("first.yaml:5:"), "{error}");
         assert!(error.contains("keys[1]: missing key `secret`"), "{error}");
@@ -277,10 +264,7 @@ mod tests {
             "",
             "instance: [1]\nrole: first\n",
         ] {
-            assert!(matches!(
-                try_load(text).expect_err(text),
-                ConfigError::Invalid { .. }
-            ));
+            assert!(matches!(try_load(text).expect_err(text), ConfigError::Invalid { .. }));
         }
     }
 

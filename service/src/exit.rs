@@ -93,17 +93,11 @@ pub fn parse<T: Parser>() -> Result<T, Exit> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_from<T: Parser>(
-    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-) -> Result<T, Exit> {
+pub fn parse_from<T: Parser>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<T, Exit> {
     T::try_parse_from(arguments).map_err(|error| {
         // A reader that has gone away (`| head`) is not a fault of the caller's command line.
         let _ = error.print();
-        if error.use_stderr() {
-            Exit::Usage
-        } else {
-            Exit::Done
-        }
+        if error.use_stderr() { Exit::Usage } else { Exit::Done }
     })
 }
 
@@ -130,10 +124,7 @@ mod tests {
     #[test]
     fn words_are_distinct_and_are_the_json() {
         let mut words: Vec<&str> = Exit::ALL.into_iter().map(Exit::word).collect();
-        assert_eq!(
-            serde_json::to_string(&Exit::BelowMinimum).unwrap(),
-            "\"below-minimum\""
-        );
+        assert_eq!(serde_json::to_string(&Exit::BelowMinimum).unwrap(), "\"below-minimum\"");
         assert_eq!(format!("{:>9}", Exit::Retry), "    retry");
         words.sort_unstable();
         words.dedup();
@@ -148,14 +139,8 @@ mod tests {
             parse_from::<Arguments>(["x", "--count", "many"]).unwrap_err(),
             Exit::Usage
         );
-        assert_eq!(
-            parse_from::<Arguments>(["x", "--colour"]).unwrap_err(),
-            Exit::Usage
-        );
+        assert_eq!(parse_from::<Arguments>(["x", "--colour"]).unwrap_err(), Exit::Usage);
         assert_eq!(parse_from::<Arguments>(["x", "--help"]).unwrap_err(), Exit::Done);
-        assert_eq!(
-            parse_from::<Arguments>(["x", "--version"]).unwrap_err(),
-            Exit::Done
-        );
+        assert_eq!(parse_from::<Arguments>(["x", "--version"]).unwrap_err(), Exit::Done);
     }
 }

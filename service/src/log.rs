@@ -58,11 +58,7 @@ where
             .with_ansi(console::colors_enabled_stderr())
             .boxed()
     } else {
-        fmt::layer()
-            .with_writer(writer)
-            .json()
-            .flatten_event(true)
-            .boxed()
+        fmt::layer().with_writer(writer).json().flatten_event(true).boxed()
     };
     Ok(Registry::default().with(parsed).with(lines))
 }
@@ -116,10 +112,7 @@ mod tests {
     #[test]
     fn off_a_terminal_each_event_is_one_json_line() {
         let text = logged("info", false);
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["message"], "batch taken");
         assert_eq!(lines[0]["batch_id"], "b1");

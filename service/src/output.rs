@@ -86,11 +86,7 @@ impl Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({}): ", self.exit, OneLine(&self.reason))?;
         // Messages often begin with the object they are about; it is then not said twice.
-        if let Some(object) = self
-            .object
-            .as_deref()
-            .filter(|object| !self.message.contains(object))
-        {
+        if let Some(object) = self.object.as_deref().filter(|object| !self.message.contains(object)) {
             write!(formatter, "{}: ", OneLine(object))?;
         }
         write!(formatter, "{}", OneLine(&self.message))?;
@@ -111,9 +107,7 @@ struct OneLine<'a>(&'a str);
 impl Display for OneLine<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars() {
-            if character.is_control()
-                || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-            {
+            if character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
                 write!(formatter, "{}", character.escape_default())?;
             } else {
                 fmt::Write::write_char(formatter, character)?;
@@ -208,11 +202,7 @@ mod tests {
 
     impl Summary for Counted {
         fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(
-                formatter,
-                "packets   {}\nrejected  {}",
-                self.packets, self.rejected
-            )
+            write!(formatter, "packets   {}\nrejected  {}", self.packets, self.rejected)
         }
     }
 
@@ -290,8 +280,7 @@ mod tests {
 
     #[test]
     fn names_from_outside_cannot_write_on_the_terminal() {
-        let failure =
-            Failure::new(Exit::Retry, "absent", "not there\nrejected (x): forged").object("a\u{1b}[2Jb\r");
+        let failure = Failure::new(Exit::Retry, "absent", "not there\nrejected (x): forged").object("a\u{1b}[2Jb\r");
         let line = failure.to_string();
         assert_eq!(
             line,

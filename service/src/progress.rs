@@ -75,9 +75,9 @@ impl Progress {
 
 fn style(known_length: bool, packets: Arc<AtomicU64>) -> ProgressStyle {
     let template = if known_length {
-        "{msg}  {bar:24} {percent:>3}%  {packets}  {bytes_per_sec}  {eta} left"
+        "{msg} {wide_bar} {percent:>3}%  {packets}  {eta} left"
     } else {
-        "{spinner} {msg}  {packets}  {bytes}  {bytes_per_sec}"
+        "{spinner} {msg}  {packets}  {bytes}"
     };
     // Both templates are constants and a test parses them; the fallback costs the bar its looks, nothing else.
     ProgressStyle::with_template(template)
@@ -96,13 +96,8 @@ fn style(known_length: bool, packets: Arc<AtomicU64>) -> ProgressStyle {
 fn rate(count: u64, elapsed: Duration) -> String {
     let millis = elapsed.as_millis();
     let mut text = format!("{} packets", grouped(count));
-    if millis > 0 {
-        let per_second = u128::from(count) * 1000 / millis;
-        let _ = write!(
-            text,
-            ", {}/s",
-            grouped(u64::try_from(per_second).unwrap_or(u64::MAX))
-        );
+    if let Some(per_second) = (u128::from(count) * 1000).checked_div(millis) {
+        let _ = write!(text, ", {}/s", grouped(u64::try_from(per_second).unwrap_or(u64::MAX)));
     }
     text
 }

@@ -46,11 +46,7 @@ fn options() -> Options {
 
 fn fault(error: &Error, text: &str, key: String) -> Fault {
     let location = error.location();
-    let key = if key == "." {
-        String::new()
-    } else {
-        printable(&key)
-    };
+    let key = if key == "." { String::new() } else { printable(&key) };
     Fault {
         line: location.map_or(0, |place| place.line()),
         column: location.map_or(0, |place| place.column()),
@@ -187,13 +183,7 @@ mod tests {
 
     #[test]
     fn a_quoted_value_is_cut_out_or_the_message_dropped() {
-        assert_eq!(
-            without_value("abc is too short", Some("abc")),
-            "(value) is too short"
-        );
-        assert_eq!(
-            without_value("abc is too short", None),
-            "not a value this key can have"
-        );
+        assert_eq!(without_value("abc is too short", Some("abc")), "(value) is too short");
+        assert_eq!(without_value("abc is too short", None), "not a value this key can have");
     }
 }

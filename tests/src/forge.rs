@@ -68,7 +68,11 @@ impl Batch {
                 });
             }
         }
-        Self { name: name.clone(), header: decode_one(&header, &limits).expect("a header"), packets }
+        Self {
+            name: name.clone(),
+            header: decode_one(&header, &limits).expect("a header"),
+            packets,
+        }
     }
 
     /// The same under another name.
@@ -100,10 +104,17 @@ impl Batch {
             writer.append(&packet).expect("a packet");
         }
         let packets = writer.finish().expect("packets");
-        let header = IngestionHeader { packet_file_digest: Digest::of(&packets), ..self.header.clone() };
+        let header = IngestionHeader {
+            packet_file_digest: Digest::of(&packets),
+            ..self.header.clone()
+        };
         let header = encode_one(&header, [8; 16]).expect("a header");
         let signature = signature_file(&objects.signature, 1, &header, None, key).expect("a signature");
-        [(objects.packets, packets), (objects.header, header), (objects.signature, signature)]
+        [
+            (objects.packets, packets),
+            (objects.header, header),
+            (objects.signature, signature),
+        ]
     }
 
     /// Writes it, signed by the predecessor's ingestor.
@@ -113,7 +124,9 @@ impl Batch {
     pub async fn write(&self, bucket: &dyn Bucket) {
         let key = signing_key("ingestor-signing.pkcs8.b64");
         for (name, file) in self.files(("ingestor-key-1", &key)) {
-            publish_bytes(bucket, &name, file.into(), false).await.expect("a new object");
+            publish_bytes(bucket, &name, file.into(), false)
+                .await
+                .expect("a new object");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What the tests of the whole pipeline share: the predecessor's vectors, and processors that read them.
+//! What the tests of the whole pipeline share: the predecessor's vectors, processors that read them, the graph of crates.
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed test")]
 
 pub mod forge;
+pub mod graph;
 pub mod snapshot;
 pub mod vectors;

@@ -14,7 +14,11 @@ pub type Snapshot = BTreeMap<String, Vec<u8>>;
 /// If a bucket cannot be read.
 pub async fn written(buckets: &ProcessorBuckets) -> Snapshot {
     let mut all = Snapshot::new();
-    let places = [("own", &buckets.own), ("validation", &buckets.peer_validation_out), ("sum", &buckets.sum_parts)];
+    let places = [
+        ("own", &buckets.own),
+        ("validation", &buckets.peer_validation_out),
+        ("sum", &buckets.sum_parts),
+    ];
     for (name, bucket) in places {
         add(&mut all, name, bucket).await;
     }
@@ -25,7 +29,9 @@ async fn add(all: &mut Snapshot, name: &str, bucket: &SharedBucket) {
     let entries = bucket.list("", ListRange::default()).await.expect("a listing");
     let entries: Vec<_> = entries.try_collect().await.expect("a listing");
     for entry in entries {
-        let bytes = read_all(&**bucket, &entry.key, u64::MAX).await.expect("an object that is listed");
+        let bytes = read_all(&**bucket, &entry.key, u64::MAX)
+            .await
+            .expect("an object that is listed");
         all.insert(format!("{name}:{}", entry.key), bytes.to_vec());
     }
 }
@@ -34,5 +40,9 @@ async fn add(all: &mut Snapshot, name: &str, bucket: &SharedBucket) {
 #[must_use]
 pub fn difference(one: &Snapshot, other: &Snapshot) -> Vec<String> {
     let names: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
-    names.into_iter().filter(|name| one.get(*name) != other.get(*name)).cloned().collect()
+    names
+        .into_iter()
+        .filter(|name| one.get(*name) != other.get(*name))
+        .cloned()
+        .collect()
 }

@@ -42,7 +42,10 @@ impl Case {
     pub fn load(name: &str) -> Self {
         let folder = vectors().join(name);
         let text = std::fs::read(folder.join("expected.json")).expect("the case has an expected.json");
-        Self { folder, expected: serde_json::from_slice(&text).expect("expected.json is JSON") }
+        Self {
+            folder,
+            expected: serde_json::from_slice(&text).expect("expected.json is JSON"),
+        }
     }
 
     /// The aggregation.
@@ -51,7 +54,11 @@ impl Case {
     /// If the case names none.
     #[must_use]
     pub fn aggregation(&self) -> AggregationId {
-        self.expected["aggregation_id"].as_str().expect("a name").parse().expect("a good name")
+        self.expected["aggregation_id"]
+            .as_str()
+            .expect("a name")
+            .parse()
+            .expect("a good name")
     }
 
     /// The batches.
@@ -65,7 +72,12 @@ impl Case {
             id: pair[0].as_str().expect("a batch").parse().expect("a uuid"),
             date: pair[1].as_str().expect("a date").parse().expect("a good date"),
         };
-        self.expected["batches"].as_array().expect("batches").iter().map(batch).collect()
+        self.expected["batches"]
+            .as_array()
+            .expect("batches")
+            .iter()
+            .map(batch)
+            .collect()
     }
 
     /// The window that the predecessor summed.
@@ -129,7 +141,10 @@ impl Places {
     #[must_use]
     pub fn among_ours(case: &Case, root: &Path, role: Role) -> Self {
         let validation_in = root.join(format!("validation-for-{role}"));
-        Self { validation_in, ..Self::beside_predecessor(case, root, role) }
+        Self {
+            validation_in,
+            ..Self::beside_predecessor(case, root, role)
+        }
     }
 }
 
@@ -142,7 +157,11 @@ pub fn write_config(folder: &Path, role: Role, places: &Places, more: &str) -> P
     let (side, peer, keys) = (side(role), side(role.peer()), vectors().join("keys"));
     let keys = keys.display();
     std::fs::create_dir_all(folder).expect("a folder");
-    std::fs::write(folder.join("sealing.b64"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("a file");
+    std::fs::write(
+        folder.join("sealing.b64"),
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    )
+    .expect("a file");
     let text = format!(
         "instance: interop
 role: {role}

@@ -83,7 +83,12 @@ impl World {
         let validations = [memory("for-first"), memory("for-second")];
         let mut processors = Vec::new();
         for role in Role::ALL {
-            let config = write_config(root.path(), role, &Places::beside_predecessor(case, root.path(), role), "");
+            let config = write_config(
+                root.path(),
+                role,
+                &Places::beside_predecessor(case, root.path(), role),
+                "",
+            );
             let mut processor = Processor::open(&load::<Config>(&config).unwrap()).unwrap();
             processor.buckets.ingestion = memory("ingestion");
             processor.buckets.own = memory("own");
@@ -96,7 +101,10 @@ impl World {
             processors.push(Arc::new(processor));
         }
         let batches = forged.iter().map(|batch| batch[0].name.clone()).collect();
-        Self { processors: processors.try_into().unwrap(), batches }
+        Self {
+            processors: processors.try_into().unwrap(),
+            batches,
+        }
     }
 
     async fn intake(&self) {
@@ -110,8 +118,16 @@ impl World {
     async fn aggregate(&self, dry_run: bool) -> [Result<AggregateSummary, tallybox_facilitator::error::Error>; 2] {
         let [first, second] = &self.processors;
         let aggregation = self.batches[0].aggregation.clone();
-        let task = AggregateTask { aggregation, window: Case::window(), batches: Vec::new(), dry_run };
-        [aggregate(first, &task, no_progress()).await, aggregate(second, &task, no_progress()).await]
+        let task = AggregateTask {
+            aggregation,
+            window: Case::window(),
+            batches: Vec::new(),
+            dry_run,
+        };
+        [
+            aggregate(first, &task, no_progress()).await,
+            aggregate(second, &task, no_progress()).await,
+        ]
     }
 
     /// Where the first processor finds this object of a batch.
@@ -133,7 +149,9 @@ impl World {
     async fn damage(&self, object: Object, damage: Damage) {
         let (bucket, name) = self.place(object, &self.batches[1]);
         let (_, next) = self.place(object, &self.batches[2]);
-        let Ok(bytes) = read_all(&*bucket, &name, u64::MAX).await else { return };
+        let Ok(bytes) = read_all(&*bucket, &name, u64::MAX).await else {
+            return;
+        };
         let mut bytes = bytes.to_vec();
         bucket.delete(&name).await.unwrap();
         let length = bytes.len();
@@ -166,7 +184,10 @@ fn forge(case: &Case) -> Vec<[Batch; 2]> {
         batch.packets.truncate(4);
         batch
     };
-    case.batches().iter().map(|name| Role::ALL.map(|role| small(name, role))).collect()
+    case.batches()
+        .iter()
+        .map(|name| Role::ALL.map(|role| small(name, role)))
+        .collect()
 }
 
 /// Each processor's part of each batch's sum, and the whole sums, when nothing is damaged.
@@ -196,15 +217,27 @@ impl Truth {
                 .collect();
             assert_eq!(add(first, &parts[1][id]), plain, "the truth is the truth");
         }
-        Self { all: forged.iter().map(|batch| batch[0].name.id).collect(), parts }
+        Self {
+            all: forged.iter().map(|batch| batch[0].name.id).collect(),
+            parts,
+        }
     }
 
     /// Asserts that a sum is exactly that of the batches it names; gives their number.
     fn check(&self, role: usize, summary: &AggregateSummary, context: &str) -> BatchIds {
-        let summed = summary.batches.iter().filter(|batch| batch.outcome == BatchOutcome::Summed);
+        let summed = summary
+            .batches
+            .iter()
+            .filter(|batch| batch.outcome == BatchOutcome::Summed);
         let summed: BatchIds = summed.map(|batch| batch.batch).collect();
-        let expected = summed.iter().fold(vec![0; 8], |sum, id| add(&sum, &self.parts[role][id]));
-        assert_eq!(widen(&summary.sum), expected, "{context}: the sum is not that of {summed:?}");
+        let expected = summed
+            .iter()
+            .fold(vec![0; 8], |sum, id| add(&sum, &self.parts[role][id]));
+        assert_eq!(
+            widen(&summary.sum),
+            expected,
+            "{context}: the sum is not that of {summed:?}"
+        );
         summed
     }
 }
@@ -223,7 +256,10 @@ fn must_be_left_out(object: Object, stage: Stage) -> bool {
     match stage {
         Stage::BeforeIntake => matches!(object, IngestionPackets | IngestionHeader | IngestionSignature),
         Stage::BeforeAggregate => {
-            matches!(object, Prepared | ValidationPackets | ValidationHeader | ValidationSignature)
+            matches!(
+                object,
+                Prepared | ValidationPackets | ValidationHeader | ValidationSignature
+            )
         }
         Stage::AfterAggregate => false,
     }
@@ -241,7 +277,9 @@ async fn damage_to_one_object_costs_at_most_its_batch() {
     for stage in [Stage::BeforeIntake, Stage::BeforeAggregate, Stage::AfterAggregate] {
         for object in ALL {
             // What a stage makes cannot be damaged before it.
-            if stage == Stage::BeforeIntake && !matches!(object, IngestionPackets | IngestionHeader | IngestionSignature) {
+            if stage == Stage::BeforeIntake
+                && !matches!(object, IngestionPackets | IngestionHeader | IngestionSignature)
+            {
                 continue;
             }
             for damage in &damages {
@@ -259,7 +297,11 @@ async fn one(case: &Case, forged: &[[Batch; 2]], truth: &Truth, (stage, object, 
     }
     world.intake().await;
     if stage == Stage::AfterAggregate {
-        world.aggregate(false).await.into_iter().for_each(|summary| drop(summary.unwrap()));
+        world
+            .aggregate(false)
+            .await
+            .into_iter()
+            .for_each(|summary| drop(summary.unwrap()));
     }
     if stage != Stage::BeforeIntake {
         world.damage(object, damage).await;
@@ -276,15 +318,24 @@ async fn one(case: &Case, forged: &[[Batch; 2]], truth: &Truth, (stage, object, 
             Err(error) => panic!("{context}: {error}"),
         };
         let summed = truth.check(role, &summary, &context);
-        assert!(summed.contains(&truth.all[0]), "{context}: the first neighbour is summed");
+        assert!(
+            summed.contains(&truth.all[0]),
+            "{context}: the first neighbour is summed"
+        );
         let swapped = damage == Damage::Swap;
-        assert!(summed.contains(&truth.all[2]) || swapped, "{context}: the second neighbour is summed");
+        assert!(
+            summed.contains(&truth.all[2]) || swapped,
+            "{context}: the second neighbour is summed"
+        );
         // The frame around a signature is not signed: a bit of its schema's text may change and it still verifies.
         let harmless = matches!(damage, Damage::Flip(_)) && matches!(object, IngestionSignature | ValidationSignature);
         // Without its signature object there is no batch, and a lost prepared batch is made again.
         let harmless = harmless || damage == Damage::Delete;
         if role == 0 && must_be_left_out(object, stage) && !harmless {
-            assert!(!summed.contains(&truth.all[1]), "{context}: a damaged batch is left out");
+            assert!(
+                !summed.contains(&truth.all[1]),
+                "{context}: a damaged batch is left out"
+            );
         }
     }
 }
@@ -302,7 +353,10 @@ async fn a_signature_by_anybody_else_is_no_signature() {
     let case = Case::load("dim8");
     let forged = forge(&case);
     let truth = Truth::of(&case, &forged).await;
-    let keys = [("ingestor-key-1", "pha-signing.pkcs8.b64"), ("facilitator-key-1", "ingestor-signing.pkcs8.b64")];
+    let keys = [
+        ("ingestor-key-1", "pha-signing.pkcs8.b64"),
+        ("facilitator-key-1", "ingestor-signing.pkcs8.b64"),
+    ];
     for (key_id, key_file) in keys {
         for before_intake in [true, false] {
             let world = World::new(&case, &forged).await;
@@ -313,7 +367,13 @@ async fn a_signature_by_anybody_else_is_no_signature() {
             }
             world.intake().await;
             if !before_intake {
-                sign_again(&buckets.peer_validation_in, &batch.validation(Role::Second), key_id, key_file).await;
+                sign_again(
+                    &buckets.peer_validation_in,
+                    &batch.validation(Role::Second),
+                    key_id,
+                    key_file,
+                )
+                .await;
             }
             let [first, _] = world.aggregate(false).await;
             let summary = first.unwrap();
@@ -333,8 +393,20 @@ async fn a_batch_copied_to_another_path_is_not_summed_again() {
     let truth = Truth::of(&case, &forged).await;
     let original = &forged[1][0].name;
     let copies = [
-        (BatchName { date: "2023/11/14/22/30".parse().unwrap(), ..original.clone() }, "copied"),
-        (BatchName { id: "0badcafe-0001-4000-8000-000000000001".parse().unwrap(), ..original.clone() }, "header-mismatch"),
+        (
+            BatchName {
+                date: "2023/11/14/22/30".parse().unwrap(),
+                ..original.clone()
+            },
+            "copied",
+        ),
+        (
+            BatchName {
+                id: "0badcafe-0001-4000-8000-000000000001".parse().unwrap(),
+                ..original.clone()
+            },
+            "header-mismatch",
+        ),
     ];
     for (copy, expected) in copies {
         let world = World::new(&case, &forged).await;
@@ -342,10 +414,18 @@ async fn a_batch_copied_to_another_path_is_not_summed_again() {
         for (role, processor) in Role::ALL.into_iter().zip(&world.processors) {
             let pairs = [
                 (&processor.buckets.ingestion, original.ingestion(), copy.ingestion()),
-                (&processor.buckets.peer_validation_in, original.validation(role.peer()), copy.validation(role.peer())),
+                (
+                    &processor.buckets.peer_validation_in,
+                    original.validation(role.peer()),
+                    copy.validation(role.peer()),
+                ),
             ];
             for (bucket, from, to) in pairs {
-                for (from, to) in [(from.packets, to.packets), (from.header, to.header), (from.signature, to.signature)] {
+                for (from, to) in [
+                    (from.packets, to.packets),
+                    (from.header, to.header),
+                    (from.signature, to.signature),
+                ] {
                     let bytes = read_all(&**bucket, &from, u64::MAX).await.unwrap();
                     put(bucket, &to, bytes.to_vec()).await;
                 }
@@ -354,7 +434,11 @@ async fn a_batch_copied_to_another_path_is_not_summed_again() {
         for (role, result) in world.aggregate(false).await.into_iter().enumerate() {
             let summary = result.unwrap();
             assert_eq!(truth.check(role, &summary, expected), truth.all);
-            let left_out: Vec<_> = summary.batches.iter().filter_map(|batch| batch.reason.as_deref()).collect();
+            let left_out: Vec<_> = summary
+                .batches
+                .iter()
+                .filter_map(|batch| batch.reason.as_deref())
+                .collect();
             assert_eq!(left_out, [expected]);
         }
     }
@@ -374,7 +458,10 @@ async fn a_packet_in_two_batches_counts_in_the_first() {
     for (role, result) in world.aggregate(false).await.into_iter().enumerate() {
         let summary = result.unwrap();
         assert_eq!(truth.check(role, &summary, "replay"), truth.all);
-        assert_eq!((summary.packets_accepted, summary.duplicates, summary.packets_rejected), (12, 1, 0));
+        assert_eq!(
+            (summary.packets_accepted, summary.duplicates, summary.packets_rejected),
+            (12, 1, 0)
+        );
     }
 }
 
@@ -403,7 +490,11 @@ async fn foreign_objects_in_the_mailbox_are_passed_over() {
     let truth = Truth::of(&case, &forged).await;
     let world = World::new(&case, &forged).await;
     let day = format!("{}/2023/11/14/22", case.aggregation());
-    for name in [format!("{day}/01/notes.txt"), format!("{day}/xx/y"), format!("{day}/02/nonsense.batch.sig")] {
+    for name in [
+        format!("{day}/01/notes.txt"),
+        format!("{day}/xx/y"),
+        format!("{day}/02/nonsense.batch.sig"),
+    ] {
         put(&world.processors[0].buckets.ingestion, &name, vec![1, 2, 3]).await;
     }
     world.intake().await;

@@ -28,8 +28,19 @@ impl World {
     fn new(case: &str, role: Role, form: ValidationForm) -> Self {
         let case = Case::load(case);
         let root = tempfile::tempdir().unwrap();
-        let config = write_config(root.path(), role, &Places::beside_predecessor(&case, root.path(), role), "");
-        let mut world = Self { case, config, form, pool: None, _root: root };
+        let config = write_config(
+            root.path(),
+            role,
+            &Places::beside_predecessor(&case, root.path(), role),
+            "",
+        );
+        let mut world = Self {
+            case,
+            config,
+            form,
+            pool: None,
+            _root: root,
+        };
         world.pool = Some(Arc::clone(&world.processor(1, |buckets| buckets).pool));
         world
     }
@@ -59,7 +70,12 @@ impl World {
 
     async fn aggregate(&self, processor: &Arc<Processor>) -> Result<AggregateSummary, Error> {
         let (aggregation, window) = (self.case.aggregation(), Case::window());
-        let task = AggregateTask { aggregation, window, batches: Vec::new(), dry_run: false };
+        let task = AggregateTask {
+            aggregation,
+            window,
+            batches: Vec::new(),
+            dry_run: false,
+        };
         aggregate(processor, &task, no_progress()).await
     }
 
@@ -73,7 +89,13 @@ impl World {
 }
 
 fn wrap(faults: &Faults, buckets: &ProcessorBuckets) -> ProcessorBuckets {
-    let ProcessorBuckets { ingestion, own, peer_validation_in, peer_validation_out, sum_parts } = buckets.clone();
+    let ProcessorBuckets {
+        ingestion,
+        own,
+        peer_validation_in,
+        peer_validation_out,
+        sum_parts,
+    } = buckets.clone();
     ProcessorBuckets {
         ingestion: faults.wrap(ingestion),
         own: faults.wrap(own),
@@ -85,13 +107,31 @@ fn wrap(faults: &Faults, buckets: &ProcessorBuckets) -> ProcessorBuckets {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_can_be_run_again_and_changes_nothing() {
-    for (name, role) in [("dim8", Role::First), ("key-rotation", Role::Second), ("bad/invalid-proof", Role::First)] {
+    for (name, role) in [
+        ("dim8", Role::First),
+        ("key-rotation", Role::Second),
+        ("bad/invalid-proof", Role::First),
+    ] {
         let world = World::new(name, role, ValidationForm::ThreeObjects);
         let processor = world.processor(1, |buckets| buckets);
-        assert!(world.intake(&processor).await.unwrap().iter().all(|summary| !summary.done_before));
+        assert!(
+            world
+                .intake(&processor)
+                .await
+                .unwrap()
+                .iter()
+                .all(|summary| !summary.done_before)
+        );
         assert!(!world.aggregate(&processor).await.unwrap().done_before);
         let before = written(&processor.buckets).await;
-        assert!(world.intake(&processor).await.unwrap().iter().all(|summary| summary.done_before));
+        assert!(
+            world
+                .intake(&processor)
+                .await
+                .unwrap()
+                .iter()
+                .all(|summary| summary.done_before)
+        );
         assert!(world.aggregate(&processor).await.unwrap().done_before);
         assert_eq!(difference(&before, &written(&processor.buckets).await), [""; 0]);
         // Another machine, with nothing but the same inputs and keys, writes the same bytes.
@@ -101,7 +141,10 @@ async fn every_command_can_be_run_again_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_of_any_bucket_operation_leaves_nothing_that_a_rerun_does_not_heal() {
-    let forms = [(Role::First, ValidationForm::ThreeObjects), (Role::Second, ValidationForm::SingleObject)];
+    let forms = [
+        (Role::First, ValidationForm::ThreeObjects),
+        (Role::Second, ValidationForm::SingleObject),
+    ];
     for (role, form) in forms {
         let world = World::new("dim2", role, form);
         let reference = world.reference().await;
@@ -115,7 +158,10 @@ async fn a_failure_of_any_bucket_operation_leaves_nothing_that_a_rerun_does_not_
                 let first = world.intake(&struck).await;
                 let second = world.aggregate(&struck).await;
                 let through = faults.operations() < n;
-                assert!(through || first.is_err() || second.is_err() || kind != Kind::Die, "operation {n} was not missed");
+                assert!(
+                    through || first.is_err() || second.is_err() || kind != Kind::Die,
+                    "operation {n} was not missed"
+                );
                 for error in [first.err(), second.err()].into_iter().flatten() {
                     assert_eq!(error.exit(), Exit::Retry, "{kind:?} at {n}: {error:?}");
                 }
@@ -147,15 +193,29 @@ async fn another_encoder_generation_publishes_nothing_of_what_an_older_one_began
         let new = world.processor(2, |_| old.buckets.clone());
         let has = |name: &str| before.keys().any(|key| key.ends_with(name));
         // Where nothing is fixed the new generation works; where all is published it has nothing to do.
-        let expected = if !has(".prepared") || has(".validity_0.sig") { Exit::Done } else { Exit::Conflict };
-        let intake = world.intake(&new).await.map_or_else(|error| error.exit(), |_| Exit::Done);
+        let expected = if !has(".prepared") || has(".validity_0.sig") {
+            Exit::Done
+        } else {
+            Exit::Conflict
+        };
+        let intake = world
+            .intake(&new)
+            .await
+            .map_or_else(|error| error.exit(), |_| Exit::Done);
         assert_eq!(intake, expected, "intake after a crash at operation {n}");
         if intake == Exit::Conflict {
             conflicts += 1;
             assert_eq!(difference(&before, &written(&old.buckets).await), [""; 0]);
         } else if has(".fixed") {
-            let part = world.aggregate(&new).await.map_or_else(|error| error.exit(), |_| Exit::Done);
-            assert_eq!(part, if has(".sum_0.sig") { Exit::Done } else { Exit::Conflict }, "sum part at {n}");
+            let part = world
+                .aggregate(&new)
+                .await
+                .map_or_else(|error| error.exit(), |_| Exit::Done);
+            assert_eq!(
+                part,
+                if has(".sum_0.sig") { Exit::Done } else { Exit::Conflict },
+                "sum part at {n}"
+            );
             conflicts += u32::from(part == Exit::Conflict);
             assert_eq!(difference(&before, &written(&old.buckets).await), [""; 0]);
         }
@@ -164,7 +224,10 @@ async fn another_encoder_generation_publishes_nothing_of_what_an_older_one_began
         }
         n += 1;
     }
-    assert!(conflicts >= 6, "only {conflicts} crashes lay between fixing and publishing");
+    assert!(
+        conflicts >= 6,
+        "only {conflicts} crashes lay between fixing and publishing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,14 +235,33 @@ async fn a_sum_part_of_other_batches_is_a_conflict_that_names_both() {
     let world = World::new("dim8", Role::Second, ValidationForm::ThreeObjects);
     let processor = world.processor(1, |buckets| buckets);
     let (aggregation, window, batches) = (world.case.aggregation(), Case::window(), world.case.batches());
-    let task = |batches| AggregateTask { aggregation: aggregation.clone(), window, batches, dry_run: false };
+    let task = |batches| AggregateTask {
+        aggregation: aggregation.clone(),
+        window,
+        batches,
+        dry_run: false,
+    };
     let two = task(batches[..2].to_vec());
-    assert_eq!(aggregate(&processor, &two, no_progress()).await.unwrap().packets_accepted, 200);
+    assert_eq!(
+        aggregate(&processor, &two, no_progress())
+            .await
+            .unwrap()
+            .packets_accepted,
+        200
+    );
     let before = written(&processor.buckets).await;
-    let error = aggregate(&processor, &task(Vec::new()), no_progress()).await.unwrap_err();
-    assert_eq!((error.exit(), error.reason().as_str()), (Exit::Conflict, "other-sum-part"));
+    let error = aggregate(&processor, &task(Vec::new()), no_progress())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.exit(), error.reason().as_str()),
+        (Exit::Conflict, "other-sum-part")
+    );
     let message = error.to_string();
-    assert!(message.contains("200 packets") && message.contains("300 packets"), "{message}");
+    assert!(
+        message.contains("200 packets") && message.contains("300 packets"),
+        "{message}"
+    );
     assert!(message.contains(&batches[2].id.to_string()), "{message}");
     let kept: Vec<_> = difference(&before, &written(&processor.buckets).await);
     assert!(kept.iter().all(|name| !name.starts_with("sum:")), "{kept:?}");
@@ -201,7 +283,9 @@ async fn an_object_with_other_bytes_is_never_overwritten() {
     assert_eq!((error.exit(), error.reason().as_str()), (Exit::Conflict, "conflict"));
     assert!(error.to_string().contains(&objects.header), "{error}");
     let out = &processor.buckets.peer_validation_out;
-    let kept = tallybox_transport::read_all(&**out, &objects.header, 100).await.unwrap();
+    let kept = tallybox_transport::read_all(&**out, &objects.header, 100)
+        .await
+        .unwrap();
     assert_eq!(&kept[..], b"something else");
     assert!(out.size(&objects.signature).await.is_err(), "the batch does not exist");
 }
@@ -213,7 +297,10 @@ async fn a_lost_prepared_batch_is_made_again() {
     let reference = world.reference().await;
     world.intake(&processor).await.unwrap();
     let prepared = written(&processor.buckets).await;
-    for key in prepared.keys().filter_map(|key| key.strip_prefix("own:").filter(|key| key.ends_with(".prepared"))) {
+    for key in prepared
+        .keys()
+        .filter_map(|key| key.strip_prefix("own:").filter(|key| key.ends_with(".prepared")))
+    {
         processor.buckets.own.delete(key).await.unwrap();
     }
     world.aggregate(&processor).await.unwrap();
@@ -242,21 +329,33 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
         let block = reader.next_block().unwrap().unwrap();
         let limits = Limits::default();
         let records = tallybox_model::avro::Records::<ValidationPacket>::new(&block, reader.schema(), &limits);
-        records.skip(dropped).for_each(|packet| packets.append(&packet.unwrap()).unwrap());
+        records
+            .skip(dropped)
+            .for_each(|packet| packets.append(&packet.unwrap()).unwrap());
         let packets = packets.finish().unwrap();
         let header: ValidationHeader = decode_one(&read(&objects.header), &limits).unwrap();
-        let header = ValidationHeader { packet_file_digest: Digest::of(&packets), ..header };
+        let header = ValidationHeader {
+            packet_file_digest: Digest::of(&packets),
+            ..header
+        };
         let header = encode_one(&header, [9; 16]).unwrap();
         let key = tallybox_tests::forge::signing_key("pha-signing.pkcs8.b64");
         let signature = signature_file(&objects.signature, 1, &header, None, ("pha-key-1", &key)).unwrap();
         let processor = world.processor(1, |buckets| buckets);
         let out = &processor.buckets.peer_validation_out;
-        for (name, file) in [(&objects.packets, packets), (&objects.header, header), (&objects.signature, signature)] {
+        for (name, file) in [
+            (&objects.packets, packets),
+            (&objects.header, header),
+            (&objects.signature, signature),
+        ] {
             publish_bytes(&**out, name, file.into(), false).await.unwrap();
         }
         let before = written(&processor.buckets).await;
         let summary = world.intake(&processor).await.unwrap().remove(0);
-        assert_eq!((summary.packets_accepted, summary.packets_rejected), (20 - dropped as u64, dropped as u64));
+        assert_eq!(
+            (summary.packets_accepted, summary.packets_rejected),
+            (20 - dropped as u64, dropped as u64)
+        );
         let changed = difference(&before, &written(&processor.buckets).await);
         assert!(changed.iter().all(|name| name.starts_with("own:")), "{changed:?}");
         let summary = world.aggregate(&processor).await.unwrap();
@@ -275,13 +374,23 @@ async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
         // No sum part is fixed yet: what is fixed then holds all three batches or nothing.
         let struck = world.processor(1, |fresh| {
             let ProcessorBuckets { sum_parts, .. } = fresh;
-            wrap(&faults, &ProcessorBuckets { sum_parts, ..sound.buckets.clone() })
+            wrap(
+                &faults,
+                &ProcessorBuckets {
+                    sum_parts,
+                    ..sound.buckets.clone()
+                },
+            )
         });
         match world.aggregate(&struck).await {
             Ok(summary) => assert_eq!(summary.packets_accepted, 300, "operation {n}"),
             Err(error) => assert_eq!(error.exit(), Exit::Retry, "operation {n}: {error:?}"),
         }
-        for key in written(&sound.buckets).await.keys().filter_map(|key| key.strip_prefix("own:sum-parts/")) {
+        for key in written(&sound.buckets)
+            .await
+            .keys()
+            .filter_map(|key| key.strip_prefix("own:sum-parts/"))
+        {
             sound.buckets.own.delete(&format!("sum-parts/{key}")).await.unwrap();
         }
         if faults.operations() < n {

@@ -20,7 +20,15 @@ use tallybox_model::signature::BatchSignature;
 use tallybox_service::exit::Exit;
 use tallybox_tests::vectors::{Case, Places, open, write_config};
 
-const GOOD: [&str; 7] = ["dim2", "dim8", "dim250", "dim256", "single-object", "key-rotation", "codec-deflate"];
+const GOOD: [&str; 7] = [
+    "dim2",
+    "dim8",
+    "dim250",
+    "dim256",
+    "single-object",
+    "key-rotation",
+    "codec-deflate",
+];
 const PRIME: u64 = 4_293_918_721;
 
 fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
@@ -40,7 +48,9 @@ fn validation(bucket: &Path, objects: &BatchObjects) -> (ValidationHeader, Vec<V
     let limits = Limits::default();
     let read = |name: &str| std::fs::read(bucket.join(name)).unwrap();
     let signature: BatchSignature = decode_one(&read(&objects.signature), &limits.for_signature()).unwrap();
-    let (header, packets) = signature.inline().unwrap_or_else(|| (read(&objects.header), read(&objects.packets)));
+    let (header, packets) = signature
+        .inline()
+        .unwrap_or_else(|| (read(&objects.header), read(&objects.packets)));
     let header: ValidationHeader = decode_one(&header, &limits).unwrap();
     assert_eq!(header.packet_file_digest, Digest::of(&packets));
     (header, records(&packets))
@@ -48,7 +58,13 @@ fn validation(bucket: &Path, objects: &BatchObjects) -> (ValidationHeader, Vec<V
 
 fn sum_objects(case: &Case, role: Role) -> BatchObjects {
     let instance = "interop".parse().unwrap();
-    SumPartName { instance, aggregation: case.aggregation(), window: Case::window(), writer: role }.objects()
+    SumPartName {
+        instance,
+        aggregation: case.aggregation(),
+        window: Case::window(),
+        writer: role,
+    }
+    .objects()
 }
 
 fn sum_part(bucket: &Path, case: &Case, role: Role) -> (SumPart, BTreeSet<PacketId>) {
@@ -64,7 +80,12 @@ fn sum_part(bucket: &Path, case: &Case, role: Role) -> (SumPart, BTreeSet<Packet
 
 async fn sum(processor: &Arc<Processor>, case: &Case) -> Result<AggregateSummary, Error> {
     let (aggregation, window) = (case.aggregation(), Case::window());
-    let task = AggregateTask { aggregation, window, batches: Vec::new(), dry_run: false };
+    let task = AggregateTask {
+        aggregation,
+        window,
+        batches: Vec::new(),
+        dry_run: false,
+    };
     aggregate(processor, &task, no_progress()).await
 }
 
@@ -75,7 +96,11 @@ fn numbers(value: &Value) -> Vec<u64> {
 /// The first message of each packet, in order.
 fn first_of_each(packets: &[ValidationPacket]) -> Vec<ValidationPacket> {
     let mut seen = HashSet::new();
-    packets.iter().copied().filter(|packet| seen.insert(packet.id)).collect()
+    packets
+        .iter()
+        .copied()
+        .filter(|packet| seen.insert(packet.id))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +144,10 @@ async fn beside_the_predecessor_we_reach_its_sum_count_and_invalid_list() {
             let ours = sum_part(&places.sum_parts, &case, role);
             let theirs = sum_part(&case.sum_part(role), &case, role);
             assert_eq!(ours, theirs, "{name} {role}");
-            total.iter_mut().zip(&ours.0.sum).for_each(|(t, s)| *t = (*t + *s as u64) % PRIME);
+            total
+                .iter_mut()
+                .zip(&ours.0.sum)
+                .for_each(|(t, s)| *t = (*t + *s as u64) % PRIME);
         }
         assert_eq!(total, numbers(&case.expected["expected_sum"]), "{name}");
     }
@@ -134,7 +162,11 @@ fn assert_framed_as_the_predecessors(file: &[u8], kind: RecordKind) {
     head.extend(schema.as_bytes());
     head.push(0);
     assert!(file.starts_with(&head), "{kind}: other metadata");
-    assert_eq!(file[head.len()..head.len() + 16], file[file.len() - 16..], "{kind}: other sync marker at the end");
+    assert_eq!(
+        file[head.len()..head.len() + 16],
+        file[file.len() - 16..],
+        "{kind}: other sync marker at the end"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +189,12 @@ async fn our_files_are_framed_as_the_predecessors() {
         assert_eq!(record.batch_header_signature[0], 0x30, "an ASN.1 sequence");
     };
     let validation = case.batches()[0].validation(Role::First);
-    check(&places.validation_out, validation, RecordKind::ValidationHeader, RecordKind::ValidationPacket);
+    check(
+        &places.validation_out,
+        validation,
+        RecordKind::ValidationHeader,
+        RecordKind::ValidationPacket,
+    );
     let part = sum_objects(&case, Role::First);
     check(&places.sum_parts, part, RecordKind::SumPart, RecordKind::InvalidPacket);
 }
@@ -166,7 +203,13 @@ async fn our_files_are_framed_as_the_predecessors() {
 type Ends = [Result<u64, (Exit, &'static str)>; 2];
 
 /// Intake of both roles, then both sums, among ourselves. Also the reconstructed sum, if there is one.
-async fn run_bad(case: &Case) -> (Vec<Result<u64, (Exit, String)>>, Option<Vec<u64>>, Vec<BTreeSet<PacketId>>) {
+async fn run_bad(
+    case: &Case,
+) -> (
+    Vec<Result<u64, (Exit, String)>>,
+    Option<Vec<u64>>,
+    Vec<BTreeSet<PacketId>>,
+) {
     let root = tempfile::tempdir().unwrap();
     let processors = Role::ALL.map(|role| {
         let places = Places::among_ours(case, root.path(), role);
@@ -185,7 +228,10 @@ async fn run_bad(case: &Case) -> (Vec<Result<u64, (Exit, String)>>, Option<Vec<u
                 let (part, rejected) = sum_part(&bucket, case, role);
                 assert_eq!(part.total_individual_clients as u64, summary.packets_accepted);
                 let add = |total: &mut Vec<u64>| {
-                    total.iter_mut().zip(&part.sum).for_each(|(t, s)| *t = (*t + *s as u64) % PRIME);
+                    total
+                        .iter_mut()
+                        .zip(&part.sum)
+                        .for_each(|(t, s)| *t = (*t + *s as u64) % PRIME);
                 };
                 total.as_mut().map(add);
                 invalid.push(rejected);
@@ -215,7 +261,10 @@ fn plain_sum(case: &Case, without: &BTreeSet<PacketId>) -> Vec<u64> {
                 continue;
             }
             if !without.contains(&id) {
-                numbers(&bits[seen.len()]).iter().zip(&mut sum).for_each(|(bit, sum)| *sum += bit);
+                numbers(&bits[seen.len()])
+                    .iter()
+                    .zip(&mut sum)
+                    .for_each(|(bit, sum)| *sum += bit);
             }
             seen.push(id);
         }
@@ -254,7 +303,10 @@ async fn bad_cases_end_as_the_table_says() {
     for (name, expected) in table {
         let case = Case::load(&format!("bad/{name}"));
         let (ends, total, invalid) = run_bad(&case).await;
-        let ends: Vec<_> = ends.iter().map(|end| end.as_ref().map(|n| *n).map_err(|(e, r)| (*e, r.as_str()))).collect();
+        let ends: Vec<_> = ends
+            .iter()
+            .map(|end| end.as_ref().map(|n| *n).map_err(|(e, r)| (*e, r.as_str())))
+            .collect();
         assert_eq!(ends, expected, "{name}");
         let Some(total) = total else { continue };
         assert_eq!(invalid[0], invalid[1], "{name}: both name the same invalid packets");

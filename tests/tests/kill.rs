@@ -16,7 +16,11 @@ fn release_binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("TALLYBOX_RELEASE_DIR").map(PathBuf::from);
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release");
     let path = folder.unwrap_or_else(default).join(name);
-    assert!(path.exists(), "{} is not there: cargo build --release --workspace --bins", path.display());
+    assert!(
+        path.exists(),
+        "{} is not there: cargo build --release --workspace --bins",
+        path.display()
+    );
     path
 }
 
@@ -42,14 +46,28 @@ impl World {
     fn command(&self, role: &str, what: &str) -> Command {
         let mut command = Command::new(release_binary("facilitator"));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        command.arg("--config").arg(self.folder.join(format!("{role}.yaml"))).arg("--json").arg(what);
+        command
+            .arg("--config")
+            .arg(self.folder.join(format!("{role}.yaml")))
+            .arg("--json")
+            .arg(what);
         command.arg("--aggregation").arg(text(&self.generated["aggregation"]));
         if what == "aggregate" {
             let window = &self.generated["window"];
-            command.args(["--start".to_owned(), text(&window["start"]), "--end".to_owned(), text(&window["end"])]);
+            command.args([
+                "--start".to_owned(),
+                text(&window["start"]),
+                "--end".to_owned(),
+                text(&window["end"]),
+            ]);
         } else {
             let batch = &self.generated["batches"][0];
-            command.args(["--date".to_owned(), text(&batch["date"]), "--batch".to_owned(), text(&batch["id"])]);
+            command.args([
+                "--date".to_owned(),
+                text(&batch["date"]),
+                "--batch".to_owned(),
+                text(&batch["id"]),
+            ]);
         }
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
@@ -57,14 +75,24 @@ impl World {
 
     /// Intake of both roles and aggregation of the first, each to its end.
     fn run(&self) {
-        for (role, what) in [("first", "intake-batch"), ("second", "intake-batch"), ("first", "aggregate")] {
+        for (role, what) in [
+            ("first", "intake-batch"),
+            ("second", "intake-batch"),
+            ("first", "aggregate"),
+        ] {
             let status = self.command(role, what).status().unwrap();
             assert!(status.success(), "{role} {what}: {status}");
         }
     }
 
     fn forget(&self) {
-        for bucket in ["own-first", "own-second", "validation-for-first", "validation-for-second", "sum-first"] {
+        for bucket in [
+            "own-first",
+            "own-second",
+            "validation-for-first",
+            "validation-for-second",
+            "sum-first",
+        ] {
             let _ = std::fs::remove_dir_all(self.folder.join("buckets").join(bucket));
         }
     }
@@ -82,7 +110,17 @@ fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("world");
     let generate = Command::new(release_binary("tallybox-sandbox"))
-        .args(["generate", "--packets", "4000", "--bins", "8", "--seed", "7", "--quiet", "--dir"])
+        .args([
+            "generate",
+            "--packets",
+            "4000",
+            "--bins",
+            "8",
+            "--seed",
+            "7",
+            "--quiet",
+            "--dir",
+        ])
         .arg(&folder)
         .stdout(Stdio::null())
         .status();
@@ -105,9 +143,15 @@ fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
             world.forget();
         }
         turn += 1;
-        for (role, what) in [("first", "intake-batch"), ("second", "intake-batch"), ("first", "aggregate")] {
+        for (role, what) in [
+            ("first", "intake-batch"),
+            ("second", "intake-batch"),
+            ("first", "aggregate"),
+        ] {
             let mut child = world.command(role, what).spawn().unwrap();
-            std::thread::sleep(Duration::from_micros(random.random_range(0..whole.as_micros() as u64 / 3)));
+            std::thread::sleep(Duration::from_micros(
+                random.random_range(0..whole.as_micros() as u64 / 3),
+            ));
             let early = child.try_wait().unwrap().is_none();
             child.kill().unwrap();
             child.wait().unwrap();
@@ -116,8 +160,15 @@ fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
         if turn % 5 == 4 {
             world.run();
             let now = world.snapshot();
-            let names: Vec<_> = reference.keys().chain(now.keys()).filter(|n| reference.get(*n) != now.get(*n)).collect();
-            assert!(names.is_empty(), "after {killed} kills (seed {seed}) these differ: {names:?}");
+            let names: Vec<_> = reference
+                .keys()
+                .chain(now.keys())
+                .filter(|n| reference.get(*n) != now.get(*n))
+                .collect();
+            assert!(
+                names.is_empty(),
+                "after {killed} kills (seed {seed}) these differ: {names:?}"
+            );
         }
     }
     world.run();

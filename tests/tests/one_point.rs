@@ -23,7 +23,12 @@ const OTHER_POINT: i64 = 123_456_789;
 /// A processor with all its buckets in memory.
 fn processor(case: &Case, role: Role, points: Points) -> Arc<Processor> {
     let root = tempfile::tempdir().unwrap();
-    let config = write_config(root.path(), role, &Places::beside_predecessor(case, root.path(), role), "");
+    let config = write_config(
+        root.path(),
+        role,
+        &Places::beside_predecessor(case, root.path(), role),
+        "",
+    );
     let mut config = load::<Config>(&config).unwrap();
     config.value.points = points;
     let mut processor = Processor::open(&config).unwrap();
@@ -36,7 +41,10 @@ fn processor(case: &Case, role: Role, points: Points) -> Arc<Processor> {
 /// The case's first batch, and the same packets again in another one under new identifiers and with another point.
 fn twice(case: &Case, role: Role) -> [Batch; 2] {
     let first = Batch::read(case, &case.batches()[0], role);
-    let name = BatchName { id: "0badcafe-0001-4000-8000-000000000001".parse().unwrap(), ..first.name.clone() };
+    let name = BatchName {
+        id: "0badcafe-0001-4000-8000-000000000001".parse().unwrap(),
+        ..first.name.clone()
+    };
     let mut again = first.clone().renamed(name);
     for (i, packet) in again.packets.iter_mut().enumerate() {
         packet.r_pit = OTHER_POINT;
@@ -87,7 +95,12 @@ async fn the_point_is_pinned_within_a_batch_too_and_by_the_order_of_the_file() {
     let case = Case::load("dim8");
     let processor = processor(&case, Role::First, Points::Pinned);
     let [mut batch, _] = twice(&case, Role::First);
-    batch.packets.iter_mut().skip(1).step_by(2).for_each(|packet| packet.r_pit = OTHER_POINT);
+    batch
+        .packets
+        .iter_mut()
+        .skip(1)
+        .step_by(2)
+        .for_each(|packet| packet.r_pit = OTHER_POINT);
     let summary = take_in(&processor, &batch).await;
     assert_eq!(summary.packets_accepted, 50);
     assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 50);
@@ -147,18 +160,28 @@ async fn two_points_would_tell_the_answer() {
     let (other_mask, other_bins) = weights(&prio2, OTHER_POINT);
     let (mask, other_mask) = (inverse(mask), inverse(other_mask));
     let minus = |a: u64, b: u64| (a + PRIME - b) % PRIME;
-    let equation: Vec<u64> =
-        bins.iter().zip(&other_bins).map(|(a, b)| minus(a * mask % PRIME, b * other_mask % PRIME)).collect();
+    let equation: Vec<u64> = bins
+        .iter()
+        .zip(&other_bins)
+        .map(|(a, b)| minus(a * mask % PRIME, b * other_mask % PRIME))
+        .collect();
     let batch = case.batches()[0].id;
     for (k, [one, other]) in f.into_iter().enumerate() {
         let target = minus(one * mask % PRIME, other * other_mask % PRIME);
         let fits = |answer: &u32| {
-            let sum = (0..8).filter(|bin| answer >> bin & 1 == 1).map(|bin| equation[bin]).sum::<u64>();
+            let sum = (0..8)
+                .filter(|bin| answer >> bin & 1 == 1)
+                .map(|bin| equation[bin])
+                .sum::<u64>();
             sum % PRIME == target
         };
         let answers: Vec<u32> = (0..256).filter(fits).collect();
         let bits = sample_bits(batch, k as u64, 8).unwrap();
-        let truth = bits.iter().enumerate().map(|(bin, bit)| u32::from(*bit) << bin).sum::<u32>();
+        let truth = bits
+            .iter()
+            .enumerate()
+            .map(|(bin, bit)| u32::from(*bit) << bin)
+            .sum::<u32>();
         assert_eq!(answers, [truth], "packet {k}: one answer fits, the client's");
     }
 }

@@ -138,14 +138,7 @@ impl Traffic {
     /// # Errors
     /// As [`Traffic::packet`]; [`Hostility::OneBinMore`] also when a bin more is more than Prio2 can prove.
     pub fn hostile(&self, index: u64, hostility: Hostility) -> Result<Generated, ClientError> {
-        let (
-            Answer {
-                true_bits,
-                noisy_bits,
-            },
-            mut id,
-            mut rng,
-        ) = self.start(index)?;
+        let (Answer { true_bits, noisy_bits }, mut id, mut rng) = self.start(index)?;
         if let Hostility::DuplicateId { of } = hostility {
             id = self.start(of)?.1;
         }
@@ -164,9 +157,7 @@ impl Traffic {
         };
         let mut payloads = [shares.first.to_vec(), shares.second.to_vec()];
         spoil_payloads(&mut payloads, hostility);
-        let mut report = self
-            .client
-            .seal_payloads(id, [&payloads[0], &payloads[1]], &mut rng)?;
+        let mut report = self.client.seal_payloads(id, [&payloads[0], &payloads[1]], &mut rng)?;
         spoil_report(&mut report, hostility);
         Ok(Generated {
             report,
@@ -201,9 +192,7 @@ fn spoil_report(report: &mut Report, hostility: Hostility) {
             let payload = &mut report.shares[role.index()].payload;
             payload.iter_mut().skip(1).take(64).for_each(|byte| *byte = 0xff);
         }
-        Hostility::ShortCiphertext(role) => {
-            report.shares[role.index()].payload.truncate(CIPHERTEXT_FLOOR - 1)
-        }
+        Hostility::ShortCiphertext(role) => report.shares[role.index()].payload.truncate(CIPHERTEXT_FLOOR - 1),
         Hostility::SwappedShares => {
             let (first, second) = report.shares.split_at_mut(1);
             std::mem::swap(&mut first[0].payload, &mut second[0].payload);

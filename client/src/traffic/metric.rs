@@ -64,12 +64,7 @@ impl Metric {
     }
 }
 
-const fn histogram(
-    name: &'static str,
-    cadence: Cadence,
-    weights: &'static [u32],
-    meaning: &'static str,
-) -> Metric {
+const fn histogram(name: &'static str, cadence: Cadence, weights: &'static [u32], meaning: &'static str) -> Metric {
     let encoding = Encoding::Histogram { bins: weights.len() };
     Metric {
         name,
@@ -81,13 +76,7 @@ const fn histogram(
     }
 }
 
-const fn vector(
-    name: &'static str,
-    cadence: Cadence,
-    bins: usize,
-    habit: Habit,
-    meaning: &'static str,
-) -> Metric {
+const fn vector(name: &'static str, cadence: Cadence, bins: usize, habit: Habit, meaning: &'static str) -> Metric {
     Metric {
         name,
         encoding: Encoding::BitVector { bins },
@@ -248,10 +237,7 @@ mod tests {
         assert_eq!(names.len(), METRICS.len() + EXAMPLES.len());
         for name in names {
             assert_eq!(Metric::named(name).unwrap().name, name);
-            assert!(
-                name.parse::<tallybox_model::id::AggregationId>().is_ok(),
-                "{name}"
-            );
+            assert!(name.parse::<tallybox_model::id::AggregationId>().is_ok(), "{name}");
         }
         assert_eq!(Metric::named("unheardOf-v1"), None);
     }

@@ -112,14 +112,7 @@ impl Traffic {
     /// # Errors
     /// [`ClientError::Encode`] when the metric's habit does not go with its encoding.
     pub fn packet(&self, index: u64) -> Result<Generated, ClientError> {
-        let (
-            Answer {
-                true_bits,
-                noisy_bits,
-            },
-            id,
-            mut rng,
-        ) = self.start(index)?;
+        let (Answer { true_bits, noisy_bits }, id, mut rng) = self.start(index)?;
         let randomness = Randomness::draw(&mut rng);
         let shares = self.prio2.split(&noisy_bits, &randomness)?;
         let report = self.client.seal(id, &shares, &mut rng)?;
@@ -144,14 +137,7 @@ impl Traffic {
             None => true_bits.clone(),
             Some(noise) => noise.randomise(&true_bits, &mut rng),
         };
-        Ok((
-            Answer {
-                true_bits,
-                noisy_bits,
-            },
-            id,
-            rng,
-        ))
+        Ok((Answer { true_bits, noisy_bits }, id, rng))
     }
 
     fn true_bits(&self, rng: &mut ChaCha20Rng) -> Result<Vec<bool>, EncodeError> {

@@ -100,11 +100,7 @@ fn every_metric_makes_packets_that_verify() {
         let sum = judge::verify_and_add(metric.bins(), [&first, &second]).expect(metric.name);
         assert_eq!(
             sum,
-            packet
-                .noisy_bits
-                .iter()
-                .map(|bit| u32::from(*bit))
-                .collect::<Vec<_>>()
+            packet.noisy_bits.iter().map(|bit| u32::from(*bit)).collect::<Vec<_>>()
         );
     }
 }
@@ -159,18 +155,10 @@ fn hostile_packets_get_their_verdict() {
         assert_eq!(rejecting, expected, "{hostility}");
         if let [Some(first), Some(second)] = &taken {
             let holds = judge::verify_and_add(metric.bins(), [first, second]).is_some();
-            assert_eq!(
-                holds,
-                hostility.verdict() != Verdict::RejectedTogether,
-                "{hostility}"
-            );
+            assert_eq!(holds, hostility.verdict() != Verdict::RejectedTogether, "{hostility}");
         }
         let duplicate = generated.report.id == traffic.packet(2).unwrap().report.id;
-        assert_eq!(
-            duplicate,
-            hostility.verdict() == Verdict::Duplicate,
-            "{hostility}"
-        );
+        assert_eq!(duplicate, hostility.verdict() == Verdict::Duplicate, "{hostility}");
     }
 }
 

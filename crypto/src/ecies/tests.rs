@@ -134,10 +134,7 @@ fn what_cannot_be_opened_says_why() {
         ours.open(&damaged, &mut Vec::new()).map(|_| ())
     };
     assert_eq!(damaged(&|bytes| bytes[64] ^= 1), Err(EciesError::NotAPoint));
-    assert_eq!(
-        damaged(&|bytes| bytes[1..33].fill(0xff)),
-        Err(EciesError::NotAPoint)
-    );
+    assert_eq!(damaged(&|bytes| bytes[1..33].fill(0xff)), Err(EciesError::NotAPoint));
     assert_eq!(damaged(&|bytes| bytes[1..65].fill(0)), Err(EciesError::NotAPoint));
     for form in [0, 2, 3, 5, 6, 7] {
         assert_eq!(damaged(&|bytes| bytes[0] = form), Err(EciesError::NotAPoint));

@@ -43,13 +43,7 @@ fn ecdsa_p256_sha256() {
         let key = VerifyingKey::parse(&group.pem).unwrap();
         for test in &group.tests {
             let verified = key.verify(&test.msg, &test.sig).is_ok();
-            assert_eq!(
-                verified,
-                !test.result.must_fail(),
-                "{} {}",
-                test.tc_id,
-                test.comment
-            );
+            assert_eq!(verified, !test.result.must_fail(), "{} {}", test.tc_id, test.comment);
             run += 1;
         }
     }

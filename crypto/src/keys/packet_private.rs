@@ -59,8 +59,8 @@ impl PacketPrivateKey {
 
     fn from_secret(secret: SecretKey) -> Result<Self, KeyError> {
         let bytes = Zeroizing::new(secret.to_bytes());
-        let agreement = agreement::PrivateKey::from_private_key(&ECDH_P256, bytes.as_slice())
-            .map_err(|_| KeyError::Invalid)?;
+        let agreement =
+            agreement::PrivateKey::from_private_key(&ECDH_P256, bytes.as_slice()).map_err(|_| KeyError::Invalid)?;
         let public = PacketPublicKey::from_public(&secret.public_key());
         Ok(Self {
             secret,

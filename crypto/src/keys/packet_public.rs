@@ -12,7 +12,8 @@ use super::{POINT_LENGTH, request, scalar};
 use crate::error::KeyError;
 
 /// What [`PacketPublicKey::parse`] takes.
-const WANTED: &str = "a P-256 packet encryption key (base64 of 65 or 97 bytes, PEM `CERTIFICATE REQUEST`, or PEM `PUBLIC KEY`)";
+const WANTED: &str =
+    "a P-256 packet encryption key (base64 of 65 or 97 bytes, PEM `CERTIFICATE REQUEST`, or PEM `PUBLIC KEY`)";
 
 /// A P-256 public key that packets are encrypted to (ENPA `packet-encryption-keys`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,8 +77,6 @@ impl PacketPublicKey {
 
 impl fmt::Debug for PacketPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PacketPublicKey")
-            .field(&self.fingerprint())
-            .finish()
+        f.debug_tuple("PacketPublicKey").field(&self.fingerprint()).finish()
     }
 }

@@ -23,8 +23,7 @@ const COMMON_NAME_MAX: usize = 64;
 /// The key in a certificate request, once its own signature over the request has been checked.
 pub(crate) fn read(pem: &str, wanted: &'static str) -> Result<PublicKey, KeyError> {
     let request = CertReq::from_pem(pem).map_err(|_| KeyError::Format { wanted })?;
-    let public =
-        PublicKey::try_from(request.info.public_key.owned_to_ref()).map_err(|_| KeyError::Invalid)?;
+    let public = PublicKey::try_from(request.info.public_key.owned_to_ref()).map_err(|_| KeyError::Invalid)?;
     let signed = request.info.to_der().map_err(|_| KeyError::Format { wanted })?;
     let signature = request.signature.as_bytes().ok_or(KeyError::RequestSignature)?;
     if request.algorithm.oid != ECDSA_WITH_SHA256 {

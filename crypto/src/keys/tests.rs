@@ -12,8 +12,7 @@ use crate::error::KeyError;
 
 /// Of scalar 0x11...11, as `enpa-wire` gives it.
 const X963: &str = "BAIX5hfwtkQ5KCePlpmeaaI6TywVK99tbN9m5bgCgtTtGUp968uXcS0t2jyoWqh2Wlb0X8dYWZZS8ol8ZTBuV5QREREREREREREREREREREREREREREREREREREREREREQ==";
-const ROTATOR: &str =
-    "AQICF+YX8LZEOSgnj5aZnmmiOk8sFSvfbWzfZuW4AoLU7RERERERERERERERERERERERERERERERERERERERERER";
+const ROTATOR: &str = "AQICF+YX8LZEOSgnj5aZnmmiOk8sFSvfbWzfZuW4AoLU7RERERERERERERERERERERERERERERERERERERERERER";
 const POINT: &str = "040217e617f0b6443928278f96999e69a23a4f2c152bdf6d6cdf66e5b80282d4ed\
                      194a7debcb97712d2dda3ca85aa8765a56f45fc758599652f2897c65306e5794";
 
@@ -164,8 +163,7 @@ fn requests_have_to_be_signed_by_their_key() {
     assert!(PacketPublicKey::parse(testdata!("foreign/request-p384.pem")).is_err());
 
     // Another name in the request, under the old signature.
-    let (_, body) =
-        x509_cert::der::pem::decode_vec(testdata!("foreign/request-sha256.pem").as_bytes()).unwrap();
+    let (_, body) = x509_cert::der::pem::decode_vec(testdata!("foreign/request-sha256.pem").as_bytes()).unwrap();
     let at = body.windows(3).position(|window| window == b"csr").unwrap();
     let mut changed = body;
     changed[at] = b'd';
@@ -185,10 +183,7 @@ fn what_is_no_key_is_refused() {
     );
     assert_eq!(SigningKey::parse(" \n").unwrap_err(), KeyError::Empty);
     assert_eq!(SigningKey::parse("hello world!").unwrap_err(), KeyError::Encoding);
-    assert_eq!(
-        SigningKey::parse("-----BEGIN nothing").unwrap_err(),
-        KeyError::Encoding
-    );
+    assert_eq!(SigningKey::parse("-----BEGIN nothing").unwrap_err(), KeyError::Encoding);
     for text in [
         X963,
         "AAAA",
@@ -202,20 +197,14 @@ fn what_is_no_key_is_refused() {
         testdata!("foreign/scalar-11.spki.pem"),
         testdata!("foreign/request-sha256.pem"),
     ] {
-        assert!(matches!(
-            PacketPrivateKey::parse(text),
-            Err(KeyError::Format { .. })
-        ));
+        assert!(matches!(PacketPrivateKey::parse(text), Err(KeyError::Format { .. })));
     }
     assert!(VerifyingKey::parse(testdata!("foreign/p384.spki.pem")).is_err());
     assert!(PacketPublicKey::parse(testdata!("foreign/p384.spki.pem")).is_err());
     assert!(VerifyingKey::parse(testdata!("foreign/request-sha256.pem")).is_err());
 
     // A public half of another key; a scalar of zero and one of the order; a point off the curve.
-    let mut other = PacketPrivateKey::generate(&mut rng())
-        .public()
-        .as_bytes()
-        .to_vec();
+    let mut other = PacketPrivateKey::generate(&mut rng()).public().as_bytes().to_vec();
     other.extend([0x11; 32]);
     assert_eq!(
         PacketPrivateKey::parse(&text::encode(&other)).unwrap_err(),
@@ -259,9 +248,7 @@ fn generated_keys_follow_from_the_randomness() {
     );
     let packet = PacketPrivateKey::generate(&mut rng());
     assert_eq!(
-        PacketPrivateKey::parse(&packet.to_x963_base64())
-            .unwrap()
-            .public(),
+        PacketPrivateKey::parse(&packet.to_x963_base64()).unwrap().public(),
         packet.public()
     );
 }
@@ -285,14 +272,8 @@ fn signatures_are_those_of_rfc_6979() {
         "3045022100f1abb023518351cd71d881567b1ea663ed3efcf6c5132b354f28d3b0b7d38367\
          0220019f4113742a2b14bd25926b49c649155f267e60d3814b4c0cc84250e46f0083"
     );
-    key.verifying_key()
-        .verify(b"sample", &key.sign(b"sample"))
-        .unwrap();
-    assert!(
-        key.verifying_key()
-            .verify(b"sampel", &key.sign(b"sample"))
-            .is_err()
-    );
+    key.verifying_key().verify(b"sample", &key.sign(b"sample")).unwrap();
+    assert!(key.verifying_key().verify(b"sampel", &key.sign(b"sample")).is_err());
     assert!(
         SigningKey::generate(&mut rng())
             .verifying_key()

@@ -9,8 +9,7 @@ use super::{POINT_LENGTH, scalar};
 use crate::error::{KeyError, SignatureError};
 
 /// What [`VerifyingKey::parse`] takes.
-const WANTED: &str =
-    "a P-256 public key (PEM `PUBLIC KEY`, base64 SPKI, base64 65-byte point, or a private key)";
+const WANTED: &str = "a P-256 public key (PEM `PUBLIC KEY`, base64 SPKI, base64 65-byte point, or a private key)";
 
 /// An ECDSA P-256 public key for batch signatures, as manifests publish it.
 #[derive(Clone, PartialEq, Eq)]

@@ -65,10 +65,7 @@ fn any_flipped_bit_is_refused() {
     for at in 0..chunk.len() {
         let mut flipped = chunk.clone();
         flipped[at] ^= 0x10;
-        assert_eq!(
-            key.open_chunk(0, true, &mut flipped),
-            Err(SealError::Tag { number: 0 })
-        );
+        assert_eq!(key.open_chunk(0, true, &mut flipped), Err(SealError::Tag { number: 0 }));
     }
 }
 
@@ -94,10 +91,7 @@ fn lengths_are_bounded() {
 /// Pins the format: a change here makes every stored prepared batch unreadable.
 #[test]
 fn known_answer() {
-    let key = FileKey::derive(
-        &SealingKey::parse(&"A".repeat(43)).unwrap(),
-        &[b"purpose", b"instance"],
-    );
+    let key = FileKey::derive(&SealingKey::parse(&"A".repeat(43)).unwrap(), &[b"purpose", b"instance"]);
     let chunk: String = sealed(&key, 1, true, b"shares")
         .iter()
         .map(|byte| format!("{byte:02x}"))

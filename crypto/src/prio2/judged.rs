@@ -128,8 +128,7 @@ fn the_judge_accepts_our_shares() {
         .into_iter()
         .enumerate()
         .map(|(role, plaintext)| {
-            let share: Share<FieldPrio2, 32> =
-                Share::get_decoded_with_param(&(&judge, role), plaintext).unwrap();
+            let share: Share<FieldPrio2, 32> = Share::get_decoded_with_param(&(&judge, role), plaintext).unwrap();
             judge
                 .verify_init_with_query_rand(FieldPrio2::from(12_345), &share, role == 0)
                 .unwrap()

@@ -77,8 +77,7 @@ impl Prover {
                 .zip(&self.at_first)
                 .zip(&self.at_data)
                 .map(|((&f, &at_first), &at_data)| {
-                    let wide =
-                        u64::from(f) + u64::from(product(apart, at_first)) + u64::from(MODULUS - at_data);
+                    let wide = u64::from(f) + u64::from(product(apart, at_first)) + u64::from(MODULUS - at_data);
                     mul(f, reduce(wide))
                 }),
         );

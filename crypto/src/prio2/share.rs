@@ -36,12 +36,7 @@ impl Prio2 {
     /// # Errors
     /// [`ShareError::Length`] if the plaintext is not as long as such a share, [`ShareError::Element`] if it has
     /// an element that is none, [`ShareError::Processor`] for an index above 1. `out` is empty then.
-    pub fn decode_share(
-        &self,
-        role_index: usize,
-        plaintext: &[u8],
-        out: &mut Vec<u32>,
-    ) -> Result<(), ShareError> {
+    pub fn decode_share(&self, role_index: usize, plaintext: &[u8], out: &mut Vec<u32>) -> Result<(), ShareError> {
         self.decode(role_index, plaintext, self.proof_length(), out)
     }
 
@@ -50,23 +45,12 @@ impl Prio2 {
     ///
     /// # Errors
     /// As [`Self::decode_share`], for that length.
-    pub fn decode_data(
-        &self,
-        role_index: usize,
-        plaintext: &[u8],
-        out: &mut Vec<u32>,
-    ) -> Result<(), ShareError> {
+    pub fn decode_data(&self, role_index: usize, plaintext: &[u8], out: &mut Vec<u32>) -> Result<(), ShareError> {
         self.decode(role_index, plaintext, self.bins(), out)
     }
 
     /// Decodes the first `count` elements of a share.
-    fn decode(
-        &self,
-        role_index: usize,
-        plaintext: &[u8],
-        count: usize,
-        out: &mut Vec<u32>,
-    ) -> Result<(), ShareError> {
+    fn decode(&self, role_index: usize, plaintext: &[u8], count: usize, out: &mut Vec<u32>) -> Result<(), ShareError> {
         out.clear();
         match role_index {
             0 => Self::decode_elements(plaintext, count, out),

@@ -18,9 +18,7 @@ pub struct Sum {
 impl Sum {
     /// Nothing yet.
     pub fn new(bins: usize) -> Self {
-        Self {
-            values: vec![0; bins],
-        }
+        Self { values: vec![0; bins] }
     }
 
     /// Takes a sum that was stored.

@@ -32,13 +32,7 @@ fn generator_known_answers() {
     let (words, digest) = prg_digest(seed_counting());
     assert_eq!(
         words,
-        [
-            1_961_885_191,
-            1_845_745_121,
-            300_813_968,
-            2_475_857_038,
-            80_069_266
-        ]
+        [1_961_885_191, 1_845_745_121, 300_813_968, 2_475_857_038, 80_069_266]
     );
     assert_eq!(
         digest,
@@ -46,10 +40,7 @@ fn generator_known_answers() {
     );
     // All ones: only the low 64 bits of the counter wrap.
     let (words, digest) = prg_digest([0xff; 32]);
-    assert_eq!(
-        words[..4],
-        [2_082_586_556, 818_905_266, 1_383_092_658, 2_042_182_169]
-    );
+    assert_eq!(words[..4], [2_082_586_556, 818_905_266, 1_383_092_658, 2_042_182_169]);
     assert_eq!(
         digest,
         "8818836aa2ebbfbfeb5fffafb3a6a43e2a6b1a061f50b761fd78680fad474170"
@@ -76,11 +67,7 @@ fn proof_known_answer() {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     prio2.decode_share(0, &shares.first, &mut first).unwrap();
     prio2.decode_share(1, &shares.second, &mut second).unwrap();
-    let proof: Vec<u32> = first
-        .iter()
-        .zip(&second)
-        .map(|(&a, &b)| field::add(a, b))
-        .collect();
+    let proof: Vec<u32> = first.iter().zip(&second).map(|(&a, &b)| field::add(a, b)).collect();
     let expected = [
         1,
         0,
@@ -127,10 +114,7 @@ fn dimensions_are_bounded() {
         [2, 4, 4, 8, 256, 512]
     );
     let prio2 = Prio2::new(8).unwrap();
-    assert_eq!(
-        (prio2.share_length(0), prio2.share_length(1)),
-        (Ok(4 * 27), Ok(32))
-    );
+    assert_eq!((prio2.share_length(0), prio2.share_length(1)), (Ok(4 * 27), Ok(32)));
     assert!(prio2.share_length(2).is_err());
 }
 
@@ -220,11 +204,7 @@ fn data_is_the_front_of_the_share() {
 #[test]
 fn splitting_checks_its_input() {
     let prio2 = Prio2::new(3).unwrap();
-    let randomness = |f0, g0| Randomness {
-        seed: [0; 32],
-        f0,
-        g0,
-    };
+    let randomness = |f0, g0| Randomness { seed: [0; 32], f0, g0 };
     let error = |values: &[u32], randomness| prio2.split_values(values, &randomness).unwrap_err();
     assert_eq!(
         error(&[1; 2], randomness(1, 1)),
@@ -234,10 +214,7 @@ fn splitting_checks_its_input() {
         error(&[1, MODULUS, 0], randomness(1, 1)),
         Prio2Error::Element { index: 1 }
     );
-    assert_eq!(
-        error(&[1; 3], randomness(1, MODULUS)),
-        Prio2Error::Element { index: 4 }
-    );
+    assert_eq!(error(&[1; 3], randomness(1, MODULUS)), Prio2Error::Element { index: 4 });
 }
 
 #[test]
@@ -258,10 +235,7 @@ fn values_other_than_bits_fail() {
             let mut values = vec![1; bins];
             values[at] = bad;
             let shares = prio2.split_values(&values, &Randomness::draw(&mut rng)).unwrap();
-            assert!(
-                !valid(&prio2, &evaluator, &shares),
-                "{bins} bins, value {at} is {bad}"
-            );
+            assert!(!valid(&prio2, &evaluator, &shares), "{bins} bins, value {at} is {bad}");
             values[at] = 0;
             let shares = prio2.split_values(&values, &Randomness::draw(&mut rng)).unwrap();
             assert!(valid(&prio2, &evaluator, &shares));
@@ -320,9 +294,7 @@ fn messages_from_numbers() {
     );
     for out in [-1, 1 << 32] {
         assert!(
-            Message::new(out, 0, 0).is_err()
-                && Message::new(0, out, 0).is_err()
-                && Message::new(0, 0, out).is_err()
+            Message::new(out, 0, 0).is_err() && Message::new(0, out, 0).is_err() && Message::new(0, 0, out).is_err()
         );
     }
     assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
@@ -378,11 +350,7 @@ fn stored_sums_are_checked() {
 }
 
 /// The whole way through the trait, knowing no more of the scheme than it tells.
-fn run<S: Scheme>(
-    scheme: &S,
-    agreement: &S::Agreement,
-    reports: Vec<crate::scheme::Sharded<S>>,
-) -> S::AggregateResult
+fn run<S: Scheme>(scheme: &S, agreement: &S::Agreement, reports: Vec<crate::scheme::Sharded<S>>) -> S::AggregateResult
 where
     S::Error: std::fmt::Debug,
 {
@@ -409,10 +377,7 @@ where
             }
         }
     }
-    let aggregates: Vec<_> = outputs
-        .into_iter()
-        .map(|outputs| scheme.aggregate(outputs))
-        .collect();
+    let aggregates: Vec<_> = outputs.into_iter().map(|outputs| scheme.aggregate(outputs)).collect();
     scheme.unshard(&aggregates).unwrap()
 }
 

@@ -35,11 +35,7 @@ impl Scheme for Prio2 {
         1
     }
 
-    fn shard(
-        &self,
-        measurement: &[bool],
-        randomness: &Randomness,
-    ) -> Result<((), Vec<InputShare>), Prio2Error> {
+    fn shard(&self, measurement: &[bool], randomness: &Randomness) -> Result<((), Vec<InputShare>), Prio2Error> {
         let mut shares = self.split(measurement, randomness)?;
         let first = std::mem::take(&mut shares.first);
         Ok((

@@ -52,7 +52,12 @@ impl Inspect {
             None => None,
         };
         let locate = |text: &String| Target::locate(text, processor.as_deref());
-        let targets = self.target.iter().chain(&self.diff).map(locate).collect::<Result<Vec<_>, _>>()?;
+        let targets = self
+            .target
+            .iter()
+            .chain(&self.diff)
+            .map(locate)
+            .collect::<Result<Vec<_>, _>>()?;
         let bar = arguments.output.progress(None, "inspect");
         let shown = bar.clone();
         let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
@@ -72,7 +77,9 @@ impl Inspect {
                 arguments.print(&report)?;
                 Ok(report.outcome)
             }
-            _ => Err(Error::Setting("inspect takes one PATH-OR-URL, or --diff A B".to_owned())),
+            _ => Err(Error::Setting(
+                "inspect takes one PATH-OR-URL, or --diff A B".to_owned(),
+            )),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A folder: what stands in it and below, by kind, without opening any of it.
 
-use super::name::{Family, ObjectName, OwnObject, Part};
+use super::name::{Family, ObjectName, Part};
+use super::own_object::OwnObject;
 use super::report::{Facts, Finding};
 use crate::error::Error;
 use futures::TryStreamExt as _;
@@ -71,7 +72,9 @@ pub(super) async fn inspect(bucket: &SharedBucket, folder: &str) -> Result<Optio
     }
     let shown = if folder.is_empty() { "." } else { folder };
     let mut finding = Finding::new("folder", "folder", shown, Facts::Folder(facts));
-    finding.notes.push("nothing was opened: name a batch to have it verified".to_owned());
+    finding
+        .notes
+        .push("nothing was opened: name a batch to have it verified".to_owned());
     Ok(Some(finding))
 }
 
@@ -102,7 +105,12 @@ impl Walk {
 
     fn batch(&mut self, name: ObjectName, bytes: u64) {
         let directory = |stem: &str| stem.rsplit_once('/').map(|(directory, _)| directory.to_owned());
-        if self.open.keys().next().is_some_and(|(stem, ..)| directory(stem) != directory(&name.stem)) {
+        if self
+            .open
+            .keys()
+            .next()
+            .is_some_and(|(stem, ..)| directory(stem) != directory(&name.stem))
+        {
             self.close();
         }
         let counts = self.counts.entry((name.family, name.writer)).or_default();
@@ -132,8 +140,20 @@ impl Walk {
     fn finish(mut self) -> FolderFacts {
         self.close();
         let batches = |((family, writer), counts): ((Family, Option<Role>), Counts)| {
-            let Counts { signed, unsigned, bytes, first } = counts;
-            FolderBatches { family, writer, signed, unsigned, bytes, first }
+            let Counts {
+                signed,
+                unsigned,
+                bytes,
+                first,
+            } = counts;
+            FolderBatches {
+                family,
+                writer,
+                signed,
+                unsigned,
+                bytes,
+                first,
+            }
         };
         self.facts.batches = self.counts.into_iter().map(batches).collect();
         self.facts

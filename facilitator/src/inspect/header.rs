@@ -86,30 +86,47 @@ impl HeaderFacts {
         let times = (header.batch_start_time, header.batch_end_time);
         let (batch, digest) = (header.batch_uuid, header.packet_file_digest);
         let facts = Self::new(IngestionHeader::KIND, header.parameters(), digest, file);
-        Self { batch_uuid: Some(batch), times: Some(times), ..facts }
+        Self {
+            batch_uuid: Some(batch),
+            times: Some(times),
+            ..facts
+        }
     }
 
     fn validation(header: ValidationHeader, file: (u64, Digest)) -> Self {
         let (batch, digest) = (header.batch_uuid, header.packet_file_digest);
         let facts = Self::new(ValidationHeader::KIND, header.parameters(), digest, file);
-        Self { batch_uuid: Some(batch), ..facts }
+        Self {
+            batch_uuid: Some(batch),
+            ..facts
+        }
     }
 
     fn sum_part(header: SumPart, file: (u64, Digest)) -> Self {
         let times = (header.aggregation_start_time, header.aggregation_end_time);
         let facts = Self::new(SumPart::KIND, header.parameters(), header.packet_file_digest, file);
         let total_individual_clients = header.total_individual_clients;
-        let sum = SumFacts { total_individual_clients, batches: header.batch_uuids, sum: header.sum };
-        Self { times: Some(times), sum_part: Some(sum), ..facts }
+        let sum = SumFacts {
+            total_individual_clients,
+            batches: header.batch_uuids,
+            sum: header.sum,
+        };
+        Self {
+            times: Some(times),
+            sum_part: Some(sum),
+            ..facts
+        }
     }
 
-    fn new(
-        record: RecordKind,
-        parameters: BatchParameters,
-        digest: Digest,
-        (bytes, sha256): (u64, Digest),
-    ) -> Self {
-        let BatchParameters { name, bins, epsilon, prime, number_of_servers, hamming_weight } = parameters;
+    fn new(record: RecordKind, parameters: BatchParameters, digest: Digest, (bytes, sha256): (u64, Digest)) -> Self {
+        let BatchParameters {
+            name,
+            bins,
+            epsilon,
+            prime,
+            number_of_servers,
+            hamming_weight,
+        } = parameters;
         Self {
             record: record.name(),
             bytes,
@@ -168,7 +185,10 @@ impl HeaderFacts {
         if self.hamming_weight.is_some() {
             notes.push("the Hamming weight is carried and never checked: Prio2 cannot prove it".to_owned());
         }
-        if self.times.is_some_and(|(start, _)| (1..EARLIEST_LIKELY).contains(&start)) {
+        if self
+            .times
+            .is_some_and(|(start, _)| (1..EARLIEST_LIKELY).contains(&start))
+        {
             notes.push("the times look like seconds, not milliseconds; nothing depends on them".to_owned());
         }
         if let Some(sum) = &self.sum_part

@@ -174,7 +174,7 @@ pub struct KeyFacts {
     /// The public half as PEM; sealing keys have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,
-    /// Under which identifier the configuration has the same key.
+    /// What the configuration calls the same key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured: Option<String>,
 }
@@ -183,9 +183,15 @@ pub struct KeyFacts {
 pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Result<Finding, KeyError> {
     let (key, encoding) = match AnyKey::parse(text) {
         Err(error @ (KeyError::Placeholder | KeyError::Invalid | KeyError::Mismatch | KeyError::RequestSignature)) => {
-            let facts = Facts::Text { bytes: text.len() as u64, text: None };
+            let facts = Facts::Text {
+                bytes: text.len() as u64,
+                text: None,
+            };
             let problems = vec![Problem::rejected("malformed", object, error.to_string())];
-            return Ok(Finding { problems, ..Finding::new("key", "key", object, facts) });
+            return Ok(Finding {
+                problems,
+                ..Finding::new("key", "key", object, facts)
+            });
         }
         other => other?,
     };
@@ -195,10 +201,15 @@ pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Re
         AnyKey::Sealing(_) => ("sealing-key", "32 random bytes: a sealing key", true),
     };
     let fingerprint = key.fingerprint();
-    let holder = known.and_then(|known| known.holder(&fingerprint));
-    let configured = holder.map(|signer| format!("{} of {}", signer.key, signer.party));
+    let configured = known.and_then(|known| known.name(&fingerprint));
     let public_key = key.encode(Encoding::SpkiPem, "")?.map(|text| text.to_string());
-    let facts = KeyFacts { encoding, secret, fingerprint, public_key, configured };
+    let facts = KeyFacts {
+        encoding,
+        secret,
+        fingerprint,
+        public_key,
+        configured,
+    };
     Ok(Finding::new(kind, title, object, Facts::Key(facts)))
 }
 
@@ -207,10 +218,18 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
-    const PRIVATE: [Encoding; 4] =
-        [Encoding::Pkcs8Base64, Encoding::Pkcs8Pem, Encoding::X963Base64, Encoding::RotatorMaterial];
-    const PUBLIC: [Encoding; 4] =
-        [Encoding::SpkiPem, Encoding::SpkiBase64, Encoding::X962Base64, Encoding::CsrPem];
+    const PRIVATE: [Encoding; 4] = [
+        Encoding::Pkcs8Base64,
+        Encoding::Pkcs8Pem,
+        Encoding::X963Base64,
+        Encoding::RotatorMaterial,
+    ];
+    const PUBLIC: [Encoding; 4] = [
+        Encoding::SpkiPem,
+        Encoding::SpkiBase64,
+        Encoding::X962Base64,
+        Encoding::CsrPem,
+    ];
 
     #[test]
     fn every_encoding_is_recognised_and_leads_to_every_other() {
@@ -220,14 +239,20 @@ mod tests {
             let (read, encoding) = AnyKey::parse(&format!("\n{}\n", &*text)).unwrap();
             assert_eq!((encoding, read.fingerprint()), (Some(from), key.fingerprint()));
             for to in PRIVATE.into_iter().chain(PUBLIC) {
-                assert_eq!(read.encode(to, "a.example").unwrap(), key.encode(to, "a.example").unwrap());
+                assert_eq!(
+                    read.encode(to, "a.example").unwrap(),
+                    key.encode(to, "a.example").unwrap()
+                );
             }
         }
         for from in PUBLIC {
             let text = key.encode(from, "a.example").unwrap().expect("a private key has it");
             let (read, encoding) = AnyKey::parse(&text).unwrap();
             assert_eq!((encoding, read.fingerprint()), (Some(from), key.fingerprint()));
-            assert_eq!(read.encode(Encoding::SpkiPem, "").unwrap(), key.encode(Encoding::SpkiPem, "").unwrap());
+            assert_eq!(
+                read.encode(Encoding::SpkiPem, "").unwrap(),
+                key.encode(Encoding::SpkiPem, "").unwrap()
+            );
             for private in PRIVATE.into_iter().chain([Encoding::CsrPem, Encoding::Base64]) {
                 assert_eq!(read.encode(private, "a").unwrap(), None);
             }
@@ -239,7 +264,10 @@ mod tests {
         let key = AnyKey::Sealing(SealingKey::generate(&mut rand::rng()));
         let text = key.encode(Encoding::Base64, "").unwrap().unwrap();
         let (read, encoding) = AnyKey::parse(&text).unwrap();
-        assert_eq!((encoding, read.fingerprint()), (Some(Encoding::Base64), key.fingerprint()));
+        assert_eq!(
+            (encoding, read.fingerprint()),
+            (Some(Encoding::Base64), key.fingerprint())
+        );
         assert_eq!(read.encode(Encoding::SpkiPem, "").unwrap(), None);
     }
 

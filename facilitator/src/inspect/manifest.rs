@@ -34,7 +34,7 @@ pub struct ManifestKey {
     /// When it expires, as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration: Option<String>,
-    /// Under which identifier the configuration has the same key.
+    /// What the configuration calls the same key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured: Option<String>,
 }
@@ -82,8 +82,11 @@ pub(super) fn inspect(object: &str, document: &Value, bytes: &[u8], known: Optio
     let facts = match read(kind, object, bytes) {
         Ok((mut facts, faults)) => {
             for key in &mut facts.keys {
-                let holder = key.fingerprint.as_deref().zip(known).and_then(|(print, known)| known.holder(print));
-                key.configured = holder.map(|signer| format!("{} of {}", signer.key, signer.party));
+                key.configured = key
+                    .fingerprint
+                    .as_deref()
+                    .zip(known)
+                    .and_then(|(print, known)| known.name(print));
             }
             let bad = |(key, error): (String, KeyError)| {
                 Problem::rejected("malformed", object, format!("key {key}: {error}"))
@@ -98,10 +101,16 @@ pub(super) fn inspect(object: &str, document: &Value, bytes: &[u8], known: Optio
                 &error,
             );
             problems.push(Problem::rejected("malformed", object, failure.message));
-            Facts::Text { bytes: bytes.len() as u64, text: None }
+            Facts::Text {
+                bytes: bytes.len() as u64,
+                text: None,
+            }
         }
     };
-    Some(Finding { problems, ..Finding::new(word, title, object, facts) })
+    Some(Finding {
+        problems,
+        ..Finding::new(word, title, object, facts)
+    })
 }
 
 type Faults = Vec<(String, KeyError)>;
@@ -113,7 +122,10 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
         Kind::Portal => {
             let manifest = PortalManifest::parse(object, bytes, limit)?;
             draft.place("pha-sum-part-bucket", manifest.pha_sum_part_bucket.as_str());
-            draft.place("facilitator-sum-part-bucket", manifest.facilitator_sum_part_bucket.as_str());
+            draft.place(
+                "facilitator-sum-part-bucket",
+                manifest.facilitator_sum_part_bucket.as_str(),
+            );
             manifest.format
         }
         Kind::Processor => {
@@ -130,7 +142,10 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
         }
         Kind::Ingestor => {
             let manifest = IngestorManifest::parse(object, bytes, limit)?;
-            draft.place("gcp-service-account-email", &manifest.server_identity.gcp_service_account_email);
+            draft.place(
+                "gcp-service-account-email",
+                &manifest.server_identity.gcp_service_account_email,
+            );
             for (id, key) in &manifest.batch_signing_public_keys {
                 draft.signing(id, &key.public_key, key.expiration.as_str());
             }
@@ -138,11 +153,21 @@ fn read(kind: Kind, object: &str, bytes: &[u8]) -> Result<(ManifestFacts, Faults
         }
         Kind::ProcessorGlobal => {
             let manifest = ProcessorGlobalManifest::parse(object, bytes, limit)?;
-            draft.place("gcp-service-account-email", &manifest.server_identity.gcp_service_account_email);
+            draft.place(
+                "gcp-service-account-email",
+                &manifest.server_identity.gcp_service_account_email,
+            );
             manifest.format
         }
     };
-    Ok((ManifestFacts { format, places: draft.places, keys: draft.keys }, draft.faults))
+    Ok((
+        ManifestFacts {
+            format,
+            places: draft.places,
+            keys: draft.keys,
+        },
+        draft.faults,
+    ))
 }
 
 #[derive(Default)]
@@ -177,6 +202,12 @@ impl Draft {
         let fault = fingerprint.as_ref().err().map(|error| (id.to_owned(), *error));
         self.faults.extend(fault);
         let (id, fingerprint) = (id.to_owned(), fingerprint.ok());
-        self.keys.push(ManifestKey { purpose, id, fingerprint, expiration, configured: None });
+        self.keys.push(ManifestKey {
+            purpose,
+            id,
+            fingerprint,
+            expiration,
+            configured: None,
+        });
     }
 }

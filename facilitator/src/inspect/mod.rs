@@ -18,43 +18,43 @@ mod header;
 mod key_file;
 mod manifest;
 mod name;
+mod object;
+mod own_object;
 mod packets;
 mod prepared;
+mod present;
 mod report;
 mod sheet;
 mod show;
+mod show_batch;
 mod signer;
+mod stem;
+mod tally;
 mod target;
+mod verdict;
 
 pub use folder::{FolderBatches, FolderFacts};
 pub use header::{HeaderFacts, SumFacts};
 pub use key_file::{AnyKey, Encoding, KeyFacts};
 pub use manifest::{ManifestFacts, ManifestKey};
-pub use name::{Family, ObjectName, OwnObject, Part, Place};
+pub use name::{Family, ObjectName, Part, Place};
+pub use own_object::OwnObject;
 pub use packets::{Distinct, PacketDetails, PacketFacts, ShareFacts};
 pub use prepared::{OpenedFacts, PreparedFacts};
 pub use report::{BatchFacts, Facts, Finding, Form, Problem, Report, SignatureFacts};
 pub use signer::{Party, Signer, Verification};
 pub use target::Target;
 
-use crate::aggregate::FixedSumPart;
 use crate::error::Error;
 use crate::intake::{Progress, no_progress};
 use crate::processor::Processor;
-use batch::{Found, Present};
-use bytes::Bytes;
-use futures::TryStreamExt as _;
+use present::Present;
 use signer::KnownKeys;
 use std::sync::Arc;
-use tallybox_model::avro::{Limits, RecordKind};
+use stem::{StemObject, stem_objects};
+use tallybox_model::avro::Limits;
 use tallybox_model::role::Role;
-use tallybox_transport::{BucketError, ListRange, SharedBucket, read_all};
-use zeroize::Zeroizing;
-
-/// As much of a file as is looked at to find out what it is.
-const BEGINNING: u64 = 128 << 10;
-/// The longest text (JSON, key) that is read.
-const TEXT_BYTES: u64 = 64 << 20;
+use tallybox_transport::{BucketError, SharedBucket};
 
 /// Looks at things, with the keys and limits of a configuration if there is one.
 pub struct Inspector {
@@ -69,8 +69,16 @@ impl Inspector {
     #[must_use]
     pub fn new(processor: Option<Arc<Processor>>) -> Self {
         let keys = processor.as_deref().map(KnownKeys::of);
-        let limits = processor.as_deref().map(|processor| processor.limits.clone()).unwrap_or_default();
-        Self { processor, keys, limits, progress: no_progress() }
+        let limits = processor
+            .as_deref()
+            .map(|processor| processor.limits.clone())
+            .unwrap_or_default();
+        Self {
+            processor,
+            keys,
+            limits,
+            progress: no_progress(),
+        }
     }
 
     /// Reports packets and bytes as they are read.
@@ -125,142 +133,17 @@ impl Inspector {
         }
         Ok(found)
     }
-
-    /// An object whose name is none of a batch's: by its content.
-    async fn object(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
-        let own = OwnObject::parse(key).map(|(own, _)| own);
-        let beginning = bucket.get_range(key, 0..BEGINNING.min(bytes)).await?;
-        if beginning.starts_with(b"Obj\x01") {
-            return self.container(bucket, key, bytes, &beginning).await;
-        }
-        if beginning.starts_with(b"TALLYPB1") {
-            let named = match own {
-                Some(OwnObject::Prepared { batch, sealing_key }) => Some((batch, sealing_key)),
-                _ => None,
-            };
-            return self.prepared(bucket, key, bytes, named).await;
-        }
-        let text = |text: Option<&str>| Facts::Text { bytes, text: text.map(str::to_owned) };
-        match own {
-            Some(OwnObject::Point) => {
-                let mut finding = Finding::new("pinned-point", "evaluation point of a packet key", key, text(None));
-                finding.notes.push("the point itself is not shown: clients must not learn it".to_owned());
-                Ok(finding)
-            }
-            Some(OwnObject::FirstSeen) => {
-                let date = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
-                Ok(Finding::new("first-seen-date", "date at which a batch was first seen", key, text(Some(&date))))
-            }
-            Some(OwnObject::Prepared { .. }) => {
-                Ok(unrecognised(key, bytes, "named as a prepared batch, but does not begin like one".to_owned()))
-            }
-            _ if bytes == 0 => Ok(Finding::new("empty", "empty file", key, text(None))),
-            _ if bytes > TEXT_BYTES => Ok(unrecognised(key, bytes, "too large for a text".to_owned())),
-            _ => {
-                let file = Zeroizing::new(read_all(&**bucket, key, TEXT_BYTES).await?.to_vec());
-                Ok(self.text(key, &file))
-            }
-        }
-    }
-
-    /// A container file: by the record that its schema names.
-    async fn container(
-        &self,
-        bucket: &SharedBucket,
-        key: &str,
-        bytes: u64,
-        beginning: &Bytes,
-    ) -> Result<Finding, Error> {
-        let part = match header::record_in(beginning, &self.limits) {
-            Ok(Some(RecordKind::BatchSignature)) => Part::Signature,
-            Ok(Some(record)) => Family::of_record(record).map_or(Part::Packets, |(_, part)| part),
-            Ok(None) => return Ok(unrecognised(key, bytes, "an Avro file of a record that is none of ours".to_owned())),
-            Err(error) => {
-                let facts = Facts::Text { bytes, text: None };
-                let problems = vec![Problem::rejected("malformed", key, format!("its beginning: {error}"))];
-                return Ok(Finding { problems, ..Finding::new("container", "Avro container file", key, facts) });
-            }
-        };
-        let found = Found { key: key.to_owned(), bytes };
-        Ok(self.batch(bucket, Present::alone(found, part)).await?.finding())
-    }
-
-    /// A text: JSON or a key.
-    fn text(&self, key: &str, file: &[u8]) -> Finding {
-        let bytes = file.len() as u64;
-        let Ok(text) = std::str::from_utf8(file) else {
-            return unrecognised(key, bytes, "neither a container file, nor a prepared batch, nor text".to_owned());
-        };
-        if text.trim_start().starts_with('{') {
-            return self.json(key, file);
-        }
-        match key_file::inspect(key, text, self.keys.as_ref()) {
-            Ok(finding) => finding,
-            Err(_) if key.ends_with(".yaml") || key.ends_with(".yml") => {
-                let message = "perhaps a configuration: `facilitator --config FILE check-config` reads it".to_owned();
-                unrecognised(key, bytes, message)
-            }
-            Err(error) => unrecognised(key, bytes, format!("a text, but neither JSON nor a key: {error}")),
-        }
-    }
-
-    fn json(&self, key: &str, file: &[u8]) -> Finding {
-        let bytes = file.len() as u64;
-        let document: serde_json::Value = match serde_json::from_slice(file) {
-            Ok(document) => document,
-            Err(error) => return unrecognised(key, bytes, format!("begins like JSON, but is none: {error}")),
-        };
-        if let Some(finding) = manifest::inspect(key, &document, file, self.keys.as_ref()) {
-            return finding;
-        }
-        let is_fixed = matches!(OwnObject::parse(key), Some((OwnObject::Fixed(_), _)));
-        match serde_json::from_value::<FixedSumPart>(document) {
-            Ok(fixed) => {
-                let title = "what is fixed of a sum part before it is published";
-                Finding::new("fixed-sum-part", title, key, Facts::Fixed(Box::new(fixed)))
-            }
-            Err(error) if is_fixed => unrecognised(key, bytes, format!("named as a fixed sum part: {error}")),
-            Err(_) => unrecognised(key, bytes, "JSON, but no manifest and no fixed sum part".to_owned()),
-        }
-    }
-}
-
-/// What a common beginning of names leads to.
-enum StemObject {
-    Batch(ObjectName),
-    Other(String, u64),
-}
-
-/// The batches, and other objects of a processor's, whose names go on with a dot after `stem`.
-async fn stem_objects(bucket: &SharedBucket, stem: &str) -> Result<Vec<StemObject>, Error> {
-    let Some(last) = stem.rsplit('/').next().filter(|last| !last.is_empty()) else { return Ok(Vec::new()) };
-    let folder = stem[..stem.len() - last.len()].trim_end_matches('/');
-    // `/` is the character after `.`, so this is exactly what goes on with a dot.
-    let range = ListRange { start_at: Some(format!("{stem}.")), end_before: Some(format!("{stem}/")) };
-    let mut listing = bucket.list(folder, range).await?;
-    let mut found = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
-    while let Some(entry) = listing.try_next().await? {
-        match ObjectName::parse(&entry.key).filter(|name| name.stem == stem) {
-            Some(name) => {
-                if seen.insert((name.family, name.writer)) {
-                    found.push(StemObject::Batch(name));
-                }
-            }
-            None if OwnObject::parse(&entry.key).is_some() => found.push(StemObject::Other(entry.key, entry.size)),
-            None => {}
-        }
-    }
-    Ok(found)
 }
 
 fn not_found(bucket: &SharedBucket, key: &str) -> Error {
-    let key = if key.is_empty() { "at all".to_owned() } else { key.to_owned() };
-    BucketError::NotFound { key, bucket: bucket.location() }.into()
-}
-
-fn unrecognised(key: &str, bytes: u64, message: String) -> Finding {
-    let facts = Facts::Text { bytes, text: None };
-    let problems = vec![Problem::rejected("unrecognised", key, message)];
-    Finding { problems, ..Finding::new("unrecognised", "not recognised", key, facts) }
+    let key = if key.is_empty() {
+        "at all".to_owned()
+    } else {
+        key.to_owned()
+    };
+    BucketError::NotFound {
+        key,
+        bucket: bucket.location(),
+    }
+    .into()
 }

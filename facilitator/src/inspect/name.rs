@@ -2,17 +2,18 @@
 //!
 //! No suffix is spelled here: all follow from the names that [`tallybox_model::path`] makes of a sample.
 
+use super::own_object::OwnObject;
 use serde::Serialize;
 use std::sync::OnceLock;
 use tallybox_model::avro::RecordKind;
-use tallybox_model::path::{BatchName, BatchObjects, SumPartName, pinned_point};
+use tallybox_model::path::{BatchName, BatchObjects, SumPartName};
 use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window};
 
 /// The components of a batch's name: aggregation, five of the date, identifier.
-const BATCH_COMPONENTS: usize = 7;
+pub(super) const BATCH_COMPONENTS: usize = 7;
 /// The components of a sum part's name: instance, aggregation, window.
-const SUM_PART_COMPONENTS: usize = 3;
+pub(super) const SUM_PART_COMPONENTS: usize = 3;
 
 /// The three kinds of batch, in the order of the flow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -112,8 +113,15 @@ impl ObjectName {
         suffixes().iter().find_map(|suffix| {
             let stem = key.strip_suffix(&suffix.text)?;
             let named = stem.rsplit('/').next().is_some_and(|last| !last.is_empty());
-            let Suffix { family, writer, part, .. } = *suffix;
-            named.then(|| Self { stem: stem.to_owned(), family, writer, part })
+            let Suffix {
+                family, writer, part, ..
+            } = *suffix;
+            named.then(|| Self {
+                stem: stem.to_owned(),
+                family,
+                writer,
+                part,
+            })
         })
     }
 
@@ -144,32 +152,6 @@ impl ObjectName {
     }
 }
 
-/// Objects of a processor's own bucket, which are no batches.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum OwnObject {
-    /// The sealed record of an intake.
-    Prepared {
-        /// Of which batch.
-        batch: BatchName,
-        /// The identifier of the key that seals it.
-        sealing_key: String,
-    },
-    /// What is fixed of a sum part before it is published.
-    Fixed(SumPartName),
-    /// The evaluation point that stands fixed for a packet key.
-    Point,
-    /// At which date a batch was first seen.
-    FirstSeen,
-}
-
-impl OwnObject {
-    /// Reads the end of a key; `None` if it is the name of no such object. Also how many components were read.
-    #[must_use]
-    pub fn parse(key: &str) -> Option<(Self, usize)> {
-        prepared(key).or_else(|| fixed(key)).or_else(|| small(key))
-    }
-}
-
 /// How many components at the end of a path make up the key of an object; the rest is its bucket.
 #[must_use]
 pub(super) fn key_components(path: &str) -> usize {
@@ -180,7 +162,9 @@ pub(super) fn key_components(path: &str) -> usize {
     if tail(&stem, BATCH_COMPONENTS).and_then(BatchName::parse).is_some() {
         return BATCH_COMPONENTS;
     }
-    let is_sum_part = tail(&stem, SUM_PART_COMPONENTS).and_then(|stem| sum_part(stem, Role::First)).is_some();
+    let is_sum_part = tail(&stem, SUM_PART_COMPONENTS)
+        .and_then(|stem| sum_part(stem, Role::First))
+        .is_some();
     if is_sum_part { SUM_PART_COMPONENTS } else { 1 }
 }
 
@@ -192,42 +176,8 @@ pub(super) fn tail(key: &str, components: usize) -> Option<&str> {
     Some(&key[slash + 1..])
 }
 
-fn prepared(key: &str) -> Option<(OwnObject, usize)> {
-    let key = tail(key, BATCH_COMPONENTS)?;
-    let (folder, file) = key.rsplit_once('/')?;
-    let mut words = file.split('.');
-    let (id, sealing_key) = (words.next()?, words.next()?);
-    let batch = BatchName::parse(&format!("{folder}/{id}"))?;
-    let canonical = batch.prepared(sealing_key) == key;
-    canonical.then(|| (OwnObject::Prepared { batch, sealing_key: sealing_key.to_owned() }, BATCH_COMPONENTS))
-}
-
-fn fixed(key: &str) -> Option<(OwnObject, usize)> {
-    let components = SUM_PART_COMPONENTS + 1;
-    let key = tail(key, components)?;
-    let stem = tail(key, SUM_PART_COMPONENTS)?;
-    let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
-    // The record is of the processor whose bucket it stands in; its name does not say which.
-    let name = sum_part(stem, Role::First)?;
-    (name.fixed() == key).then_some((OwnObject::Fixed(name), components))
-}
-
-fn small(key: &str) -> Option<(OwnObject, usize)> {
-    let key = tail(key, 3)?;
-    let mut parts = key.split('/');
-    let (_, middle, last) = (parts.next()?, parts.next()?, parts.next()?);
-    if let Ok(instance) = middle.parse()
-        && pinned_point(&instance, last) == key
-    {
-        return Some((OwnObject::Point, 3));
-    }
-    let date = BatchTime::from_millis(0)?;
-    let batch = BatchName { aggregation: middle.parse().ok()?, date, id: last.parse().ok()? };
-    (batch.first_seen() == key).then_some((OwnObject::FirstSeen, 3))
-}
-
 /// Parses `{instance}/{agg}/{start}-{end}`; only the canonical spelling is a name.
-fn sum_part(stem: &str, writer: Role) -> Option<SumPartName> {
+pub(super) fn sum_part(stem: &str, writer: Role) -> Option<SumPartName> {
     let mut parts = stem.split('/');
     let (instance, aggregation, window) = (parts.next()?, parts.next()?, parts.next()?);
     let (start, end) = window.split_once('-')?;
@@ -268,13 +218,23 @@ fn sample_suffixes() -> Option<Vec<Suffix>> {
         ];
         for (name, part) in parts {
             let text = name.strip_prefix(stem).unwrap_or_default().to_owned();
-            table.push(Suffix { text, family, writer, part });
+            table.push(Suffix {
+                text,
+                family,
+                writer,
+                part,
+            });
         }
     };
     add(stem, batch.ingestion(), Family::IngestionBatch, None);
     for role in Role::ALL {
         add(stem, batch.validation(role), Family::ValidationBatch, Some(role));
-        add(sum_stem, sum_part(sum_stem, role)?.objects(), Family::SumPart, Some(role));
+        add(
+            sum_stem,
+            sum_part(sum_stem, role)?.objects(),
+            Family::SumPart,
+            Some(role),
+        );
     }
     Some(table)
 }
@@ -323,20 +283,6 @@ mod tests {
         for other in ["a/.batch", "a/b", "a/b.avro", "a/b.sig", "x.prepared"] {
             assert_eq!(ObjectName::parse(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn own_objects_are_known_by_name() {
-        let batch = BatchName::parse(STEM).unwrap();
-        let parse = |key: String| OwnObject::parse(&format!("some/dir/{key}")).map(|(object, _)| object);
-        let sealing_key = "00112233".to_owned();
-        let prepared = OwnObject::Prepared { batch: batch.clone(), sealing_key };
-        assert_eq!(parse(batch.prepared("00112233")), Some(prepared));
-        assert_eq!(parse(batch.first_seen()), Some(OwnObject::FirstSeen));
-        assert_eq!(parse("points/interop/0011223344556677".to_owned()), Some(OwnObject::Point));
-        let part = sum_part("i/a/202311142200-202311142300", Role::First).unwrap();
-        assert_eq!(parse(part.fixed()), Some(OwnObject::Fixed(part)));
-        assert_eq!(parse(format!("{STEM}.00.prepared.old")), None);
     }
 
     #[test]

@@ -76,20 +76,32 @@ impl Inspector {
         let head = bucket.get_range(key, 0..HEAD_BYTES).await?;
         let ingestion_header = head.get(8..40).and_then(|digest| digest.try_into().ok()).map(Digest);
         let sealing_key = named.as_ref().map(|(_, sealing_key)| sealing_key.clone());
-        let mut facts = PreparedFacts { bytes, sealing_key, ingestion_header, opened: None };
+        let mut facts = PreparedFacts {
+            bytes,
+            sealing_key,
+            ingestion_header,
+            opened: None,
+        };
         let mut notes = Vec::new();
         let mut problems = Vec::new();
         match (&self.processor, named) {
             (None, _) => notes.push("sealed: give --config to open it".to_owned()),
             (_, None) => notes.push("sealed: opens only under its own name, AGG/DATE/UUID.KEY.prepared".to_owned()),
             (Some(processor), Some((batch, sealing_key))) => {
-                let keys: Vec<_> =
-                    processor.sealing_keys.iter().filter(|key| key.id() == sealing_key).cloned().collect();
+                let keys: Vec<_> = processor
+                    .sealing_keys
+                    .iter()
+                    .filter(|key| key.id() == sealing_key)
+                    .cloned()
+                    .collect();
                 if keys.is_empty() {
                     let message = format!("sealed with key {sealing_key}, which the configuration does not have");
                     problems.push(Problem::retry("no-key", key, message));
                 }
-                let owner = Owner { instance: &processor.instance, role: processor.role };
+                let owner = Owner {
+                    instance: &processor.instance,
+                    role: processor.role,
+                };
                 match open(bucket, owner, &keys, &batch).await {
                     Ok(opened) => facts.opened = opened,
                     Err(PreparedError::Bucket(error)) => return Err(error.into()),
@@ -97,8 +109,17 @@ impl Inspector {
                 }
             }
         }
-        let finding = Finding::new("prepared-batch", "prepared batch", key, Facts::Prepared(Box::new(facts)));
-        Ok(Finding { notes, problems, ..finding })
+        let finding = Finding::new(
+            "prepared-batch",
+            "prepared batch",
+            key,
+            Facts::Prepared(Box::new(facts)),
+        );
+        Ok(Finding {
+            notes,
+            problems,
+            ..finding
+        })
     }
 }
 
@@ -119,7 +140,9 @@ async fn open(
     keys: &[tallybox_crypto::SealingKey],
     batch: &BatchName,
 ) -> Result<Option<OpenedFacts>, PreparedError> {
-    let Some(prepared) = PreparedReader::open(bucket, owner, keys, batch).await? else { return Ok(None) };
+    let Some(prepared) = PreparedReader::open(bucket, owner, keys, batch).await? else {
+        return Ok(None);
+    };
     let mut messages = 0;
     for chunk in prepared.chunks(ChunkKind::Messages) {
         messages += prepared.messages(chunk).await?.len() as u64;
@@ -133,7 +156,10 @@ async fn open(
     prepared.shares(&first_of_each, |_| {}).await?;
     if messages != footer.messages {
         let object = prepared.object().to_owned();
-        return Err(PreparedError::Malformed { object, problem: "the footer counts other messages" });
+        return Err(PreparedError::Malformed {
+            object,
+            problem: "the footer counts other messages",
+        });
     }
     Ok(Some(footer.into()))
 }

@@ -28,10 +28,19 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new(target: &str, found: Vec<Finding>) -> Self {
-        let exits = || found.iter().flat_map(|finding| &finding.problems).map(|problem| problem.exit);
+        let exits = || {
+            found
+                .iter()
+                .flat_map(|finding| &finding.problems)
+                .map(|problem| problem.exit)
+        };
         // What never can succeed weighs more than what may succeed later.
         let outcome = exits().find(|exit| *exit == Exit::Rejected).or_else(|| exits().next());
-        Self { target: target.to_owned(), outcome: outcome.unwrap_or(Exit::Done), found }
+        Self {
+            target: target.to_owned(),
+            outcome: outcome.unwrap_or(Exit::Done),
+            found,
+        }
     }
 }
 
@@ -58,7 +67,14 @@ pub struct Finding {
 impl Finding {
     pub(super) fn new(kind: &'static str, title: impl Into<String>, object: &str, facts: Facts) -> Self {
         let (title, object) = (title.into(), object.to_owned());
-        Self { kind, title, object, facts, notes: Vec::new(), problems: Vec::new() }
+        Self {
+            kind,
+            title,
+            object,
+            facts,
+            notes: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 }
 
@@ -79,11 +95,19 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn rejected(reason: &'static str, object: &str, message: impl Into<String>) -> Self {
-        Self { exit: Exit::Rejected, reason, object: object.to_owned(), message: message.into() }
+        Self {
+            exit: Exit::Rejected,
+            reason,
+            object: object.to_owned(),
+            message: message.into(),
+        }
     }
 
     pub(super) fn retry(reason: &'static str, object: &str, message: impl Into<String>) -> Self {
-        Self { exit: Exit::Retry, ..Self::rejected(reason, object, message) }
+        Self {
+            exit: Exit::Retry,
+            ..Self::rejected(reason, object, message)
+        }
     }
 }
 

@@ -16,7 +16,10 @@ pub(super) struct Sheet {
 
 impl Sheet {
     pub(super) fn new(screen: Screen) -> Self {
-        Self { screen, text: String::new() }
+        Self {
+            screen,
+            text: String::new(),
+        }
     }
 
     /// A line that begins something new.
@@ -80,7 +83,13 @@ impl Sheet {
 /// A text from outside with every control character and every one that turns the writing direction spelled out.
 pub(super) fn printable(text: &str) -> String {
     let hostile = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let spell = |c: char| if hostile(c) { c.escape_default().to_string() } else { c.to_string() };
+    let spell = |c: char| {
+        if hostile(c) {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
     text.chars().map(spell).collect()
 }
 
@@ -117,7 +126,10 @@ mod tests {
 
     #[test]
     fn values_are_wrapped_beside_their_label() {
-        let mut sheet = Sheet::new(Screen { width: 40, colour: false });
+        let mut sheet = Sheet::new(Screen {
+            width: 40,
+            colour: false,
+        });
         sheet.heading("sum part");
         sheet.row("sum", "1111111111 2222222222 3333333333 4444444444");
         sheet.list("batches", &["a".to_owned(), "b".to_owned(), "c".to_owned()], 2);

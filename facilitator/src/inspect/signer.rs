@@ -72,29 +72,53 @@ pub enum Verification {
     NoHeader,
 }
 
-/// All keys of a configuration that verify signatures.
+/// The keys of a configuration: those that verify signatures, and what the others are called.
 #[derive(Debug, Default)]
 pub(super) struct KnownKeys {
     keys: Vec<(Signer, VerifyingKey)>,
+    /// Fingerprints of keys that verify nothing, and their descriptions.
+    others: Vec<(String, String)>,
 }
 
 impl KnownKeys {
     pub(super) fn of(processor: &Processor) -> Self {
         let named = |party: Party| {
             move |(id, key): (&KeyId, &VerifyingKey)| {
-                (Signer { party, key: id.clone(), fingerprint: key.fingerprint() }, key.clone())
+                (
+                    Signer {
+                        party,
+                        key: id.clone(),
+                        fingerprint: key.fingerprint(),
+                    },
+                    key.clone(),
+                )
             }
         };
         let own = (&processor.signing_key_id, &processor.signing_key.verifying_key());
         let ingestor = processor.ingestor_keys.iter().map(named(Party::Ingestor));
         let peer = processor.peer_keys.iter().map(named(Party::Peer));
-        Self { keys: ingestor.chain(peer).chain([named(Party::Own)(own)]).collect() }
+        let packet = processor.packet_keys.iter();
+        let packet = packet.map(|key| {
+            (
+                key.fingerprint.clone(),
+                format!("packet key {} of {}", key.id, Party::Own),
+            )
+        });
+        let sealing = processor.sealing_keys.iter();
+        let sealing = sealing.map(|key| (key.id(), format!("a sealing key of {}", Party::Own)));
+        let others = packet.chain(sealing).collect();
+        let keys = ingestor.chain(peer).chain([named(Party::Own)(own)]).collect();
+        Self { keys, others }
     }
 
     /// Judges a signature over `header` that names `key`. Several parties may use one identifier.
     pub(super) fn judge(&self, key: &str, header: &[u8], signature: &[u8]) -> Verification {
         let named = |signer: &Signer| signer.key == key;
-        let verifies = || self.keys.iter().filter(|(_, key)| key.verify(header, signature).is_ok());
+        let verifies = || {
+            self.keys
+                .iter()
+                .filter(|(_, key)| key.verify(header, signature).is_ok())
+        };
         if let Some((signer, _)) = verifies().find(|(signer, _)| named(signer)) {
             return Verification::Verifies(signer.clone());
         }
@@ -107,9 +131,16 @@ impl KnownKeys {
         }
     }
 
-    /// Whose key has this fingerprint.
-    pub(super) fn holder(&self, fingerprint: &str) -> Option<&Signer> {
-        self.keys.iter().map(|(signer, _)| signer).find(|signer| signer.fingerprint == fingerprint)
+    /// What the configuration calls the key with this fingerprint.
+    pub(super) fn name(&self, fingerprint: &str) -> Option<String> {
+        let signer = self
+            .keys
+            .iter()
+            .map(|(signer, _)| signer)
+            .find(|signer| signer.fingerprint == fingerprint);
+        let other = || self.others.iter().find(|(other, _)| other == fingerprint);
+        let signer = signer.map(|signer| format!("signing key {} of {}", signer.key, signer.party));
+        signer.or_else(|| other().map(|(_, description)| description.clone()))
     }
 }
 
@@ -124,23 +155,45 @@ mod tests {
         let [ingestor, peer] = [0, 1].map(|_| SigningKey::generate(&mut rand::rng()));
         let known = |party, id: &str, key: &SigningKey| {
             let key = key.verifying_key();
-            (Signer { party, key: id.to_owned(), fingerprint: key.fingerprint() }, key)
+            (
+                Signer {
+                    party,
+                    key: id.to_owned(),
+                    fingerprint: key.fingerprint(),
+                },
+                key,
+            )
         };
         // Both parties call their key "k1".
         let keys = vec![known(Party::Ingestor, "k1", &ingestor), known(Party::Peer, "k1", &peer)];
-        let known = KnownKeys { keys };
+        let known = KnownKeys {
+            keys,
+            others: Vec::new(),
+        };
         let party = |verification: Verification| match verification {
             Verification::Verifies(signer) => Some(signer.party),
             _ => None,
         };
-        assert_eq!(party(known.judge("k1", b"header", &ingestor.sign(b"header"))), Some(Party::Ingestor));
-        assert_eq!(party(known.judge("k1", b"header", &peer.sign(b"header"))), Some(Party::Peer));
+        assert_eq!(
+            party(known.judge("k1", b"header", &ingestor.sign(b"header"))),
+            Some(Party::Ingestor)
+        );
+        assert_eq!(
+            party(known.judge("k1", b"header", &peer.sign(b"header"))),
+            Some(Party::Peer)
+        );
         let other = known.judge("k2", b"header", &peer.sign(b"header"));
         assert!(matches!(other, Verification::OtherKey(signer) if signer.party == Party::Peer));
         let bad = peer.sign(b"another");
-        assert!(matches!(known.judge("k1", b"header", &bad), Verification::DoesNotVerify(_)));
+        assert!(matches!(
+            known.judge("k1", b"header", &bad),
+            Verification::DoesNotVerify(_)
+        ));
         assert_eq!(known.judge("k2", b"header", &bad), Verification::UnknownKey);
-        assert_eq!(KnownKeys::default().judge("k1", b"header", &bad), Verification::UnknownKey);
+        assert_eq!(
+            KnownKeys::default().judge("k1", b"header", &bad),
+            Verification::UnknownKey
+        );
     }
 
     #[test]

@@ -31,7 +31,11 @@ impl Target {
         } else {
             cloud(text)?
         };
-        Ok(Self { bucket, key, shown: text.to_owned() })
+        Ok(Self {
+            bucket,
+            key,
+            shown: text.to_owned(),
+        })
     }
 }
 
@@ -41,21 +45,34 @@ fn usage(error: BucketError) -> Error {
 
 fn local(text: &str) -> Result<(SharedBucket, String), Error> {
     if text.starts_with("memory:") {
-        return Err(Error::Setting("memory: buckets are empty in every new process".to_owned()));
+        return Err(Error::Setting(
+            "memory: buckets are empty in every new process".to_owned(),
+        ));
     }
     let url = BucketUrl::parse(text, Path::new("")).map_err(usage)?;
-    let path = url.directory().ok_or_else(|| Error::Setting(format!("{text:?} is no path")))?;
+    let path = url
+        .directory()
+        .ok_or_else(|| Error::Setting(format!("{text:?} is no path")))?;
     let (root, key) = if path.is_dir() {
         (path.display().to_string(), String::new())
     } else {
-        let path = path.to_str().ok_or_else(|| Error::Setting(format!("{text:?} is not UTF-8")))?;
+        let path = path
+            .to_str()
+            .ok_or_else(|| Error::Setting(format!("{text:?} is not UTF-8")))?;
         let (root, key) = split(path);
-        (if root.is_empty() { "/".to_owned() } else { root.to_owned() }, key.to_owned())
+        (
+            if root.is_empty() {
+                "/".to_owned()
+            } else {
+                root.to_owned()
+            },
+            key.to_owned(),
+        )
     };
     Ok((std::sync::Arc::new(LocalBucket::new(root)), key))
 }
 
-/// The bucket of the configuration that holds this URL; of several, the narrowest.
+/// The bucket of the configuration that holds this URL.
 fn configured(text: &str, processor: &Processor) -> Option<(SharedBucket, String)> {
     let buckets = &processor.buckets;
     let all = [
@@ -65,13 +82,23 @@ fn configured(text: &str, processor: &Processor) -> Option<(SharedBucket, String
         &buckets.peer_validation_out,
         &buckets.sum_parts,
     ];
-    let holds = |bucket: &SharedBucket| {
-        let location = bucket.location();
-        let key = text.strip_prefix(location.trim_end_matches('/'))?;
-        (key.is_empty() || key.starts_with('/')).then(|| (location.len(), key.trim_matches('/').to_owned()))
+    let (place, key) = holder(text, &all.map(|bucket| bucket.location()))?;
+    Some((all[place].clone(), key.to_owned()))
+}
+
+/// Which of these locations holds a URL, and the key in it; of several, the narrowest.
+fn holder<'t>(text: &'t str, locations: &[String]) -> Option<(usize, &'t str)> {
+    let holds = |(place, location): (usize, &String)| {
+        let location = location.trim_end_matches('/');
+        let key = text.strip_prefix(location)?;
+        (key.is_empty() || key.starts_with('/')).then(|| (location.len(), place, key.trim_matches('/')))
     };
-    let found = all.into_iter().filter_map(|bucket| holds(bucket).map(|(length, key)| (length, bucket, key)));
-    found.max_by_key(|(length, ..)| *length).map(|(_, bucket, key)| (bucket.clone(), key))
+    let found = locations
+        .iter()
+        .enumerate()
+        .filter_map(holds)
+        .max_by_key(|(length, ..)| *length);
+    found.map(|(_, place, key)| (place, key))
 }
 
 fn cloud(text: &str) -> Result<(SharedBucket, String), Error> {
@@ -85,7 +112,9 @@ fn split_url(text: &str) -> (&str, &str) {
     let scheme = text.find("://").map_or(0, |at| at + 3);
     // Google's buckets have one name, the others are preceded by a region or an account.
     let names = if text.starts_with("gs:") { 1 } else { 2 };
-    let Some((slash, _)) = text[scheme..].match_indices('/').nth(names - 1) else { return (text, "") };
+    let Some((slash, _)) = text[scheme..].match_indices('/').nth(names - 1) else {
+        return (text, "");
+    };
     let start = scheme + slash + 1;
     if text.ends_with('/') {
         return (text, "");
@@ -113,7 +142,11 @@ mod tests {
     #[test]
     fn urls_are_split_where_the_object_name_begins() {
         for (url, root, key) in [
-            (format!("s3://us-west-1/b/p/q/{STEM}.batch"), "s3://us-west-1/b/p/q", format!("{STEM}.batch")),
+            (
+                format!("s3://us-west-1/b/p/q/{STEM}.batch"),
+                "s3://us-west-1/b/p/q",
+                format!("{STEM}.batch"),
+            ),
             (format!("gs://b/{STEM}"), "gs://b", STEM.to_owned()),
             ("gs://b/x".to_owned(), "gs://b", "x".to_owned()),
             ("s3://r/b".to_owned(), "s3://r/b", String::new()),
@@ -125,9 +158,26 @@ mod tests {
     }
 
     #[test]
+    fn a_url_belongs_to_the_narrowest_bucket() {
+        let locations = ["s3://r/b", "s3://r/b/own", "gs://b", "/srv/own"].map(str::to_owned);
+        for (url, found) in [
+            ("s3://r/b/own/a/x.batch", Some((1, "a/x.batch"))),
+            ("s3://r/b/owner/x", Some((0, "owner/x"))),
+            ("s3://r/b", Some((0, ""))),
+            ("s3://r/bb/x", None),
+            ("gs://b/x/", Some((2, "x"))),
+        ] {
+            assert_eq!(holder(url, &locations), found, "{url}");
+        }
+    }
+
+    #[test]
     fn paths_lead_to_a_bucket_and_a_key() {
         let target = Target::locate(&format!("/srv/in/{STEM}.batch.sig"), None).unwrap();
-        assert_eq!((target.bucket.location(), target.key), ("/srv/in".to_owned(), format!("{STEM}.batch.sig")));
+        assert_eq!(
+            (target.bucket.location(), target.key),
+            ("/srv/in".to_owned(), format!("{STEM}.batch.sig"))
+        );
         let folder = tempfile::tempdir().unwrap();
         let target = Target::locate(folder.path().to_str().unwrap(), None).unwrap();
         assert_eq!(target.key, "");

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tallybox_model::role::Role;
 
-pub fn vectors() -> PathBuf {
+pub(crate) fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/vectors")
 }
 
-pub fn side(role: Role) -> &'static str {
+pub(crate) fn side(role: Role) -> &'static str {
     match role {
         Role::First => "pha",
         Role::Second => "facilitator",
@@ -17,11 +17,15 @@ pub fn side(role: Role) -> &'static str {
 }
 
 /// Writes the configuration of a processor that reads `case`, its own buckets in `folder`.
-pub fn write_config(folder: &Path, case: &str, role: Role) -> PathBuf {
+pub(crate) fn write_config(folder: &Path, case: &str, role: Role) -> PathBuf {
     let (own, peer) = (side(role), side(role.peer()));
     let (keys, case) = (vectors().join("keys"), vectors().join(case));
     let (keys, case) = (keys.display(), case.display());
-    std::fs::write(folder.join("sealing.b64"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+    std::fs::write(
+        folder.join("sealing.b64"),
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    )
+    .unwrap();
     let text = format!(
         "instance: interop
 role: {role}
@@ -48,7 +52,7 @@ minimum-contributions: 1
 }
 
 /// Runs the program in a folder.
-pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_facilitator"))
         .current_dir(folder)
         .args(arguments)
@@ -59,20 +63,20 @@ pub fn run(folder: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-pub fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().expect("it was not killed")
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// All files below a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -28,7 +28,9 @@ impl Codec {
             b"null" => Ok(Self::Null),
             b"deflate" => Ok(Self::Deflate),
             b"snappy" => Ok(Self::Snappy),
-            other => Err(AvroError::UnknownCodec(String::from_utf8_lossy(other).chars().take(40).collect())),
+            other => Err(AvroError::UnknownCodec(
+                String::from_utf8_lossy(other).chars().take(40).collect(),
+            )),
         }
     }
 
@@ -49,7 +51,10 @@ fn allowance(block: &[u8], limits: &Limits) -> u64 {
 }
 
 fn too_large(limit: u64) -> AvroError {
-    AvroError::Limit { what: "a decompressed block", limit }
+    AvroError::Limit {
+        what: "a decompressed block",
+        limit,
+    }
 }
 
 fn inflate(block: &[u8], limits: &Limits) -> Result<Vec<u8>, AvroError> {
@@ -82,7 +87,9 @@ fn unsnap(block: &[u8], limits: &Limits) -> Result<Vec<u8>, AvroError> {
     if length as u64 > most {
         return Err(too_large(most));
     }
-    let out = snap::raw::Decoder::new().decompress_vec(body).map_err(|error| bad(&error.to_string()))?;
+    let out = snap::raw::Decoder::new()
+        .decompress_vec(body)
+        .map_err(|error| bad(&error.to_string()))?;
     if crc32fast::hash(&out) != u32::from_be_bytes(*check) {
         return Err(bad("the CRC-32 differs"));
     }
@@ -116,13 +123,19 @@ mod tests {
         assert_eq!(Codec::Snappy.decompress(snapped(&text), &limits).unwrap(), text);
         let mut trailing = deflated(&text);
         trailing.push(0);
-        assert!(matches!(Codec::Deflate.decompress(trailing, &limits), Err(AvroError::TrailingBytes(_))));
+        assert!(matches!(
+            Codec::Deflate.decompress(trailing, &limits),
+            Err(AvroError::TrailingBytes(_))
+        ));
         let mut remnant = deflated(&text);
         remnant.extend(&adler2::adler32_slice(&text).to_be_bytes()[..3]);
         assert_eq!(Codec::Deflate.decompress(remnant, &limits).unwrap(), text);
         let mut flipped = snapped(&text);
         *flipped.last_mut().unwrap() ^= 1;
-        assert!(matches!(Codec::Snappy.decompress(flipped, &limits), Err(AvroError::Decompression(_))));
+        assert!(matches!(
+            Codec::Snappy.decompress(flipped, &limits),
+            Err(AvroError::Decompression(_))
+        ));
         assert!(Codec::Snappy.decompress(vec![1, 2], &limits).is_err());
         assert!(Codec::from_name(b"zstandard").is_err());
     }
@@ -131,8 +144,17 @@ mod tests {
     fn a_bomb_is_refused_before_it_is_unpacked() {
         let zeros = vec![0; 10 << 20];
         let limits = Limits::default();
-        assert!(matches!(Codec::Deflate.decompress(deflated(&zeros), &limits), Err(AvroError::Limit { .. })));
-        let tight = Limits { expansion_ratio: 10, ..limits };
-        assert!(matches!(Codec::Snappy.decompress(snapped(&zeros), &tight), Err(AvroError::Limit { .. })));
+        assert!(matches!(
+            Codec::Deflate.decompress(deflated(&zeros), &limits),
+            Err(AvroError::Limit { .. })
+        ));
+        let tight = Limits {
+            expansion_ratio: 10,
+            ..limits
+        };
+        assert!(matches!(
+            Codec::Snappy.decompress(snapped(&zeros), &tight),
+            Err(AvroError::Limit { .. })
+        ));
     }
 }

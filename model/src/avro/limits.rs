@@ -38,12 +38,20 @@ impl Limits {
     #[must_use]
     pub fn for_header(&self) -> Self {
         let most = 16 << 20;
-        Self { object_bytes: self.object_bytes.min(most), records: 1, ..self.clone() }
+        Self {
+            object_bytes: self.object_bytes.min(most),
+            records: 1,
+            ..self.clone()
+        }
     }
 
     /// The limits for a signature object, which may hold a whole batch inline: one record, as large as a block.
     #[must_use]
     pub fn for_signature(&self) -> Self {
-        Self { record_bytes: self.block_bytes, records: 1, ..self.clone() }
+        Self {
+            record_bytes: self.block_bytes,
+            records: 1,
+            ..self.clone()
+        }
     }
 }

@@ -36,7 +36,11 @@ impl<R: Read> ContainerReader<R> {
     /// # Errors
     /// [`AvroError`] if the header is malformed or over the limits.
     pub fn open(input: R, limits: &Limits) -> Result<Self, AvroError> {
-        let counted = CountingReader { inner: input, left: limits.object_bytes, limit: limits.object_bytes };
+        let counted = CountingReader {
+            inner: input,
+            left: limits.object_bytes,
+            limit: limits.object_bytes,
+        };
         let mut input = BufReader::with_capacity(64 << 10, counted);
         let mut magic = [0; 4];
         input.read_exact(&mut magic)?;
@@ -44,13 +48,24 @@ impl<R: Read> ContainerReader<R> {
             return Err(AvroError::Magic);
         }
         let mut metadata = read_metadata(&mut input, limits.metadata_bytes)?;
-        let schema = metadata.remove("avro.schema").ok_or(AvroError::Metadata("no avro.schema"))?;
+        let schema = metadata
+            .remove("avro.schema")
+            .ok_or(AvroError::Metadata("no avro.schema"))?;
         // Avro has null for a file without the entry; ENPA's writers always write it.
-        let codec = metadata.remove("avro.codec").map_or(Ok(Codec::Null), |name| Codec::from_name(&name))?;
+        let codec = metadata
+            .remove("avro.codec")
+            .map_or(Ok(Codec::Null), |name| Codec::from_name(&name))?;
         let mut marker = [0; 16];
         input.read_exact(&mut marker)?;
         let schema = Arc::new(WriterSchema::parse(&schema)?);
-        Ok(Self { input, limits: limits.clone(), schema, codec, marker, records: 0 })
+        Ok(Self {
+            input,
+            limits: limits.clone(),
+            schema,
+            codec,
+            marker,
+            records: 0,
+        })
     }
 
     /// The schema of the file's writer.
@@ -76,11 +91,17 @@ impl<R: Read> ContainerReader<R> {
         let records = u64::try_from(records).map_err(|_| AvroError::Number("record count of a block"))?;
         self.records = self.records.saturating_add(records);
         if self.records > self.limits.records {
-            return Err(AvroError::Limit { what: "the number of records", limit: self.limits.records });
+            return Err(AvroError::Limit {
+                what: "the number of records",
+                limit: self.limits.records,
+            });
         }
         let length = read_size(&mut self.input, "length of a block")?;
         if length > self.limits.block_bytes {
-            return Err(AvroError::Limit { what: "a block", limit: self.limits.block_bytes });
+            return Err(AvroError::Limit {
+                what: "a block",
+                limit: self.limits.block_bytes,
+            });
         }
         let bytes = read_bytes(&mut self.input, length)?;
         let mut marker = [0; 16];
@@ -140,7 +161,10 @@ fn read_entry(input: &mut impl Read, left: &mut u64, limit: u64) -> Result<Vec<u
     let length = read_size(input, "metadata")?;
     // An entry costs its length and a byte, so that even empty entries end.
     let cost = length.saturating_add(1);
-    *left = left.checked_sub(cost).ok_or(AvroError::Limit { what: "the metadata", limit })?;
+    *left = left.checked_sub(cost).ok_or(AvroError::Limit {
+        what: "the metadata",
+        limit,
+    })?;
     read_bytes(input, length)
 }
 
@@ -156,7 +180,12 @@ impl<R: Read> Read for CountingReader<R> {
         let read = self.inner.read(buffer)?;
         match self.left.checked_sub(read as u64) {
             Some(left) => self.left = left,
-            None => return Err(std::io::Error::other(format!("the object is over the limit of {} bytes", self.limit))),
+            None => {
+                return Err(std::io::Error::other(format!(
+                    "the object is over the limit of {} bytes",
+                    self.limit
+                )));
+            }
         }
         Ok(read)
     }

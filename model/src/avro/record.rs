@@ -44,10 +44,16 @@ impl<'b, T: Record + Deserialize<'b>> Records<'b, T> {
     }
 
     fn decode(&mut self) -> Result<T, AvroError> {
-        let bad = |error: serde_avro_fast::de::DeError| AvroError::Record { kind: T::KIND, reason: error.to_string() };
+        let bad = |error: serde_avro_fast::de::DeError| AvroError::Record {
+            kind: T::KIND,
+            reason: error.to_string(),
+        };
         let record = T::deserialize(self.state.deserializer()).map_err(bad)?;
         if record.variable_bytes() > self.record_bytes {
-            return Err(AvroError::Limit { what: "a record", limit: self.record_bytes });
+            return Err(AvroError::Limit {
+                what: "a record",
+                limit: self.record_bytes,
+            });
         }
         Ok(record)
     }

@@ -114,8 +114,13 @@ impl WriterSchema {
         if value.get("type").and_then(serde_json::Value::as_str) != Some("record") {
             return Err(bad("not that of a record".to_owned()));
         }
-        let schema = json.parse().map_err(|error: serde_avro_fast::schema::SchemaError| bad(error.to_string()))?;
-        Ok(Self { schema, json: json.to_owned() })
+        let schema = json
+            .parse()
+            .map_err(|error: serde_avro_fast::schema::SchemaError| bad(error.to_string()))?;
+        Ok(Self {
+            schema,
+            json: json.to_owned(),
+        })
     }
 
     /// The JSON text, as it stands in the file.
@@ -132,20 +137,52 @@ mod tests {
 
     /// Lengths and digests of the embedded strings as the predecessor writes them.
     const PUBLISHED: [(RecordKind, usize, &str); 7] = [
-        (RecordKind::IngestionHeader, 628, "934e0ff8e381ac863eba6c03b5eced7a6e386625feeba1d2bd4c7b2a97782db4"),
-        (RecordKind::ValidationHeader, 461, "ee0963063ebc59a5d8021083eb06426bd009774aeb03452c09d7c9d3d3be6201"),
-        (RecordKind::ValidationPacket, 247, "f5e82648900effc2f3c7fe38052dd84cb6c7d28c663eeb930a87516d82418bf4"),
-        (RecordKind::DataSharePacket, 396, "e6b1b77f67f0018e689bcfb74bd1465e0554cec7ca3859c81b4bfa5d56965bdb"),
-        (RecordKind::InvalidPacket, 159, "c5125ff611cad584bd607a6fafe4789a132509b104354df14b5ad0336809eb9e"),
-        (RecordKind::BatchSignature, 310, "971be13e10b302a7e914052645d0721043186fcec28bd8c031b879f99e20258d"),
-        (RecordKind::SumPart, 729, "10ea9f2e0a430d0dc9278b81e42fa204dadc58c8fcc5b77758913c4000481ed0"),
+        (
+            RecordKind::IngestionHeader,
+            628,
+            "934e0ff8e381ac863eba6c03b5eced7a6e386625feeba1d2bd4c7b2a97782db4",
+        ),
+        (
+            RecordKind::ValidationHeader,
+            461,
+            "ee0963063ebc59a5d8021083eb06426bd009774aeb03452c09d7c9d3d3be6201",
+        ),
+        (
+            RecordKind::ValidationPacket,
+            247,
+            "f5e82648900effc2f3c7fe38052dd84cb6c7d28c663eeb930a87516d82418bf4",
+        ),
+        (
+            RecordKind::DataSharePacket,
+            396,
+            "e6b1b77f67f0018e689bcfb74bd1465e0554cec7ca3859c81b4bfa5d56965bdb",
+        ),
+        (
+            RecordKind::InvalidPacket,
+            159,
+            "c5125ff611cad584bd607a6fafe4789a132509b104354df14b5ad0336809eb9e",
+        ),
+        (
+            RecordKind::BatchSignature,
+            310,
+            "971be13e10b302a7e914052645d0721043186fcec28bd8c031b879f99e20258d",
+        ),
+        (
+            RecordKind::SumPart,
+            729,
+            "10ea9f2e0a430d0dc9278b81e42fa204dadc58c8fcc5b77758913c4000481ed0",
+        ),
     ];
 
     #[test]
     fn the_embedded_schemas_are_the_predecessors() {
         for (kind, length, digest) in PUBLISHED {
             let json = kind.schema_json();
-            assert_eq!((json.len(), Digest::of(json.as_bytes()).to_hex().as_str()), (length, digest), "{kind}");
+            assert_eq!(
+                (json.len(), Digest::of(json.as_bytes()).to_hex().as_str()),
+                (length, digest),
+                "{kind}"
+            );
             assert_eq!(RecordKind::of_schema(json), Some(kind));
             let _ = kind.schema();
         }

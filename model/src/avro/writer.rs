@@ -26,7 +26,15 @@ impl<W: Write> ContainerWriter<W> {
     /// A file of `kind` records with this sync marker.
     pub fn new(out: W, kind: RecordKind, marker: [u8; 16]) -> Self {
         let config = SerializerConfig::new(kind.schema());
-        Self { out, kind, marker, config, block: Vec::new(), records: 0, started: false }
+        Self {
+            out,
+            kind,
+            marker,
+            config,
+            block: Vec::new(),
+            records: 0,
+            started: false,
+        }
     }
 
     /// Appends a record.
@@ -38,9 +46,16 @@ impl<W: Write> ContainerWriter<W> {
         let mut state = SerializerState::from_writer(std::mem::take(&mut self.block), &mut self.config);
         let written = record.serialize(state.serializer());
         self.block = state.into_writer();
-        written.map_err(|error| AvroError::Record { kind: self.kind, reason: error.to_string() })?;
+        written.map_err(|error| AvroError::Record {
+            kind: self.kind,
+            reason: error.to_string(),
+        })?;
         self.records += 1;
-        if self.block.len() >= BLOCK_BYTES { self.write_block() } else { Ok(()) }
+        if self.block.len() >= BLOCK_BYTES {
+            self.write_block()
+        } else {
+            Ok(())
+        }
     }
 
     /// The writer underneath, to take away what has been written so far.

@@ -101,8 +101,7 @@ mod tests {
         let manifest = parse(short).unwrap();
         assert_eq!(manifest.server_identity.aws_iam_entity, None);
         let error = parse(&short.replace("gcp-service-account-email", "email")).unwrap_err();
-        let expected =
-            "manifest global-manifest.json: key server-identity.gcp-service-account-email is missing";
+        let expected = "manifest global-manifest.json: key server-identity.gcp-service-account-email is missing";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -110,10 +109,7 @@ mod tests {
     fn refuses_other_formats_and_keys() {
         for format in ["0", "2"] {
             let text = GOLDEN.replacen("\"format\":1", &format!("\"format\":{format}"), 1);
-            assert!(matches!(
-                parse(&text),
-                Err(ManifestError::UnsupportedFormat { .. })
-            ));
+            assert!(matches!(parse(&text), Err(ManifestError::UnsupportedFormat { .. })));
         }
         let twice = GOLDEN.replace("key-2", "key-1");
         let error = parse(&twice).unwrap_err().to_string();

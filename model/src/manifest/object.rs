@@ -39,11 +39,7 @@ impl<'a> Object<'a> {
     fn within(document: &'a str, path: String, json: Json) -> Result<Self, ManifestError> {
         let Json::Object(entries) = json else {
             let (document, found) = (document.to_owned(), json.kind());
-            let key = if path.is_empty() {
-                "(document)".to_owned()
-            } else {
-                path
-            };
+            let key = if path.is_empty() { "(document)".to_owned() } else { path };
             return Err(ManifestError::WrongType {
                 document,
                 key,
@@ -228,10 +224,7 @@ mod tests {
             refusal(inner.text("c")),
             "manifest test.json: key a.b.c is a natural number, not a string"
         );
-        assert_eq!(
-            refusal(inner.text("c")),
-            "manifest test.json: key a.b.c is missing"
-        );
+        assert_eq!(refusal(inner.text("c")), "manifest test.json: key a.b.c is missing");
         assert_eq!(refusal(outer.finish()), "manifest test.json: key d is unknown");
     }
 
@@ -257,11 +250,7 @@ mod tests {
     fn refuses_too_many_bytes_and_too_deep_a_text() {
         assert!(matches!(
             Object::root("t", b"{   }", 4),
-            Err(ManifestError::TooLarge {
-                size: 5,
-                limit: 4,
-                ..
-            })
+            Err(ManifestError::TooLarge { size: 5, limit: 4, .. })
         ));
         let deep = "[".repeat(900);
         assert!(matches!(root(&deep), Err(ManifestError::NotJson { .. })));

@@ -124,10 +124,7 @@ impl ProcessorManifest {
 
 /// A required storage path.
 pub(super) fn storage_path(object: &mut Object<'_>, key: &str) -> Result<StoragePath, ManifestError> {
-    object
-        .text(key)?
-        .parse()
-        .map_err(|error| object.bad_value(key, error))
+    object.text(key)?.parse().map_err(|error| object.bad_value(key, error))
 }
 
 /// An optional AWS role: absent and empty are the same, null is an error (the predecessor's reader fails on it).

@@ -34,10 +34,7 @@ fn help_teaches_by_example() {
     ] {
         assert!(run.contains(text), "{text}");
     }
-    assert_eq!(
-        help(Some("run")).matches("tallybox-sandbox --dir demo").count(),
-        1
-    );
+    assert_eq!(help(Some("run")).matches("tallybox-sandbox --dir demo").count(), 1);
     let generate = help(Some("generate"));
     for text in [
         "generated.json",

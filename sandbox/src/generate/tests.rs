@@ -33,10 +33,7 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() {
                 left.push(path);
             } else {
-                found.insert(
-                    path.strip_prefix(root).unwrap().to_owned(),
-                    fs::read(&path).unwrap(),
-                );
+                found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
             }
         }
     }
@@ -46,8 +43,7 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[tokio::test]
 async fn a_seed_gives_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
-    let [one, two, other, per_packet] =
-        ["one", "two", "other", "per-packet"].map(|name| directory.path().join(name));
+    let [one, two, other, per_packet] = ["one", "two", "other", "per-packet"].map(|name| directory.path().join(name));
     made(&one, &options()).await;
     made(&two, &options()).await;
     assert_eq!(files(&one), files(&two));
@@ -106,9 +102,7 @@ async fn true_sums_are_what_the_processors_come_to() {
             };
             aggregate(processor, &task, no_progress()).await.unwrap();
         }
-        let total = portal::total(&world, &"bench".parse().unwrap(), window)
-            .await
-            .unwrap();
+        let total = portal::total(&world, &"bench".parse().unwrap(), window).await.unwrap();
         assert_eq!((total.accepted, total.sums), (80, summary.generated.true_sums));
     }
 }

@@ -47,53 +47,24 @@ async fn a_small_run_counts_what_was_sent() {
 #[tokio::test]
 async fn hostile_packets_get_what_they_deserve() {
     let outcome = small(&options(20, &["CodeVerified-v1"])).await.unwrap();
-    let rows: BTreeMap<&str, _> = outcome
-        .hostile
-        .iter()
-        .map(|row| (row.kind.as_str(), row))
-        .collect();
+    let rows: BTreeMap<&str, _> = outcome.hostile.iter().map(|row| (row.kind.as_str(), row)).collect();
     assert_eq!(rows.len(), outcome.hostile.len(), "one fate a kind");
     assert_eq!(outcome.hostile_packets, 3 * rows.len() as u64);
     let expected = [
         ("invalid-proof", "message", "message", Ending::NotCounted),
         ("one-bin-more", "bad-share", "message", Ending::NotCounted),
         ("not-in-field", "bad-share", "message", Ending::NotCounted),
-        (
-            "swapped-shares",
-            "undecryptable",
-            "undecryptable",
-            Ending::NotCounted,
-        ),
+        ("swapped-shares", "undecryptable", "undecryptable", Ending::NotCounted),
         (
             "duplicate-id",
             "duplicate-uuid",
             "duplicate-uuid",
             Ending::FirstOneCounted,
         ),
-        (
-            "undecryptable (first)",
-            "undecryptable",
-            "message",
-            Ending::NotCounted,
-        ),
-        (
-            "undecryptable (second)",
-            "message",
-            "undecryptable",
-            Ending::NotCounted,
-        ),
-        (
-            "not-a-point (first)",
-            "bad-ciphertext",
-            "message",
-            Ending::NotCounted,
-        ),
-        (
-            "not-a-point (second)",
-            "message",
-            "bad-ciphertext",
-            Ending::NotCounted,
-        ),
+        ("undecryptable (first)", "undecryptable", "message", Ending::NotCounted),
+        ("undecryptable (second)", "message", "undecryptable", Ending::NotCounted),
+        ("not-a-point (first)", "bad-ciphertext", "message", Ending::NotCounted),
+        ("not-a-point (second)", "message", "bad-ciphertext", Ending::NotCounted),
         (
             "short-ciphertext (first)",
             "bad-ciphertext",
@@ -112,12 +83,7 @@ async fn hostile_packets_get_what_they_deserve() {
         ("long-share (second)", "message", "bad-share", Ending::NotCounted),
         ("unknown-key-id (first)", "message", "message", Ending::Counted),
         ("unknown-key-id (second)", "message", "message", Ending::Counted),
-        (
-            "other-point",
-            "point-changed",
-            "point-changed",
-            Ending::NotCounted,
-        ),
+        ("other-point", "point-changed", "point-changed", Ending::NotCounted),
         (
             "point-out-of-range",
             "point-out-of-range",
@@ -135,12 +101,7 @@ async fn hostile_packets_get_what_they_deserve() {
     assert_eq!(rows.len(), expected.len());
     for (kind, first, second, ending) in expected {
         let row = rows[kind];
-        let found = (
-            row.first.to_string(),
-            row.second.to_string(),
-            row.ending,
-            row.packets,
-        );
+        let found = (row.first.to_string(), row.second.to_string(), row.ending, row.packets);
         assert_eq!(found, (first.to_owned(), second.to_owned(), ending, 3), "{kind}");
     }
 }

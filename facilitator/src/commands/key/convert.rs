@@ -31,7 +31,12 @@ pub(super) struct Convert {
 impl Convert {
     pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
         let key = read(&self.file)?;
-        let text = encode(&key, self.encoding, self.common_name.as_deref(), &self.file.display().to_string())?;
+        let text = encode(
+            &key,
+            self.encoding,
+            self.common_name.as_deref(),
+            &self.file.display().to_string(),
+        )?;
         if self.encoding.is_private() {
             write_secret(&self.out, &text)?;
         } else {

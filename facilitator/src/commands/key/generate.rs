@@ -83,11 +83,16 @@ impl Generate {
         if !allowed.contains(&encoding) {
             let list: Vec<String> = allowed.iter().map(ToString::to_string).collect();
             let kind = self.kind.word();
-            return Err(Error::Setting(format!("a {kind} key is written as {}, not {encoding}", list.join(", "))));
+            return Err(Error::Setting(format!(
+                "a {kind} key is written as {}, not {encoding}",
+                list.join(", ")
+            )));
         }
         let to_stdout = self.out == Path::new("-");
         if to_stdout && arguments.output.json {
-            return Err(Error::Setting("--json and --out - both want standard output".to_owned()));
+            return Err(Error::Setting(
+                "--json and --out - both want standard output".to_owned(),
+            ));
         }
         let mut rng = rand::rng();
         let key = match self.kind {
@@ -97,7 +102,12 @@ impl Generate {
         let summary = self.summary(&key, encoding)?;
         write_secret(&self.out, &encode(&key, encoding, None, &summary.file)?)?;
         if to_stdout {
-            eprintln!("{}", fmt::from_fn(|formatter| summary.human(formatter)).to_string().trim_end());
+            eprintln!(
+                "{}",
+                fmt::from_fn(|formatter| summary.human(formatter))
+                    .to_string()
+                    .trim_end()
+            );
             return Ok(());
         }
         arguments.print(&summary)
@@ -106,7 +116,11 @@ impl Generate {
     fn summary(&self, key: &AnyKey, encoding: Encoding) -> Result<Generated, Error> {
         let fingerprint = key.fingerprint();
         let short: String = fingerprint.chars().take(8).collect();
-        let public = if self.kind == Kind::Sealing { None } else { Some(encode(key, Encoding::SpkiPem, None, "")?) };
+        let public = if self.kind == Kind::Sealing {
+            None
+        } else {
+            Some(encode(key, Encoding::SpkiPem, None, "")?)
+        };
         Ok(Generated {
             kind: self.kind,
             encoding,
@@ -134,7 +148,12 @@ struct Generated {
 
 impl Summary for Generated {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, fingerprint, encoding, .. } = self;
+        let Self {
+            file,
+            fingerprint,
+            encoding,
+            ..
+        } = self;
         let (kind, place) = (self.kind.word(), if file == "-" { "standard output" } else { file });
         writeln!(f, "new {kind} key in {place} ({encoding})")?;
         let id = self.suggested_id.as_deref().unwrap_or_default();
@@ -147,10 +166,17 @@ impl Summary for Generated {
         }
         match self.kind {
             Kind::Signing => write!(f, "  configure     batch-signing-key: {{ id: {id}, file: {file} }}")?,
-            Kind::Packet => write!(f, "  configure     packet-decryption-keys: [ {{ id: {id}, file: {file} }} ]")?,
+            Kind::Packet => write!(
+                f,
+                "  configure     packet-decryption-keys: [ {{ id: {id}, file: {file} }} ]"
+            )?,
             Kind::Sealing => return write!(f, "  configure     prepared-sealing-key: {{ file: {file} }}"),
         }
-        let public = if self.kind == Kind::Packet { "csr-pem --common-name NAME" } else { "spki-pem" };
+        let public = if self.kind == Kind::Packet {
+            "csr-pem --common-name NAME"
+        } else {
+            "spki-pem"
+        };
         write!(f, "\n  publish       facilitator key public {file} --encoding {public}")
     }
 }

@@ -63,10 +63,19 @@ impl Key {
 
 /// Reads a key file, or standard input for `-`, in whatever encoding it is.
 fn read(file: &Path) -> Result<AnyKey, Error> {
-    let shown = || if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let shown = || {
+        if file == Path::new("-") {
+            "standard input".to_owned()
+        } else {
+            file.display().to_string()
+        }
+    };
     let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_BYTES as usize + 1));
     let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(KEY_FILE_BYTES + 1).read_to_string(&mut text)
+        std::io::stdin()
+            .lock()
+            .take(KEY_FILE_BYTES + 1)
+            .read_to_string(&mut text)
     } else {
         std::fs::File::open(file).and_then(|file| file.take(KEY_FILE_BYTES + 1).read_to_string(&mut text))
     };
@@ -79,20 +88,21 @@ fn read(file: &Path) -> Result<AnyKey, Error> {
 }
 
 fn bad_key(file: &str, source: KeyError) -> Error {
-    Error::Key { file: file.to_owned(), what: "key", source }
+    Error::Key {
+        file: file.to_owned(),
+        what: "key",
+        source,
+    }
 }
 
 /// Encodes a key, or says what would be needed to do so.
-fn encode(
-    key: &AnyKey,
-    encoding: Encoding,
-    common_name: Option<&str>,
-    file: &str,
-) -> Result<Zeroizing<String>, Error> {
+fn encode(key: &AnyKey, encoding: Encoding, common_name: Option<&str>, file: &str) -> Result<Zeroizing<String>, Error> {
     if encoding == Encoding::CsrPem && common_name.is_none() {
         return Err(Error::Setting("--encoding csr-pem needs --common-name NAME".to_owned()));
     }
-    let text = key.encode(encoding, common_name.unwrap_or_default()).map_err(|source| bad_key(file, source))?;
+    let text = key
+        .encode(encoding, common_name.unwrap_or_default())
+        .map_err(|source| bad_key(file, source))?;
     text.ok_or_else(|| {
         let reason = match key {
             AnyKey::Public(_) => "it is a public key; this encoding needs the private one",

@@ -27,7 +27,10 @@ fn write(out: &Path, text: &str, mode: u32) -> Result<(), Error> {
         _ => Error::Setting(format!("{shown}: cannot create: {error}")),
     })?;
     // PEM ends with a newline; base64 without, since some programs take what is in the file to the byte.
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| sync_directory(out));
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_directory(out));
     written.map_err(|error| {
         // A key cut short is worse than none. That it cannot be removed changes nothing about the failure.
         let _ = std::fs::remove_file(out);
@@ -47,6 +50,9 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
 
 /// Makes the file's name durable.
 fn sync_directory(file: &Path) -> io::Result<()> {
-    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
 }

@@ -42,7 +42,12 @@ pub(super) struct Public {
 }
 
 /// The encodings of public keys.
-const PUBLIC: [Encoding; 4] = [Encoding::SpkiPem, Encoding::SpkiBase64, Encoding::X962Base64, Encoding::CsrPem];
+const PUBLIC: [Encoding; 4] = [
+    Encoding::SpkiPem,
+    Encoding::SpkiBase64,
+    Encoding::X962Base64,
+    Encoding::CsrPem,
+];
 
 impl Public {
     pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
@@ -62,7 +67,11 @@ impl Public {
         if out != Path::new("-") {
             write_public(out, &text)?;
         }
-        let summary = Published { encoding, fingerprint, key };
+        let summary = Published {
+            encoding,
+            fingerprint,
+            key,
+        };
         if arguments.output.json {
             return arguments.print(&summary);
         }

@@ -44,7 +44,11 @@ fn compare(field: &str, a: Option<&Value>, b: Option<&Value>, found: &mut FieldD
         (Some(Value::Object(left)), Some(Value::Object(right))) => {
             let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
             for key in keys {
-                let field = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
+                let field = if field.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{field}.{key}")
+                };
                 compare(&field, left.get(key), right.get(key), found);
             }
         }
@@ -77,7 +81,11 @@ impl FieldDifferences {
     fn add(&mut self, field: &str, a: Option<&Value>, b: Option<&Value>) {
         self.total += 1;
         if self.listed.len() < LISTED {
-            self.listed.push(FieldDifference { field: field.to_owned(), a: a.cloned(), b: b.cloned() });
+            self.listed.push(FieldDifference {
+                field: field.to_owned(),
+                a: a.cloned(),
+                b: b.cloned(),
+            });
         }
     }
 }
@@ -92,8 +100,15 @@ mod tests {
         let a = json!({ "bins": 3, "name": "a", "inner": { "sum": [1, 2, 3], "batches": ["x", "y"] } });
         let b = json!({ "bins": 3, "name": "b", "inner": { "sum": [1, 5], "batches": ["y", "z"] } });
         let found = differences(&a, &b);
-        let fields: Vec<&str> = found.listed.iter().map(|difference| difference.field.as_str()).collect();
-        assert_eq!(fields, ["inner.batches", "inner.batches", "inner.sum[1]", "inner.sum[2]", "name"]);
+        let fields: Vec<&str> = found
+            .listed
+            .iter()
+            .map(|difference| difference.field.as_str())
+            .collect();
+        assert_eq!(
+            fields,
+            ["inner.batches", "inner.batches", "inner.sum[1]", "inner.sum[2]", "name"]
+        );
         assert_eq!((found.total, differences(&a, &a).total), (5, 0));
         assert_eq!((&found.listed[3].a, &found.listed[3].b), (&Some(json!(3)), &None));
     }

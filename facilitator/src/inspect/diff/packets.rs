@@ -66,7 +66,9 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
         }
         false
     });
-    found.incomplete.extend(read.err().map(|problem| format!("A: {problem}")));
+    found
+        .incomplete
+        .extend(read.err().map(|problem| format!("A: {problem}")));
     let names = field_names(family);
     let mut only_b = BTreeSet::new();
     let mut changed = BTreeSet::new();
@@ -83,14 +85,20 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
             Some(fields) => {
                 found.changed += 1;
                 keep(&mut changed, item.id);
-                for (name, _) in names.iter().zip(fields.iter().zip(item.fields)).filter(|(_, (a, b))| **a != *b) {
+                for (name, _) in names
+                    .iter()
+                    .zip(fields.iter().zip(item.fields))
+                    .filter(|(_, (a, b))| **a != *b)
+                {
                     *found.changed_fields.entry(name).or_default() += 1;
                 }
             }
         }
         seen < JOINED
     });
-    found.incomplete.extend(read.err().map(|problem| format!("B: {problem}")));
+    found
+        .incomplete
+        .extend(read.err().map(|problem| format!("B: {problem}")));
     let mut only_a = BTreeSet::new();
     left.keys().for_each(|id| keep(&mut only_a, *id));
     found.only_a = left.len() as u64;
@@ -111,9 +119,13 @@ fn keep(ids: &mut BTreeSet<[u8; 16]>, id: [u8; 16]) {
 
 fn field_names(family: Family) -> &'static [&'static str] {
     match family {
-        Family::IngestionBatch => {
-            &["encrypted_payload", "encryption_key_id", "r_pit", "version_configuration", "device_nonce"]
-        }
+        Family::IngestionBatch => &[
+            "encrypted_payload",
+            "encryption_key_id",
+            "r_pit",
+            "version_configuration",
+            "device_nonce",
+        ],
         Family::ValidationBatch => &["f_r", "g_r", "h_r"],
         Family::SumPart => &[],
     }
@@ -137,14 +149,25 @@ fn each(
         let more = match family {
             Family::IngestionBatch => {
                 let item = |packet: DataSharePacket<'_>| share(&packet, hasher);
-                hand_out(Records::<DataSharePacket<'_>>::new(&block, schema, limits), item, &mut take)
+                hand_out(
+                    Records::<DataSharePacket<'_>>::new(&block, schema, limits),
+                    item,
+                    &mut take,
+                )
             }
             Family::ValidationBatch => {
                 let item = |packet: ValidationPacket| message(&packet, hasher);
-                hand_out(Records::<ValidationPacket>::new(&block, schema, limits), item, &mut take)
+                hand_out(
+                    Records::<ValidationPacket>::new(&block, schema, limits),
+                    item,
+                    &mut take,
+                )
             }
             Family::SumPart => {
-                let item = |packet: InvalidPacket| Item { id: *packet.id.as_bytes(), fields: [0; FIELDS] };
+                let item = |packet: InvalidPacket| Item {
+                    id: *packet.id.as_bytes(),
+                    fields: [0; FIELDS],
+                };
                 hand_out(Records::<InvalidPacket>::new(&block, schema, limits), item, &mut take)
             }
         };
@@ -170,7 +193,9 @@ fn hand_out<'b, T: Record + serde::Deserialize<'b>>(
 
 fn share(packet: &DataSharePacket<'_>, hasher: &RandomState) -> Item {
     let hash = |value: &dyn DynHash| value.short(hasher);
-    let id = packet.packet_id().map_or_else(|_| of_text(packet.id), |id| *id.as_bytes());
+    let id = packet
+        .packet_id()
+        .map_or_else(|_| of_text(packet.id), |id| *id.as_bytes());
     let fields = [
         hash(&packet.encrypted_payload),
         hash(&packet.encryption_key_id),
@@ -184,7 +209,10 @@ fn share(packet: &DataSharePacket<'_>, hasher: &RandomState) -> Item {
 fn message(packet: &ValidationPacket, hasher: &RandomState) -> Item {
     let hash = |value: i64| value.short(hasher);
     let fields = [hash(packet.f_r), hash(packet.g_r), hash(packet.h_r), 0, 0];
-    Item { id: *packet.id.as_bytes(), fields }
+    Item {
+        id: *packet.id.as_bytes(),
+        fields,
+    }
 }
 
 /// An identifier for a text that is none.
@@ -216,7 +244,12 @@ mod tests {
     fn file(packets: &[(u8, i64)]) -> Input {
         let mut writer = ContainerWriter::new(Vec::new(), RecordKind::ValidationPacket, [7; 16]);
         for (id, f_r) in packets {
-            let packet = ValidationPacket { id: PacketId::from_bytes([*id; 16]), f_r: *f_r, g_r: 1, h_r: 2 };
+            let packet = ValidationPacket {
+                id: PacketId::from_bytes([*id; 16]),
+                f_r: *f_r,
+                g_r: 1,
+                h_r: 2,
+            };
             writer.append(&packet).unwrap();
         }
         Box::new(Cursor::new(writer.finish().unwrap()))
@@ -224,7 +257,10 @@ mod tests {
 
     #[test]
     fn packets_are_joined_by_their_identifiers() {
-        let sides = (file(&[(1, 5), (2, 5), (3, 5), (4, 5)]), file(&[(3, 5), (2, 6), (1, 5), (9, 5)]));
+        let sides = (
+            file(&[(1, 5), (2, 5), (3, 5), (4, 5)]),
+            file(&[(3, 5), (2, 6), (1, 5), (9, 5)]),
+        );
         let found = join(Family::ValidationBatch, sides, &Limits::default());
         assert_eq!((found.same, found.changed, found.only_a, found.only_b), (2, 1, 1, 1));
         assert_eq!(found.changed_fields, BTreeMap::from([("f_r", 1)]));
@@ -234,7 +270,11 @@ mod tests {
 
     #[test]
     fn order_alone_is_told_and_damage_as_well() {
-        let found = join(Family::ValidationBatch, (file(&[(1, 5), (2, 5)]), file(&[(2, 5), (1, 5)])), &Limits::default());
+        let found = join(
+            Family::ValidationBatch,
+            (file(&[(1, 5), (2, 5)]), file(&[(2, 5), (1, 5)])),
+            &Limits::default(),
+        );
         assert_eq!((found.same, found.same_order), (2, false));
         let sides: (Input, Input) = (file(&[(1, 5)]), Box::new(Cursor::new(b"Obj\x01".to_vec())));
         let found = join(Family::ValidationBatch, sides, &Limits::default());

@@ -111,9 +111,17 @@ fn show_packets(packets: &PacketDifferences, sheet: &mut Sheet) {
         }
     };
     count(sheet, packets.same, "packets are the same", &[]);
-    let fields: Vec<String> =
-        packets.changed_fields.iter().map(|(field, number)| format!("{field} {}", grouped(*number))).collect();
-    count(sheet, packets.changed, &format!("packets differ in: {}", fields.join(", ")), &packets.some_changed);
+    let fields: Vec<String> = packets
+        .changed_fields
+        .iter()
+        .map(|(field, number)| format!("{field} {}", grouped(*number)))
+        .collect();
+    count(
+        sheet,
+        packets.changed,
+        &format!("packets differ in: {}", fields.join(", ")),
+        &packets.some_changed,
+    );
     count(sheet, packets.only_a, "packets only in A", &packets.some_only_a);
     count(sheet, packets.only_b, "packets only in B", &packets.some_only_b);
     if packets.changed + packets.only_a + packets.only_b == 0 {

@@ -60,10 +60,7 @@ fn global_takes_one_identity_or_none() {
     );
     assert!(matches!(global(&both), Err(ManifestError::TwoIdentities { .. })));
     let none = GLOBAL.replace(r#""gcp-service-account-id":"112233445566778899","#, "");
-    assert_eq!(
-        global(&none).unwrap().server_identity.gcp_service_account_id,
-        None
-    );
+    assert_eq!(global(&none).unwrap().server_identity.gcp_service_account_id, None);
 }
 
 #[test]
@@ -136,10 +133,7 @@ fn every_key_is_required_and_no_other_allowed() {
     );
     let error = specific(&SPECIFIC.replace("certificate-signing-request", "certificate")).unwrap_err();
     let expected = "key packet-encryption-keys.packet-1.certificate-signing-request is missing";
-    assert_eq!(
-        error.to_string(),
-        format!("manifest us-ca-manifest.json: {expected}")
-    );
+    assert_eq!(error.to_string(), format!("manifest us-ca-manifest.json: {expected}"));
 }
 
 fn manifests() -> impl Strategy<Value = ProcessorManifest> {
@@ -160,13 +154,7 @@ fn manifests() -> impl Strategy<Value = ProcessorManifest> {
 
 fn signing_key((id, (public_key, second)): (String, (String, i64))) -> (String, BatchSigningPublicKey) {
     let expiration = Expiration::at(jiff::Timestamp::from_second(second).unwrap());
-    (
-        id,
-        BatchSigningPublicKey {
-            public_key,
-            expiration,
-        },
-    )
+    (id, BatchSigningPublicKey { public_key, expiration })
 }
 
 fn packet_key((id, certificate_signing_request): (String, String)) -> (String, PacketEncryptionKey) {

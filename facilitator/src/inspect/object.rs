@@ -1,0 +1,156 @@
+//! Objects whose name is none of a batch's: what they are shows in their content.
+
+use super::header::record_in;
+use super::name::{Family, Part};
+use super::own_object::OwnObject;
+use super::present::{Found, Present};
+use super::report::{Facts, Finding, Problem};
+use super::{Inspector, key_file, manifest};
+use crate::aggregate::FixedSumPart;
+use crate::error::Error;
+use bytes::Bytes;
+use tallybox_model::avro::RecordKind;
+use tallybox_transport::{SharedBucket, read_all};
+use zeroize::Zeroizing;
+
+/// As much of a file as is looked at to find out what it is.
+pub(super) const BEGINNING: u64 = 128 << 10;
+/// The longest text (JSON, key) that is read.
+const TEXT_BYTES: u64 = 64 << 20;
+
+impl Inspector {
+    /// An object whose name is none of a batch's: by its content.
+    pub(super) async fn object(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
+        let own = OwnObject::parse(key).map(|(own, _)| own);
+        let beginning = bucket.get_range(key, 0..BEGINNING.min(bytes)).await?;
+        if beginning.starts_with(b"Obj\x01") {
+            return self.container(bucket, key, bytes, &beginning).await;
+        }
+        if beginning.starts_with(b"TALLYPB1") {
+            let named = match own {
+                Some(OwnObject::Prepared { batch, sealing_key }) => Some((batch, sealing_key)),
+                _ => None,
+            };
+            return self.prepared(bucket, key, bytes, named).await;
+        }
+        let text = |text: Option<&str>| Facts::Text {
+            bytes,
+            text: text.map(str::to_owned),
+        };
+        match own {
+            Some(OwnObject::Point) => {
+                let mut finding = Finding::new("pinned-point", "evaluation point of a packet key", key, text(None));
+                finding
+                    .notes
+                    .push("the point itself is not shown: clients must not learn it".to_owned());
+                Ok(finding)
+            }
+            Some(OwnObject::FirstSeen) => {
+                let date = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
+                Ok(Finding::new(
+                    "first-seen-date",
+                    "date at which a batch was first seen",
+                    key,
+                    text(Some(&date)),
+                ))
+            }
+            Some(OwnObject::Prepared { .. }) => Ok(unrecognised(
+                key,
+                bytes,
+                "named as a prepared batch, but does not begin like one".to_owned(),
+            )),
+            _ if bytes == 0 => Ok(Finding::new("empty", "empty file", key, text(None))),
+            _ if bytes > TEXT_BYTES => Ok(unrecognised(key, bytes, "too large for a text".to_owned())),
+            _ => {
+                let file = Zeroizing::new(read_all(&**bucket, key, TEXT_BYTES).await?.to_vec());
+                Ok(self.text(key, &file))
+            }
+        }
+    }
+
+    /// A container file: by the record that its schema names.
+    async fn container(
+        &self,
+        bucket: &SharedBucket,
+        key: &str,
+        bytes: u64,
+        beginning: &Bytes,
+    ) -> Result<Finding, Error> {
+        let part = match record_in(beginning, &self.limits) {
+            Ok(Some(RecordKind::BatchSignature)) => Part::Signature,
+            Ok(Some(record)) => Family::of_record(record).map_or(Part::Packets, |(_, part)| part),
+            Ok(None) => {
+                return Ok(unrecognised(
+                    key,
+                    bytes,
+                    "an Avro file of a record that is none of ours".to_owned(),
+                ));
+            }
+            Err(error) => {
+                let facts = Facts::Text { bytes, text: None };
+                let problems = vec![Problem::rejected("malformed", key, format!("its beginning: {error}"))];
+                return Ok(Finding {
+                    problems,
+                    ..Finding::new("container", "Avro container file", key, facts)
+                });
+            }
+        };
+        let found = Found {
+            key: key.to_owned(),
+            bytes,
+        };
+        Ok(self.batch(bucket, Present::alone(found, part)).await?.finding())
+    }
+
+    /// A text: JSON or a key.
+    fn text(&self, key: &str, file: &[u8]) -> Finding {
+        let bytes = file.len() as u64;
+        let Ok(text) = std::str::from_utf8(file) else {
+            return unrecognised(
+                key,
+                bytes,
+                "neither a container file, nor a prepared batch, nor text".to_owned(),
+            );
+        };
+        if text.trim_start().starts_with('{') {
+            return self.json(key, file);
+        }
+        match key_file::inspect(key, text, self.keys.as_ref()) {
+            Ok(finding) => finding,
+            Err(_) if key.ends_with(".yaml") || key.ends_with(".yml") => {
+                let message = "perhaps a configuration: `facilitator --config FILE check-config` reads it".to_owned();
+                unrecognised(key, bytes, message)
+            }
+            Err(error) => unrecognised(key, bytes, format!("a text, but neither JSON nor a key: {error}")),
+        }
+    }
+
+    fn json(&self, key: &str, file: &[u8]) -> Finding {
+        let bytes = file.len() as u64;
+        let document: serde_json::Value = match serde_json::from_slice(file) {
+            Ok(document) => document,
+            Err(error) => return unrecognised(key, bytes, format!("begins like JSON, but is none: {error}")),
+        };
+        if let Some(finding) = manifest::inspect(key, &document, file, self.keys.as_ref()) {
+            return finding;
+        }
+        let is_fixed = matches!(OwnObject::parse(key), Some((OwnObject::Fixed(_), _)));
+        match serde_json::from_value::<FixedSumPart>(document) {
+            Ok(fixed) => {
+                let title = "what is fixed of a sum part before it is published";
+                Finding::new("fixed-sum-part", title, key, Facts::Fixed(Box::new(fixed)))
+            }
+            Err(error) if is_fixed => unrecognised(key, bytes, format!("named as a fixed sum part: {error}")),
+            Err(_) => unrecognised(key, bytes, "JSON, but no manifest and no fixed sum part".to_owned()),
+        }
+    }
+}
+
+fn unrecognised(key: &str, bytes: u64, message: String) -> Finding {
+    let facts = Facts::Text { bytes, text: None };
+    let problems = vec![Problem::rejected("unrecognised", key, message)];
+    Finding {
+        problems,
+        ..Finding::new("unrecognised", "not recognised", key, facts)
+    }
+}

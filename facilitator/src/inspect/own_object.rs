@@ -1,0 +1,106 @@
+//! Objects of a processor's own bucket: known by their names.
+
+use super::name::{BATCH_COMPONENTS, SUM_PART_COMPONENTS, sum_part, tail};
+use tallybox_model::path::{BatchName, SumPartName, pinned_point};
+use tallybox_model::role::Role;
+use tallybox_model::time::BatchTime;
+
+/// Objects of a processor's own bucket, which are no batches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OwnObject {
+    /// The sealed record of an intake.
+    Prepared {
+        /// Of which batch.
+        batch: BatchName,
+        /// The identifier of the key that seals it.
+        sealing_key: String,
+    },
+    /// What is fixed of a sum part before it is published.
+    Fixed(SumPartName),
+    /// The evaluation point that stands fixed for a packet key.
+    Point,
+    /// At which date a batch was first seen.
+    FirstSeen,
+}
+
+impl OwnObject {
+    /// Reads the end of a key; `None` if it is the name of no such object. Also how many components were read.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<(Self, usize)> {
+        prepared(key).or_else(|| fixed(key)).or_else(|| small(key))
+    }
+}
+
+fn prepared(key: &str) -> Option<(OwnObject, usize)> {
+    let key = tail(key, BATCH_COMPONENTS)?;
+    let (folder, file) = key.rsplit_once('/')?;
+    let mut words = file.split('.');
+    let (id, sealing_key) = (words.next()?, words.next()?);
+    let batch = BatchName::parse(&format!("{folder}/{id}"))?;
+    let canonical = batch.prepared(sealing_key) == key;
+    canonical.then(|| {
+        (
+            OwnObject::Prepared {
+                batch,
+                sealing_key: sealing_key.to_owned(),
+            },
+            BATCH_COMPONENTS,
+        )
+    })
+}
+
+fn fixed(key: &str) -> Option<(OwnObject, usize)> {
+    let components = SUM_PART_COMPONENTS + 1;
+    let key = tail(key, components)?;
+    let stem = tail(key, SUM_PART_COMPONENTS)?;
+    let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
+    // The record is of the processor whose bucket it stands in; its name does not say which.
+    let name = sum_part(stem, Role::First)?;
+    (name.fixed() == key).then_some((OwnObject::Fixed(name), components))
+}
+
+fn small(key: &str) -> Option<(OwnObject, usize)> {
+    let key = tail(key, 3)?;
+    let mut parts = key.split('/');
+    let (_, middle, last) = (parts.next()?, parts.next()?, parts.next()?);
+    if let Ok(instance) = middle.parse()
+        && pinned_point(&instance, last) == key
+    {
+        return Some((OwnObject::Point, 3));
+    }
+    let date = BatchTime::from_millis(0)?;
+    let batch = BatchName {
+        aggregation: middle.parse().ok()?,
+        date,
+        id: last.parse().ok()?,
+    };
+    (batch.first_seen() == key).then_some((OwnObject::FirstSeen, 3))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const STEM: &str = "kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff";
+
+    #[test]
+    fn own_objects_are_known_by_name() {
+        let batch = BatchName::parse(STEM).unwrap();
+        let parse = |key: String| OwnObject::parse(&format!("some/dir/{key}")).map(|(object, _)| object);
+        let sealing_key = "00112233".to_owned();
+        let prepared = OwnObject::Prepared {
+            batch: batch.clone(),
+            sealing_key,
+        };
+        assert_eq!(parse(batch.prepared("00112233")), Some(prepared));
+        assert_eq!(parse(batch.first_seen()), Some(OwnObject::FirstSeen));
+        assert_eq!(
+            parse("points/interop/0011223344556677".to_owned()),
+            Some(OwnObject::Point)
+        );
+        let part = sum_part("i/a/202311142200-202311142300", Role::First).unwrap();
+        assert_eq!(parse(part.fixed()), Some(OwnObject::Fixed(part)));
+        assert_eq!(parse(format!("{STEM}.00.prepared.old")), None);
+    }
+}
