@@ -1,5 +1,6 @@
 //! Containers, limits and damage that targets have in common.
 
+use std::sync::Arc;
 use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, RecordKind, WriterSchema};
 
 /// The sync marker of forged files.
@@ -59,8 +60,19 @@ pub fn as_container(data: &[u8], kind: RecordKind) -> Vec<u8> {
     }
 }
 
+/// The error is one that can be logged: a line, and not one that the file's writer ends where they like.
+pub fn printable(error: &impl std::fmt::Display) {
+    let text = error.to_string();
+    assert!(!text.contains(char::is_control), "{text:?}");
+    assert!(text.len() < 2000, "{} bytes of error", text.len());
+}
+
 /// All blocks of a container. Whatever they are, they are within the limits.
-pub fn blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, std::sync::Arc<WriterSchema>), AvroError> {
+pub fn blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
+    read_blocks(file, limits).inspect_err(printable)
+}
+
+fn read_blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
     let mut reader = ContainerReader::open(file, limits)?;
     let (mut blocks, mut records) = (Vec::new(), 0);
     while let Some(block) = reader.next_block()? {
@@ -70,7 +82,7 @@ pub fn blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, std::sync::Ar
         blocks.push(block);
     }
     assert!(file.len() as u64 <= limits.object_bytes, "a file over the limit");
-    Ok((blocks, std::sync::Arc::clone(reader.schema())))
+    Ok((blocks, Arc::clone(reader.schema())))
 }
 
 /// Zig-zag base 128, for what is not negative.

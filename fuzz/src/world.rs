@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallybox_crypto::{PacketPrivateKey, SealingKey, SigningKey};
 use tallybox_facilitator::config::{Points, ValidationForm};
+use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets};
 use tallybox_model::avro::{Record, encode_one};
 use tallybox_model::digest::Digest;
-use tallybox_model::header::{BatchParameters, PRIME};
+use tallybox_model::header::{BatchParameters, IngestionHeader, PRIME};
 use tallybox_model::path::{BatchName, BatchObjects};
 use tallybox_model::role::Role;
 use tallybox_transport::batch::{TrustedKeys, signature_file};
@@ -36,6 +37,11 @@ const KEYS: [[&str; 3]; 2] = [
 
 /// The batch that everything is about.
 const BATCH: &str = "fuzzed/2023/11/14/22/21/0000bada-0001-4000-8000-000002d9e391";
+
+/// The health authority's packets of the vector `bad/invalid-proof`: 20, two of them with a wrong proof.
+pub const INVALID_PROOF: &[u8] = include_bytes!(
+    "../../tests/testdata/vectors/bad/invalid-proof/ingestion-pha/org.example.bad.invalid-proof/2023/11/14/22/21/0000bada-0001-4000-8000-000002d9e391.batch.avro"
+);
 
 /// One processor and those around it.
 pub struct World {
@@ -116,6 +122,22 @@ impl World {
         {
             publish_bytes(bucket, &object, bytes.into(), false).await.expect("an empty bucket");
         }
+    }
+
+    /// Puts an ingestion batch of these packets into its bucket.
+    pub async fn ingest(&self, packets: &[u8]) {
+        let header = |digest| IngestionHeader::new(self.name.id, self.parameters(), (0, 1), digest);
+        let (objects, key) = (self.name.ingestion(), ("ingestor", &self.ingestor));
+        self.put(&*self.processor.buckets.ingestion, objects, header, packets, key).await;
+    }
+
+    /// Takes a good ingestion batch of these packets in; the bytes are those of the prepared batch.
+    pub async fn taken_in(&self, packets: &[u8]) -> Bytes {
+        self.ingest(packets).await;
+        let (processor, name) = (&self.processor, &self.name);
+        intake(processor, name, no_progress()).await.expect("a batch of the vectors");
+        let key = name.prepared(&processor.sealing_keys[0].id());
+        read_all(&*processor.buckets.own, &key, 1 << 20).await.expect("an intake leaves a prepared batch")
     }
 
     /// Takes everything out of every bucket of the processor.

@@ -400,3 +400,32 @@ async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
     }
     assert!(n > 12, "only {n} operations");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_change_of_the_signing_key_what_is_published_stands_and_what_is_not_is_completed() {
+    let world = World::new("dim2", Role::First, ValidationForm::ThreeObjects);
+    let (mut n, mut completed) = (1, 0);
+    loop {
+        let faults = Faults::new(n, Kind::Die);
+        let old = world.processor(1, |buckets| buckets);
+        let struck = world.processor(1, |_| wrap(&faults, &old.buckets));
+        let _ = world.intake(&struck).await;
+        let _ = world.aggregate(&struck).await;
+        let before = written(&old.buckets).await;
+        let mut new = Arc::into_inner(world.processor(1, |_| old.buckets.clone())).unwrap();
+        new.signing_key = tallybox_tests::forge::signing_key("facilitator-signing.pkcs8.b64");
+        new.signing_key_id = "pha-key-2".to_owned();
+        new.own_keys.insert("pha-key-2".to_owned(), new.signing_key.verifying_key());
+        let new = Arc::new(new);
+        world.intake(&new).await.unwrap();
+        world.aggregate(&new).await.unwrap();
+        let after = written(&old.buckets).await;
+        assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)), "nothing is overwritten");
+        completed += u32::from(before != after);
+        if faults.operations() < n {
+            break;
+        }
+        n += 1;
+    }
+    assert!(completed > 10, "only {completed} crashes left something to complete");
+}

@@ -1,22 +1,16 @@
 //! The validation packets of a peer that signs anything, joined with an intake of ours.
 
 use crate::forge::as_container;
-use crate::world::World;
+use crate::world::{INVALID_PROOF, World};
 use std::sync::Arc;
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Points;
-use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::intake::no_progress;
 use tallybox_model::avro::Record;
-use tallybox_model::header::{IngestionHeader, PRIME, ValidationHeader};
+use tallybox_model::header::{PRIME, ValidationHeader};
 use tallybox_model::packet::ValidationPacket;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
-
-/// The health authority's packets of the vector `bad/invalid-proof`: 20, two with a wrong proof. The corpus has what
-/// the predecessor validated of them.
-const PACKETS: &[u8] = include_bytes!(
-    "../../../tests/testdata/vectors/bad/invalid-proof/ingestion-pha/org.example.bad.invalid-proof/2023/11/14/22/21/0000bada-0001-4000-8000-000002d9e391.batch.avro"
-);
 
 thread_local! {
     static WORLD: World = world();
@@ -25,13 +19,8 @@ thread_local! {
 /// A processor that has taken the batch in.
 fn world() -> World {
     let world = World::new(Role::First, Points::Pinned);
-    let World { processor, name, .. } = &world;
-    let header = |digest| IngestionHeader::new(name.id, world.parameters(), (0, 1), digest);
-    world.runtime.block_on(async {
-        let key = ("ingestor", &world.ingestor);
-        world.put(&*processor.buckets.ingestion, name.ingestion(), header, PACKETS, key).await;
-        intake(processor, name, no_progress()).await.expect("a batch of the vectors");
-    });
+    // The corpus begins with what the predecessor's facilitator validated of this batch.
+    world.runtime.block_on(world.taken_in(INVALID_PROOF));
     world
 }
 

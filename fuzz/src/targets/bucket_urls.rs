@@ -1,5 +1,6 @@
 //! Locations of buckets: written as they are read, and no secret of one in an error.
 
+use crate::forge::printable;
 use std::path::Path;
 use tallybox_transport::{BucketSettings, BucketUrl, open};
 
@@ -14,7 +15,7 @@ pub fn run(data: &[u8]) {
                 let _ = open(&url, &BucketSettings::default());
             }
         },
-        Err(error) => drop(error.to_string()),
+        Err(error) => printable(&error),
     }
     let (scheme, rest) = text.split_at(text.char_indices().nth(4).map_or(0, |(place, _)| place));
     let scheme: String = scheme.chars().filter(char::is_ascii_alphanumeric).collect();

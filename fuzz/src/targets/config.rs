@@ -1,5 +1,6 @@
 //! Configuration files of a processor: strict, and faults said in one line.
 
+use crate::forge::printable;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use tallybox_facilitator::config::Config;
@@ -21,6 +22,6 @@ pub fn run(data: &[u8]) {
                 drop(BucketUrl::parse(place.parts().0, &directory));
             }
         }
-        Err(error) => assert!(!error.to_string().contains(char::is_control), "{error:?}"),
+        Err(error) => printable(&error),
     }
 }

@@ -1,6 +1,6 @@
 //! Any file as a container: its blocks, then their records as each of the seven kinds.
 
-use crate::forge::{blocks, generous, tight};
+use crate::forge::{blocks, generous, printable, tight};
 use serde::Deserialize;
 use tallybox_model::avro::{Block, Limits, Record, Records, WriterSchema};
 use tallybox_model::header::{IngestionHeader, SumPart, ValidationHeader};
@@ -33,7 +33,10 @@ pub fn decode_all(block: &Block, schema: &WriterSchema, limits: &Limits) {
 fn decode<'b, T: Record + Deserialize<'b>>(block: &'b Block, schema: &'b WriterSchema, limits: &Limits) {
     let mut decoded = 0;
     for record in Records::<T>::new(block, schema, limits) {
-        let Ok(record) = record else { return };
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => return printable(&error),
+        };
         decoded += 1;
         assert!(record.variable_bytes() <= limits.record_bytes, "a record over the limit");
         assert!(decoded <= block.records, "more records than announced");

@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use tallybox_facilitator::config::Points;
 use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_model::avro::{ContainerReader, Record, Records};
-use tallybox_model::header::IngestionHeader;
 use tallybox_model::packet::{DataSharePacket, ValidationPacket};
 use tallybox_model::role::Role;
 
@@ -27,9 +26,7 @@ pub fn run(data: &[u8]) {
 
 async fn both_runs(world: &World, packets: &[u8]) {
     let World { processor, name, .. } = world;
-    let header = |digest| IngestionHeader::new(name.id, world.parameters(), (0, 1), digest);
-    let key = ("ingestor", &world.ingestor);
-    world.put(&*processor.buckets.ingestion, name.ingestion(), header, packets, key).await;
+    world.ingest(packets).await;
     let out = &*processor.buckets.peer_validation_out;
     let first = intake(processor, name, no_progress()).await;
     let published = objects(out).await;

@@ -1,7 +1,7 @@
 //! Schemas that others wrote: JSON up to the first zero byte, then a block of one record.
 
 use super::container::decode_all;
-use crate::forge::{blocks, container, generous};
+use crate::forge::{blocks, container, generous, printable};
 use tallybox_model::avro::{RecordKind, WriterSchema};
 
 pub fn run(data: &[u8]) {
@@ -9,7 +9,10 @@ pub fn run(data: &[u8]) {
         Some(end) => (&data[..end], &data[end + 1..]),
         None => (data, &[][..]),
     };
-    let Ok(schema) = WriterSchema::parse(json) else { return };
+    let schema = match WriterSchema::parse(json) {
+        Ok(schema) => schema,
+        Err(error) => return printable(&error),
+    };
     assert_eq!(schema.json().as_bytes(), json);
     let _ = RecordKind::of_schema(schema.json());
     let Ok((blocks, schema)) = blocks(&container(json, "null", 1, block), &generous()) else { return };
