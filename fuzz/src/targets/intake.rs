@@ -2,21 +2,18 @@
 
 use crate::forge::as_container;
 use crate::world::{World, objects};
-use std::cell::RefCell;
-use tallybox_facilitator::config::Points;
 use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_model::avro::{ContainerReader, Record, Records};
 use tallybox_model::packet::{DataSharePacket, ValidationPacket};
 use tallybox_model::role::Role;
 
 thread_local! {
-    static WORLDS: RefCell<[World; 2]> =
-        RefCell::new([World::new(Role::First, Points::Pinned), World::new(Role::Second, Points::PerPacket)]);
+    static WORLDS: [World; 2] = Role::ALL.map(World::new);
 }
 
 pub fn run(data: &[u8]) {
     let packets = as_container(data, DataSharePacket::KIND);
-    WORLDS.with_borrow(|worlds| {
+    WORLDS.with(|worlds| {
         for world in worlds {
             world.runtime.block_on(both_runs(world, &packets));
             world.runtime.block_on(world.clear());
@@ -26,7 +23,7 @@ pub fn run(data: &[u8]) {
 
 async fn both_runs(world: &World, packets: &[u8]) {
     let World { processor, name, .. } = world;
-    world.ingest(packets).await;
+    world.ingest(packets, |digest| world.header(digest)).await;
     let out = &*processor.buckets.peer_validation_out;
     let first = intake(processor, name, no_progress()).await;
     let published = objects(out).await;

@@ -19,6 +19,8 @@ targets!(
     ecies_open,
     headers,
     ids,
+    ingestion_header,
+    inspect,
     intake,
     keys,
     manifests,

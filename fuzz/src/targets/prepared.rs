@@ -5,7 +5,6 @@ use crate::world::{INVALID_PROOF, World};
 use bytes::Bytes;
 use tallybox_crypto::prepared::FileKey;
 use tallybox_crypto::prio2::Message;
-use tallybox_facilitator::config::Points;
 use tallybox_facilitator::prepared::{ChunkKind, Owner, PreparedError, PreparedReader};
 use tallybox_facilitator::reason::PacketReason;
 use tallybox_model::id::PacketId;
@@ -57,8 +56,8 @@ struct Content {
 
 impl PreparedFile {
     fn new() -> Self {
-        let world = World::new(Role::First, Points::Pinned);
-        let honest = world.runtime.block_on(world.taken_in(INVALID_PROOF));
+        let world = World::new(Role::First);
+        let honest = world.runtime.block_on(world.take_in(INVALID_PROOF));
         let mut file = Self { world, honest, footer: Vec::new() };
         let reader = file.world.runtime.block_on(file.open(file.honest.clone())).expect("a file of ours");
         file.footer = serde_json::to_vec(reader.footer()).expect("a footer of ours");

@@ -89,7 +89,8 @@ proptest! {
     #[test]
     fn no_text_panics(text in any::<String>()) {
         if let Err(error) = parse(&text) {
-            prop_assert!(matches!(error, BucketError::InvalidUrl { .. }));
+            let refused = matches!(error, BucketError::InvalidUrl { .. });
+            prop_assert!(refused);
         }
     }
 

@@ -1,0 +1,50 @@
+//! What an ingestion header may ask for: any number of bins, of processors and of packets, signed like any other.
+
+use crate::forge::{container, take};
+use crate::world::World;
+use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_model::avro::Record;
+use tallybox_model::digest::Digest;
+use tallybox_model::header::{IngestionHeader, PRIME};
+use tallybox_model::packet::DataSharePacket;
+use tallybox_model::role::Role;
+
+thread_local! {
+    static WORLDS: [World; 2] = Role::ALL.map(World::new);
+}
+
+pub fn run(mut data: &[u8]) {
+    let [other] = take(&mut data);
+    let bins = i32::from_le_bytes(take(&mut data));
+    let number = i64::from_le_bytes(take(&mut data));
+    let records = u32::from_le_bytes(take(&mut data));
+    // As many bytes as records could need, and the input to begin with.
+    let mut block = data.to_vec();
+    block.resize(block.len().max(records as usize % (1 << 17)), 0);
+    let packets = match records {
+        0 => Vec::new(),
+        _ => container(DataSharePacket::KIND.schema_json().as_bytes(), "null", u64::from(records), &block),
+    };
+    WORLDS.with(|worlds| {
+        for world in worlds {
+            let header = |digest: Digest| {
+                let epsilon = f64::from_bits(number as u64);
+                let mut header = IngestionHeader { bins, epsilon, batch_end_time: number, ..world.header(digest) };
+                match other {
+                    1 => header.prime = number,
+                    2 => header.number_of_servers = number as i32,
+                    3 => header.name = String::from_utf8_lossy(data).into_owned(),
+                    _ => header.hamming_weight = Some(number as i32),
+                }
+                header
+            };
+            world.runtime.block_on(async {
+                world.ingest(&packets, header).await;
+                let done = intake(&world.processor, &world.name, no_progress()).await;
+                assert!(done.is_err() || (other != 1 || number == PRIME), "a field that Prio2 does not have");
+                assert!(done.is_err() || (other != 2 || number as i32 == 2), "a number that we are not");
+                world.clear().await;
+            });
+        }
+    });
+}
