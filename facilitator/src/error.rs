@@ -100,7 +100,9 @@ pub enum Error {
         key: String,
     },
     /// What was fixed by another encoder generation is not published yet, and we cannot make its bytes.
-    #[error("{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and makes other bytes; nothing was published")]
+    #[error(
+        "{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and makes other bytes; nothing was published"
+    )]
     Generation {
         /// What was to be published.
         object: String,
@@ -134,7 +136,9 @@ pub enum Error {
         summary: Box<AggregateSummary>,
     },
     /// Too few packets.
-    #[error("window {window}: {accepted} accepted packets are fewer than the minimum of {minimum}: no sum part is released")]
+    #[error(
+        "window {window}: {accepted} accepted packets are fewer than the minimum of {minimum}: no sum part is released"
+    )]
     BelowMinimum {
         /// The window.
         window: String,

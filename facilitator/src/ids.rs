@@ -13,7 +13,9 @@ pub struct IdSet {
 
 impl Default for IdSet {
     fn default() -> Self {
-        Self { shards: vec![HashSet::new(); SHARDS] }
+        Self {
+            shards: vec![HashSet::new(); SHARDS],
+        }
     }
 }
 

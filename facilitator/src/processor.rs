@@ -88,7 +88,12 @@ impl Processor {
     pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
         let value = &config.value;
         let buckets = open_buckets(config)?;
-        let signing_key = read_key(config, &value.batch_signing_key.file, "batch signing key", SigningKey::parse)?;
+        let signing_key = read_key(
+            config,
+            &value.batch_signing_key.file,
+            "batch signing key",
+            SigningKey::parse,
+        )?;
         let sealing = value.prepared_sealing_key.as_slice();
         let sealing_keys = sealing
             .iter()
@@ -97,7 +102,9 @@ impl Processor {
         let packet_keys = value.packet_decryption_keys.iter().map(|key| packet_key(config, key));
         let packet_keys = packet_keys.collect::<Result<Vec<_>, _>>()?;
         if packet_keys.is_empty() || sealing_keys.is_empty() {
-            return Err(Error::Setting("packet-decryption-keys and prepared-sealing-key need a key each".to_owned()));
+            return Err(Error::Setting(
+                "packet-decryption-keys and prepared-sealing-key need a key each".to_owned(),
+            ));
         }
         let mut own_keys = trusted(config, &value.earlier_public_keys)?;
         own_keys.insert(value.batch_signing_key.id.clone(), signing_key.verifying_key());
@@ -126,7 +133,9 @@ impl Processor {
 fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
     let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("packets-{i}"));
     let builder = builder.num_threads(threads.unwrap_or(0));
-    builder.build().map_err(|error| Error::Setting(format!("cannot start threads: {error}")))
+    builder
+        .build()
+        .map_err(|error| Error::Setting(format!("cannot start threads: {error}")))
 }
 
 fn open_buckets(config: &Loaded<Config>) -> Result<ProcessorBuckets, Error> {
@@ -160,13 +169,21 @@ fn read_key<T>(
     let shown = || path.display().to_string();
     let text = std::fs::read_to_string(&path).map_err(|source| Error::File { file: shown(), source })?;
     let text = Zeroizing::new(text);
-    parse(text.trim()).map_err(|source| Error::Key { file: shown(), what, source })
+    parse(text.trim()).map_err(|source| Error::Key {
+        file: shown(),
+        what,
+        source,
+    })
 }
 
 fn packet_key(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
     let secret = read_key(config, &key.file, "packet decryption key", PacketPrivateKey::parse)?;
     let fingerprint = secret.public().fingerprint();
-    Ok(PacketKey { id: key.id.clone(), key: secret, fingerprint })
+    Ok(PacketKey {
+        id: key.id.clone(),
+        key: secret,
+        fingerprint,
+    })
 }
 
 fn trusted(config: &Loaded<Config>, files: &BTreeMap<KeyId, std::path::PathBuf>) -> Result<TrustedKeys, Error> {

@@ -102,7 +102,11 @@ impl Rejections {
     /// Repetitions: packets that are dealt with elsewhere.
     #[must_use]
     pub fn duplicates(&self) -> u64 {
-        self.0.iter().filter(|(reason, _)| reason.is_duplicate()).map(|(_, count)| count).sum()
+        self.0
+            .iter()
+            .filter(|(reason, _)| reason.is_duplicate())
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// All but repetitions.

@@ -26,11 +26,20 @@ impl World {
             copy(&folder.join(from), &root.path().join(to));
         }
         copy(&vectors().join("keys"), &root.path().join("keys"));
-        std::fs::write(root.path().join("keys/sealing.b64"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").unwrap();
+        std::fs::write(
+            root.path().join("keys/sealing.b64"),
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
+        )
+        .unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let first = &expected["batches"][0];
         let (batch, date) = (text(&first[0]), text(&first[1]));
-        let world = Self { root, aggregation: text(&expected["aggregation_id"]), date, batch };
+        let world = Self {
+            root,
+            aggregation: text(&expected["aggregation_id"]),
+            date,
+            batch,
+        };
         world.configure("points: per-packet\nminimum-contributions: 1\n", 1);
         world
     }
@@ -71,12 +80,26 @@ peer-public-keys: {{ facilitator-key-1: keys/facilitator-signing.spki.pem }}
     }
 
     fn intake(&self) -> (i32, Value) {
-        let batch = ["--aggregation", &self.aggregation, "--date", &self.date, "--batch", &self.batch];
+        let batch = [
+            "--aggregation",
+            &self.aggregation,
+            "--date",
+            &self.date,
+            "--batch",
+            &self.batch,
+        ];
         self.run(&[&["intake-batch"][..], &batch].concat())
     }
 
     fn aggregate(&self, more: &[&str]) -> (i32, Value) {
-        let window = ["--start", "2023/11/14/22/00", "--end", "2023/11/14/23/00", "--aggregation", &self.aggregation];
+        let window = [
+            "--start",
+            "2023/11/14/22/00",
+            "--end",
+            "2023/11/14/23/00",
+            "--aggregation",
+            &self.aggregation,
+        ];
         self.run(&[&["aggregate"][..], &window, more].concat())
     }
 
@@ -104,7 +127,11 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn outcome(answer: &(i32, Value)) -> (i32, &str, &str) {
-    (answer.0, answer.1["outcome"].as_str().unwrap_or(""), answer.1["reason"].as_str().unwrap_or(""))
+    (
+        answer.0,
+        answer.1["outcome"].as_str().unwrap_or(""),
+        answer.1["reason"].as_str().unwrap_or(""),
+    )
 }
 
 #[test]
@@ -113,11 +140,17 @@ fn done_is_0_also_the_second_time() {
     for done_before in [false, true] {
         let (code, summary) = world.intake();
         assert_eq!((code, &summary["done-before"]), (0, &Value::Bool(done_before)));
-        assert_eq!((&summary["packets-read"], &summary["packets-accepted"]), (&20.into(), &20.into()));
+        assert_eq!(
+            (&summary["packets-read"], &summary["packets-accepted"]),
+            (&20.into(), &20.into())
+        );
     }
     for done_before in [false, true] {
         let (code, summary) = world.aggregate(&[]);
-        assert_eq!((code, &summary["done-before"], &summary["packets-accepted"]), (0, &done_before.into(), &20.into()));
+        assert_eq!(
+            (code, &summary["done-before"], &summary["packets-accepted"]),
+            (0, &done_before.into(), &20.into())
+        );
     }
     assert!(world.has_sums());
 }
@@ -126,7 +159,10 @@ fn done_is_0_also_the_second_time() {
 fn a_dry_run_sums_and_writes_no_sum_part() {
     let world = World::new("dim2");
     let (code, summary) = world.aggregate(&["--dry-run"]);
-    assert_eq!((code, &summary["dry-run"], &summary["packets-accepted"]), (0, &true.into(), &20.into()));
+    assert_eq!(
+        (code, &summary["dry-run"], &summary["packets-accepted"]),
+        (0, &true.into(), &20.into())
+    );
     assert_eq!(summary["sum"].as_array().unwrap().len(), 2);
     assert!(!world.has_sums());
 }
@@ -137,13 +173,21 @@ fn usage_and_configuration_are_2() {
     assert_eq!(world.run(&["intake-batch"]).0, 2);
     assert_eq!(world.run(&["no-such-command"]).0, 2);
     assert_eq!(world.aggregate(&["--end", "2023/11/14/21/00"]).0, 2);
-    assert_eq!(world.aggregate(&["--batch", "2023/11/14/23/30/00000002-0001-4000-8000-0000000007d1"]).0, 2);
+    assert_eq!(
+        world
+            .aggregate(&["--batch", "2023/11/14/23/30/00000002-0001-4000-8000-0000000007d1"])
+            .0,
+        2
+    );
     world.configure("no-such-key: 1\n", 1);
     assert_eq!(outcome(&world.intake()), (2, "usage", "config"));
     world.configure("", 7);
     let answer = world.intake();
     assert_eq!(outcome(&answer), (2, "usage", "config"));
-    assert!(answer.1["message"].as_str().unwrap().contains("pha-packet-7"), "{answer:?}");
+    assert!(
+        answer.1["message"].as_str().unwrap().contains("pha-packet-7"),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -163,7 +207,10 @@ fn what_never_will_succeed_is_3() {
         assert_eq!(outcome(&sum), (3, "rejected", reason), "{case}");
         assert_eq!(sum.1["batches"][0]["reason"], reason, "{case}");
         assert!(!world.has_sums());
-        assert!(!world.object("validation-out", "validity_0.sig").exists(), "{case}: nothing is published");
+        assert!(
+            !world.object("validation-out", "validity_0.sig").exists(),
+            "{case}: nothing is published"
+        );
     }
 }
 
@@ -173,14 +220,20 @@ fn what_is_not_there_yet_is_4() {
     std::fs::remove_file(world.object("validation-in", "validity_1.sig")).unwrap();
     assert_eq!(outcome(&world.aggregate(&[])), (4, "retry", "not-there"));
     let batch = format!("{}/{}", world.date, world.batch);
-    assert_eq!(outcome(&world.aggregate(&["--batch", &batch])), (4, "retry", "not-there"));
+    assert_eq!(
+        outcome(&world.aggregate(&["--batch", &batch])),
+        (4, "retry", "not-there")
+    );
     let world = World::new("dim2");
     std::fs::remove_file(world.object("ingestion", "batch.avro")).unwrap();
     assert_eq!(outcome(&world.intake()), (4, "retry", "incomplete"));
     std::fs::remove_file(world.object("ingestion", "batch.sig")).unwrap();
     assert_eq!(outcome(&world.intake()), (4, "retry", "not-there"));
     assert_eq!(outcome(&world.aggregate(&[])).0, 4, "a window of no batch at all");
-    assert_eq!(outcome(&world.aggregate(&["--batch", &batch])), (4, "retry", "not-there"));
+    assert_eq!(
+        outcome(&world.aggregate(&["--batch", &batch])),
+        (4, "retry", "not-there")
+    );
 }
 
 #[test]
@@ -191,7 +244,10 @@ fn a_key_that_has_not_reached_us_is_4_and_nothing_is_published() {
     let first = world.intake();
     world.configure("points: per-packet\nminimum-contributions: 1\n", 1);
     let second = world.intake();
-    assert_eq!([outcome(&first), outcome(&second)], [(4, "retry", "no-key"), (0, "", "")]);
+    assert_eq!(
+        [outcome(&first), outcome(&second)],
+        [(4, "retry", "no-key"), (0, "", "")]
+    );
     assert!(world.object("validation-out", "validity_0.sig").exists());
 }
 
@@ -212,19 +268,29 @@ fn too_few_packets_are_6() {
     world.configure("points: per-packet\n", 1);
     let answer = world.aggregate(&[]);
     assert_eq!(outcome(&answer), (6, "below-minimum", "below-minimum"));
-    assert!(answer.1["message"].as_str().unwrap().contains("minimum of 100"), "{answer:?}");
+    assert!(
+        answer.1["message"].as_str().unwrap().contains("minimum of 100"),
+        "{answer:?}"
+    );
     assert!(!world.has_sums());
     world.configure("points: per-packet\nminimum-contributions: 20\n", 1);
     assert_eq!(world.aggregate(&[]).0, 0);
     let world = World::new("bad/bins-wrong");
-    assert_eq!(outcome(&world.aggregate(&[])), (6, "below-minimum", "no-accepted-packet"), "none is accepted");
+    assert_eq!(
+        outcome(&world.aggregate(&[])),
+        (6, "below-minimum", "no-accepted-packet"),
+        "none is accepted"
+    );
 }
 
 #[test]
 fn check_config_says_what_is_configured_and_no_secret() {
     let world = World::new("dim2");
     let (code, summary) = world.run(&["check-config"]);
-    assert_eq!((code, &summary["instance"], &summary["role"]), (0, &"interop".into(), &"first".into()));
+    assert_eq!(
+        (code, &summary["instance"], &summary["role"]),
+        (0, &"interop".into(), &"first".into())
+    );
     let text = summary.to_string();
     for file in ["pha-packet-1.x963-private.b64", "pha-signing.pkcs8.b64", "sealing.b64"] {
         let secret = std::fs::read_to_string(world.root.path().join("keys").join(file)).unwrap();

@@ -1,5 +1,6 @@
 //! Containers, limits and damage that targets have in common.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, RecordKind, WriterSchema};
 
@@ -60,16 +61,22 @@ pub fn as_container(data: &[u8], kind: RecordKind) -> Vec<u8> {
     }
 }
 
-/// The error is one that can be logged: a line, and not one that the file's writer ends where they like.
-pub fn printable(error: &impl std::fmt::Display) {
+/// The error can be logged: it is one line, wherever its text comes from.
+pub fn printable(error: &impl Display) {
     let text = error.to_string();
     assert!(!text.contains(char::is_control), "{text:?}");
-    assert!(text.len() < 2000, "{} bytes of error", text.len());
+}
+
+/// The error can be logged, and whoever wrote the file cannot make it long.
+pub fn brief(error: &impl Display) {
+    printable(error);
+    let length = error.to_string().len();
+    assert!(length < 1000, "{length} bytes of error");
 }
 
 /// All blocks of a container. Whatever they are, they are within the limits.
 pub fn blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
-    read_blocks(file, limits).inspect_err(printable)
+    read_blocks(file, limits).inspect_err(brief)
 }
 
 fn read_blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {

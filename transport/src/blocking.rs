@@ -40,7 +40,12 @@ impl BlockingReader {
             }
             drop(sender);
         });
-        Self { chunks, current: Bytes::new(), size: object.size, failed: false }
+        Self {
+            chunks,
+            current: Bytes::new(),
+            size: object.size,
+            failed: false,
+        }
     }
 
     /// Length of the whole object in bytes, as the bucket announced it.
@@ -114,7 +119,12 @@ impl BlockingWriter {
                 let _ = sender.send(result);
             }
         });
-        Self { buffer: BytesMut::with_capacity(WRITE_BYTES), chunks, outcome, runtime: runtime.clone() }
+        Self {
+            buffer: BytesMut::with_capacity(WRITE_BYTES),
+            chunks,
+            outcome,
+            runtime: runtime.clone(),
+        }
     }
 
     /// The runtime that the upload runs on.

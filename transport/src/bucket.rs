@@ -22,7 +22,9 @@ pub struct Object {
 
 impl std::fmt::Debug for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Object").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Object")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 

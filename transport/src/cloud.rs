@@ -3,7 +3,10 @@
 //! All are `object_store`'s, with one retry policy. S3 creates with `If-None-Match`, GCS with a generation, Azure with an
 //! ETag condition. Some servers that speak S3 ignore the condition and overwrite: objects that must not change are fixed
 //! in our own bucket before they are published, so what such a server overwrites is the same bytes.
-#![cfg_attr(not(any(feature = "aws", feature = "gcp", feature = "azure")), allow(unused_variables))]
+#![cfg_attr(
+    not(any(feature = "aws", feature = "gcp", feature = "azure")),
+    allow(unused_variables)
+)]
 
 use crate::url::Place;
 use crate::{BucketError, BucketSettings, BucketUrl, SharedBucket};
@@ -19,7 +22,12 @@ mod gcp;
 
 /// Opens a bucket in a cloud.
 pub(crate) fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<SharedBucket, BucketError> {
-    let missing = |feature| Err(BucketError::FeatureMissing { bucket: location.to_string(), feature });
+    let missing = |feature| {
+        Err(BucketError::FeatureMissing {
+            bucket: location.to_string(),
+            feature,
+        })
+    };
     match &location.0 {
         #[cfg(feature = "aws")]
         Place::S3 { region, bucket, prefix } => aws::open(location, (region, bucket, prefix), settings),
@@ -30,9 +38,11 @@ pub(crate) fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<Sh
         #[cfg(not(feature = "gcp"))]
         Place::Gs { .. } => missing("gcp"),
         #[cfg(feature = "azure")]
-        Place::Azure { account, container, prefix } => {
-            azure::open(location, (account, container, prefix), settings)
-        }
+        Place::Azure {
+            account,
+            container,
+            prefix,
+        } => azure::open(location, (account, container, prefix), settings),
         #[cfg(not(feature = "azure"))]
         Place::Azure { .. } => missing("azure"),
         // The caller opens these itself.

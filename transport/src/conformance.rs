@@ -1,5 +1,9 @@
 //! What every bucket has to do, as a suite that any kind can be put through.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test suite: a panic is its verdict")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test suite: a panic is its verdict"
+)]
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -60,7 +64,10 @@ async fn absent_objects(bucket: &dyn Bucket) {
     assert!(bucket.list_directories("").await.unwrap().is_empty());
     assert!(bucket.list_directories("a/b").await.unwrap().is_empty());
     put(bucket, "a", b"x").await;
-    assert!(is_not_found(bucket.get("a/b").await, "a/b"), "under an object there is nothing");
+    assert!(
+        is_not_found(bucket.get("a/b").await, "a/b"),
+        "under an object there is nothing"
+    );
 }
 
 async fn created_objects(bucket: &dyn Bucket) {
@@ -71,11 +78,21 @@ async fn created_objects(bucket: &dyn Bucket) {
     assert_eq!(object.size, 10);
     let body: Vec<Bytes> = object.body.try_collect().await.unwrap();
     assert_eq!(body.concat(), b"0123456789");
-    for (range, expected) in [(0..10, "0123456789"), (3..5, "34"), (8..99, "89"), (4..4, ""), (10..12, ""), (50..60, "")] {
+    for (range, expected) in [
+        (0..10, "0123456789"),
+        (3..5, "34"),
+        (8..99, "89"),
+        (4..4, ""),
+        (10..12, ""),
+        (50..60, ""),
+    ] {
         let read = bucket.get_range("d/e/f", range.clone()).await.unwrap();
         assert_eq!(read, expected, "{range:?}");
     }
-    assert!(is_not_found(bucket.size("d/e").await, "d/e"), "a directory is no object");
+    assert!(
+        is_not_found(bucket.size("d/e").await, "d/e"),
+        "a directory is no object"
+    );
     assert!(is_not_found(bucket.get("d").await, "d"));
     assert_eq!(read_all(bucket, "d/e/f", 10).await.unwrap(), "0123456789");
     let refused = read_all(bucket, "d/e/f", 9).await;
@@ -90,13 +107,18 @@ async fn empty_objects(bucket: &dyn Bucket) {
     publish_bytes(bucket, "empty", Bytes::new(), false).await.unwrap();
     let nothing: [u8; 32] = Sha256::digest(b"").into();
     let source = stream::empty::<Result<Bytes, BucketError>>();
-    publish_stream(bucket, "empty", &nothing, 0, false, source).await.unwrap();
+    publish_stream(bucket, "empty", &nothing, 0, false, source)
+        .await
+        .unwrap();
     if bucket.stores_empty_objects() {
         assert_eq!(bucket.size("empty").await.unwrap(), 0);
         assert_eq!(bucket.get("empty").await.unwrap().body.count().await, 0);
         assert_eq!(read_all(bucket, "empty", 0).await.unwrap(), "");
         assert_eq!(digest(bucket, "empty").await.unwrap(), (nothing, 0));
-        assert_eq!(bucket.create("empty", None).await.unwrap().commit().await.unwrap(), Created::Exists);
+        assert_eq!(
+            bucket.create("empty", None).await.unwrap().commit().await.unwrap(),
+            Created::Exists
+        );
     } else {
         assert!(is_not_found(bucket.get("empty").await, "empty"));
         assert!(all(bucket).await.is_empty());
@@ -109,17 +131,27 @@ fn pattern(length: usize) -> Bytes {
 }
 
 fn in_chunks(bytes: &Bytes, chunk: usize) -> Vec<Result<Bytes, BucketError>> {
-    (0..bytes.len()).step_by(chunk).map(|at| Ok(bytes.slice(at..bytes.len().min(at + chunk)))).collect()
+    (0..bytes.len())
+        .step_by(chunk)
+        .map(|at| Ok(bytes.slice(at..bytes.len().min(at + chunk))))
+        .collect()
 }
 
 async fn large_objects(bucket: &dyn Bucket) {
     let bytes = pattern(LARGE_BYTES);
-    for (key, hint) in [("large", Some(LARGE_BYTES as u64)), ("unannounced", None), ("wrong", Some(1))] {
+    for (key, hint) in [
+        ("large", Some(LARGE_BYTES as u64)),
+        ("unannounced", None),
+        ("wrong", Some(1)),
+    ] {
         let mut upload = bucket.create(key, hint).await.unwrap();
         for chunk in in_chunks(&bytes, 70_000) {
             upload.write(chunk.unwrap()).await.unwrap();
         }
-        assert!(is_not_found(bucket.size(key).await, key), "nothing is visible before the commit");
+        assert!(
+            is_not_found(bucket.size(key).await, key),
+            "nothing is visible before the commit"
+        );
         assert_eq!(upload.commit().await.unwrap(), Created::New);
         let object = bucket.get(key).await.unwrap();
         let chunks: Vec<Bytes> = object.body.try_collect().await.unwrap();
@@ -130,7 +162,10 @@ async fn large_objects(bucket: &dyn Bucket) {
     again.write(pattern(LARGE_BYTES).slice(1..)).await.unwrap();
     assert_eq!(again.commit().await.unwrap(), Created::Exists);
     let at = LARGE_BYTES as u64 - 7;
-    assert_eq!(bucket.get_range("large", at..at + 4).await.unwrap(), bytes.slice(at as usize..at as usize + 4));
+    assert_eq!(
+        bucket.get_range("large", at..at + 4).await.unwrap(),
+        bytes.slice(at as usize..at as usize + 4)
+    );
     assert!(read_all(bucket, "large", LARGE_BYTES as u64).await.unwrap() == bytes);
 }
 
@@ -160,15 +195,35 @@ async fn concurrent_creation(bucket: &SharedBucket) {
                 (upload.commit().await.unwrap(), writer)
             }
         });
-        let outcomes: Vec<_> = stream::iter(writers).map(tokio::spawn).buffer_unordered(8).try_collect().await.unwrap();
-        let winners: Vec<_> = outcomes.iter().filter(|(created, _)| *created == Created::New).collect();
+        let outcomes: Vec<_> = stream::iter(writers)
+            .map(tokio::spawn)
+            .buffer_unordered(8)
+            .try_collect()
+            .await
+            .unwrap();
+        let winners: Vec<_> = outcomes
+            .iter()
+            .filter(|(created, _)| *created == Created::New)
+            .collect();
         assert_eq!(winners.len(), 1, "{outcomes:?}");
         assert_eq!(read_all(&**bucket, &key, 1000).await.unwrap(), vec![winners[0].1; 1000]);
     }
 }
 
 async fn keys(bucket: &dyn Bucket) {
-    let odd = [".hidden", "a..b", "a-b_c.d", "a.b/c", "c=d,e+f", "k:l@m", "sp ace/x y", "trailing.", "~tilde", "ünï/日本", "%41"];
+    let odd = [
+        ".hidden",
+        "a..b",
+        "a-b_c.d",
+        "a.b/c",
+        "c=d,e+f",
+        "k:l@m",
+        "sp ace/x y",
+        "trailing.",
+        "~tilde",
+        "ünï/日本",
+        "%41",
+    ];
     for key in odd {
         assert_eq!(put(bucket, key, b"x").await, Created::New, "{key}");
         assert_eq!(bucket.size(key).await.unwrap(), 1, "{key}");
@@ -179,7 +234,20 @@ async fn keys(bucket: &dyn Bucket) {
     for key in odd {
         bucket.delete(key).await.unwrap();
     }
-    for key in ["", "/", "/a", "a/", "a//b", "..", "a/../b", "./a", "a\0", "a\nb", "a\\b", ".tallybox-staged-x"] {
+    for key in [
+        "",
+        "/",
+        "/a",
+        "a/",
+        "a//b",
+        "..",
+        "a/../b",
+        "./a",
+        "a\0",
+        "a\nb",
+        "a\\b",
+        ".tallybox-staged-x",
+    ] {
         let invalid = |result| matches!(result, Err(BucketError::InvalidKey { .. }));
         assert!(invalid(bucket.get(key).await.map(drop)), "{key:?}");
         assert!(invalid(bucket.get_range(key, 0..1).await.map(drop)), "{key:?}");
@@ -189,40 +257,91 @@ async fn keys(bucket: &dyn Bucket) {
     }
     for prefix in ["/", "/a", "a//", "..", "a/../b"] {
         let listed = bucket.list(prefix, ListRange::default()).await;
-        assert!(matches!(listed.map(drop), Err(BucketError::InvalidKey { .. })), "{prefix:?}");
-        assert!(matches!(bucket.list_directories(prefix).await, Err(BucketError::InvalidKey { .. })), "{prefix:?}");
+        assert!(
+            matches!(listed.map(drop), Err(BucketError::InvalidKey { .. })),
+            "{prefix:?}"
+        );
+        assert!(
+            matches!(
+                bucket.list_directories(prefix).await,
+                Err(BucketError::InvalidKey { .. })
+            ),
+            "{prefix:?}"
+        );
     }
     assert!(all(bucket).await.is_empty());
 }
 
 async fn listings(bucket: &dyn Bucket) {
     // In the order of bytes: `-` and `.` stand before `/`, which stands before digits and letters.
-    let sorted = ["a-b", "a.b", "a/2020/10/31/20/29/x", "a/2020/10/31/20/30/x", "a/2020/10/31/20/30/y", "a/2020/11/01/00/00/x", "a0", "b/c"];
+    let sorted = [
+        "a-b",
+        "a.b",
+        "a/2020/10/31/20/29/x",
+        "a/2020/10/31/20/30/x",
+        "a/2020/10/31/20/30/y",
+        "a/2020/11/01/00/00/x",
+        "a0",
+        "b/c",
+    ];
     for key in sorted.into_iter().rev() {
         put(bucket, key, b"xyz").await;
     }
     assert_eq!(all(bucket).await, sorted);
-    let entries: Vec<_> = bucket.list("", ListRange::default()).await.unwrap().try_collect().await.unwrap();
+    let entries: Vec<_> = bucket
+        .list("", ListRange::default())
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
     assert!(entries.iter().all(|entry| entry.size == 3));
     for prefix in ["a", "a/"] {
-        assert_eq!(listed(bucket, prefix, ListRange::default()).await, sorted[2..6], "{prefix}");
+        assert_eq!(
+            listed(bucket, prefix, ListRange::default()).await,
+            sorted[2..6],
+            "{prefix}"
+        );
     }
-    assert_eq!(listed(bucket, "a/2020/10/31/20/30", ListRange::default()).await, sorted[3..5]);
-    assert!(listed(bucket, "a/2020/1", ListRange::default()).await.is_empty(), "a directory is whole components");
+    assert_eq!(
+        listed(bucket, "a/2020/10/31/20/30", ListRange::default()).await,
+        sorted[3..5]
+    );
+    assert!(
+        listed(bucket, "a/2020/1", ListRange::default()).await.is_empty(),
+        "a directory is whole components"
+    );
 
     // Every pair of bounds gives what a plain comparison gives, with bounds that are keys, parts of keys, and neither.
-    let cuts = ["a", "a-", "a/", "a/2020/10", "a/2020/10/31/20/29", "a/2020/10/31/20/30/x", "a/2020/10/31/20/5", "a0", "b/c/d", "zz"];
+    let cuts = [
+        "a",
+        "a-",
+        "a/",
+        "a/2020/10",
+        "a/2020/10/31/20/29",
+        "a/2020/10/31/20/30/x",
+        "a/2020/10/31/20/5",
+        "a0",
+        "b/c/d",
+        "zz",
+    ];
     let bounds = || std::iter::once(None).chain(cuts.iter().chain(&sorted).map(|cut| Some((*cut).to_owned())));
     for start_at in bounds() {
         for end_before in bounds() {
-            let range = ListRange { start_at: start_at.clone(), end_before };
+            let range = ListRange {
+                start_at: start_at.clone(),
+                end_before,
+            };
             let wanted = |key: &&str| {
                 range.start_at.as_deref().is_none_or(|start| *key >= start)
                     && range.end_before.as_deref().is_none_or(|end| *key < end)
             };
             let expected: Vec<_> = sorted.into_iter().filter(wanted).collect();
             assert_eq!(listed(bucket, "", range.clone()).await, expected, "{range:?}");
-            let expected: Vec<_> = expected.into_iter().filter(|key| key.starts_with("a/2020/10/")).collect();
+            let expected: Vec<_> = expected
+                .into_iter()
+                .filter(|key| key.starts_with("a/2020/10/"))
+                .collect();
             assert_eq!(listed(bucket, "a/2020/10", range.clone()).await, expected, "{range:?}");
         }
     }
@@ -234,7 +353,10 @@ async fn directories(bucket: &dyn Bucket) {
     }
     assert_eq!(bucket.list_directories("").await.unwrap(), ["a", "b"]);
     for prefix in ["a", "a/"] {
-        assert_eq!(bucket.list_directories(prefix).await.unwrap(), ["a/one", "a/one.two", "a/two"]);
+        assert_eq!(
+            bucket.list_directories(prefix).await.unwrap(),
+            ["a/one", "a/one.two", "a/two"]
+        );
     }
     assert_eq!(bucket.list_directories("a/two").await.unwrap(), ["a/two/deep"]);
     assert!(bucket.list_directories("a/o").await.unwrap().is_empty());
@@ -247,17 +369,28 @@ async fn deletion(bucket: &dyn Bucket) {
     bucket.delete("a/b").await.unwrap();
     bucket.delete("a/b").await.unwrap();
     assert!(is_not_found(bucket.get("a/b").await, "a/b"));
-    assert!(bucket.list_directories("").await.unwrap().is_empty(), "a directory goes with its last object");
+    assert!(
+        bucket.list_directories("").await.unwrap().is_empty(),
+        "a directory goes with its last object"
+    );
     assert_eq!(put(bucket, "a/b", b"new").await, Created::New);
     assert_eq!(read_all(bucket, "a/b", 3).await.unwrap(), "new");
 }
 
 async fn publishing(bucket: &dyn Bucket) {
     let bytes = Bytes::from_static(b"the bytes");
-    assert_eq!(publish_bytes(bucket, "p/q", bytes.clone(), false).await.unwrap(), Published::New);
-    assert_eq!(publish_bytes(bucket, "p/q", bytes.clone(), false).await.unwrap(), Published::Same);
+    assert_eq!(
+        publish_bytes(bucket, "p/q", bytes.clone(), false).await.unwrap(),
+        Published::New
+    );
+    assert_eq!(
+        publish_bytes(bucket, "p/q", bytes.clone(), false).await.unwrap(),
+        Published::Same
+    );
     let other = publish_bytes(bucket, "p/q", Bytes::from_static(b"other"), true).await;
-    let Err(BucketError::Conflict { key, ours, theirs, .. }) = other else { panic!("{other:?}") };
+    let Err(BucketError::Conflict { key, ours, theirs, .. }) = other else {
+        panic!("{other:?}")
+    };
     assert_eq!((key.as_str(), ours[..] == Sha256::digest(b"other")[..]), ("p/q", true));
     assert_eq!(theirs[..], Sha256::digest(b"the bytes")[..]);
     assert_eq!(read_all(bucket, "p/q", 9).await.unwrap(), bytes, "nothing was changed");
@@ -270,17 +403,43 @@ async fn publishing_streams(bucket: &dyn Bucket) {
     let source = || stream::iter(in_chunks(&bytes, 100_000));
 
     let shorter = publish_stream(bucket, "s", &sum, size, true, source().take(5)).await;
-    assert!(matches!(shorter, Err(BucketError::NotReproduced { actual_size: 500_000, .. })), "{shorter:?}");
+    assert!(
+        matches!(
+            shorter,
+            Err(BucketError::NotReproduced {
+                actual_size: 500_000,
+                ..
+            })
+        ),
+        "{shorter:?}"
+    );
     let longer = publish_stream(bucket, "s", &sum, size - 1, true, source()).await;
     assert!(matches!(longer, Err(BucketError::NotReproduced { .. })), "{longer:?}");
     let other = publish_stream(bucket, "s", &[7; 32], size, true, source()).await;
-    assert!(matches!(other, Err(BucketError::NotReproduced { expected: [7, ..], .. })), "{other:?}");
-    let broken = source().take(3).chain(stream::iter([Err(BucketError::not_found("elsewhere", "part"))]));
-    assert!(is_not_found(publish_stream(bucket, "s", &sum, size, true, broken).await, "part"));
-    assert!(all(bucket).await.is_empty(), "nothing is published that is not as announced");
+    assert!(
+        matches!(other, Err(BucketError::NotReproduced { expected: [7, ..], .. })),
+        "{other:?}"
+    );
+    let broken = source()
+        .take(3)
+        .chain(stream::iter([Err(BucketError::not_found("elsewhere", "part"))]));
+    assert!(is_not_found(
+        publish_stream(bucket, "s", &sum, size, true, broken).await,
+        "part"
+    ));
+    assert!(
+        all(bucket).await.is_empty(),
+        "nothing is published that is not as announced"
+    );
 
-    assert_eq!(publish_stream(bucket, "s", &sum, size, true, source()).await.unwrap(), Published::New);
-    assert_eq!(publish_stream(bucket, "s", &sum, size, true, source()).await.unwrap(), Published::Same);
+    assert_eq!(
+        publish_stream(bucket, "s", &sum, size, true, source()).await.unwrap(),
+        Published::New
+    );
+    assert_eq!(
+        publish_stream(bucket, "s", &sum, size, true, source()).await.unwrap(),
+        Published::Same
+    );
     let different = Bytes::from_static(b"different");
     let theirs: [u8; 32] = Sha256::digest(&different).into();
     let conflict = publish_stream(bucket, "s", &theirs, 9, true, stream::iter([Ok(different)])).await;

@@ -140,10 +140,9 @@ impl BucketError {
             | Self::InvalidSettings { .. }
             | Self::FeatureMissing { .. }
             | Self::Unavailable { .. } => Disposition::Retry,
-            Self::Conflict { .. }
-            | Self::NotReproduced { .. }
-            | Self::TooLarge { .. }
-            | Self::InvalidKey { .. } => Disposition::Reject,
+            Self::Conflict { .. } | Self::NotReproduced { .. } | Self::TooLarge { .. } | Self::InvalidKey { .. } => {
+                Disposition::Reject
+            }
         }
     }
 
@@ -160,15 +159,18 @@ impl BucketError {
     }
 
     pub(crate) fn not_found(bucket: &str, key: &str) -> Self {
-        Self::NotFound { key: key.to_owned(), bucket: bucket.to_owned() }
+        Self::NotFound {
+            key: key.to_owned(),
+            bucket: bucket.to_owned(),
+        }
     }
 
-    pub(crate) fn unavailable(
-        bucket: &str,
-        key: &str,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        Self::Unavailable { key: key.to_owned(), bucket: bucket.to_owned(), source: source.into() }
+    pub(crate) fn unavailable(bucket: &str, key: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Unavailable {
+            key: key.to_owned(),
+            bucket: bucket.to_owned(),
+            source: source.into(),
+        }
     }
 
     /// The meaning of an operating system's error for one object.
@@ -177,15 +179,24 @@ impl BucketError {
         match error.kind() {
             // `NotADirectory`: a part of the path is itself an object, so there is nothing under it.
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::not_found(bucket, &key),
-            io::ErrorKind::PermissionDenied => {
-                Self::PermissionDenied { key, bucket: bucket.to_owned(), source: error.into() }
-            }
-            io::ErrorKind::IsADirectory => {
-                Self::InvalidKey { key, reason: "a directory or something else has this name" }
-            }
-            io::ErrorKind::InvalidFilename => {
-                Self::InvalidKey { key, reason: "a component is too long for the file system" }
-            }
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied {
+                key,
+                bucket: bucket.to_owned(),
+                source: error.into(),
+            },
+            io::ErrorKind::IsADirectory => Self::InvalidKey {
+                key,
+                reason: "a directory or something else has this name",
+            },
+            // A directory cannot be made where an object stands, or an object where a directory stands.
+            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => Self::InvalidKey {
+                key,
+                reason: "an object cannot stand above or below another in a directory",
+            },
+            io::ErrorKind::InvalidFilename => Self::InvalidKey {
+                key,
+                reason: "a component is too long for the file system",
+            },
             _ => Self::unavailable(bucket, &key, error),
         }
     }
@@ -215,7 +226,10 @@ mod tests {
             BucketError::NotFound { key, .. } if key == "a/b"
         ));
         let wrapped = io::Error::other(io::Error::from(BucketError::not_found("memory:", "a")));
-        assert!(matches!(BucketError::recover(wrapped), Ok(BucketError::NotFound { .. })));
+        assert!(matches!(
+            BucketError::recover(wrapped),
+            Ok(BucketError::NotFound { .. })
+        ));
         let foreign = BucketError::recover(io::Error::from(io::ErrorKind::UnexpectedEof)).unwrap_err();
         assert_eq!(foreign.kind(), io::ErrorKind::UnexpectedEof);
     }
@@ -229,7 +243,10 @@ mod tests {
             theirs: [0xa0; 32],
         };
         let text = error.to_string();
-        assert!(text.contains("a/b") && text.contains("0f0f") && text.contains("a0a0"), "{text}");
+        assert!(
+            text.contains("a/b") && text.contains("0f0f") && text.contains("a0a0"),
+            "{text}"
+        );
         assert_eq!(error.disposition(), Disposition::Reject);
     }
 }

@@ -36,12 +36,19 @@ pub struct Faults {
 impl Faults {
     /// Strikes at the `n`-th operation, counted from 1; 0 never strikes, and only counts.
     pub fn new(n: u64, kind: Kind) -> Self {
-        Self { at: n, kind, count: Arc::default() }
+        Self {
+            at: n,
+            kind,
+            count: Arc::default(),
+        }
     }
 
     /// The bucket under this plan.
     pub fn wrap(&self, inner: SharedBucket) -> SharedBucket {
-        Arc::new(FaultyBucket { inner, faults: self.clone() })
+        Arc::new(FaultyBucket {
+            inner,
+            faults: self.clone(),
+        })
     }
 
     /// Operations counted so far, those that failed included. A run is through when it counts fewer than `n`.
@@ -137,7 +144,12 @@ impl Bucket for FaultyBucket {
     async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
         let inner = self.run(key, self.inner.create(key, size_hint)).await?;
         let (faults, bucket) = (self.faults.clone(), self.inner.location());
-        Ok(Box::new(FaultyUpload { inner, faults, bucket, key: key.to_owned() }))
+        Ok(Box::new(FaultyUpload {
+            inner,
+            faults,
+            bucket,
+            key: key.to_owned(),
+        }))
     }
 
     async fn list(
@@ -179,7 +191,12 @@ impl Upload for FaultyUpload {
     }
 
     async fn commit(self: Box<Self>) -> Result<Created, BucketError> {
-        let Self { inner, faults, bucket, key } = *self;
+        let Self {
+            inner,
+            faults,
+            bucket,
+            key,
+        } = *self;
         faults.run(&bucket, &key, inner.commit()).await
     }
 

@@ -12,7 +12,10 @@ pub(crate) const MAX_KEY_BYTES: usize = 1024;
 pub(crate) fn check_key(key: &str) -> Result<(), BucketError> {
     match fault(key) {
         None => Ok(()),
-        Some(reason) => Err(BucketError::InvalidKey { key: key.to_owned(), reason }),
+        Some(reason) => Err(BucketError::InvalidKey {
+            key: key.to_owned(),
+            reason,
+        }),
     }
 }
 
@@ -58,7 +61,13 @@ mod tests {
 
     #[test]
     fn good_keys() {
-        for key in ["a", "a/b", "a/2020/10/31/20/29/b5.batch.avro", "a..b/.hidden/_-~", "ä b/c+d=e"] {
+        for key in [
+            "a",
+            "a/b",
+            "a/2020/10/31/20/29/b5.batch.avro",
+            "a..b/.hidden/_-~",
+            "ä b/c+d=e",
+        ] {
             assert_eq!(fault(key), None, "{key}");
         }
         assert!(matches!(check_prefix(""), Ok("")));
@@ -69,7 +78,9 @@ mod tests {
     #[test]
     fn bad_keys() {
         let long = "k".repeat(1025);
-        let bad = ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b", "a\nb", "a\\b"];
+        let bad = [
+            "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b", "a\nb", "a\\b",
+        ];
         for key in bad.into_iter().chain(["x/.tallybox-staged-1", &long]) {
             assert!(check_key(key).is_err(), "{key:?}");
         }

@@ -44,7 +44,11 @@ impl LocalBucket {
         let root = root.into();
         let location = root.display().to_string();
         let directories = Arc::new(Directories::new(root.clone()));
-        Self { root, location, directories }
+        Self {
+            root,
+            location,
+            directories,
+        }
     }
 
     fn path(&self, key: &str) -> Result<PathBuf, BucketError> {
@@ -67,7 +71,10 @@ impl Bucket for LocalBucket {
     async fn get(&self, key: &str) -> Result<Object, BucketError> {
         let path = self.path(key)?;
         let (file, size) = self.blocking(key, move || open_object(&path)).await?;
-        Ok(Object { size, body: body(file, size, self.location.clone(), key.to_owned()) })
+        Ok(Object {
+            size,
+            body: body(file, size, self.location.clone(), key.to_owned()),
+        })
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
@@ -92,15 +99,18 @@ impl Bucket for LocalBucket {
         let directories = Arc::clone(&self.directories);
         let upload = {
             let (location, key) = (self.location.clone(), key.to_owned());
-            self.blocking(&key.clone(), move || LocalUpload::start(directories, target, location, key))
-                .await
-                .map_err(|error| match error {
-                    // Nothing we looked for is absent: a component of the key is an object.
-                    BucketError::NotFound { key, .. } => {
-                        BucketError::InvalidKey { key, reason: "a part of it is the key of an object" }
-                    }
-                    other => other,
-                })?
+            self.blocking(&key.clone(), move || {
+                LocalUpload::start(directories, target, location, key)
+            })
+            .await
+            .map_err(|error| match error {
+                // Nothing we looked for is absent: a component of the key is an object.
+                BucketError::NotFound { key, .. } => BucketError::InvalidKey {
+                    key,
+                    reason: "a part of it is the key of an object",
+                },
+                other => other,
+            })?
         };
         Ok(Box::new(upload))
     }
@@ -115,26 +125,34 @@ impl Bucket for LocalBucket {
         let (sender, receiver) = tokio::sync::mpsc::channel(LISTED_AHEAD);
         spawn_blocking(move || {
             // A send fails when the reader has gone; then the walk ends.
-            let walked = walk::walk(&root, &prefix, &range, &mut |entry| sender.blocking_send(Ok(entry)).is_ok());
+            let walked = walk::walk(&root, &prefix, &range, &mut |entry| {
+                sender.blocking_send(Ok(entry)).is_ok()
+            });
             if let Err(error) = walked {
                 let _ = sender.blocking_send(Err(BucketError::from_file(&location, &prefix, error)));
             }
         });
-        Ok(stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }).boxed())
+        Ok(stream::unfold(receiver, |mut receiver| async {
+            Some((receiver.recv().await?, receiver))
+        })
+        .boxed())
     }
 
     async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
         let directory = check_prefix(prefix)?.to_owned();
         let root = self.root.clone();
-        self.blocking(prefix, move || walk::directories(&root, &directory)).await
+        self.blocking(prefix, move || walk::directories(&root, &directory))
+            .await
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
         let path = self.path(key)?;
-        self.blocking(key, move || match object_size(&path).and_then(|_| fs::remove_file(&path)) {
-            Ok(()) => stage::sync_parent(&path),
-            Err(error) if is_absent(&error) => Ok(()),
-            Err(error) => Err(error),
+        self.blocking(key, move || {
+            match object_size(&path).and_then(|_| fs::remove_file(&path)) {
+                Ok(()) => stage::sync_parent(&path),
+                Err(error) if is_absent(&error) => Ok(()),
+                Err(error) => Err(error),
+            }
         })
         .await
     }
@@ -163,7 +181,11 @@ async fn blocking<T: Send + 'static>(
 /// opening a pipe would wait for its writer.
 fn object_size(path: &Path) -> io::Result<u64> {
     let metadata = fs::metadata(path)?;
-    if metadata.is_file() { Ok(metadata.len()) } else { Err(io::ErrorKind::NotFound.into()) }
+    if metadata.is_file() {
+        Ok(metadata.len())
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
 }
 
 fn open_object(path: &Path) -> io::Result<(File, u64)> {
@@ -182,26 +204,26 @@ fn read_chunk(file: &mut File, length: u64) -> io::Result<Bytes> {
     let mut chunk = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
     Read::by_ref(file).take(length).read_to_end(&mut chunk)?;
     if chunk.len() as u64 != length {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "file became shorter while it was read"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "file became shorter while it was read",
+        ));
     }
     Ok(chunk.into())
 }
 
-fn body(
-    file: File,
-    size: u64,
-    location: String,
-    key: String,
-) -> BoxStream<'static, Result<Bytes, BucketError>> {
-    stream::try_unfold((file, size, location, key), |(mut file, left, location, key)| async move {
-        if left == 0 {
-            return Ok(None);
-        }
-        let length = left.min(CHUNK_BYTES);
-        let (chunk, file) =
-            blocking(&location, &key, move || Ok((read_chunk(&mut file, length)?, file))).await?;
-        Ok(Some((chunk, (file, left - length, location, key))))
-    })
+fn body(file: File, size: u64, location: String, key: String) -> BoxStream<'static, Result<Bytes, BucketError>> {
+    stream::try_unfold(
+        (file, size, location, key),
+        |(mut file, left, location, key)| async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let length = left.min(CHUNK_BYTES);
+            let (chunk, file) = blocking(&location, &key, move || Ok((read_chunk(&mut file, length)?, file))).await?;
+            Ok(Some((chunk, (file, left - length, location, key))))
+        },
+    )
     .boxed()
 }
 

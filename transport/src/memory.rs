@@ -9,5 +9,9 @@ use crate::store::StoreBucket;
 
 /// A new, empty bucket in this process' memory, gone with its last owner. `name` tells it from others in messages.
 pub fn memory(name: &str) -> SharedBucket {
-    Arc::new(StoreBucket::new(Arc::new(InMemory::new()), format!("memory:{name}"), true))
+    Arc::new(StoreBucket::new(
+        Arc::new(InMemory::new()),
+        format!("memory:{name}"),
+        true,
+    ))
 }

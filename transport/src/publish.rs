@@ -82,12 +82,18 @@ pub async fn publish_stream(
 /// Reads a whole object of at most `limit` bytes into memory; [`BucketError::TooLarge`] if it is larger, found out
 /// before it is read.
 pub async fn read_all(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Bytes, BucketError> {
-    let too_large = || BucketError::TooLarge { key: key.to_owned(), bucket: bucket.location(), limit };
+    let too_large = || BucketError::TooLarge {
+        key: key.to_owned(),
+        bucket: bucket.location(),
+        limit,
+    };
     let mut object = bucket.get(key).await?;
     if object.size > limit {
         return Err(too_large());
     }
-    let Some(first) = object.body.next().await.transpose()? else { return Ok(Bytes::new()) };
+    let Some(first) = object.body.next().await.transpose()? else {
+        return Ok(Bytes::new());
+    };
     if first.len() as u64 == object.size {
         return Ok(first);
     }
@@ -148,9 +154,12 @@ async fn settle(
     }
     match digest(bucket, key).await {
         Ok((theirs, _)) if theirs == ours => Ok(Published::Same),
-        Ok((theirs, _)) => {
-            Err(BucketError::Conflict { key: key.to_owned(), bucket: bucket.location(), ours, theirs })
-        }
+        Ok((theirs, _)) => Err(BucketError::Conflict {
+            key: key.to_owned(),
+            bucket: bucket.location(),
+            ours,
+            theirs,
+        }),
         Err(BucketError::PermissionDenied { .. }) if fixed => Ok(Published::Same),
         Err(error) => Err(error),
     }

@@ -53,7 +53,10 @@ pub struct RecordedBucket {
 impl RecordedBucket {
     /// Wraps a bucket, with an empty log.
     pub fn new(inner: SharedBucket) -> Arc<Self> {
-        Arc::new(Self { inner, log: Log::default() })
+        Arc::new(Self {
+            inner,
+            log: Log::default(),
+        })
     }
 
     /// The operations since the last call of this, in order.
@@ -64,12 +67,18 @@ impl RecordedBucket {
     /// The keys of the recorded operations of one kind, in order; the log stays.
     pub fn keys(&self, kind: OperationKind) -> Vec<String> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter().filter(|operation| operation.kind == kind).map(|operation| operation.key.clone()).collect()
+        log.iter()
+            .filter(|operation| operation.kind == kind)
+            .map(|operation| operation.key.clone())
+            .collect()
     }
 }
 
 fn record(log: &Log, kind: OperationKind, key: &str) {
-    let operation = Operation { kind, key: key.to_owned() };
+    let operation = Operation {
+        kind,
+        key: key.to_owned(),
+    };
     log.lock().unwrap_or_else(PoisonError::into_inner).push(operation);
 }
 
@@ -93,7 +102,11 @@ impl Bucket for RecordedBucket {
     async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
         record(&self.log, OperationKind::Create, key);
         let inner = self.inner.create(key, size_hint).await?;
-        Ok(Box::new(RecordedUpload { inner, log: Arc::clone(&self.log), key: key.to_owned() }))
+        Ok(Box::new(RecordedUpload {
+            inner,
+            log: Arc::clone(&self.log),
+            key: key.to_owned(),
+        }))
     }
 
     async fn list(
@@ -156,11 +169,16 @@ mod tests {
     #[tokio::test]
     async fn records_what_is_asked_in_order() {
         let bucket = RecordedBucket::new(memory(""));
-        publish_bytes(&*bucket, "a", Bytes::from_static(b"x"), false).await.unwrap();
+        publish_bytes(&*bucket, "a", Bytes::from_static(b"x"), false)
+            .await
+            .unwrap();
         bucket.get("none").await.unwrap_err();
         assert_eq!(bucket.keys(OperationKind::Get), ["none"]);
         let kinds: Vec<_> = bucket.take().into_iter().map(|operation| operation.kind).collect();
-        assert_eq!(kinds, [OperationKind::Create, OperationKind::Commit, OperationKind::Get]);
+        assert_eq!(
+            kinds,
+            [OperationKind::Create, OperationKind::Commit, OperationKind::Get]
+        );
         assert!(bucket.take().is_empty());
     }
 }

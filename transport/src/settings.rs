@@ -91,14 +91,79 @@ impl BucketSettings {
     pub(crate) fn only(&self, location: &str, applicable: &[&str]) -> Result<(), BucketError> {
         match self.set().into_iter().find(|name| !applicable.contains(name)) {
             None => Ok(()),
-            Some(name) => Err(invalid(location, format!("setting {name} does not apply to this kind of bucket"))),
+            Some(name) => Err(invalid(
+                location,
+                format!("setting {name} does not apply to this kind of bucket"),
+            )),
         }
     }
 }
 
 /// Our configuration's fault, said of one bucket.
 pub(crate) fn invalid(location: &str, reason: impl Into<String>) -> BucketError {
-    BucketError::InvalidSettings { bucket: location.to_owned(), reason: reason.into() }
+    BucketError::InvalidSettings {
+        bucket: location.to_owned(),
+        reason: reason.into(),
+    }
+}
+
+#[cfg(test)]
+#[cfg(all(feature = "aws", feature = "gcp", feature = "azure"))]
+mod cloud_tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{BucketUrl, open};
+
+    fn try_open(url: &str, settings: &str) -> Result<String, String> {
+        let settings: BucketSettings = serde_json::from_str(settings).unwrap();
+        let url = BucketUrl::parse(url, Path::new("/")).unwrap();
+        open(&url, &settings)
+            .map(|bucket| bucket.location())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_cloud_bucket_opens_without_being_asked_for_and_says_where_it_is() {
+        let keys = r#"{"access-key-id-env": "PATH", "secret-access-key-env": "PATH", "endpoint": "http://127.0.0.1:9", "allow-http": true}"#;
+        for (url, settings) in [
+            ("s3://us-west-2/bucket/some/prefix", keys),
+            ("gs://bucket/prefix", r#"{"anonymous": true}"#),
+            ("az://account/container", r#"{"anonymous": true}"#),
+        ] {
+            assert_eq!(try_open(url, settings).as_deref(), Ok(url));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said_by_name() {
+        let cases = [
+            ("s3://r/b", r#"{"account-key-env": "X"}"#, "account-key-env"),
+            (
+                "s3://r/b",
+                r#"{"access-key-id-env": "TALLYBOX_NOT_SET"}"#,
+                "TALLYBOX_NOT_SET",
+            ),
+            (
+                "s3://r/b",
+                r#"{"access-key-id-env": "PATH", "access-key-id-file": "/x"}"#,
+                "exclude each other",
+            ),
+            (
+                "gs://b",
+                r#"{"service-account-file": "/nowhere/sa.json"}"#,
+                "/nowhere/sa.json",
+            ),
+            (
+                "az://a/c",
+                r#"{"ca-certificate": "/nowhere/ca.pem"}"#,
+                "/nowhere/ca.pem",
+            ),
+        ];
+        for (url, settings, expected) in cases {
+            let error = try_open(url, settings).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +173,10 @@ mod tests {
 
     #[test]
     fn only_what_applies_is_taken() {
-        let settings = BucketSettings { allow_http: true, ..BucketSettings::default() };
+        let settings = BucketSettings {
+            allow_http: true,
+            ..BucketSettings::default()
+        };
         assert!(settings.only("gs://b", &["endpoint", "allow-http"]).is_ok());
         let error = settings.only("/srv/b", &[]).unwrap_err();
         assert!(error.to_string().contains("allow-http"), "{error}");

@@ -37,7 +37,12 @@ pub(crate) struct StoreBucket {
 impl StoreBucket {
     /// The bucket that is all of `store`; `location` stands in messages.
     pub(crate) fn new(store: Arc<dyn ObjectStore>, location: String, stores_empty_objects: bool) -> Self {
-        Self { store, location, stores_empty_objects, single_request_bytes: SINGLE_REQUEST_BYTES }
+        Self {
+            store,
+            location,
+            stores_empty_objects,
+            single_request_bytes: SINGLE_REQUEST_BYTES,
+        }
     }
 
     fn path(key: &str) -> Result<Path, BucketError> {
@@ -53,7 +58,11 @@ impl StoreBucket {
 #[async_trait]
 impl Bucket for StoreBucket {
     async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        let found = self.store.get(&Self::path(key)?).await.map_err(|error| self.error(key, error))?;
+        let found = self
+            .store
+            .get(&Self::path(key)?)
+            .await
+            .map_err(|error| self.error(key, error))?;
         let size = found.meta.size;
         let (location, key) = (self.location.clone(), key.to_owned());
         let body = found
@@ -89,7 +98,10 @@ impl Bucket for StoreBucket {
         let mut upload = StoreUpload {
             bucket: self.clone(),
             path: Self::path(key)?,
-            state: State::Held { chunks: Vec::new(), bytes: 0 },
+            state: State::Held {
+                chunks: Vec::new(),
+                bytes: 0,
+            },
         };
         if size_hint.is_some_and(|size| size > self.single_request_bytes as u64) {
             upload.start_parts().await?;
@@ -111,7 +123,10 @@ impl Bucket for StoreBucket {
         let location = self.location.clone();
         let end = range.clone();
         Ok(listed
-            .map_ok(|meta| Entry { key: meta.location.to_string(), size: meta.size })
+            .map_ok(|meta| Entry {
+                key: meta.location.to_string(),
+                size: meta.size,
+            })
             .map_err(move |error| meaning(&location, &prefix, error))
             .try_take_while(move |entry| futures::future::ready(Ok(!end.is_after(&entry.key))))
             .try_filter(move |entry| futures::future::ready(!range.is_before(&entry.key)))
@@ -179,7 +194,9 @@ impl StoreUpload {
     /// Turns into a multipart upload, unless the object is there. Another writer between this look and the commit
     /// writes the same bytes: what is this large has been fixed before.
     async fn start_parts(&mut self) -> Result<(), BucketError> {
-        let State::Held { chunks, .. } = self.take() else { return Err(self.over()) };
+        let State::Held { chunks, .. } = self.take() else {
+            return Err(self.over());
+        };
         match self.bucket.store.head(&self.path).await {
             Ok(_) => {
                 self.state = State::Exists;
@@ -189,7 +206,12 @@ impl StoreUpload {
             Err(StoreError::NotFound { .. } | StoreError::PermissionDenied { .. }) => {}
             Err(error) => return Err(self.error(error)),
         }
-        let upload = self.bucket.store.put_multipart(&self.path).await.map_err(|error| self.error(error))?;
+        let upload = self
+            .bucket
+            .store
+            .put_multipart(&self.path)
+            .await
+            .map_err(|error| self.error(error))?;
         self.state = State::Parts(WriteMultipart::new_with_chunk_size(upload, PART_BYTES));
         for chunk in chunks {
             self.write_part(chunk).await?;
@@ -198,7 +220,9 @@ impl StoreUpload {
     }
 
     async fn write_part(&mut self, bytes: Bytes) -> Result<(), BucketError> {
-        let State::Parts(parts) = &mut self.state else { return Err(self.over()) };
+        let State::Parts(parts) = &mut self.state else {
+            return Err(self.over());
+        };
         // One huge chunk would become many parts at once.
         for piece in split(Ok(bytes)) {
             if let Err(error) = parts.wait_for_capacity(PARTS_AT_ONCE).await {
@@ -212,7 +236,12 @@ impl StoreUpload {
     /// One request that fails if the object is there.
     async fn put_if_absent(&mut self, chunks: Vec<Bytes>) -> Result<Created, BucketError> {
         let payload = PutPayload::from_iter(chunks);
-        match self.bucket.store.put_opts(&self.path, payload, PutMode::Create.into()).await {
+        match self
+            .bucket
+            .store
+            .put_opts(&self.path, payload, PutMode::Create.into())
+            .await
+        {
             Ok(_) => Ok(Created::New),
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(Created::Exists),
             Err(error) => Err(self.error(error)),
@@ -242,9 +271,11 @@ impl Upload for StoreUpload {
         match self.take() {
             State::Held { bytes: 0, .. } if !self.bucket.stores_empty_objects => Ok(Created::New),
             State::Held { chunks, .. } => self.put_if_absent(chunks).await,
-            State::Parts(parts) => {
-                parts.finish().await.map(|_| Created::New).map_err(|error| self.error(error))
-            }
+            State::Parts(parts) => parts
+                .finish()
+                .await
+                .map(|_| Created::New)
+                .map_err(|error| self.error(error)),
             State::Exists => Ok(Created::Exists),
             State::Over => Err(self.over()),
         }
@@ -296,24 +327,26 @@ fn offset(range: &ListRange) -> Option<Path> {
     let start = range.start_at.as_deref()?;
     let (last, _) = start.char_indices().next_back()?;
     // What is no path is no help, and listing from the beginning is right too.
-    Path::parse(&start[..last]).ok().filter(|offset| !offset.as_ref().is_empty())
+    Path::parse(&start[..last])
+        .ok()
+        .filter(|offset| !offset.as_ref().is_empty())
 }
 
 fn to_path(key: &str) -> Result<Path, BucketError> {
-    Path::parse(key)
-        .map_err(|_| BucketError::InvalidKey { key: key.to_owned(), reason: "the store does not take it" })
+    Path::parse(key).map_err(|_| BucketError::InvalidKey {
+        key: key.to_owned(),
+        reason: "the store does not take it",
+    })
 }
 
 fn meaning(location: &str, key: &str, error: StoreError) -> BucketError {
     match error {
         StoreError::NotFound { .. } => BucketError::not_found(location, key),
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-            BucketError::PermissionDenied {
-                key: key.to_owned(),
-                bucket: location.to_owned(),
-                source: Box::new(error),
-            }
-        }
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => BucketError::PermissionDenied {
+            key: key.to_owned(),
+            bucket: location.to_owned(),
+            source: Box::new(error),
+        },
         other => BucketError::unavailable(location, key, other),
     }
 }

@@ -23,11 +23,26 @@ pub struct BucketUrl(pub(crate) Place);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
-    Local { directory: PathBuf },
-    Memory { name: String },
-    S3 { region: String, bucket: String, prefix: String },
-    Gs { bucket: String, prefix: String },
-    Azure { account: String, container: String, prefix: String },
+    Local {
+        directory: PathBuf,
+    },
+    Memory {
+        name: String,
+    },
+    S3 {
+        region: String,
+        bucket: String,
+        prefix: String,
+    },
+    Gs {
+        bucket: String,
+        prefix: String,
+    },
+    Azure {
+        account: String,
+        container: String,
+        prefix: String,
+    },
 }
 
 impl BucketUrl {
@@ -36,8 +51,10 @@ impl BucketUrl {
     /// [`BucketError::InvalidUrl`] for another scheme, a missing part, or a place where credentials stand: user
     /// names, queries (as in signed URLs) and fragments are refused and not repeated in the message.
     pub fn parse(text: &str, relative_to: &Path) -> Result<Self, BucketError> {
-        let invalid =
-            |reason: String| BucketError::InvalidUrl { url: without_secrets(text).to_owned(), reason };
+        let invalid = |reason: String| BucketError::InvalidUrl {
+            url: without_secrets(text).to_owned(),
+            reason,
+        };
         parse_place(text, relative_to).map(Self).map_err(invalid)
     }
 
@@ -59,7 +76,11 @@ impl fmt::Display for BucketUrl {
                 write!(f, "s3://{region}/{bucket}{}", Suffix(prefix))
             }
             Place::Gs { bucket, prefix } => write!(f, "gs://{bucket}{}", Suffix(prefix)),
-            Place::Azure { account, container, prefix } => {
+            Place::Azure {
+                account,
+                container,
+                prefix,
+            } => {
                 write!(f, "az://{account}/{container}{}", Suffix(prefix))
             }
         }
@@ -71,7 +92,11 @@ struct Suffix<'a>(&'a str);
 
 impl fmt::Display for Suffix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, "/{}", self.0) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "/{}", self.0)
+        }
     }
 }
 
@@ -80,14 +105,22 @@ fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
         return Err("it is empty".into());
     }
     if let Some(name) = text.strip_prefix("memory:") {
-        let name = if name.is_empty() { String::new() } else { named("name", name)? };
+        let name = if name.is_empty() {
+            String::new()
+        } else {
+            named("name", name)?
+        };
         return Ok(Place::Memory { name });
     }
     if text.starts_with("file:") {
-        return Ok(Place::Local { directory: file_directory(text)? });
+        return Ok(Place::Local {
+            directory: file_directory(text)?,
+        });
     }
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Ok(Place::Local { directory: plain_directory(text, relative_to)? });
+        return Ok(Place::Local {
+            directory: plain_directory(text, relative_to)?,
+        });
     };
     if rest.contains(['@', '?', '#']) {
         return Err("user names, queries and fragments have no place in it; credentials are settings".into());
@@ -103,7 +136,11 @@ fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
         }
         "az" => {
             let (account, container, prefix) = two_names(rest, "account", "container")?;
-            Ok(Place::Azure { account, container, prefix })
+            Ok(Place::Azure {
+                account,
+                container,
+                prefix,
+            })
         }
         _ => Err("its scheme is none of file, memory, s3, gs, az".into()),
     }
@@ -113,7 +150,9 @@ fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
 fn file_directory(text: &str) -> Result<PathBuf, String> {
     let form = || "a file URL has the form file:///directory".to_owned();
     let url = ::url::Url::parse(text).map_err(|_| form())?;
-    let plain = url.query().is_none() && url.fragment().is_none() && text.starts_with("file:///");
+    // An `@` may be the end of a password; a directory that has one in its name is given as a plain path.
+    let plain =
+        url.query().is_none() && url.fragment().is_none() && text.starts_with("file:///") && !text.contains('@');
     if !plain {
         return Err(form());
     }
@@ -162,17 +201,11 @@ fn named(what: &str, name: &str) -> Result<String, String> {
     }
 }
 
-/// The text as far as it can be shown: up to where a user name, a password or a signature may begin.
+/// The text, or only its scheme if it has a sign of a user name, a password or a signature.
 fn without_secrets(text: &str) -> &str {
-    let is_url = text.contains(':');
-    let secret = |c: char| matches!(c, '@' | '?' | '#');
-    if !is_url || !text.contains(secret) {
-        return text;
-    }
-    match (text.split_once("://"), text.split_once(['?', '#'])) {
-        (Some((scheme, _)), _) if text.contains('@') => scheme,
-        (_, Some((shown, _))) if !text.contains('@') => shown,
-        _ => "",
+    match text.split_once(':') {
+        Some((scheme, rest)) if rest.contains(['@', '?', '#']) => scheme,
+        _ => text,
     }
 }
 

@@ -91,7 +91,13 @@ impl Join {
 
 /// Runs a join to its end and to the verdict on the digest of the peer's packets; for a blocking thread.
 pub(super) fn join(prepared: &PreparedReader, mut packets: PacketStream, runtime: &Handle) -> Result<Joined, Error> {
-    let mut ours = Ours { prepared, runtime, chunks: prepared.chunks(ChunkKind::Messages), chunk: 0, items: Vec::new().into_iter() };
+    let mut ours = Ours {
+        prepared,
+        runtime,
+        chunks: prepared.chunks(ChunkKind::Messages),
+        chunk: 0,
+        items: Vec::new().into_iter(),
+    };
     let mut join = Join::default();
     let limits = packets.limits().clone();
     while let Some(block) = packets.next_block()? {
@@ -147,7 +153,9 @@ impl Ours<'_> {
             if let Some(item) = self.items.next() {
                 return Ok(Some(item));
             }
-            let Some(chunk) = self.chunks.get(self.chunk) else { return Ok(None) };
+            let Some(chunk) = self.chunks.get(self.chunk) else {
+                return Ok(None);
+            };
             self.items = self.runtime.block_on(self.prepared.messages(*chunk))?.into_iter();
             self.chunk += 1;
         }
@@ -166,11 +174,19 @@ mod tests {
 
     /// f * g = h over both: 2 * 3 = 6.
     fn ours(i: u8) -> PreparedMessage {
-        PreparedMessage { id: id(i), message: Message { f: 1, g: 1, h: 1 } }
+        PreparedMessage {
+            id: id(i),
+            message: Message { f: 1, g: 1, h: 1 },
+        }
     }
 
     fn theirs(i: u8, h_r: i64) -> ValidationPacket {
-        ValidationPacket { id: id(i), f_r: 1, g_r: 2, h_r }
+        ValidationPacket {
+            id: id(i),
+            f_r: 1,
+            g_r: 2,
+            h_r,
+        }
     }
 
     #[test]
@@ -191,7 +207,10 @@ mod tests {
             }
             let joined = join.finish();
             let places = |list: &[(u64, PacketId)]| list.iter().map(|(place, _)| *place).collect::<Vec<_>>();
-            assert_eq!(places(&joined.valid), [0, 1, 2, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19]);
+            assert_eq!(
+                places(&joined.valid),
+                [0, 1, 2, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 18, 19]
+            );
             assert_eq!(joined.invalid_proof, [(5, id(5))]);
             assert_eq!(places(&joined.no_peer_message), [3, 10, 17]);
             assert_eq!(joined.unmatched_peer_messages, 3);

@@ -64,11 +64,18 @@ pub async fn aggregate(
     let verdicts = verdicts(processor, task, &selection, &mut summary, &progress).await?;
     let group = choose(verdicts, &mut summary);
     summary.finish(group.as_ref(), start.elapsed());
-    let Some(group) = group else { return Err(nothing(task, summary)) };
+    let Some(group) = group else {
+        return Err(nothing(task, summary));
+    };
     if group.accepted() < processor.minimum_contributions {
         let (window, accepted) = (task.window.to_string(), group.accepted());
         let minimum = processor.minimum_contributions;
-        return Err(Error::BelowMinimum { window, accepted, minimum, summary: Box::new(summary) });
+        return Err(Error::BelowMinimum {
+            window,
+            accepted,
+            minimum,
+            summary: Box::new(summary),
+        });
     }
     let name = SumPartName {
         instance: processor.instance.clone(),
@@ -120,7 +127,10 @@ impl Group {
     /// All packets of these batches that are not counted, once each, sorted.
     #[must_use]
     pub fn invalid(&self) -> BTreeSet<PacketId> {
-        self.verdicts.iter().flat_map(|verdict| verdict.invalid.iter().copied()).collect()
+        self.verdicts
+            .iter()
+            .flat_map(|verdict| verdict.invalid.iter().copied())
+            .collect()
     }
 
     /// Whether an earlier batch of the window counts the packet.
@@ -149,7 +159,15 @@ async fn verdicts(
 ) -> Result<Vec<Group>, Error> {
     let mut groups: BTreeMap<Vec<u8>, Group> = BTreeMap::new();
     for name in &selection.batches {
-        match verdict(processor, (task, name), selection.batches.len() > 1, &mut groups, progress).await {
+        match verdict(
+            processor,
+            (task, name),
+            selection.batches.len() > 1,
+            &mut groups,
+            progress,
+        )
+        .await
+        {
             Ok(()) => {}
             Err(error) if stops(&error, task) => return Err(error),
             Err(error) => summary.exclude(name, &error),
@@ -175,19 +193,23 @@ async fn verdict(
     let prepared = prepared(processor, name, task.dry_run).await?;
     let peer = processor.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;
-    let validation =
-        SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &processor.limits).await?;
+    let validation = SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &processor.limits).await?;
     let header = verdict::check_header(name, &validation, &prepared)?;
     let packets = validation.packets(bucket, header.packet_file_digest).await?;
     let parameters = prepared.footer().parameters.clone();
     let bins = usize::try_from(parameters.bins).unwrap_or(0);
-    let prio2 = Prio2::new(bins).map_err(|source| Error::Bins { batch: name.clone(), source })?;
+    let prio2 = Prio2::new(bins).map_err(|source| Error::Bins {
+        batch: name.clone(),
+        source,
+    })?;
     let runtime = tokio::runtime::Handle::current();
     let joining = tokio::task::spawn_blocking(move || {
         let joined = join::join(&prepared, packets, &runtime);
         joined.map(|joined| (joined, prepared))
     });
-    let joined = joining.await.map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))?;
+    let joined = joining
+        .await
+        .map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))?;
     let (joined, prepared) = joined?;
     progress(prepared.footer().packets, prepared.footer().validation.packets.bytes);
     let group = groups.entry(parameters.encode()).or_insert_with(|| Group {
@@ -213,7 +235,9 @@ async fn prepared(processor: &Arc<Processor>, name: &BatchName, dry_run: bool) -
         return Ok(prepared);
     }
     if dry_run {
-        return prepare(processor, name, no_progress()).await.map(|(prepared, _)| prepared);
+        return prepare(processor, name, no_progress())
+            .await
+            .map(|(prepared, _)| prepared);
     }
     intake(processor, name, no_progress()).await?;
     let again = find_prepared(processor, name).await?;
@@ -229,24 +253,51 @@ fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
         for verdict in left.iter().flat_map(|group| &group.verdicts) {
             let reason = "parameter-mismatch";
             let problem = "its parameters are not those of the window's other batches".to_owned();
-            summary.exclude(&verdict.name, &Error::Header { batch: verdict.name.clone(), reason, problem });
+            summary.exclude(
+                &verdict.name,
+                &Error::Header {
+                    batch: verdict.name.clone(),
+                    reason,
+                    problem,
+                },
+            );
         }
     }
     chosen
 }
 
 fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {
-    let excluded = || summary.batches.iter().filter(|batch| batch.outcome != BatchOutcome::Summed);
+    let excluded = || {
+        summary
+            .batches
+            .iter()
+            .filter(|batch| batch.outcome != BatchOutcome::Summed)
+    };
     // What can be mended comes before what cannot, and what an operator has to look at before the rest.
     let order = [Exit::Retry, Exit::Conflict, Exit::BelowMinimum, Exit::Rejected];
-    let exit = order.into_iter().find(|exit| excluded().any(|batch| batch.exit == *exit)).unwrap_or(Exit::Retry);
+    let exit = order
+        .into_iter()
+        .find(|exit| excluded().any(|batch| batch.exit == *exit))
+        .unwrap_or(Exit::Retry);
     let describe = |batch: &BatchSummary| {
         let reason = batch.reason.as_deref().unwrap_or("excluded");
         format!("{}/{}: {reason}", batch.date, batch.batch)
     };
     let detail: Vec<String> = excluded().map(describe).collect();
-    let detail = if detail.is_empty() { "there is none".to_owned() } else { detail.join(", ") };
-    let reason = excluded().find_map(|batch| batch.reason.clone()).unwrap_or_else(|| "no-batch".to_owned());
+    let detail = if detail.is_empty() {
+        "there is none".to_owned()
+    } else {
+        detail.join(", ")
+    };
+    let reason = excluded()
+        .find_map(|batch| batch.reason.clone())
+        .unwrap_or_else(|| "no-batch".to_owned());
     let window = task.window.to_string();
-    Error::NothingToSum { window, detail, exit, reason, summary: Box::new(summary) }
+    Error::NothingToSum {
+        window,
+        detail,
+        exit,
+        reason,
+        summary: Box::new(summary),
+    }
 }

@@ -21,7 +21,11 @@ pub struct Selection {
 /// # Errors
 /// The ingestion bucket's; [`Error::Setting`] if the task names a batch outside its window.
 pub async fn select(processor: &Processor, task: &AggregateTask) -> Result<Selection, Error> {
-    let mut selection = if task.batches.is_empty() { list(processor, task).await? } else { named(task)? };
+    let mut selection = if task.batches.is_empty() {
+        list(processor, task).await?
+    } else {
+        named(task)?
+    };
     selection.batches.sort();
     selection.batches.dedup();
     Ok(selection)
@@ -30,15 +34,28 @@ pub async fn select(processor: &Processor, task: &AggregateTask) -> Result<Selec
 fn named(task: &AggregateTask) -> Result<Selection, Error> {
     let outside = |name: &&BatchName| !task.window.contains(name.date) || name.aggregation != task.aggregation;
     if let Some(name) = task.batches.iter().find(outside) {
-        return Err(Error::Setting(format!("batch {name} is outside the window {}", task.window)));
+        return Err(Error::Setting(format!(
+            "batch {name} is outside the window {}",
+            task.window
+        )));
     }
-    Ok(Selection { batches: task.batches.clone(), foreign_objects: 0 })
+    Ok(Selection {
+        batches: task.batches.clone(),
+        foreign_objects: 0,
+    })
 }
 
 async fn list(processor: &Processor, task: &AggregateTask) -> Result<Selection, Error> {
     let (start, end) = window_range(&task.aggregation, &task.window);
-    let range = ListRange { start_at: Some(start), end_before: Some(end) };
-    let mut entries = processor.buckets.ingestion.list(task.aggregation.as_str(), range).await?;
+    let range = ListRange {
+        start_at: Some(start),
+        end_before: Some(end),
+    };
+    let mut entries = processor
+        .buckets
+        .ingestion
+        .list(task.aggregation.as_str(), range)
+        .await?;
     let mut selection = Selection::default();
     while let Some(entry) = entries.try_next().await? {
         if let Some(name) = BatchName::from_ingestion_signature(&entry.key) {

@@ -68,7 +68,12 @@ pub(super) async fn publish(processor: &Processor, name: &SumPartName, group: &G
         }
     }
     let bucket = &*processor.buckets.sum_parts;
-    let Files { objects, packets, header, signature } = files;
+    let Files {
+        objects,
+        packets,
+        header,
+        signature,
+    } = files;
     publish_bytes(bucket, &objects.packets, packets.into(), true).await?;
     publish_bytes(bucket, &objects.header, header.into(), true).await?;
     publish_bytes(bucket, &objects.signature, signature.into(), true).await?;
@@ -83,7 +88,11 @@ fn sorted(group: &Group) -> Vec<(tallybox_model::id::BatchId, String)> {
 }
 
 fn object(name: &str, file: &[u8]) -> FixedObject {
-    FixedObject { object: name.to_owned(), bytes: file.len() as u64, sha256: Digest::of(file) }
+    FixedObject {
+        object: name.to_owned(),
+        bytes: file.len() as u64,
+        sha256: Digest::of(file),
+    }
 }
 
 fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Files, Error> {
@@ -100,7 +109,11 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
     }
     let packets = writer.finish().map_err(bad(&objects.packets))?;
     let parameters = group.parameters.clone();
-    let clients = if processor.legacy_count { group.with_both_messages() } else { group.accepted() };
+    let clients = if processor.legacy_count {
+        group.with_both_messages()
+    } else {
+        group.accepted()
+    };
     let header = SumPart {
         batch_uuids: sorted(group).into_iter().map(|(id, _)| id).collect(),
         name: parameters.name,
@@ -118,7 +131,12 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
     let header = encode_one(&header, marker(&objects.header)).map_err(bad(&objects.header))?;
     let key = (processor.signing_key_id.as_str(), &processor.signing_key);
     let signature = signature_file(&objects.signature, processor.generation, &header, None, key)?;
-    Ok(Files { objects, packets, header, signature })
+    Ok(Files {
+        objects,
+        packets,
+        header,
+        signature,
+    })
 }
 
 /// Fixes what will be published; what stood fixed before, if anything did.
@@ -140,13 +158,26 @@ async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) ->
 fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Error {
     let object = name.objects().header;
     if then.generation != now.generation && then.same_content(now) {
-        return Error::Generation { object, ours: now.generation, theirs: then.generation };
+        return Error::Generation {
+            object,
+            ours: now.generation,
+            theirs: then.generation,
+        };
     }
     let show = |part: &FixedSumPart| {
         let sha256 = part.header.sha256.to_hex();
-        format!("{} packets of {} (sha256 {})", part.accepted, part.batches.join(", "), &sha256[..16])
+        format!(
+            "{} packets of {} (sha256 {})",
+            part.accepted,
+            part.batches.join(", "),
+            &sha256[..16]
+        )
     };
-    Error::OtherSumPart { object, then: show(then), now: show(now) }
+    Error::OtherSumPart {
+        object,
+        then: show(then),
+        now: show(now),
+    }
 }
 
 /// Whether the portal's mailbox holds a sum part of ours with this header.

@@ -118,7 +118,11 @@ impl AggregateSummary {
             date: name.date,
             batch: name.id,
             exit,
-            outcome: if exit == Exit::Retry { BatchOutcome::Waiting } else { BatchOutcome::Excluded },
+            outcome: if exit == Exit::Retry {
+                BatchOutcome::Waiting
+            } else {
+                BatchOutcome::Excluded
+            },
             reason: Some(error.reason()),
             message: Some(error.to_string()),
             packets_read: 0,
@@ -168,7 +172,11 @@ impl fmt::Display for AggregateSummary {
         for batch in &self.batches {
             let (date, id) = (batch.date, batch.batch);
             match &batch.reason {
-                None => writeln!(f, "  {date}/{id}  {:>9} of {} packets", batch.packets_accepted, batch.packets_read)?,
+                None => writeln!(
+                    f,
+                    "  {date}/{id}  {:>9} of {} packets",
+                    batch.packets_accepted, batch.packets_read
+                )?,
                 Some(reason) => writeln!(f, "  {date}/{id}  left out: {reason}")?,
             }
         }

@@ -45,11 +45,18 @@ pub(super) fn check_header(
     let problem = if header.batch_uuid != name.id {
         format!("the peer's validation is that of batch {}", header.batch_uuid)
     } else if !header.parameters().same(ours) {
-        format!("the peer's validation has other parameters: {:?}, not {ours:?}", header.parameters())
+        format!(
+            "the peer's validation has other parameters: {:?}, not {ours:?}",
+            header.parameters()
+        )
     } else {
         return Ok(header);
     };
-    Err(Error::Header { batch: name.clone(), reason: "header-mismatch", problem })
+    Err(Error::Header {
+        batch: name.clone(),
+        reason: "header-mismatch",
+        problem,
+    })
 }
 
 /// Makes the verdict, and names the packets that it counts. `counted_before` says of a packet whether an earlier batch
@@ -95,7 +102,16 @@ pub(super) async fn judge(
     let sum = subtract(role, prio2, prepared, &places).await?;
     let both_messages = (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
     let (packets, accepted) = (footer.packets, counted.len() as u64);
-    let verdict = BatchVerdict { name: name.clone(), packets, accepted, both_messages, sum, invalid, rejections, inputs };
+    let verdict = BatchVerdict {
+        name: name.clone(),
+        packets,
+        accepted,
+        both_messages,
+        sum,
+        invalid,
+        rejections,
+        inputs,
+    };
     Ok((verdict, counted))
 }
 

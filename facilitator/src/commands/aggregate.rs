@@ -47,8 +47,12 @@ impl std::str::FromStr for DatedBatch {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (date, id) = text.rsplit_once('/').ok_or("not YYYY/MM/DD/HH/MM/UUID")?;
-        let date = date.parse().map_err(|error: tallybox_model::time::TimeError| error.to_string())?;
-        let id = id.parse().map_err(|error: tallybox_model::id::IdError| error.to_string())?;
+        let date = date
+            .parse()
+            .map_err(|error: tallybox_model::time::TimeError| error.to_string())?;
+        let id = id
+            .parse()
+            .map_err(|error: tallybox_model::id::IdError| error.to_string())?;
         Ok(Self { date, id })
     }
 }
@@ -57,8 +61,10 @@ impl Aggregate {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
         let window = Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?;
         let processor = arguments.processor()?;
-        let name = |batch: &DatedBatch| {
-            BatchName { aggregation: self.aggregation.clone(), date: batch.date, id: batch.id }
+        let name = |batch: &DatedBatch| BatchName {
+            aggregation: self.aggregation.clone(),
+            date: batch.date,
+            id: batch.id,
         };
         let task = AggregateTask {
             aggregation: self.aggregation.clone(),

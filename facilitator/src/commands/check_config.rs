@@ -50,16 +50,38 @@ struct KeySummary {
 
 impl ConfigSummary {
     fn of(processor: &Processor) -> Self {
-        let key = |id: &String, fingerprint: String| KeySummary { id: id.clone(), fingerprint };
+        let key = |id: &String, fingerprint: String| KeySummary {
+            id: id.clone(),
+            fingerprint,
+        };
         let buckets = &processor.buckets;
         Self {
             instance: processor.instance.clone(),
             role: processor.role,
-            packet_decryption_keys: processor.packet_keys.iter().map(|k| key(&k.id, k.fingerprint.clone())).collect(),
-            batch_signing_key: key(&processor.signing_key_id, processor.signing_key.verifying_key().fingerprint()),
-            prepared_sealing_keys: processor.sealing_keys.iter().map(tallybox_crypto::SealingKey::id).collect(),
-            ingestor_public_keys: processor.ingestor_keys.iter().map(|(id, k)| key(id, k.fingerprint())).collect(),
-            peer_public_keys: processor.peer_keys.iter().map(|(id, k)| key(id, k.fingerprint())).collect(),
+            packet_decryption_keys: processor
+                .packet_keys
+                .iter()
+                .map(|k| key(&k.id, k.fingerprint.clone()))
+                .collect(),
+            batch_signing_key: key(
+                &processor.signing_key_id,
+                processor.signing_key.verifying_key().fingerprint(),
+            ),
+            prepared_sealing_keys: processor
+                .sealing_keys
+                .iter()
+                .map(tallybox_crypto::SealingKey::id)
+                .collect(),
+            ingestor_public_keys: processor
+                .ingestor_keys
+                .iter()
+                .map(|(id, k)| key(id, k.fingerprint()))
+                .collect(),
+            peer_public_keys: processor
+                .peer_keys
+                .iter()
+                .map(|(id, k)| key(id, k.fingerprint()))
+                .collect(),
             buckets: vec![
                 ("ingestion", buckets.ingestion.location()),
                 ("own", buckets.own.location()),
@@ -79,18 +101,37 @@ impl ConfigSummary {
 impl Summary for ConfigSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        writeln!(f, "the configuration is good: instance {}, role {}", self.instance, self.role)?;
+        writeln!(
+            f,
+            "the configuration is good: instance {}, role {}",
+            self.instance, self.role
+        )?;
         let keys = |f: &mut fmt::Formatter<'_>, what: &str, keys: &[KeySummary]| {
-            keys.iter().try_for_each(|key| writeln!(f, "  {what:<22} {} ({})", key.id, key.fingerprint))
+            keys.iter()
+                .try_for_each(|key| writeln!(f, "  {what:<22} {} ({})", key.id, key.fingerprint))
         };
         keys(f, "packet decryption key", &self.packet_decryption_keys)?;
         keys(f, "batch signing key", std::slice::from_ref(&self.batch_signing_key))?;
-        self.prepared_sealing_keys.iter().try_for_each(|id| writeln!(f, "  {:<22} {id}", "prepared sealing key"))?;
+        self.prepared_sealing_keys
+            .iter()
+            .try_for_each(|id| writeln!(f, "  {:<22} {id}", "prepared sealing key"))?;
         keys(f, "ingestor signs with", &self.ingestor_public_keys)?;
         keys(f, "peer signs with", &self.peer_public_keys)?;
-        self.buckets.iter().try_for_each(|(name, place)| writeln!(f, "  {name:<22} {place}"))?;
-        writeln!(f, "  {:<22} {}", "points", word(serde_json::to_value(self.points).unwrap_or_default()))?;
-        writeln!(f, "  {:<22} {}", "validation form", word(serde_json::to_value(self.validation_form).unwrap_or_default()))?;
+        self.buckets
+            .iter()
+            .try_for_each(|(name, place)| writeln!(f, "  {name:<22} {place}"))?;
+        writeln!(
+            f,
+            "  {:<22} {}",
+            "points",
+            word(serde_json::to_value(self.points).unwrap_or_default())
+        )?;
+        writeln!(
+            f,
+            "  {:<22} {}",
+            "validation form",
+            word(serde_json::to_value(self.validation_form).unwrap_or_default())
+        )?;
         write!(f, "  {:<22} {}", "minimum contributions", self.minimum_contributions)
     }
 }

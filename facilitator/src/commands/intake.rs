@@ -32,11 +32,20 @@ pub(super) struct IntakeBatch {
 impl IntakeBatch {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
         let processor = arguments.processor()?;
-        let name = BatchName { aggregation: self.aggregation.clone(), date: self.date, id: self.batch };
+        let name = BatchName {
+            aggregation: self.aggregation.clone(),
+            date: self.date,
+            id: self.batch,
+        };
         let size = processor.buckets.ingestion.size(&name.ingestion().packets).await.ok();
         let bar = arguments.output.progress(size, "intake");
         let shown = bar.clone();
-        let summary = intake(&processor, &name, Arc::new(move |packets, bytes| shown.advance(packets, bytes))).await;
+        let summary = intake(
+            &processor,
+            &name,
+            Arc::new(move |packets, bytes| shown.advance(packets, bytes)),
+        )
+        .await;
         bar.finish();
         arguments.print(&summary?)
     }

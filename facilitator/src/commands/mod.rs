@@ -107,7 +107,9 @@ impl Arguments {
     }
 
     fn print(&self, summary: &impl Summary) -> Result<(), Error> {
-        self.output.summary(summary).map_err(|error| Error::Setting(format!("cannot write to stdout: {error}")))
+        self.output
+            .summary(summary)
+            .map_err(|error| Error::Setting(format!("cannot write to stdout: {error}")))
     }
 }
 

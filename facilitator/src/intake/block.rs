@@ -5,8 +5,8 @@ use crate::processor::Processor;
 use crate::reason::PacketReason;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
-use tallybox_crypto::prio2::{Evaluator, Message, Point, Prio2, Sum};
 use tallybox_crypto::PointError;
+use tallybox_crypto::prio2::{Evaluator, Message, Point, Prio2, Sum};
 use tallybox_model::avro::AvroError;
 use tallybox_model::id::PacketId;
 use tallybox_model::packet::DataSharePacket;
@@ -103,7 +103,11 @@ impl BlockOpener {
             let verdict = self.packet(&packet, &mut scratch, &mut opened);
             let verdict = verdict.unwrap_or_else(Verdict::Rejected);
             let ciphertext = self.points.per_packet().then(|| fingerprint(packet.encrypted_payload));
-            opened.packets.push(OpenedPacket { id: packet.packet_id().ok(), ciphertext, verdict });
+            opened.packets.push(OpenedPacket {
+                id: packet.packet_id().ok(),
+                ciphertext,
+                verdict,
+            });
         }
         Ok(opened)
     }
@@ -111,7 +115,11 @@ impl BlockOpener {
     /// The bytes that a prepared batch keeps of a share.
     #[must_use]
     pub fn share_bytes(&self) -> usize {
-        if self.processor.role.index() == 0 { 4 * self.prio2.bins() } else { 32 }
+        if self.processor.role.index() == 0 {
+            4 * self.prio2.bins()
+        } else {
+            32
+        }
     }
 
     /// Evaluates an opened share at a point, and adds it.
@@ -131,7 +139,9 @@ impl BlockOpener {
         elements: &mut Vec<u32>,
     ) -> Result<Message, PacketReason> {
         let role = self.processor.role.index();
-        self.prio2.decode_share(role, plaintext, elements).map_err(|_| PacketReason::BadShare)?;
+        self.prio2
+            .decode_share(role, plaintext, elements)
+            .map_err(|_| PacketReason::BadShare)?;
         sum.add(&elements[..self.prio2.bins()]);
         Ok(evaluator.message(role, elements))
     }
@@ -155,7 +165,9 @@ impl BlockOpener {
             let plaintext = Zeroizing::new(scratch.plaintext.to_vec());
             return Ok(Verdict::Unpinned { key, point, plaintext });
         };
-        let Scratch { plaintext, elements, .. } = scratch;
+        let Scratch {
+            plaintext, elements, ..
+        } = scratch;
         let message = self.evaluate_into(plaintext, &evaluator, &mut opened.sum, elements)?;
         opened.shares.extend_from_slice(&plaintext[..self.share_bytes()]);
         Ok(Verdict::Message(message))

@@ -24,24 +24,52 @@ pub(super) struct Checked {
 impl Checked {
     /// Checks that the header belongs to the path and asks for what Prio2 among two can do.
     pub(super) fn new(name: &BatchName, header: &IngestionHeader, digest: Digest) -> Result<Self, Error> {
-        let refuse = |reason, problem| Err(Error::Header { batch: name.clone(), reason, problem });
+        let refuse = |reason, problem| {
+            Err(Error::Header {
+                batch: name.clone(),
+                reason,
+                problem,
+            })
+        };
         if header.batch_uuid != name.id {
-            return refuse("header-mismatch", format!("the header is that of batch {}", header.batch_uuid));
+            return refuse(
+                "header-mismatch",
+                format!("the header is that of batch {}", header.batch_uuid),
+            );
         }
         if header.name != name.aggregation.as_str() {
-            return refuse("header-mismatch", format!("the header is of aggregation {:?}", header.name));
+            return refuse(
+                "header-mismatch",
+                format!("the header is of aggregation {:?}", header.name),
+            );
         }
         if header.prime != PRIME {
-            return refuse("other-prime", format!("the header's prime is {}, not {PRIME}", header.prime));
+            return refuse(
+                "other-prime",
+                format!("the header's prime is {}, not {PRIME}", header.prime),
+            );
         }
         if header.number_of_servers != 2 {
-            return refuse("number-of-servers", format!("the header asks for {} processors", header.number_of_servers));
+            return refuse(
+                "number-of-servers",
+                format!("the header asks for {} processors", header.number_of_servers),
+            );
         }
         let bins = usize::try_from(header.bins).unwrap_or(0);
         if bins > MAX_BINS {
-            return refuse("bins", format!("the header has {bins} bins; at most {MAX_BINS} are taken"));
+            return refuse(
+                "bins",
+                format!("the header has {bins} bins; at most {MAX_BINS} are taken"),
+            );
         }
-        let prio2 = Prio2::new(bins).map_err(|source| Error::Bins { batch: name.clone(), source })?;
-        Ok(Self { parameters: header.parameters(), prio2, digest })
+        let prio2 = Prio2::new(bins).map_err(|source| Error::Bins {
+            batch: name.clone(),
+            source,
+        })?;
+        Ok(Self {
+            parameters: header.parameters(),
+            prio2,
+            digest,
+        })
     }
 }

@@ -49,18 +49,19 @@ pub fn no_progress() -> Progress {
 ///
 /// # Errors
 /// [`Error`]: what is wrong with the batch, or what is not there yet.
-pub async fn intake(
-    processor: &Arc<Processor>,
-    name: &BatchName,
-    progress: Progress,
-) -> Result<IntakeSummary, Error> {
+pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Progress) -> Result<IntakeSummary, Error> {
     let start = Instant::now();
     let (prepared, fresh) = match find_prepared(processor, name).await? {
         Some(prepared) => (prepared, false),
         None => prepare(processor, name, progress).await?,
     };
     publish::publish(processor, name, &prepared, fresh).await?;
-    Ok(IntakeSummary::new(processor.role, prepared.footer(), !fresh, start.elapsed()))
+    Ok(IntakeSummary::new(
+        processor.role,
+        prepared.footer(),
+        !fresh,
+        start.elapsed(),
+    ))
 }
 
 /// Our record of an earlier intake of this batch, if there is one.
@@ -68,7 +69,10 @@ pub async fn intake(
 /// # Errors
 /// [`Error::Prepared`].
 pub async fn find_prepared(processor: &Processor, name: &BatchName) -> Result<Option<PreparedReader>, Error> {
-    let owner = Owner { instance: &processor.instance, role: processor.role };
+    let owner = Owner {
+        instance: &processor.instance,
+        role: processor.role,
+    };
     Ok(PreparedReader::open(&processor.buckets.own, owner, &processor.sealing_keys, name).await?)
 }
 
@@ -79,19 +83,36 @@ pub(crate) async fn prepare(
     progress: Progress,
 ) -> Result<(PreparedReader, bool), Error> {
     let buckets = &processor.buckets;
-    let batch =
-        SignedBatch::open(&*buckets.ingestion, name.ingestion(), &processor.ingestor_keys, &processor.limits).await?;
+    let batch = SignedBatch::open(
+        &*buckets.ingestion,
+        name.ingestion(),
+        &processor.ingestor_keys,
+        &processor.limits,
+    )
+    .await?;
     let header: IngestionHeader = batch.header()?;
     let checked = Checked::new(name, &header, batch.header_digest())?;
     let packets = batch.packets(&*buckets.ingestion, header.packet_file_digest).await?;
     let points = PointBook::load(processor).await?;
     let published = PublishedValidation::find(processor, name).await?;
-    let upload = buckets.own.create(&name.prepared(&processor.sealing_keys[0].id()), None).await?;
+    let upload = buckets
+        .own
+        .create(&name.prepared(&processor.sealing_keys[0].id()), None)
+        .await?;
     let adopted = published.is_some();
-    let pipeline = Pipeline { processor: Arc::clone(processor), name: name.clone(), checked, points, published, progress };
+    let pipeline = Pipeline {
+        processor: Arc::clone(processor),
+        name: name.clone(),
+        checked,
+        points,
+        published,
+        progress,
+    };
     let runtime = tokio::runtime::Handle::current();
     let running = tokio::task::spawn_blocking(move || pipeline.run(packets, upload, &runtime));
-    let done = running.await.map_err(|error| Error::Internal(format!("intake of {name}: {error}")))??;
+    let done = running
+        .await
+        .map_err(|error| Error::Internal(format!("intake of {name}: {error}")))??;
     first_seen(processor, name).await?;
     done.points.fix(processor).await?;
     // What another program has published need not be what our encoders make.
@@ -110,7 +131,10 @@ async fn first_seen(processor: &Processor, name: &BatchName) -> Result<(), Error
         Err(BucketError::Conflict { .. }) => {
             let first = read_all(own, &key, 64).await?;
             let first = String::from_utf8_lossy(&first).into_owned();
-            Err(Error::Copied { batch: name.clone(), first })
+            Err(Error::Copied {
+                batch: name.clone(),
+                first,
+            })
         }
         other => Ok(other.map(|_| ())?),
     }

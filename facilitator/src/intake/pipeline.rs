@@ -82,7 +82,10 @@ impl Pipeline {
         let threads = self.processor.pool.current_num_threads();
         while let Some(block) = packets.next_block()? {
             let bytes = block.block.bytes.len() as u64;
-            running.push_back(Running { result: self.start(&opener, block, &limits), bytes });
+            running.push_back(Running {
+                result: self.start(&opener, block, &limits),
+                bytes,
+            });
             while running.len() > 4 * threads || ahead(&running) {
                 if let Err(error) = self.take(&mut running, &mut collector) {
                     return Err(blame(error, packets));
@@ -116,11 +119,15 @@ impl Pipeline {
 
     /// Waits for the oldest block and writes it.
     fn take(&self, running: &mut VecDeque<Running>, collector: &mut Collector) -> Result<(), Failure> {
-        let Some(oldest) = running.pop_front() else { return Ok(()) };
+        let Some(oldest) = running.pop_front() else {
+            return Ok(());
+        };
         let lost = |_| Failure::Other(Error::Internal("a thread that opens packets stopped".to_owned()));
         let block = oldest.result.recv().map_err(lost)?.map_err(Failure::Record)?;
         (self.progress)(block.packets.len() as u64, block.bytes);
-        collector.block(block).map_err(|error| Failure::Other(own_bucket(error)))
+        collector
+            .block(block)
+            .map_err(|error| Failure::Other(own_bucket(error)))
     }
 }
 
@@ -176,8 +183,16 @@ struct Collector {
 
 impl Collector {
     fn new(pipeline: &Pipeline, opener: BlockOpener, out: BlockingWriter) -> Result<Self, Error> {
-        let Pipeline { processor, name, checked, .. } = pipeline;
-        let owner = Owner { instance: &processor.instance, role: processor.role };
+        let Pipeline {
+            processor,
+            name,
+            checked,
+            ..
+        } = pipeline;
+        let owner = Owner {
+            instance: &processor.instance,
+            role: processor.role,
+        };
         let sealing = &processor.sealing_keys[0];
         let prepared = PreparedWriter::new(out, owner, sealing, name, checked.digest).map_err(own_bucket)?;
         let object = name.validation(processor.role).packets;
@@ -214,7 +229,9 @@ impl Collector {
                 continue;
             };
             // A share stands in the block for each message, also for one that is not used.
-            let share = matches!(packet.verdict, Verdict::Message(_)).then(|| shares.next()).flatten();
+            let share = matches!(packet.verdict, Verdict::Message(_))
+                .then(|| shares.next())
+                .flatten();
             let verdict = match self.repeated(id, packet.ciphertext) {
                 Some(reason) => Err(reason),
                 None => self.verdict(packet.verdict),
@@ -224,7 +241,11 @@ impl Collector {
                 Ok((message, own)) => {
                     let share = own.as_ref().map(|own| own.as_slice()).or(share);
                     let share = share.ok_or_else(|| io::Error::other("a message without a share"))?;
-                    if self.published.as_ref().is_none_or(|published| published.has(id, message)) {
+                    if self
+                        .published
+                        .as_ref()
+                        .is_none_or(|published| published.has(id, message))
+                    {
                         self.write(id, message, share)?;
                     } else {
                         self.reject(id, PacketReason::NotPublished, Some(share))?;
@@ -265,7 +286,9 @@ impl Collector {
     fn write(&mut self, id: PacketId, message: Message, share: &[u8]) -> io::Result<()> {
         self.messages += 1;
         self.prepared.message(id, message, share)?;
-        self.validation.append(&publish::packet(id, message)).map_err(io::Error::other)
+        self.validation
+            .append(&publish::packet(id, message))
+            .map_err(io::Error::other)
     }
 
     /// Leaves the packet out; a share that its block has added is taken away again.
@@ -278,7 +301,11 @@ impl Collector {
             self.sum.subtract(&elements);
         }
         self.rejections.add(reason);
-        if reason.is_duplicate() { Ok(()) } else { self.prepared.reject(id, reason) }
+        if reason.is_duplicate() {
+            Ok(())
+        } else {
+            self.prepared.reject(id, reason)
+        }
     }
 
     /// Checks that there was anything to take in, and writes the footer.
@@ -305,7 +332,10 @@ impl Collector {
             chunks,
         };
         let upload = self.prepared.finish(self.sum.values(), footer).map_err(own_bucket)?;
-        Ok(Prepared { upload, points: Arc::clone(&self.opener.points) })
+        Ok(Prepared {
+            upload,
+            points: Arc::clone(&self.opener.points),
+        })
     }
 }
 
@@ -319,13 +349,24 @@ fn fix(
     let packets = packets.finish().map_err(|error| Error::Internal(error.to_string()))?;
     let (_, sha256, bytes) = packets.finish();
     let objects = name.validation(processor.role);
-    let packets = FixedObject { object: objects.packets, bytes, sha256 };
+    let packets = FixedObject {
+        object: objects.packets,
+        bytes,
+        sha256,
+    };
     let header = publish::header_file(processor, name, &checked.parameters, &packets)?;
     let header = publish::fixed(objects.header, &header);
-    Ok(FixedValidation { generation: processor.generation, packets, header })
+    Ok(FixedValidation {
+        generation: processor.generation,
+        packets,
+        header,
+    })
 }
 
 /// The file of a validation header.
 pub(super) fn encode_header(header: &ValidationHeader, marker: [u8; 16]) -> Result<Vec<u8>, BatchError> {
-    encode_one(header, marker).map_err(|source| BatchError::Encode { object: "validation header".to_owned(), source })
+    encode_one(header, marker).map_err(|source| BatchError::Encode {
+        object: "validation header".to_owned(),
+        source,
+    })
 }

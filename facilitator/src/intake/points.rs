@@ -47,7 +47,11 @@ impl PointBook {
                 *pin = load_pin(processor, &key.fingerprint).await?;
             }
         }
-        Ok(Arc::new(Self { mode: processor.points, pins: RwLock::new(pins), last: RwLock::default() }))
+        Ok(Arc::new(Self {
+            mode: processor.points,
+            pins: RwLock::new(pins),
+            last: RwLock::default(),
+        }))
     }
 
     /// Whether each packet may have a point of its own.
@@ -68,7 +72,10 @@ impl PointBook {
         match pins.get(key).and_then(Option::as_ref) {
             None => Ok(None),
             Some(pin) if pin.value != point.value() => Err(PacketReason::PointChanged),
-            Some(Pin { evaluator: Some(evaluator), .. }) => Ok(Some(Arc::clone(evaluator))),
+            Some(Pin {
+                evaluator: Some(evaluator),
+                ..
+            }) => Ok(Some(Arc::clone(evaluator))),
             Some(_) => {
                 drop(pins);
                 Ok(Some(self.pin(key, point, prio2)))
@@ -80,7 +87,11 @@ impl PointBook {
     pub fn pin(&self, key: usize, point: Point, prio2: &Prio2) -> Arc<Evaluator> {
         let evaluator = Arc::new(prio2.evaluator(point));
         let mut pins = self.pins.write().unwrap_or_else(PoisonError::into_inner);
-        let pin = pins[key].get_or_insert(Pin { value: point.value(), evaluator: None, fixed: false });
+        let pin = pins[key].get_or_insert(Pin {
+            value: point.value(),
+            evaluator: None,
+            fixed: false,
+        });
         Arc::clone(pin.evaluator.get_or_insert(evaluator))
     }
 
@@ -91,11 +102,20 @@ impl PointBook {
     pub async fn fix(&self, processor: &Processor) -> Result<(), Error> {
         let pins = self.pins.read().unwrap_or_else(PoisonError::into_inner).clone();
         for (pin, key) in pins.iter().zip(&processor.packet_keys) {
-            let Some(Pin { value, fixed: false, .. }) = pin else { continue };
+            let Some(Pin {
+                value, fixed: false, ..
+            }) = pin
+            else {
+                continue;
+            };
             let object = pinned_point(&processor.instance, &key.fingerprint);
             let fixed = publish_bytes(&*processor.buckets.own, &object, value.to_string().into(), false).await;
             match fixed {
-                Err(BucketError::Conflict { .. }) => return Err(Error::PointRace { key: key.fingerprint.clone() }),
+                Err(BucketError::Conflict { .. }) => {
+                    return Err(Error::PointRace {
+                        key: key.fingerprint.clone(),
+                    });
+                }
                 other => other.map(|_| ())?,
             }
         }
@@ -122,7 +142,11 @@ async fn load_pin(processor: &Processor, fingerprint: &str) -> Result<Option<Pin
         Ok(text) => {
             let value = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
             let value = value.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is no point")))?;
-            Ok(Some(Pin { value, evaluator: None, fixed: true }))
+            Ok(Some(Pin {
+                value,
+                evaluator: None,
+                fixed: true,
+            }))
         }
     }
 }

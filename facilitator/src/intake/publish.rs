@@ -22,7 +22,12 @@ use tallybox_transport::{BucketError, publish_bytes, publish_stream};
 /// The validation packet of a message.
 pub(super) fn packet(id: PacketId, message: Message) -> ValidationPacket {
     let Message { f, g, h } = message;
-    ValidationPacket { id, f_r: i64::from(f), g_r: i64::from(g), h_r: i64::from(h) }
+    ValidationPacket {
+        id,
+        f_r: i64::from(f),
+        g_r: i64::from(g),
+        h_r: i64::from(h),
+    }
 }
 
 /// The header file of the validation of a batch.
@@ -34,12 +39,19 @@ pub(super) fn header_file(
 ) -> Result<Vec<u8>, Error> {
     let object = name.validation(processor.role).header;
     let header = ValidationHeader::new(name.id, parameters.clone(), packets.sha256);
-    Ok(encode_header(&header, sync_marker(processor.generation, &object, &[packets.sha256]))?)
+    Ok(encode_header(
+        &header,
+        sync_marker(processor.generation, &object, &[packets.sha256]),
+    )?)
 }
 
 /// Name, length and digest of a file.
 pub(super) fn fixed(object: String, file: &[u8]) -> FixedObject {
-    FixedObject { object, bytes: file.len() as u64, sha256: Digest::of(file) }
+    FixedObject {
+        object,
+        bytes: file.len() as u64,
+        sha256: Digest::of(file),
+    }
 }
 
 /// Publishes what the prepared batch has fixed. `fresh`: this very program has just fixed it, so that its encoders
@@ -57,7 +69,11 @@ pub(super) async fn publish(
     let header = header_file(processor, name, &prepared.footer().parameters, &validation.packets)?;
     if !fresh && !reproduced(processor, prepared, &header).await? {
         let (ours, theirs) = (processor.generation, validation.generation);
-        return Err(Error::Generation { object: validation.header.object.clone(), ours, theirs });
+        return Err(Error::Generation {
+            object: validation.header.object.clone(),
+            ours,
+            theirs,
+        });
     }
     match processor.validation_form {
         ValidationForm::ThreeObjects => three_objects(processor, name, prepared, header).await,
@@ -151,10 +167,15 @@ pub fn validation_stream(
             let rest = writer.finish().map_err(|error| encoding(object, &error.to_string()))?;
             return Ok(Some((Bytes::from(rest), (chunks, None))));
         };
-        let messages = prepared.messages(chunk).await.map_err(|error| encoding(object, &error.to_string()))?;
+        let messages = prepared
+            .messages(chunk)
+            .await
+            .map_err(|error| encoding(object, &error.to_string()))?;
         for message in messages {
             let packet = packet(message.id, message.message);
-            writer.append(&packet).map_err(|error| encoding(object, &error.to_string()))?;
+            writer
+                .append(&packet)
+                .map_err(|error| encoding(object, &error.to_string()))?;
         }
         let bytes = Bytes::from(std::mem::take(writer.get_mut()));
         Ok(Some((bytes, (chunks, Some(writer)))))

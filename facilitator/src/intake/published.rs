@@ -13,8 +13,8 @@ use tallybox_model::header::ValidationHeader;
 use tallybox_model::id::PacketId;
 use tallybox_model::packet::ValidationPacket;
 use tallybox_model::path::BatchName;
-use tallybox_transport::batch::{BatchError, PacketStream, SignedBatch};
 use tallybox_transport::BucketError;
+use tallybox_transport::batch::{BatchError, PacketStream, SignedBatch};
 
 /// A validation batch of ours in the peer's mailbox.
 #[derive(Clone, Debug)]
@@ -41,12 +41,23 @@ impl PublishedValidation {
         let (bytes, sha256) = (packets.bytes(), header.packet_file_digest);
         let fixed = FixedValidation {
             generation: processor.generation,
-            packets: FixedObject { object: objects.packets, bytes, sha256 },
-            header: FixedObject { object: objects.header, bytes: batch.header_bytes(), sha256: batch.header_digest() },
+            packets: FixedObject {
+                object: objects.packets,
+                bytes,
+                sha256,
+            },
+            header: FixedObject {
+                object: objects.header,
+                bytes: batch.header_bytes(),
+                sha256: batch.header_digest(),
+            },
         };
         let reading = tokio::task::spawn_blocking(move || read(packets));
         let messages = reading.await.map_err(|error| Error::Internal(error.to_string()))??;
-        Ok(Some(Self { fixed, messages: Arc::new(messages) }))
+        Ok(Some(Self {
+            fixed,
+            messages: Arc::new(messages),
+        }))
     }
 
     /// Whether exactly this message was published.

@@ -67,8 +67,17 @@ impl IntakeSummary {
 
 impl fmt::Display for IntakeSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { aggregation, date, batch, .. } = self;
-        let verb = if self.done_before { "was taken in before" } else { "taken in" };
+        let Self {
+            aggregation,
+            date,
+            batch,
+            ..
+        } = self;
+        let verb = if self.done_before {
+            "was taken in before"
+        } else {
+            "taken in"
+        };
         writeln!(f, "batch {aggregation}/{date}/{batch} {verb}")?;
         writeln!(f, "  packets read       {:>12}", self.packets_read)?;
         writeln!(f, "  message to peer    {:>12}", self.packets_accepted)?;

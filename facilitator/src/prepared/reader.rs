@@ -1,11 +1,13 @@
 //! Reads a prepared batch: the footer first, then the chunks that are asked for.
 
-use super::{ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Owner, PreparedError, REJECT_BYTES, TAIL_BYTES};
+use super::{
+    ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Owner, PreparedError, REJECT_BYTES, TAIL_BYTES,
+};
 use crate::reason::PacketReason;
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
-use tallybox_crypto::prepared::FileKey;
 use tallybox_crypto::SealingKey;
+use tallybox_crypto::prepared::FileKey;
 use tallybox_crypto::prio2::Message;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::PacketId;
@@ -51,8 +53,14 @@ impl PreparedReader {
             match bucket.get(&object).await {
                 Ok(found) => {
                     let size = found.size;
-                    let whole = if size <= WHOLE { Some(collect(found).await?) } else { None };
-                    return Self::read(bucket.clone(), object, whole, size, owner, key, batch).await.map(Some);
+                    let whole = if size <= WHOLE {
+                        Some(collect(found).await?)
+                    } else {
+                        None
+                    };
+                    return Self::read(bucket.clone(), object, whole, size, owner, key, batch)
+                        .await
+                        .map(Some);
                 }
                 Err(BucketError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -70,21 +78,36 @@ impl PreparedReader {
         key: &SealingKey,
         batch: &BatchName,
     ) -> Result<Self, PreparedError> {
-        let malformed = |problem| PreparedError::Malformed { object: object.clone(), problem };
+        let malformed = |problem| PreparedError::Malformed {
+            object: object.clone(),
+            problem,
+        };
         if size < HEAD_BYTES + TAIL_BYTES {
             return Err(malformed("too short"));
         }
         let head = range(&bucket, &object, whole.as_ref(), 0, HEAD_BYTES).await?;
         let tail = range(&bucket, &object, whole.as_ref(), size - TAIL_BYTES, TAIL_BYTES).await?;
-        let digest = head.strip_prefix(&MAGIC[..]).and_then(|rest| rest.try_into().ok()).map(Digest);
+        let digest = head
+            .strip_prefix(&MAGIC[..])
+            .and_then(|rest| rest.try_into().ok())
+            .map(Digest);
         let ingestion_header = digest.ok_or_else(|| malformed("not a prepared batch"))?;
         let (offset, number) = tail_parts(&tail).ok_or_else(|| malformed("cut off"))?;
-        let length = (size - TAIL_BYTES).checked_sub(offset).ok_or_else(|| malformed("footer outside the file"))?;
+        let length = (size - TAIL_BYTES)
+            .checked_sub(offset)
+            .ok_or_else(|| malformed("footer outside the file"))?;
         let key = owner.file_key(key, batch, ingestion_header);
         let sealed = range(&bucket, &object, whole.as_ref(), offset, length).await?;
         let bytes = open_chunk(&key, number, true, &sealed, &object)?;
         let footer: Footer = serde_json::from_slice(&bytes).map_err(|_| malformed("footer"))?;
-        Ok(Self { bucket, object, whole, key, ingestion_header, footer })
+        Ok(Self {
+            bucket,
+            object,
+            whole,
+            key,
+            ingestion_header,
+            footer,
+        })
     }
 
     /// Counts, and what is fixed.
@@ -182,13 +205,27 @@ impl PreparedReader {
     }
 
     async fn chunk(&self, number: u32) -> Result<(&ChunkEntry, Zeroizing<Vec<u8>>), PreparedError> {
-        let entry = self.footer.chunks.get(number as usize).ok_or_else(|| self.malformed("chunk number"))?;
-        let sealed = range(&self.bucket, &self.object, self.whole.as_ref(), entry.offset, entry.length).await?;
+        let entry = self
+            .footer
+            .chunks
+            .get(number as usize)
+            .ok_or_else(|| self.malformed("chunk number"))?;
+        let sealed = range(
+            &self.bucket,
+            &self.object,
+            self.whole.as_ref(),
+            entry.offset,
+            entry.length,
+        )
+        .await?;
         Ok((entry, open_chunk(&self.key, number, false, &sealed, &self.object)?))
     }
 
     fn malformed(&self, problem: &'static str) -> PreparedError {
-        PreparedError::Malformed { object: self.object.clone(), problem }
+        PreparedError::Malformed {
+            object: self.object.clone(),
+            problem,
+        }
     }
 }
 
@@ -217,7 +254,10 @@ async fn range(
         None => bucket.get_range(object, offset..end).await?,
     };
     if (bytes.len() as u64) < length {
-        return Err(PreparedError::Malformed { object: object.to_owned(), problem: "cut off" });
+        return Err(PreparedError::Malformed {
+            object: object.to_owned(),
+            problem: "cut off",
+        });
     }
     Ok(bytes)
 }
@@ -231,7 +271,10 @@ fn open_chunk(
 ) -> Result<Zeroizing<Vec<u8>>, PreparedError> {
     let mut bytes = Zeroizing::new(sealed.to_vec());
     let opened = key.open_chunk(number, last, &mut bytes);
-    opened.map_err(|source| PreparedError::Sealed { object: object.to_owned(), source })?;
+    opened.map_err(|source| PreparedError::Sealed {
+        object: object.to_owned(),
+        source,
+    })?;
     Ok(bytes)
 }
 
@@ -249,6 +292,13 @@ fn packet_id(item: &[u8]) -> PacketId {
 
 fn message(item: &[u8]) -> PreparedMessage {
     let word = |at: usize| u32::from_le_bytes([item[at], item[at + 1], item[at + 2], item[at + 3]]);
-    let message = Message { f: word(16), g: word(20), h: word(24) };
-    PreparedMessage { id: packet_id(item), message }
+    let message = Message {
+        f: word(16),
+        g: word(20),
+        h: word(24),
+    };
+    PreparedMessage {
+        id: packet_id(item),
+        message,
+    }
 }

@@ -26,7 +26,11 @@ fn id(i: u32) -> PacketId {
 }
 
 fn message(i: u32) -> Message {
-    Message { f: i, g: i + 1, h: i + 2 }
+    Message {
+        f: i,
+        g: i + 1,
+        h: i + 2,
+    }
 }
 
 fn share(i: u32) -> [u8; 40] {
@@ -42,22 +46,40 @@ fn key() -> SealingKey {
 }
 
 fn footer(chunks: Vec<super::ChunkEntry>) -> Footer {
-    let object = || FixedObject { object: "x".to_owned(), bytes: 1, sha256: Digest::empty() };
+    let object = || FixedObject {
+        object: "x".to_owned(),
+        bytes: 1,
+        sha256: Digest::empty(),
+    };
     let (name_, epsilon) = ("a".to_owned(), f64::NAN);
     Footer {
         batch: name(),
-        parameters: BatchParameters { name: name_, bins: 10, epsilon, prime: 1, number_of_servers: 2, hamming_weight: None },
+        parameters: BatchParameters {
+            name: name_,
+            bins: 10,
+            epsilon,
+            prime: 1,
+            number_of_servers: 2,
+            hamming_weight: None,
+        },
         packets: u64::from(PACKETS) + 1,
         messages: u64::from(PACKETS),
         rejections: Rejections::default(),
         ingestion_bytes: 5,
-        validation: FixedValidation { generation: 1, packets: object(), header: object() },
+        validation: FixedValidation {
+            generation: 1,
+            packets: object(),
+            header: object(),
+        },
         chunks,
     }
 }
 
 fn written(instance: &Instance) -> Vec<u8> {
-    let owner = Owner { instance, role: Role::First };
+    let owner = Owner {
+        instance,
+        role: Role::First,
+    };
     let mut writer = PreparedWriter::new(Vec::new(), owner, &key(), &name(), Digest::of(b"header")).unwrap();
     for i in 0..PACKETS {
         writer.message(id(i), message(i), &share(i)).unwrap();
@@ -66,13 +88,28 @@ fn written(instance: &Instance) -> Vec<u8> {
     writer.finish(&[1, 2, u32::MAX], footer).unwrap()
 }
 
-async fn open(bucket: &SharedBucket, instance: &Instance, keys: &[SealingKey]) -> Result<Option<PreparedReader>, PreparedError> {
-    PreparedReader::open(bucket, Owner { instance, role: Role::First }, keys, &name()).await
+async fn open(
+    bucket: &SharedBucket,
+    instance: &Instance,
+    keys: &[SealingKey],
+) -> Result<Option<PreparedReader>, PreparedError> {
+    PreparedReader::open(
+        bucket,
+        Owner {
+            instance,
+            role: Role::First,
+        },
+        keys,
+        &name(),
+    )
+    .await
 }
 
 async fn bucket_with(file: &[u8]) -> SharedBucket {
     let bucket = memory("own");
-    publish_bytes(&*bucket, &name().prepared(&key().id()), file.to_vec().into(), false).await.unwrap();
+    publish_bytes(&*bucket, &name().prepared(&key().id()), file.to_vec().into(), false)
+        .await
+        .unwrap();
     bucket
 }
 
@@ -83,10 +120,19 @@ async fn what_is_written_is_read() {
     assert_eq!(file, written(&instance), "the same bytes each time");
     let bucket = bucket_with(&file).await;
     let other = sealing("//ECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
-    let reader = open(&bucket, &instance, &[other, key()]).await.unwrap().expect("it is there");
+    let reader = open(&bucket, &instance, &[other, key()])
+        .await
+        .unwrap()
+        .expect("it is there");
     assert_eq!(reader.ingestion_header(), Digest::of(b"header"));
     assert_eq!(reader.footer().parameters.epsilon.to_bits(), f64::NAN.to_bits());
-    assert_eq!((reader.chunks(ChunkKind::Messages).len(), reader.chunks(ChunkKind::Shares).len()), (2, 2));
+    assert_eq!(
+        (
+            reader.chunks(ChunkKind::Messages).len(),
+            reader.chunks(ChunkKind::Shares).len()
+        ),
+        (2, 2)
+    );
     let mut next = 0;
     for chunk in reader.chunks(ChunkKind::Messages) {
         for item in reader.messages(chunk).await.unwrap() {
@@ -99,7 +145,10 @@ async fn what_is_written_is_read() {
     assert_eq!(rejects, [(id(PACKETS), PacketReason::BadShare)]);
     assert_eq!(reader.sum().await.unwrap(), [1, 2, u32::MAX]);
     let (places, mut shares) = ([0, 5, 26_000, 39_999], Vec::new());
-    reader.shares(&places, |share| shares.push(share.to_vec())).await.unwrap();
+    reader
+        .shares(&places, |share| shares.push(share.to_vec()))
+        .await
+        .unwrap();
     assert_eq!(shares, places.map(|place| share(place as u32).to_vec()));
 }
 
@@ -110,20 +159,37 @@ async fn nobody_elses_and_nothing_damaged_opens() {
     let bucket = bucket_with(&file).await;
     assert!(open(&memory("other"), &instance, &[key()]).await.unwrap().is_none());
     let elsewhere = open(&bucket, &"j".parse().unwrap(), &[key()]).await;
-    assert!(matches!(elsewhere, Err(PreparedError::Sealed { .. })), "another instance's key");
+    assert!(
+        matches!(elsewhere, Err(PreparedError::Sealed { .. })),
+        "another instance's key"
+    );
     // The head, the footer and the tail are read at once; a chunk when it is asked for.
     for at in [0, 9, file.len() - 1, file.len() - 5, file.len() - 11, file.len() - 40] {
         let mut damaged = file.clone();
         damaged[at] ^= 1;
-        assert!(open(&bucket_with(&damaged).await, &instance, &[key()]).await.is_err(), "byte {at}");
+        assert!(
+            open(&bucket_with(&damaged).await, &instance, &[key()]).await.is_err(),
+            "byte {at}"
+        );
     }
     let mut damaged = file.clone();
     damaged[100] ^= 1;
-    let reader = open(&bucket_with(&damaged).await, &instance, &[key()]).await.unwrap().unwrap();
+    let reader = open(&bucket_with(&damaged).await, &instance, &[key()])
+        .await
+        .unwrap()
+        .unwrap();
     let first = reader.chunks(ChunkKind::Messages)[0].min(reader.chunks(ChunkKind::Shares)[0]);
     assert_eq!(first, 0);
-    assert!(reader.messages(reader.chunks(ChunkKind::Messages)[0]).await.is_err() || reader.shares(&[0], |_| ()).await.is_err());
+    assert!(
+        reader.messages(reader.chunks(ChunkKind::Messages)[0]).await.is_err()
+            || reader.shares(&[0], |_| ()).await.is_err()
+    );
     for length in [0, 30, 52, 1000, file.len() - 1] {
-        assert!(open(&bucket_with(&file[..length.max(1)]).await, &instance, &[key()]).await.is_err(), "cut at {length}");
+        assert!(
+            open(&bucket_with(&file[..length.max(1)]).await, &instance, &[key()])
+                .await
+                .is_err(),
+            "cut at {length}"
+        );
     }
 }

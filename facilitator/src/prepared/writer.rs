@@ -21,7 +21,12 @@ struct Pending {
 
 impl Pending {
     fn new(kind: ChunkKind) -> Self {
-        Self { kind, bytes: Zeroizing::new(Vec::new()), first: 0, count: 0 }
+        Self {
+            kind,
+            bytes: Zeroizing::new(Vec::new()),
+            first: 0,
+            count: 0,
+        }
     }
 }
 
@@ -42,7 +47,13 @@ impl<W: Write> PreparedWriter<W> {
     ///
     /// # Errors
     /// Those of the writer underneath.
-    pub fn new(mut out: W, owner: Owner<'_>, sealing: &SealingKey, batch: &BatchName, header: Digest) -> io::Result<Self> {
+    pub fn new(
+        mut out: W,
+        owner: Owner<'_>,
+        sealing: &SealingKey,
+        batch: &BatchName,
+        header: Digest,
+    ) -> io::Result<Self> {
         out.write_all(&MAGIC)?;
         out.write_all(&header.0)?;
         Ok(Self {
@@ -90,13 +101,20 @@ impl<W: Write> PreparedWriter<W> {
         for element in sum {
             self.push(ChunkKind::Sum, &element.to_le_bytes())?;
         }
-        for kind in [ChunkKind::Messages, ChunkKind::Shares, ChunkKind::Rejects, ChunkKind::Sum] {
+        for kind in [
+            ChunkKind::Messages,
+            ChunkKind::Shares,
+            ChunkKind::Rejects,
+            ChunkKind::Sum,
+        ] {
             self.flush(kind)?;
         }
         let number = self.next_number()?;
         let footer = footer(std::mem::take(&mut self.chunks));
         let mut bytes = Zeroizing::new(serde_json::to_vec(&footer).map_err(io::Error::other)?);
-        self.key.seal_chunk(number, true, &mut bytes).map_err(io::Error::other)?;
+        self.key
+            .seal_chunk(number, true, &mut bytes)
+            .map_err(io::Error::other)?;
         self.out.write_all(&bytes)?;
         self.out.write_all(&self.offset.to_le_bytes())?;
         self.out.write_all(&number.to_le_bytes())?;
@@ -139,10 +157,18 @@ impl<W: Write> PreparedWriter<W> {
         if pending.count == 0 {
             return Ok(());
         }
-        self.key.seal_chunk(number, false, &mut pending.bytes).map_err(io::Error::other)?;
+        self.key
+            .seal_chunk(number, false, &mut pending.bytes)
+            .map_err(io::Error::other)?;
         self.out.write_all(&pending.bytes)?;
         let length = pending.bytes.len() as u64;
-        self.chunks.push(ChunkEntry { kind: pending.kind, offset, length, first: pending.first, count: pending.count });
+        self.chunks.push(ChunkEntry {
+            kind: pending.kind,
+            offset,
+            length,
+            first: pending.first,
+            count: pending.count,
+        });
         pending.first += pending.count;
         pending.count = 0;
         pending.bytes.clear();

@@ -1,6 +1,6 @@
 //! Any file as a container: its blocks, then their records as each of the seven kinds.
 
-use crate::forge::{blocks, generous, printable, tight};
+use crate::forge::{blocks, brief, generous, tight};
 use serde::Deserialize;
 use tallybox_model::avro::{Block, Limits, Record, Records, WriterSchema};
 use tallybox_model::header::{IngestionHeader, SumPart, ValidationHeader};
@@ -35,7 +35,7 @@ fn decode<'b, T: Record + Deserialize<'b>>(block: &'b Block, schema: &'b WriterS
     for record in Records::<T>::new(block, schema, limits) {
         let record = match record {
             Ok(record) => record,
-            Err(error) => return printable(&error),
+            Err(error) => return brief(&error),
         };
         decoded += 1;
         assert!(record.variable_bytes() <= limits.record_bytes, "a record over the limit");

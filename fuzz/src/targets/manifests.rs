@@ -1,6 +1,6 @@
 //! The four kinds of manifest: what parses is written and parsed again to the same.
 
-use crate::forge::printable;
+use crate::forge::brief;
 use std::fmt::Debug;
 use tallybox_model::manifest::{
     IngestorManifest, ManifestError, PortalManifest, ProcessorGlobalManifest, ProcessorManifest,
@@ -28,6 +28,6 @@ fn there_and_back<T: Debug + PartialEq>(
             assert_eq!(again.expect("what we write parses"), manifest);
         }
         // Errors end up in logs, a line each.
-        Err(error) => printable(&error),
+        Err(error) => brief(&error),
     }
 }

@@ -1,7 +1,7 @@
 //! Schemas that others wrote: JSON up to the first zero byte, then a block of one record.
 
 use super::container::decode_all;
-use crate::forge::{blocks, container, generous, printable};
+use crate::forge::{blocks, brief, container, generous};
 use tallybox_model::avro::{RecordKind, WriterSchema};
 
 pub fn run(data: &[u8]) {
@@ -11,7 +11,7 @@ pub fn run(data: &[u8]) {
     };
     let schema = match WriterSchema::parse(json) {
         Ok(schema) => schema,
-        Err(error) => return printable(&error),
+        Err(error) => return brief(&error),
     };
     assert_eq!(schema.json().as_bytes(), json);
     let _ = RecordKind::of_schema(schema.json());

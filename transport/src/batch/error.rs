@@ -100,9 +100,15 @@ impl BatchError {
         match error {
             AvroError::Io(error) => match BucketError::recover(error) {
                 Ok(error) => Self::Bucket(error),
-                Err(error) => Self::Malformed { object: object.to_owned(), source: AvroError::Io(error) },
+                Err(error) => Self::Malformed {
+                    object: object.to_owned(),
+                    source: AvroError::Io(error),
+                },
             },
-            source => Self::Malformed { object: object.to_owned(), source },
+            source => Self::Malformed {
+                object: object.to_owned(),
+                source,
+            },
         }
     }
 }

@@ -50,7 +50,13 @@ impl PacketStream {
         limits: Limits,
     ) -> Self {
         let input = HashingReader::new(BufReader::with_capacity(64 << 10, input));
-        Self { state: State::Unopened(input), object, expected, limits, bytes }
+        Self {
+            state: State::Unopened(input),
+            object,
+            expected,
+            limits,
+            bytes,
+        }
     }
 
     /// The length of the file in bytes, as the bucket says.
@@ -132,9 +138,13 @@ impl PacketStream {
     }
 
     fn verdict(&self, input: Input) -> Result<(), BatchError> {
-        let (digest, _) = input.finish().map_err(|error| BatchError::read(&self.object, error.into()))?;
+        let (digest, _) = input
+            .finish()
+            .map_err(|error| BatchError::read(&self.object, error.into()))?;
         if digest != self.expected {
-            return Err(BatchError::BadDigest { object: self.object.clone() });
+            return Err(BatchError::BadDigest {
+                object: self.object.clone(),
+            });
         }
         Ok(())
     }

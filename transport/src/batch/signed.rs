@@ -50,17 +50,30 @@ impl SignedBatch {
         let signature: BatchSignature =
             decode_one(&file, &for_signature).map_err(|error| BatchError::read(&objects.signature, error))?;
         drop(file);
-        let (bytes, key) = (signature.batch_header_signature.clone(), signature.key_identifier.clone());
+        let (bytes, key) = (
+            signature.batch_header_signature.clone(),
+            signature.key_identifier.clone(),
+        );
         let (header, packets) = match signature.inline() {
             Some((header, packets)) => (Bytes::from(header), Some(Bytes::from(packets))),
             None => (fetch_header(bucket, &objects.header, limits).await?, None),
         };
         let object = || objects.signature.clone();
-        let verifier = keys.get(&key).ok_or_else(|| BatchError::UnknownKey { object: object(), key: key.clone() })?;
+        let verifier = keys.get(&key).ok_or_else(|| BatchError::UnknownKey {
+            object: object(),
+            key: key.clone(),
+        })?;
         if verifier.verify(&header, &bytes).is_err() {
             return Err(BatchError::BadSignature { object: object(), key });
         }
-        Ok(Self { objects, header, packets, key, signature_digest, limits: limits.clone() })
+        Ok(Self {
+            objects,
+            header,
+            packets,
+            key,
+            signature_digest,
+            limits: limits.clone(),
+        })
     }
 
     /// Parses the header.
@@ -121,7 +134,13 @@ impl SignedBatch {
                 Err(error) => return Err(error.into()),
             },
         };
-        Ok(PacketStream::new(input, bytes, object.clone(), digest, self.limits.clone()))
+        Ok(PacketStream::new(
+            input,
+            bytes,
+            object.clone(),
+            digest,
+            self.limits.clone(),
+        ))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Writes a signed batch in the order that makes it exist only when it is whole: packets, header, signature.
 
 use super::BatchError;
+use crate::BlockingWriter;
 use crate::bucket::{Bucket, Created, SharedBucket};
 use crate::error::BucketError;
 use crate::publish::{digest, publish_bytes};
-use crate::BlockingWriter;
 use serde::Serialize;
 use tallybox_crypto::keys::SigningKey;
 use tallybox_model::avro::{AvroError, ContainerWriter, Record, encode_one};
@@ -54,7 +54,14 @@ impl BatchWriter {
         let handle = Handle::current();
         let out = HashingWriter::new(BlockingWriter::new(upload, &handle));
         let packets = ContainerWriter::new(out, P::KIND, sync_marker(generation, &objects.packets, &inputs));
-        Ok(Self { bucket, objects, generation, inputs, handle, packets })
+        Ok(Self {
+            bucket,
+            objects,
+            generation,
+            inputs,
+            handle,
+            packets,
+        })
     }
 
     /// Appends a packet; for blocking threads.
@@ -62,7 +69,9 @@ impl BatchWriter {
     /// # Errors
     /// [`BatchError::Encode`], or the bucket's.
     pub fn append<P: Record + Serialize>(&mut self, packet: &P) -> Result<(), BatchError> {
-        self.packets.append(packet).map_err(|error| BatchError::read(&self.objects.packets, error))
+        self.packets
+            .append(packet)
+            .map_err(|error| BatchError::read(&self.objects.packets, error))
     }
 
     /// Ends the packets, then writes the header that `header` makes of their digest, then the signature.
@@ -74,9 +83,21 @@ impl BatchWriter {
         header: impl FnOnce(Digest) -> H,
         key: (&str, &SigningKey),
     ) -> Result<Written, BatchError> {
-        let Self { bucket, objects, generation, mut inputs, handle, packets } = self;
-        let bad = |object: &str, source: AvroError| BatchError::Encode { object: object.to_owned(), source };
-        let out = packets.finish().map_err(|error| BatchError::read(&objects.packets, error))?;
+        let Self {
+            bucket,
+            objects,
+            generation,
+            mut inputs,
+            handle,
+            packets,
+        } = self;
+        let bad = |object: &str, source: AvroError| BatchError::Encode {
+            object: object.to_owned(),
+            source,
+        };
+        let out = packets
+            .finish()
+            .map_err(|error| BatchError::read(&objects.packets, error))?;
         let (out, packets, packet_bytes) = out.finish();
         if packet_bytes == 0 && !bucket.stores_empty_objects() {
             drop(out);
@@ -87,7 +108,11 @@ impl BatchWriter {
         let marker = sync_marker(generation, &objects.header, &inputs);
         let file = encode_one(&header(packets), marker).map_err(|error| bad(&objects.header, error))?;
         let signature = signature_file(&objects.signature, generation, &file, None, key)?;
-        let written = Written { packets, packet_bytes, header: Digest::of(&file) };
+        let written = Written {
+            packets,
+            packet_bytes,
+            header: Digest::of(&file),
+        };
         handle.block_on(async {
             publish_bytes(&*bucket, &objects.header, file.into(), false).await?;
             publish_bytes(&*bucket, &objects.signature, signature.into(), false).await
@@ -114,14 +139,22 @@ pub fn signature_file(
         packets,
     };
     let marker = sync_marker(generation, object, &[Digest::of(header)]);
-    encode_one(&record, marker).map_err(|source| BatchError::Encode { object: object.to_owned(), source })
+    encode_one(&record, marker).map_err(|source| BatchError::Encode {
+        object: object.to_owned(),
+        source,
+    })
 }
 
 async fn check_same(bucket: &dyn Bucket, key: &str, ours: Digest) -> Result<(), BucketError> {
     let (theirs, _) = digest(bucket, key).await?;
     if theirs != ours.0 {
         let (key, bucket) = (key.to_owned(), bucket.location());
-        return Err(BucketError::Conflict { key, bucket, ours: ours.0, theirs });
+        return Err(BucketError::Conflict {
+            key,
+            bucket,
+            ours: ours.0,
+            theirs,
+        });
     }
     Ok(())
 }

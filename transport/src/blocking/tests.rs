@@ -56,8 +56,15 @@ async fn bytes_go_through_both_ways() {
 
 #[tokio::test]
 async fn an_error_of_the_body_reaches_the_reader_and_stays() {
-    let chunks = [Ok(Bytes::from_static(b"ab")), Err(BucketError::not_found("b", "k")), Ok(Bytes::from_static(b"cd"))];
-    let object = Object { size: 4, body: stream::iter(chunks).boxed() };
+    let chunks = [
+        Ok(Bytes::from_static(b"ab")),
+        Err(BucketError::not_found("b", "k")),
+        Ok(Bytes::from_static(b"cd")),
+    ];
+    let object = Object {
+        size: 4,
+        body: stream::iter(chunks).boxed(),
+    };
     let mut reader = BlockingReader::new(object, &Handle::current());
     spawn_blocking(move || {
         let mut all = Vec::new();
@@ -75,14 +82,18 @@ async fn a_reader_may_be_dropped_early() {
     let bucket = memory("");
     publish_bytes(&*bucket, "k", pattern(9_000_000), false).await.unwrap();
     let mut reader = reader(&*bucket, "k").await;
-    spawn_blocking(move || reader.read_exact(&mut [0; 3]).unwrap()).await.unwrap();
+    spawn_blocking(move || reader.read_exact(&mut [0; 3]).unwrap())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn without_finish_there_is_no_object() {
     let bucket = memory("");
     let mut dropped = writer(&*bucket, "k").await;
-    spawn_blocking(move || dropped.write_all(&[1; 1_000_000]).unwrap()).await.unwrap();
+    spawn_blocking(move || dropped.write_all(&[1; 1_000_000]).unwrap())
+        .await
+        .unwrap();
     tokio::task::yield_now().await;
     assert!(matches!(bucket.size("k").await, Err(BucketError::NotFound { .. })));
 }
@@ -108,12 +119,17 @@ async fn an_error_of_the_upload_reaches_the_writer() {
         let mut writer = writer(&*bucket, "k").await;
         let error = spawn_blocking(move || {
             for _ in 0..10 {
-                writer.write_all(&[0; WRITE_BYTES]).map_err(|error| BucketError::recover(error).unwrap())?;
+                writer
+                    .write_all(&[0; WRITE_BYTES])
+                    .map_err(|error| BucketError::recover(error).unwrap())?;
             }
             writer.finish().map(drop)
         });
         let error = error.await.unwrap().unwrap_err();
-        assert!(matches!(&error, BucketError::Unavailable { key, .. } if key == "k"), "{n}: {error:?}");
+        assert!(
+            matches!(&error, BucketError::Unavailable { key, .. } if key == "k"),
+            "{n}: {error:?}"
+        );
         assert!(inner.size("k").await.is_err());
     }
 }

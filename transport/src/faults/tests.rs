@@ -56,6 +56,8 @@ async fn an_effect_without_an_answer() {
     assert_eq!(inner.size("a").await.unwrap(), 3, "the commit has taken effect");
 
     let inner = memory("");
-    scenario(&*FaultyBucket::fail_after(inner.clone(), 2)).await.unwrap_err();
+    scenario(&*FaultyBucket::fail_after(inner.clone(), 2))
+        .await
+        .unwrap_err();
     assert!(matches!(inner.size("a").await, Err(BucketError::NotFound { .. })));
 }

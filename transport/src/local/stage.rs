@@ -33,7 +33,10 @@ pub(super) struct Directories {
 
 impl Directories {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, ready: Mutex::default() }
+        Self {
+            root,
+            ready: Mutex::default(),
+        }
     }
 
     /// Makes the directory if need be and its entries durable, and removes what dead writers left in it. Done once a
@@ -43,7 +46,12 @@ impl Directories {
             return Ok(());
         }
         // Whatever is missing at or above the root is new too, and the directory above it has a new entry.
-        let kept = self.root.ancestors().skip(1).find(|above| above.is_dir()).map(Path::to_path_buf);
+        let kept = self
+            .root
+            .ancestors()
+            .skip(1)
+            .find(|above| above.is_dir())
+            .map(Path::to_path_buf);
         fs::create_dir_all(directory)?;
         for ancestor in directory.ancestors() {
             sync_directory(ancestor)?;
@@ -87,13 +95,18 @@ impl LocalUpload {
         let directory = target.parent().unwrap_or(&directories.root);
         directories.prepare(directory)?;
         let staged = Some(stage(directory)?);
-        Ok(Self { staged, target, location, key })
+        Ok(Self {
+            staged,
+            target,
+            location,
+            key,
+        })
     }
 
     fn take(&mut self) -> Result<NamedTempFile, BucketError> {
-        self.staged
-            .take()
-            .ok_or_else(|| BucketError::unavailable(&self.location, &self.key, "an earlier write of this upload failed"))
+        self.staged.take().ok_or_else(|| {
+            BucketError::unavailable(&self.location, &self.key, "an earlier write of this upload failed")
+        })
     }
 }
 
@@ -115,9 +128,11 @@ impl Upload for LocalUpload {
         let created = blocking(&self.location, &self.key, move || publish(staged, &target)).await;
         created.map_err(|error| match error {
             // The staged file was there a moment ago, so this does not mean that the object is absent.
-            BucketError::NotFound { .. } => {
-                BucketError::unavailable(&self.location, &self.key, "its directory was removed while it was written")
-            }
+            BucketError::NotFound { .. } => BucketError::unavailable(
+                &self.location,
+                &self.key,
+                "its directory was removed while it was written",
+            ),
             other => other,
         })
     }
@@ -211,5 +226,9 @@ pub(super) fn is_left_behind(path: &Path) -> bool {
 
 pub(super) fn is_old(file: &File) -> bool {
     let modified = file.metadata().and_then(|metadata| metadata.modified());
-    modified.is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > LEFT_BEHIND))
+    modified.is_ok_and(|modified| {
+        SystemTime::now()
+            .duration_since(modified)
+            .is_ok_and(|age| age > LEFT_BEHIND)
+    })
 }

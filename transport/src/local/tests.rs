@@ -20,14 +20,21 @@ fn bucket() -> (TempDir, LocalBucket) {
 }
 
 async fn keys(bucket: &LocalBucket) -> Vec<String> {
-    let entries: Vec<_> =
-        bucket.list("", ListRange::default()).await.unwrap().try_collect().await.unwrap();
+    let entries: Vec<_> = bucket
+        .list("", ListRange::default())
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
     entries.into_iter().map(|entry| entry.key).collect()
 }
 
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -101,12 +108,18 @@ async fn a_removed_directory_is_made_again() {
     let (directory, bucket) = bucket();
     publish_bytes(&bucket, "a/b/one", BYTES, false).await.unwrap();
     fs::remove_dir_all(directory.path().join("a")).unwrap();
-    assert_eq!(publish_bytes(&bucket, "a/b/one", BYTES, false).await.unwrap(), Published::New);
+    assert_eq!(
+        publish_bytes(&bucket, "a/b/one", BYTES, false).await.unwrap(),
+        Published::New
+    );
 
     let upload = bucket.create("a/b/two", None).await.unwrap();
     fs::remove_dir_all(directory.path().join("a")).unwrap();
     let lost = upload.commit().await;
-    assert!(matches!(lost, Err(BucketError::Unavailable { .. })), "not taken for an absent object: {lost:?}");
+    assert!(
+        matches!(lost, Err(BucketError::Unavailable { .. })),
+        "not taken for an absent object: {lost:?}"
+    );
 }
 
 #[tokio::test]

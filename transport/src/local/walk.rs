@@ -72,8 +72,14 @@ fn children(directory: &Path, prefix: &str) -> io::Result<Vec<Child>> {
 
 /// An entry as a child; `None` for what is neither file nor directory, has no usable key, or has just gone.
 fn child(entry: &DirEntry, directory: &Path, prefix: &str) -> io::Result<Option<Child>> {
-    let Ok(name) = entry.file_name().into_string() else { return Ok(None) };
-    let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+    let Ok(name) = entry.file_name().into_string() else {
+        return Ok(None);
+    };
+    let key = if prefix.is_empty() {
+        name
+    } else {
+        format!("{prefix}/{name}")
+    };
     if fault(&key).is_some() {
         return Ok(None);
     }
@@ -86,9 +92,17 @@ fn child(entry: &DirEntry, directory: &Path, prefix: &str) -> io::Result<Option<
         Err(error) => return Err(error),
     };
     if metadata.is_dir() {
-        Ok(Some(Child { order: format!("{key}/"), key, size: None }))
+        Ok(Some(Child {
+            order: format!("{key}/"),
+            key,
+            size: None,
+        }))
     } else if metadata.is_file() {
-        Ok(Some(Child { order: key.clone(), key, size: Some(metadata.len()) }))
+        Ok(Some(Child {
+            order: key.clone(),
+            key,
+            size: Some(metadata.len()),
+        }))
     } else {
         Ok(None)
     }
@@ -104,5 +118,8 @@ fn leads_back(link: &DirEntry, directory: &Path) -> bool {
 
 /// Whether every key that starts with `order` stands before the range.
 fn is_wholly_before(order: &str, range: &ListRange) -> bool {
-    range.start_at.as_deref().is_some_and(|start| order < start && !start.starts_with(order))
+    range
+        .start_at
+        .as_deref()
+        .is_some_and(|start| order < start && !start.starts_with(order))
 }

@@ -12,7 +12,10 @@ use crate::{SharedBucket, memory};
 fn cloud_like(single_request_bytes: usize) -> StoreBucket {
     let store = PrefixStore::new(InMemory::new(), "some/prefix");
     let bucket = StoreBucket::new(Arc::new(store), "x://bucket/some/prefix".into(), false);
-    StoreBucket { single_request_bytes, ..bucket }
+    StoreBucket {
+        single_request_bytes,
+        ..bucket
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +47,10 @@ async fn a_large_upload_looks_before_it_writes() {
 
 #[test]
 fn an_offset_stands_before_the_first_key_wanted() {
-    let range = |start: &str| ListRange { start_at: Some(start.into()), end_before: None };
+    let range = |start: &str| ListRange {
+        start_at: Some(start.into()),
+        end_before: None,
+    };
     assert_eq!(offset(&range("a/2020/31")).unwrap().as_ref(), "a/2020/3");
     assert_eq!(offset(&range("a/b")).unwrap().as_ref(), "a");
     assert_eq!(offset(&range("a/ü")).unwrap().as_ref(), "a");
@@ -56,10 +62,25 @@ fn an_offset_stands_before_the_first_key_wanted() {
 
 #[test]
 fn errors_keep_their_meaning() {
-    let denied = StoreError::PermissionDenied { path: "k".into(), source: "no".into() };
-    assert!(matches!(meaning("b", "k", denied), BucketError::PermissionDenied { .. }));
-    let unknown = StoreError::Unauthenticated { path: "k".into(), source: "who".into() };
-    assert!(matches!(meaning("b", "k", unknown), BucketError::PermissionDenied { .. }));
-    let broken = StoreError::Generic { store: "S3", source: "503".into() };
+    let denied = StoreError::PermissionDenied {
+        path: "k".into(),
+        source: "no".into(),
+    };
+    assert!(matches!(
+        meaning("b", "k", denied),
+        BucketError::PermissionDenied { .. }
+    ));
+    let unknown = StoreError::Unauthenticated {
+        path: "k".into(),
+        source: "who".into(),
+    };
+    assert!(matches!(
+        meaning("b", "k", unknown),
+        BucketError::PermissionDenied { .. }
+    ));
+    let broken = StoreError::Generic {
+        store: "S3",
+        source: "503".into(),
+    };
     assert!(matches!(meaning("b", "k", broken), BucketError::Unavailable { .. }));
 }

@@ -1,0 +1,40 @@
+//! Azure Blob Storage.
+
+use object_store::azure::MicrosoftAzureBuilder;
+
+use super::common::{bucket, client, retries, secret, unusable};
+use crate::{BucketError, BucketSettings, BucketUrl, SharedBucket};
+
+const SETTINGS: [&str; 6] = [
+    "endpoint",
+    "allow-http",
+    "ca-certificate",
+    "anonymous",
+    "account-key-env",
+    "account-key-file",
+];
+
+pub(super) fn open(
+    location: &BucketUrl,
+    (account, container, prefix): (&str, &str, &str),
+    settings: &BucketSettings,
+) -> Result<SharedBucket, BucketError> {
+    let shown = location.to_string();
+    settings.only(&shown, &SETTINGS)?;
+    let mut builder = MicrosoftAzureBuilder::from_env()
+        .with_account(account)
+        .with_container_name(container)
+        .with_retry(retries())
+        .with_client_options(client(&shown, settings)?)
+        .with_allow_http(settings.allow_http)
+        .with_skip_signature(settings.anonymous);
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder.with_endpoint(endpoint.clone());
+    }
+    let (variable, file) = (settings.account_key_env.as_ref(), settings.account_key_file.as_ref());
+    if let Some(key) = secret(&shown, "account-key", variable, file)? {
+        builder = builder.with_access_key(key);
+    }
+    let store = builder.build().map_err(|error| unusable(&shown, &error))?;
+    Ok(bucket(store, prefix, shown))
+}

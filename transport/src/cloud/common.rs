@@ -1,0 +1,94 @@
+//! What the three clouds have in common: retries, trusted certificates, credentials by name, prefixes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::prefix::PrefixStore;
+use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
+
+use crate::settings::invalid;
+use crate::store::StoreBucket;
+use crate::{BucketError, BucketSettings, SharedBucket};
+
+/// The largest credential or certificate file that is read, in bytes.
+const FILE_BYTES: u64 = 1 << 20;
+
+/// Retries of single requests: from a quarter of a second, doubling to ten, for two minutes in all. What lasts longer is
+/// the task's to be retried, not the request's.
+pub(super) fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(250),
+            max_backoff: Duration::from_secs(10),
+            base: 2.0,
+        },
+        max_retries: 10,
+        retry_timeout: Duration::from_secs(120),
+    }
+}
+
+/// The client's options: how long a request may take, plain HTTP, and certificates to trust.
+pub(super) fn client(location: &str, settings: &BucketSettings) -> Result<ClientOptions, BucketError> {
+    let mut options = ClientOptions::new()
+        .with_connect_timeout(Duration::from_secs(10))
+        .with_timeout(Duration::from_secs(300))
+        .with_allow_http(settings.allow_http);
+    if let Some(file) = &settings.ca_certificate {
+        let pem = read(location, file)?;
+        let bad = |error| invalid(location, format!("{}: no PEM certificates: {error}", file.display()));
+        for certificate in Certificate::from_pem_bundle(pem.as_bytes()).map_err(bad)? {
+            options = options.with_root_certificate(certificate);
+        }
+    }
+    Ok(options)
+}
+
+/// A secret from the environment variable or the file that the settings name; `None` if they name neither.
+pub(super) fn secret(
+    location: &str,
+    name: &str,
+    variable: Option<&String>,
+    file: Option<&std::path::PathBuf>,
+) -> Result<Option<String>, BucketError> {
+    match (variable, file) {
+        (Some(_), Some(_)) => Err(invalid(
+            location,
+            format!("{name}-env and {name}-file exclude each other"),
+        )),
+        (Some(variable), None) => match std::env::var(variable) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(invalid(
+                location,
+                format!("environment variable {variable} ({name}-env) is not set"),
+            )),
+        },
+        (None, Some(file)) => read(location, file).map(|text| Some(text.trim().to_owned())),
+        (None, None) => Ok(None),
+    }
+}
+
+/// A small text file that the settings name.
+pub(super) fn read(location: &str, file: &Path) -> Result<String, BucketError> {
+    let bad = |reason: String| invalid(location, format!("{}: {reason}", file.display()));
+    let size = std::fs::metadata(file).map_err(|error| bad(error.to_string()))?.len();
+    if size > FILE_BYTES {
+        return Err(bad(format!("larger than {FILE_BYTES} bytes")));
+    }
+    std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))
+}
+
+/// The bucket of a store, all keys under the location's prefix. An object of no bytes is not made in a cloud.
+pub(super) fn bucket<S: ObjectStore>(store: S, prefix: &str, location: String) -> SharedBucket {
+    let store: Arc<dyn ObjectStore> = if prefix.is_empty() {
+        Arc::new(store)
+    } else {
+        Arc::new(PrefixStore::new(store, prefix.trim_end_matches('/')))
+    };
+    Arc::new(StoreBucket::new(store, location, false))
+}
+
+/// What a builder says of settings that do not fit together.
+pub(super) fn unusable(location: &str, error: &object_store::Error) -> BucketError {
+    invalid(location, error.to_string())
+}
