@@ -24,12 +24,18 @@ libfuzzer_sys::fuzz_target!(init: choose(), |data: &[u8]| {
 /// Finds the target by the file name in the first argument.
 fn choose() {
     let program = std::env::args().next().unwrap_or_default();
-    let name = Path::new(&program).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = Path::new(&program)
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     match targets::ALL.iter().find(|(target, _)| *target == name) {
         Some((_, target)) => drop(TARGET.set(*target)),
         None => {
             let names: Vec<&str> = targets::ALL.iter().map(|(name, _)| *name).collect();
-            eprintln!("{name:?} is no fuzz target; link this program to one of these names: {}", names.join(" "));
+            eprintln!(
+                "{name:?} is no fuzz target; link this program to one of these names: {}",
+                names.join(" ")
+            );
             std::process::exit(2);
         }
     }

@@ -55,7 +55,9 @@ impl World {
         let config: Loaded<Config> = load(&file).expect("a configuration of ours");
         let signing = |place: usize| SigningKey::parse(SIGNING[place]).expect("a key of the vectors");
         Self {
-            runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .build()
+                .expect("a runtime"),
             processor: Arc::new(Processor::open(&config).expect("keys of the vectors")),
             name: BatchName::parse(BATCH).expect("a name"),
             ingestor: signing(0),
@@ -71,7 +73,14 @@ impl World {
     /// Puts an ingestion batch of these packets into its bucket.
     pub async fn ingest(&self, packets: &[u8], header: impl FnOnce(Digest) -> IngestionHeader) {
         let key = ("ingestor", &self.ingestor);
-        self.put(&*self.processor.buckets.ingestion, self.name.ingestion(), header, packets, key).await;
+        self.put(
+            &*self.processor.buckets.ingestion,
+            self.name.ingestion(),
+            header,
+            packets,
+            key,
+        )
+        .await;
     }
 
     /// Puts the peer's validation batch of these packets into our mailbox.
@@ -87,9 +96,13 @@ impl World {
     pub async fn take_in(&self, packets: &[u8]) -> Bytes {
         self.ingest(packets, |digest| self.header(digest)).await;
         let (processor, name) = (&self.processor, &self.name);
-        intake(processor, name, no_progress()).await.expect("a batch of the vectors");
+        intake(processor, name, no_progress())
+            .await
+            .expect("a batch of the vectors");
         let key = name.prepared(&processor.sealing_keys[0].id());
-        read_all(&*processor.buckets.own, &key, 1 << 20).await.expect("an intake leaves a prepared batch")
+        read_all(&*processor.buckets.own, &key, 1 << 20)
+            .await
+            .expect("an intake leaves a prepared batch")
     }
 
     /// Takes everything out of every bucket of the processor.
@@ -124,9 +137,15 @@ impl World {
     ) {
         let header = encode_one(&header(Digest::of(packets)), MARKER).expect("a header of ours");
         let signature = signature_file(&names.signature, 1, &header, None, key).expect("a signature of ours");
-        let files = [(names.packets, packets.to_vec()), (names.header, header), (names.signature, signature)];
+        let files = [
+            (names.packets, packets.to_vec()),
+            (names.header, header),
+            (names.signature, signature),
+        ];
         for (object, bytes) in files {
-            publish_bytes(bucket, &object, bytes.into(), false).await.expect("an empty bucket");
+            publish_bytes(bucket, &object, bytes.into(), false)
+                .await
+                .expect("an empty bucket");
         }
     }
 }
@@ -137,7 +156,9 @@ pub async fn objects(bucket: &dyn Bucket) -> BTreeMap<String, Bytes> {
     let entries: Vec<_> = list.try_collect().await.expect("a bucket in memory");
     let mut objects = BTreeMap::new();
     for entry in entries {
-        let bytes = read_all(bucket, &entry.key, entry.size).await.expect("a bucket in memory");
+        let bytes = read_all(bucket, &entry.key, entry.size)
+            .await
+            .expect("a bucket in memory");
         objects.insert(entry.key, bytes);
     }
     objects

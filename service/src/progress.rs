@@ -94,9 +94,8 @@ fn style(known_length: bool, packets: Arc<AtomicU64>) -> ProgressStyle {
 
 /// `12,000 packets, 4,000/s`: the mean since the start, which is what people plan by.
 fn rate(count: u64, elapsed: Duration) -> String {
-    let millis = elapsed.as_millis();
     let mut text = format!("{} packets", grouped(count));
-    if let Some(per_second) = (u128::from(count) * 1000).checked_div(millis) {
+    if let Some(per_second) = (u128::from(count) * 1000).checked_div(elapsed.as_millis()) {
         let _ = write!(text, ", {}/s", grouped(u64::try_from(per_second).unwrap_or(u64::MAX)));
     }
     text

@@ -415,12 +415,16 @@ async fn after_a_change_of_the_signing_key_what_is_published_stands_and_what_is_
         let mut new = Arc::into_inner(world.processor(1, |_| old.buckets.clone())).unwrap();
         new.signing_key = tallybox_tests::forge::signing_key("facilitator-signing.pkcs8.b64");
         new.signing_key_id = "pha-key-2".to_owned();
-        new.own_keys.insert("pha-key-2".to_owned(), new.signing_key.verifying_key());
+        new.own_keys
+            .insert("pha-key-2".to_owned(), new.signing_key.verifying_key());
         let new = Arc::new(new);
         world.intake(&new).await.unwrap();
         world.aggregate(&new).await.unwrap();
         let after = written(&old.buckets).await;
-        assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)), "nothing is overwritten");
+        assert!(
+            before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)),
+            "nothing is overwritten"
+        );
         completed += u32::from(before != after);
         if faults.operations() < n {
             break;

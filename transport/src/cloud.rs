@@ -49,3 +49,6 @@ pub(crate) fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<Sh
         Place::Local { .. } | Place::Memory { .. } => missing("none"),
     }
 }
+
+#[cfg(all(test, any(feature = "aws", feature = "gcp", feature = "azure")))]
+mod tests;

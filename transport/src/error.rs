@@ -56,7 +56,8 @@ pub enum BucketError {
         actual_size: u64,
     },
 
-    /// The credentials do not allow the operation: the bucket owner's or our configuration.
+    /// The credentials do not allow the operation: the bucket owner's or our configuration. S3 says so also of an
+    /// absent object, to those who may not list the bucket.
     #[error("{bucket}: permission denied for {key}")]
     PermissionDenied {
         /// Key or prefix asked for.
@@ -183,10 +184,6 @@ impl BucketError {
                 key,
                 bucket: bucket.to_owned(),
                 source: error.into(),
-            },
-            io::ErrorKind::IsADirectory => Self::InvalidKey {
-                key,
-                reason: "a directory or something else has this name",
             },
             // A directory cannot be made where an object stands, or an object where a directory stands.
             io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => Self::InvalidKey {

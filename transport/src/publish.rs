@@ -164,3 +164,6 @@ async fn settle(
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

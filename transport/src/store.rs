@@ -332,7 +332,8 @@ fn offset(range: &ListRange) -> Option<Path> {
         .filter(|offset| !offset.as_ref().is_empty())
 }
 
-fn to_path(key: &str) -> Result<Path, BucketError> {
+/// A checked key or prefix as the store's path, character for character.
+pub(crate) fn to_path(key: &str) -> Result<Path, BucketError> {
     Path::parse(key).map_err(|_| BucketError::InvalidKey {
         key: key.to_owned(),
         reason: "the store does not take it",

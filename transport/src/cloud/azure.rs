@@ -21,20 +21,20 @@ pub(super) fn open(
 ) -> Result<SharedBucket, BucketError> {
     let shown = location.to_string();
     settings.only(&shown, &SETTINGS)?;
-    let mut builder = MicrosoftAzureBuilder::from_env()
+    let (variable, file) = (settings.account_key_env.as_ref(), settings.account_key_file.as_ref());
+    let base = match secret(&shown, "account-key", variable, file)? {
+        Some(key) => MicrosoftAzureBuilder::new().with_access_key(key),
+        None => MicrosoftAzureBuilder::from_env(),
+    };
+    let mut builder = base
         .with_account(account)
         .with_container_name(container)
         .with_retry(retries())
         .with_client_options(client(&shown, settings)?)
-        .with_allow_http(settings.allow_http)
         .with_skip_signature(settings.anonymous);
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }
-    let (variable, file) = (settings.account_key_env.as_ref(), settings.account_key_file.as_ref());
-    if let Some(key) = secret(&shown, "account-key", variable, file)? {
-        builder = builder.with_access_key(key);
-    }
     let store = builder.build().map_err(|error| unusable(&shown, &error))?;
-    Ok(bucket(store, prefix, shown))
+    bucket(store, prefix, shown)
 }

@@ -8,7 +8,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
 use crate::settings::invalid;
-use crate::store::StoreBucket;
+use crate::store::{StoreBucket, to_path};
 use crate::{BucketError, BucketSettings, SharedBucket};
 
 /// The largest credential or certificate file that is read, in bytes.
@@ -45,6 +45,7 @@ pub(super) fn client(location: &str, settings: &BucketSettings) -> Result<Client
 }
 
 /// A secret from the environment variable or the file that the settings name; `None` if they name neither.
+#[cfg(any(feature = "aws", feature = "azure"))]
 pub(super) fn secret(
     location: &str,
     name: &str,
@@ -79,13 +80,14 @@ pub(super) fn read(location: &str, file: &Path) -> Result<String, BucketError> {
 }
 
 /// The bucket of a store, all keys under the location's prefix. An object of no bytes is not made in a cloud.
-pub(super) fn bucket<S: ObjectStore>(store: S, prefix: &str, location: String) -> SharedBucket {
+pub(super) fn bucket<S: ObjectStore>(store: S, prefix: &str, location: String) -> Result<SharedBucket, BucketError> {
     let store: Arc<dyn ObjectStore> = if prefix.is_empty() {
         Arc::new(store)
     } else {
-        Arc::new(PrefixStore::new(store, prefix.trim_end_matches('/')))
+        // As it stands: a text made into a path by `into` would have some characters percent-encoded.
+        Arc::new(PrefixStore::new(store, to_path(prefix)?))
     };
-    Arc::new(StoreBucket::new(store, location, false))
+    Ok(Arc::new(StoreBucket::new(store, location, false)))
 }
 
 /// What a builder says of settings that do not fit together.

@@ -20,7 +20,11 @@ pub(super) fn open(
 ) -> Result<SharedBucket, BucketError> {
     let shown = location.to_string();
     settings.only(&shown, &SETTINGS)?;
-    let mut builder = GoogleCloudStorageBuilder::from_env()
+    let base = match &settings.service_account_file {
+        Some(file) => GoogleCloudStorageBuilder::new().with_service_account_key(read(&shown, file)?),
+        None => GoogleCloudStorageBuilder::from_env(),
+    };
+    let mut builder = base
         .with_bucket_name(name)
         .with_retry(retries())
         .with_client_options(client(&shown, settings)?)
@@ -28,9 +32,6 @@ pub(super) fn open(
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_base_url(endpoint);
     }
-    if let Some(file) = &settings.service_account_file {
-        builder = builder.with_service_account_key(read(&shown, file)?);
-    }
     let store = builder.build().map_err(|error| unusable(&shown, &error))?;
-    Ok(bucket(store, prefix, shown))
+    bucket(store, prefix, shown)
 }
