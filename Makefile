@@ -1,6 +1,5 @@
 # The commands of this house. `make check` is what CI runs; see CONTRIBUTING.md for each kind of test.
-# Development commands leave the cloud stores out (--no-default-features), so that nothing is compiled twice.
-FEATURES := --workspace --no-default-features
+# Development commands leave the cloud stores out (--workspace --no-default-features), so that nothing is compiled twice.
 SECONDS_EACH ?= 60
 
 .PHONY: help build check test fmt clippy docs policy cloud-check release bench fuzz fuzz-smoke

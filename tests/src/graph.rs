@@ -34,14 +34,15 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Asks `cargo metadata`, with these arguments added.
+    /// Asks `cargo metadata`, with these arguments added. It reads the packages of all platforms, of which a build has
+    /// fetched those of its own only, so it may have to download; with `--locked` it uses no network otherwise.
     ///
     /// # Panics
     /// If cargo fails.
     #[must_use]
     pub fn load(arguments: &[&str]) -> Self {
         let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--offline"])
+            .args(["metadata", "--format-version", "1", "--locked"])
             .args(arguments)
             .current_dir(root())
             .output()

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 fn release_binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("TALLYBOX_RELEASE_DIR").map(PathBuf::from);
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
+    let default = || target.join("release");
     let path = folder.unwrap_or_else(default).join(name);
     assert!(
         path.exists(),

@@ -8,12 +8,14 @@
 //!
 //! No packet is opened here: what intake has found is read from the prepared batch. Only a lost one is made again.
 
+mod group;
 mod join;
 mod select;
 mod sum_part;
 mod summary;
 mod verdict;
 
+pub use group::Group;
 pub use join::{Join, Joined};
 pub use select::{Selection, select};
 pub use sum_part::FixedSumPart;
@@ -21,16 +23,15 @@ pub use summary::{AggregateSummary, BatchOutcome, BatchSummary};
 pub use verdict::BatchVerdict;
 
 use crate::error::Error;
-use crate::ids::IdSet;
 use crate::intake::{Progress, find_prepared, intake, no_progress, prepare};
 use crate::prepared::PreparedReader;
 use crate::processor::Processor;
-use std::collections::{BTreeMap, BTreeSet};
+use group::choose;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
-use tallybox_crypto::prio2::{Prio2, Sum};
-use tallybox_model::header::BatchParameters;
-use tallybox_model::id::{AggregationId, PacketId};
+use tallybox_crypto::prio2::Prio2;
+use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::time::Window;
 use tallybox_service::exit::Exit;
@@ -89,64 +90,6 @@ pub async fn aggregate(
     }
     summary.elapsed(start.elapsed());
     Ok(summary)
-}
-
-/// Batches with the same parameters: what one sum part can hold.
-pub struct Group {
-    /// What is counted, and how.
-    pub parameters: BatchParameters,
-    /// The batches in order of date and identifier.
-    pub verdicts: Vec<BatchVerdict>,
-    /// The packets counted so far.
-    counted: IdSet,
-    /// Whether more than one batch is looked at, so that a packet could stand in two.
-    several: bool,
-}
-
-impl Group {
-    /// Packets counted.
-    #[must_use]
-    pub fn accepted(&self) -> u64 {
-        self.verdicts.iter().map(|verdict| verdict.accepted).sum()
-    }
-
-    /// Packets for which both messages are there.
-    #[must_use]
-    pub fn with_both_messages(&self) -> u64 {
-        self.verdicts.iter().map(|verdict| verdict.both_messages).sum()
-    }
-
-    /// The sum of all batches.
-    #[must_use]
-    pub fn sum(&self) -> Sum {
-        let mut sum = Sum::new(usize::try_from(self.parameters.bins).unwrap_or(0));
-        self.verdicts.iter().for_each(|verdict| sum.merge(&verdict.sum));
-        sum
-    }
-
-    /// All packets of these batches that are not counted, once each, sorted.
-    #[must_use]
-    pub fn invalid(&self) -> BTreeSet<PacketId> {
-        self.verdicts
-            .iter()
-            .flat_map(|verdict| verdict.invalid.iter().copied())
-            .collect()
-    }
-
-    /// Whether an earlier batch of the window counts the packet.
-    fn counts(&self, id: PacketId) -> bool {
-        self.several && self.counted.contains(*id.as_bytes())
-    }
-
-    /// Takes a batch, and remembers the packets that it counts.
-    fn push(&mut self, verdict: BatchVerdict, counted: &[PacketId]) {
-        if self.several {
-            for id in counted {
-                self.counted.insert(*id.as_bytes());
-            }
-        }
-        self.verdicts.push(verdict);
-    }
 }
 
 /// Judges every selected batch; one that cannot be judged is excluded with its reason and harms no other.
@@ -212,12 +155,9 @@ async fn verdict(
         .map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))?;
     let (joined, prepared) = joined?;
     progress(prepared.footer().packets, prepared.footer().validation.packets.bytes);
-    let group = groups.entry(parameters.encode()).or_insert_with(|| Group {
-        parameters,
-        verdicts: Vec::new(),
-        counted: IdSet::default(),
-        several,
-    });
+    let group = groups
+        .entry(parameters.encode())
+        .or_insert_with(|| Group::new(parameters, several));
     let inputs = [prepared.ingestion_header(), validation.header_digest()];
     let counted_before = |id| group.counts(id);
     let (verdict, counted) =
@@ -242,28 +182,6 @@ async fn prepared(processor: &Arc<Processor>, name: &BatchName, dry_run: bool) -
     intake(processor, name, no_progress()).await?;
     let again = find_prepared(processor, name).await?;
     again.ok_or_else(|| Error::Internal(format!("the prepared batch of {name} vanished")))
-}
-
-/// The group with the most accepted packets is summed (ties: the smallest encoding); the others wait.
-fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
-    let mut chosen: Option<Group> = None;
-    for group in groups.into_iter().filter(|group| !group.verdicts.is_empty()) {
-        let better = chosen.as_ref().is_none_or(|best| group.accepted() > best.accepted());
-        let left = if better { chosen.replace(group) } else { Some(group) };
-        for verdict in left.iter().flat_map(|group| &group.verdicts) {
-            let reason = "parameter-mismatch";
-            let problem = "its parameters are not those of the window's other batches".to_owned();
-            summary.exclude(
-                &verdict.name,
-                &Error::Header {
-                    batch: verdict.name.clone(),
-                    reason,
-                    problem,
-                },
-            );
-        }
-    }
-    chosen
 }
 
 fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {

@@ -10,6 +10,7 @@
 //! before the prepared batch, which says what goes, is in our own bucket.
 
 mod block;
+mod collector;
 mod header;
 mod pipeline;
 mod points;

@@ -1,6 +1,5 @@
 //! Publishes the validation batch that a prepared batch has fixed, to the byte.
 
-use super::pipeline::encode_header;
 use crate::config::ValidationForm;
 use crate::error::Error;
 use crate::prepared::{ChunkKind, FixedObject, PreparedReader};
@@ -9,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tallybox_crypto::prio2::Message;
-use tallybox_model::avro::{ContainerWriter, Limits, Record as _};
+use tallybox_model::avro::{ContainerWriter, Limits, Record as _, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, ValidationHeader};
 use tallybox_model::id::PacketId;
@@ -39,10 +38,8 @@ pub(super) fn header_file(
 ) -> Result<Vec<u8>, Error> {
     let object = name.validation(processor.role).header;
     let header = ValidationHeader::new(name.id, parameters.clone(), packets.sha256);
-    Ok(encode_header(
-        &header,
-        sync_marker(processor.generation, &object, &[packets.sha256]),
-    )?)
+    let marker = sync_marker(processor.generation, &object, &[packets.sha256]);
+    Ok(encode_one(&header, marker).map_err(|source| BatchError::Encode { object, source })?)
 }
 
 /// Name, length and digest of a file.

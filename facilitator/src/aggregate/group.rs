@@ -1,0 +1,101 @@
+//! Batches that one sum part can hold: those with the same parameters.
+
+use super::AggregateSummary;
+use super::verdict::BatchVerdict;
+use crate::error::Error;
+use crate::ids::IdSet;
+use std::collections::BTreeSet;
+use tallybox_crypto::prio2::Sum;
+use tallybox_model::header::BatchParameters;
+use tallybox_model::id::PacketId;
+
+/// Batches with the same parameters: what one sum part can hold.
+pub struct Group {
+    /// What is counted, and how.
+    pub parameters: BatchParameters,
+    /// The batches in order of date and identifier.
+    pub verdicts: Vec<BatchVerdict>,
+    /// The packets counted so far.
+    counted: IdSet,
+    /// Whether more than one batch is looked at, so that a packet could stand in two.
+    several: bool,
+}
+
+impl Group {
+    /// No batch yet. `several`: whether more than one is looked at, so that a packet could stand in two.
+    pub(super) fn new(parameters: BatchParameters, several: bool) -> Self {
+        let (verdicts, counted) = (Vec::new(), IdSet::default());
+        Self {
+            parameters,
+            verdicts,
+            counted,
+            several,
+        }
+    }
+
+    /// Packets counted.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.verdicts.iter().map(|verdict| verdict.accepted).sum()
+    }
+
+    /// Packets for which both messages are there.
+    #[must_use]
+    pub fn with_both_messages(&self) -> u64 {
+        self.verdicts.iter().map(|verdict| verdict.both_messages).sum()
+    }
+
+    /// The sum of all batches.
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        let mut sum = Sum::new(usize::try_from(self.parameters.bins).unwrap_or(0));
+        self.verdicts.iter().for_each(|verdict| sum.merge(&verdict.sum));
+        sum
+    }
+
+    /// All packets of these batches that are not counted, once each, sorted.
+    #[must_use]
+    pub fn invalid(&self) -> BTreeSet<PacketId> {
+        self.verdicts
+            .iter()
+            .flat_map(|verdict| verdict.invalid.iter().copied())
+            .collect()
+    }
+
+    /// Whether an earlier batch of the window counts the packet.
+    pub(super) fn counts(&self, id: PacketId) -> bool {
+        self.several && self.counted.contains(*id.as_bytes())
+    }
+
+    /// Takes a batch, and remembers the packets that it counts.
+    pub(super) fn push(&mut self, verdict: BatchVerdict, counted: &[PacketId]) {
+        if self.several {
+            for id in counted {
+                self.counted.insert(*id.as_bytes());
+            }
+        }
+        self.verdicts.push(verdict);
+    }
+}
+
+/// The group with the most accepted packets is summed (ties: the smallest encoding); the others wait.
+pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
+    let mut chosen: Option<Group> = None;
+    for group in groups.into_iter().filter(|group| !group.verdicts.is_empty()) {
+        let better = chosen.as_ref().is_none_or(|best| group.accepted() > best.accepted());
+        let left = if better { chosen.replace(group) } else { Some(group) };
+        for verdict in left.iter().flat_map(|group| &group.verdicts) {
+            let reason = "parameter-mismatch";
+            let problem = "its parameters are not those of the window's other batches".to_owned();
+            summary.exclude(
+                &verdict.name,
+                &Error::Header {
+                    batch: verdict.name.clone(),
+                    reason,
+                    problem,
+                },
+            );
+        }
+    }
+    chosen
+}
