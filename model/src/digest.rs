@@ -31,7 +31,7 @@ impl Digest {
     /// Parses 64 hexadecimal digits.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let mut bytes = [0; 32];
@@ -157,6 +157,7 @@ mod tests {
         );
         assert_eq!(Digest::from_hex(&Digest::empty().to_hex()), Some(Digest::empty()));
         assert_eq!(Digest::from_hex("zz"), None);
+        assert_eq!(Digest::from_hex(&"+1".repeat(32)), None);
     }
 
     #[test]

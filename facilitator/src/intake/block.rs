@@ -91,8 +91,9 @@ impl BlockOpener {
             names_our_key: false,
             bytes: block.block.bytes.len() as u64,
         };
-        let room = block.block.records.min(65_536) as usize * self.share_bytes();
-        opened.shares.reserve_exact(room);
+        // A share is shorter than its ciphertext, so however many records a block announces, they need no more room.
+        let room = (block.block.records as usize).saturating_mul(self.share_bytes());
+        opened.shares.reserve_exact(room.min(block.block.bytes.len()));
         let mut scratch = Scratch {
             plaintext: Zeroizing::new(Vec::new()),
             elements: Zeroizing::new(Vec::new()),

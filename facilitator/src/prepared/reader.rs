@@ -190,15 +190,21 @@ impl PreparedReader {
         let mut places = places.iter().copied().peekable();
         for chunk in self.chunks(ChunkKind::Shares) {
             let entry = &self.footer.chunks[chunk as usize];
-            let end = entry.first + entry.count;
+            let end = entry
+                .first
+                .checked_add(entry.count)
+                .ok_or_else(|| self.malformed("chunks"))?;
             if places.peek().is_none_or(|place| *place >= end) {
                 continue;
             }
             let (entry, bytes) = self.chunk(chunk).await?;
             let size = bytes.len() / entry.count.max(1) as usize;
             while let Some(place) = places.next_if(|place| *place < end) {
-                let at = (place - entry.first) as usize * size;
-                each(bytes.get(at..at + size).ok_or_else(|| self.malformed("shares"))?);
+                let at = place
+                    .checked_sub(entry.first)
+                    .and_then(|at| (at as usize).checked_mul(size));
+                let share = at.and_then(|at| bytes.get(at..)?.get(..size));
+                each(share.ok_or_else(|| self.malformed("shares"))?);
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The codec of single records, and files that hold exactly one.
 
+use super::schema::shown;
 use super::{AvroError, Block, ContainerReader, ContainerWriter, Limits, RecordKind, WriterSchema};
 use serde::{Deserialize, Serialize};
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState, read::SliceRead};
@@ -46,7 +47,7 @@ impl<'b, T: Record + Deserialize<'b>> Records<'b, T> {
     fn decode(&mut self) -> Result<T, AvroError> {
         let bad = |error: serde_avro_fast::de::DeError| AvroError::Record {
             kind: T::KIND,
-            reason: error.to_string(),
+            reason: shown(&error.to_string()),
         };
         let record = T::deserialize(self.state.deserializer()).map_err(bad)?;
         if record.variable_bytes() > self.record_bytes {

@@ -2,6 +2,7 @@
 
 use super::AvroError;
 use serde_avro_fast::Schema;
+use serde_json::Value;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -78,7 +79,7 @@ impl RecordKind {
     /// The kind that a file's schema names, by the record's name with or without namespace.
     #[must_use]
     pub fn of_schema(json: &str) -> Option<Self> {
-        let value: serde_json::Value = serde_json::from_str(json).ok()?;
+        let value: Value = serde_json::from_str(json).ok()?;
         let name = value.get("name")?.as_str()?;
         let short = name.rsplit('.').next()?;
         Self::ALL.into_iter().find(|kind| kind.name() == short)
@@ -108,12 +109,13 @@ impl WriterSchema {
     /// # Errors
     /// [`AvroError::Schema`] if it is none, or not that of a record.
     pub fn parse(json: &[u8]) -> Result<Self, AvroError> {
-        let bad = |reason: String| AvroError::Schema(reason.chars().take(200).collect());
+        let bad = |reason: String| AvroError::Schema(shown(&reason));
         let json = std::str::from_utf8(json).map_err(|_| bad("not UTF-8".to_owned()))?;
         let value: serde_json::Value = serde_json::from_str(json).map_err(|error| bad(error.to_string()))?;
-        if value.get("type").and_then(serde_json::Value::as_str) != Some("record") {
+        if value.get("type").and_then(Value::as_str) != Some("record") {
             return Err(bad("not that of a record".to_owned()));
         }
+        check_fields(&value).map_err(|reason| bad(reason.to_owned()))?;
         let schema = json
             .parse()
             .map_err(|error: serde_avro_fast::schema::SchemaError| bad(error.to_string()))?;
@@ -128,6 +130,50 @@ impl WriterSchema {
     pub fn json(&self) -> &str {
         &self.json
     }
+}
+
+/// Text that came from outside, fit for a log: no control character gets through, and not much of it.
+pub(super) fn shown(text: &str) -> String {
+    let short: String = text.chars().take(200).collect();
+    short.escape_debug().to_string()
+}
+
+/// The most fields a foreign schema may have.
+const FIELDS: usize = 64;
+
+/// Allows what writers of these records use: primitives, unions of them with null, arrays of them. Types inside types
+/// and elements of no bytes would let a small file cost any amount of time.
+fn check_fields(record: &Value) -> Result<(), &'static str> {
+    let fields = record.get("fields").and_then(Value::as_array).ok_or("no fields")?;
+    if fields.len() > FIELDS {
+        return Err("more than 64 fields");
+    }
+    let known = |field: &Value| field.get("type").is_some_and(|kind| is_field_type(kind));
+    if fields.iter().all(known) {
+        Ok(())
+    } else {
+        Err("a field is neither a primitive, a union of primitives, nor an array of one")
+    }
+}
+
+fn is_field_type(kind: &Value) -> bool {
+    match kind {
+        Value::Array(branches) => branches.len() <= 8 && branches.iter().all(|b| *b == "null" || is_primitive(b)),
+        Value::Object(parts) if parts.get("type").is_some_and(|name| name == "array") => {
+            parts.get("items").is_some_and(is_primitive)
+        }
+        other => is_primitive(other),
+    }
+}
+
+/// A primitive but null, which has no bytes; with or without a logical type.
+fn is_primitive(kind: &Value) -> bool {
+    let name = match kind {
+        Value::String(name) => Some(name.as_str()),
+        Value::Object(parts) => parts.get("type").and_then(Value::as_str),
+        _ => None,
+    };
+    name.is_some_and(|name| ["boolean", "int", "long", "float", "double", "bytes", "string"].contains(&name))
 }
 
 #[cfg(test)]
@@ -190,6 +236,28 @@ mod tests {
 
     #[test]
     fn what_is_no_record_schema_is_refused() {
+        let record = |kind: &str| format!(r#"{{"type":"record","name":"a","fields":[{{"name":"b","type":{kind}}}]}}"#);
+        for good in [
+            r#""long""#,
+            r#"["null","bytes"]"#,
+            r#"{"type":"array","items":"long"}"#,
+            r#"{"type":"string","logicalType":"uuid"}"#,
+        ] {
+            assert!(WriterSchema::parse(record(good).as_bytes()).is_ok(), "{good}");
+        }
+        let nested = r#"{"type":"record","name":"c","fields":[]}"#;
+        let deep = r#"{"type":"array","items":{"type":"array","items":"long"}}"#;
+        for bad in [
+            nested,
+            deep,
+            r#""null""#,
+            r#"{"type":"array","items":"null"}"#,
+            r#"{"type":"map","values":"long"}"#,
+            r#"{"type":"fixed","name":"f","size":0}"#,
+            r#""a""#,
+        ] {
+            assert!(WriterSchema::parse(record(bad).as_bytes()).is_err(), "{bad}");
+        }
         for bad in [&b"\"string\""[..], b"{}", b"\xff", b"{\"type\":\"record\"}", b"[]"] {
             assert!(WriterSchema::parse(bad).is_err());
         }
