@@ -148,7 +148,7 @@ fn check_fields(record: &Value) -> Result<(), &'static str> {
     if fields.len() > FIELDS {
         return Err("more than 64 fields");
     }
-    let known = |field: &Value| field.get("type").is_some_and(|kind| is_field_type(kind));
+    let known = |field: &Value| field.get("type").is_some_and(is_field_type);
     if fields.iter().all(known) {
         Ok(())
     } else {
