@@ -31,16 +31,4 @@ impl IdSet {
     pub fn contains(&self, id: [u8; 16]) -> bool {
         self.shards[usize::from(id[15]) % SHARDS].contains(&id)
     }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.shards.iter().map(HashSet::len).sum()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

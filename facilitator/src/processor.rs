@@ -7,12 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use tallybox_crypto::{KeyError, PacketPrivateKey, SealingKey, SigningKey, VerifyingKey};
 use tallybox_model::avro::Limits;
+use tallybox_model::digest::Digest;
 use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::marker::ENCODER_GENERATION;
+use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
 use tallybox_service::config::Loaded;
-use tallybox_transport::batch::TrustedKeys;
-use tallybox_transport::{BucketUrl, SharedBucket, open};
+use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
+use tallybox_transport::{Bucket, BucketError, BucketUrl, SharedBucket, open};
 use zeroize::Zeroizing;
 
 /// A packet decryption key with the identifier that packets may name it by.
@@ -127,6 +129,24 @@ impl Processor {
             pool: Arc::new(pool(value.threads)?),
             generation: ENCODER_GENERATION,
         })
+    }
+}
+
+/// Whether a mailbox holds a batch of ours under these names: a signature of ours over exactly this header.
+///
+/// # Errors
+/// [`Error::Bucket`] if the mailbox cannot be reached.
+pub(crate) async fn has_published(
+    processor: &Processor,
+    bucket: &dyn Bucket,
+    objects: &BatchObjects,
+    header: Digest,
+) -> Result<bool, Error> {
+    match SignedBatch::open(bucket, objects.clone(), &processor.own_keys, &Limits::default()).await {
+        Ok(batch) => Ok(batch.header_digest() == header),
+        // Not there, not readable, or not ours: the attempt to create it will say.
+        Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
+        Err(_) => Ok(false),
     }
 }
 

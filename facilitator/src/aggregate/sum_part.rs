@@ -3,15 +3,15 @@
 use super::Group;
 use crate::error::Error;
 use crate::prepared::FixedObject;
-use crate::processor::Processor;
+use crate::processor::{Processor, has_published};
 use serde::{Deserialize, Serialize};
-use tallybox_model::avro::{AvroError, ContainerWriter, Limits, RecordKind, encode_one};
+use tallybox_model::avro::{AvroError, ContainerWriter, RecordKind, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::SumPart;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::packet::InvalidPacket;
 use tallybox_model::path::{BatchObjects, SumPartName};
-use tallybox_transport::batch::{BatchError, SignedBatch, signature_file};
+use tallybox_transport::batch::{BatchError, signature_file};
 use tallybox_transport::{BucketError, Published, publish_bytes, read_all};
 
 /// What is fixed of a sum part before its first byte goes out: `sum-parts/….fixed` in the own bucket, JSON.
@@ -55,19 +55,19 @@ pub(super) async fn publish(processor: &Processor, name: &SumPartName, group: &G
         generation: processor.generation,
         batches: sorted(group).iter().map(|(_, name)| name.clone()).collect(),
         accepted: group.accepted(),
-        invalid_packets: object(&files.objects.packets, &files.packets),
-        header: object(&files.objects.header, &files.header),
+        invalid_packets: FixedObject::of(&files.objects.packets, &files.packets),
+        header: FixedObject::of(&files.objects.header, &files.header),
     };
+    let bucket = &*processor.buckets.sum_parts;
     if let Some(then) = fix(processor, name, &fixed).await? {
         // A newer program, whose bytes are others, leaves alone what an older one has published in whole.
-        if then.same_content(&fixed) && published(processor, &files.objects, then.header.sha256).await? {
+        if then.same_content(&fixed) && has_published(processor, bucket, &files.objects, then.header.sha256).await? {
             return Ok(true);
         }
         if then != fixed {
             return Err(conflict(name, &then, &fixed));
         }
     }
-    let bucket = &*processor.buckets.sum_parts;
     let Files {
         objects,
         packets,
@@ -85,14 +85,6 @@ fn sorted(group: &Group) -> Vec<(tallybox_model::id::BatchId, String)> {
     let mut names: Vec<_> = group.verdicts.iter().map(|v| (v.name.id, v.name.to_string())).collect();
     names.sort();
     names
-}
-
-fn object(name: &str, file: &[u8]) -> FixedObject {
-    FixedObject {
-        object: name.to_owned(),
-        bytes: file.len() as u64,
-        sha256: Digest::of(file),
-    }
 }
 
 fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Files, Error> {
@@ -177,15 +169,5 @@ fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Erro
         object,
         then: show(then),
         now: show(now),
-    }
-}
-
-/// Whether the portal's mailbox holds a sum part of ours with this header.
-async fn published(processor: &Processor, objects: &BatchObjects, header: Digest) -> Result<bool, Error> {
-    let bucket = &*processor.buckets.sum_parts;
-    match SignedBatch::open(bucket, objects.clone(), &processor.own_keys, &Limits::default()).await {
-        Ok(batch) => Ok(batch.header_digest() == header),
-        Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
-        Err(_) => Ok(false),
     }
 }

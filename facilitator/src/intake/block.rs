@@ -101,11 +101,15 @@ impl BlockOpener {
         };
         for packet in block.records::<DataSharePacket<'_>>(limits) {
             let packet = packet?;
-            let verdict = self.packet(&packet, &mut scratch, &mut opened);
+            let id = packet.packet_id().ok();
+            let verdict = match id {
+                Some(_) => self.packet(&packet, &mut scratch, &mut opened),
+                None => Err(PacketReason::BadUuid),
+            };
             let verdict = verdict.unwrap_or_else(Verdict::Rejected);
             let ciphertext = self.points.per_packet().then(|| fingerprint(packet.encrypted_payload));
             opened.packets.push(OpenedPacket {
-                id: packet.packet_id().ok(),
+                id,
                 ciphertext,
                 verdict,
             });
@@ -153,7 +157,6 @@ impl BlockOpener {
         scratch: &mut Scratch,
         opened: &mut OpenedBlock,
     ) -> Result<Verdict, PacketReason> {
-        packet.packet_id().map_err(|_| PacketReason::BadUuid)?;
         let hinted = self.hinted_key(packet);
         opened.names_our_key |= hinted.is_some();
         let point = Point::new(packet.r_pit, &self.prio2).map_err(|error| match error {

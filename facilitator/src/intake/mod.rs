@@ -20,7 +20,6 @@ mod summary;
 
 pub use block::{BlockOpener, OpenedBlock, OpenedPacket, Verdict};
 pub use points::PointBook;
-pub use publish::validation_stream;
 pub use summary::IntakeSummary;
 pub(crate) use summary::write_reasons;
 

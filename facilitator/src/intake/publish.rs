@@ -3,19 +3,19 @@
 use crate::config::ValidationForm;
 use crate::error::Error;
 use crate::prepared::{ChunkKind, FixedObject, PreparedReader};
-use crate::processor::Processor;
+use crate::processor::{Processor, has_published};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tallybox_crypto::prio2::Message;
-use tallybox_model::avro::{ContainerWriter, Limits, Record as _, encode_one};
+use tallybox_model::avro::{ContainerWriter, Record as _, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, ValidationHeader};
 use tallybox_model::id::PacketId;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::packet::ValidationPacket;
 use tallybox_model::path::BatchName;
-use tallybox_transport::batch::{BatchError, SignedBatch, signature_file};
+use tallybox_transport::batch::{BatchError, signature_file};
 use tallybox_transport::{BucketError, publish_bytes, publish_stream};
 
 /// The validation packet of a message.
@@ -42,15 +42,6 @@ pub(super) fn header_file(
     Ok(encode_one(&header, marker).map_err(|source| BatchError::Encode { object, source })?)
 }
 
-/// Name, length and digest of a file.
-pub(super) fn fixed(object: String, file: &[u8]) -> FixedObject {
-    FixedObject {
-        object,
-        bytes: file.len() as u64,
-        sha256: Digest::of(file),
-    }
-}
-
 /// Publishes what the prepared batch has fixed. `fresh`: this very program has just fixed it, so that its encoders
 /// need not be tried before the first byte goes out.
 pub(super) async fn publish(
@@ -59,10 +50,11 @@ pub(super) async fn publish(
     prepared: &PreparedReader,
     fresh: bool,
 ) -> Result<(), Error> {
-    if !fresh && published(processor, name, prepared).await? {
+    let validation = &prepared.footer().validation;
+    let (bucket, objects) = (&*processor.buckets.peer_validation_out, name.validation(processor.role));
+    if !fresh && has_published(processor, bucket, &objects, validation.header.sha256).await? {
         return Ok(());
     }
-    let validation = &prepared.footer().validation;
     let header = header_file(processor, name, &prepared.footer().parameters, &validation.packets)?;
     if !fresh && !reproduced(processor, prepared, &header).await? {
         let (ours, theirs) = (processor.generation, validation.generation);
@@ -75,19 +67,6 @@ pub(super) async fn publish(
     match processor.validation_form {
         ValidationForm::ThreeObjects => three_objects(processor, name, prepared, header).await,
         ValidationForm::SingleObject => single_object(processor, name, prepared, header).await,
-    }
-}
-
-/// Whether the peer's mailbox holds it already: a signature of ours over exactly the header that was fixed.
-async fn published(processor: &Processor, name: &BatchName, prepared: &PreparedReader) -> Result<bool, Error> {
-    let objects = name.validation(processor.role);
-    let bucket = &*processor.buckets.peer_validation_out;
-    let limits = Limits::default();
-    match SignedBatch::open(bucket, objects, &processor.own_keys, &limits).await {
-        Ok(batch) => Ok(batch.header_digest() == prepared.footer().validation.header.sha256),
-        // Not there, not readable, or not ours: the attempt to create it will say.
-        Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
-        Err(_) => Ok(false),
     }
 }
 
@@ -150,7 +129,7 @@ fn sign(processor: &Processor, object: &str, header: &[u8], packets: Option<Vec<
 }
 
 /// The validation packet file, made of a prepared batch a chunk at a time.
-pub fn validation_stream(
+fn validation_stream(
     generation: u32,
     prepared: &PreparedReader,
 ) -> impl Stream<Item = Result<Bytes, BucketError>> + Send + '_ {

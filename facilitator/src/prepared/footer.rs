@@ -20,6 +20,11 @@ pub enum ChunkKind {
     Sum,
 }
 
+impl ChunkKind {
+    /// All kinds, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Messages, Self::Shares, Self::Rejects, Self::Sum];
+}
+
 /// Where a chunk is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -46,6 +51,18 @@ pub struct FixedObject {
     pub bytes: u64,
     /// Its SHA-256.
     pub sha256: Digest,
+}
+
+impl FixedObject {
+    /// Name, length and digest of a file.
+    #[must_use]
+    pub fn of(object: &str, file: &[u8]) -> Self {
+        Self {
+            object: object.to_owned(),
+            bytes: file.len() as u64,
+            sha256: Digest::of(file),
+        }
+    }
 }
 
 /// The validation batch that is published, or will be.

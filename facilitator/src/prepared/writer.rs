@@ -34,10 +34,8 @@ impl Pending {
 pub struct PreparedWriter<W> {
     out: W,
     key: FileKey,
-    messages: Pending,
-    shares: Pending,
-    rejects: Pending,
-    sum: Pending,
+    /// One for each kind, in the order in which what is left of them is written.
+    pending: [Pending; 4],
     chunks: Vec<ChunkEntry>,
     offset: u64,
 }
@@ -59,10 +57,7 @@ impl<W: Write> PreparedWriter<W> {
         Ok(Self {
             out,
             key: owner.file_key(sealing, batch, header),
-            messages: Pending::new(ChunkKind::Messages),
-            shares: Pending::new(ChunkKind::Shares),
-            rejects: Pending::new(ChunkKind::Rejects),
-            sum: Pending::new(ChunkKind::Sum),
+            pending: ChunkKind::ALL.map(Pending::new),
             chunks: Vec::new(),
             offset: HEAD_BYTES,
         })
@@ -101,12 +96,7 @@ impl<W: Write> PreparedWriter<W> {
         for element in sum {
             self.push(ChunkKind::Sum, &element.to_le_bytes())?;
         }
-        for kind in [
-            ChunkKind::Messages,
-            ChunkKind::Shares,
-            ChunkKind::Rejects,
-            ChunkKind::Sum,
-        ] {
+        for kind in ChunkKind::ALL {
             self.flush(kind)?;
         }
         let number = self.next_number()?;
@@ -121,21 +111,12 @@ impl<W: Write> PreparedWriter<W> {
         Ok(self.out)
     }
 
-    fn pending(&mut self, kind: ChunkKind) -> &mut Pending {
-        match kind {
-            ChunkKind::Messages => &mut self.messages,
-            ChunkKind::Shares => &mut self.shares,
-            ChunkKind::Rejects => &mut self.rejects,
-            ChunkKind::Sum => &mut self.sum,
-        }
-    }
-
     fn push(&mut self, kind: ChunkKind, item: &[u8]) -> io::Result<()> {
-        let held = self.pending(kind).bytes.len();
+        let held = self.pending[kind as usize].bytes.len();
         if held > 0 && held + item.len() > CHUNK {
             self.flush(kind)?;
         }
-        let pending = self.pending(kind);
+        let pending = &mut self.pending[kind as usize];
         if pending.bytes.capacity() == 0 {
             // Room for a whole chunk at once, so that growing leaves no copy of a share behind.
             pending.bytes.reserve_exact(CHUNK.max(item.len()) + 16);
@@ -148,12 +129,7 @@ impl<W: Write> PreparedWriter<W> {
     fn flush(&mut self, kind: ChunkKind) -> io::Result<()> {
         let number = self.next_number()?;
         let offset = self.offset;
-        let pending = match kind {
-            ChunkKind::Messages => &mut self.messages,
-            ChunkKind::Shares => &mut self.shares,
-            ChunkKind::Rejects => &mut self.rejects,
-            ChunkKind::Sum => &mut self.sum,
-        };
+        let pending = &mut self.pending[kind as usize];
         if pending.count == 0 {
             return Ok(());
         }

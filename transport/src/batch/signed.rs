@@ -24,8 +24,6 @@ pub struct SignedBatch {
     objects: BatchObjects,
     header: Bytes,
     packets: Option<Bytes>,
-    key: String,
-    signature_digest: Digest,
     limits: Limits,
 }
 
@@ -46,7 +44,6 @@ impl SignedBatch {
             Err(BucketError::NotFound { key, .. }) => return Err(BatchError::NotThere { object: key }),
             other => other?,
         };
-        let signature_digest = Digest::of(&file);
         let signature: BatchSignature =
             decode_one(&file, &for_signature).map_err(|error| BatchError::read(&objects.signature, error))?;
         drop(file);
@@ -70,8 +67,6 @@ impl SignedBatch {
             objects,
             header,
             packets,
-            key,
-            signature_digest,
             limits: limits.clone(),
         })
     }
@@ -95,24 +90,6 @@ impl SignedBatch {
     #[must_use]
     pub fn header_bytes(&self) -> u64 {
         self.header.len() as u64
-    }
-
-    /// The digest of the signature object.
-    #[must_use]
-    pub fn signature_digest(&self) -> Digest {
-        self.signature_digest
-    }
-
-    /// The identifier of the key that signed it.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// Whether header and packets stand inside the signature object.
-    #[must_use]
-    pub fn is_inline(&self) -> bool {
-        self.packets.is_some()
     }
 
     /// Opens the packets, whose digest the header names. The stream is for blocking threads.
