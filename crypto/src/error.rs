@@ -193,3 +193,30 @@ pub enum SealError {
         number: u32,
     },
 }
+
+/// Why a signed JSON document is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum JwsError {
+    /// Not a flattened JWS of exactly the three members.
+    #[error("not a flattened JWS (RFC 7515 section 7.2.2) with payload, protected and signature")]
+    Form,
+    /// Another algorithm than ES256.
+    #[error("the signature's algorithm is not ES256")]
+    Algorithm,
+    /// A document of another kind.
+    #[error("a signed document of another type")]
+    Type,
+    /// Nobody trusts this key.
+    #[error("signed with key {key_id:?}, which is not trusted")]
+    UnknownKey {
+        /// The key that the document names.
+        key_id: String,
+    },
+    /// The signature is not this key's over this payload.
+    #[error("the signature does not verify with key {key_id:?}")]
+    Signature {
+        /// The key that the document names.
+        key_id: String,
+    },
+}

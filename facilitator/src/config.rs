@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use tallybox_model::avro::Limits;
 use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::role::Role;
-use tallybox_transport::BucketSettings;
+use tallybox_service::config::{NamedKey, OneOrMany};
+use tallybox_transport::BucketPlace;
 
 /// The whole file. Relative paths are relative to the file's folder.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,43 +56,12 @@ pub struct Config {
     pub threads: Option<usize>,
 }
 
-/// A secret key's file and the identifier under which others know the key.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct NamedKey {
-    /// The identifier, as in packets, signatures and manifests.
-    pub id: KeyId,
-    /// The file, in any of the encodings of `docs/formats.md`.
-    pub file: PathBuf,
-}
-
 /// A secret key's file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct KeyFile {
     /// The file: base64 of 32 random bytes.
     pub file: PathBuf,
-}
-
-/// One thing, or a list of them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum OneOrMany<T> {
-    /// One.
-    One(T),
-    /// Several.
-    Many(Vec<T>),
-}
-
-impl<T> OneOrMany<T> {
-    /// As a slice.
-    #[must_use]
-    pub fn as_slice(&self) -> &[T] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
 }
 
 /// Where everything is: directories, or URLs `file:///…`, `memory:`, `s3://region/bucket/prefix`,
@@ -109,38 +79,6 @@ pub struct Buckets {
     pub peer_validation_out: BucketPlace,
     /// We write, the portal reads.
     pub sum_parts: BucketPlace,
-}
-
-/// A bucket's place: its URL alone, or with settings.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum BucketPlace {
-    /// The URL or directory.
-    Url(String),
-    /// The URL with endpoint and credentials.
-    WithSettings(Box<BucketWithSettings>),
-}
-
-/// A bucket's URL with its settings.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct BucketWithSettings {
-    /// The URL or directory.
-    pub url: String,
-    /// Endpoint and credentials.
-    #[serde(default)]
-    pub settings: BucketSettings,
-}
-
-impl BucketPlace {
-    /// The URL and the settings.
-    #[must_use]
-    pub fn parts(&self) -> (&str, BucketSettings) {
-        match self {
-            Self::Url(url) => (url, BucketSettings::default()),
-            Self::WithSettings(with) => (&with.url, with.settings.clone()),
-        }
-    }
 }
 
 /// Where evaluation points come from.

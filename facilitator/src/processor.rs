@@ -1,6 +1,6 @@
 //! What the configuration opens: buckets, keys, limits, threads.
 
-use crate::config::{BucketPlace, Config, NamedKey, Points, ValidationForm};
+use crate::config::{Config, Points, ValidationForm};
 use crate::error::Error;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,9 +12,9 @@ use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
-use tallybox_service::config::Loaded;
+use tallybox_service::config::{Loaded, NamedKey};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
-use tallybox_transport::{Bucket, BucketError, BucketUrl, SharedBucket, open};
+use tallybox_transport::{Bucket, BucketError, BucketPlace, SharedBucket};
 use zeroize::Zeroizing;
 
 /// A packet decryption key with the identifier that packets may name it by.
@@ -159,11 +159,8 @@ fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
 }
 
 fn open_buckets(config: &Loaded<Config>) -> Result<ProcessorBuckets, Error> {
-    let open_one = |place: &BucketPlace| -> Result<SharedBucket, Error> {
-        let (url, settings) = place.parts();
-        let url = BucketUrl::parse(url, &config.directory).map_err(usage)?;
-        open(&url, &settings.relative_to(&config.directory)).map_err(usage)
-    };
+    let open_one =
+        |place: &BucketPlace| -> Result<SharedBucket, Error> { place.open(&config.directory).map_err(usage) };
     let buckets = &config.value.buckets;
     Ok(ProcessorBuckets {
         ingestion: open_one(&buckets.ingestion)?,

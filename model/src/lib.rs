@@ -11,8 +11,12 @@
 //! | [`header`], [`packet`], [`signature`] | the Avro records |
 //! | [`marker`] | what makes our files deterministic |
 //! | [`manifest`], [`task`] | the JSON documents |
+//! | [`registry`] | which metrics there are, and what a report of each has to look like |
+//! | [`report`], [`client_config`] | what clients send, what they are answered, what they are told |
+//! | [`spool`] | what an ingestor keeps between a report and its batch |
 
 pub mod avro;
+pub mod client_config;
 pub mod digest;
 pub mod header;
 pub mod id;
@@ -20,7 +24,10 @@ pub mod manifest;
 pub mod marker;
 pub mod packet;
 pub mod path;
+pub mod registry;
+pub mod report;
 pub mod role;
 pub mod signature;
+pub mod spool;
 pub mod task;
 pub mod time;

@@ -55,7 +55,7 @@ impl Ingestor {
     #[must_use]
     pub fn new(layout: &Layout, keys: Arc<SandboxKeys>, points: Points) -> Self {
         let [first, second] = Role::ALL.map(packet_key_id);
-        let point = (points == Points::Pinned).then(|| keys.points.of_keys([&first, &second]));
+        let point = (points == Points::Pinned).then(|| keys.secret.point([&first, &second]));
         let mailboxes = Role::ALL.map(|role| layout.bucket(BucketKind::Ingestion, role));
         Self { keys, mailboxes, point }
     }
@@ -84,7 +84,8 @@ impl BatchPair {
     /// The evaluation point that this ingestor gives a report.
     #[must_use]
     pub fn point(&self, report: &Report) -> i64 {
-        self.point.unwrap_or_else(|| self.keys.points.of_packet(report.id))
+        self.point
+            .unwrap_or_else(|| self.keys.secret.point_of_packet(report.id.as_bytes()))
     }
 
     /// Appends each processor's share of a report to its batch, with an evaluation point. Blocking.

@@ -8,11 +8,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use tallybox_client::ProcessorKey;
-use tallybox_crypto::{PacketPrivateKey, SealingKey, SigningKey};
+use tallybox_crypto::{IngestorSecret, PacketPrivateKey, SealingKey, SigningKey};
 use tallybox_model::role::Role;
 
 use crate::error::Error;
-use crate::point::PointSecret;
 
 /// Separates keys made from a seed from any other use of the seed.
 const DOMAIN: &[u8] = b"tallybox sandbox keys v1";
@@ -27,8 +26,8 @@ pub struct SandboxKeys {
     pub processors: [ProcessorKeys; 2],
     /// What signs ingestion batches.
     pub ingestor_signing: SigningKey,
-    /// What evaluation points follow from.
-    pub points: PointSecret,
+    /// What evaluation points and the ids of packets follow from.
+    pub secret: IngestorSecret,
 }
 
 /// The secrets of one processor.
@@ -72,7 +71,7 @@ impl SandboxKeys {
         Self {
             processors,
             ingestor_signing: SigningKey::generate(&mut generator("ingestor signing 1")),
-            points: PointSecret::generate(&mut generator("ingestor points")),
+            secret: IngestorSecret::generate(&mut generator("ingestor secret")),
         }
     }
 

@@ -3,7 +3,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, everybody's keys |
-//! | [`ingest`], [`point`], [`schedule`] | what the ingestor does: signed batches, evaluation points, names and dates |
+//! | [`ingest`], [`schedule`] | what the ingestor does: signed batches, names and dates |
 //! | [`plan`], [`hostile`], [`stream`] | which packets a batch holds, hostile ones among them; made on all cores |
 //! | [`portal`], [`observe`] | adding both sum parts; what became of the hostile packets |
 //! | [`run`](mod@run), [`outcome`], [`report`] | the whole way, what came of it, and how that looks |
@@ -22,7 +22,6 @@ pub mod layout;
 pub mod observe;
 pub mod outcome;
 pub mod plan;
-pub mod point;
 pub mod portal;
 pub mod report;
 pub mod run;

@@ -18,6 +18,7 @@ mod key;
 mod local;
 mod memory;
 mod open;
+mod place;
 mod publish;
 #[cfg(any(test, feature = "test-util"))]
 pub mod recorded;
@@ -31,6 +32,7 @@ pub use error::{BucketError, Disposition};
 pub use local::LocalBucket;
 pub use memory::memory;
 pub use open::open;
+pub use place::{BucketPlace, BucketWithSettings};
 pub use publish::{Published, digest, publish_bytes, publish_stream, read_all};
 pub use settings::BucketSettings;
 pub use url::BucketUrl;

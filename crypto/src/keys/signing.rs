@@ -4,7 +4,7 @@ use std::fmt;
 
 use p256::SecretKey;
 use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::{DerSignature, SigningKey as EcdsaKey};
+use p256::ecdsa::{DerSignature, Signature, SigningKey as EcdsaKey};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -50,6 +50,12 @@ impl SigningKey {
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let signature: DerSignature = self.ecdsa.sign(message);
         signature.as_bytes().to_vec()
+    }
+
+    /// The same as 64 bytes, r and s, the form of JOSE (RFC 7518 section 3.4).
+    pub fn sign_fixed(&self, message: &[u8]) -> [u8; 64] {
+        let signature: Signature = self.ecdsa.sign(message);
+        signature.to_bytes().into()
     }
 
     /// The public half.

@@ -1,6 +1,6 @@
 //! The public half of a batch signing key.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use p256::PublicKey;
 use p256::pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding};
 
@@ -54,6 +54,16 @@ impl VerifyingKey {
     /// If it is not this key's signature over these bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point)
+            .verify(message, signature)
+            .map_err(|_| SignatureError)
+    }
+
+    /// Checks an ECDSA signature with SHA-256 in the form of JOSE (RFC 7518 section 3.4): r and s, 32 bytes each.
+    ///
+    /// # Errors
+    /// If it is not this key's signature over these bytes.
+    pub fn verify_fixed(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.point)
             .verify(message, signature)
             .map_err(|_| SignatureError)
     }

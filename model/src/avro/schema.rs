@@ -1,4 +1,5 @@
-//! The seven schemas we write, exactly as the predecessor embeds them, and the schemas that others write.
+//! The schemas we write: the seven of ENPA exactly as the predecessor embeds them, two of our own; and those that others
+//! write.
 
 use super::AvroError;
 use serde_avro_fast::Schema;
@@ -6,7 +7,7 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The kinds of record. All are in the namespace `org.abetterinternet.prio.v1`.
+/// The kinds of record. Those of ENPA are in the namespace `org.abetterinternet.prio.v1`, ours in `org.tallybox.v1`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RecordKind {
     /// `PrioIngestionHeader`
@@ -23,11 +24,15 @@ pub enum RecordKind {
     InvalidPacket,
     /// `PrioBatchSignature`
     BatchSignature,
+    /// `TallyboxReport`, what a client uploads
+    ReportUpload,
+    /// `TallyboxStoredReport`, what an ingestor keeps in a slab
+    StoredReport,
 }
 
 impl RecordKind {
-    /// All kinds.
-    pub const ALL: [Self; 7] = [
+    /// All kinds, those of ENPA first.
+    pub const ALL: [Self; 9] = [
         Self::IngestionHeader,
         Self::DataSharePacket,
         Self::ValidationHeader,
@@ -35,6 +40,8 @@ impl RecordKind {
         Self::SumPart,
         Self::InvalidPacket,
         Self::BatchSignature,
+        Self::ReportUpload,
+        Self::StoredReport,
     ];
 
     /// The record's name in its schema.
@@ -48,6 +55,8 @@ impl RecordKind {
             Self::SumPart => "PrioSumPart",
             Self::InvalidPacket => "PrioInvalidPacket",
             Self::BatchSignature => "PrioBatchSignature",
+            Self::ReportUpload => "TallyboxReport",
+            Self::StoredReport => "TallyboxStoredReport",
         }
     }
 
@@ -62,6 +71,8 @@ impl RecordKind {
             Self::SumPart => include_str!("../../schema/sum-part.avsc"),
             Self::InvalidPacket => include_str!("../../schema/invalid-packet.avsc"),
             Self::BatchSignature => include_str!("../../schema/batch-signature.avsc"),
+            Self::ReportUpload => include_str!("../../schema/report-upload.avsc"),
+            Self::StoredReport => include_str!("../../schema/stored-report.avsc"),
         }
     }
 

@@ -1,0 +1,1 @@
+//! From the slabs of a window to signed batches.

@@ -1,0 +1,124 @@
+//! `ingestor check-config`
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+use tallybox_model::client_config::AttestationPolicy;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
+
+use super::Arguments;
+use crate::error::Error;
+use crate::ingestor::{Ingestor, Locality};
+
+/// Read the configuration and every file it names, and say what they come to; nothing is written
+#[derive(Debug, Args)]
+pub(super) struct CheckConfig {}
+
+impl CheckConfig {
+    #[allow(clippy::unused_self, reason = "commands have one form")]
+    pub(super) fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        arguments.print(&ConfigSummary::of(&arguments.ingestor()?))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What the configuration comes to. No secret is in it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ConfigSummary {
+    ingestor: String,
+    spool: String,
+    batch_signing_key: KeySummary,
+    client_config_key: KeySummary,
+    secrets: Vec<String>,
+    registry_version: u64,
+    metrics: usize,
+    localities: Vec<LocalitySummary>,
+}
+
+/// A key's id and the fingerprint of its public half.
+#[derive(Debug, Serialize)]
+struct KeySummary {
+    id: String,
+    fingerprint: String,
+}
+
+/// A locality.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct LocalitySummary {
+    instance: String,
+    attestation: AttestationPolicy,
+    packet_keys: Vec<[KeySummary; 2]>,
+    mailboxes: [String; 2],
+}
+
+impl ConfigSummary {
+    fn of(ingestor: &Ingestor) -> Self {
+        let key = |id: &str, fingerprint: String| KeySummary {
+            id: id.to_owned(),
+            fingerprint,
+        };
+        let locality = |locality: &Locality| LocalitySummary {
+            instance: locality.instance.to_string(),
+            attestation: locality.attestation,
+            packet_keys: locality
+                .key_pairs
+                .iter()
+                .map(|pair| pair.each_ref().map(|half| key(&half.id, half.public.fingerprint())))
+                .collect(),
+            mailboxes: locality.mailboxes.each_ref().map(|mailbox| mailbox.location()),
+        };
+        let registry = ingestor.registry.current();
+        Self {
+            ingestor: ingestor.name.clone(),
+            spool: ingestor.spool.location(),
+            batch_signing_key: key(ingestor.signer.key_id(), ingestor.signer.verifying_key().fingerprint()),
+            client_config_key: key(
+                &ingestor.config_key.0,
+                ingestor.config_key.1.verifying_key().fingerprint(),
+            ),
+            secrets: ingestor
+                .secrets
+                .iter()
+                .map(tallybox_crypto::IngestorSecret::id)
+                .collect(),
+            registry_version: registry.version,
+            metrics: registry.metrics.len(),
+            localities: ingestor.localities.values().map(locality).collect(),
+        }
+    }
+}
+
+impl Summary for ConfigSummary {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the configuration is good: ingestor {}", self.ingestor)?;
+        writeln!(f, "  {:<22} {}", "spool", self.spool)?;
+        for (what, key) in [
+            ("batch signing key", &self.batch_signing_key),
+            ("client config key", &self.client_config_key),
+        ] {
+            writeln!(f, "  {what:<22} {} ({})", key.id, key.fingerprint)?;
+        }
+        writeln!(f, "  {:<22} {}", "secrets", self.secrets.join(", "))?;
+        write!(
+            f,
+            "  {:<22} version {}, {} metrics",
+            "registry", self.registry_version, self.metrics
+        )?;
+        for locality in &self.localities {
+            let word = serde_json::to_value(locality.attestation).unwrap_or_default();
+            let word = word.as_str().unwrap_or_default().to_owned();
+            write!(f, "\n  {:<22} attestation {word}", locality.instance)?;
+            for [first, second] in &locality.packet_keys {
+                write!(f, "\n    {:<20} {} and {}", "packet keys", first.id, second.id)?;
+            }
+            for mailbox in &locality.mailboxes {
+                write!(f, "\n    {:<20} {mailbox}", "mailbox")?;
+            }
+        }
+        Ok(())
+    }
+}

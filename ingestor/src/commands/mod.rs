@@ -1,0 +1,86 @@
+//! The command line: one function a command, all on the library's functions.
+
+mod check_config;
+mod registry;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use tallybox_service::config::load;
+use tallybox_service::exit::{self, Exit};
+use tallybox_service::output::{Failure, Output, Summary};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::ingestor::Ingestor;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done, now or before
+  2  the command line or the configuration is wrong
+  3  rejected: it needs an operator
+  4  not done yet: run it again later
+  5  conflict: an object exists with other bytes; nothing was overwritten
+
+docs/operating.md explains what to do, config/ingestor.yaml each setting,
+docs/clients.md what clients post.";
+
+/// Takes encrypted reports from clients and hands them to two processors, in signed batches
+#[derive(Debug, Parser)]
+#[command(name = "ingestor", version, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// The ingestor's configuration (YAML); relative paths in it are relative to its folder
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    log: tallybox_service::log::LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    CheckConfig(check_config::CheckConfig),
+    Registry(registry::RegistryCommand),
+}
+
+/// Runs the program on this process's command line.
+#[must_use]
+pub fn main() -> Exit {
+    let arguments = match exit::parse::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
+    let output = arguments.output;
+    if let Err(error) = arguments.log.init("warn") {
+        return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
+    }
+    match run(&arguments) {
+        Ok(exit) => exit,
+        Err(error) => output.failure(&Failure::from_error(error.exit(), error.reason(), &error)),
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    match &arguments.command {
+        Command::CheckConfig(command) => command.run(arguments),
+        Command::Registry(command) => command.run(arguments),
+    }
+}
+
+impl Arguments {
+    /// The ingestor that `--config` describes.
+    fn ingestor(&self) -> Result<Ingestor, Error> {
+        let missing = || Error::Setting("--config FILE is missing".to_owned());
+        let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
+        Ingestor::open(&config)
+    }
+
+    fn print(&self, summary: &impl Summary) -> Result<(), Error> {
+        self.output
+            .summary(summary)
+            .map_err(|error| Error::Internal(format!("cannot write to stdout: {error}")))
+    }
+}

@@ -1,0 +1,1 @@
+//! The pages, the bodies, the answers, the connections.

@@ -1,0 +1,266 @@
+//! What the configuration opens: buckets, keys, the registry, localities.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use tallybox_crypto::{IngestorSecret, KeyError, PacketPublicKey, SigningKey, VerifyingKey};
+use tallybox_model::client_config::AttestationPolicy;
+use tallybox_model::id::{Instance, KeyId};
+use tallybox_model::registry::Registry;
+use tallybox_model::spool::SpoolNames;
+use tallybox_service::config::{Loaded, NamedKey, load};
+use tallybox_transport::{BucketPlace, SharedBucket};
+use zeroize::Zeroizing;
+
+use crate::attestation::SharedVerifier;
+use crate::clock::Clock;
+use crate::config::{AcceptanceConfig, BatchConfig, Config, LocalityConfig, ManifestConfig, ServeConfig};
+use crate::error::Error;
+
+/// An ingestor, ready to work: everything that its commands share.
+#[derive(Debug)]
+pub struct Ingestor {
+    /// Its name.
+    pub name: String,
+    /// How it listens.
+    pub serve: ServeConfig,
+    /// How windows are cut.
+    pub batches: BatchConfig,
+    /// What is taken at the door.
+    pub acceptance: AcceptanceConfig,
+    /// What the manifest says.
+    pub manifest: ManifestConfig,
+    /// Public halves of other signing keys, for the manifest.
+    pub other_public_keys: BTreeMap<KeyId, VerifyingKey>,
+    /// What signs batches.
+    pub signer: Arc<dyn BatchSigner>,
+    /// What signs the configuration of clients.
+    pub config_key: (KeyId, SigningKey),
+    /// The first is used for new plans.
+    pub secrets: Vec<IngestorSecret>,
+    /// The metrics.
+    pub registry: LiveRegistry,
+    /// Where accepted reports wait.
+    pub spool: SharedBucket,
+    /// The localities by name.
+    pub localities: BTreeMap<String, Locality>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// A locality.
+#[derive(Debug)]
+pub struct Locality {
+    /// Its name, as in addresses.
+    pub name: String,
+    /// Locality and ingestor.
+    pub instance: Instance,
+    /// The names of its objects in the spool.
+    pub names: SpoolNames,
+    /// Whether reports have to be attested.
+    pub attestation: AttestationPolicy,
+    /// What checks attestations; there unless the policy is `none`.
+    pub verifier: Option<SharedVerifier>,
+    /// Pairs of packet keys: clients are told the first, all are taken.
+    pub key_pairs: Vec<[PacketKey; 2]>,
+    /// Where the processors take batches, in order of their index.
+    pub mailboxes: [SharedBucket; 2],
+}
+
+/// A processor's packet key.
+#[derive(Clone, Debug)]
+pub struct PacketKey {
+    /// Its id.
+    pub id: KeyId,
+    /// The key.
+    pub public: PacketPublicKey,
+}
+
+/// Something that signs batches: a key in a file, or a key that never leaves a cloud's service.
+#[async_trait]
+pub trait BatchSigner: Send + Sync + std::fmt::Debug {
+    /// The id of the key, as manifests name it.
+    fn key_id(&self) -> &str;
+
+    /// Its public half.
+    fn verifying_key(&self) -> VerifyingKey;
+
+    /// Signs the bytes of a header: ECDSA P-256 with SHA-256, ASN.1 DER.
+    ///
+    /// # Errors
+    /// [`SignError`] if the key cannot be reached.
+    async fn sign(&self, header: &[u8]) -> Result<Vec<u8>, SignError>;
+}
+
+/// A signature cannot be made; trying again may help.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot sign with key {key_id}: {problem}")]
+pub struct SignError {
+    /// The key.
+    pub key_id: KeyId,
+    /// What failed.
+    pub problem: String,
+}
+
+/// A signing key from a file.
+#[derive(Debug)]
+pub struct FileSigner {
+    id: KeyId,
+    key: SigningKey,
+}
+
+#[async_trait]
+impl BatchSigner for FileSigner {
+    fn key_id(&self) -> &str {
+        &self.id
+    }
+
+    fn verifying_key(&self) -> VerifyingKey {
+        self.key.verifying_key()
+    }
+
+    async fn sign(&self, header: &[u8]) -> Result<Vec<u8>, SignError> {
+        Ok(self.key.sign(header))
+    }
+}
+
+/// The registry of the configuration, as it stands in its file now.
+#[derive(Debug)]
+pub struct LiveRegistry {
+    file: PathBuf,
+    current: RwLock<Arc<Registry>>,
+}
+
+impl LiveRegistry {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names file, line and what is wrong.
+    pub fn load(file: PathBuf) -> Result<Self, Error> {
+        let current = RwLock::new(Arc::new(load::<Registry>(&file)?.value));
+        Ok(Self { file, current })
+    }
+
+    /// The registry in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<Registry> {
+        // What is behind the lock is replaced as a whole, so a panic elsewhere leaves nothing half done.
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the file again; whether it says something else now. One that cannot be read changes nothing.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn reload(&self) -> Result<bool, Error> {
+        let fresh = load::<Registry>(&self.file)?.value;
+        let changed = fresh != *self.current();
+        if changed {
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        }
+        Ok(changed)
+    }
+}
+
+impl Ingestor {
+    /// Reads the files and opens the buckets that a configuration names.
+    ///
+    /// # Errors
+    /// [`Error`] that names the file or the key of the configuration.
+    pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
+        let value = &config.value;
+        crate::config::check(value).map_err(Error::Setting)?;
+        let secrets = value.secrets.iter();
+        let secrets = secrets.map(|secret| read_key(config, &secret.file, "secret", IngestorSecret::parse));
+        let signer = FileSigner {
+            id: value.batch_signing_key.id.clone(),
+            key: read_key(
+                config,
+                &value.batch_signing_key.file,
+                "batch signing key",
+                SigningKey::parse,
+            )?,
+        };
+        let config_key = &value.client_config_key;
+        let other_keys = value.manifest.other_public_keys.iter();
+        let other_keys =
+            other_keys.map(|(id, file)| Ok((id.clone(), read_key(config, file, "public key", VerifyingKey::parse)?)));
+        let localities = value.localities.iter();
+        let localities = localities.map(|(name, locality)| Ok((name.clone(), open_locality(config, name, locality)?)));
+        Ok(Self {
+            name: value.ingestor.clone(),
+            serve: value.serve.clone(),
+            batches: value.batches.clone(),
+            acceptance: value.acceptance.clone(),
+            manifest: value.manifest.clone(),
+            other_public_keys: other_keys.collect::<Result<_, Error>>()?,
+            signer: Arc::new(signer),
+            config_key: (
+                config_key.id.clone(),
+                read_key(config, &config_key.file, "client configuration key", SigningKey::parse)?,
+            ),
+            secrets: secrets.collect::<Result<_, _>>()?,
+            registry: LiveRegistry::load(config.resolve(&value.registry))?,
+            spool: open_bucket(config, &value.spool)?,
+            localities: localities.collect::<Result<_, Error>>()?,
+            clock: Clock::system(),
+        })
+    }
+
+    /// The secret with this id.
+    #[must_use]
+    pub fn secret(&self, id: &str) -> Option<&IngestorSecret> {
+        self.secrets.iter().find(|secret| secret.id() == id)
+    }
+}
+
+fn open_locality(config: &Loaded<Config>, name: &str, locality: &LocalityConfig) -> Result<Locality, Error> {
+    let instance: Instance = format!("{name}-{}", config.value.ingestor)
+        .parse()
+        .map_err(|error| Error::Setting(format!("locality {name}: {error}")))?;
+    let key = |key: &NamedKey| -> Result<PacketKey, Error> {
+        let public = read_key(config, &key.file, "packet encryption key", PacketPublicKey::parse)?;
+        let id = key.id.clone();
+        Ok(PacketKey { id, public })
+    };
+    let pairs = locality.packet_keys.iter();
+    let pairs = pairs.map(|pair| Ok([key(&pair.first)?, key(&pair.second)?]));
+    Ok(Locality {
+        name: name.to_owned(),
+        names: SpoolNames::new(instance.clone()),
+        instance,
+        attestation: locality.attestation,
+        verifier: crate::attestation::open(config, name, locality)?,
+        key_pairs: pairs.collect::<Result<_, Error>>()?,
+        mailboxes: [
+            open_bucket(config, &locality.first_mailbox)?,
+            open_bucket(config, &locality.second_mailbox)?,
+        ],
+    })
+}
+
+/// A bucket that cannot be opened is a fault of the configuration.
+fn open_bucket(config: &Loaded<Config>, place: &BucketPlace) -> Result<SharedBucket, Error> {
+    place
+        .open(&config.directory)
+        .map_err(|error| Error::Setting(error.to_string()))
+}
+
+fn read_key<T>(
+    config: &Loaded<Config>,
+    file: &Path,
+    what: &'static str,
+    parse: impl Fn(&str) -> Result<T, KeyError>,
+) -> Result<T, Error> {
+    let path = config.resolve(file);
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::File { file: shown(), source })?;
+    let text = Zeroizing::new(text);
+    parse(text.trim()).map_err(|source| Error::Key {
+        file: shown(),
+        what,
+        source,
+    })
+}

@@ -1,0 +1,8 @@
+//! The `ingestor` program: parses the command line and runs the command.
+
+use std::process::ExitCode;
+use tallybox_ingestor::commands;
+
+fn main() -> ExitCode {
+    commands::main().into()
+}

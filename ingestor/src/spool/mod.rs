@@ -1,0 +1,1 @@
+//! Slabs: a fraction of a second of accepted reports in one durable object.

@@ -1,0 +1,179 @@
+//! What a registry that can be read should still not say, and what must not change from one version to the next.
+
+use super::{EncodingKind, MetricEntry, MetricState, Registry};
+use serde::Serialize;
+use std::fmt;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Worth a look.
+    Warning,
+    /// Deploying it would break something.
+    Error,
+}
+
+/// One thing that the lint found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The metric, if it is about one.
+    pub metric: Option<String>,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        match &self.metric {
+            Some(metric) => write!(f, "{severity}: {metric}: {}", self.message),
+            None => write!(f, "{severity}: {}", self.message),
+        }
+    }
+}
+
+/// Looks at a registry by itself and, if there is one, against the version before it.
+#[must_use]
+pub fn lint(registry: &Registry, earlier: Option<&Registry>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, entry) in &registry.metrics {
+        let mut add = |severity, message: String| findings.push(finding(severity, Some(name.as_str()), message));
+        look_at(name.as_str(), entry, &mut add);
+    }
+    if let Some(earlier) = earlier {
+        compare(registry, earlier, &mut findings);
+    }
+    findings.sort_by(|a, b| (b.severity, &a.metric).cmp(&(a.severity, &b.metric)));
+    findings
+}
+
+fn finding(severity: Severity, metric: Option<&str>, message: String) -> Finding {
+    let metric = metric.map(str::to_owned);
+    Finding {
+        severity,
+        metric,
+        message,
+    }
+}
+
+fn look_at(name: &str, entry: &MetricEntry, add: &mut impl FnMut(Severity, String)) {
+    let versioned = name
+        .rsplit_once("-v")
+        .is_some_and(|(_, version)| version.parse::<u32>().is_ok());
+    if !versioned {
+        let message = "the name has no version: end it in -v1, so that a changed metric can have another name";
+        add(Severity::Warning, message.to_owned());
+    }
+    if entry.encoding.labels.is_empty() && entry.encoding.kind != EncodingKind::BoundedInteger {
+        let message = "its bins have no labels: results will show numbers only";
+        add(Severity::Warning, message.to_owned());
+    }
+    if entry.epsilon < 2.0 {
+        let message = format!(
+            "epsilon {} is below 2: is it the sampling rate by mistake?",
+            entry.epsilon
+        );
+        add(Severity::Warning, message);
+    }
+    if entry.state == MetricState::Accept && entry.sampling == 0.0 {
+        add(
+            Severity::Warning,
+            "it is accepted, but sampling 0 lets nobody report".to_owned(),
+        );
+    }
+    let mut labels: Vec<_> = entry.encoding.labels.iter().collect();
+    labels.sort_unstable();
+    if labels.windows(2).any(|pair| pair[0] == pair[1]) {
+        add(Severity::Warning, "two bins have the same label".to_owned());
+    }
+}
+
+fn compare(registry: &Registry, earlier: &Registry, findings: &mut Vec<Finding>) {
+    let mut add = |metric: Option<&str>, message: String| findings.push(finding(Severity::Error, metric, message));
+    if registry.metrics != earlier.metrics && registry.version <= earlier.version {
+        let message = format!(
+            "metrics have changed but version {} is not above {}: raise it",
+            registry.version, earlier.version
+        );
+        add(None, message);
+    }
+    for (name, before) in &earlier.metrics {
+        let metric = Some(name.as_str());
+        match registry.metrics.get(name) {
+            None if before.state != MetricState::Closed => {
+                let message = "it is gone but was not closed before: reports under way would be unknown; \
+                               let it drain, close it, then remove it";
+                add(metric, message.to_owned());
+            }
+            Some(now) if !now.parameters(name).same(&before.parameters(name)) => {
+                let message = "bins, epsilon, weight or prime have changed under the same name: such batches \
+                               cannot be summed together; give the metric a new name and drain this one";
+                add(metric, message.to_owned());
+            }
+            Some(now) if now.encoding != before.encoding => {
+                let message = "its encoding or a label has changed under the same name: earlier sums would be \
+                               read wrongly; give the metric a new name";
+                add(metric, message.to_owned());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn registry(version: u64, metrics: &str) -> Registry {
+        serde_json::from_str(&format!(r#"{{"version":{version},"metrics":{{{metrics}}}}}"#)).unwrap()
+    }
+
+    fn metric(name: &str, state: &str, epsilon: f64) -> String {
+        format!(
+            r#""{name}":{{"state":"{state}","encoding":{{"kind":"histogram","bins":2,"labels":["n","y"]}},
+            "epsilon":{epsilon:?},"cadence-hours":24}}"#
+        )
+    }
+
+    #[test]
+    fn a_good_registry_has_no_findings() {
+        let good = registry(1, &metric("a-v1", "accept", 8.0));
+        assert_eq!(lint(&good, Some(&good)), []);
+    }
+
+    #[test]
+    fn what_would_mix_or_lose_reports_is_an_error() {
+        let before = registry(2, &metric("a-v1", "accept", 8.0));
+        for (after, expected) in [
+            (registry(3, &metric("a-v1", "accept", 9.0)), "epsilon"),
+            (registry(3, &metric("b-v1", "accept", 8.0)), "closed"),
+            (registry(2, &metric("a-v1", "drain", 8.0)), "raise"),
+        ] {
+            let findings = lint(&after, Some(&before));
+            assert!(
+                findings
+                    .iter()
+                    .any(|finding| finding.severity == Severity::Error && finding.message.contains(expected)),
+                "{expected}: {findings:?}"
+            );
+        }
+        let closed = registry(2, &metric("a-v1", "closed", 8.0));
+        assert_eq!(lint(&registry(3, &metric("b-v1", "accept", 8.0)), Some(&closed)), []);
+    }
+
+    #[test]
+    fn what_looks_odd_is_a_warning() {
+        let odd = registry(1, &metric("unversioned", "accept", 1.0));
+        let findings = lint(&odd, None);
+        assert_eq!(findings.len(), 2);
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Warning));
+    }
+}

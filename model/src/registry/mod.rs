@@ -1,0 +1,139 @@
+//! The metric registry: which metrics there are, and what a report of each has to look like.
+//!
+//! One versioned document for everybody: the ingestor checks reports against it, clients get it as part of their
+//! configuration, processors compare headers with it, the portal takes its labels from it. It is written in YAML; this
+//! module takes what a YAML reader made of it.
+
+mod entry;
+mod lint;
+
+pub use entry::{EncodingKind, EntryError, MetricEncoding, MetricEntry, MetricState};
+pub use lint::{Finding, Severity, lint};
+
+use crate::id::AggregationId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A registry, checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", try_from = "RawRegistry")]
+pub struct Registry {
+    /// Raised by one with every change.
+    pub version: u64,
+    /// The metrics by name.
+    pub metrics: BTreeMap<AggregationId, MetricEntry>,
+}
+
+/// The document as it is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawRegistry {
+    version: u64,
+    metrics: BTreeMap<String, MetricEntry>,
+}
+
+/// Why a document is no registry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// Versions begin at 1.
+    #[error("version has to be 1 or more")]
+    Version,
+    /// No metric is named.
+    #[error("the registry names no metric")]
+    Empty,
+    /// A metric cannot be as it is written.
+    #[error("metric {metric}: {source}")]
+    Metric {
+        /// Its name.
+        metric: String,
+        /// What is wrong.
+        source: EntryError,
+    },
+    /// A metric has a name that cannot stand in an object name.
+    #[error(transparent)]
+    Name(#[from] crate::id::IdError),
+}
+
+impl TryFrom<RawRegistry> for Registry {
+    type Error = RegistryError;
+
+    fn try_from(raw: RawRegistry) -> Result<Self, RegistryError> {
+        if raw.version == 0 {
+            return Err(RegistryError::Version);
+        }
+        if raw.metrics.is_empty() {
+            return Err(RegistryError::Empty);
+        }
+        let mut metrics = BTreeMap::new();
+        for (name, entry) in raw.metrics {
+            entry.check().map_err(|source| RegistryError::Metric {
+                metric: name.clone(),
+                source,
+            })?;
+            metrics.insert(name.parse()?, entry);
+        }
+        let version = raw.version;
+        Ok(Self { version, metrics })
+    }
+}
+
+impl Registry {
+    /// The entry of a metric.
+    #[must_use]
+    pub fn entry(&self, metric: &str) -> Option<(&AggregationId, &MetricEntry)> {
+        let name: AggregationId = metric.parse().ok()?;
+        self.metrics.get_key_value(&name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(json: &str) -> Result<Registry, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    const GOOD: &str = r#"{"version":3,"metrics":{"a-v1":{"state":"accept","encoding":{"kind":"histogram","bins":2,
+        "labels":["no","yes"]},"epsilon":8.0,"cadence-hours":24}}}"#;
+
+    #[test]
+    fn a_registry_gives_the_parameters_of_its_metrics() {
+        let registry = read(GOOD).unwrap();
+        let (name, entry) = registry.entry("a-v1").unwrap();
+        let parameters = entry.parameters(name);
+        assert_eq!(
+            (parameters.bins, parameters.number_of_servers, parameters.hamming_weight),
+            (2, 2, None)
+        );
+        assert_eq!((parameters.prime, parameters.epsilon), (crate::header::PRIME, 8.0));
+        assert_eq!(entry.payload_lengths(), [129, 113]);
+        assert!(registry.entry("b").is_none() && registry.entry("../a").is_none());
+        let again = read(&serde_json::to_string(&registry).unwrap()).unwrap();
+        assert_eq!(again, registry);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (from, to, expected) in [
+            (r#""version":3"#, r#""version":0"#, "version"),
+            (r#""bins":2"#, r#""bins":0"#, "bins"),
+            (r#""bins":2"#, r#""bins":3"#, "labels"),
+            (r#""epsilon":8.0"#, r#""epsilon":0.0"#, "epsilon"),
+            (r#""epsilon":8.0"#, r#""epsilon":8.0,"sampling":1.5"#, "sampling"),
+            (r#""cadence-hours":24"#, r#""cadence-hours":0"#, "cadence"),
+            (r#""a-v1""#, r#""a/v1""#, "a/v1"),
+            (r#""state":"accept""#, r#""state":"open""#, "open"),
+            (r#""epsilon":8.0"#, r#""epsilon":8.0,"colour":1"#, "colour"),
+            (r#""epsilon":8.0"#, r#""epsilon":8.0,"hamming-weight":2"#, "weight"),
+            (r#""epsilon":8.0"#, r#""epsilon":8.0,"prime":7"#, "prime"),
+        ] {
+            let text = GOOD.replace(from, to);
+            assert_ne!(text, GOOD);
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(expected), "{to}: {error}");
+        }
+    }
+}

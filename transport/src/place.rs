@@ -1,0 +1,49 @@
+//! A bucket as a configuration file names it.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{BucketError, BucketSettings, BucketUrl, SharedBucket, open};
+
+/// A bucket's place: its URL alone, or with settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum BucketPlace {
+    /// The URL or directory.
+    Url(String),
+    /// The URL with endpoint and credentials.
+    WithSettings(Box<BucketWithSettings>),
+}
+
+/// A bucket's URL with its settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BucketWithSettings {
+    /// The URL or directory.
+    pub url: String,
+    /// Endpoint and credentials.
+    #[serde(default)]
+    pub settings: BucketSettings,
+}
+
+impl BucketPlace {
+    /// The URL and the settings.
+    #[must_use]
+    pub fn parts(&self) -> (&str, BucketSettings) {
+        match self {
+            Self::Url(url) => (url, BucketSettings::default()),
+            Self::WithSettings(with) => (&with.url, with.settings.clone()),
+        }
+    }
+
+    /// Opens it; relative paths are relative to `directory`.
+    ///
+    /// # Errors
+    /// As [`open`], and [`BucketError::InvalidUrl`].
+    pub fn open(&self, directory: &Path) -> Result<SharedBucket, BucketError> {
+        let (url, settings) = self.parts();
+        let url = BucketUrl::parse(url, directory)?;
+        open(&url, &settings.relative_to(directory))
+    }
+}
