@@ -131,6 +131,9 @@ pub struct BatchConfig {
     pub keep_slabs_hours: u32,
     /// `start` (default) or `end`: which end of its window stands in the name of a batch. ENPA's ingestor took the end.
     pub ingestion_date: IngestionDate,
+    /// How often an operation on a bucket that cannot be reached is tried, with growing pauses (0.1 s, then three times
+    /// as long each time), before a run gives up; the next run goes on.
+    pub write_tries: u32,
     /// How often `serve --batch` looks for windows that are due, in seconds.
     pub poll_secs: u64,
 }
@@ -239,6 +242,7 @@ impl Default for BatchConfig {
             partition_bytes: 64 << 20,
             keep_slabs_hours: 48,
             ingestion_date: IngestionDate::Start,
+            write_tries: 6,
             poll_secs: 10,
         }
     }
@@ -261,6 +265,9 @@ fn one() -> usize {
 
 /// Most bytes of a batch's packet file: what is larger is no longer created in one piece.
 const MOST_BATCH_BYTES: u64 = 64 << 20;
+
+/// Most reports of a body, whatever its size.
+const MOST_BODY_REPORTS: u64 = 1 << 16;
 
 /// What no single key shows: that they go together.
 ///
@@ -310,6 +317,9 @@ fn check_serve(serve: &ServeConfig) -> Result<(), String> {
     }
     if serve.slabs_at_once == 0 || serve.connections == 0 || serve.body_reports == 0 || serve.request_secs == 0 {
         return refuse("slabs-at-once, connections, body-reports and request-secs have to be 1 or more");
+    }
+    if serve.body_reports > MOST_BODY_REPORTS {
+        return refuse("body-reports has to be 65536 or less");
     }
     if serve.slab_bytes == 0 || serve.slab_bytes > MOST_BATCH_BYTES / 2 {
         return refuse("slab-bytes has to be 1 to 33554432");

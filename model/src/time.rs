@@ -184,6 +184,27 @@ impl fmt::Display for Window {
     }
 }
 
+/// Minutes from 0001-01-01 00:00 UTC, from which all windows are aligned, to the Unix epoch.
+const MINUTES_TO_EPOCH: i64 = 719_162 * 24 * 60;
+
+/// The window of this length that holds a time. Windows are aligned to 0001-01-01 00:00 UTC, as the predecessor's.
+/// `None` for no length, and at the ends of the years 1 to 9999.
+#[must_use]
+pub fn aligned_window(time: BatchTime, minutes: u32) -> Option<Window> {
+    let length = i64::from(minutes);
+    let since = time.minutes.checked_add(MINUTES_TO_EPOCH)?;
+    let start = time.plus_minutes(-since.checked_rem(length)?)?;
+    Window::new(start, start.plus_minutes(length)?).ok()
+}
+
+/// The window that follows: from the end of this one to the next multiple of the length, so that a length that has
+/// changed leaves neither gap nor overlap.
+#[must_use]
+pub fn next_window(window: Window, minutes: u32) -> Option<Window> {
+    let aligned = aligned_window(window.end(), minutes)?;
+    Window::new(window.end(), aligned.end()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -217,5 +238,29 @@ mod tests {
         let window = Window::new(start, end).unwrap();
         assert!(window.contains(start) && !window.contains(end));
         assert!(Window::new(end, start).is_err() && Window::new(start, start).is_err());
+    }
+
+    #[test]
+    fn windows_are_aligned_and_leave_no_gap() {
+        let time = |text: &str| text.parse::<BatchTime>().unwrap();
+        let window = aligned_window(time("2023/11/14/22/59"), 60).unwrap();
+        assert_eq!(window.to_string(), "2023/11/14/22/00 to 2023/11/14/23/00");
+        assert_eq!(aligned_window(window.start(), 60), Some(window));
+        assert_eq!(
+            aligned_window(time("0001/01/01/00/00"), 7).unwrap().start(),
+            time("0001/01/01/00/00")
+        );
+        // 8 hours divide a day, 7 do not: both are counted from the year 1.
+        assert_eq!(
+            aligned_window(time("2023/11/14/22/59"), 480).unwrap().start(),
+            time("2023/11/14/16/00")
+        );
+        let next = next_window(window, 60).unwrap();
+        assert_eq!((next.start(), next.end()), (window.end(), time("2023/11/15/00/00")));
+        let longer = next_window(window, 480).unwrap();
+        assert_eq!((longer.start(), longer.end()), (window.end(), time("2023/11/15/00/00")));
+        let shorter = next_window(window, 7).unwrap();
+        assert!(shorter.start() == window.end() && shorter.end() < next.end());
+        assert_eq!(aligned_window(window.start(), 0), None);
     }
 }

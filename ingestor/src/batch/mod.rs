@@ -1,1 +1,145 @@
-//! From the slabs of a window to signed batches.
+//! From the slabs of a window to signed batches: planned once, then a pure function of the plan.
+//!
+//! ```text
+//! chain    which windows are due; their plans, each created if absent and adopted by whoever loses
+//! window   one window: index -> replay -> cut -> build -> publish -> carried slab -> record
+//! sweep    what is no longer needed
+//! ```
+//!
+//! Any number of jobs may run at once, on any number of machines, and be broken off anywhere.
+
+mod build;
+mod carry;
+mod chain;
+mod cut;
+mod index;
+mod points;
+mod publish;
+mod record;
+mod replay;
+mod summary;
+mod sweep;
+mod window;
+
+pub use record::{WindowBatch, WindowRecord};
+pub use replay::ReplayCounts;
+pub use summary::{BatchSummary, WindowSummary};
+
+use std::sync::Arc;
+
+use tallybox_model::time::BatchTime;
+
+use crate::error::Error;
+use crate::ingestor::{Ingestor, Locality};
+use chain::{Chain, FixedPlan};
+use window::{Done, WindowJob, is_gone};
+
+/// Is called with the number of packets that were written.
+pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// What a run of the batcher is asked to do.
+#[derive(Clone, Default)]
+pub struct BatchOptions {
+    /// The start of the last window to batch; all that are due, if not given.
+    pub until: Option<BatchTime>,
+    /// This job's share of the partitions: those whose number leaves the first of these as remainder when divided by
+    /// the second. All, if not given.
+    pub share: Option<(u32, u32)>,
+    /// At which partition to begin; jobs that run at once do well to begin at different ones.
+    pub turn: u32,
+    /// Is told what was written.
+    pub progress: Option<Progress>,
+}
+
+impl std::fmt::Debug for BatchOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchOptions")
+            .field("until", &self.until)
+            .field("share", &self.share)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A run of the batcher over one locality.
+pub(crate) struct Job<'j> {
+    ingestor: &'j Ingestor,
+    locality: &'j Locality,
+    options: &'j BatchOptions,
+    turn: u32,
+}
+
+impl Job<'_> {
+    fn takes(&self, partition: u32) -> bool {
+        let share = self.options.share;
+        share.is_none_or(|(ours, jobs)| partition.checked_rem(jobs).is_none_or(|place| place == ours))
+    }
+
+    fn progress(&self, packets: u64) {
+        if let Some(progress) = &self.options.progress {
+            progress(packets);
+        }
+    }
+}
+
+/// Batches every window of a locality that is due, oldest first, and sweeps. With nothing to do it writes nothing.
+///
+/// # Errors
+/// [`Error`] of the first window that cannot be ended; what was written stays, and the next run goes on from there.
+pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOptions) -> Result<BatchSummary, Error> {
+    let job = Job {
+        ingestor,
+        locality,
+        options,
+        turn: options.turn,
+    };
+    let mut chain = Chain::read(ingestor, locality).await?;
+    let mut summary = BatchSummary::new(&locality.instance);
+    loop {
+        let Some(plan) = chain.open() else {
+            if chain.extend(options.until).await? {
+                continue;
+            }
+            break;
+        };
+        let start = plan.plan.window.start();
+        if options.until.is_some_and(|until| until < start) {
+            break;
+        }
+        match one(&job, &mut chain, plan).await? {
+            Done::Whole(record) => summary.windows.push(WindowSummary::of(&record)),
+            Done::Waiting(partitions) => {
+                summary.wait_for(start, partitions);
+                return Ok(summary);
+            }
+        }
+    }
+    summary.deleted = sweep::sweep(&job, &chain).await?;
+    Ok(summary)
+}
+
+/// Ends one window. Windows are ended in order, since a later one looks for replays in the records of earlier ones.
+async fn one(job: &Job<'_>, chain: &mut Chain<'_>, plan: FixedPlan) -> Result<Done, Error> {
+    let start = plan.plan.window.start();
+    let secret = plan.plan.secret.clone();
+    let before: Vec<_> = chain
+        .records
+        .range(..start)
+        .map(|(start, secret)| (*start, secret.clone()))
+        .collect();
+    let done = match WindowJob::read(job, plan, &before).await {
+        Ok(window) => window.write().await,
+        Err(error) => Err(error),
+    };
+    let done = match done {
+        // Another job has ended the window meanwhile, perhaps long ago, and swept its slabs.
+        Err(error) if is_gone(&error) => match window::open_record(job, start, &secret).await {
+            Ok(record) => Done::Whole(Box::new(record.record)),
+            Err(_) => return Err(error),
+        },
+        done => done?,
+    };
+    if let Done::Whole(record) = &done {
+        chain.close(start, secret, record.carried > 0);
+    }
+    Ok(done)
+}

@@ -1,5 +1,6 @@
 //! The command line: one function a command, all on the library's functions.
 
+mod batch;
 mod check_config;
 mod registry;
 
@@ -42,6 +43,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Batch(batch::BatchCommand),
     CheckConfig(check_config::CheckConfig),
     Registry(registry::RegistryCommand),
 }
@@ -57,14 +59,19 @@ pub fn main() -> Exit {
     if let Err(error) = arguments.log.init("warn") {
         return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
     }
-    match run(&arguments) {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
+    };
+    match runtime.block_on(run(&arguments)) {
         Ok(exit) => exit,
         Err(error) => output.failure(&Failure::from_error(error.exit(), error.reason(), &error)),
     }
 }
 
-fn run(arguments: &Arguments) -> Result<Exit, Error> {
+async fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
+        Command::Batch(command) => command.run(arguments).await,
         Command::CheckConfig(command) => command.run(arguments),
         Command::Registry(command) => command.run(arguments),
     }

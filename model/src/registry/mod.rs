@@ -109,7 +109,7 @@ mod tests {
             (2, 2, None)
         );
         assert_eq!((parameters.prime, parameters.epsilon), (crate::header::PRIME, 8.0));
-        assert_eq!(entry.payload_lengths(), [129, 113]);
+        assert_eq!(entry.payload_lengths(), [117, 113]);
         assert!(registry.entry("b").is_none() && registry.entry("../a").is_none());
         let again = read(&serde_json::to_string(&registry).unwrap()).unwrap();
         assert_eq!(again, registry);

@@ -7,12 +7,14 @@ mod answer;
 mod digest;
 pub mod json;
 mod problem;
+mod signed;
 mod stored;
 mod upload;
 
 pub use answer::{ReportResult, ReportStatus, ReportsAnswer};
 pub use digest::{ReportDigest, ciphertext_digest, report_digest};
 pub use problem::{Problem, ProblemKind};
+pub use signed::signed_bytes;
 pub use stored::StoredReport;
 pub use upload::{Attestation, ReportUpload};
 

@@ -162,6 +162,14 @@ impl SpoolNames {
         format!("{}/records", self.instance)
     }
 
+    /// The directory in which the record of a window stands, beside at most those of the same hour.
+    #[must_use]
+    pub fn records_near(&self, start: BatchTime) -> String {
+        let hour = start.to_string();
+        let hour = hour.rsplit_once('/').map_or("", |(hour, _)| hour);
+        format!("{}/{hour}", self.records())
+    }
+
     /// The sealed record of a window.
     #[must_use]
     pub fn record(&self, start: BatchTime, secret: &str) -> String {

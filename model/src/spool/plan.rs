@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// A window's plan, JSON, created if absent: who loses the race adopts what is there.
 ///
-/// Plans form a chain: that of a window needs that of the window before, and names every slab that none before names.
+/// Plans form a chain: that of a window is made when the window before is
+/// done, and names every slab that none before names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Plan {

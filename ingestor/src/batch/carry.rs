@@ -1,0 +1,92 @@
+//! The slab of what is too little for a batch: it waits under a deterministic name for the next window.
+
+use std::collections::HashMap;
+
+use tallybox_model::avro::{ContainerWriter, Record};
+use tallybox_model::marker::{ENCODER_GENERATION, sync_marker};
+use tallybox_model::report::StoredReport;
+use tallybox_transport::Bucket;
+
+use super::build::{Builder, encode_fault};
+use super::index::{damaged, each_slab};
+use crate::error::Error;
+
+impl Builder {
+    /// The slab of what is carried into the next window.
+    pub(super) async fn carried(&self, spool: &dyn Bucket, object: &str, entries: &[u32]) -> Result<Vec<u8>, Error> {
+        let mut sorted = entries.to_vec();
+        sorted.sort_unstable();
+        let wanted: HashMap<(u32, u32), i64> = sorted
+            .iter()
+            .map(|entry| {
+                let entry = &self.index.entries[*entry as usize];
+                ((entry.slab, entry.position), entry.carried_since)
+            })
+            .collect();
+        let keys: Vec<String> = self.plan.plan.slabs.iter().map(|slab| slab.key.clone()).collect();
+        let start = self.plan.plan.window.start().millis();
+        let name = object.to_owned();
+        let parts = each_slab(spool, &self.plan.plan.slabs, move |place, slab| {
+            let mut kept = Vec::new();
+            for (report, position) in slab.reports().zip(0..) {
+                let report = report.map_err(|error| damaged(&keys[place], &error))?;
+                if let Some(since) = wanted.get(&(place as u32, position)) {
+                    let since = since.saturating_mul(60_000).min(start);
+                    kept.push(Carried::of(&report, since));
+                }
+            }
+            Ok(kept)
+        });
+        let marker = sync_marker(ENCODER_GENERATION, object, &[self.plan.digest]);
+        let mut file = ContainerWriter::new(Vec::new(), StoredReport::KIND, marker);
+        for carried in parts.await?.iter().flatten() {
+            file.append(&carried.report())
+                .map_err(|source| encode_fault(&name, source))?;
+        }
+        file.finish().map_err(|source| encode_fault(&name, source))
+    }
+}
+
+/// A report that waits, by itself. There are fewer of them than a batch has at least.
+struct Carried {
+    texts: [String; 4],
+    payloads: [Vec<u8>; 2],
+    numbers: (i32, f64, i64, i32, Option<i32>),
+    since: i64,
+}
+
+impl Carried {
+    fn of(report: &StoredReport<'_>, since: i64) -> Self {
+        Self {
+            texts: [report.id, report.metric, report.key_id_first, report.key_id_second].map(str::to_owned),
+            payloads: [report.payload_first.to_vec(), report.payload_second.to_vec()],
+            numbers: (
+                report.bins,
+                report.epsilon,
+                report.prime,
+                report.number_of_servers,
+                report.hamming_weight,
+            ),
+            since,
+        }
+    }
+
+    fn report(&self) -> StoredReport<'_> {
+        let [id, metric, key_id_first, key_id_second] = self.texts.each_ref().map(String::as_str);
+        let (bins, epsilon, prime, number_of_servers, hamming_weight) = self.numbers;
+        StoredReport {
+            id,
+            metric,
+            bins,
+            epsilon,
+            prime,
+            number_of_servers,
+            hamming_weight,
+            key_id_first,
+            key_id_second,
+            payload_first: &self.payloads[0],
+            payload_second: &self.payloads[1],
+            carried_since: Some(self.since),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The chain of plans: which windows are due, and what each is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use tallybox_model::digest::Digest;
+use tallybox_model::marker::ENCODER_GENERATION;
+use tallybox_model::spool::{Cut, Plan, PlannedSlab};
+use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
+use tallybox_transport::{Bucket, BucketError, ListRange, publish_bytes, read_all};
+
+use crate::error::Error;
+use crate::ingestor::{Ingestor, Locality};
+
+/// Most bytes of a plan: some hundred thousand slabs.
+const PLAN_LIMIT: u64 = 64 << 20;
+/// Most bytes of the origin.
+const ORIGIN_LIMIT: u64 = 1 << 10;
+
+/// A plan with the digest of its object.
+#[derive(Clone, Debug)]
+pub(super) struct FixedPlan {
+    pub(super) plan: Plan,
+    pub(super) digest: Digest,
+}
+
+/// What the spool says about an instance's windows.
+#[derive(Debug)]
+pub(super) struct Chain<'i> {
+    ingestor: &'i Ingestor,
+    locality: &'i Locality,
+    /// The plans that are there, by the start of their window.
+    pub(super) plans: BTreeMap<BatchTime, FixedPlan>,
+    /// The windows that are done, with the secret that sealed their record.
+    pub(super) records: BTreeMap<BatchTime, String>,
+    /// Slabs that no plan names, as they were listed last.
+    free: Option<Vec<(PlannedSlab, BatchTime)>>,
+}
+
+impl<'i> Chain<'i> {
+    /// Reads all plans and the names of all records.
+    pub(super) async fn read(ingestor: &'i Ingestor, locality: &'i Locality) -> Result<Self, Error> {
+        let mut chain = Self {
+            ingestor,
+            locality,
+            plans: BTreeMap::new(),
+            records: BTreeMap::new(),
+            free: None,
+        };
+        for key in keys(&*ingestor.spool, &locality.names.plans()).await? {
+            if let Some(start) = locality.names.parse_plan(&key) {
+                let plan = read_plan(&*ingestor.spool, &key).await?;
+                chain.plans.insert(start, plan);
+            }
+        }
+        for key in keys(&*ingestor.spool, &locality.names.records()).await? {
+            chain.records.extend(locality.names.parse_record(&key));
+        }
+        Ok(chain)
+    }
+
+    /// Makes the plan of the next window, if it is due and starts no later than `last`; whether it did. All windows
+    /// before it have to be done, so that it finds what they carried.
+    ///
+    /// Whoever else makes it at the same time makes the same chain: it is created if absent, and the loser adopts.
+    pub(super) async fn extend(&mut self, last: Option<BatchTime>) -> Result<bool, Error> {
+        let Some(window) = self.next().await? else {
+            return Ok(false);
+        };
+        if !self.is_due(&window) || last.is_some_and(|last| last < window.start()) {
+            return Ok(false);
+        }
+        let mut free = match self.free.take() {
+            Some(free) => free,
+            None => self.free_slabs().await?,
+        };
+        let fixed = self.fix(self.draft(window, &free)).await?;
+        let named: BTreeSet<&PlannedSlab> = fixed.plan.slabs.iter().collect();
+        free.retain(|(slab, _)| !named.contains(slab));
+        self.free = Some(free);
+        let start = fixed.plan.window.start();
+        self.plans.insert(start, fixed);
+        self.look_for_record(start).await?;
+        Ok(true)
+    }
+
+    /// A job that slept for days could make a plan again that was swept since. The window's record is still there, so
+    /// it is looked for after the plan is made, and nothing is batched a second time.
+    async fn look_for_record(&mut self, start: BatchTime) -> Result<(), Error> {
+        let names = &self.locality.names;
+        let records = keys(&*self.ingestor.spool, &names.records_near(start)).await?;
+        let found = records.iter().filter_map(|key| names.parse_record(key));
+        self.records.extend(found.filter(|(window, _)| *window == start));
+        Ok(())
+    }
+
+    /// The oldest window that has a plan and is not done.
+    pub(super) fn open(&self) -> Option<FixedPlan> {
+        let mut open = self.plans.iter().filter(|(start, _)| !self.records.contains_key(start));
+        open.next().map(|(_, plan)| plan.clone())
+    }
+
+    /// Notes that a window is done; whether something was carried, which only a new listing shows.
+    pub(super) fn close(&mut self, start: BatchTime, secret: String, carried: bool) {
+        self.records.insert(start, secret);
+        if carried {
+            self.free = None;
+        }
+    }
+
+    fn is_due(&self, window: &Window) -> bool {
+        let settle = i64::try_from(self.ingestor.batches.settle_secs).unwrap_or(i64::MAX / 2000);
+        window.end().millis().saturating_add(settle * 1000) <= self.ingestor.clock.millis()
+    }
+
+    /// The first window without a plan. None if there never was anything to plan.
+    async fn next(&self) -> Result<Option<Window>, Error> {
+        if let Some((_, last)) = self.plans.last_key_value() {
+            return self.following(last.plan.window).map(Some);
+        }
+        let (spool, key) = (&self.ingestor.spool, self.locality.names.origin());
+        let start = match read_all(&**spool, &key, ORIGIN_LIMIT).await {
+            Ok(bytes) => parse_origin(&key, &bytes)?,
+            Err(BucketError::NotFound { .. }) => {
+                let Some((_, first)) = self.free_slabs().await?.into_iter().next() else {
+                    return Ok(None);
+                };
+                self.fix_origin(first).await?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.window_at(start).map(Some)
+    }
+
+    /// Fixes the first window of all: that of the oldest slab. Who loses the race takes what is there.
+    async fn fix_origin(&self, first: BatchTime) -> Result<BatchTime, Error> {
+        let (spool, key) = (&self.ingestor.spool, self.locality.names.origin());
+        let start = self.window_at(first)?.start();
+        let bytes = Bytes::from(start.to_string());
+        match publish_bytes(&**spool, &key, bytes, false).await {
+            Ok(_) => Ok(start),
+            Err(BucketError::Conflict { .. }) => parse_origin(&key, &read_all(&**spool, &key, ORIGIN_LIMIT).await?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn window_at(&self, time: BatchTime) -> Result<Window, Error> {
+        let minutes = self.ingestor.batches.window_minutes;
+        aligned_window(time, minutes)
+            .ok_or_else(|| Error::Internal(format!("no window of {minutes} minutes at {time}")))
+    }
+
+    /// The window after this one, aligned to the length that is configured now.
+    fn following(&self, window: Window) -> Result<Window, Error> {
+        let minutes = self.ingestor.batches.window_minutes;
+        next_window(window, minutes).ok_or_else(|| Error::Internal(format!("no window after {window}")))
+    }
+
+    /// All slabs that no plan names, with the window in their name, oldest first.
+    async fn free_slabs(&self) -> Result<Vec<(PlannedSlab, BatchTime)>, Error> {
+        let planned = self.plans.values().flat_map(|fixed| &fixed.plan.slabs);
+        let planned: BTreeSet<&str> = planned.map(|slab| slab.key.as_str()).collect();
+        let names = &self.locality.names;
+        let mut free = Vec::new();
+        let mut entries = self.ingestor.spool.list(&names.slabs(), ListRange::default()).await?;
+        while let Some(entry) = entries.try_next().await? {
+            if let Some(slab) = names
+                .parse_slab(&entry.key)
+                .filter(|_| !planned.contains(entry.key.as_str()))
+            {
+                let (key, size) = (entry.key, entry.size);
+                free.push((PlannedSlab { key, size }, slab.window()));
+            }
+        }
+        Ok(free)
+    }
+
+    /// The plan of a window: the free slabs of that window and of those before. One whose name is far ahead of the clock
+    /// comes from a server whose clock was wrong, and does not wait for that time.
+    fn draft(&self, window: Window, free: &[(PlannedSlab, BatchTime)]) -> Plan {
+        let Ingestor {
+            batches,
+            secrets,
+            registry,
+            clock,
+            ..
+        } = self.ingestor;
+        let ahead = clock.minute().plus_minutes(2 * i64::from(batches.window_minutes));
+        let taken = |start: BatchTime| start < window.end() || ahead.is_some_and(|ahead| start > ahead);
+        let slabs: Vec<_> = free
+            .iter()
+            .filter(|(_, start)| taken(*start))
+            .map(|(slab, _)| slab.clone())
+            .collect();
+        let bytes: u64 = slabs.iter().map(|slab| slab.size).sum();
+        let partitions = bytes.div_ceil(batches.partition_bytes);
+        Plan {
+            format: Plan::FORMAT,
+            instance: self.locality.instance.clone(),
+            window,
+            previous: self.plans.last_key_value().map(|(_, last)| last.digest),
+            generation: ENCODER_GENERATION,
+            // `config::check` has made sure that there is one.
+            secret: secrets
+                .first()
+                .map(tallybox_crypto::IngestorSecret::id)
+                .unwrap_or_default(),
+            registry_version: registry.current().version,
+            partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
+            cut: Cut {
+                max_packets: batches.max_packets,
+                max_bytes: batches.max_bytes,
+                min_packets: batches.min_packets,
+                max_carry_windows: batches.max_carry_windows,
+            },
+            replay_windows: self.replay_windows(),
+            slabs,
+        }
+    }
+
+    /// How many windows back a report can have been batched that may still come again: as long as it is taken at the
+    /// door, and as long as it may have been carried.
+    fn replay_windows(&self) -> u32 {
+        let (acceptance, batches) = (&self.ingestor.acceptance, &self.ingestor.batches);
+        let minutes = u64::from(acceptance.max_age_hours) * 60
+            + u64::from(acceptance.max_ahead_minutes)
+            + batches.settle_secs.div_ceil(60);
+        let windows = minutes.div_ceil(u64::from(batches.window_minutes));
+        u32::try_from(windows)
+            .unwrap_or(u32::MAX)
+            .saturating_add(batches.max_carry_windows + 2)
+    }
+
+    /// Creates the plan, or adopts the one that is there.
+    async fn fix(&self, plan: Plan) -> Result<FixedPlan, Error> {
+        let (spool, key) = (&self.ingestor.spool, self.locality.names.plan(plan.window.start()));
+        let bytes = plan
+            .to_json()
+            .map_err(|error| Error::Internal(format!("{key}: {error}")))?;
+        let digest = Digest::of(&bytes);
+        match publish_bytes(&**spool, &key, bytes.into(), false).await {
+            Ok(_) => Ok(FixedPlan { plan, digest }),
+            Err(BucketError::Conflict { .. }) => read_plan(&**spool, &key).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn parse_origin(key: &str, bytes: &[u8]) -> Result<BatchTime, Error> {
+    let text = String::from_utf8_lossy(bytes);
+    text.parse().map_err(|error| Error::Damaged {
+        object: key.to_owned(),
+        problem: format!("{error}"),
+    })
+}
+
+async fn read_plan(spool: &dyn Bucket, key: &str) -> Result<FixedPlan, Error> {
+    let bytes = read_all(spool, key, PLAN_LIMIT).await?;
+    let plan = Plan::parse(&bytes).map_err(|problem| Error::Damaged {
+        object: key.to_owned(),
+        problem,
+    })?;
+    let digest = Digest::of(&bytes);
+    Ok(FixedPlan { plan, digest })
+}
+
+/// The names of all objects in a directory.
+pub(super) async fn keys(bucket: &dyn Bucket, directory: &str) -> Result<Vec<String>, Error> {
+    let entries = bucket.list(directory, ListRange::default()).await?;
+    Ok(entries.map_ok(|entry| entry.key).try_collect().await?)
+}

@@ -1,0 +1,233 @@
+//! What is in the slabs of a plan: digests of every report, in the order of the plan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use rayon::prelude::*;
+use tallybox_crypto::IngestorSecret;
+use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, Records, WriterSchema};
+use tallybox_model::header::BatchParameters;
+use tallybox_model::id::KeyId;
+use tallybox_model::report::StoredReport;
+use tallybox_model::spool::{Plan, PlannedSlab};
+use tallybox_transport::{Bucket, read_all};
+
+use crate::error::Error;
+
+/// Most bytes of a slab.
+const SLAB_LIMIT: u64 = 256 << 20;
+/// Slabs that are read at once.
+const AT_ONCE: usize = 8;
+
+/// What reports of one batch have in common, in the order in which batches are listed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GroupKey {
+    /// [`BatchParameters::encode`], which orders them.
+    parameters: Vec<u8>,
+    /// The keys that the shares are sealed to.
+    pub(super) key_ids: [KeyId; 2],
+}
+
+/// A group of reports that may stand in one batch.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) parameters: BatchParameters,
+    pub(super) key_ids: [KeyId; 2],
+    /// The longest sealed share of each processor, in bytes.
+    pub(super) longest: [usize; 2],
+}
+
+/// One report of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// The bytes of its id.
+    pub(super) id: [u8; 16],
+    /// Of the whole report.
+    pub(super) digest: [u8; 16],
+    /// Of each sealed share.
+    pub(super) ciphertexts: [[u8; 16]; 2],
+    /// Its place among those of its group.
+    pub(super) order: [u8; 16],
+    /// Which group.
+    pub(super) group: u32,
+    /// Which slab of the plan.
+    pub(super) slab: u32,
+    /// Which record of the slab.
+    pub(super) position: u32,
+    /// Start of the window in which it was first too few, in minutes since the epoch; `i64::MAX` if it never was.
+    pub(super) carried_since: i64,
+}
+
+/// The reports of a plan.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub(super) groups: Vec<Group>,
+    /// In the order of the plan: slab by slab, record by record.
+    pub(super) entries: Vec<Entry>,
+}
+
+/// A slab in memory, its blocks taken apart.
+#[derive(Debug)]
+pub(super) struct Slab {
+    schema: Arc<WriterSchema>,
+    blocks: Vec<Block>,
+}
+
+/// An entry is that of a report which was never carried.
+const NEVER: i64 = i64::MAX;
+
+impl Slab {
+    fn parse(key: &str, bytes: &Bytes) -> Result<Self, Error> {
+        let damaged = |error: AvroError| damaged(key, &error);
+        let mut reader = ContainerReader::open(bytes.as_ref(), &Limits::default()).map_err(damaged)?;
+        let mut blocks = Vec::new();
+        while let Some(block) = reader.next_block().map_err(damaged)? {
+            blocks.push(block);
+        }
+        let schema = Arc::clone(reader.schema());
+        Ok(Self { schema, blocks })
+    }
+
+    /// The reports in it.
+    pub(super) fn reports(&self) -> impl Iterator<Item = Result<StoredReport<'_>, AvroError>> {
+        let limits = Limits::default();
+        self.blocks
+            .iter()
+            .flat_map(move |block| Records::new(block, &self.schema, &limits))
+    }
+}
+
+pub(super) fn damaged(key: &str, error: &AvroError) -> Error {
+    Error::Damaged {
+        object: key.to_owned(),
+        problem: error.to_string(),
+    }
+}
+
+/// Reads slabs, several at once, and hands each to `take` on a blocking thread, some at a time and in order.
+pub(super) async fn each_slab<T: Send + 'static>(
+    spool: &dyn Bucket,
+    slabs: &[PlannedSlab],
+    take: impl Fn(usize, Slab) -> Result<T, Error> + Send + Sync + 'static,
+) -> Result<Vec<T>, Error> {
+    let take = Arc::new(take);
+    let mut taken = Vec::with_capacity(slabs.len());
+    let read = |(place, slab): (usize, PlannedSlab)| async move {
+        let bytes = read_all(spool, &slab.key, SLAB_LIMIT).await?;
+        Ok::<_, Error>((place, slab.key, bytes))
+    };
+    let numbered: Vec<_> = slabs.iter().cloned().enumerate().collect();
+    let mut chunks = stream::iter(numbered).map(read).buffered(AT_ONCE).try_chunks(AT_ONCE);
+    while let Some(chunk) = chunks.try_next().await.map_err(|error| error.1)? {
+        let take = Arc::clone(&take);
+        let work = move || -> Result<Vec<T>, Error> {
+            let one = |(place, key, bytes): (usize, String, Bytes)| {
+                let slab = Slab::parse(&key, &bytes)?;
+                drop(bytes);
+                take(place, slab)
+            };
+            chunk.into_par_iter().map(one).collect()
+        };
+        taken.extend(blocking(work).await?);
+    }
+    Ok(taken)
+}
+
+/// Work on a blocking thread.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::Internal(format!("batching: {error}")))?
+}
+
+/// The index of one slab, with its own numbering of groups.
+struct SlabIndex {
+    groups: Vec<(GroupKey, Group)>,
+    entries: Vec<Entry>,
+}
+
+impl Index {
+    /// Reads all slabs of a plan.
+    pub(super) async fn read(spool: &dyn Bucket, plan: &Plan, secret: &IngestorSecret) -> Result<Self, Error> {
+        let keys: Vec<String> = plan.slabs.iter().map(|slab| slab.key.clone()).collect();
+        let secret = secret.clone();
+        let read = move |place: usize, slab: Slab| index_slab(&keys[place], place as u32, &slab, &secret);
+        let parts = each_slab(spool, &plan.slabs, read).await?;
+        blocking(move || Ok(Self::merge(parts))).await
+    }
+
+    /// Numbers the groups of all slabs in one order.
+    fn merge(parts: Vec<SlabIndex>) -> Self {
+        let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
+        for (key, group) in parts.iter().flat_map(|part| &part.groups) {
+            let known = groups.entry(key.clone()).or_insert_with(|| group.clone());
+            for (longest, length) in known.longest.iter_mut().zip(group.longest) {
+                *longest = length.max(*longest);
+            }
+        }
+        let numbers: BTreeMap<&GroupKey, u32> = groups.keys().zip(0..).collect();
+        let mut entries = Vec::with_capacity(parts.iter().map(|part| part.entries.len()).sum());
+        for part in &parts {
+            let renumbered: Vec<u32> = part.groups.iter().map(|(key, _)| numbers[key]).collect();
+            entries.extend(part.entries.iter().map(|entry| Entry {
+                group: renumbered[entry.group as usize],
+                ..*entry
+            }));
+        }
+        let groups = groups.into_values().collect();
+        Self { groups, entries }
+    }
+}
+
+fn index_slab(key: &str, place: u32, slab: &Slab, secret: &IngestorSecret) -> Result<SlabIndex, Error> {
+    let mut numbers: BTreeMap<GroupKey, u32> = BTreeMap::new();
+    let mut index = SlabIndex {
+        groups: Vec::new(),
+        entries: Vec::new(),
+    };
+    for (report, position) in slab.reports().zip(0..) {
+        let report = report.map_err(|error| damaged(key, &error))?;
+        let group_key = GroupKey {
+            parameters: report.parameters().encode(),
+            key_ids: [report.key_id_first, report.key_id_second].map(str::to_owned),
+        };
+        let group = *numbers.entry(group_key).or_insert_with_key(|group_key| {
+            let group = Group {
+                parameters: report.parameters(),
+                key_ids: group_key.key_ids.clone(),
+                longest: [0; 2],
+            };
+            index.groups.push((group_key.clone(), group));
+            index.groups.len() as u32 - 1
+        });
+        let longest = &mut index.groups[group as usize].1.longest;
+        longest[0] = longest[0].max(report.payload_first.len());
+        longest[1] = longest[1].max(report.payload_second.len());
+        index
+            .entries
+            .push(entry(key, &report, [group, place, position], secret)?);
+    }
+    Ok(index)
+}
+
+fn entry(key: &str, report: &StoredReport<'_>, place: [u32; 3], secret: &IngestorSecret) -> Result<Entry, Error> {
+    let id: tallybox_model::id::PacketId = report.id.parse().map_err(|error| Error::Damaged {
+        object: key.to_owned(),
+        problem: format!("{error}"),
+    })?;
+    let digest = report.digest();
+    let [group, slab, position] = place;
+    Ok(Entry {
+        id: *id.as_bytes(),
+        digest: digest.report,
+        ciphertexts: digest.ciphertexts,
+        order: secret.packet(&digest.report).order,
+        group,
+        slab,
+        position,
+        carried_since: report.carried_since.map_or(NEVER, |millis| millis.div_euclid(60_000)),
+    })
+}

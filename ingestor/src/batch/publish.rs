@@ -1,0 +1,123 @@
+//! From built batches to both mailboxes: fixed first, then packets, header, signature.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use tallybox_model::avro::{Limits, decode_one, encode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::marker::{ENCODER_GENERATION, sync_marker};
+use tallybox_model::signature::BatchSignature;
+use tallybox_model::spool::BatchList;
+use tallybox_transport::{Bucket, BucketError, Published, publish_bytes, read_all};
+
+use super::build::{BuiltBatch, encode_fault};
+use crate::error::Error;
+use crate::ingestor::{Ingestor, Locality};
+
+/// Batches on their way at once.
+const AT_ONCE: usize = 4;
+/// Most bytes of a list.
+const LIST_LIMIT: u64 = 64 << 20;
+/// Most bytes of a signature object.
+const SIGNATURE_LIMIT: u64 = 64 << 10;
+
+/// Fixes what will be published. What is there already has to be the same.
+pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> Result<(), Error> {
+    let spool = &*ingestor.spool;
+    let bytes = serde_json::to_vec(list).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
+    let bytes = Bytes::from(bytes);
+    let conflict = match patiently(ingestor.batches.write_tries, || {
+        publish_bytes(spool, object, bytes.clone(), false)
+    })
+    .await
+    {
+        Ok(_) => return Ok(()),
+        Err(error @ BucketError::Conflict { .. }) => error,
+        Err(error) => return Err(error.into()),
+    };
+    let there = read_all(spool, object, LIST_LIMIT).await?;
+    let there = BatchList::parse(&there).map_err(|problem| Error::Damaged {
+        object: object.to_owned(),
+        problem,
+    })?;
+    if there.generation != list.generation {
+        return Err(Error::Generation {
+            object: object.to_owned(),
+            ours: list.generation,
+            theirs: there.generation,
+        });
+    }
+    Err(conflict.into())
+}
+
+/// Publishes batches to both mailboxes, some at a time. All of them are there when it is done.
+pub(super) async fn publish(ingestor: &Ingestor, locality: &Locality, batches: &[BuiltBatch]) -> Result<(), Error> {
+    let sides = batches.iter().flat_map(|batch| [0, 1].map(|side| (batch, side)));
+    let one = |(batch, side): (&BuiltBatch, usize)| {
+        let (name, bytes) = (batch.name.ingestion(), batch.sides[side].clone());
+        async move {
+            let mailbox = &*locality.mailboxes[side];
+            let [packets, header] = bytes;
+            let tries = ingestor.batches.write_tries;
+            put(tries, mailbox, &name.packets, packets).await?;
+            put(tries, mailbox, &name.header, header.clone()).await?;
+            sign(ingestor, mailbox, &name.signature, &header).await
+        }
+    };
+    // Collected first: the closure's borrows are then those of plain futures.
+    let work: Vec<_> = sides.map(one).collect();
+    stream::iter(work)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+/// The bytes were fixed before, so in a mailbox that we may not read an object that is there is ours.
+async fn put(tries: u32, mailbox: &dyn Bucket, object: &str, bytes: Bytes) -> Result<Published, Error> {
+    Ok(patiently(tries, || publish_bytes(mailbox, object, bytes.clone(), true)).await?)
+}
+
+/// Writes the signature object. Another one is there already when a key signs with a fresh nonce each time: one that
+/// verifies over the same header is done.
+async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &[u8]) -> Result<(), Error> {
+    let signer = &*ingestor.signer;
+    let record = BatchSignature {
+        batch_header_signature: signer.sign(header).await?,
+        key_identifier: signer.key_id().to_owned(),
+        batch_header: None,
+        packets: None,
+    };
+    let marker = sync_marker(ENCODER_GENERATION, object, &[Digest::of(header)]);
+    let bytes = encode_one(&record, marker).map_err(|source| encode_fault(object, source))?;
+    let conflict = match put(ingestor.batches.write_tries, mailbox, object, bytes.into()).await {
+        Err(error @ Error::Bucket(BucketError::Conflict { .. })) => error,
+        done => return done.map(|_| ()),
+    };
+    let there = read_all(mailbox, object, SIGNATURE_LIMIT).await?;
+    let verifies = decode_one::<BatchSignature>(&there, &Limits::default()).is_ok_and(|there| {
+        let key = signer.verifying_key();
+        key.verify(header, &there.batch_header_signature).is_ok()
+    });
+    if verifies { Ok(()) } else { Err(conflict) }
+}
+
+/// Tries again, with growing pauses, what may succeed then.
+pub(super) async fn patiently<T, F>(tries: u32, mut operation: impl FnMut() -> F) -> Result<T, BucketError>
+where
+    F: Future<Output = Result<T, BucketError>>,
+{
+    let mut pause = Duration::from_millis(100);
+    for _ in 1..tries {
+        match operation().await {
+            Err(error @ BucketError::Unavailable { .. }) => {
+                tracing::warn!(%error, "bucket not reached, trying again");
+                tokio::time::sleep(pause).await;
+                pause *= 3;
+            }
+            done => return done,
+        }
+    }
+    operation().await
+}

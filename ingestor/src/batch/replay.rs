@@ -1,0 +1,181 @@
+//! Which reports of a plan have come before: in the plan itself, or in a window that is done.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::index::Entry;
+
+/// Why a report is not batched; the first reason that applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replay {
+    /// The same report again.
+    Report,
+    /// One of its sealed shares was in another report.
+    Ciphertext,
+}
+
+/// What was dropped, and what was noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReplayCounts {
+    /// Reports that stood in the plan before, or were batched in an earlier window.
+    pub report: u64,
+    /// Other reports with a sealed share that was in the plan before, or batched in an earlier window.
+    pub ciphertext: u64,
+    /// Reports under an id that another report of the plan has, too. They are batched.
+    pub conflicts: u64,
+}
+
+/// The keys by which reports are known again: of the whole report, of each share.
+pub(super) const KEYS: usize = 3;
+
+/// Key number `which` of an entry.
+pub(super) fn key(entry: &Entry, which: usize) -> [u8; 16] {
+    match which {
+        0 => entry.digest,
+        1 => entry.ciphertexts[0],
+        _ => entry.ciphertexts[1],
+    }
+}
+
+/// One key of all entries of a plan, sorted.
+#[derive(Debug)]
+pub(super) struct SortedKeys(Vec<([u8; 16], u32)>);
+
+/// Finds replays. A report is one if any of its keys stood in the plan before it, whatever became of that report, or
+/// stands in an earlier record: so the answer for one report does not hang on that for another.
+#[derive(Debug)]
+pub(super) struct Replays {
+    keys: [SortedKeys; KEYS],
+    found: Vec<Option<Replay>>,
+    counts: ReplayCounts,
+}
+
+impl Replays {
+    /// Those within the plan.
+    pub(super) fn within(entries: &[Entry]) -> Self {
+        let keys = [0, 1, 2].map(|which| SortedKeys::of(entries, which));
+        let mut replays = Self {
+            keys,
+            found: vec![None; entries.len()],
+            counts: ReplayCounts::default(),
+        };
+        for which in 0..KEYS {
+            let Self { keys, found, .. } = &mut replays;
+            for pair in keys[which].0.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+                mark(found, pair[1].1, which);
+            }
+        }
+        replays.counts.conflicts = conflicts(entries);
+        replays
+    }
+
+    /// Marks those whose key number `which` is in a sorted part of an earlier record. `at` remembers how far the parts
+    /// before came; it starts at 0 for each record and key.
+    pub(super) fn earlier(&mut self, which: usize, part: &[[u8; 16]], at: &mut usize) {
+        let Self { keys, found, .. } = self;
+        let own = &keys[which].0;
+        for known in part {
+            while own.get(*at).is_some_and(|(key, _)| key < known) {
+                *at += 1;
+            }
+            let same = own[*at..].iter().take_while(|(key, _)| key == known);
+            same.for_each(|(_, entry)| mark(found, *entry, which));
+        }
+    }
+
+    /// For each entry whether it is new, and the counts.
+    pub(super) fn finish(mut self) -> (Vec<bool>, ReplayCounts) {
+        for found in self.found.iter().flatten() {
+            match found {
+                Replay::Report => self.counts.report += 1,
+                Replay::Ciphertext => self.counts.ciphertext += 1,
+            }
+        }
+        (self.found.iter().map(Option::is_none).collect(), self.counts)
+    }
+}
+
+impl SortedKeys {
+    fn of(entries: &[Entry], which: usize) -> Self {
+        let mut keys: Vec<_> = entries
+            .iter()
+            .zip(0..)
+            .map(|(entry, place)| (key(entry, which), place))
+            .collect();
+        keys.par_sort_unstable();
+        Self(keys)
+    }
+}
+
+fn mark(found: &mut [Option<Replay>], entry: u32, which: usize) {
+    let reason = if which == 0 { Replay::Report } else { Replay::Ciphertext };
+    let known = &mut found[entry as usize];
+    if *known != Some(Replay::Report) {
+        *known = Some(reason);
+    }
+}
+
+/// Reports whose id another, different report of the plan has.
+fn conflicts(entries: &[Entry]) -> u64 {
+    let mut ids: Vec<_> = entries.iter().map(|entry| (entry.id, entry.digest)).collect();
+    ids.par_sort_unstable();
+    ids.dedup();
+    ids.windows(2).filter(|pair| pair[0].0 == pair[1].0).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: u8, digest: u8, ciphertexts: [u8; 2]) -> Entry {
+        Entry {
+            id: [id; 16],
+            digest: [digest; 16],
+            ciphertexts: ciphertexts.map(|byte| [byte; 16]),
+            order: [0; 16],
+            group: 0,
+            slab: 0,
+            position: 0,
+            carried_since: 0,
+        }
+    }
+
+    #[test]
+    fn each_key_by_itself_tells_a_replay() {
+        let entries = [
+            entry(1, 1, [1, 101]),
+            entry(1, 1, [1, 101]),
+            entry(2, 2, [1, 102]),
+            entry(3, 3, [3, 101]),
+            entry(4, 4, [4, 104]),
+            entry(4, 5, [5, 105]),
+            entry(6, 6, [6, 106]),
+        ];
+        let mut replays = Replays::within(&entries);
+        for (which, known) in [(0, 9), (1, 9), (2, 106)] {
+            replays.earlier(which, &[[known; 16]], &mut 0);
+        }
+        let (fresh, counts) = replays.finish();
+        assert_eq!(fresh, [true, false, false, false, true, true, false]);
+        let expected = ReplayCounts {
+            report: 1,
+            ciphertext: 3,
+            conflicts: 1,
+        };
+        assert_eq!(counts, expected);
+    }
+
+    #[test]
+    fn records_are_joined_part_by_part() {
+        let entries: Vec<_> = (0..100).map(|n| entry(n, n, [n, n])).collect();
+        let mut replays = Replays::within(&entries);
+        let mut at = 0;
+        for part in [[10, 20, 30], [30, 31, 99], [200, 201, 202]] {
+            replays.earlier(1, &part.map(|byte| [byte; 16]), &mut at);
+        }
+        let (fresh, counts) = replays.finish();
+        let old: Vec<_> = (0..100).filter(|n| !fresh[*n]).collect();
+        assert_eq!((old, counts.ciphertext), (vec![10, 20, 30, 31, 99], 5));
+    }
+}

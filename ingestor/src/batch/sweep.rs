@@ -1,0 +1,71 @@
+//! Deleting what is no longer needed: slabs once their window is done and a retention has passed, records once nothing
+//! that they know can come again.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tallybox_model::time::BatchTime;
+use tallybox_transport::Bucket;
+
+use super::Job;
+use super::chain::{Chain, keys};
+use crate::error::Error;
+
+/// Objects that are deleted at once.
+const AT_ONCE: usize = 16;
+
+/// Sweeps; gives the number of objects deleted.
+///
+/// A plan goes last of what belongs to its window, so a sweep that is broken off goes on the next time; and the newest
+/// plan stays, since the chain goes on from it.
+pub(super) async fn sweep(job: &Job<'_>, chain: &Chain<'_>) -> Result<u64, Error> {
+    let spool = &*job.ingestor.spool;
+    let names = &job.locality.names;
+    let now = job.ingestor.clock.millis();
+    let keep = i64::from(job.ingestor.batches.keep_slabs_hours) * 3_600_000;
+    let mut deleted = 0;
+    let newest = chain.plans.last_key_value().map(|(start, _)| *start);
+    for (start, fixed) in &chain.plans {
+        let window = &fixed.plan.window;
+        let old = window.end().millis().saturating_add(keep) < now;
+        if !old || Some(*start) == newest || !chain.records.contains_key(start) {
+            continue;
+        }
+        let mut doomed: Vec<String> = fixed.plan.slabs.iter().map(|slab| slab.key.clone()).collect();
+        doomed.extend(keys(spool, &names.lists(*start)).await?);
+        doomed.extend(keys(spool, &names.written(*start)).await?);
+        deleted += delete(spool, doomed).await?;
+        deleted += delete(spool, vec![names.plan(*start)]).await?;
+    }
+    deleted += delete(spool, forgotten(job, chain, now)).await?;
+    Ok(deleted)
+}
+
+/// The records that are older than any replay that is looked for, twice over.
+fn forgotten(job: &Job<'_>, chain: &Chain<'_>, now: i64) -> Vec<String> {
+    let Some((_, last)) = chain.plans.last_key_value() else {
+        return Vec::new();
+    };
+    let window = &last.plan.window;
+    let length = window.end().millis() - window.start().millis();
+    let horizon = length.saturating_mul(2 * i64::from(last.plan.replay_windows));
+    let old = |start: &BatchTime| start.millis().saturating_add(horizon) < now.min(window.start().millis());
+    let records = chain
+        .records
+        .iter()
+        .filter(|(start, _)| old(start) && !chain.plans.contains_key(*start));
+    records
+        .map(|(start, secret)| job.locality.names.record(*start, secret))
+        .collect()
+}
+
+async fn delete(spool: &dyn Bucket, objects: Vec<String>) -> Result<u64, Error> {
+    let count = objects.len() as u64;
+    let deletions = objects
+        .into_iter()
+        .map(|object| async move { spool.delete(&object).await });
+    let deletions: Vec<_> = deletions.collect();
+    stream::iter(deletions)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(count)
+}

@@ -1,0 +1,233 @@
+//! One window, from its plan to its record. Everything in between is a pure function of the plan, so any number of runs
+//! and jobs, at once or one after another, broken off anywhere, come to the same bytes.
+
+use std::sync::Arc;
+
+use tallybox_crypto::IngestorSecret;
+use tallybox_model::marker::ENCODER_GENERATION;
+use tallybox_model::spool::BatchList;
+use tallybox_model::time::BatchTime;
+use tallybox_transport::{BucketError, publish_bytes, read_all};
+
+use super::build::Builder;
+use super::chain::{FixedPlan, keys};
+use super::cut::{CutBatch, Cutting, cut};
+use super::index::{Index, blocking};
+use super::publish::{fix, patiently, publish};
+use super::record::{OpenRecord, WindowBatch, WindowRecord, seal};
+use super::replay::{ReplayCounts, Replays};
+use super::{Job, points};
+use crate::config::IngestionDate;
+use crate::error::Error;
+use crate::ingestor::Ingestor;
+
+/// Most bytes of a record: some ten million reports.
+const RECORD_LIMIT: u64 = 1 << 30;
+
+/// A window that is being batched.
+pub(super) struct WindowJob<'j> {
+    job: &'j Job<'j>,
+    plan: FixedPlan,
+    secret: IngestorSecret,
+    index: Arc<Index>,
+    cutting: Cutting,
+    replays: ReplayCounts,
+}
+
+/// How a window stands after a run.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// All of it is written, and the record says so.
+    Whole(Box<WindowRecord>),
+    /// Other jobs still write these partitions.
+    Waiting(Vec<u32>),
+}
+
+impl<'j> WindowJob<'j> {
+    /// Reads what the plan names, and finds out what is new. `records` are the windows done before, oldest first, with
+    /// the secret that sealed each.
+    pub(super) async fn read(
+        job: &'j Job<'j>,
+        plan: FixedPlan,
+        records: &[(BatchTime, String)],
+    ) -> Result<Self, Error> {
+        let window = plan.plan.window.start();
+        let secret = secret_of(job, window, &plan.plan.secret)?;
+        let index = Arc::new(Index::read(&*job.ingestor.spool, &plan.plan, &secret).await?);
+        let within = Arc::clone(&index);
+        let mut replays = blocking(move || Ok(Replays::within(&within.entries))).await?;
+        let horizon = records.len().saturating_sub(plan.plan.replay_windows as usize);
+        for (window, sealed_by) in &records[horizon..] {
+            let record = open_record(job, *window, sealed_by).await?;
+            replays = blocking(move || {
+                record.mark(&mut replays);
+                Ok(replays)
+            })
+            .await?;
+        }
+        let (planned, cut_index) = (plan.plan.clone(), Arc::clone(&index));
+        let (cutting, replays) = blocking(move || {
+            let (fresh, counts) = replays.finish();
+            Ok((cut(&planned, &cut_index, &fresh), counts))
+        })
+        .await?;
+        Ok(Self {
+            job,
+            plan,
+            secret,
+            index,
+            cutting,
+            replays,
+        })
+    }
+
+    /// Writes the partitions that are this job's and not done yet, then, if all are done, what ends the window.
+    pub(super) async fn write(self) -> Result<Done, Error> {
+        let builder = Arc::new(self.builder().await?);
+        let mut missing = self.missing().await?;
+        // Jobs that run at once begin at different places.
+        let turn = self.job.turn as usize % missing.len().max(1);
+        missing.rotate_left(turn);
+        for partition in missing.into_iter().filter(|partition| self.job.takes(*partition)) {
+            self.write_partition(&builder, partition).await?;
+        }
+        let missing = self.missing().await?;
+        if !missing.is_empty() {
+            return Ok(Done::Waiting(missing));
+        }
+        self.finish(&builder).await.map(|record| Done::Whole(Box::new(record)))
+    }
+
+    async fn builder(&self) -> Result<Builder, Error> {
+        let mut points = Vec::new();
+        for group in &self.index.groups {
+            let point = points::point(self.job.ingestor, self.job.locality, &group.key_ids);
+            points.push(point.await?);
+        }
+        let window = &self.plan.plan.window;
+        let date = match self.job.ingestor.batches.ingestion_date {
+            IngestionDate::Start => window.start(),
+            IngestionDate::End => window.end(),
+        };
+        Ok(Builder {
+            plan: self.plan.clone(),
+            secret: self.secret.clone(),
+            index: Arc::clone(&self.index),
+            date,
+            points,
+        })
+    }
+
+    /// The partitions that no mark says are written.
+    async fn missing(&self) -> Result<Vec<u32>, Error> {
+        let (names, start) = (&self.job.locality.names, self.plan.plan.window.start());
+        let marks = keys(&*self.job.ingestor.spool, &names.written(start)).await?;
+        let partitions = 0..self.plan.plan.partitions;
+        let is_missing = |partition: &u32| !marks.contains(&names.partition_written(start, *partition));
+        Ok(partitions.filter(is_missing).collect())
+    }
+
+    async fn write_partition(&self, builder: &Arc<Builder>, partition: u32) -> Result<(), Error> {
+        let (ingestor, names) = (self.job.ingestor, &self.job.locality.names);
+        let start = self.plan.plan.window.start();
+        let batches: Vec<CutBatch> = self.of_partition(partition).cloned().collect();
+        let built = builder.build(&*ingestor.spool, &batches).await?;
+        let listed = built.iter().zip(&batches).map(|(built, batch)| {
+            let group = &self.index.groups[batch.group as usize];
+            built.listed(group.key_ids.clone())
+        });
+        let list = BatchList {
+            format: BatchList::FORMAT,
+            plan: self.plan.digest,
+            partition,
+            generation: ENCODER_GENERATION,
+            batches: listed.collect(),
+        };
+        fix(ingestor, &names.list(start, partition), &list).await?;
+        publish(ingestor, self.job.locality, &built).await?;
+        for batch in &built {
+            self.job.progress(batch.packets);
+        }
+        self.put(
+            &names.partition_written(start, partition),
+            self.plan.digest.to_hex().into(),
+        )
+        .await
+    }
+
+    fn of_partition(&self, partition: u32) -> impl Iterator<Item = &CutBatch> {
+        self.cutting
+            .batches
+            .iter()
+            .filter(move |batch| batch.partition == partition)
+    }
+
+    /// What is carried, then the record.
+    async fn finish(&self, builder: &Arc<Builder>) -> Result<WindowRecord, Error> {
+        let Job { ingestor, locality, .. } = self.job;
+        let window = self.plan.plan.window;
+        if !self.cutting.carried.is_empty() {
+            let start = window.start();
+            let object = locality
+                .names
+                .slab(&tallybox_model::spool::SlabName::Carried { window: start });
+            let slab = builder
+                .carried(&*ingestor.spool, &object, &self.cutting.carried)
+                .await?;
+            self.put(&object, slab.into()).await?;
+        }
+        let record = self.record(builder)?;
+        let object = locality.names.record(window.start(), &self.plan.plan.secret);
+        let bytes = seal(&record, &locality.instance, &self.secret, &self.index, &self.cutting)?;
+        self.put(&object, bytes.into()).await?;
+        Ok(record)
+    }
+
+    fn record(&self, builder: &Builder) -> Result<WindowRecord, Error> {
+        let batches = self.cutting.batches.iter();
+        let batches = batches
+            .map(|batch| builder.window_batch(batch))
+            .collect::<Result<Vec<WindowBatch>, _>>()?;
+        Ok(WindowRecord {
+            window: self.plan.plan.window,
+            plan: self.plan.digest,
+            reports: self.index.entries.len() as u64,
+            batched: batches.iter().map(|batch| batch.packets).sum(),
+            replays: self.replays,
+            carried: self.cutting.carried.len() as u64,
+            dropped: self.cutting.dropped,
+            batches,
+        })
+    }
+
+    async fn put(&self, object: &str, bytes: bytes::Bytes) -> Result<(), Error> {
+        let Ingestor { spool, batches, .. } = self.job.ingestor;
+        patiently(batches.write_tries, || {
+            publish_bytes(&**spool, object, bytes.clone(), false)
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+fn secret_of(job: &Job<'_>, window: BatchTime, id: &str) -> Result<IngestorSecret, Error> {
+    let unknown = || Error::UnknownSecret {
+        window,
+        secret: id.to_owned(),
+    };
+    job.ingestor.secret(id).cloned().ok_or_else(unknown)
+}
+
+/// Opens the record of a window that is done.
+pub(super) async fn open_record(job: &Job<'_>, window: BatchTime, sealed_by: &str) -> Result<OpenRecord, Error> {
+    let secret = secret_of(job, window, sealed_by)?;
+    let object = job.locality.names.record(window, sealed_by);
+    let bytes = read_all(&*job.ingestor.spool, &object, RECORD_LIMIT).await?;
+    let instance = job.locality.instance.clone();
+    blocking(move || OpenRecord::open(&object, &bytes, &instance, window, &secret)).await
+}
+
+/// Whether the error says that an object is not there: then another job may have ended the window and swept it.
+pub(super) fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Bucket(BucketError::NotFound { .. }))
+}
