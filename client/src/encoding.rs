@@ -1,6 +1,7 @@
 //! How an answer becomes bins, and how sums of bins become an answer again.
 
 use serde::{Deserialize, Serialize};
+use tallybox_model::registry::{EncodingKind, MetricEncoding};
 
 use crate::error::EncodeError;
 use crate::noise::Estimate;
@@ -140,6 +141,33 @@ impl Encoding {
     }
 }
 
+impl From<&MetricEncoding> for Encoding {
+    fn from(metric: &MetricEncoding) -> Self {
+        let bins = metric.bins as usize;
+        match metric.kind {
+            EncodingKind::Histogram => Self::Histogram { bins },
+            EncodingKind::BitVector => Self::BitVector { bins },
+            EncodingKind::BoundedInteger => Self::BoundedInteger { bits: metric.bins },
+        }
+    }
+}
+
+impl From<Encoding> for MetricEncoding {
+    /// Without labels. More bins than a registry can say stay as many as it can say, which it refuses.
+    fn from(encoding: Encoding) -> Self {
+        let kind = match encoding {
+            Encoding::Histogram { .. } => EncodingKind::Histogram,
+            Encoding::BitVector { .. } => EncodingKind::BitVector,
+            Encoding::BoundedInteger { .. } => EncodingKind::BoundedInteger,
+        };
+        Self {
+            kind,
+            bins: u32::try_from(encoding.bins()).unwrap_or(u32::MAX),
+            labels: Vec::new(),
+        }
+    }
+}
+
 fn one_hot(bins: usize, bucket: usize) -> Result<Vec<bool>, EncodeError> {
     if bucket >= bins {
         return Err(EncodeError::OutOfRange { bound: bins as u128 });
@@ -213,6 +241,19 @@ mod tests {
             Err(EncodeError::TooManyBits { bits: 65 })
         );
         assert_eq!(histogram.sum(&[1, 2]), Err(EncodeError::Length { found: 2, bins: 4 }));
+    }
+
+    #[test]
+    fn the_registrys_encodings_are_ours() {
+        for encoding in [
+            Encoding::Histogram { bins: 5 },
+            Encoding::BitVector { bins: 6 },
+            Encoding::BoundedInteger { bits: 7 },
+        ] {
+            let metric = MetricEncoding::from(encoding);
+            assert_eq!(metric.bins as usize, encoding.bins());
+            assert_eq!(Encoding::from(&metric), encoding);
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! What a phone does: encode, randomise, split, encrypt; and a generator of realistic traffic.
+//! What a phone does: encode, randomise, split, encrypt, post; and generators of traffic and load.
 //!
 //! An answer becomes bins ([`Encoding`]), each bin lies now and then ([`RandomisedResponse`]), and the bins are split
 //! into shares with a proof, one sealed to each processor ([`Client`]). Nobody who holds fewer than all the shares
-//! learns anything about the bins. Sending a report is not in here.
+//! learns anything about the bins.
 //!
 //! ```
 //! use tallybox_client::{Client, Encoding, ProcessorKey, RandomisedResponse, Value};
@@ -30,20 +30,45 @@
 //! # }
 //! ```
 //!
+//! With the feature `http` (on by default) a `post::Reporter` does all of that by the configuration that an ingestor
+//! serves, once `config::Trust` has checked it, and posts the report until it is known what became of it.
+//! `docs/clients.md` says the same for other languages.
+//!
 //! [`traffic`] makes many such reports from a seed, honest and hostile ones, whose sums are known beforehand.
 
+#[cfg(feature = "http")]
+mod address;
+#[cfg(feature = "http")]
+mod clock;
+#[cfg(feature = "http")]
+pub mod config;
 mod encoding;
 mod error;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod judge;
+#[cfg(feature = "cli")]
+pub mod load;
 mod noise;
+#[cfg(feature = "http")]
+pub mod post;
+#[cfg(feature = "cli")]
+pub mod program;
 mod report;
 mod sample;
 pub mod traffic;
+mod upload;
+#[cfg(feature = "http")]
+mod wire;
 
+#[cfg(feature = "http")]
+pub use address::{Address, AddressError};
+#[cfg(feature = "http")]
+pub use clock::Clock;
 pub use encoding::{Encoding, Value};
 pub use error::{ClientError, EncodeError, EpsilonError};
 pub use noise::{Estimate, RandomisedResponse};
 pub use report::{Client, EncryptedShare, ProcessorKey, Report};
 pub use sample::{SAMPLE_BINS, sample_bits};
+#[cfg(feature = "http")]
+pub use wire::Timeouts;

@@ -239,7 +239,7 @@ impl Default for BatchConfig {
             max_bytes: 60 << 20,
             min_packets: 100,
             max_carry_windows: 24,
-            partition_bytes: 64 << 20,
+            partition_bytes: 128 << 20,
             keep_slabs_hours: 48,
             ingestion_date: IngestionDate::Start,
             write_tries: 6,

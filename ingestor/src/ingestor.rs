@@ -191,7 +191,7 @@ impl Ingestor {
         let localities = localities.map(|(name, locality)| Ok((name.clone(), open_locality(config, name, locality)?)));
         Ok(Self {
             name: value.ingestor.clone(),
-            serve: value.serve.clone(),
+            serve: resolve_tls(config),
             batches: value.batches.clone(),
             acceptance: value.acceptance.clone(),
             manifest: value.manifest.clone(),
@@ -214,6 +214,16 @@ impl Ingestor {
     pub fn secret(&self, id: &str) -> Option<&IngestorSecret> {
         self.secrets.iter().find(|secret| secret.id() == id)
     }
+}
+
+/// How it listens, with the certificate's files where they are.
+fn resolve_tls(config: &Loaded<Config>) -> ServeConfig {
+    let mut serve = config.value.serve.clone();
+    if let Some(tls) = &mut serve.tls {
+        tls.certificates = config.resolve(&tls.certificates);
+        tls.private_key = config.resolve(&tls.private_key);
+    }
+    serve
 }
 
 fn open_locality(config: &Loaded<Config>, name: &str, locality: &LocalityConfig) -> Result<Locality, Error> {

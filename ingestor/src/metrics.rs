@@ -1,1 +1,319 @@
-//! What is counted.
+//! What is counted. Names are `ingestor_<thing>_<unit>[_total]`; what can be known at the start stands at 0 from then.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tallybox_model::report::ProblemKind;
+
+/// Seconds that writing a slab or answering a request takes.
+const SECONDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
+/// Seconds that a client's clock is behind ours (or a report on its way), negative if it is ahead.
+const SKEW: [f64; 15] = [
+    -900.0, -300.0, -60.0, -10.0, -1.0, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0, 172_800.0, 604_800.0,
+];
+
+/// A locality, and a metric that the registry knows; none for all others.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReportLabels {
+    /// The locality.
+    pub locality: String,
+    /// The metric; empty for one that the registry does not know.
+    pub metric: String,
+}
+
+/// Why reports of a metric were rejected.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RejectedLabels {
+    /// The locality.
+    pub locality: String,
+    /// The metric; empty for one that the registry does not know.
+    pub metric: String,
+    /// The problem's name.
+    pub reason: &'static str,
+}
+
+/// A locality.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LocalityLabels {
+    /// Its name.
+    pub locality: String,
+}
+
+/// Why a request was answered as a whole with a problem.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ProblemLabels {
+    /// The problem's name.
+    pub reason: &'static str,
+}
+
+/// Everything that the server counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    received: Family<ReportLabels, Counter>,
+    accepted: Family<ReportLabels, Counter>,
+    already_accepted: Family<ReportLabels, Counter>,
+    rejected: Family<RejectedLabels, Counter>,
+    slabs: Family<LocalityLabels, Counter>,
+    slab_bytes: Family<LocalityLabels, Counter>,
+    slab_failures: Family<LocalityLabels, Counter>,
+    late_slabs: Family<LocalityLabels, Counter>,
+    clock_behind: Family<LocalityLabels, Counter>,
+    requests_refused: Family<ProblemLabels, Counter>,
+    /// Seconds from the head of a request to its answer.
+    pub request_seconds: Histogram,
+    /// Seconds that making a slab durable took, failures included.
+    pub slab_seconds: Histogram,
+    /// Seconds from a report's `created` to its coming.
+    pub created_skew: Histogram,
+    /// Connections open now.
+    pub connections: Gauge,
+    /// Connections accepted.
+    pub connections_accepted: Counter,
+    /// Bytes of the budget in use.
+    pub memory: Gauge,
+    /// Version of the registry in force.
+    pub registry_version: Gauge<u64, AtomicU64>,
+    /// Registries that could not be read.
+    pub registry_failures: Counter,
+    /// Certificates that could not be read.
+    pub certificate_failures: Counter,
+}
+
+/// The counters of one metric of a locality.
+#[derive(Clone, Debug)]
+pub struct ReportCounters {
+    /// Reports that were read.
+    pub received: Counter,
+    /// Made durable.
+    pub accepted: Counter,
+    /// Durable before.
+    pub already_accepted: Counter,
+    rejected: Vec<Counter>,
+}
+
+/// The counters of a locality's spool.
+#[derive(Clone, Debug)]
+pub struct SlabCounters {
+    /// Slabs made durable.
+    pub slabs: Counter,
+    /// Their bytes.
+    pub bytes: Counter,
+    /// Writes that failed.
+    pub failures: Counter,
+    /// Slabs that became durable too late for their window, and were written once more.
+    pub late: Counter,
+    /// How often the clock was found to be behind the newest plan.
+    pub clock_behind: Counter,
+}
+
+impl ReportCounters {
+    /// Counts a rejection.
+    pub fn reject(&self, kind: ProblemKind) {
+        if let Some(counter) = self.rejected.get(kind as usize) {
+            counter.inc();
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("ingestor"),
+            received: Family::default(),
+            accepted: Family::default(),
+            already_accepted: Family::default(),
+            rejected: Family::default(),
+            slabs: Family::default(),
+            slab_bytes: Family::default(),
+            slab_failures: Family::default(),
+            late_slabs: Family::default(),
+            clock_behind: Family::default(),
+            requests_refused: Family::default(),
+            request_seconds: Histogram::new(SECONDS),
+            slab_seconds: Histogram::new(SECONDS),
+            created_skew: Histogram::new(SKEW),
+            connections: Gauge::default(),
+            connections_accepted: Counter::default(),
+            memory: Gauge::default(),
+            registry_version: Gauge::default(),
+            registry_failures: Counter::default(),
+            certificate_failures: Counter::default(),
+        };
+        metrics.register_reports();
+        metrics.register_slabs();
+        metrics.register_server();
+        for kind in ProblemKind::ALL {
+            let _ = metrics.refused(kind);
+        }
+        metrics
+    }
+
+    fn register_reports(&mut self) {
+        let registry = &mut self.registry;
+        for (name, help, family) in [
+            ("reports_received", "Reports that were read", &self.received),
+            ("reports_accepted", "Reports made durable", &self.accepted),
+            (
+                "reports_already_accepted",
+                "Reports sent again after they were durable",
+                &self.already_accepted,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        let help = "Reports not kept, by the problem they were answered";
+        registry.register("reports_rejected", help, self.rejected.clone());
+        let help = "Seconds from a report's created to its coming; negative if its clock is ahead";
+        registry.register("report_created_skew_seconds", help, self.created_skew.clone());
+    }
+
+    fn register_slabs(&mut self) {
+        let registry = &mut self.registry;
+        for (name, help, family) in [
+            ("slabs_written", "Slabs made durable", &self.slabs),
+            ("slab_written_bytes", "Bytes of slabs made durable", &self.slab_bytes),
+            ("slab_failures", "Writes of slabs that failed", &self.slab_failures),
+            (
+                "slabs_late",
+                "Slabs durable too late for their window, written once more",
+                &self.late_slabs,
+            ),
+            (
+                "clock_behind",
+                "Looks at the spool that found a plan of a window that the clock has not passed",
+                &self.clock_behind,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        let help = "Seconds that writing a slab took";
+        registry.register("slab_write_seconds", help, self.slab_seconds.clone());
+    }
+
+    fn register_server(&mut self) {
+        let registry = &mut self.registry;
+        let help = "Requests answered as a whole with a problem";
+        registry.register("requests_refused", help, self.requests_refused.clone());
+        let help = "Seconds from the head of a request to its answer";
+        registry.register("request_seconds", help, self.request_seconds.clone());
+        registry.register("connections", "Connections open now", self.connections.clone());
+        let help = "Connections accepted";
+        registry.register("connections_accepted", help, self.connections_accepted.clone());
+        let help = "Bytes of bodies and reports that are being worked on";
+        registry.register("memory_in_use_bytes", help, self.memory.clone());
+        let help = "Version of the metric registry in force";
+        registry.register("registry_version", help, self.registry_version.clone());
+        let help = "Times that a changed registry could not be read";
+        registry.register("registry_reload_failures", help, self.registry_failures.clone());
+        let help = "Times that a changed certificate could not be read";
+        registry.register("certificate_reload_failures", help, self.certificate_failures.clone());
+    }
+
+    /// The counters of a metric; the empty name stands for all that the registry does not know.
+    #[must_use]
+    pub fn reports(&self, locality: &str, metric: &str) -> ReportCounters {
+        let labels = ReportLabels {
+            locality: locality.to_owned(),
+            metric: metric.to_owned(),
+        };
+        let reason = |kind: ProblemKind| RejectedLabels {
+            locality: locality.to_owned(),
+            metric: metric.to_owned(),
+            reason: kind.name(),
+        };
+        let rejected = ProblemKind::ALL.into_iter();
+        ReportCounters {
+            received: self.received.get_or_create_owned(&labels),
+            accepted: self.accepted.get_or_create_owned(&labels),
+            already_accepted: self.already_accepted.get_or_create_owned(&labels),
+            rejected: rejected
+                .map(|kind| match kind {
+                    kind if of_a_report(kind) => self.rejected.get_or_create_owned(&reason(kind)),
+                    _ => Counter::default(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The counters of a locality's slabs.
+    #[must_use]
+    pub fn slabs(&self, locality: &str) -> SlabCounters {
+        let labels = LocalityLabels {
+            locality: locality.to_owned(),
+        };
+        SlabCounters {
+            slabs: self.slabs.get_or_create_owned(&labels),
+            bytes: self.slab_bytes.get_or_create_owned(&labels),
+            failures: self.slab_failures.get_or_create_owned(&labels),
+            late: self.late_slabs.get_or_create_owned(&labels),
+            clock_behind: self.clock_behind.get_or_create_owned(&labels),
+        }
+    }
+
+    /// The counter of requests answered with this problem.
+    #[must_use]
+    pub fn refused(&self, kind: ProblemKind) -> Counter {
+        self.requests_refused
+            .get_or_create_owned(&ProblemLabels { reason: kind.name() })
+    }
+
+    /// All of them, as Prometheus reads them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+/// Whether a report of several can have this problem; the others are of whole requests.
+fn of_a_report(kind: ProblemKind) -> bool {
+    !matches!(
+        kind,
+        ProblemKind::TooLarge
+            | ProblemKind::UnsupportedMedia
+            | ProblemKind::SlowBody
+            | ProblemKind::UnknownLocality
+            | ProblemKind::NotFound
+            | ProblemKind::MethodNotAllowed
+            | ProblemKind::Overloaded
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_stands_at_zero_from_the_start() {
+        let metrics = Metrics::new();
+        let _ = (metrics.reports("us-xx", "a-v1"), metrics.slabs("us-xx"));
+        let text = metrics.text();
+        for line in [
+            r#"ingestor_reports_received_total{locality="us-xx",metric="a-v1"} 0"#,
+            r#"ingestor_reports_rejected_total{locality="us-xx",metric="a-v1",reason="outdatedKey"} 0"#,
+            r#"ingestor_slab_failures_total{locality="us-xx"} 0"#,
+            r#"ingestor_requests_refused_total{reason="overloaded"} 0"#,
+            "ingestor_registry_version 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::portal::Total;
 /// The sums have to be those of the bits that were shared, and of all batches.
 pub(crate) fn check_total(flow: &Flow, total: &Total) -> Result<(), Error> {
     let fail = |problem: String| Err(Error::Check(format!("{}: {problem}", flow.aggregation)));
-    let mut batches: Vec<_> = flow.batches.iter().map(|batch| batch.name.id).collect();
+    let mut batches: Vec<_> = flow.names().map(|batch| batch.id).collect();
     batches.sort();
     if total.batches != batches {
         return fail(format!(
@@ -70,7 +70,7 @@ mod tests {
         let world = World::create(directory.path(), Some(1), Points::Pinned).unwrap();
         let metrics = vec![*Metric::named("CodeVerified-v1").unwrap()];
         let options = RunOptions {
-            packets: 9,
+            packets: 12,
             metrics,
             seed: Some(1),
             epsilon: None,

@@ -52,6 +52,9 @@ pub enum Error {
         /// What it says.
         source: Box<FacilitatorError>,
     },
+    /// The ingestor refuses what it should take: a bug, or a full disk.
+    #[error("the ingestor: {0}")]
+    Ingestor(Box<tallybox_ingestor::error::Error>),
     /// The caller has had enough.
     #[error("interrupted; the temporary directory is removed")]
     Interrupted,
@@ -70,6 +73,7 @@ impl Error {
         match self {
             Self::Occupied { .. } | Self::Setting(_) | Self::File { .. } | Self::Config(_) => Exit::Usage,
             Self::Processor { source, .. } => source.exit(),
+            Self::Ingestor(source) => source.exit(),
             Self::Client(_) | Self::Key(_) | Self::Check(_) => Exit::Rejected,
             Self::Batch(_) | Self::Internal(_) | Self::Interrupted => Exit::Retry,
         }
@@ -85,10 +89,16 @@ impl Error {
             Self::Client(_) | Self::Key(_) | Self::Config(_) | Self::Internal(_) => "internal",
             Self::Batch(error) => error.reason(),
             Self::Processor { .. } => "processor",
+            Self::Ingestor(_) => "ingestor",
             Self::Interrupted => "interrupted",
             Self::Check(_) => "self-check",
         };
         Failure::from_error(self.exit(), reason, self)
+    }
+
+    /// For `map_err`: the ingestor's error.
+    pub(crate) fn ingestor(source: tallybox_ingestor::error::Error) -> Self {
+        Self::Ingestor(Box::new(source))
     }
 
     /// For `map_err`: the file or directory that an operation was about.

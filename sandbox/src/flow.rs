@@ -1,7 +1,10 @@
 //! One metric on its way through a run: its clients, its batches, and what has to come out.
 
+use std::ops::Range;
+
 use tallybox_client::traffic::{Metric, Tally, Traffic};
 use tallybox_model::id::AggregationId;
+use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 
 use crate::error::Error;
@@ -11,10 +14,12 @@ use crate::run::RunOptions;
 use crate::schedule;
 use crate::world::World;
 
-/// Ingestion batches of each metric.
+/// Batches of each metric that a lying ingestor writes.
 const BATCHES: u64 = 3;
-/// Honest packets that each metric needs: three a batch, for the hostile ones that are made after their likeness.
-pub(crate) const FEWEST: u64 = 3 * BATCHES;
+/// Honest packets in them: three a batch, for the hostile ones that are made after their likeness.
+const BATCHED: u64 = 3 * BATCHES;
+/// Honest packets that each metric needs: some have to come through the door.
+pub(crate) const FEWEST: u64 = BATCHED + 3;
 /// Hostile packets of each kind that a run has at least.
 const HOSTILE: u64 = 3;
 
@@ -26,7 +31,13 @@ pub(crate) struct Flow {
     pub(crate) aggregation: AggregationId,
     /// Parameter of the clients' noise.
     pub(crate) epsilon: f64,
-    /// Its ingestion batches.
+    /// Traffic indices of the honest reports that are posted.
+    pub(crate) posted: Range<u64>,
+    /// Reports that the ingestor kept and has to batch, hostile ones included; and those that it has to drop.
+    pub(crate) kept: [u64; 2],
+    /// What the ingestor made of them.
+    pub(crate) ingested: Vec<(BatchName, u64)>,
+    /// The batches that a lying ingestor writes.
     pub(crate) batches: Vec<BatchPlan>,
     /// What the sums have to come to.
     pub(crate) expected: Tally,
@@ -37,7 +48,18 @@ pub(crate) struct Flow {
 impl Flow {
     /// All packets, hostile ones included.
     pub(crate) fn packets(&self) -> u64 {
+        self.lying() + self.posted.end - self.posted.start
+    }
+
+    /// Packets in the batches of the lying ingestor.
+    pub(crate) fn lying(&self) -> u64 {
         self.batches.iter().map(BatchPlan::packets).sum()
+    }
+
+    /// All batches, whoever wrote them.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &BatchName> {
+        let planned = self.batches.iter().map(|batch| &batch.name);
+        planned.chain(self.ingested.iter().map(|(name, _)| name))
     }
 
     /// About how many bytes its packets are, in a processor's batches.
@@ -63,11 +85,15 @@ pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Ve
             .parse()
             .map_err(|error| Error::Internal(format!("metric {}: {error}", metric.name)))?;
         let honest = share(options.packets, place, metrics);
-        let batches = plan(seed, &aggregation, honest, copies)?;
+        let batched = honest.min(BATCHED);
+        let batches = plan(seed, &aggregation, batched, copies)?;
         Ok(Flow {
             traffic,
             aggregation,
             epsilon,
+            posted: batched..honest,
+            kept: [0; 2],
+            ingested: Vec::new(),
             batches,
             expected: Tally::new(metric.bins()),
             hostile: Vec::new(),
@@ -90,7 +116,9 @@ fn plan(seed: u64, aggregation: &AggregationId, honest: u64, copies: u64) -> Res
         let honest = share(honest, ordinal, BATCHES);
         let mut attacks = Vec::new();
         for copy in 0..copies {
-            for (turn, attack) in (0..).zip(Attack::every(first + copy, copy)) {
+            // Whoever takes an id takes that of the batch's first packet: nothing stands before it, so it is the one that
+            // counts.
+            for (turn, attack) in (0..).zip(Attack::every(first, copy)) {
                 let batch = if matches!(attack, Attack::Replay { .. }) {
                     BATCHES - 1
                 } else {

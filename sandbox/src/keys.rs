@@ -18,6 +18,10 @@ const DOMAIN: &[u8] = b"tallybox sandbox keys v1";
 
 /// The identifier under which batches of the ingestor name its signing key.
 pub const INGESTOR_KEY_ID: &str = "ingestor-signing-1";
+/// The identifier of the key that signs the configuration of clients.
+pub const CLIENT_CONFIG_KEY_ID: &str = "client-config-1";
+/// The file of the ingestor's secret.
+pub(crate) const SECRET_FILE: &str = "ingestor-secret.b64";
 
 /// All secrets of all parties: what nobody outside a sandbox ever holds together.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub struct SandboxKeys {
     pub processors: [ProcessorKeys; 2],
     /// What signs ingestion batches.
     pub ingestor_signing: SigningKey,
+    /// What signs the configuration of clients.
+    pub client_config: SigningKey,
     /// What evaluation points and the ids of packets follow from.
     pub secret: IngestorSecret,
 }
@@ -71,6 +77,7 @@ impl SandboxKeys {
         Self {
             processors,
             ingestor_signing: SigningKey::generate(&mut generator("ingestor signing 1")),
+            client_config: SigningKey::generate(&mut generator("client config signing 1")),
             secret: IngestorSecret::generate(&mut generator("ingestor secret")),
         }
     }
@@ -95,17 +102,24 @@ impl SandboxKeys {
         for keys in &self.processors {
             let role = keys.role;
             secret(packet_key_file(role), &keys.packet.to_x963_base64())?;
-            public(
-                format!("{role}-packet-1.x962-public.b64"),
-                &keys.packet.public().to_x962_base64(),
-            )?;
+            public(packet_public_file(role), &keys.packet.public().to_x962_base64())?;
             secret(signing_key_file(role), &keys.signing.to_pkcs8_base64())?;
             public(verifying_key_file(role), &keys.signing.verifying_key().to_spki_pem())?;
             secret(sealing_key_file(role), &keys.sealing.to_base64())?;
         }
         let ingestor = &self.ingestor_signing;
         secret(format!("{INGESTOR_KEY_ID}.pkcs8.b64"), &ingestor.to_pkcs8_base64())?;
-        public(ingestor_verifying_key_file(), &ingestor.verifying_key().to_spki_pem())
+        public(ingestor_verifying_key_file(), &ingestor.verifying_key().to_spki_pem())?;
+        let client_config = &self.client_config;
+        secret(
+            format!("{CLIENT_CONFIG_KEY_ID}.pkcs8.b64"),
+            &client_config.to_pkcs8_base64(),
+        )?;
+        public(
+            format!("{CLIENT_CONFIG_KEY_ID}.spki.pem"),
+            &client_config.verifying_key().to_spki_pem(),
+        )?;
+        secret(SECRET_FILE.to_owned(), &self.secret.to_base64())
     }
 }
 
@@ -119,6 +133,10 @@ pub fn packet_key_id(role: Role) -> String {
 #[must_use]
 pub fn signing_key_id(role: Role) -> String {
     format!("{role}-signing-1")
+}
+
+pub(crate) fn packet_public_file(role: Role) -> String {
+    format!("{}.x962-public.b64", packet_key_id(role))
 }
 
 pub(crate) fn packet_key_file(role: Role) -> String {

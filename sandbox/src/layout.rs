@@ -1,9 +1,12 @@
 //! Where everything in a sandbox is: directories that stand for buckets, and both processors' configuration files.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tallybox_client::Encoding;
+use tallybox_client::traffic::{Cadence, Metric};
 use tallybox_facilitator::config::Points;
 use tallybox_model::role::Role;
 use tallybox_transport::{LocalBucket, SharedBucket};
@@ -13,12 +16,16 @@ use crate::keys;
 
 /// Locality and ingestor of every sandbox.
 pub const INSTANCE: &str = "sandbox-ingestor";
+/// Its first half.
+pub const LOCALITY: &str = "sandbox";
 
 /// The directory of a sandbox.
 ///
 /// ```text
 /// first.yaml  second.yaml       the processors' configurations, with relative paths
+/// ingestor.yaml registry.yaml   the ingestor's, and the metrics
 /// keys/                         all keys of all parties
+/// buckets/spool                 the ingestor's alone: reports before they are batched
 /// buckets/ingestion-ROLE        the ingestor writes, ROLE reads
 /// buckets/own-ROLE              ROLE's alone
 /// buckets/validation-for-ROLE   ROLE's peer writes, ROLE reads
@@ -83,6 +90,26 @@ impl Layout {
         self.root.join(format!("{role}.yaml"))
     }
 
+    /// The ingestor's configuration file.
+    #[must_use]
+    pub fn ingestor_config(&self) -> PathBuf {
+        self.root.join("ingestor.yaml")
+    }
+
+    /// Writes the ingestor's configuration file and the registry of these metrics.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write_ingestor(&self, metrics: &[Metric], epsilon: Option<f64>, served: &Served) -> Result<(), Error> {
+        for (path, text) in [
+            (self.ingestor_config(), ingestor_text(served)),
+            (self.root.join("registry.yaml"), registry_text(metrics, epsilon)),
+        ] {
+            fs::write(&path, text).map_err(Error::file(&path))?;
+        }
+        Ok(())
+    }
+
     /// What [`generate`](crate::generate::generate) says about what it made.
     #[must_use]
     pub fn generated(&self) -> PathBuf {
@@ -139,6 +166,95 @@ impl BucketKind {
         };
         format!("buckets/{name}-{role}")
     }
+}
+
+/// How the ingestor of a sandbox serves and batches.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// Where clients post.
+    pub listen: SocketAddr,
+    /// Where health and metrics are.
+    pub operations: SocketAddr,
+    /// Length of a window in minutes.
+    pub window_minutes: u32,
+    /// How long after its end a window is batched, in seconds.
+    pub settle_secs: u64,
+}
+
+impl Default for Served {
+    /// Free ports, and windows of an hour.
+    fn default() -> Self {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            listen: free,
+            operations: free,
+            window_minutes: 60,
+            settle_secs: 60,
+        }
+    }
+}
+
+/// The configuration of the ingestor, as an operator would write it.
+fn ingestor_text(served: &Served) -> String {
+    let Served {
+        listen,
+        operations,
+        window_minutes,
+        settle_secs,
+    } = served;
+    let key = |role: Role| {
+        let (id, file) = (keys::packet_key_id(role), keys::packet_public_file(role));
+        format!("{{ id: {id}, file: keys/{file} }}")
+    };
+    format!(
+        "# The ingestor of a sandbox; written by tallybox-sandbox. Paths are relative to this file.
+ingestor: ingestor
+serve: {{ listen: '{listen}', operations: '{operations}', slab-millis: 20 }}
+spool: buckets/spool
+registry: registry.yaml
+batch-signing-key: {{ id: {ingestor_id}, file: keys/{ingestor_id}.pkcs8.b64 }}
+client-config-key: {{ id: {config_id}, file: keys/{config_id}.pkcs8.b64 }}
+secrets: [ {{ file: keys/{secret} }} ]
+batches: {{ window-minutes: {window_minutes}, settle-secs: {settle_secs}, min-packets: 1 }}
+acceptance: {{ per-network-per-minute: 0 }}   # all clients of a sandbox come from one address
+localities:
+  {LOCALITY}:
+    attestation: none
+    packet-keys: [ {{ first: {first}, second: {second} }} ]
+    first-mailbox: {first_mailbox}
+    second-mailbox: {second_mailbox}
+",
+        ingestor_id = keys::INGESTOR_KEY_ID,
+        config_id = keys::CLIENT_CONFIG_KEY_ID,
+        secret = keys::SECRET_FILE,
+        first = key(Role::First),
+        second = key(Role::Second),
+        first_mailbox = BucketKind::Ingestion.path(Role::First),
+        second_mailbox = BucketKind::Ingestion.path(Role::Second),
+    )
+}
+
+/// The registry of some metrics.
+fn registry_text(metrics: &[Metric], epsilon: Option<f64>) -> String {
+    let mut text = "# The metrics of a sandbox; written by tallybox-sandbox.\nversion: 1\nmetrics:\n".to_owned();
+    for metric in metrics {
+        let kind = match metric.encoding {
+            Encoding::Histogram { .. } => "histogram",
+            Encoding::BoundedInteger { .. } => "bounded-integer",
+            _ => "bit-vector",
+        };
+        let hours = match metric.cadence {
+            Cadence::Biweekly => 14 * 24,
+            _ => 24,
+        };
+        let (name, meaning, bins) = (metric.name, metric.meaning, metric.bins());
+        let epsilon = epsilon.unwrap_or(metric.epsilon);
+        text += &format!(
+            "  {name}:\n    meaning: {meaning:?}\n    state: accept\n    encoding: {{ kind: {kind}, bins: {bins} }}\n    \
+             epsilon: {epsilon:?}\n    cadence-hours: {hours}\n"
+        );
+    }
+    text
 }
 
 /// The configuration of one processor, as an operator would write it.

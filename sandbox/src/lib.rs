@@ -3,7 +3,8 @@
 //! | module | does |
 //! |---|---|
 //! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, everybody's keys |
-//! | [`ingest`], [`schedule`] | what the ingestor does: signed batches, names and dates |
+//! | [`door`] | clients post to a real ingestor over HTTP, honest ones and others |
+//! | [`ingest`], [`schedule`] | what an ingestor does that writes what it likes: signed batches, names and dates |
 //! | [`plan`], [`hostile`], [`stream`] | which packets a batch holds, hostile ones among them; made on all cores |
 //! | [`portal`], [`observe`] | adding both sum parts; what became of the hostile packets |
 //! | [`run`](mod@run), [`outcome`], [`report`] | the whole way, what came of it, and how that looks |
@@ -12,6 +13,7 @@
 
 mod check;
 pub mod cli;
+pub mod door;
 pub mod error;
 mod flow;
 pub mod generate;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tallybox_client::Estimate;
 
+use crate::door::DoorAnswer;
 use crate::hostile::{Answer, Attack, Ending, Fate, Sent};
 
 /// The whole run. As JSON, keys are in kebab case.
@@ -25,7 +26,9 @@ pub struct Outcome {
     pub hostile_packets: u64,
     /// The metrics, in the order asked for.
     pub metrics: Vec<MetricOutcome>,
-    /// What became of the hostile packets.
+    /// What the door answered to hostile posts.
+    pub door: Vec<DoorOutcome>,
+    /// What became of the hostile packets that a lying ingestor let through, or made.
     pub hostile: Vec<HostileOutcome>,
     /// What took how long.
     pub stages: Vec<Stage>,
@@ -74,6 +77,18 @@ pub struct NumberOutcome {
     pub estimate: Estimate,
 }
 
+/// Hostile posts of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DoorOutcome {
+    /// The kind.
+    pub kind: String,
+    /// How many there were.
+    pub reports: u64,
+    /// What each was answered; one that was accepted is left to the batcher and the processors.
+    pub answer: DoorAnswer,
+}
+
 /// Hostile packets of one kind with one fate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -106,6 +121,19 @@ pub struct Stage {
     pub seconds: f64,
 }
 
+impl DoorOutcome {
+    /// What becomes of it behind the door, in a few words.
+    #[must_use]
+    pub fn then(&self) -> &'static str {
+        match self.answer {
+            DoorAnswer::AlreadyAccepted => "counted once",
+            DoorAnswer::Rejected(_) => "",
+            DoorAnswer::Accepted if self.kind.starts_with("copied") => "the batcher drops it",
+            DoorAnswer::Accepted => "the processors reject it",
+        }
+    }
+}
+
 impl Outcome {
     /// Notes one hostile packet and what became of it.
     pub(crate) fn add_hostile(&mut self, sent: &Sent, fate: &Fate) {
@@ -128,6 +156,17 @@ impl Outcome {
         match self.hostile.iter_mut().find(same) {
             Some(known) => known.packets += 1,
             None => self.hostile.push(row),
+        }
+    }
+
+    /// Notes what the door answered.
+    pub(crate) fn add_door(&mut self, answered: Vec<DoorOutcome>) {
+        for row in answered {
+            let same = |other: &&mut DoorOutcome| other.kind == row.kind && other.answer == row.answer;
+            match self.door.iter_mut().find(same) {
+                Some(known) => known.reports += row.reports,
+                None => self.door.push(row),
+            }
         }
     }
 

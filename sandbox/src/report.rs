@@ -9,6 +9,7 @@ use tallybox_service::chart::{Align, Screen, Table, Tone};
 use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
+use crate::door::DoorAnswer;
 use crate::outcome::Outcome;
 use metric::metric_block;
 
@@ -40,6 +41,7 @@ impl Report {
         for metric in &self.outcome.metrics {
             metric_block(&mut text, screen, metric, self.all_bins)?;
         }
+        self.door(&mut text, screen)?;
         self.hostile(&mut text, screen)?;
         self.end(&mut text, screen)?;
         Ok(text)
@@ -54,12 +56,13 @@ impl Report {
         let mut table = Table::new(screen, &[("role", left), ("does", left), ("writes to buckets/…", left)]);
         table.row([
             "clients",
-            &format!("randomise, split and seal {packets} answers"),
-            "(the ingestor)",
+            &format!("randomise, split, seal, post {packets} answers"),
+            "(over HTTP)",
         ]);
+        table.row(["ingestor", "checks and keeps them, then shuffles and", "spool"]);
         table.row([
-            "ingestor",
-            &format!("signs {batches} batches for each processor"),
+            "",
+            &format!("signs them, {batches} batches for each"),
             "ingestion-{first,second}",
         ]);
         table.row([
@@ -91,6 +94,37 @@ impl Report {
             text,
             "their noise in it; estimate: with the noise taken off, ± one standard error.\n"
         )
+    }
+
+    /// What the door answered to hostile posts.
+    fn door(&self, text: &mut String, screen: Screen) -> fmt::Result {
+        let columns = [
+            ("hostile report, posted", Align::Left),
+            ("sent", Align::Right),
+            ("the door says", Align::Left),
+            ("and then", Align::Left),
+        ];
+        let mut table = Table::new(screen, &columns);
+        for row in &self.outcome.door {
+            let (answer, then) = (row.answer.to_string(), row.then());
+            let tone = if row.answer == DoorAnswer::Accepted {
+                Tone::Good
+            } else {
+                Tone::Bad
+            };
+            table.row([
+                row.kind.as_str(),
+                &row.reports.to_string(),
+                &screen.paint(tone, &answer),
+                then,
+            ]);
+        }
+        writeln!(text, "{table}\n")?;
+        writeln!(
+            text,
+            "The door opens no share. What it takes, and what a lying ingestor would let"
+        )?;
+        writeln!(text, "through, the processors find out:\n")
     }
 
     /// What became of the hostile packets.
@@ -128,9 +162,9 @@ impl Report {
         )?;
         writeln!(
             text,
-            "holds. A bad packet costs itself, never its batch. All but the last four come"
+            "holds. A bad packet costs itself, never its batch. These come in batches of an"
         )?;
-        writeln!(text, "from clients; those are what a lying ingestor may try.\n")
+        writeln!(text, "ingestor that checks nothing; the last four are its own doing.\n")
     }
 
     /// What was checked, how long it took, and where to go from here.

@@ -12,12 +12,12 @@ use tallybox_service::output::Output;
 use crate::check::{check_hostile, check_total};
 use crate::error::Error;
 use crate::flow::{FEWEST, Flow, flows};
-use crate::layout::BucketKind;
+use crate::layout::{BucketKind, Served};
 use crate::observe::Notes;
 use crate::outcome::{MetricOutcome, NumberOutcome, Outcome};
 use crate::portal::{self, Total};
 use crate::schedule;
-use crate::stages::{Watch, aggregate_all, ingest_all, intake_all};
+use crate::stages::{Watch, aggregate_all, ingest_all, intake_all, post_all};
 use crate::world::World;
 
 /// The metrics of a run that names none: two histograms and two vectors, of 5 to 48 bins.
@@ -51,6 +51,9 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
     check_options(options)?;
     let mut watch = Watch::new(output);
     let world = World::create(root, options.seed, Points::Pinned)?;
+    world
+        .layout
+        .write_ingestor(&options.metrics, options.epsilon, &Served::default())?;
     let mut flows = flows(&world, options, traffic_seed)?;
     let mut outcome = Outcome {
         outcome: "done",
@@ -60,9 +63,11 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
         honest_packets: options.packets,
         hostile_packets: flows.iter().map(Flow::attacks).sum(),
         metrics: Vec::new(),
+        door: Vec::new(),
         hostile: Vec::new(),
         stages: Vec::new(),
     };
+    flows = post_all(&world, flows, &mut watch, &mut outcome).await?;
     flows = ingest_all(&world, flows, traffic_seed, &mut watch).await?;
     let processors = [world.processor(Role::First)?, world.processor(Role::Second)?];
     for processor in &processors {
@@ -75,7 +80,7 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
     for (flow, summaries) in flows.iter().zip(first.iter().zip(&second)) {
         let total = portal::total(&world, &flow.aggregation, window).await?;
         check_total(flow, &total)?;
-        let names = || flow.batches.iter().map(|batch| &batch.name);
+        let names = || flow.names();
         let notes = [
             Notes::read(&processors[0], names(), summaries.0).await?,
             Notes::read(&processors[1], names(), summaries.1).await?,
@@ -138,8 +143,8 @@ fn metric_outcome(flow: &Flow, window: Window, total: Total) -> Result<MetricOut
         meaning: metric.meaning,
         bins: metric.bins(),
         epsilon: flow.epsilon,
-        batches: flow.batches.len(),
-        packets_sent: flow.packets(),
+        batches: flow.names().count(),
+        packets_sent: flow.lying() + flow.kept[0],
         packets_accepted: total.accepted,
         true_counts: flow.expected.true_counts.clone(),
         parts: total.parts,

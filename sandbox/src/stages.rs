@@ -1,5 +1,9 @@
 //! The stages of a run: clients and ingestor, intake, aggregation.
 
+mod post;
+
+pub(crate) use post::post_all;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,13 +55,13 @@ impl Watch {
     }
 
     /// A bar for a stage over so many packets.
-    fn bar(&self, label: &str, flows: &[Flow], role: Role) -> Bar {
+    pub(super) fn bar(&self, label: &str, flows: &[Flow], role: Role) -> Bar {
         self.output
             .progress(Some(flows.iter().map(|flow| flow.bytes(role)).sum()), label)
     }
 }
 
-/// Clients and ingestor: makes all packets and writes all ingestion batches.
+/// A lying ingestor: makes all packets of its batches, hostile ones among them, and writes them.
 pub(crate) async fn ingest_all(
     world: &World,
     flows: Vec<Flow>,
@@ -66,7 +70,7 @@ pub(crate) async fn ingest_all(
 ) -> Result<Vec<Flow>, Error> {
     let begin = Instant::now();
     let ingestor = world.ingestor();
-    let bar = watch.bar("clients", &flows, Role::First);
+    let bar = watch.bar("lying-ingestor", &flows, Role::First);
     let mut done = Vec::new();
     for mut flow in flows {
         for plan in flow.batches.clone() {
@@ -78,12 +82,12 @@ pub(crate) async fn ingest_all(
             });
             flow = writing
                 .await
-                .map_err(|error| Error::Internal(format!("clients: {error}")))??;
+                .map_err(|error| Error::Internal(format!("lying ingestor: {error}")))??;
         }
         done.push(flow);
     }
     bar.finish();
-    watch.note("clients-and-ingestor", &done, begin);
+    watch.note("lying-ingestor", &done, begin);
     Ok(done)
 }
 
@@ -135,8 +139,8 @@ pub(crate) async fn intake_all(processor: &Arc<Processor>, flows: &[Flow], watch
         let bar = bar.clone();
         Arc::new(move |packets, bytes| bar.advance(packets, bytes))
     };
-    for batch in flows.iter().flat_map(|flow| &flow.batches) {
-        let done = intake(processor, &batch.name, Arc::clone(&progress)).await;
+    for batch in flows.iter().flat_map(Flow::names) {
+        let done = intake(processor, batch, Arc::clone(&progress)).await;
         done.map_err(|error| refused(processor, error))?;
     }
     bar.finish();

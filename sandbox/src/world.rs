@@ -42,10 +42,19 @@ impl World {
         })
     }
 
-    /// The ingestion organisation.
+    /// An ingestion organisation that writes what it likes.
     #[must_use]
     pub fn ingestor(&self) -> Ingestor {
         Ingestor::new(&self.layout, Arc::clone(&self.keys), self.points)
+    }
+
+    /// The real ingestor, opened by its configuration file as its own program does it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Ingestor`].
+    pub fn ingestor_program(&self) -> Result<tallybox_ingestor::ingestor::Ingestor, Error> {
+        let config = load::<tallybox_ingestor::config::Config>(&self.layout.ingestor_config())?;
+        tallybox_ingestor::ingestor::Ingestor::open(&config).map_err(Error::ingestor)
     }
 
     /// A processor, opened by its configuration file as its own program does it.

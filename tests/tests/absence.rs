@@ -10,10 +10,10 @@ use tallybox_tests::graph::{Graph, root};
 const LAYERS: [&str; 13] = [
     "model",
     "crypto",
-    "client",
     "transport",
     "queue",
     "service",
+    "client",
     "ingestor",
     "facilitator",
     "workflow-manager",

@@ -1,6 +1,5 @@
 //! The bytes of batches: packets in their order, for both processors, and the headers over them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +12,6 @@ use tallybox_model::id::{AggregationId, BatchId, PacketId};
 use tallybox_model::marker::{ENCODER_GENERATION, sync_marker};
 use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::BatchName;
-use tallybox_model::report::StoredReport;
 use tallybox_model::spool::{FixedObject, ListedBatch};
 use tallybox_model::time::BatchTime;
 use tallybox_transport::Bucket;
@@ -30,9 +28,18 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(super) struct BuiltBatch {
     pub(super) name: BatchName,
-    /// Packet file and header, for each processor.
-    pub(super) sides: [[Bytes; 2]; 2],
+    /// What each processor gets, in order of its index.
+    pub(super) sides: Vec<BuiltSide>,
     pub(super) packets: u64,
+}
+
+/// The objects of a batch for one processor, but the signature.
+#[derive(Debug)]
+pub(super) struct BuiltSide {
+    pub(super) packets: Bytes,
+    pub(super) header: Bytes,
+    /// Lengths and digests of both.
+    pub(super) fixed: [FixedObject; 2],
 }
 
 impl BuiltBatch {
@@ -43,10 +50,7 @@ impl BuiltBatch {
             id: self.name.id,
             packets: self.packets,
             key_ids,
-            objects: self
-                .sides
-                .each_ref()
-                .map(|side| side.each_ref().map(|bytes| FixedObject::of(bytes))),
+            objects: self.sides.iter().map(|side| side.fixed).collect(),
         }
     }
 }
@@ -62,11 +66,16 @@ pub(super) struct Builder {
     pub(super) points: Vec<i64>,
 }
 
-/// What a packet is made of, gathered from the slabs.
+/// What the packets of a batch are made of, gathered from the slabs: all bytes in one piece, and where each is.
+#[derive(Default)]
 struct Raw {
-    packet: [u8; 16],
-    payloads: [Vec<u8>; 2],
+    bytes: Vec<u8>,
+    /// For each packet: its entry, and where its two sealed shares begin and end.
+    packets: Vec<(u32, [usize; 3])>,
 }
+
+/// Where a report of a slab goes: which record, which batch, which packet of it.
+type Wanted = (u32, u32, u32);
 
 impl Builder {
     /// Builds some batches: reads the slabs once more, keeps what belongs to these batches, encodes on all cores.
@@ -90,42 +99,42 @@ impl Builder {
     async fn gather<'e>(
         self: &Arc<Self>,
         spool: &dyn Bucket,
-        lists: impl Iterator<Item = &'e [u32]>,
-    ) -> Result<Vec<Vec<Raw>>, Error> {
-        let mut wanted: HashMap<(u32, u32), (u32, u32)> = HashMap::new();
-        let mut lengths = Vec::new();
-        for (list, number) in lists.zip(0..) {
-            lengths.push(list.len());
-            for (entry, rank) in list.iter().zip(0..) {
-                let entry = &self.index.entries[*entry as usize];
-                wanted.insert((entry.slab, entry.position), (number, rank));
-            }
-        }
+        lists: impl Iterator<Item = &'e [u32]> + Clone,
+    ) -> Result<Vec<Raw>, Error> {
+        let wanted = self.wanted(lists.clone());
         let keys: Vec<String> = self.plan.plan.slabs.iter().map(|slab| slab.key.clone()).collect();
-        let secret = self.secret.clone();
         let parts = each_slab(spool, &self.plan.plan.slabs, move |place, slab| {
-            let mut found = Vec::new();
+            let mut found = Raw::default();
+            let mut at = Vec::new();
+            let mut wanted = wanted[place].iter().peekable();
             for (report, position) in slab.reports().zip(0..) {
                 let report = report.map_err(|error| damaged(&keys[place], &error))?;
-                if let Some(at) = wanted.get(&(place as u32, position)) {
-                    found.push((*at, raw(&report, &secret)));
+                if let Some((_, list, rank)) = wanted.next_if(|wanted| wanted.0 == position) {
+                    found.push(0, [report.payload_first, report.payload_second]);
+                    at.push((*list, *rank));
                 }
             }
-            Ok(found)
+            Ok((found, at))
         });
-        let mut gathered: Vec<Vec<Option<Raw>>> = lengths
-            .iter()
-            .map(|length| std::iter::repeat_with(|| None).take(*length).collect())
-            .collect();
-        for ((list, rank), raw) in parts.await?.into_iter().flatten() {
-            gathered[list as usize][rank as usize] = Some(raw);
-        }
-        let whole = |list: Vec<Option<Raw>>| list.into_iter().collect::<Option<Vec<Raw>>>();
-        let gathered: Option<Vec<_>> = gathered.into_iter().map(whole).collect();
-        gathered.ok_or_else(|| Error::Internal("a report of the index is in no slab".to_owned()))
+        let parts = parts.await?;
+        let lists: Vec<Vec<u32>> = lists.map(<[u32]>::to_vec).collect();
+        blocking(move || Ok(arrange(&parts, &lists))).await
     }
 
-    fn encode(&self, batch: &CutBatch, packets: &[Raw]) -> Result<BuiltBatch, Error> {
+    /// For each slab of the plan, what is wanted of it, in the order of its records.
+    fn wanted<'e>(&self, lists: impl Iterator<Item = &'e [u32]>) -> Vec<Vec<Wanted>> {
+        let mut wanted = vec![Vec::new(); self.plan.plan.slabs.len()];
+        for (list, number) in lists.zip(0..) {
+            for (entry, rank) in list.iter().zip(0..) {
+                let entry = &self.index.entries[*entry as usize];
+                wanted[entry.slab as usize].push((entry.position, number, rank));
+            }
+        }
+        wanted.iter_mut().for_each(|of_slab| of_slab.sort_unstable());
+        wanted
+    }
+
+    fn encode(&self, batch: &CutBatch, raw: &Raw) -> Result<BuiltBatch, Error> {
         let group = &self.index.groups[batch.group as usize];
         let name = BatchName {
             aggregation: self.aggregation(batch)?,
@@ -138,12 +147,12 @@ impl Builder {
         for side in 0..2 {
             let marker = sync_marker(ENCODER_GENERATION, &objects.packets, &[self.plan.digest]);
             let mut file = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, marker);
-            for raw in packets {
+            for (entry, bounds) in &raw.packets {
+                let id = self.index.entries[*entry as usize].becomes.packet;
                 let mut text = [0; Hyphenated::LENGTH];
-                let id: &str = PacketId::from_bytes(raw.packet).0.hyphenated().encode_lower(&mut text);
                 let packet = DataSharePacket {
-                    id,
-                    encrypted_payload: &raw.payloads[side],
+                    id: PacketId::from_bytes(id).0.hyphenated().encode_lower(&mut text),
+                    encrypted_payload: &raw.bytes[bounds[side]..bounds[side + 1]],
                     encryption_key_id: Some(&group.key_ids[side]),
                     r_pit: self.points[batch.group as usize],
                     version_configuration: None,
@@ -158,13 +167,20 @@ impl Builder {
             let header = IngestionHeader::new(name.id, group.parameters.clone(), times, digest);
             let marker = sync_marker(ENCODER_GENERATION, &objects.header, &[digest]);
             let header = encode_one(&header, marker).map_err(fault)?;
-            sides.push([Bytes::from(file), Bytes::from(header)]);
+            let packets = FixedObject {
+                size: file.len() as u64,
+                sha256: digest,
+            };
+            sides.push(BuiltSide {
+                fixed: [packets, FixedObject::of(&header)],
+                packets: file.into(),
+                header: header.into(),
+            });
         }
-        let [first, second]: [[Bytes; 2]; 2] = sides.try_into().map_err(|_| Error::Internal("two sides".to_owned()))?;
         Ok(BuiltBatch {
             name,
-            sides: [first, second],
-            packets: packets.len() as u64,
+            sides,
+            packets: raw.packets.len() as u64,
         })
     }
 
@@ -200,11 +216,40 @@ impl Builder {
     }
 }
 
-fn raw(report: &StoredReport<'_>, secret: &IngestorSecret) -> Raw {
-    Raw {
-        packet: secret.packet(&report.digest().report).packet,
-        payloads: [report.payload_first.to_vec(), report.payload_second.to_vec()],
+impl Raw {
+    fn push(&mut self, entry: u32, payloads: [&[u8]; 2]) {
+        let start = self.bytes.len();
+        let middle = start + payloads[0].len();
+        self.bytes.extend_from_slice(payloads[0]);
+        self.bytes.extend_from_slice(payloads[1]);
+        self.packets.push((entry, [start, middle, self.bytes.len()]));
     }
+
+    fn payloads(&self, place: usize) -> [&[u8]; 2] {
+        let (_, [start, middle, end]) = self.packets[place];
+        [&self.bytes[start..middle], &self.bytes[middle..end]]
+    }
+}
+
+/// From what each slab had to what each batch needs, in the order of its packets.
+fn arrange(parts: &[(Raw, Vec<(u32, u32)>)], lists: &[Vec<u32>]) -> Vec<Raw> {
+    // Which part and which place in it holds the packet of each list and rank. All are found: the index was made of the
+    // same slabs, which never change.
+    let mut places: Vec<Vec<(u32, u32)>> = lists.iter().map(|list| vec![(0, 0); list.len()]).collect();
+    for ((_, at), part) in parts.iter().zip(0..) {
+        for ((list, rank), place) in at.iter().zip(0..) {
+            places[*list as usize][*rank as usize] = (part, place);
+        }
+    }
+    let pairs = lists.par_iter().zip(places);
+    let one = |(list, places): (&Vec<u32>, Vec<(u32, u32)>)| {
+        let mut raw = Raw::default();
+        for (entry, (part, place)) in list.iter().zip(places) {
+            raw.push(*entry, parts[part as usize].0.payloads(place as usize));
+        }
+        raw
+    };
+    pairs.map(one).collect()
 }
 
 pub(super) fn encode_fault(object: &str, source: AvroError) -> Error {

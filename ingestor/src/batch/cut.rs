@@ -47,7 +47,7 @@ pub(super) fn cut(plan: &Plan, index: &Index, fresh: &[bool]) -> Cutting {
     members.par_iter_mut().for_each(|members| {
         let order = |place: &u32| {
             let entry = &index.entries[*place as usize];
-            (entry.order, entry.digest)
+            (entry.becomes.order, entry.digest)
         };
         members.par_sort_unstable_by_key(order);
     });
@@ -130,6 +130,7 @@ fn divide(partitions: u32, index: &Index, batches: &mut [CutBatch]) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use tallybox_crypto::pseudonym::Pseudonym;
     use tallybox_model::header::{BatchParameters, PRIME};
     use tallybox_model::spool::Cut;
     use tallybox_model::time::Window;
@@ -180,7 +181,7 @@ mod tests {
                     id: [0; 16],
                     digest: order,
                     ciphertexts: [order; 2],
-                    order,
+                    becomes: Pseudonym { packet: order, order },
                     group,
                     slab: 0,
                     position: place as u32,

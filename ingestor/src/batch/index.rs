@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
 use tallybox_crypto::IngestorSecret;
+use tallybox_crypto::pseudonym::Pseudonym;
 use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, Records, WriterSchema};
 use tallybox_model::header::BatchParameters;
 use tallybox_model::id::KeyId;
@@ -48,8 +49,8 @@ pub(super) struct Entry {
     pub(super) digest: [u8; 16],
     /// Of each sealed share.
     pub(super) ciphertexts: [[u8; 16]; 2],
-    /// Its place among those of its group.
-    pub(super) order: [u8; 16],
+    /// What it becomes: the id of its packet, and its place among those of its group.
+    pub(super) becomes: Pseudonym,
     /// Which group.
     pub(super) group: u32,
     /// Which slab of the plan.
@@ -183,34 +184,53 @@ impl Index {
 }
 
 fn index_slab(key: &str, place: u32, slab: &Slab, secret: &IngestorSecret) -> Result<SlabIndex, Error> {
-    let mut numbers: BTreeMap<GroupKey, u32> = BTreeMap::new();
-    let mut index = SlabIndex {
-        groups: Vec::new(),
-        entries: Vec::new(),
-    };
+    let mut groups: Vec<(GroupKey, Group)> = Vec::new();
+    let mut entries = Vec::new();
     for (report, position) in slab.reports().zip(0..) {
         let report = report.map_err(|error| damaged(key, &error))?;
-        let group_key = GroupKey {
-            parameters: report.parameters().encode(),
-            key_ids: [report.key_id_first, report.key_id_second].map(str::to_owned),
-        };
-        let group = *numbers.entry(group_key).or_insert_with_key(|group_key| {
-            let group = Group {
-                parameters: report.parameters(),
-                key_ids: group_key.key_ids.clone(),
-                longest: [0; 2],
-            };
-            index.groups.push((group_key.clone(), group));
-            index.groups.len() as u32 - 1
+        // There are few groups in a slab, so the one is soon found; the keys are made once a group.
+        let known = groups.iter().position(|(_, group)| group.takes(&report));
+        let group = known.unwrap_or_else(|| {
+            groups.push(Group::of(&report));
+            groups.len() - 1
         });
-        let longest = &mut index.groups[group as usize].1.longest;
+        let longest = &mut groups[group].1.longest;
         longest[0] = longest[0].max(report.payload_first.len());
         longest[1] = longest[1].max(report.payload_second.len());
-        index
-            .entries
-            .push(entry(key, &report, [group, place, position], secret)?);
+        entries.push(entry(key, &report, [group as u32, place, position], secret)?);
     }
-    Ok(index)
+    Ok(SlabIndex { groups, entries })
+}
+
+impl Group {
+    fn of(report: &StoredReport<'_>) -> (GroupKey, Self) {
+        let parameters = report.parameters();
+        let key_ids = [report.key_id_first, report.key_id_second].map(str::to_owned);
+        let key = GroupKey {
+            parameters: parameters.encode(),
+            key_ids: key_ids.clone(),
+        };
+        let longest = [0; 2];
+        let group = Self {
+            parameters,
+            key_ids,
+            longest,
+        };
+        (key, group)
+    }
+
+    /// Whether the report may stand in one batch with those of this group: all that a header says is the same.
+    fn takes(&self, report: &StoredReport<'_>) -> bool {
+        let own = &self.parameters;
+        own.name == report.metric
+            && own.bins == report.bins
+            && own.epsilon.to_bits() == report.epsilon.to_bits()
+            && own.prime == report.prime
+            && own.number_of_servers == report.number_of_servers
+            && own.hamming_weight == report.hamming_weight
+            && self.key_ids[0] == report.key_id_first
+            && self.key_ids[1] == report.key_id_second
+    }
 }
 
 fn entry(key: &str, report: &StoredReport<'_>, place: [u32; 3], secret: &IngestorSecret) -> Result<Entry, Error> {
@@ -224,7 +244,7 @@ fn entry(key: &str, report: &StoredReport<'_>, place: [u32; 3], secret: &Ingesto
         id: *id.as_bytes(),
         digest: digest.report,
         ciphertexts: digest.ciphertexts,
-        order: secret.packet(&digest.report).order,
+        becomes: secret.packet(&digest.report),
         group,
         slab,
         position,

@@ -1,5 +1,6 @@
 //! From built batches to both mailboxes: fixed first, then packets, header, signature.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,11 +8,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tallybox_model::avro::{Limits, decode_one, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::marker::{ENCODER_GENERATION, sync_marker};
+use tallybox_model::path::BatchObjects;
 use tallybox_model::signature::BatchSignature;
 use tallybox_model::spool::BatchList;
-use tallybox_transport::{Bucket, BucketError, Published, publish_bytes, read_all};
+use tallybox_transport::{Bucket, BucketError, Published, SharedBucket, publish_bytes, read_all};
 
-use super::build::{BuiltBatch, encode_fault};
+use super::build::{BuiltBatch, BuiltSide, encode_fault};
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
@@ -53,12 +55,16 @@ pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> 
 
 /// Publishes batches to both mailboxes, some at a time. All of them are there when it is done.
 pub(super) async fn publish(ingestor: &Ingestor, locality: &Locality, batches: &[BuiltBatch]) -> Result<(), Error> {
-    let sides = batches.iter().flat_map(|batch| [0, 1].map(|side| (batch, side)));
-    let one = |(batch, side): (&BuiltBatch, usize)| {
-        let (name, bytes) = (batch.name.ingestion(), batch.sides[side].clone());
+    let sides = batches.iter().flat_map(|batch| {
+        let mailboxes = locality.mailboxes.iter();
+        mailboxes
+            .zip(&batch.sides)
+            .map(|(mailbox, side)| (batch.name.ingestion(), mailbox, side))
+    });
+    let one = |(name, mailbox, side): (BatchObjects, &SharedBucket, &BuiltSide)| {
+        let (mailbox, packets, header) = (Arc::clone(mailbox), side.packets.clone(), side.header.clone());
         async move {
-            let mailbox = &*locality.mailboxes[side];
-            let [packets, header] = bytes;
+            let mailbox = &*mailbox;
             let tries = ingestor.batches.write_tries;
             put(tries, mailbox, &name.packets, packets).await?;
             put(tries, mailbox, &name.header, header.clone()).await?;

@@ -126,6 +126,8 @@ fn conflicts(entries: &[Entry]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use tallybox_crypto::pseudonym::Pseudonym;
+
     use super::*;
 
     fn entry(id: u8, digest: u8, ciphertexts: [u8; 2]) -> Entry {
@@ -133,7 +135,10 @@ mod tests {
             id: [id; 16],
             digest: [digest; 16],
             ciphertexts: ciphertexts.map(|byte| [byte; 16]),
-            order: [0; 16],
+            becomes: Pseudonym {
+                packet: [0; 16],
+                order: [0; 16],
+            },
             group: 0,
             slab: 0,
             position: 0,

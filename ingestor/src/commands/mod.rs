@@ -3,6 +3,7 @@
 mod batch;
 mod check_config;
 mod registry;
+mod serve;
 
 use std::path::PathBuf;
 
@@ -46,6 +47,7 @@ enum Command {
     Batch(batch::BatchCommand),
     CheckConfig(check_config::CheckConfig),
     Registry(registry::RegistryCommand),
+    Serve(serve::ServeCommand),
 }
 
 /// Runs the program on this process's command line.
@@ -56,7 +58,11 @@ pub fn main() -> Exit {
         Err(exit) => return exit,
     };
     let output = arguments.output;
-    if let Err(error) = arguments.log.init("warn") {
+    let filter = match &arguments.command {
+        Command::Serve(_) => "info",
+        _ => "warn",
+    };
+    if let Err(error) = arguments.log.init(filter) {
         return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -74,6 +80,7 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
         Command::Batch(command) => command.run(arguments).await,
         Command::CheckConfig(command) => command.run(arguments),
         Command::Registry(command) => command.run(arguments),
+        Command::Serve(command) => command.run(arguments).await,
     }
 }
 

@@ -33,7 +33,7 @@ pub struct ListedBatch {
     /// The keys that its shares are sealed to, the first processor's first.
     pub key_ids: [KeyId; 2],
     /// Packet file and header, for each processor in order of its index.
-    pub objects: [[FixedObject; 2]; 2],
+    pub objects: Vec<[FixedObject; 2]>,
 }
 
 /// The length and digest of an object.

@@ -98,12 +98,12 @@ fn nonsense_is_refused() {
 
 #[tokio::test]
 async fn the_document_for_machines_is_json() {
-    let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "36", "--json"]).unwrap();
+    let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "48", "--json"]).unwrap();
     let report = run_command(&cli.run, cli.output).await.unwrap();
     let text = serde_json::to_string(&report).unwrap();
     let read: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(read["outcome"], "done");
-    assert_eq!(read["honest-packets"], 36);
+    assert_eq!(read["honest-packets"], 48);
     assert_eq!(read["metrics"].as_array().unwrap().len(), 4);
     assert_eq!(read["metrics"][3]["sums"].as_array().unwrap().len(), 48);
     assert!(read["hostile"][0]["first"].is_string());
@@ -120,7 +120,7 @@ async fn a_directory_that_is_named_or_kept_stays() {
     let words = [
         "tallybox-sandbox",
         "--packets",
-        "36",
+        "48",
         "--dir",
         demo.to_str().unwrap(),
         "--quiet",
@@ -134,7 +134,7 @@ async fn a_directory_that_is_named_or_kept_stays() {
         (Exit::Usage, "directory-in-use")
     );
 
-    let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "36", "--keep"]).unwrap();
+    let cli = Cli::try_parse_from(["tallybox-sandbox", "--packets", "48", "--keep"]).unwrap();
     let report = run_command(&cli.run, cli.output).await.unwrap();
     assert!(report.outcome.kept && report.outcome.directory.join("second.yaml").exists());
     std::fs::remove_dir_all(&report.outcome.directory).unwrap();

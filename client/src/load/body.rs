@@ -1,0 +1,220 @@
+//! Bodies put together from reports that were rendered beforehand.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use tallybox_model::avro::{ContainerReader, Limits, encode_one};
+use tallybox_model::report::ReportUpload;
+use tallybox_model::report::json::JsonReport;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+use super::LoadError;
+
+/// The sync marker of the generator's container files.
+const MARKER: [u8; 16] = *b"tallybox-load-v1";
+/// The id that stands in a rendered report until its own is written.
+pub(super) const PLACEHOLDER: &str = "00000000-0000-4000-8000-000000000000";
+
+/// How a post of many is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// JSON.
+    Json,
+    /// An Avro container file.
+    Avro,
+}
+
+/// A report but for its id.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    bytes: Bytes,
+    id_at: usize,
+}
+
+impl Template {
+    /// Renders a report whose id is the placeholder.
+    pub(super) fn new(report: ReportUpload, form: Form) -> Result<Self, LoadError> {
+        let failed = |error: &dyn std::fmt::Display| LoadError::Render(error.to_string());
+        let bytes = match form {
+            Form::Json => serde_json::to_vec(&JsonReport::from(report)).map_err(|error| failed(&error))?,
+            Form::Avro => record(&report).map_err(|error| failed(&error))?,
+        };
+        let id = PLACEHOLDER.as_bytes();
+        let id_at = bytes.windows(id.len()).position(|window| window == id);
+        Ok(Self {
+            id_at: id_at.ok_or_else(|| LoadError::Render("it has no id".to_owned()))?,
+            bytes: bytes.into(),
+        })
+    }
+
+    fn write(&self, id: Uuid, out: &mut BytesMut) {
+        let start = out.len() + self.id_at;
+        out.extend_from_slice(&self.bytes);
+        id.hyphenated()
+            .encode_lower(&mut out[start..start + Hyphenated::LENGTH]);
+    }
+}
+
+/// The record of a report, as it stands in a block.
+fn record(report: &ReportUpload) -> Result<Vec<u8>, tallybox_model::avro::AvroError> {
+    let file = encode_one(report, MARKER)?;
+    let mut reader = ContainerReader::open(&file[..], &Limits::default())?;
+    Ok(reader.next_block()?.map(|block| block.bytes).unwrap_or_default())
+}
+
+/// What stands around reports.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    form: Form,
+    single: bool,
+    header: Bytes,
+}
+
+impl Frame {
+    /// The frame of posts of one report by itself, or of any number.
+    pub(super) fn new(form: Form, single: bool) -> Self {
+        let header = match form {
+            Form::Json => Bytes::from_static(br#"{"reports":["#),
+            Form::Avro => Bytes::from(file_header()),
+        };
+        Self { form, single, header }
+    }
+
+    pub(super) fn media_type(&self) -> &'static str {
+        match self.form {
+            Form::Json => "application/json",
+            Form::Avro => "avro/binary",
+        }
+    }
+
+    /// The body of these reports under these ids.
+    pub(super) fn body<'t>(&self, reports: impl ExactSizeIterator<Item = (&'t Template, Uuid)> + Clone) -> Bytes {
+        let length: usize = reports.clone().map(|(template, _)| template.bytes.len() + 1).sum();
+        let mut out = BytesMut::with_capacity(self.header.len() + length + 64);
+        if self.single {
+            reports.for_each(|(template, id)| template.write(id, &mut out));
+            return out.freeze();
+        }
+        out.extend_from_slice(&self.header);
+        match self.form {
+            Form::Json => {
+                for (index, (template, id)) in reports.enumerate() {
+                    if index > 0 {
+                        out.put_u8(b',');
+                    }
+                    template.write(id, &mut out);
+                }
+                out.extend_from_slice(b"]}");
+            }
+            Form::Avro => {
+                let count = reports.len();
+                long(count as u64, &mut out);
+                long((length - count) as u64, &mut out);
+                reports.for_each(|(template, id)| template.write(id, &mut out));
+                out.extend_from_slice(&MARKER);
+            }
+        }
+        out.freeze()
+    }
+}
+
+/// What a container file begins with, the sync marker with it.
+fn file_header() -> Vec<u8> {
+    let kind = tallybox_model::avro::RecordKind::ReportUpload;
+    let mut out = BytesMut::new();
+    out.extend_from_slice(b"Obj\x01");
+    long(2, &mut out);
+    for text in ["avro.codec", "null", "avro.schema", kind.schema_json()] {
+        long(text.len() as u64, &mut out);
+        out.extend_from_slice(text.as_bytes());
+    }
+    long(0, &mut out);
+    out.extend_from_slice(&MARKER);
+    out.to_vec()
+}
+
+/// A number that is not negative, as Avro writes it: doubled, in groups of seven bits, the lowest first.
+fn long(number: u64, out: &mut BytesMut) {
+    let mut left = number << 1;
+    while left > 0x7f {
+        // The low seven bits; the cut is meant.
+        out.put_u8((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    out.put_u8(left as u8);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use tallybox_model::avro::Records;
+    use tallybox_model::report::json::JsonReports;
+
+    use super::*;
+
+    fn upload(bins: i32) -> ReportUpload {
+        ReportUpload {
+            metric: "a-v1".into(),
+            id: PLACEHOLDER.into(),
+            created: Some(7),
+            schema_version: 2,
+            bins,
+            epsilon: 8.0,
+            prime: tallybox_model::header::PRIME,
+            number_of_servers: 2,
+            hamming_weight: None,
+            key_id_first: "k1".into(),
+            payload_first: vec![1; 100],
+            key_id_second: "k2".into(),
+            payload_second: vec![2; 113],
+            signature: None,
+            certificate_chain: Vec::new(),
+        }
+    }
+
+    fn body(form: Form, count: usize) -> (Bytes, Vec<ReportUpload>) {
+        let templates: Vec<_> = (0..count)
+            .map(|bins| Template::new(upload(bins as i32), form).unwrap())
+            .collect();
+        let ids: Vec<_> = (0..count).map(|index| Uuid::from_u128(index as u128 + 5)).collect();
+        let expected = (0..count).map(|index| ReportUpload {
+            id: ids[index].to_string(),
+            ..upload(index as i32)
+        });
+        let frame = Frame::new(form, false);
+        (
+            frame.body(templates.iter().zip(ids.iter().copied())),
+            expected.collect(),
+        )
+    }
+
+    #[test]
+    fn many_reports_are_what_the_models_readers_read() {
+        let (json, expected) = body(Form::Json, 3);
+        let read: JsonReports = serde_json::from_slice(&json).unwrap();
+        let read: Vec<_> = read
+            .reports
+            .into_iter()
+            .map(|report| ReportUpload::try_from(report).unwrap())
+            .collect();
+        assert_eq!(read, expected);
+
+        let (avro, expected) = body(Form::Avro, 300);
+        let limits = Limits::default();
+        let mut reader = ContainerReader::open(&avro[..], &limits).unwrap();
+        let block = reader.next_block().unwrap().unwrap();
+        let read: Vec<ReportUpload> = Records::new(&block, reader.schema(), &limits)
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(read, expected);
+        assert!(reader.next_block().unwrap().is_none());
+    }
+
+    #[test]
+    fn one_report_stands_by_itself() {
+        let template = Template::new(upload(3), Form::Json).unwrap();
+        let id = Uuid::from_u128(9);
+        let body = Frame::new(Form::Json, true).body([(&template, id)].into_iter());
+        let read: JsonReport = serde_json::from_slice(&body).unwrap();
+        assert_eq!(read.payload.uuid, id.to_string());
+    }
+}

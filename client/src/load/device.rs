@@ -1,0 +1,321 @@
+//! One device: a connection that posts, again and again.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper_util::rt::TokioIo;
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+use tallybox_model::report::ReportStatus;
+use tallybox_service::progress::Progress;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use uuid::{Builder, Uuid};
+
+use super::body::{Form, Frame};
+use super::maker::{Maker, Ready};
+use super::mix::share;
+use super::tally::{Expected, Tally};
+use super::{LoadError, LoadOptions};
+use crate::address::Address;
+use crate::config::TrustedConfig;
+
+/// How many of its reports a device remembers, to send them again.
+const REMEMBERED: usize = 32;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait after a connection failed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What all devices do.
+pub(super) struct Plan {
+    host: (String, u16),
+    path: String,
+    authority: String,
+    frame: Frame,
+    bulk: usize,
+    bad: f64,
+    replayed: f64,
+    duration: Duration,
+    /// Between two posts of one device; none is as fast as it goes.
+    interval: Option<Duration>,
+    devices: usize,
+    /// Reports that may still be sent.
+    left: AtomicU64,
+}
+
+impl Plan {
+    pub(super) fn new(address: &Address, config: &TrustedConfig, options: &LoadOptions, form: Form) -> Self {
+        let page = address.page(&config.document().locality, "reports");
+        let per_post = options.bulk as f64 * options.devices as f64;
+        let interval = (options.rate > 0.0).then(|| Duration::from_secs_f64((per_post / options.rate).min(1e6)));
+        Self {
+            host: address.host_and_port(),
+            path: page.path().to_owned(),
+            authority: page.authority().to_owned(),
+            frame: Frame::new(form, options.bulk == 1),
+            bulk: options.bulk,
+            bad: options.bad,
+            replayed: options.replayed,
+            duration: options.duration,
+            interval,
+            devices: options.devices,
+            left: AtomicU64::new(options.reports.unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Takes the reports of the next post from what is left.
+    fn take(&self) -> usize {
+        let wanted = self.bulk as u64;
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            Some(left - left.min(wanted))
+        });
+        taken.map_or(0, |left| left.min(wanted) as usize)
+    }
+}
+
+/// A report of a post.
+#[derive(Clone)]
+struct Sent {
+    ready: Ready,
+    id: Uuid,
+    expected: Expected,
+}
+
+type Connection = SendRequest<Full<Bytes>>;
+
+/// A virtual device.
+pub(super) struct Device {
+    number: usize,
+    plan: Arc<Plan>,
+    maker: Arc<Maker>,
+    tally: Arc<Mutex<Tally>>,
+    progress: Progress,
+    rng: ChaCha8Rng,
+    connection: Option<Connection>,
+    accepted: VecDeque<Sent>,
+}
+
+impl Device {
+    pub(super) fn new(
+        number: usize,
+        plan: Arc<Plan>,
+        maker: Arc<Maker>,
+        tally: Arc<Mutex<Tally>>,
+        progress: Progress,
+        rng: ChaCha8Rng,
+    ) -> Self {
+        Self {
+            number,
+            plan,
+            maker,
+            tally,
+            progress,
+            rng,
+            connection: None,
+            accepted: VecDeque::new(),
+        }
+    }
+
+    /// Posts until the time is over or no reports are left.
+    pub(super) async fn run(mut self, started: Instant) {
+        let end = started + self.plan.duration;
+        // Devices with a rate start one after another, so that they do not post all at once.
+        let interval = self.plan.interval;
+        let mut due = match interval {
+            Some(interval) => started + interval.mul_f64(self.number as f64 / self.plan.devices as f64),
+            None => started,
+        };
+        loop {
+            if let Some(interval) = interval {
+                if due >= end {
+                    return;
+                }
+                sleep_until(due).await;
+                if !self.step(due, end).await {
+                    return;
+                }
+                due += interval;
+            } else if !self.step(Instant::now(), end).await {
+                return;
+            }
+        }
+    }
+
+    /// One post; whether there is to be another.
+    async fn step(&mut self, due: Instant, end: Instant) -> bool {
+        if Instant::now() >= end {
+            return false;
+        }
+        let count = self.plan.take();
+        if count == 0 {
+            return false;
+        }
+        let Ok(sent) = self.draw(count) else {
+            self.tally().failed("seal", count as u64);
+            return true;
+        };
+        let body = self
+            .plan
+            .frame
+            .body(sent.iter().map(|sent| (&*sent.ready.template, sent.id)));
+        let bytes = body.len() as u64;
+        {
+            let mut tally = self.tally();
+            tally.posts += 1;
+            tally.reports += count as u64;
+            tally.bytes += bytes;
+        }
+        match timeout(PATIENCE, self.post(body)).await {
+            Ok(Ok((start, status, answer))) => {
+                self.tally().answered(status, start.elapsed(), due.elapsed());
+                self.count(status, &answer, sent);
+            }
+            Ok(Err(what)) => {
+                self.lost(what, count);
+                sleep(PAUSE).await;
+            }
+            Err(_) => self.lost("timeout", count),
+        }
+        self.progress.advance(count as u64, bytes);
+        true
+    }
+
+    fn lost(&mut self, what: &'static str, count: usize) {
+        self.connection = None;
+        self.tally().failed(what, count as u64);
+    }
+
+    /// The reports of a post.
+    fn draw(&mut self, count: usize) -> Result<Vec<Sent>, LoadError> {
+        (0..count).map(|_| self.draw_one()).collect()
+    }
+
+    fn draw_one(&mut self) -> Result<Sent, LoadError> {
+        let kind = share(&mut self.rng);
+        if kind < self.plan.replayed && !self.accepted.is_empty() {
+            let index = self.rng.next_u64() as usize % self.accepted.len();
+            return Ok(self.accepted[index].clone());
+        }
+        let is_bad = (self.plan.replayed..self.plan.replayed + self.plan.bad).contains(&kind);
+        let ready = if is_bad {
+            self.maker.bad(&mut self.rng)
+        } else {
+            self.maker.good(&mut self.rng)?
+        };
+        let mut bytes = [0; 16];
+        self.rng.fill_bytes(&mut bytes);
+        Ok(Sent {
+            id: Builder::from_random_bytes(bytes).into_uuid(),
+            expected: ready.fault.map_or(Expected::Accepted, Expected::Rejected),
+            ready,
+        })
+    }
+
+    /// Sends a body: when it was sent, on a connection that is there, and what was answered.
+    async fn post(&mut self, body: Bytes) -> Result<(Instant, u16, Bytes), &'static str> {
+        let mut connection = match self.connection.take().filter(|connection| !connection.is_closed()) {
+            Some(connection) => connection,
+            None => connect(&self.plan.host).await?,
+        };
+        connection.ready().await.map_err(|_| "connection")?;
+        let request = Request::post(self.plan.path.as_str())
+            .header(HOST, self.plan.authority.as_str())
+            .header(CONTENT_TYPE, self.plan.frame.media_type())
+            .body(Full::new(body))
+            .map_err(|_| "request")?;
+        let start = Instant::now();
+        let response = connection.send_request(request).await.map_err(|_| "connection")?;
+        let status = response.status().as_u16();
+        let answer = response.into_body().collect().await.map_err(|_| "connection")?;
+        self.connection = Some(connection);
+        Ok((start, status, answer.to_bytes()))
+    }
+
+    /// Counts what an answer says of each report.
+    fn count(&mut self, status: u16, answer: &[u8], sent: Vec<Sent>) {
+        let results = read(status, answer, sent.len());
+        let tally = Arc::clone(&self.tally);
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(results) = results else {
+            tally.failed("answer", sent.len() as u64);
+            return;
+        };
+        for (mut sent, Told { status, problem }) in sent.into_iter().zip(results) {
+            let kind = problem.as_ref().map_or("", |problem| &problem.kind);
+            tally.report(sent.expected, status, kind);
+            if self.plan.replayed > 0.0 && status == ReportStatus::Accepted {
+                if self.accepted.len() == REMEMBERED {
+                    self.accepted.pop_front();
+                }
+                sent.expected = Expected::AlreadyAccepted;
+                self.accepted.push_back(sent);
+            }
+        }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn connect(host: &(String, u16)) -> Result<Connection, &'static str> {
+    let stream = TcpStream::connect((host.0.as_str(), host.1))
+        .await
+        .map_err(|_| "connect")?;
+    stream.set_nodelay(true).map_err(|_| "connect")?;
+    let (connection, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| "connect")?;
+    // It ends with the connection, and its errors are those of the requests.
+    tokio::spawn(driver);
+    Ok(connection)
+}
+
+/// What an answer says of a report; no more is read of it than is counted.
+#[derive(Deserialize)]
+struct Told<'a> {
+    status: ReportStatus,
+    #[serde(borrow, default)]
+    problem: Option<ToldProblem<'a>>,
+}
+
+#[derive(Clone, Deserialize)]
+struct ToldProblem<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct ToldMany<'a> {
+    #[serde(borrow)]
+    results: Vec<Told<'a>>,
+}
+
+/// What an answer says of each of `count` reports.
+fn read(status: u16, answer: &[u8], count: usize) -> Option<Vec<Told<'_>>> {
+    if status != 200 {
+        let problem: ToldProblem<'_> = serde_json::from_slice(answer).ok()?;
+        let told = || Told {
+            status: ReportStatus::Rejected,
+            problem: Some(problem.clone()),
+        };
+        return Some((0..count).map(|_| told()).collect());
+    }
+    let results = if count == 1 {
+        serde_json::from_slice::<Told<'_>>(answer)
+            .map(|told| vec![told])
+            .or_else(|_| serde_json::from_slice::<ToldMany<'_>>(answer).map(|many| many.results))
+            .ok()?
+    } else {
+        serde_json::from_slice::<ToldMany<'_>>(answer).ok()?.results
+    };
+    (results.len() == count).then_some(results)
+}

@@ -1,0 +1,133 @@
+//! Reports to post: sealed beforehand, good and bad, or sealed one by one.
+
+use std::sync::Arc;
+
+use rand::{CryptoRng, Rng};
+use tallybox_model::report::{ProblemKind, ReportUpload};
+
+use super::LoadError;
+use super::body::{Form, PLACEHOLDER, Template};
+use super::mix::Mix;
+use crate::config::TrustedConfig;
+use crate::encoding::{Encoding, Value};
+
+/// Milliseconds of so many days.
+const TEN_DAYS: i64 = 10 * 86_400_000;
+
+/// A fault: what it is answered with, and how it is made.
+type Fault = (ProblemKind, fn(&mut ReportUpload));
+
+/// The faults of bad reports, in turn.
+const FAULTS: [Fault; 8] = [
+    (ProblemKind::UnknownMetric, |report| {
+        report.metric = "unheardOf-v1".to_owned();
+    }),
+    (ProblemKind::ParameterMismatch, |report| report.epsilon += 1.0),
+    (ProblemKind::SchemaVersion, |report| report.schema_version = 99),
+    (ProblemKind::OutdatedKey, |report| {
+        report.key_id_first = "a-key-of-long-ago".to_owned();
+    }),
+    (ProblemKind::BadShareLength, |report| {
+        report.payload_first.truncate(report.payload_first.len() - 4);
+    }),
+    (ProblemKind::BadEphemeralKey, |report| {
+        // Coordinates above the prime of the curve.
+        report.payload_second[1..65].fill(0xff);
+    }),
+    (ProblemKind::TooLate, |report| {
+        report.created = report.created.map(|created| created - TEN_DAYS);
+    }),
+    (ProblemKind::TooEarly, |report| {
+        report.created = report.created.map(|created| created + TEN_DAYS);
+    }),
+];
+
+/// A report to post, and the problem it deserves.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub(super) template: Arc<Template>,
+    pub(super) fault: Option<ProblemKind>,
+}
+
+/// Where reports come from.
+pub(super) struct Maker {
+    config: TrustedConfig,
+    mix: Mix,
+    form: Form,
+    good: Vec<Ready>,
+    bad: Vec<Ready>,
+}
+
+impl Maker {
+    /// Seals `pool` reports of the mix, and one of each fault.
+    pub(super) fn new(
+        config: TrustedConfig,
+        mix: Mix,
+        form: Form,
+        pool: usize,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError> {
+        let mut maker = Self {
+            config,
+            mix,
+            form,
+            good: Vec::with_capacity(pool),
+            bad: Vec::with_capacity(FAULTS.len()),
+        };
+        for _ in 0..pool {
+            let ready = maker.seal(None, rng)?;
+            maker.good.push(ready);
+        }
+        for fault in FAULTS {
+            let ready = maker.seal(Some(fault), rng)?;
+            maker.bad.push(ready);
+        }
+        Ok(maker)
+    }
+
+    /// A good report.
+    pub(super) fn good(&self, rng: &mut impl CryptoRng) -> Result<Ready, LoadError> {
+        match self.good.len() {
+            0 => self.seal(None, rng),
+            length => Ok(self.good[below(length, rng)].clone()),
+        }
+    }
+
+    /// A bad report.
+    pub(super) fn bad(&self, rng: &mut impl CryptoRng) -> Ready {
+        self.bad[below(self.bad.len(), rng)].clone()
+    }
+
+    fn seal(&self, fault: Option<Fault>, rng: &mut impl CryptoRng) -> Result<Ready, LoadError> {
+        let metric = self.mix.draw(rng);
+        let bits = metric.encoding.encode(&draw_value(metric.encoding, rng));
+        let bits = bits.map_err(|error| LoadError::Render(error.to_string()))?;
+        let noisy = metric.noise.randomise(&bits, rng);
+        let report = self.config.client().report_with(&metric.prio2, &noisy, rng)?;
+        let created = jiff::Timestamp::now().as_millisecond();
+        let schema_version = self.config.document().schema_version;
+        let mut upload = report.into_upload(&metric.metric, schema_version, Some(created));
+        upload.id = PLACEHOLDER.to_owned();
+        if let Some((_, spoil)) = fault {
+            spoil(&mut upload);
+        }
+        Ok(Ready {
+            template: Arc::new(Template::new(upload, self.form)?),
+            fault: fault.map(|(kind, _)| kind),
+        })
+    }
+}
+
+/// An answer, each as likely as any other.
+fn draw_value(encoding: Encoding, rng: &mut impl Rng) -> Value {
+    match encoding {
+        Encoding::Histogram { bins } => Value::Bucket(below(bins, rng)),
+        Encoding::BitVector { bins } => Value::Bits((0..bins).map(|_| rng.next_u32() & 1 == 1).collect()),
+        Encoding::BoundedInteger { bits } => Value::Integer(rng.next_u64() >> (64 - bits.clamp(1, 64))),
+    }
+}
+
+/// A number below `bound`, which is above 0. The bias of one in 2^32 does not matter here.
+fn below(bound: usize, rng: &mut impl Rng) -> usize {
+    (rng.next_u64() % bound as u64) as usize
+}

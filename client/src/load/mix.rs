@@ -1,0 +1,57 @@
+//! Which metrics are reported how often.
+
+use std::collections::BTreeMap;
+
+use rand::Rng;
+
+use super::LoadError;
+use crate::config::{TrustedConfig, TrustedMetric};
+
+/// Metrics with weights.
+#[derive(Debug, Clone)]
+pub(super) struct Mix {
+    metrics: Vec<TrustedMetric>,
+    /// Sums of weights up to and with each metric.
+    sums: Vec<f64>,
+}
+
+impl Mix {
+    /// The metrics of these weights; all of the configuration alike, if there are none.
+    pub(super) fn new(config: &TrustedConfig, weights: &BTreeMap<String, f64>) -> Result<Self, LoadError> {
+        let every = config.metrics().map(|metric| (metric.metric.name.clone(), 1.0));
+        let weights = if weights.is_empty() {
+            every.collect()
+        } else {
+            weights.clone()
+        };
+        let mut mix = Self {
+            metrics: Vec::new(),
+            sums: Vec::new(),
+        };
+        let mut sum = 0.0;
+        for (name, weight) in weights {
+            if !(weight >= 0.0 && weight.is_finite()) {
+                return Err(LoadError::Setting("the weight of a metric is 0 or more"));
+            }
+            let metric = config.metric(&name).ok_or(LoadError::NoMetric(name))?;
+            sum += weight;
+            mix.metrics.push(metric.clone());
+            mix.sums.push(sum);
+        }
+        if sum > 0.0 { Ok(mix) } else { Err(LoadError::NoMetrics) }
+    }
+
+    /// A metric, drawn by weight.
+    pub(super) fn draw(&self, rng: &mut impl Rng) -> &TrustedMetric {
+        let all = self.sums.last().copied().unwrap_or_default();
+        let point = share(rng) * all;
+        let index = self.sums.partition_point(|&sum| sum <= point);
+        // A mix is never empty, and the point is below the last sum but for rounding.
+        &self.metrics[index.min(self.metrics.len() - 1)]
+    }
+}
+
+/// A number from 0 to 1, drawn evenly.
+pub(super) fn share(rng: &mut impl Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}

@@ -1,0 +1,115 @@
+//! What came back, counted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tallybox_model::report::{ProblemKind, ReportStatus};
+
+/// The longest latency that is told apart, in microseconds: an hour.
+const LONGEST: u64 = 3_600_000_000;
+
+/// Counts of a run.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) posts: u64,
+    pub(super) reports: u64,
+    pub(super) bytes: u64,
+    pub(super) accepted: u64,
+    pub(super) already: u64,
+    pub(super) rejected: BTreeMap<String, u64>,
+    pub(super) statuses: BTreeMap<u16, u64>,
+    pub(super) failures: BTreeMap<&'static str, u64>,
+    pub(super) unanswered: u64,
+    pub(super) surprises: BTreeMap<String, u64>,
+    /// From the moment a post was sent.
+    pub(super) latency: Histogram<u64>,
+    /// From the moment it was due.
+    pub(super) since_due: Histogram<u64>,
+}
+
+/// What a report should be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    Accepted,
+    AlreadyAccepted,
+    Rejected(ProblemKind),
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            posts: 0,
+            reports: 0,
+            bytes: 0,
+            accepted: 0,
+            already: 0,
+            rejected: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            unanswered: 0,
+            surprises: BTreeMap::new(),
+            latency: histogram(),
+            since_due: histogram(),
+        }
+    }
+}
+
+impl Tally {
+    /// A post was answered.
+    pub(super) fn answered(&mut self, status: u16, latency: Duration, since_due: Duration) {
+        *self.statuses.entry(status).or_default() += 1;
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(LONGEST);
+        self.latency.saturating_record(micros(latency));
+        self.since_due.saturating_record(micros(since_due));
+    }
+
+    /// A post of so many reports came to nothing.
+    pub(super) fn failed(&mut self, what: &'static str, reports: u64) {
+        *self.failures.entry(what).or_default() += 1;
+        self.unanswered += reports;
+    }
+
+    /// A report was answered.
+    pub(super) fn report(&mut self, expected: Expected, status: ReportStatus, problem: &str) {
+        let (as_expected, answer) = match status {
+            ReportStatus::Accepted => {
+                self.accepted += 1;
+                (expected == Expected::Accepted, "accepted")
+            }
+            ReportStatus::AlreadyAccepted => {
+                self.already += 1;
+                (expected == Expected::AlreadyAccepted, "alreadyAccepted")
+            }
+            ReportStatus::Rejected => {
+                let kind = ProblemKind::named(problem);
+                let name = kind.map_or("unknown", ProblemKind::name);
+                *self.rejected.entry(name.to_owned()).or_default() += 1;
+                let shed = kind.is_some_and(is_shed);
+                (shed || kind.map(Expected::Rejected) == Some(expected), name)
+            }
+        };
+        if !as_expected {
+            let wanted = match expected {
+                Expected::Accepted => "accepted",
+                Expected::AlreadyAccepted => "alreadyAccepted",
+                Expected::Rejected(kind) => kind.name(),
+            };
+            *self.surprises.entry(format!("{answer} for {wanted}")).or_default() += 1;
+        }
+    }
+}
+
+/// Whether a problem says that the server has too much to do: nothing is wrong with the report.
+fn is_shed(kind: ProblemKind) -> bool {
+    use ProblemKind as Kind;
+    matches!(
+        kind,
+        Kind::RateLimited | Kind::Overloaded | Kind::Unavailable | Kind::SlowBody
+    )
+}
+
+#[allow(clippy::expect_used, reason = "the bounds and the precision are constants in range")]
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST, 3).expect("1 to an hour at three digits")
+}

@@ -1,0 +1,63 @@
+//! What to do about a problem.
+
+use tallybox_model::report::{Problem, ProblemKind};
+
+/// What to do about a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Post the same report again.
+    Again,
+    /// Fetch the configuration, and make another report.
+    Renew,
+    /// Post fewer reports at once.
+    Halve,
+    /// Keep it for another day: something here has to change first.
+    Keep,
+    /// Forget it.
+    Drop,
+}
+
+/// What to do about a problem. One that this version does not know is judged by its status.
+pub(super) fn decide(problem: &Problem) -> Decision {
+    use ProblemKind as Kind;
+    match problem.known() {
+        Some(Kind::RateLimited | Kind::Overloaded | Kind::Unavailable | Kind::SlowBody) => Decision::Again,
+        Some(Kind::OutdatedKey | Kind::ParameterMismatch | Kind::UnknownMetric) => Decision::Renew,
+        Some(Kind::TooLarge) => Decision::Halve,
+        Some(Kind::TooEarly) => Decision::Keep,
+        Some(_) => Decision::Drop,
+        None if is_passing(problem.status) => Decision::Again,
+        None => Decision::Drop,
+    }
+}
+
+/// Whether the same request may succeed later.
+fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_decided_as_its_document_says() {
+        for kind in ProblemKind::ALL {
+            let problem = kind.problem("");
+            let expected = match problem.next.as_str() {
+                next if next.starts_with("send the same report again") => Decision::Again,
+                next if next.starts_with("fetch the configuration again") => Decision::Renew,
+                next if next.starts_with("send fewer") => Decision::Halve,
+                next if next.starts_with("set the clock") => Decision::Keep,
+                _ => Decision::Drop,
+            };
+            assert_eq!(decide(&problem), expected, "{}", kind.name());
+        }
+        let mut later = ProblemKind::Conflict.problem("");
+        later.kind = "urn:tallybox:problem:ofALaterVersion".to_owned();
+        assert_eq!(decide(&later), Decision::Drop);
+        later.status = 503;
+        assert_eq!(decide(&later), Decision::Again);
+    }
+}

@@ -1,0 +1,117 @@
+//! A report that was made and is not known to be durable yet.
+
+use std::fmt;
+
+use tallybox_model::report::ReportUpload;
+
+use crate::config::{TrustedConfig, TrustedMetric};
+use crate::encoding::{Encoding, Value};
+use crate::error::{ClientError, EncodeError};
+use crate::report::draw_id;
+use rand::CryptoRng;
+use tallybox_crypto::prio2::Randomness;
+
+/// A report, ready to be posted, and posted again, under one id.
+///
+/// An application that outlives its process keeps [`Prepared::upload`], which holds no answer in clear, and makes a
+/// [`Prepared`] of it later; such a one is not made anew after a change of keys.
+#[derive(Clone)]
+pub struct Prepared {
+    upload: ReportUpload,
+    answer: Option<Answer>,
+}
+
+/// What a report is made of, to make it anew for another configuration.
+#[derive(Clone)]
+struct Answer {
+    value: Value,
+    /// The bins as they were randomised. They are kept: drawn anew for each report of one answer, the noise would
+    /// average out.
+    noisy: Vec<bool>,
+    encoding: Encoding,
+    epsilon: f64,
+}
+
+/// Why a report could not be made.
+pub(super) enum MakeError {
+    Encode(EncodeError),
+    Make(ClientError),
+}
+
+impl Prepared {
+    /// What is posted.
+    #[must_use]
+    pub fn upload(&self) -> &ReportUpload {
+        &self.upload
+    }
+
+    pub(super) fn upload_mut(&mut self) -> &mut ReportUpload {
+        &mut self.upload
+    }
+
+    /// Encodes, randomises, splits and seals an answer.
+    pub(super) fn make(
+        config: &TrustedConfig,
+        metric: &TrustedMetric,
+        value: &Value,
+        created: i64,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Self, MakeError> {
+        let bits = metric.encoding.encode(value).map_err(MakeError::Encode)?;
+        let answer = Answer {
+            value: value.clone(),
+            noisy: metric.noise.randomise(&bits, rng),
+            encoding: metric.encoding,
+            epsilon: metric.noise.epsilon(),
+        };
+        Self::of(answer, config, metric, created, rng).map_err(MakeError::Make)
+    }
+
+    fn of(
+        answer: Answer,
+        config: &TrustedConfig,
+        metric: &TrustedMetric,
+        created: i64,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Self, ClientError> {
+        let id = draw_id(rng);
+        let shares = metric.prio2.split(&answer.noisy, &Randomness::draw(rng))?;
+        let report = config.client().seal(id, &shares, rng)?;
+        Ok(Self {
+            upload: report.into_upload(&metric.metric, config.document().schema_version, Some(created)),
+            answer: Some(answer),
+        })
+    }
+
+    /// The same answer as another report, for this configuration; nothing if it has no such metric any more, or the
+    /// answer is not known or none to it.
+    pub(super) fn anew(
+        &self,
+        config: &TrustedConfig,
+        created: i64,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Option<Self> {
+        let answer = self.answer.as_ref()?;
+        let metric = config.metric(&self.upload.metric)?;
+        if answer.encoding == metric.encoding && answer.epsilon == metric.noise.epsilon() {
+            Self::of(answer.clone(), config, metric, created, rng).ok()
+        } else {
+            Self::make(config, metric, &answer.value, created, rng).ok()
+        }
+    }
+}
+
+impl From<ReportUpload> for Prepared {
+    fn from(upload: ReportUpload) -> Self {
+        Self { upload, answer: None }
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("metric", &self.upload.metric)
+            .field("id", &self.upload.id)
+            .finish_non_exhaustive()
+    }
+}

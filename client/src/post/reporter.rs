@@ -1,0 +1,292 @@
+//! Makes reports, and posts them until it is known what became of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng as _;
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::{Client, Url};
+use tallybox_model::client_config::AttestationPolicy;
+use tallybox_model::report::ReportUpload;
+use tokio::time::{Instant, sleep};
+
+use super::attest::{Attester, attest};
+use super::body::{Body, Form};
+use super::decision::{Decision, decide};
+use super::prepared::MakeError;
+use super::reply::Reply;
+use super::slot::{Slot, State, apply};
+use super::{Backoff, Cause, Outcome, Prepared, ReportError};
+use crate::address::Address;
+use crate::clock::Clock;
+use crate::config::{ConfigError, ConfigSource, Trust, TrustedConfig};
+use crate::encoding::Value;
+use crate::wire::{self, Timeouts};
+
+/// Most bytes of an answer.
+const MOST_BYTES: usize = 16 << 20;
+/// Most reports and bytes of a body while there is no configuration that says it.
+const MODEST: (usize, usize) = (500, 1 << 20);
+
+/// How a reporter behaves.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// For how long a report is posted again and again before it is given back. Default two minutes.
+    pub deadline: Duration,
+    /// How long to wait in between.
+    pub backoff: Backoff,
+    /// How long to wait for an answer.
+    pub timeouts: Timeouts,
+    /// How many reports at once are written down.
+    pub bulk: Form,
+    /// Whether bodies are packed. Sealed shares do not get shorter, but base64 and field names do.
+    pub gzip: bool,
+    /// What attests reports, where a locality wants it.
+    pub attester: Option<Arc<dyn Attester>>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(120),
+            backoff: Backoff::default(),
+            timeouts: Timeouts::default(),
+            bulk: Form::default(),
+            gzip: false,
+            attester: None,
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("deadline", &self.deadline)
+            .field("backoff", &self.backoff)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes and posts the reports of one locality. Clones share connections and configuration.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    source: ConfigSource,
+    http: Client,
+    page: Url,
+    options: Arc<Options>,
+}
+
+impl Reporter {
+    /// A reporter to the ingestor at `address`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreachable`] if there can be no HTTPS on this system.
+    pub fn new(address: &Address, trust: Trust, options: Options) -> Result<Self, ConfigError> {
+        let page = address.page(&trust.locality, "reports");
+        let http = wire::http_client(address, options.timeouts).map_err(ConfigError::Unreachable)?;
+        Ok(Self {
+            source: ConfigSource::new(address, trust, options.clock.clone(), options.timeouts)?,
+            http,
+            page,
+            options: Arc::new(options),
+        })
+    }
+
+    /// Where the configuration comes from.
+    #[must_use]
+    pub fn source(&self) -> &ConfigSource {
+        &self.source
+    }
+
+    /// Reports one answer: [`prepare`](Self::prepare) and [`send`](Self::send).
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub async fn report(&self, metric: &str, value: &Value) -> Result<Outcome, ReportError> {
+        match self.prepare(metric, value).await? {
+            None => Ok(Outcome::NotSampled),
+            Some(report) => Ok(self.send(report).await),
+        }
+    }
+
+    /// Makes a report of an answer, by the configuration in force; none if sampling leaves this client out.
+    ///
+    /// # Errors
+    /// [`ReportError`] if there is no configuration, the answer is none to the metric, or the device cannot attest.
+    pub async fn prepare(&self, metric: &str, value: &Value) -> Result<Option<Prepared>, ReportError> {
+        let config = self.source.current().await?;
+        let Some(trusted) = config.metric(metric) else {
+            let metric = metric.to_owned();
+            return Err(ReportError::NotCounted { metric });
+        };
+        // Encoded before it is drawn, so that a wrong answer is always told.
+        let made = Prepared::make(&config, trusted, value, self.now(), &mut rand::rng());
+        let named = || metric.to_owned();
+        let mut report = made.map_err(|error| match error {
+            MakeError::Encode(source) => ReportError::Encode {
+                metric: named(),
+                source,
+            },
+            MakeError::Make(source) => ReportError::Make {
+                metric: named(),
+                source,
+            },
+        })?;
+        if !is_sampled(trusted.metric.sampling, rand::rng().next_u64()) {
+            return Ok(None);
+        }
+        self.attest(&config, report.upload_mut())?;
+        Ok(Some(report))
+    }
+
+    /// Posts a report until it is known what became of it, or the deadline has passed.
+    pub async fn send(&self, report: Prepared) -> Outcome {
+        let outcome = self.send_all(vec![report]).await.pop();
+        // There is an outcome for each report.
+        outcome.unwrap_or(Outcome::NotSampled)
+    }
+
+    /// Posts reports together, as many at once as the configuration allows. There is one outcome for each, in order.
+    pub async fn send_all(&self, reports: Vec<Prepared>) -> Vec<Outcome> {
+        let mut slots: Vec<Slot> = reports.into_iter().map(Slot::new).collect();
+        let deadline = Instant::now() + self.options.deadline;
+        let mut failures = 0;
+        loop {
+            let asked = self.post_open(&mut slots).await;
+            let renewed = self.renew_stale(&mut slots).await;
+            if slots.iter().all(|slot| matches!(slot.state, State::Done(_))) {
+                break;
+            }
+            failures += 1;
+            // A report that was just made anew has not failed yet.
+            let wait = if renewed {
+                Duration::ZERO
+            } else {
+                self.options.backoff.wait(failures, &mut rand::rng())
+            };
+            let wait = wait.max(asked);
+            if Instant::now() + wait > deadline {
+                return slots.into_iter().map(|slot| slot.finish(wait)).collect();
+            }
+            sleep(wait).await;
+        }
+        slots.into_iter().map(|slot| slot.finish(Duration::ZERO)).collect()
+    }
+
+    /// Posts every open report once; answers how long the ingestor wants to be left alone.
+    async fn post_open(&self, slots: &mut [Slot]) -> Duration {
+        let (most_reports, most_bytes) = self.limits().await;
+        let open: Vec<usize> = (0..slots.len())
+            .filter(|&index| matches!(slots[index].state, State::Open(_)))
+            .collect();
+        let mut groups: Vec<Vec<usize>> = open.chunks(most_reports).map(<[usize]>::to_vec).collect();
+        groups.reverse();
+        let mut asked = Duration::ZERO;
+        while let Some(mut group) = groups.pop() {
+            let uploads: Vec<&ReportUpload> = group.iter().map(|&index| slots[index].report.upload()).collect();
+            let body = Body::of(&uploads, self.options.bulk, self.options.gzip);
+            let (reply, after) = match body {
+                Ok(body) if body.bytes.len() > most_bytes && group.len() > 1 => (Reply::too_large(), None),
+                Ok(body) => self.post(body, group.len()).await,
+                // It never happens: what is written down has just been made.
+                Err(_) => (Reply::Nothing(Cause::Answer), None),
+            };
+            asked = asked.max(after.unwrap_or_default());
+            if let Reply::Problem(problem) = &reply
+                && decide(problem) == Decision::Halve
+                && group.len() > 1
+            {
+                let half = group.split_off(group.len() / 2);
+                groups.extend([half, group]);
+                continue;
+            }
+            apply(slots, &group, reply);
+        }
+        asked
+    }
+
+    /// One post, and what came back.
+    async fn post(&self, body: Body, reports: usize) -> (Reply, Option<Duration>) {
+        let mut request = self
+            .http
+            .post(self.page.clone())
+            .header(CONTENT_TYPE, body.media_type)
+            .header(ACCEPT, "application/json, application/problem+json");
+        if body.gzip {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        let response = match request.body(body.bytes).send().await {
+            Ok(response) => response,
+            Err(error) => return (Reply::failed(&error), None),
+        };
+        let status = response.status();
+        let after = wire::retry_after(response.headers(), &self.options.clock);
+        let reply = match wire::body(response, MOST_BYTES).await {
+            Ok(Some(bytes)) => Reply::read(status, &bytes, reports),
+            Ok(None) => Reply::Nothing(Cause::Answer),
+            Err(error) => Reply::failed(&error),
+        };
+        (reply, after)
+    }
+
+    /// Makes those reports anew that were made by an outdated configuration; whether there were any and it could. If
+    /// there is no new configuration, the old reports are tried again, to be told the same.
+    async fn renew_stale(&self, slots: &mut [Slot]) -> bool {
+        let mut stale: Vec<&mut Slot> = slots
+            .iter_mut()
+            .filter(|slot| matches!(slot.state, State::Stale(_)))
+            .collect();
+        if stale.is_empty() {
+            return false;
+        }
+        let config = self.source.refresh().await.ok();
+        for slot in &mut stale {
+            slot.renew(config.as_deref(), |config, report| {
+                let mut anew = report.anew(config, self.now(), &mut rand::rng())?;
+                self.attest(config, anew.upload_mut()).ok()?;
+                Some(anew)
+            });
+        }
+        config.is_some()
+    }
+
+    fn attest(&self, config: &TrustedConfig, upload: &mut ReportUpload) -> Result<(), ReportError> {
+        match (config.document().attestation, &self.options.attester) {
+            (AttestationPolicy::None, _) | (AttestationPolicy::Optional, None) => Ok(()),
+            (AttestationPolicy::Required, None) => Err(ReportError::NoAttester),
+            (AttestationPolicy::Required, Some(attester)) => {
+                attest(attester.as_ref(), upload).map_err(ReportError::Attestation)
+            }
+            // A device that cannot is taken without.
+            (AttestationPolicy::Optional, Some(attester)) => {
+                let _ = attest(attester.as_ref(), upload);
+                Ok(())
+            }
+        }
+    }
+
+    /// Most reports and most bytes of a body.
+    async fn limits(&self) -> (usize, usize) {
+        let Ok(config) = self.source.current().await else {
+            return MODEST;
+        };
+        let limits = &config.document().limits;
+        let number = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        (number(limits.max_reports), number(limits.max_body_bytes))
+    }
+
+    fn now(&self) -> i64 {
+        self.options.clock.now().as_millisecond()
+    }
+}
+
+/// Whether a client with this draw reports. A share of 1 always does, a share of 0 never.
+fn is_sampled(share: f64, draw: u64) -> bool {
+    share >= 1.0 || (draw as f64) < share * 2_f64.powi(64)
+}

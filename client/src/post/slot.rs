@@ -1,0 +1,118 @@
+//! A report on its way, and what is done to it by what comes back.
+
+use std::time::Duration;
+
+use tallybox_model::report::{Problem, ReportResult, ReportStatus};
+
+use super::decision::{Decision, decide};
+use super::reply::Reply;
+use super::{Cause, Outcome, Prepared};
+use crate::config::TrustedConfig;
+
+/// A report on its way.
+pub(super) struct Slot {
+    pub(super) report: Prepared,
+    pub(super) state: State,
+    renewed: bool,
+}
+
+pub(super) enum State {
+    /// To be posted.
+    Open(Cause),
+    /// To be made anew, for this problem.
+    Stale(Problem),
+    Done(Outcome),
+}
+
+/// Gives each report of a post what came back for it.
+pub(super) fn apply(slots: &mut [Slot], group: &[usize], reply: Reply) {
+    match reply {
+        Reply::Results(results) => {
+            for (&index, result) in group.iter().zip(results) {
+                slots[index].take(result);
+            }
+        }
+        Reply::Problem(problem) => {
+            for &index in group {
+                slots[index].refuse(problem.clone());
+            }
+        }
+        Reply::Nothing(cause) => {
+            for &index in group {
+                slots[index].state = State::Open(cause.clone());
+            }
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn new(report: Prepared) -> Self {
+        Self {
+            report,
+            state: State::Open(Cause::Unreachable),
+            renewed: false,
+        }
+    }
+
+    /// Takes what the ingestor says of this report.
+    fn take(&mut self, result: ReportResult) {
+        if result.uuid != self.report.upload().id {
+            self.state = State::Open(Cause::Answer);
+            return;
+        }
+        match (result.status, result.problem) {
+            (ReportStatus::Accepted, _) => self.state = State::Done(Outcome::Accepted),
+            (ReportStatus::AlreadyAccepted, _) => self.state = State::Done(Outcome::AlreadyAccepted),
+            (ReportStatus::Rejected, Some(problem)) => self.refuse(problem),
+            (ReportStatus::Rejected, None) => self.state = State::Open(Cause::Answer),
+        }
+    }
+
+    fn refuse(&mut self, problem: Problem) {
+        self.state = match decide(&problem) {
+            Decision::Again => State::Open(Cause::Problem(problem)),
+            Decision::Renew if !self.renewed => State::Stale(problem),
+            Decision::Keep => State::Done(self.later(Duration::ZERO, Cause::Problem(problem))),
+            Decision::Renew | Decision::Halve | Decision::Drop => State::Done(Outcome::Dropped(problem)),
+        };
+    }
+
+    /// Makes a stale report anew, once.
+    pub(super) fn renew(
+        &mut self,
+        config: Option<&TrustedConfig>,
+        make: impl FnOnce(&TrustedConfig, &Prepared) -> Option<Prepared>,
+    ) {
+        let State::Stale(problem) = &self.state else {
+            return;
+        };
+        let Some(config) = config else {
+            self.state = State::Open(Cause::Problem(problem.clone()));
+            return;
+        };
+        self.renewed = true;
+        self.state = match make(config, &self.report) {
+            Some(report) => {
+                self.report = report;
+                State::Open(Cause::Problem(problem.clone()))
+            }
+            None => State::Done(Outcome::Dropped(problem.clone())),
+        };
+    }
+
+    fn later(&self, after: Duration, cause: Cause) -> Outcome {
+        Outcome::TryLater {
+            after,
+            report: Box::new(self.report.clone()),
+            cause,
+        }
+    }
+
+    pub(super) fn finish(mut self, after: Duration) -> Outcome {
+        match std::mem::replace(&mut self.state, State::Open(Cause::Answer)) {
+            State::Done(outcome) => outcome,
+            State::Open(cause) => self.later(after, cause),
+            State::Stale(problem) => self.later(after, Cause::Problem(problem)),
+        }
+    }
+}

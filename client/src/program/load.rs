@@ -1,0 +1,133 @@
+//! `tallybox-client load`: the command line of the load generator.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tallybox_service::output::{Failure, Output};
+
+use super::server::ServerArgs;
+use crate::clock::Clock;
+use crate::config::ConfigSource;
+use crate::load::{Form, LoadOptions, LoadSummary, load};
+use crate::wire::Timeouts;
+
+pub(super) const NOTES: &str = "\
+Packets of the pool are sent again and again under fresh report ids. The door takes each of them, but to the batcher \
+they are replays, found by their ciphertexts, and count once: such load is for benches of the door. With --pool 0 \
+every report is sealed by itself, and all good ones are counted.
+
+Nothing is sent twice unless --replayed says so: what is shed with 429 or 503 is counted and left. Rate limits by \
+network have to be off at the ingestor, since all devices come from one address.
+
+Examples:
+  tallybox-client load http://127.0.0.1:8080 --locality us-ca --key config-1=config-1.pub
+      as fast as it goes, single posts over 800 connections, for ten seconds
+  tallybox-client load http://127.0.0.1:8080 --locality us-ca --key config-1=config-1.pub \\
+      --bulk 500 --format avro --devices 8 --rate 60000 --duration 60
+      60,000 reports a second in posts of 500
+  tallybox-client load http://127.0.0.1:8080 --locality us-ca --key config-1=config-1.pub \\
+      --reports 10000 --bad 0.05 --replayed 0.1 --pool 0 --json
+      ten thousand reports, some bad, some replayed, all sealed by themselves";
+
+/// The longest run, in seconds: a year.
+const LONGEST: f64 = 365.0 * 86_400.0;
+
+/// The options of `load`.
+#[derive(Debug, Args)]
+pub(super) struct LoadArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Reports a second over all devices; 0 is as fast as it goes
+    #[arg(long, value_name = "R", default_value_t = 0.0)]
+    rate: f64,
+    /// Virtual devices: a connection each, one post on its way at a time. An ingestor answers only once a slab is
+    /// durable, so 800 devices at 0.1 s make at most 8,000 posts a second
+    #[arg(long, value_name = "N", default_value_t = 800)]
+    devices: usize,
+    /// For how many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    duration: f64,
+    /// Stop after so many reports, if the time is not over before
+    #[arg(long, value_name = "N")]
+    reports: Option<u64>,
+    /// Reports a post; 1 is single posts, which are always JSON
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    bulk: usize,
+    /// How posts of many are written down
+    #[arg(long, value_enum, default_value_t = Format::Avro)]
+    format: Format,
+    /// A metric and its weight; repeat for several. Default: all of the configuration alike
+    #[arg(long = "metrics", value_name = "NAME[=WEIGHT]", value_delimiter = ',')]
+    metrics: Vec<Weighted>,
+    /// Share of bad reports, 0 to 1: each of eight faults in turn
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    bad: f64,
+    /// Share of replayed reports, 0 to 1: sent before by the same device, and accepted
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    replayed: f64,
+    /// Packets sealed beforehand and sent again under fresh report ids, replays to the batcher; 0 seals every report
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pool: usize,
+    /// What packets, ids and choices follow from; with the same seed the ids repeat, and are already accepted.
+    /// Default: drawn
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Threads of the generator
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) threads: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+    Avro,
+}
+
+/// A metric and its weight.
+#[derive(Debug, Clone)]
+struct Weighted {
+    name: String,
+    weight: f64,
+}
+
+impl FromStr for Weighted {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
+        Ok(Self {
+            name: name.to_owned(),
+            weight: weight.parse().map_err(|_| "the weight is not a number")?,
+        })
+    }
+}
+
+pub(super) async fn run(args: &LoadArgs, output: Output) -> Result<LoadSummary, Failure> {
+    let address = &args.server.address;
+    let source = ConfigSource::new(address, args.server.trust()?, Clock::system(), Timeouts::default())?;
+    let config = source.refresh().await?;
+    let metrics = args.metrics.iter();
+    let metrics: BTreeMap<_, _> = metrics.map(|metric| (metric.name.clone(), metric.weight)).collect();
+    let options = LoadOptions {
+        rate: args.rate,
+        devices: args.devices,
+        duration: Duration::from_secs_f64(args.duration.clamp(0.0, LONGEST)),
+        reports: args.reports,
+        bulk: args.bulk,
+        form: match args.format {
+            Format::Json => Form::Json,
+            Format::Avro => Form::Avro,
+        },
+        metrics,
+        bad: args.bad,
+        replayed: args.replayed,
+        pool: args.pool,
+        seed: args.seed.unwrap_or_else(rand::random),
+    };
+    let progress = output.progress(None, "posting");
+    let summary = load(address, &config, &options, &progress).await;
+    progress.finish();
+    Ok(summary?)
+}

@@ -1,0 +1,161 @@
+//! `tallybox-client send`: one report, step by step.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tallybox_model::registry::EncodingKind;
+use tallybox_model::report::json::JsonReport;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::{Failure, Summary};
+
+use super::server::ServerArgs;
+use crate::config::TrustedMetric;
+use crate::encoding::Value;
+use crate::post::{Options, Outcome, Reporter};
+
+/// The options of `send`.
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// The metric
+    #[arg(long, value_name = "NAME")]
+    metric: String,
+    /// The answer: a bucket's number or label, bits such as 0110, or a number, as the metric's encoding is
+    #[arg(long, value_name = "ANSWER")]
+    value: String,
+    /// Make the report and do not post it
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the body of the post, too
+    #[arg(long)]
+    body: bool,
+    /// For how many seconds to try
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    deadline: u64,
+}
+
+/// The steps of a report.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Steps {
+    metric: String,
+    bins: Vec<u8>,
+    flip_probability: f64,
+    sampling: f64,
+    id: Option<String>,
+    sealed_bytes: Option<[usize; 2]>,
+    key_ids: Option<[String; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<serde_json::Value>,
+    outcome: String,
+}
+
+pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
+    let options = Options {
+        deadline: Duration::from_secs(args.deadline),
+        ..Options::default()
+    };
+    let reporter = Reporter::new(&args.server.address, args.server.trust()?, options)?;
+    let config = reporter.source().current().await?;
+    let Some(metric) = config.metric(&args.metric) else {
+        let problem = "not in the configuration; `tallybox-client config` shows what is";
+        return Err(Failure::new(Exit::Usage, "metric", problem).object(&args.metric));
+    };
+    let usage = |problem: String| Failure::new(Exit::Usage, "value", problem);
+    let value = value_of(metric, &args.value).map_err(usage)?;
+    let bits = metric
+        .encoding
+        .encode(&value)
+        .map_err(|error| usage(error.to_string()))?;
+    let mut steps = Steps {
+        metric: args.metric.clone(),
+        bins: bits.iter().map(|bit| u8::from(*bit)).collect(),
+        flip_probability: metric.noise.flip_probability(),
+        sampling: metric.metric.sampling,
+        id: None,
+        sealed_bytes: None,
+        key_ids: None,
+        body: None,
+        outcome: "not sampled: this time, others report".to_owned(),
+    };
+    let Some(report) = reporter.prepare(&args.metric, &value).await? else {
+        return Ok(steps);
+    };
+    let upload = report.upload();
+    steps.id = Some(upload.id.clone());
+    steps.sealed_bytes = Some(upload.payloads().map(<[u8]>::len));
+    steps.key_ids = Some(upload.key_ids().map(str::to_owned));
+    if args.body {
+        steps.body = serde_json::to_value(JsonReport::from(upload.clone())).ok();
+    }
+    if args.dry_run {
+        "made, not posted".clone_into(&mut steps.outcome);
+        return Ok(steps);
+    }
+    steps.outcome = told(reporter.send(report).await)?;
+    Ok(steps)
+}
+
+fn told(outcome: Outcome) -> Result<String, Failure> {
+    match outcome {
+        Outcome::Accepted => Ok("accepted: it is durable and will be counted".to_owned()),
+        Outcome::AlreadyAccepted => Ok("accepted before: an answer was lost on the way".to_owned()),
+        Outcome::NotSampled => Ok("not sampled".to_owned()),
+        Outcome::Dropped(problem) => {
+            let message = format!("{}: {}; {}", problem.title, problem.detail, problem.next);
+            Err(Failure::new(Exit::Rejected, problem.kind, message))
+        }
+        Outcome::TryLater { cause, .. } => Err(Failure::new(Exit::Retry, "later", cause)),
+    }
+}
+
+/// Reads an answer as the metric's encoding wants it.
+fn value_of(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
+    let encoding = &metric.metric.encoding;
+    match encoding.kind {
+        EncodingKind::Histogram => {
+            let labelled = encoding.labels.iter().position(|label| label == text);
+            let bucket = labelled.map_or_else(|| text.parse().map_err(|_| "not the number or label of a bucket"), Ok);
+            Ok(Value::Bucket(bucket?))
+        }
+        EncodingKind::BitVector => {
+            let bit = |digit| match digit {
+                '0' => Ok(false),
+                '1' => Ok(true),
+                _ => Err("not a row of 0 and 1".to_owned()),
+            };
+            text.chars().map(bit).collect::<Result<_, _>>().map(Value::Bits)
+        }
+        EncodingKind::BoundedInteger => text
+            .parse()
+            .map(Value::Integer)
+            .map_err(|_| "not a number of 0 or more".to_owned()),
+    }
+}
+
+impl Summary for Steps {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bins: String = self.bins.iter().map(u8::to_string).collect();
+        writeln!(f, "metric      {}", self.metric)?;
+        writeln!(f, "bins        {bins}")?;
+        writeln!(
+            f,
+            "noise       each bin is flipped with probability {:.3e}; what was sent is not shown here, not even to you",
+            self.flip_probability
+        )?;
+        if let (Some(id), Some([first, second]), Some([first_key, second_key])) =
+            (&self.id, self.sealed_bytes, &self.key_ids)
+        {
+            writeln!(f, "report      {id}")?;
+            writeln!(f, "for First   {first} bytes, sealed to key {first_key}")?;
+            writeln!(f, "for Second  {second} bytes, sealed to key {second_key}")?;
+        }
+        if let Some(body) = &self.body {
+            writeln!(f, "body        {body}")?;
+        }
+        write!(f, "outcome     {}", self.outcome)
+    }
+}

@@ -1,0 +1,203 @@
+//! What the load generator counts is what the ingestor saw.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use support::{Ingestor, NOW, Script, trust};
+use tallybox_client::load::{Form, LoadError, LoadOptions, LoadSummary, load};
+use tallybox_model::report::ProblemKind;
+use tallybox_service::progress::Progress;
+
+fn options(reports: u64) -> LoadOptions {
+    LoadOptions {
+        rate: 0.0,
+        devices: 3,
+        duration: Duration::from_secs(60),
+        reports: Some(reports),
+        bulk: 1,
+        form: Form::Json,
+        metrics: BTreeMap::new(),
+        bad: 0.0,
+        replayed: 0.0,
+        pool: 20,
+        seed: 7,
+    }
+}
+
+async fn run(ingestor: &Ingestor, options: &LoadOptions) -> Result<LoadSummary, LoadError> {
+    let document = ingestor.world().document.clone();
+    let config = trust().check(&document, NOW.parse().unwrap()).unwrap();
+    load(&ingestor.address(), &config, options, &Progress::hidden()).await
+}
+
+#[tokio::test]
+async fn single_posts_are_all_taken() {
+    let ingestor = Ingestor::start().await;
+    let summary = run(&ingestor, &options(100)).await.unwrap();
+    assert_eq!((summary.posts, summary.reports, summary.accepted), (100, 100, 100));
+    assert_eq!(summary.statuses, [(200, 100)].into());
+    assert!(
+        summary.surprises.is_empty() && summary.failures.is_empty(),
+        "{summary:?}"
+    );
+    assert!(summary.latency.max_ms >= summary.latency.p50_ms && summary.latency.p50_ms > 0.0);
+    let world = ingestor.world();
+    assert_eq!(world.kept.len(), 100);
+    let metrics: std::collections::BTreeSet<_> = world.kept.values().map(|report| &report.metric).collect();
+    assert_eq!(metrics.len(), 3);
+}
+
+#[tokio::test]
+async fn posts_of_many_are_taken_in_both_forms() {
+    for form in [Form::Json, Form::Avro] {
+        let ingestor = Ingestor::start().await;
+        let options = LoadOptions {
+            bulk: 40,
+            form,
+            metrics: [("bits-v1".to_owned(), 1.0)].into(),
+            ..options(101)
+        };
+        let summary = run(&ingestor, &options).await.unwrap();
+        assert_eq!(
+            (summary.posts, summary.reports, summary.accepted),
+            (3, 101, 101),
+            "{form:?}"
+        );
+        let world = ingestor.world();
+        assert!(
+            world
+                .kept
+                .values()
+                .all(|report| report.metric == "bits-v1" && report.bins == 3)
+        );
+        assert_eq!(world.kept.len(), 101);
+    }
+}
+
+#[tokio::test]
+async fn replays_and_sealing_one_by_one() {
+    let ingestor = Ingestor::start().await;
+    let options = LoadOptions {
+        replayed: 0.5,
+        pool: 0,
+        ..options(200)
+    };
+    let summary = run(&ingestor, &options).await.unwrap();
+    assert_eq!(summary.accepted + summary.already_accepted, 200);
+    assert!((60..140).contains(&summary.already_accepted), "{summary:?}");
+    assert!(summary.surprises.is_empty(), "{summary:?}");
+    let world = ingestor.world();
+    let sealed: std::collections::BTreeSet<_> = world.kept.values().map(|report| &report.payload_first).collect();
+    assert_eq!(sealed.len(), world.kept.len());
+}
+
+/// The ingestor of these tests finds four of the eight faults: the others are surprises.
+#[tokio::test]
+async fn bad_reports_are_told_apart() {
+    let ingestor = Ingestor::start().await;
+    let options = LoadOptions {
+        bad: 1.0,
+        ..options(400)
+    };
+    let summary = run(&ingestor, &options).await.unwrap();
+    let rejected: Vec<&str> = summary.rejected.keys().map(String::as_str).collect();
+    assert_eq!(
+        rejected,
+        ["outdatedKey", "parameterMismatch", "schemaVersion", "unknownMetric"]
+    );
+    let surprises: Vec<&str> = summary.surprises.keys().map(String::as_str).collect();
+    assert_eq!(
+        surprises,
+        [
+            "accepted for badEphemeralKey",
+            "accepted for badShareLength",
+            "accepted for tooEarly",
+            "accepted for tooLate"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_shed_or_lost_is_counted() {
+    let ingestor = Ingestor::start().await;
+    ingestor.script([
+        Script::Problem(ProblemKind::Overloaded, Some("1")),
+        Script::Problem(ProblemKind::RateLimited, None),
+        Script::LoseAnswer,
+        Script::Raw(502, "<html>"),
+    ]);
+    let options = LoadOptions {
+        devices: 1,
+        ..options(10)
+    };
+    let summary = run(&ingestor, &options).await.unwrap();
+    assert_eq!((summary.accepted, summary.unanswered), (6, 2));
+    assert_eq!(
+        summary.rejected,
+        [("overloaded".to_owned(), 1), ("rateLimited".to_owned(), 1)].into()
+    );
+    assert_eq!(
+        summary.failures,
+        [("answer".to_owned(), 1), ("connection".to_owned(), 1)].into()
+    );
+    assert!(summary.surprises.is_empty());
+}
+
+#[tokio::test]
+async fn a_rate_is_kept_and_time_ends_it() {
+    let ingestor = Ingestor::start().await;
+    let options = LoadOptions {
+        rate: 100.0,
+        duration: Duration::from_millis(300),
+        reports: None,
+        ..options(0)
+    };
+    let summary = run(&ingestor, &options).await.unwrap();
+    assert!((1..=30).contains(&summary.posts), "{summary:?}");
+    assert!(summary.since_due.is_some());
+}
+
+#[tokio::test]
+async fn options_that_cannot_be_are_refused() {
+    let ingestor = Ingestor::start().await;
+    let refused = async |options: LoadOptions| run(&ingestor, &options).await.unwrap_err().to_string();
+    let metrics = |name: &str, weight| [(name.to_owned(), weight)].into();
+    for (options, expected) in [
+        (LoadOptions { bad: 1.1, ..options(1) }, "shares"),
+        (
+            LoadOptions {
+                devices: 0,
+                ..options(1)
+            },
+            "device",
+        ),
+        (
+            LoadOptions {
+                metrics: metrics("other-v1", 1.0),
+                ..options(1)
+            },
+            "other-v1",
+        ),
+        (
+            LoadOptions {
+                metrics: metrics("bits-v1", 0.0),
+                ..options(1)
+            },
+            "weight",
+        ),
+        (
+            LoadOptions {
+                rate: f64::NAN,
+                ..options(1)
+            },
+            "rate",
+        ),
+    ] {
+        let message = refused(options).await;
+        assert!(message.contains(expected), "{message}");
+    }
+}

@@ -1,0 +1,71 @@
+//! Fills a spool with reports that were never posted, to measure batching by itself: the batcher opens no share, so
+//! random bytes of the right length are as good to it as sealed ones.
+//!
+//! `fill_spool DIRECTORY INSTANCE YYYY/MM/DD/HH/MM REPORTS`
+#![allow(clippy::expect_used)]
+
+use rand::{Rng, RngExt};
+use tallybox_model::avro::{ContainerWriter, RecordKind};
+use tallybox_model::header::PRIME;
+use tallybox_model::report::StoredReport;
+use tallybox_model::spool::{SlabName, SpoolNames};
+use tallybox_transport::{LocalBucket, publish_bytes};
+
+/// Reports of a slab: about what a busy server keeps in a tenth of a second.
+const SLAB: u64 = 6000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [directory, instance, window, reports] = arguments.as_slice() else {
+        eprintln!("usage: fill_spool DIRECTORY INSTANCE YYYY/MM/DD/HH/MM REPORTS");
+        std::process::exit(2);
+    };
+    let bucket = LocalBucket::new(directory);
+    let names = SpoolNames::new(instance.parse().expect("an instance"));
+    let window = window.parse().expect("a minute");
+    let mut left: u64 = reports.parse().expect("a number");
+    for number in 0.. {
+        if left == 0 {
+            return;
+        }
+        let name = SlabName::Received {
+            window,
+            replica: 1,
+            number,
+        };
+        let file = slab(left.min(SLAB));
+        left -= left.min(SLAB);
+        publish_bytes(&bucket, &names.slab(&name), file.into(), false)
+            .await
+            .expect("a directory that can be written");
+    }
+}
+
+/// So many reports of an 8-bin metric.
+fn slab(reports: u64) -> Vec<u8> {
+    let mut rng = rand::rng();
+    let mut file = ContainerWriter::new(Vec::new(), RecordKind::StoredReport, rng.random());
+    let (mut first, mut second) = ([0; 189], [0; 113]);
+    for _ in 0..reports {
+        rng.fill_bytes(&mut first);
+        rng.fill_bytes(&mut second);
+        let id = uuid::Builder::from_random_bytes(rng.random()).into_uuid().to_string();
+        let report = StoredReport {
+            id: &id,
+            metric: "bench-v1",
+            bins: 8,
+            epsilon: 8.0,
+            prime: PRIME,
+            number_of_servers: 2,
+            hamming_weight: None,
+            key_id_first: "first-1",
+            key_id_second: "second-1",
+            payload_first: &first,
+            payload_second: &second,
+            carried_since: None,
+        };
+        file.append(&report).expect("a report fits its schema");
+    }
+    file.finish().expect("memory does not fail")
+}

@@ -1,0 +1,223 @@
+//! From the certificate that issued a leaf up to a configured root.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+use x509_cert::name::Name;
+use x509_cert::spki::SubjectPublicKeyInfoOwned;
+
+use super::certificate::{Certificate, Serial};
+use crate::attestation::Reason;
+
+/// A root that is trusted: a name and a key. What else its certificate says, its time of validity included, is not
+/// looked at: Google issues certificates for the same root keys again.
+#[derive(Debug)]
+pub(super) struct Root {
+    bytes: Vec<u8>,
+    itself: Arc<Issuers>,
+}
+
+/// Certificates from a root down, each found to be issued by the one before.
+#[derive(Debug)]
+pub(super) struct Issuers {
+    /// The name of the last: who issues what comes next.
+    pub(super) subject: Name,
+    /// Its key.
+    pub(super) key: SubjectPublicKeyInfoOwned,
+    /// The serials of all of them: whether one is revoked is asked for each report.
+    pub(super) serials: Vec<Serial>,
+    /// First second in which all are valid.
+    not_before: u64,
+    /// Last second in which all are valid.
+    not_after: u64,
+    /// How many more authorities may come below, if one of them says so.
+    path_length: Option<u8>,
+}
+
+impl Root {
+    /// A root from its certificate.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Reason> {
+        let certificate = Certificate::parse(bytes)?;
+        let itself = Issuers {
+            subject: certificate.subject().clone(),
+            key: certificate.key().clone(),
+            serials: vec![certificate.serial()],
+            not_before: 0,
+            not_after: u64::MAX,
+            path_length: None,
+        };
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            itself: Arc::new(itself),
+        })
+    }
+
+    /// The root that a chain ends with, whether in our copy of its certificate or in another.
+    fn ending<'r>(chain: &[&[u8]], roots: &'r [Self]) -> Result<Option<&'r Self>, Reason> {
+        let last = chain.last().ok_or(Reason::ChainLength)?;
+        if let Some(root) = roots.iter().find(|root| root.bytes == *last) {
+            return Ok(Some(root));
+        }
+        let last = Certificate::parse(last)?;
+        let is = |root: &&Self| root.itself.subject == *last.subject() && root.itself.key == *last.key();
+        Ok(roots.iter().find(is))
+    }
+
+    /// The root that issued this certificate, among all of that name, with the certificate below it.
+    fn above(bytes: &[u8], roots: &[Self], now: u64) -> Result<Issuers, Reason> {
+        let mut verdict = Reason::UnknownRoot;
+        for root in roots {
+            match root.itself.descend(bytes, now) {
+                // Of another name.
+                Err(Reason::ChainOrder) => {}
+                Err(reason) => verdict = reason,
+                Ok(issuers) => return Ok(issuers),
+            }
+        }
+        Err(verdict)
+    }
+}
+
+impl Issuers {
+    /// Whether all are valid at this second.
+    fn valid(&self, now: u64) -> Result<(), Reason> {
+        if now < self.not_before {
+            return Err(Reason::NotYetValid);
+        }
+        if now > self.not_after {
+            return Err(Reason::Expired);
+        }
+        Ok(())
+    }
+
+    /// One step down, to a certificate that the last of these issued.
+    fn descend(&self, bytes: &[u8], now: u64) -> Result<Self, Reason> {
+        let certificate = Certificate::parse(bytes)?;
+        // The key that a device attests must never be one that issues certificates: its owner decides what it signs.
+        if certificate.describes_a_key() {
+            return Err(Reason::ExtensionInIssuer);
+        }
+        if *certificate.issuer() != self.subject {
+            return Err(Reason::ChainOrder);
+        }
+        certificate.signed_by(&self.key)?;
+        let own = certificate.may_issue()?;
+        let left = match self.path_length {
+            None => None,
+            Some(left) => Some(left.checked_sub(1).ok_or(Reason::PathLength)?),
+        };
+        let (first, last) = certificate.validity();
+        let below = Self {
+            subject: certificate.subject().clone(),
+            key: certificate.key().clone(),
+            serials: self.serials.iter().cloned().chain([certificate.serial()]).collect(),
+            not_before: self.not_before.max(first),
+            not_after: self.not_after.min(last),
+            path_length: left.into_iter().chain(own).min(),
+        };
+        below.valid(now)?;
+        Ok(below)
+    }
+}
+
+/// Ways down from roots that were found good: many phones share most of theirs. Bounded; only good ones get in, so that
+/// nobody pushes others out with certificates of his own making. What can change, time and revocation, is not part of
+/// what is remembered.
+#[derive(Debug)]
+pub(super) struct IssuerCache {
+    most: usize,
+    generations: Mutex<Generations>,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<[u8; 32], Arc<Issuers>>,
+    old: HashMap<[u8; 32], Arc<Issuers>>,
+}
+
+impl IssuerCache {
+    /// A cache of two generations of up to `most` ways.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            generations: Mutex::default(),
+        }
+    }
+
+    /// The certificates above a leaf, nearest first, if they lead to a root now. They are checked from the root down,
+    /// from the first that is not known: who has no key that leads to a root costs us one signature check a root.
+    pub(super) fn find(&self, chain: &[&[u8]], roots: &[Root], now: u64) -> Result<Arc<Issuers>, Reason> {
+        let root = Root::ending(chain, roots)?;
+        let below = match root {
+            Some(_) => &chain[..chain.len() - 1],
+            None => chain,
+        };
+        let names = names(below, root);
+        let known = names.iter().enumerate();
+        let known = known.filter_map(|(place, name)| Some((place, self.known(name)?)));
+        let (mut place, mut issuers) = match (known.into_iter().next(), root) {
+            (Some(known), _) => known,
+            (None, Some(root)) => (below.len(), Arc::clone(&root.itself)),
+            (None, None) => {
+                let place = below.len() - 1;
+                (place, self.keep(names[place], Root::above(below[place], roots, now)?))
+            }
+        };
+        issuers.valid(now)?;
+        while place > 0 {
+            place -= 1;
+            issuers = self.keep(names[place], issuers.descend(below[place], now)?);
+        }
+        Ok(issuers)
+    }
+
+    fn known(&self, name: &[u8; 32]) -> Option<Arc<Issuers>> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = generations.young.get(name) {
+            return Some(Arc::clone(known));
+        }
+        let known = generations.old.remove(name)?;
+        generations.keep(*name, &known, self.most);
+        Some(known)
+    }
+
+    fn keep(&self, name: [u8; 32], issuers: Issuers) -> Arc<Issuers> {
+        let issuers = Arc::new(issuers);
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.keep(name, &issuers, self.most);
+        issuers
+    }
+
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.young.len() + generations.old.len()
+    }
+}
+
+impl Generations {
+    fn keep(&mut self, name: [u8; 32], issuers: &Arc<Issuers>, most: usize) {
+        if self.young.len() >= most {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(name, Arc::clone(issuers));
+    }
+}
+
+/// A digest for each certificate, of it and all above it. For the root it is that of our copy: anybody can make another
+/// certificate of the same name and key, and none of them may fill the cache.
+fn names(below: &[&[u8]], root: Option<&Root>) -> Vec<[u8; 32]> {
+    let mut above: [u8; 32] = root.map_or([0; 32], |root| Sha256::digest(&root.bytes).into());
+    let names = below.iter().rev().map(|bytes| {
+        let mut hash = Sha256::new();
+        hash.update(above);
+        hash.update(bytes);
+        above = hash.finalize().into();
+        above
+    });
+    let mut names: Vec<[u8; 32]> = names.collect();
+    names.reverse();
+    names
+}

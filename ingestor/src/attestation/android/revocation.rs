@@ -1,0 +1,159 @@
+//! Which certificates are revoked: a file in the form of Google's status list, read again when it changes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::certificate::{Serial, significant};
+use super::policy::unhex;
+use crate::attestation::Reason;
+
+/// Most bytes of a list; Google's has about 100 kB.
+const MOST_BYTES: u64 = 32 << 20;
+/// How often the file is looked at, in milliseconds.
+const LOOK_MILLIS: u64 = 1000;
+
+/// A list that follows its file.
+#[derive(Debug)]
+pub(super) struct RevocationList {
+    file: PathBuf,
+    max_age: i64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    serials: Arc<HashSet<Serial>>,
+    /// What the file looked like when it was read.
+    stamp: Stamp,
+    /// When the file was last looked at.
+    looked: Option<i64>,
+    /// When it was last found readable.
+    good: Option<i64>,
+    /// Whether it was not, the last time.
+    failing: bool,
+}
+
+/// What changes when a file does.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    length: u64,
+}
+
+/// The file: each entry is a certificate that is not to be trusted, for now or for ever. What else an entry says, and
+/// whatever the list may say of itself later, makes no difference.
+#[derive(Deserialize)]
+struct StatusList {
+    entries: BTreeMap<String, IgnoredAny>,
+}
+
+impl RevocationList {
+    /// Reads the file.
+    pub(super) fn open(file: PathBuf, max_age_hours: u32) -> std::io::Result<Self> {
+        let (stamp, serials) = read(&file)?;
+        Ok(Self {
+            file,
+            max_age: i64::from(max_age_hours) * 3_600_000,
+            state: Mutex::new(State {
+                serials: Arc::new(serials),
+                stamp,
+                looked: None,
+                good: None,
+                failing: false,
+            }),
+        })
+    }
+
+    /// Refuses if one of the certificates is on the list, or if the list is too old to know.
+    pub(super) fn check<'s>(&self, serials: impl IntoIterator<Item = &'s Serial>, now: i64) -> Result<(), Reason> {
+        let revoked = self.current(now)?;
+        if serials.into_iter().any(|serial| revoked.contains(serial)) {
+            return Err(Reason::Revoked);
+        }
+        Ok(())
+    }
+
+    fn current(&self, now: i64) -> Result<Arc<HashSet<Serial>>, Reason> {
+        // What is behind the lock is changed field by field only after the file is read: a panic leaves nothing half done.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked.is_none_or(|looked| looked.abs_diff(now) >= LOOK_MILLIS) {
+            state.looked = Some(now);
+            self.look(&mut state, now);
+        }
+        // It was readable when the program started, which is the first time that it is looked at.
+        let good = *state.good.get_or_insert(now);
+        if now.saturating_sub(good) > self.max_age {
+            return Err(Reason::RevocationUnknown);
+        }
+        Ok(Arc::clone(&state.serials))
+    }
+
+    fn look(&self, state: &mut State, now: i64) {
+        let fresh = match stamp(&self.file) {
+            Ok(stamp) if stamp == state.stamp => Ok(()),
+            Ok(_) => read(&self.file).map(|(stamp, serials)| {
+                state.stamp = stamp;
+                state.serials = Arc::new(serials);
+            }),
+            Err(error) => Err(error),
+        };
+        let failing = fresh.is_err();
+        match fresh {
+            Ok(()) => state.good = Some(now),
+            Err(error) if !state.failing => {
+                let file = self.file.display();
+                tracing::warn!(%file, %error, "revocation list cannot be read: the last one is used up to its age limit");
+            }
+            Err(_) => {}
+        }
+        state.failing = failing;
+    }
+}
+
+fn stamp(file: &Path) -> std::io::Result<Stamp> {
+    stamp_of(&std::fs::metadata(file)?)
+}
+
+fn stamp_of(metadata: &std::fs::Metadata) -> std::io::Result<Stamp> {
+    Ok(Stamp {
+        modified: metadata.modified()?,
+        length: metadata.len(),
+    })
+}
+
+/// The list, with the stamp that its file had before it was read: what is written meanwhile is read again.
+fn read(file: &Path) -> std::io::Result<(Stamp, HashSet<Serial>)> {
+    let file = File::open(file)?;
+    let stamp = stamp_of(&file.metadata()?)?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(invalid("more than 32 MiB"));
+    }
+    let list: StatusList = serde_json::from_slice(&bytes).map_err(|_| invalid("not a status list in JSON"))?;
+    let serials = list.entries.keys().map(|text| serial(text));
+    let serials: Option<_> = serials.collect();
+    serials
+        .map(|serials| (stamp, serials))
+        .ok_or_else(|| invalid("an entry's name is not a serial number in hex"))
+}
+
+fn invalid(problem: &'static str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, problem)
+}
+
+/// A serial number from hex, whose leading zeros and case mean nothing.
+fn serial(text: &str) -> Option<Serial> {
+    if text.is_empty() {
+        return None;
+    }
+    let zero = if text.len().is_multiple_of(2) { "" } else { "0" };
+    Some(significant(&unhex(&format!("{zero}{text}"))?).into())
+}

@@ -1,0 +1,131 @@
+//! `ingestor serve`
+
+use std::fmt;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
+use tokio_util::sync::CancellationToken;
+
+use super::Arguments;
+use crate::error::Error;
+use crate::http::Server;
+
+const AFTER_HELP: &str = "\
+Pages for clients (serve.listen):
+  POST /v1/{locality}/reports   one report or many, JSON or Avro, gzip or zstd
+  GET  /v1/{locality}/config    metrics, keys and limits, signed
+  GET  /manifest                the keys that batches are signed with
+  GET  /openapi.json            all of this, for machines
+
+Pages for operators (serve.operations):
+  GET  /healthz                 the program runs
+  GET  /readyz                  requests should be sent here, or why not
+  GET  /metrics                 counters and histograms, for Prometheus
+
+Signals:
+  TERM, INT   take no more requests, answer those in flight, write the slabs,
+              and end with exit code 0, within serve.drain-secs
+  HUP         read the metric registry again (also done when it changes)
+
+A report is answered \"accepted\" only when it is durable in the spool. Replicas
+need nothing of each other: start as many as you like on one spool, with clocks
+that agree. What the spool holds becomes batches by `ingestor batch`.
+
+Try it:
+  ingestor --config ingestor.yaml serve
+  curl http://127.0.0.1:8080/openapi.json
+  curl http://127.0.0.1:8081/readyz";
+
+/// Take reports from clients, and keep them in the spool until they are batched
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct ServeCommand {}
+
+impl ServeCommand {
+    #[allow(clippy::unused_self, reason = "commands have one form")]
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let server = Server::bind(Arc::new(arguments.ingestor()?)).await?;
+        let started = Started::of(&server)?;
+        arguments.print(&started)?;
+        tracing::info!(
+            version = started.version,
+            listen = started.listen,
+            operations = started.operations,
+            registry_version = started.registry_version,
+            "ingestor serves"
+        );
+        let shutdown = CancellationToken::new();
+        tokio::spawn(cancel_on_signal(shutdown.clone()));
+        server.run(shutdown).await;
+        tracing::info!("ingestor has ended; everything acknowledged is durable");
+        Ok(Exit::Done)
+    }
+}
+
+/// Waits for the signal to end.
+async fn cancel_on_signal(shutdown: CancellationToken) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminated = async {
+            match signal(SignalKind::terminate()) {
+                Ok(mut signal) => signal.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminated => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+    shutdown.cancel();
+}
+
+/// What is said when the server is up.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Started {
+    ingestor: String,
+    version: &'static str,
+    listen: String,
+    operations: String,
+    spool: String,
+    registry_version: u64,
+    metrics: usize,
+    localities: Vec<String>,
+}
+
+impl Started {
+    fn of(server: &Server) -> Result<Self, Error> {
+        let ingestor = &server.app().ingestor;
+        let scheme = if ingestor.serve.tls.is_some() { "https" } else { "http" };
+        let registry = ingestor.registry.current();
+        Ok(Self {
+            ingestor: ingestor.name.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            listen: format!("{scheme}://{}", server.address()?),
+            operations: format!("http://{}", server.operations_address()?),
+            spool: ingestor.spool.location(),
+            registry_version: registry.version,
+            metrics: registry.metrics.len(),
+            localities: ingestor.localities.keys().cloned().collect(),
+        })
+    }
+}
+
+impl Summary for Started {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "ingestor {} {} serves {}", self.ingestor, self.version, self.listen)?;
+        writeln!(f, "  {:<12} {}", "operations", self.operations)?;
+        writeln!(f, "  {:<12} {}", "spool", self.spool)?;
+        let (version, metrics) = (self.registry_version, self.metrics);
+        writeln!(f, "  {:<12} version {version}, {metrics} metrics", "registry")?;
+        writeln!(f, "  {:<12} {}", "localities", self.localities.join(", "))?;
+        write!(f, "  {:<12} Ctrl-C, or SIGTERM", "end")
+    }
+}

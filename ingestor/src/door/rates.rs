@@ -1,0 +1,70 @@
+//! Reports a minute, on average, from one of something.
+
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+/// After so many takes the keys that have been quiet are forgotten.
+const TAKES_BETWEEN_CLEANINGS: u64 = 1 << 16;
+
+/// A limit for each key. Keys are digests or prefixes, so that nothing here names anybody.
+#[derive(Debug)]
+pub(crate) struct Rates<K: Hash + Eq + Clone = [u8; 16]> {
+    /// None if there is no limit.
+    limiter: Option<DefaultKeyedRateLimiter<K>>,
+    takes: AtomicU64,
+}
+
+impl<K: Hash + Eq + Clone> Rates<K> {
+    /// So many a minute, a minute's worth of them at once; 0 is no limit.
+    pub(crate) fn per_minute(count: u32) -> Self {
+        let quota = NonZeroU32::new(count).map(Quota::per_minute);
+        Self {
+            limiter: quota.map(RateLimiter::keyed),
+            takes: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes one, if there is one left.
+    pub(crate) fn take(&self, key: &K) -> bool {
+        let Some(limiter) = &self.limiter else { return true };
+        let takes = self.takes.fetch_add(1, Ordering::Relaxed);
+        if takes % TAKES_BETWEEN_CLEANINGS == TAKES_BETWEEN_CLEANINGS - 1 {
+            self.forget_quiet();
+        }
+        limiter.check_key(key).is_ok()
+    }
+
+    /// Forgets whoever has all of a minute's worth again.
+    pub(crate) fn forget_quiet(&self) {
+        if let Some(limiter) = &self.limiter {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+
+    /// How many keys are remembered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.limiter.as_ref().map_or(0, DefaultKeyedRateLimiter::len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_has_its_own_and_none_is_no_limit() {
+        let rates = Rates::per_minute(2);
+        assert!(rates.take(&[1; 16]) && rates.take(&[1; 16]));
+        assert!(!rates.take(&[1; 16]));
+        assert!(rates.take(&[2; 16]));
+        assert_eq!(rates.len(), 2);
+        let open = Rates::per_minute(0);
+        assert!((0..1000).all(|_| open.take(&[1; 16])));
+        assert_eq!(open.len(), 0);
+    }
+}

@@ -1,0 +1,188 @@
+//! What all requests share, and the routers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use futures::future::join_all;
+use tallybox_model::report::ProblemKind;
+use tokio::sync::Semaphore;
+
+use super::budget::Budget;
+use super::documents::{self, SignedConfig};
+use super::network::Networks;
+use super::refusal::Refusal;
+use super::{openapi, operations, reports};
+use crate::door::{Door, Memory, Rates};
+use crate::error::Error;
+use crate::ingestor::Ingestor;
+use crate::metrics::Metrics;
+use crate::spool::Collector;
+
+/// A server without its sockets: doors, collectors, documents.
+pub struct App {
+    /// What the configuration opened.
+    pub ingestor: Arc<Ingestor>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    pub(super) places: BTreeMap<String, Place>,
+    pub(super) budget: Budget,
+    pub(super) networks: Networks,
+    /// Large bodies that are worked on at once: one a core.
+    pub(super) turns: Arc<Semaphore>,
+    pub(super) manifest: Vec<u8>,
+    pub(super) description: Vec<u8>,
+    draining: AtomicBool,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("ingestor", &self.ingestor.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What belongs to one locality.
+pub(super) struct Place {
+    pub(super) door: Door,
+    pub(super) collector: Collector,
+    pub(super) config: SignedConfig,
+}
+
+impl App {
+    /// Opens the doors: from now on reports that come through the [`router`](Self::router) are made durable.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a manifest that cannot be made.
+    pub async fn start(ingestor: Arc<Ingestor>) -> Result<Arc<Self>, Error> {
+        let metrics = Arc::new(Metrics::new());
+        let serve = &ingestor.serve;
+        let memory = Arc::new(Memory::new(serve.remembered_reports, &ingestor.acceptance));
+        let keys = Arc::new(Rates::per_minute(ingestor.acceptance.per_key_per_minute));
+        let opening = ingestor.localities.values().map(|locality| async {
+            let door = Door::new(&ingestor, &locality.name, &metrics, &memory, &keys);
+            let ledger = Arc::clone(&memory) as Arc<dyn crate::spool::Ledger>;
+            let collector = Collector::start(&ingestor, locality, &metrics, ledger).await;
+            let config = SignedConfig::default();
+            (
+                locality.name.clone(),
+                Place {
+                    door,
+                    collector,
+                    config,
+                },
+            )
+        });
+        let places = join_all(opening).await.into_iter().collect();
+        metrics.registry_version.set(ingestor.registry.current().version);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Arc::new(Self {
+            places,
+            budget: Budget::new(serve.memory_bytes, metrics.memory.clone()),
+            networks: Networks::new(serve.behind_proxy.clone(), ingestor.acceptance.per_network_per_minute),
+            turns: Arc::new(Semaphore::new(cores)),
+            manifest: documents::manifest(&ingestor)?,
+            description: openapi::description(),
+            draining: AtomicBool::new(false),
+            metrics,
+            ingestor,
+        }))
+    }
+
+    /// The pages for clients. Requests without a [`Peer`](super::Peer) extension count as of one network.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/v1/{locality}/reports", post(reports::post))
+            .route("/v1/{locality}/config", get(documents::config))
+            .route("/manifest", get(documents::manifest_page))
+            .route("/openapi.json", get(openapi::page))
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(from_fn_with_state(Arc::clone(self), observe))
+            // Bodies have limits of their own, which the budget knows.
+            .layer(DefaultBodyLimit::disable())
+            .with_state(Arc::clone(self))
+    }
+
+    /// The pages for operators.
+    pub fn operations(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/healthz", get(operations::health))
+            .route("/readyz", get(operations::ready))
+            .route("/metrics", get(operations::metrics))
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(Arc::clone(self))
+    }
+
+    /// Reads the registry again; one that cannot be read leaves the old one in force.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names what is wrong.
+    pub fn reload_registry(&self) -> Result<bool, Error> {
+        let changed = self.ingestor.registry.reload()?;
+        if changed {
+            let version = self.ingestor.registry.current().version;
+            self.metrics.registry_version.set(version);
+            tracing::info!(registry_version = version, "registry reloaded");
+        }
+        Ok(changed)
+    }
+
+    /// Says at `/readyz` that nothing more should be sent here.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Writes what was accepted, answers it, and takes no more.
+    pub async fn close(&self) {
+        self.drain();
+        join_all(self.places.values().map(|place| place.collector.close())).await;
+    }
+
+    /// Looks for the newest plan of each locality now; done by itself every minute.
+    pub async fn look_at_plans(&self) {
+        join_all(self.places.values().map(|place| place.collector.look())).await;
+    }
+
+    pub(super) fn place(&self, locality: &str) -> Result<&Place, Refusal> {
+        let unknown = || Refusal::new(ProblemKind::UnknownLocality, "nobody counts here for this locality");
+        self.places.get(locality).ok_or_else(unknown)
+    }
+}
+
+/// Counts requests and how long they take.
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    app.metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
+    if let Some(kind) = response.extensions().get::<ProblemKind>() {
+        app.metrics.refused(*kind).inc();
+    }
+    response
+}
+
+async fn not_found() -> Refusal {
+    Refusal::new(
+        ProblemKind::NotFound,
+        "there is no such page; /openapi.json names them all",
+    )
+}
+
+async fn method_not_allowed() -> Refusal {
+    Refusal::new(
+        ProblemKind::MethodNotAllowed,
+        "the page knows other methods; /openapi.json names them",
+    )
+}

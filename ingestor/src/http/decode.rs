@@ -1,0 +1,259 @@
+//! Bodies taken apart into reports. One that cannot be read never fails those beside it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use tallybox_model::avro::{AvroError, Codec, ContainerReader, Limits, Records};
+use tallybox_model::report::json::JsonReport;
+use tallybox_model::report::{ProblemKind, ReportUpload};
+
+use super::refusal::Refusal;
+
+/// Longest piece of a decoder's message that is passed on, in characters.
+const SHOWN: usize = 300;
+
+/// The parts of a body, not yet read.
+pub(super) enum Parts<'b> {
+    /// A JSON body that is one report.
+    One(&'b [u8]),
+    /// A JSON body with a list of them.
+    Many(Vec<&'b RawValue>),
+    /// What an Avro file holds, as far as it can be read.
+    Read(Vec<Part>),
+}
+
+/// A report as it was sent.
+pub(super) enum Part {
+    /// It can be read.
+    Report(Box<ReportUpload>),
+    /// It cannot.
+    Malformed {
+        /// Its id, if that can be read.
+        id: String,
+        /// Why not.
+        detail: String,
+    },
+}
+
+impl Parts<'_> {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(parts) => parts.len(),
+            Self::Read(parts) => parts.len(),
+        }
+    }
+}
+
+/// Finds the reports of a JSON body, at most so many.
+pub(super) fn json(body: &[u8], most: u64) -> Result<Parts<'_>, Refusal> {
+    let shape: Shape<'_> = serde_json::from_slice(body).map_err(|error| {
+        Refusal::new(
+            ProblemKind::Malformed,
+            shown(&format!("the body is not as it should be: {error}")),
+        )
+    })?;
+    match shape {
+        Shape::Report => Ok(Parts::One(body)),
+        Shape::List(parts) if parts.len() as u64 > most => Err(too_many(most)),
+        Shape::List(parts) => Ok(Parts::Many(parts)),
+        Shape::TooLong => Err(too_many(MOST_PARTS as u64)),
+    }
+}
+
+/// Reads one report.
+pub(super) fn report(text: &[u8]) -> Part {
+    let malformed = |error: &dyn fmt::Display| Part::Malformed {
+        id: id_of(text),
+        detail: shown(&error.to_string()),
+    };
+    match serde_json::from_slice::<JsonReport>(text) {
+        Ok(report) => match ReportUpload::try_from(report) {
+            Ok(upload) => Part::Report(Box::new(upload)),
+            Err(error) => malformed(&error),
+        },
+        Err(error) => malformed(&error),
+    }
+}
+
+/// Reads an Avro file of at most so many reports. It ends where it can no longer be read.
+pub(super) fn avro(body: &[u8], most: u64) -> Result<Vec<Part>, Refusal> {
+    // A file of no records has no bytes.
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let limits = Limits {
+        object_bytes: body.len() as u64,
+        block_bytes: body.len() as u64,
+        record_bytes: body.len() as u64,
+        records: most,
+        ..Limits::default()
+    };
+    let mut parts = Vec::new();
+    match avro_parts(body, &limits, &mut parts) {
+        Ok(()) => Ok(parts),
+        Err(AvroError::Limit {
+            what: "the number of records",
+            ..
+        }) => Err(too_many(most)),
+        Err(error) => {
+            let (id, detail) = (String::new(), shown(&error.to_string()));
+            parts.push(Part::Malformed { id, detail });
+            Ok(parts)
+        }
+    }
+}
+
+fn avro_parts(body: &[u8], limits: &Limits, parts: &mut Vec<Part>) -> Result<(), AvroError> {
+    let mut reader = ContainerReader::open(body, limits)?;
+    // What a codec makes of a block is not in the budget; Content-Encoding is for that.
+    if reader.codec() != Codec::Null {
+        parts.push(Part::Malformed {
+            id: String::new(),
+            detail: "the blocks have to be of codec null; Content-Encoding packs the whole body".to_owned(),
+        });
+        return Ok(());
+    }
+    while let Some(block) = reader.next_block()? {
+        for upload in Records::<ReportUpload>::new(&block, reader.schema(), limits) {
+            parts.push(Part::Report(Box::new(upload?)));
+        }
+    }
+    Ok(())
+}
+
+fn too_many(most: u64) -> Refusal {
+    Refusal::new(ProblemKind::TooLarge, format!("a body has at most {most} reports"))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
+
+/// Elements that a list is read up to, whatever the limit says: 16 bytes each.
+const MOST_PARTS: usize = 1 << 16;
+
+/// What a JSON body is.
+enum Shape<'b> {
+    Report,
+    List(Vec<&'b RawValue>),
+    TooLong,
+}
+
+impl<'de> Deserialize<'de> for Shape<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ShapeVisitor)
+    }
+}
+
+struct ShapeVisitor;
+
+impl<'de> Visitor<'de> for ShapeVisitor {
+    type Value = Shape<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a report, or an object with a list of reports")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape<'de>, A::Error> {
+        let mut shape = Shape::Report;
+        let mut members = 0;
+        while let Some(Name(name)) = map.next_key()? {
+            members += 1;
+            if name == "reports" {
+                let Elements(elements) = map.next_value()?;
+                shape = elements.map_or(Shape::TooLong, Shape::List);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        if members > 1 && !matches!(shape, Shape::Report) {
+            return Err(A::Error::custom("beside the member reports there can be no other"));
+        }
+        Ok(shape)
+    }
+}
+
+/// A member's name, borrowed where it can be.
+#[derive(Deserialize)]
+struct Name<'b>(#[serde(borrow)] Cow<'b, str>);
+
+/// The elements of a list; none if there are too many.
+struct Elements<'b>(Option<Vec<&'b RawValue>>);
+
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of reports")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements<'de>, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = seq.next_element::<&RawValue>()? {
+                    if elements.len() < MOST_PARTS {
+                        elements.push(element);
+                    } else {
+                        while seq.next_element::<IgnoredAny>()?.is_some() {}
+                        return Ok(Elements(None));
+                    }
+                }
+                Ok(Elements(Some(elements)))
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// The id of a report that cannot be read as a whole, if that much can.
+fn id_of(text: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Outer {
+        payload: Inner,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        uuid: String,
+    }
+    serde_json::from_slice::<Outer>(text)
+        .map(|outer| outer.payload.uuid)
+        .unwrap_or_default()
+}
+
+/// What fuzzing needs of this module.
+pub mod fuzzing {
+    use super::{Part, Parts};
+
+    /// How many reports a JSON body holds that can be read, and how many it holds; none if the body cannot be.
+    #[must_use]
+    pub fn json(body: &[u8]) -> Option<(usize, usize)> {
+        let parts = super::json(body, 10_000).ok()?;
+        let good = match &parts {
+            Parts::One(text) => usize::from(is_good(&super::report(text))),
+            Parts::Many(list) => list
+                .iter()
+                .filter(|part| is_good(&super::report(part.get().as_bytes())))
+                .count(),
+            Parts::Read(list) => list.iter().filter(|part| is_good(part)).count(),
+        };
+        Some((good, parts.count()))
+    }
+
+    /// The same for an Avro body.
+    #[must_use]
+    pub fn avro(body: &[u8]) -> Option<(usize, usize)> {
+        let parts = super::avro(body, 10_000).ok()?;
+        Some((parts.iter().filter(|part| is_good(part)).count(), parts.len()))
+    }
+
+    fn is_good(part: &Part) -> bool {
+        matches!(part, Part::Report(_))
+    }
+}

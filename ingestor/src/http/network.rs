@@ -1,0 +1,129 @@
+//! Where a request comes from: only its network, only here, only to count.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::http::HeaderMap;
+
+use crate::config::ProxyConfig;
+use crate::door::Rates;
+
+/// The other end of a connection. It shows itself to nobody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Peer(IpAddr);
+
+impl Peer {
+    /// The other end of a connection.
+    #[must_use]
+    pub fn of(address: SocketAddr) -> Self {
+        Self(address.ip())
+    }
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Peer")
+    }
+}
+
+/// An IPv4 /24 or an IPv6 /48.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Network(u64);
+
+/// Limits for networks.
+pub(super) struct Networks {
+    proxy: Option<ProxyConfig>,
+    rates: Rates<Network>,
+}
+
+impl Networks {
+    pub(super) fn new(proxy: Option<ProxyConfig>, per_minute: u32) -> Self {
+        let rates = Rates::per_minute(per_minute);
+        Self { proxy, rates }
+    }
+
+    /// The network of a request's client: the connection's other end, or what our proxies say of it.
+    pub(super) fn of(&self, peer: Peer, headers: &HeaderMap) -> Network {
+        let forwarded = self.proxy.as_ref().and_then(|proxy| forwarded(headers, proxy.hops));
+        Network::of(forwarded.unwrap_or(peer.0))
+    }
+
+    /// Takes one report of a network's, if there is one left.
+    pub(super) fn take(&self, network: Network) -> bool {
+        self.rates.take(&network)
+    }
+}
+
+/// The address so many places from the end of `X-Forwarded-For`: what stands before it, anybody may have written.
+fn forwarded(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
+    let lines: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    let place = lines
+        .iter()
+        .flat_map(|line| line.split(','))
+        .count()
+        .checked_sub(hops.max(1))?;
+    let text = lines.iter().flat_map(|line| line.split(',')).nth(place)?.trim();
+    let address = text.parse().ok();
+    address.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
+impl Network {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
+            // 48 bits, with one above them that no IPv4 network has.
+            IpAddr::V6(address) => Self((address.to_bits() >> 80) as u64 | 1 << 63),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn network(hops: Option<usize>, lines: &[&str]) -> Network {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        let peer = Peer::of("203.0.113.9:1234".parse().unwrap());
+        Networks::new(hops.map(|hops| ProxyConfig { hops }), 1).of(peer, &headers)
+    }
+
+    fn plain(address: &str) -> Network {
+        Network::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn networks_are_prefixes() {
+        assert!(plain("203.0.113.9") == plain("203.0.113.200") && plain("203.0.113.9") != plain("203.0.114.9"));
+        assert!(
+            plain("2001:db8:1:2::1") == plain("2001:db8:1:ff::2") && plain("2001:db8:1::") != plain("2001:db8:2::")
+        );
+        assert!(plain("::ffff:203.0.113.9") == plain("203.0.113.1"));
+        assert!(plain("0.0.1.0") != plain("0:0:1::"));
+    }
+
+    #[test]
+    fn only_what_our_proxies_wrote_is_believed() {
+        let peer = plain("203.0.113.9");
+        assert!(network(None, &["198.51.100.1"]) == peer);
+        assert!(network(Some(1), &["192.0.2.1, 198.51.100.1"]) == plain("198.51.100.1"));
+        assert!(network(Some(2), &["192.0.2.1, 198.51.100.1", "198.18.0.1"]) == plain("198.51.100.1"));
+        assert!(network(Some(1), &["[2001:db8::1]:443"]) == plain("2001:db8::1"));
+        assert!(network(Some(1), &[]) == peer && network(Some(3), &["198.51.100.1"]) == peer);
+        assert!(network(Some(1), &["unknown"]) == peer);
+        assert_eq!(format!("{:?}", Peer::of("203.0.113.9:1".parse().unwrap())), "Peer");
+    }
+}

@@ -1,0 +1,309 @@
+//! `POST /v1/{locality}/reports`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tallybox_model::report::{ProblemKind, ReportResult, ReportsAnswer};
+use tokio::sync::oneshot;
+
+use super::App;
+use super::app::Place;
+use super::body::{self, Form, Media, Packing};
+use super::budget::Hold;
+use super::decode::{self, Part, Parts};
+use super::network::{Network, Peer};
+use super::refusal::{Refusal, answer, retry_after};
+use super::{openapi, patience};
+use crate::door::{Table, Verdict};
+use crate::spool::{Deposited, Kept};
+
+/// What a report takes beside its bytes: its result, and what it is while it waits.
+const REPORT_BYTES: u64 = 1024;
+/// Up to so many bytes a body is worked on where it was read: a few dozen reports.
+const SMALL_BODY: usize = 32 << 10;
+/// The same for a packed one, which may become far more.
+const SMALL_PACKED_BODY: usize = 1 << 10;
+/// Reports and bytes that go into a slab together.
+const CHUNK_REPORTS: usize = 256;
+const CHUNK_BYTES: usize = 256 << 10;
+/// Longest id that is said back, in characters.
+const SHOWN_ID: usize = 64;
+
+/// Post reports
+///
+/// A single JSON report is answered by its own status; many, and Avro files, are answered 200 with a result for each. A
+/// report that is `accepted` or `alreadyAccepted` is durable.
+#[utoipa::path(
+    post,
+    path = "/v1/{locality}/reports",
+    params(("locality" = String, Path, description = "The locality", pattern = "^[A-Za-z0-9_-]+$", example = "us-xx")),
+    request_body(
+        description = "One report or many; an Avro container file holds TallyboxReport records, its codec null",
+        content((openapi::Body = "application/json"), (openapi::AvroFile = "avro/binary"))
+    ),
+    responses(
+        (status = 200, description = "What became of each report", body = openapi::Answer,
+            headers(("Retry-After" = u32, description = "Seconds; there if some reports should be sent again"))),
+        (status = 400, description = "The body or the report cannot be taken as it is",
+            body = openapi::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The attestation is missing or does not hold",
+            body = openapi::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such locality",
+            body = openapi::Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not come in time",
+            body = openapi::Problem, content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds"))),
+        (status = 409, description = "Another report with this id, or of this device today, was accepted",
+            body = openapi::Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The metric is closed",
+            body = openapi::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large, or has too many reports",
+            body = openapi::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Another media type or encoding",
+            body = openapi::Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many reports from this network or device",
+            body = openapi::Problem, content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds"))),
+        (status = 503, description = "Too much to do, or the spool cannot be written",
+            body = openapi::Problem, content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds"))),
+    )
+)]
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    locality: Result<Path<String>, PathRejection>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let unreadable = |_| Refusal::new(ProblemKind::UnknownLocality, "the locality cannot be read");
+    let Path(locality) = locality.map_err(unreadable)?;
+    app.place(&locality)?;
+    let form = Form::of(&headers)?;
+    let serve = &app.ingestor.serve;
+    let most = body::announced(&body, serve.body_bytes)?;
+    let network = app
+        .networks
+        .of(peer.map(|Extension(peer)| peer).unwrap_or_default(), &headers);
+    if !app.networks.take(network) {
+        return Err(Refusal::new(
+            ProblemKind::RateLimited,
+            "this network sends more reports a minute than are taken",
+        ));
+    }
+    let mut hold = app.budget.take(most + REPORT_BYTES).ok_or_else(Refusal::overloaded)?;
+    let patience = Duration::from_secs(serve.request_secs);
+    let bytes = body::read(body, most, patience).await?;
+    hold.shrink_to(bytes.len() as u64 + REPORT_BYTES);
+    let post = Post {
+        app,
+        locality,
+        form,
+        bytes,
+        network,
+        hold,
+    };
+    let pending = post.admit_somewhere().await?;
+    Ok(pending.answer(patience).await)
+}
+
+/// A body that has come.
+struct Post {
+    app: Arc<App>,
+    locality: String,
+    form: Form,
+    bytes: Bytes,
+    network: Network,
+    hold: Hold,
+}
+
+impl Post {
+    /// Small ones here, large ones on a thread that may take its time, as many at once as there are cores.
+    async fn admit_somewhere(self) -> Result<Pending, Refusal> {
+        let small = match self.form.packing {
+            Packing::None => SMALL_BODY,
+            Packing::Gzip | Packing::Zstd => SMALL_PACKED_BODY,
+        };
+        if self.bytes.len() <= small {
+            return self.admit();
+        }
+        let ended = |_| Refusal::new(ProblemKind::Unavailable, "the server is ending");
+        let turn = Arc::clone(&self.app.turns).acquire_owned().await.map_err(ended)?;
+        let working = tokio::task::spawn_blocking(move || {
+            let admitted = self.admit();
+            drop(turn);
+            admitted
+        });
+        let broken = |_| Refusal::new(ProblemKind::Unavailable, "the body could not be worked on");
+        working.await.map_err(broken)?
+    }
+
+    /// Takes the body apart, checks each report, and sends the good ones on their way. From here on it does not matter
+    /// whether the client still waits.
+    fn admit(mut self) -> Result<Pending, Refusal> {
+        let serve = &self.app.ingestor.serve;
+        let packed = std::mem::take(&mut self.bytes);
+        let body = body::unpack(packed, self.form.packing, serve.body_bytes, &mut self.hold)?;
+        let parts = match self.form.media {
+            Media::Json => decode::json(&body, serve.body_reports)?,
+            Media::Avro => Parts::Read(decode::avro(&body, serve.body_reports)?),
+        };
+        if parts.count() > 1 && !self.hold.grow(REPORT_BYTES * parts.count() as u64) {
+            return Err(Refusal::overloaded());
+        }
+        let place = self.app.place(&self.locality)?;
+        let mut admission = Admission {
+            app: &self.app,
+            place,
+            table: place.door.table(),
+            network: self.network,
+            chunk: Vec::new(),
+            chunk_bytes: 0,
+            pending: Pending {
+                one: matches!(parts, Parts::One(_)),
+                results: Vec::with_capacity(parts.count()),
+                waits: Vec::new(),
+                hold: Arc::new(self.hold),
+            },
+        };
+        match parts {
+            Parts::One(text) => admission.take(decode::report(text)),
+            Parts::Many(list) => list
+                .iter()
+                .for_each(|text| admission.take(decode::report(text.get().as_bytes()))),
+            Parts::Read(list) => list.into_iter().for_each(|part| admission.take(part)),
+        }
+        Ok(admission.finish())
+    }
+}
+
+/// The reports of a body on their way through the door.
+struct Admission<'a> {
+    app: &'a App,
+    place: &'a Place,
+    table: Arc<Table>,
+    network: Network,
+    chunk: Vec<(usize, Kept)>,
+    chunk_bytes: usize,
+    pending: Pending,
+}
+
+impl Admission<'_> {
+    fn take(&mut self, part: Part) {
+        let index = self.pending.results.len();
+        let result = match part {
+            Part::Malformed { id, detail } => {
+                let counters = self.table.unknown();
+                counters.received.inc();
+                counters.reject(ProblemKind::Malformed);
+                ReportResult::rejected(shown(&id), ProblemKind::Malformed, detail)
+            }
+            Part::Report(upload) => {
+                let id = shown(&upload.id);
+                // The first was taken from the network's rate with the request.
+                let allowed = || index == 0 || self.app.networks.take(self.network);
+                match self.place.door.check(&self.table, *upload, allowed) {
+                    Verdict::Before => ReportResult::accepted(id, true),
+                    Verdict::Rejected(rejection) => ReportResult::rejected(id, rejection.kind, rejection.detail),
+                    Verdict::Fresh(kept) => {
+                        self.keep(index, *kept);
+                        ReportResult::accepted(id, false)
+                    }
+                }
+            }
+        };
+        self.pending.results.push(result);
+    }
+
+    fn keep(&mut self, index: usize, kept: Kept) {
+        self.chunk_bytes += kept.upload.payload_first.len() + kept.upload.payload_second.len();
+        self.chunk.push((index, kept));
+        if self.chunk.len() >= CHUNK_REPORTS || self.chunk_bytes >= CHUNK_BYTES {
+            self.deposit();
+        }
+    }
+
+    fn deposit(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        self.chunk_bytes = 0;
+        let (indices, reports) = std::mem::take(&mut self.chunk).into_iter().unzip();
+        let hold = Arc::clone(&self.pending.hold);
+        let wait = self.place.collector.deposit(reports, hold);
+        self.pending.waits.push((indices, wait));
+    }
+
+    fn finish(mut self) -> Pending {
+        self.deposit();
+        self.pending
+    }
+}
+
+/// Reports that wait to be durable.
+struct Pending {
+    /// A single report as JSON, which is answered by its own status.
+    one: bool,
+    results: Vec<ReportResult>,
+    waits: Vec<(Vec<usize>, oneshot::Receiver<Deposited>)>,
+    hold: Arc<Hold>,
+}
+
+impl Pending {
+    /// The answer, once everything is durable or given up.
+    async fn answer(mut self, patience: Duration) -> Response {
+        for (indices, wait) in std::mem::take(&mut self.waits) {
+            if let Ok(Deposited::Durable) = wait.await {
+                continue;
+            }
+            for index in indices {
+                let result = &mut self.results[index];
+                let id = std::mem::take(&mut result.uuid);
+                *result = ReportResult::rejected(id, ProblemKind::Unavailable, "the report could not be made durable");
+            }
+        }
+        match self.one {
+            true => self.one_answer(),
+            false => self.list_answer(patience),
+        }
+    }
+
+    fn one_answer(mut self) -> Response {
+        match self.results.pop() {
+            Some(ReportResult {
+                problem: Some(problem), ..
+            }) => answer(&problem),
+            Some(result) => json(serde_json::to_vec(&result).unwrap_or_default().into()),
+            None => Refusal::new(ProblemKind::Malformed, "there is no report").into_response(),
+        }
+    }
+
+    fn list_answer(self, patience: Duration) -> Response {
+        let kinds = self
+            .results
+            .iter()
+            .filter_map(|result| result.problem.as_ref()?.known());
+        let later = kinds.filter_map(retry_after).next();
+        let answer: ReportsAnswer = self.results.into_iter().collect();
+        let bytes = serde_json::to_vec(&answer).unwrap_or_default();
+        let mut response = json(patience::body(bytes.into(), self.hold, patience));
+        if let Some(seconds) = later {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+fn json(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn shown(id: &str) -> String {
+    id.chars().take(SHOWN_ID).collect()
+}

@@ -1,0 +1,264 @@
+//! Listening, connections, and the way down: no report that was read is left without an answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum_server::accept::{Accept as _, DefaultAcceptor};
+use axum_server::tls_rustls::RustlsAcceptor;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::network::Peer;
+use super::patience::Patient;
+use super::tls::Certificates;
+use super::{App, watch};
+use crate::error::Error;
+use crate::ingestor::Ingestor;
+
+/// How long the head of a request may take to come, and a connection may be idle.
+const HEAD_TIME: Duration = Duration::from_secs(20);
+/// Connections to the operations port at once.
+const OPERATORS: usize = 32;
+/// Bytes that a connection holds of what it reads: heads are bounded by it, bodies have memory of their own.
+const BUFFER: usize = 16 << 10;
+/// Requests at once on a connection of HTTP/2, and bytes that may come before they are asked for.
+const STREAMS: u32 = 32;
+const WINDOW: u32 = 64 << 10;
+/// Part of the drain time that is left for the slabs.
+const FLUSH_PART: u32 = 5;
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    clients: TcpListener,
+    operators: TcpListener,
+    certificates: Option<Certificates>,
+}
+
+/// What every connection of a listener has.
+#[derive(Clone)]
+struct Shared {
+    app: Arc<App>,
+    router: Router,
+    certificates: Option<Certificates>,
+    builder: auto::Builder<TokioExecutor>,
+    /// Whether its connections are those that the metrics count.
+    counted: bool,
+    /// No new requests.
+    stop: CancellationToken,
+    /// Out of patience.
+    cut: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Binds both addresses and opens the doors. Connections wait until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`Error::Listen`] if an address is not free, [`Error::File`] for a certificate that cannot be used.
+    pub async fn bind(ingestor: Arc<Ingestor>) -> Result<Self, Error> {
+        let certificates = match &ingestor.serve.tls {
+            Some(files) => Some(Certificates::load(files).await?),
+            None => None,
+        };
+        let clients = listen(ingestor.serve.listen).await?;
+        let operators = listen(ingestor.serve.operations).await?;
+        Ok(Self {
+            app: App::start(ingestor).await?,
+            clients,
+            operators,
+            certificates,
+        })
+    }
+
+    /// Where clients post.
+    ///
+    /// # Errors
+    /// None in practice: the socket is bound.
+    pub fn address(&self) -> Result<SocketAddr, Error> {
+        local(&self.clients)
+    }
+
+    /// Where health and metrics are.
+    ///
+    /// # Errors
+    /// None in practice: the socket is bound.
+    pub fn operations_address(&self) -> Result<SocketAddr, Error> {
+        local(&self.operators)
+    }
+
+    /// What is behind the sockets.
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Serves until `shutdown`; then takes no more connections, answers what is in flight, writes the slabs, and
+    /// returns, all within the drain time.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let drain = Duration::from_secs(self.app.ingestor.serve.drain_secs);
+        let background = CancellationToken::new();
+        let helpers = TaskTracker::new();
+        helpers.spawn(
+            background
+                .clone()
+                .run_until_cancelled_owned(watch::registry(Arc::clone(&self.app))),
+        );
+        if let Some(certificates) = self.certificates.clone() {
+            let watching = watch::certificates(Arc::clone(&self.app), certificates);
+            helpers.spawn(background.clone().run_until_cancelled_owned(watching));
+        }
+        let mut operations = Shared::new(&self.app, self.app.operations(), None, background.clone());
+        operations.counted = false;
+        helpers.spawn(operations.accept(self.operators, OPERATORS));
+
+        let clients = Shared::new(&self.app, self.app.router(), self.certificates, shutdown);
+        let (tasks, cut) = (clients.tasks.clone(), clients.cut.clone());
+        let connections = self.app.ingestor.serve.connections;
+        clients.accept(self.clients, connections).await;
+
+        let end = Instant::now() + drain;
+        self.app.drain();
+        tracing::info!(connections = tasks.len(), "draining");
+        tasks.close();
+        if timeout_at(end - drain / FLUSH_PART, tasks.wait()).await.is_err() {
+            tracing::warn!(connections = tasks.len(), "connections did not end in time and are cut");
+            cut.cancel();
+        }
+        if timeout_at(end, self.app.close()).await.is_err() {
+            tracing::error!("slabs were not written in time; their reports were not acknowledged");
+        }
+        background.cancel();
+        helpers.close();
+        let _ = timeout(Duration::from_secs(1), helpers.wait()).await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let failed = |source| Error::Listen {
+        address: address.to_string(),
+        source,
+    };
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    let failed = |error| Error::Internal(format!("a socket has no address: {error}"));
+    listener.local_addr().map_err(failed)
+}
+
+impl Shared {
+    fn new(app: &Arc<App>, router: Router, certificates: Option<Certificates>, stop: CancellationToken) -> Self {
+        Self {
+            app: Arc::clone(app),
+            router,
+            certificates,
+            builder: builder(),
+            counted: true,
+            stop,
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Accepts connections until it is stopped; more than `most` wait in the system's queue.
+    async fn accept(self, listener: TcpListener, most: usize) {
+        let places = Arc::new(Semaphore::new(most));
+        let stop = self.stop.clone();
+        let accepting = async {
+            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+                match listener.accept().await {
+                    Ok((stream, address)) => {
+                        let connection = self.clone().connection(stream, Peer::of(address), place);
+                        self.tasks.spawn(connection);
+                    }
+                    Err(error) => {
+                        // Too many open files, or a connection that has gone: neither ends the server.
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "connection could not be accepted"
+                        );
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        let _ = stop.run_until_cancelled(accepting).await;
+    }
+
+    /// One connection from its first byte to its last. Its faults are its own: nothing is logged of them.
+    async fn connection(self, stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit) {
+        let metrics = Arc::clone(&self.app.metrics);
+        if self.counted {
+            metrics.connections_accepted.inc();
+            metrics.connections.inc();
+        }
+        let _ = stream.set_nodelay(true);
+        match &self.certificates {
+            None => self.serve(stream, peer).await,
+            Some(certificates) => {
+                let acceptor = RustlsAcceptor::new(certificates.current.clone()).acceptor(DefaultAcceptor::new());
+                let shaking = self.stop.run_until_cancelled(acceptor.accept(stream, ()));
+                if let Some(Ok((stream, ()))) = shaking.await {
+                    self.serve(stream, peer).await;
+                }
+            }
+        }
+        if self.counted {
+            metrics.connections.dec();
+        }
+        drop(place);
+    }
+
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+        let patience = Duration::from_secs(self.app.ingestor.serve.request_secs);
+        let stream = Patient::new(stream, HEAD_TIME, patience);
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            self.router.clone().oneshot(request)
+        });
+        let serving = self.builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(serving);
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = self.stop.cancelled() => serving.as_mut().graceful_shutdown(),
+        }
+        let _ = self.cut.run_until_cancelled(serving).await;
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .adaptive_window(false)
+        .max_concurrent_streams(STREAMS)
+        .max_frame_size(BUFFER as u32)
+        .max_send_buf_size(BUFFER)
+        .max_header_list_size(BUFFER as u32)
+        .keep_alive_interval(HEAD_TIME)
+        .keep_alive_timeout(HEAD_TIME);
+    builder
+}

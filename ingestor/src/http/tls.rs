@@ -1,0 +1,57 @@
+//! Certificates, read again when they change.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use axum_server::tls_rustls::RustlsConfig;
+
+use crate::config::TlsConfig;
+use crate::error::Error;
+
+/// The certificate in force, and the files it comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Certificates {
+    files: TlsConfig,
+    pub(super) current: RustlsConfig,
+}
+
+/// When the files were written last, as far as that can be seen.
+pub(super) type Stamp = [Option<(SystemTime, u64)>; 2];
+
+impl Certificates {
+    /// Reads the files.
+    pub(super) async fn load(files: &TlsConfig) -> Result<Self, Error> {
+        // A second provider is no fault: what is installed first is used.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let current = RustlsConfig::from_pem_file(&files.certificates, &files.private_key).await;
+        Ok(Self {
+            files: files.clone(),
+            current: current.map_err(|source| failed(&files.certificates, source))?,
+        })
+    }
+
+    /// Reads them again, for connections that come from now on.
+    pub(super) async fn reload(&self) -> Result<(), Error> {
+        let TlsConfig {
+            certificates,
+            private_key,
+        } = &self.files;
+        let loaded = self.current.reload_from_pem_file(certificates, private_key).await;
+        loaded.map_err(|source| failed(certificates, source))
+    }
+
+    /// Changes when a file does.
+    pub(super) fn stamp(&self) -> Stamp {
+        [&self.files.certificates, &self.files.private_key].map(|file| {
+            let metadata = std::fs::metadata(file).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        })
+    }
+}
+
+fn failed(file: &Path, source: std::io::Error) -> Error {
+    Error::File {
+        file: file.display().to_string(),
+        source,
+    }
+}

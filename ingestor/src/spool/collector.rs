@@ -1,0 +1,245 @@
+//! Groups the deposits of a locality into slabs: one is closed when it is old or large enough, and only a few are on
+//! their way at once, so a slow spool makes larger slabs, not more of them.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::slab::{Deposit, Deposited, Kept, Ledger, OpenSlab};
+use super::windows::Windows;
+use super::writer::SlabWriter;
+use crate::ingestor::{Ingestor, Locality};
+use crate::metrics::Metrics;
+
+/// How often the newest plan is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How long a look may take.
+const LOOK_TIME: Duration = Duration::from_secs(20);
+/// Deposits taken from the inbox at a time.
+const TAKEN_AT_ONCE: usize = 128;
+
+/// Takes the accepted reports of one locality and makes them durable.
+#[derive(Debug)]
+pub struct Collector {
+    inbox: UnboundedSender<Deposit>,
+    writer: Arc<SlabWriter>,
+    looked: Arc<AtomicBool>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// How a collector is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectorState {
+    /// The last slab could not be written.
+    pub failing: bool,
+    /// The plans in the spool have not been seen yet.
+    pub blind: bool,
+    /// The clock is behind the newest plan in the spool.
+    pub clock_behind: bool,
+}
+
+/// The part that runs by itself.
+struct Grouping {
+    writer: Arc<SlabWriter>,
+    ledger: Arc<dyn Ledger>,
+    slots: Arc<Semaphore>,
+    tasks: TaskTracker,
+    slab_time: Duration,
+    slab_bytes: u64,
+    patience: Duration,
+}
+
+impl Collector {
+    /// Starts to collect for a locality: looks for the newest plan, then takes deposits until [`close`](Self::close).
+    pub async fn start(
+        ingestor: &Ingestor,
+        locality: &Locality,
+        metrics: &Arc<Metrics>,
+        ledger: Arc<dyn Ledger>,
+    ) -> Self {
+        let writer = Arc::new(SlabWriter {
+            spool: Arc::clone(&ingestor.spool),
+            names: locality.names.clone(),
+            windows: Arc::new(Windows::new(ingestor.clock.clone(), &ingestor.batches)),
+            metrics: Arc::clone(metrics),
+            counters: metrics.slabs(&locality.name),
+            replica: rand::random(),
+            next: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+        });
+        let (inbox, deposits) = unbounded_channel();
+        let collector = Self {
+            inbox,
+            writer: Arc::clone(&writer),
+            looked: Arc::default(),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let grouping = Grouping {
+            writer,
+            ledger,
+            slots: Arc::new(Semaphore::new(ingestor.serve.slabs_at_once)),
+            tasks: collector.tasks.clone(),
+            slab_time: Duration::from_millis(ingestor.serve.slab_millis),
+            slab_bytes: ingestor.serve.slab_bytes,
+            patience: Duration::from_secs(ingestor.serve.request_secs),
+        };
+        collector.look().await;
+        collector.tasks.spawn(grouping.run(deposits, collector.closing.clone()));
+        collector.watch_plans();
+        collector
+    }
+
+    /// Puts reports, which go into one slab together, on their way. `hold` is dropped when they are written or given up,
+    /// even if nobody waits for the answer any more.
+    #[must_use]
+    pub fn deposit(&self, reports: Vec<Kept>, hold: Arc<dyn Any + Send + Sync>) -> oneshot::Receiver<Deposited> {
+        let (answer, wait) = oneshot::channel();
+        // After the end the answer is dropped with the deposit, which says enough.
+        let _ = self.inbox.send(Deposit { reports, answer, hold });
+        wait
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn state(&self) -> CollectorState {
+        CollectorState {
+            failing: self.writer.failing.load(Ordering::SeqCst),
+            blind: !self.looked.load(Ordering::SeqCst),
+            clock_behind: self.writer.windows.is_behind(),
+        }
+    }
+
+    /// Looks for the newest plan now; done by itself every minute.
+    pub async fn look(&self) {
+        look(&self.writer, &self.looked).await;
+    }
+
+    /// Takes no more, writes what it has, and ends.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn watch_plans(&self) {
+        let (writer, looked) = (Arc::clone(&self.writer), Arc::clone(&self.looked));
+        let watching = async move {
+            let mut ticks = interval(LOOK_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks.tick().await;
+            loop {
+                ticks.tick().await;
+                look(&writer, &looked).await;
+            }
+        };
+        self.tasks
+            .spawn(self.closing.clone().run_until_cancelled_owned(watching));
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
+
+/// One look. A spool that can be listed may be tried again: without requests no slab would ever show that it works.
+async fn look(writer: &SlabWriter, looked: &AtomicBool) {
+    let instance = writer.names.instance();
+    let looking = writer.windows.look(writer.spool.as_ref(), &writer.names);
+    match timeout(LOOK_TIME, looking).await {
+        Ok(Ok(behind)) => {
+            looked.store(true, Ordering::SeqCst);
+            writer.failing.store(false, Ordering::SeqCst);
+            if behind {
+                writer.counters.clock_behind.inc();
+                tracing::error!(%instance, "the clock is behind the newest plan in the spool");
+            }
+        }
+        Ok(Err(error)) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(%instance, error, "plans could not be listed");
+        }
+        Err(_) => tracing::warn!(%instance, "plans were not listed in time"),
+    }
+}
+
+impl Grouping {
+    async fn run(self, mut inbox: UnboundedReceiver<Deposit>, closing: CancellationToken) {
+        let mut open: Option<OpenSlab> = None;
+        let mut came = Vec::with_capacity(TAKEN_AT_ONCE);
+        let mut pending: VecDeque<Deposit> = VecDeque::new();
+        let mut closed = false;
+        loop {
+            self.fill(&mut open, &mut pending);
+            if let Some(slab) = open.as_ref() {
+                let full = slab.bytes() >= self.slab_bytes;
+                let due = slab.begun + self.slab_time;
+                let ripe = full || closed || due <= Instant::now();
+                tokio::select! {
+                    biased;
+                    Ok(slot) = Arc::clone(&self.slots).acquire_owned(), if ripe => {
+                        if let Some(slab) = open.take() {
+                            self.write(slab, slot);
+                        }
+                    }
+                    count = inbox.recv_many(&mut came, TAKEN_AT_ONCE), if !full && !closed => closed = count == 0,
+                    () = sleep_until(due), if !ripe => {}
+                    () = closing.cancelled(), if !inbox.is_closed() => inbox.close(),
+                }
+            } else if closed {
+                return;
+            } else {
+                tokio::select! {
+                    count = inbox.recv_many(&mut came, TAKEN_AT_ONCE) => closed = count == 0,
+                    () = closing.cancelled(), if !inbox.is_closed() => inbox.close(),
+                }
+            }
+            pending.extend(came.drain(..));
+        }
+    }
+
+    /// Adds what has come, up to the size of a slab.
+    fn fill(&self, open: &mut Option<OpenSlab>, pending: &mut VecDeque<Deposit>) {
+        while !pending.is_empty() && open.as_ref().is_none_or(|slab| slab.bytes() < self.slab_bytes) {
+            let Some(deposit) = pending.pop_front() else { return };
+            if let Err(error) = open.get_or_insert_with(OpenSlab::new).add(deposit) {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a report could not be encoded; its slab is given up");
+                *open = None;
+            }
+        }
+    }
+
+    /// Writes a slab and tells everybody who waits for it, in a task of its own.
+    fn write(&self, slab: OpenSlab, slot: tokio::sync::OwnedSemaphorePermit) {
+        let (writer, ledger) = (Arc::clone(&self.writer), Arc::clone(&self.ledger));
+        let deadline = slab.begun + self.patience;
+        self.tasks.spawn(async move {
+            let (bytes, waiting) = match slab.close() {
+                Ok(closed) => closed,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "a slab could not be encoded; it is given up");
+                    return;
+                }
+            };
+            let outcome = match writer.write(bytes.into(), deadline).await {
+                Ok(()) => Deposited::Durable,
+                Err(_) => Deposited::Unavailable,
+            };
+            drop(slot);
+            waiting.settle(ledger.as_ref(), outcome);
+        });
+    }
+}

@@ -1,0 +1,118 @@
+//! Makes a slab durable, in a window that still takes it, or says that it cannot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::RngExt as _;
+use tallybox_model::spool::{SlabName, SpoolNames};
+use tallybox_transport::{BucketError, Created, SharedBucket};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::windows::Windows;
+use crate::metrics::{Metrics, SlabCounters};
+
+/// First pause after a write that failed; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Writes the slabs of one locality.
+#[derive(Debug)]
+pub(super) struct SlabWriter {
+    pub(super) spool: SharedBucket,
+    pub(super) names: SpoolNames,
+    pub(super) windows: Arc<Windows>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) counters: SlabCounters,
+    /// Random, one for each run.
+    pub(super) replica: u64,
+    pub(super) next: AtomicU64,
+    /// Whether the last write failed.
+    pub(super) failing: AtomicBool,
+}
+
+/// A slab could not be made durable in time.
+#[derive(Debug)]
+pub(super) struct NotDurable;
+
+impl SlabWriter {
+    /// Makes the slab durable before the deadline. Each attempt has a name of its own: one that seems to have failed may
+    /// have left its object, and a second copy harms nobody, since the batcher counts a report once.
+    pub(super) async fn write(&self, bytes: Bytes, deadline: Instant) -> Result<(), NotDurable> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let begun = Instant::now();
+            let attempt = timeout_at(deadline, self.attempt(bytes.clone())).await;
+            self.metrics.slab_seconds.observe(begun.elapsed().as_secs_f64());
+            let failed = match attempt {
+                Ok(Ok(true)) => return Ok(()),
+                // Durable, but too late for its window: once more, at once.
+                Ok(Ok(false)) if Instant::now() < deadline => continue,
+                Ok(Ok(false)) => return Err(NotDurable),
+                Ok(Err(error)) => Some(error),
+                Err(_) => None,
+            };
+            self.count_failure(failed.as_ref());
+            let wait = pause.mul_f64(rand::rng().random_range(0.5..1.0));
+            if failed.is_none() || Instant::now() + wait >= deadline {
+                return Err(NotDurable);
+            }
+            sleep(wait).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Writes one object. `false` if it was durable only when its window took no more.
+    async fn attempt(&self, bytes: Bytes) -> Result<bool, WriteError> {
+        let window = self.windows.present().ok_or(WriteError::NoWindow)?;
+        let name = SlabName::Received {
+            window: window.start(),
+            replica: self.replica,
+            number: self.next.fetch_add(1, Ordering::SeqCst),
+        };
+        let (key, size) = (self.names.slab(&name), bytes.len() as u64);
+        let mut upload = self.spool.create(&key, Some(size)).await?;
+        if let Err(error) = upload.write(bytes).await {
+            upload.abort().await;
+            return Err(error.into());
+        }
+        if upload.commit().await? == Created::Exists {
+            return Err(WriteError::NameTaken);
+        }
+        self.failing.store(false, Ordering::SeqCst);
+        self.counters.slabs.inc();
+        self.counters.bytes.inc_by(size);
+        if self.windows.is_too_late(window) {
+            self.counters.late.inc();
+            tracing::warn!(object_key = key, "slab was durable too late for its window");
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn count_failure(&self, error: Option<&WriteError>) {
+        self.failing.store(true, Ordering::SeqCst);
+        self.counters.failures.inc();
+        let instance = self.names.instance();
+        match error {
+            Some(error) => {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(%instance, error, "slab could not be written");
+            }
+            None => tracing::warn!(%instance, "slab was not written in time"),
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error("another object has the name of the slab")]
+    NameTaken,
+    #[error("the clock shows no time that a window can have")]
+    NoWindow,
+}

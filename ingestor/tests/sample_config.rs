@@ -1,0 +1,61 @@
+//! The sample files are ones that the program reads, and say of defaults what is true.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+
+use tallybox_client::traffic::METRICS;
+use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, Config, ServeConfig};
+use tallybox_model::registry::{Registry, lint};
+use tallybox_service::config::load;
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)
+}
+
+#[test]
+fn the_sample_configuration_loads_and_shows_every_key() {
+    let config = load::<Config>(&sample("ingestor.yaml")).unwrap().value;
+    assert!(config.serve.tls.is_some() && config.localities["us-ca"].verifier.is_some());
+    let text = std::fs::read_to_string(sample("ingestor.yaml")).unwrap();
+    // Debug shows the names of all fields, however they nest.
+    let shown = format!("{config:?}");
+    for field in shown
+        .split([' ', '{', '(', ','])
+        .filter_map(|word| word.strip_suffix(':'))
+    {
+        let key = field.replace('_', "-");
+        let structural = ["value", "inner", "0"].contains(&key.as_str()) || key.is_empty() || key.contains(['"', '/']);
+        assert!(structural || text.contains(&format!("{key}:")), "{key}");
+    }
+}
+
+#[test]
+fn what_the_sample_calls_defaults_are_the_defaults() {
+    let config = load::<Config>(&sample("ingestor.yaml")).unwrap().value;
+    let shown = |value: &dyn std::fmt::Debug| format!("{value:?}");
+    assert_eq!(shown(&config.batches), shown(&BatchConfig::default()));
+    assert_eq!(shown(&config.acceptance), shown(&AcceptanceConfig::default()));
+    let default = ServeConfig::default();
+    let serve = ServeConfig {
+        listen: default.listen,
+        tls: None,
+        ..config.serve
+    };
+    assert_eq!(shown(&serve), shown(&default));
+}
+
+#[test]
+fn the_sample_registry_is_enpas() {
+    let registry = load::<Registry>(&sample("registry.yaml")).unwrap().value;
+    let findings = lint(&registry, None);
+    let unlabelled = findings.iter().filter(|finding| finding.message.contains("labels"));
+    // Nobody has written down what each of these bins means.
+    assert_eq!((unlabelled.count(), findings.len()), (3, 3), "{findings:?}");
+    let enpas = METRICS.iter().filter(|metric| metric.name != "fakeMetric-v1");
+    for metric in enpas.clone() {
+        let (_, entry) = registry.entry(metric.name).unwrap();
+        assert_eq!(entry.encoding.bins as usize, metric.bins(), "{}", metric.name);
+        assert_eq!(entry.epsilon.to_bits(), metric.epsilon.to_bits());
+    }
+    assert_eq!(registry.metrics.len(), enpas.count());
+}

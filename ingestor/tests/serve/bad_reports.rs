@@ -1,0 +1,343 @@
+//! Each way of being bad has its own problem, and none harms the reports beside it.
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use serde_json::json;
+use tallybox_model::client_config::AttestationPolicy;
+use tallybox_model::report::ReportUpload;
+
+use crate::world::*;
+
+type Change = fn(&mut ReportUpload);
+
+/// What is done to a good report, and the problem that it then meets.
+const WAYS: &[(&str, u16, Change)] = &[
+    ("schemaVersion", 400, |report| report.schema_version = 3),
+    ("schemaVersion", 400, |report| report.schema_version = 0),
+    ("unknownMetric", 400, |report| report.metric = "Unheard-v1".to_owned()),
+    ("unknownMetric", 400, |report| report.metric = "../x".to_owned()),
+    ("unknownMetric", 400, |report| report.metric = String::new()),
+    ("metricClosed", 410, |report| report.metric = "Old-v1".to_owned()),
+    ("parameterMismatch", 400, |report| report.bins = 6),
+    ("parameterMismatch", 400, |report| {
+        report.epsilon = f64::from_bits(8.0_f64.to_bits() + 1);
+    }),
+    ("parameterMismatch", 400, |report| report.prime = 4_293_918_723),
+    ("parameterMismatch", 400, |report| report.number_of_servers = 3),
+    ("parameterMismatch", 400, |report| report.hamming_weight = Some(1)),
+    // Moved to another metric, of another shape.
+    ("parameterMismatch", 400, |report| report.metric = CODES.to_owned()),
+    ("badShareLength", 400, |report| {
+        report.metric = CODES.to_owned();
+        report.bins = 6;
+    }),
+    ("badReportId", 400, |report| report.id = "report 1".to_owned()),
+    ("badReportId", 400, |report| {
+        report.id = "00000000-0000-0000-0000-000000000000".to_owned();
+    }),
+    ("badReportId", 400, |report| {
+        // Version 1.
+        report.id.replace_range(14..15, "1");
+    }),
+    ("tooLate", 400, |report| report.created = Some(NOW - 48 * HOUR - 1)),
+    ("tooEarly", 400, |report| report.created = Some(NOW + 15 * MINUTE + 1)),
+    ("tooLate", 400, |report| report.created = Some(0)),
+    ("outdatedKey", 400, |report| report.key_id_first = "first-9".to_owned()),
+    ("outdatedKey", 400, |report| report.key_id_second = String::new()),
+    // A pair is a pair.
+    ("outdatedKey", 400, |report| report.key_id_first = "first-0".to_owned()),
+    ("outdatedKey", 400, |report| {
+        std::mem::swap(&mut report.key_id_first, &mut report.key_id_second);
+    }),
+    // Truncated, oversized, exchanged.
+    ("badShareLength", 400, |report| {
+        report.payload_first.pop();
+    }),
+    ("badShareLength", 400, |report| report.payload_second.push(0)),
+    ("badShareLength", 400, |report| report.payload_second.clear()),
+    ("badShareLength", 400, |report| {
+        std::mem::swap(&mut report.payload_first, &mut report.payload_second);
+    }),
+    // Off the curve, compressed, at infinity.
+    ("badEphemeralKey", 400, |report| report.payload_first[64] ^= 1),
+    ("badEphemeralKey", 400, |report| report.payload_second[0] = 2),
+    ("badEphemeralKey", 400, |report| report.payload_second[..65].fill(0)),
+];
+
+#[tokio::test]
+async fn each_way_of_being_bad_has_its_own_problem_and_harms_no_neighbour() {
+    let world = World::new().await;
+    let mut body = Vec::new();
+    let mut expected = Vec::new();
+    for (index, (problem, status, change)) in WAYS.iter().enumerate() {
+        let mut bad = report(index as u64);
+        change(&mut bad);
+        let answer = world.post_one(&bad).await;
+        assert_eq!(
+            (answer.problem(), answer.status.as_u16()),
+            (*problem, *status),
+            "way {index}"
+        );
+        body.extend([bad, report(1000 + index as u64)]);
+        expected.extend([problem.to_string(), "accepted".to_owned()]);
+    }
+    assert!(world.slabs().await.is_empty());
+    assert_eq!(world.post_many(&body).await.results(), expected);
+    // The same as Avro: the good ones are there already.
+    let again: Vec<_> = expected
+        .iter()
+        .map(|what| what.replace("accepted", "alreadyAccepted"))
+        .collect();
+    assert_eq!(world.post(avro(&body), AVRO).await.results(), again);
+    let mut good: Vec<_> = (0..WAYS.len()).map(|index| report(1000 + index as u64).id).collect();
+    good.sort();
+    assert_eq!(world.stored().await, good);
+}
+
+#[tokio::test]
+async fn what_is_good_is_taken() {
+    let world = World::new().await;
+    let changes: &[Change] = &[
+        |_| {},
+        |report| report.schema_version = 1,
+        |report| report.created = None,
+        |report| report.created = Some(NOW - 48 * HOUR),
+        |report| report.created = Some(NOW + 15 * MINUTE),
+        |report| report.id = report.id.to_uppercase(),
+        |report| {
+            report.key_id_first = "first-0".to_owned();
+            report.key_id_second = "second-0".to_owned();
+        },
+        // Nobody looks at attestations here.
+        |report| report.signature = Some(vec![1]),
+        |report| {
+            // Made for another metric of the same shape: only an attestation could tell.
+            report.metric = "SameShape-v1".to_owned();
+        },
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut good = report(index as u64);
+        change(&mut good);
+        let result = world.post_one(&good).await.result();
+        assert_eq!(
+            (outcome(&result), result.uuid),
+            ("accepted".to_owned(), good.id),
+            "{index}"
+        );
+    }
+    // A metric that is drained is taken from clients that do not know yet.
+    let drained = reports(CODES, 0..1);
+    assert_eq!(world.post_many(&drained).await.results(), ["accepted"]);
+    let stored = world.stored().await;
+    assert_eq!(stored.len(), changes.len() + 1);
+    assert!(stored.contains(&report(5).id), "ids are stored in one spelling");
+    let received = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
+    assert_eq!(world.count(&received), changes.len() as u64 - 1);
+}
+
+#[tokio::test]
+async fn members_that_are_wrong_are_malformed_one_by_one() {
+    let world = World::new().await;
+    let good = value(&report(0));
+    let change = |pointer: &str, to: serde_json::Value| {
+        let mut changed = good.clone();
+        *changed.pointer_mut(pointer).unwrap() = to;
+        changed
+    };
+    let mut missing = good.clone();
+    missing["payload"].as_object_mut().unwrap().remove("prioParams");
+    let mut extra = good.clone();
+    extra["payload"]["colour"] = json!(1);
+    let bad = [
+        json!(null),
+        json!([]),
+        json!({}),
+        json!("text"),
+        missing,
+        extra,
+        change("/payload/uuid", json!(7)),
+        change("/payload/created", json!("yesterday")),
+        change("/payload/prioParams/bins", json!(2.5)),
+        change("/payload/prioParams/bins", json!(1e300)),
+        change("/payload/encryptedDataShares", json!([])),
+        change("/payload/encryptedDataShares/0/payload", json!("not base64!")),
+    ];
+    let mut list = Vec::new();
+    let mut expected = Vec::new();
+    for (index, bad) in bad.iter().enumerate() {
+        let answer = world.post(bad.to_string(), JSON).await;
+        assert_eq!(answer.problem(), "malformed", "{bad}");
+        list.extend([bad.clone(), value(&report(index as u64))]);
+        expected.extend(["malformed", "accepted"]);
+    }
+    let answer = world.post(json!({"reports": list}).to_string(), JSON).await;
+    assert_eq!(answer.results(), expected);
+    let results: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    // What cannot be read as a whole is named by its id where that can be read.
+    assert_eq!(results["results"][14]["uuid"], report(0).id);
+    assert_eq!(results["results"][0]["uuid"], "");
+}
+
+#[tokio::test]
+async fn bodies_that_are_wrong_as_a_whole() {
+    let world = World::new().await;
+    let good = one(&report(0));
+    for body in [
+        "",
+        " ",
+        "{",
+        "[]",
+        "7",
+        "\u{0}",
+        "{\"reports\":[}",
+        "{\"reports\":{}}",
+        &good[..good.len() - 1],
+    ] {
+        assert_eq!(world.post(body.to_owned(), JSON).await.problem(), "malformed", "{body}");
+    }
+    let both = format!("{{\"reports\":[],{}", &good[1..]);
+    assert_eq!(world.post(both, JSON).await.problem(), "malformed");
+    assert_eq!(world.post(vec![0xff, 0xfe], JSON).await.problem(), "malformed");
+    let trailing = format!("{good} {good}");
+    assert_eq!(world.post(trailing, JSON).await.problem(), "malformed");
+    for headers in [
+        &[][..],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/jsonx")],
+    ] {
+        let answer = world.post(good.clone(), headers).await;
+        assert_eq!((answer.problem(), answer.status.as_u16()), ("unsupportedMedia", 415));
+    }
+    for encoding in ["br", "gzip, gzip", ""] {
+        let headers = [("content-type", "application/json"), ("content-encoding", encoding)];
+        assert_eq!(world.post(good.clone(), &headers).await.problem(), "unsupportedMedia");
+    }
+    let answer = world.call(post_to("us-yy", good.clone(), JSON)).await;
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("unknownLocality", 404));
+    let answer = world.call(post_to("%ff", good.clone(), JSON)).await;
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("unknownLocality", 404));
+    let answer = world.get("/nowhere").await;
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("notFound", 404));
+    let answer = world.get("/v1/us-xx/reports").await;
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("methodNotAllowed", 405));
+    assert_eq!(answer.header("allow"), "POST");
+    let request = Request::builder().method(Method::DELETE).uri("/manifest");
+    let answer = world.call(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.problem(), "methodNotAllowed");
+    // And still:
+    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+    let charset = [("content-type", "Application/JSON; charset=utf-8")];
+    assert_eq!(outcome(&world.post(good, &charset).await.result()), "alreadyAccepted");
+}
+
+#[tokio::test]
+async fn an_avro_file_ends_where_it_can_no_longer_be_read() {
+    let world = World::new().await;
+    let all: Vec<_> = (0..60).map(report).collect();
+    let file = avro(&all);
+    // In the middle of the second block: the first has what fits into 16,000 bytes.
+    let answer = world.post(file[..file.len() - 100].to_vec(), AVRO).await;
+    let results = answer.results();
+    let (last, good) = results.split_last().unwrap();
+    assert_eq!(last, "malformed");
+    assert!(good.len() > 20 && good.len() < 60, "{}", good.len());
+    assert!(good.iter().all(|result| result == "accepted"));
+    assert_eq!(world.post(Vec::new(), AVRO).await.results(), [""; 0]);
+    assert_eq!(world.post("no avro", AVRO).await.results(), ["malformed"]);
+    assert_eq!(world.post(avro(&all), AVRO).await.results()[59], "accepted");
+    assert_eq!(world.post("{\"reports\":[]}", JSON).await.results(), [""; 0]);
+}
+
+#[tokio::test]
+async fn attestations_are_needed_where_they_are_required() {
+    let world = World::attested(AttestationPolicy::Required).await;
+    let good = attest(report(0), 1, NOW);
+    let bad: &[(&str, ReportUpload)] = &[
+        ("attestationRequired", report(1)),
+        // Forged.
+        (
+            "attestationFailed",
+            ReportUpload {
+                signature: Some(vec![1]),
+                ..good.clone()
+            },
+        ),
+        (
+            "attestationFailed",
+            ReportUpload {
+                signature: None,
+                ..good.clone()
+            },
+        ),
+        (
+            "attestationFailed",
+            ReportUpload {
+                certificate_chain: Vec::new(),
+                ..good.clone()
+            },
+        ),
+        // Moved to another metric of the same shape, or to another day.
+        (
+            "attestationFailed",
+            ReportUpload {
+                metric: "SameShape-v1".to_owned(),
+                ..good.clone()
+            },
+        ),
+        ("attestationFailed", attest(report(0), 1, NOW + 24 * HOUR)),
+        // Another share under the same signature.
+        (
+            "attestationFailed",
+            ReportUpload {
+                payload_first: report(2).payload_first,
+                ..good.clone()
+            },
+        ),
+    ];
+    for (problem, report) in bad {
+        let answer = world.post_one(report).await;
+        assert_eq!((answer.problem(), answer.status.as_u16()), (*problem, 403));
+    }
+    assert_eq!(outcome(&world.post_one(&good).await.result()), "accepted");
+    // The same again is fine; another of the same device, metric and day is not.
+    assert_eq!(outcome(&world.post_one(&good).await.result()), "alreadyAccepted");
+    let second = attest(report(3), 1, NOW);
+    assert_eq!(world.post_one(&second).await.problem(), "alreadyReported");
+    // Of another device, or for another metric, it is; two of one device in one body are not.
+    let other_metric = ReportUpload {
+        metric: "SameShape-v1".to_owned(),
+        ..report(4)
+    };
+    let body = [
+        attest(report(5), 2, NOW),
+        attest(other_metric, 1, NOW),
+        attest(report(6), 3, NOW),
+        attest(report(7), 3, NOW),
+    ];
+    let expected = ["accepted", "accepted", "accepted", "alreadyReported"];
+    assert_eq!(world.post_many(&body).await.results(), expected);
+    // The next day it may report again.
+    world.clock.set(NOW + 24 * HOUR);
+    let mut tomorrow = report(3);
+    tomorrow.created = None;
+    let answer = world.post_one(&attest(tomorrow, 1, NOW + 24 * HOUR)).await;
+    assert_eq!(outcome(&answer.result()), "accepted");
+}
+
+#[tokio::test]
+async fn optional_attestations_hold_or_are_not_there() {
+    let world = World::attested(AttestationPolicy::Optional).await;
+    let forged = ReportUpload {
+        signature: Some(vec![1]),
+        ..report(1)
+    };
+    let body = [report(0), forged, attest(report(2), 1, NOW)];
+    let expected = ["accepted", "attestationFailed", "accepted"];
+    assert_eq!(world.post_many(&body).await.results(), expected);
+    // Required, and nothing to check them by: closed.
+    let blind = World::with(|ingestor| {
+        ingestor.localities.get_mut(LOCALITY).unwrap().attestation = AttestationPolicy::Required;
+    });
+    let answer = blind.await.post_one(&attest(report(0), 1, NOW)).await;
+    assert_eq!(answer.problem(), "attestationFailed");
+}

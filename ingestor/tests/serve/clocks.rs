@@ -1,0 +1,217 @@
+//! Slabs stand in the window of the server's clock, and never in one that takes no more.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use tallybox_ingestor::clock::Clock;
+use tallybox_model::spool::SpoolNames;
+use tallybox_transport::{
+    Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory, publish_bytes,
+};
+
+use crate::world::*;
+
+fn names() -> SpoolNames {
+    SpoolNames::new(format!("{LOCALITY}-ingestor").parse().unwrap())
+}
+
+async fn plan(spool: &dyn Bucket, window: &str) {
+    let key = names().plan(window.parse().unwrap());
+    publish_bytes(spool, &key, Bytes::from_static(b"{}"), false)
+        .await
+        .unwrap();
+}
+
+/// The windows of all slabs, in order of their names.
+async fn windows(world: &World) -> Vec<String> {
+    world.slabs().await.keys().map(|key| window(key)).collect()
+}
+
+/// Posts a report made now, and gives the window that its slab stands in.
+async fn post_at(world: &World, index: u64) -> String {
+    let mut report = report(index);
+    report.created = None;
+    assert_eq!(outcome(&world.post_one(&report).await.result()), "accepted");
+    let slabs = world.slabs().await;
+    let (key, _) = slabs.iter().find(|(_, ids)| ids.contains(&report.id)).unwrap();
+    window(key)
+}
+
+#[tokio::test]
+async fn slabs_follow_the_clock_across_the_hour_the_day_and_back() {
+    let world = World::new().await;
+    assert_eq!(post_at(&world, 0).await, "2026/11/23/10/00");
+    world.clock.set(NOW + 40 * MINUTE - 1);
+    assert_eq!(post_at(&world, 1).await, "2026/11/23/10/00");
+    world.clock.set(NOW + 40 * MINUTE);
+    assert_eq!(post_at(&world, 2).await, "2026/11/23/11/00");
+    world.clock.set(NOW + 14 * HOUR);
+    assert_eq!(post_at(&world, 3).await, "2026/11/24/00/00");
+    // A step back of a day, with nothing planned: as the clock says.
+    world.clock.set(NOW - 24 * HOUR);
+    assert_eq!(post_at(&world, 4).await, "2026/11/22/10/00");
+    assert_eq!(world.count("ingestor_clock_behind_total{locality=\"us-xx\"}"), 0);
+}
+
+#[tokio::test]
+async fn no_slab_stands_in_a_planned_window() {
+    let spool = memory("spool");
+    plan(&*spool, "2026/11/23/09/00").await;
+    plan(&*spool, "2026/11/23/10/00").await;
+    // Others' plans are none of ours.
+    publish_bytes(
+        &*spool,
+        "us-yy-ingestor/plans/2026/12/23/10/00.plan",
+        Bytes::from_static(b"{}"),
+        false,
+    )
+    .await
+    .unwrap();
+    let world = World::with(|ingestor| ingestor.spool = spool).await;
+    // The clock says 10:20, but 10:00 is planned: the clock is behind.
+    assert_eq!(post_at(&world, 0).await, "2026/11/23/11/00");
+    assert_eq!(world.count("ingestor_clock_behind_total{locality=\"us-xx\"}"), 1);
+    let ready = world.ready().await;
+    assert_eq!(ready.status, 200);
+    assert!(String::from_utf8_lossy(&ready.body).contains("the clock is behind"));
+    // A step back of two days changes nothing about it.
+    world.clock.set(NOW - 48 * HOUR);
+    assert_eq!(post_at(&world, 1).await, "2026/11/23/11/00");
+    world.app.look_at_plans().await;
+    assert_eq!(post_at(&world, 2).await, "2026/11/23/11/00");
+    // Plans that come later are seen.
+    world.clock.set(NOW + HOUR);
+    world.app.look_at_plans().await;
+    assert_eq!(post_at(&world, 3).await, "2026/11/23/11/00");
+    assert!(!String::from_utf8_lossy(&world.ready().await.body).contains("behind"));
+    plan(&*world.spool, "2026/11/23/12/00").await;
+    world.app.look_at_plans().await;
+    assert_eq!(post_at(&world, 4).await, "2026/11/23/13/00");
+}
+
+/// A bucket in which a process is paused: the clock goes on while an object is being made.
+#[derive(Debug)]
+struct Pausing {
+    inner: SharedBucket,
+    clock: Clock,
+    /// What the clock shows when the object is there, one after another.
+    then: std::sync::Mutex<Vec<i64>>,
+}
+
+#[async_trait]
+impl Bucket for Pausing {
+    async fn get(&self, key: &str) -> Result<Object, BucketError> {
+        self.inner.get(key).await
+    }
+
+    async fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> Result<Bytes, BucketError> {
+        self.inner.get_range(key, range).await
+    }
+
+    async fn size(&self, key: &str) -> Result<u64, BucketError> {
+        self.inner.size(key).await
+    }
+
+    async fn create(&self, key: &str, size: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+        let inner = self.inner.create(key, size).await?;
+        let mut then = self.then.lock().unwrap();
+        let then = if then.is_empty() { None } else { Some(then.remove(0)) };
+        let clock = self.clock.clone();
+        Ok(Box::new(PausedUpload { inner, clock, then }))
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        range: ListRange,
+    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
+        self.inner.list(prefix, range).await
+    }
+
+    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+        self.inner.list_directories(prefix).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.inner.delete(key).await
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn stores_empty_objects(&self) -> bool {
+        self.inner.stores_empty_objects()
+    }
+}
+
+struct PausedUpload {
+    inner: Box<dyn Upload>,
+    clock: Clock,
+    then: Option<i64>,
+}
+
+#[async_trait]
+impl Upload for PausedUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
+        self.inner.write(bytes).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Created, BucketError> {
+        let created = self.inner.commit().await;
+        if let Some(then) = self.then {
+            self.clock.set(then);
+        }
+        created
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.inner.abort().await;
+    }
+}
+
+async fn paused(then: &[i64]) -> World {
+    World::with(|ingestor| {
+        ingestor.spool = Arc::new(Pausing {
+            inner: memory("spool"),
+            clock: ingestor.clock.clone(),
+            then: then.to_vec().into(),
+        });
+    })
+    .await
+}
+
+/// The window of 10:00 ends at 11:00 and settles at 11:05, so nothing of it is acknowledged from 11:02:30 on.
+const LAST: i64 = NOW + 42 * MINUTE + 30_000 - 1;
+
+#[tokio::test]
+async fn a_paused_replica_acknowledges_only_what_its_window_still_takes() {
+    let world = paused(&[LAST]).await;
+    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+    assert_eq!(windows(&world).await, ["2026/11/23/10/00"]);
+}
+
+#[tokio::test]
+async fn a_replica_paused_too_long_writes_once_more() {
+    let world = paused(&[LAST + 1]).await;
+    assert_eq!(
+        world.post_many(&[report(0), report(1)]).await.results(),
+        ["accepted"; 2]
+    );
+    // The late one is there, and harms nobody; the acknowledged one stands in the present window.
+    assert_eq!(windows(&world).await, ["2026/11/23/10/00", "2026/11/23/11/00"]);
+    assert!(world.slabs().await.values().all(|ids| ids.len() == 2));
+    assert_eq!(world.count("ingestor_slabs_late_total{locality=\"us-xx\"}"), 1);
+    // Paused again and again.
+    let world = paused(&[NOW + 2 * HOUR, NOW + 4 * HOUR, NOW + 6 * HOUR]).await;
+    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+    let expected = [
+        "2026/11/23/10/00",
+        "2026/11/23/12/00",
+        "2026/11/23/14/00",
+        "2026/11/23/16/00",
+    ];
+    assert_eq!(windows(&world).await, expected);
+}

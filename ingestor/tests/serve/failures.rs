@@ -1,0 +1,144 @@
+//! A spool that fails: nothing is acknowledged that is not durable, and nothing is lost that is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tallybox_transport::faults::{Faults, FaultyBucket, Kind};
+use tallybox_transport::memory;
+
+use crate::world::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_spool_acknowledges_nothing() {
+    let inner = memory("spool");
+    // The look at the plans is the first operation.
+    let faults = Faults::new(2, Kind::Die);
+    let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
+    let answer = world.post_one(&report(0)).await;
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("unavailable", 503));
+    let seconds: u32 = answer.header("retry-after").parse().unwrap();
+    assert!((1..=30).contains(&seconds));
+    assert!(faults.operations() > 3, "it was tried more than once");
+    let answer = world.post_many(&[report(0), report(1)]).await;
+    assert_eq!(answer.results(), ["unavailable"; 2]);
+    assert!(!answer.header("retry-after").is_empty());
+    let ready = world.ready().await;
+    assert_eq!(ready.status, 503);
+    assert!(String::from_utf8_lossy(&ready.body).contains("could not be written"));
+    assert!(slabs(&*inner).await.is_empty());
+    let line =
+        format!("ingestor_reports_rejected_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\",reason=\"unavailable\"}}");
+    assert_eq!(world.count(&line), 3);
+    assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_fails_is_tried_again_under_another_name() {
+    for kind in [Kind::Fail, Kind::FailAfterEffect] {
+        // Create, write, commit, one after the other.
+        for operation in 2..=4 {
+            let inner = memory("spool");
+            let faults = Faults::new(operation, kind);
+            let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
+            assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
+            assert_eq!(world.ready().await.status, 200);
+            assert_eq!(world.count("ingestor_slab_failures_total{locality=\"us-xx\"}"), 1);
+            let slabs = slabs(&*inner).await;
+            let copies = if operation == 4 && kind == Kind::FailAfterEffect {
+                2
+            } else {
+                1
+            };
+            assert_eq!(slabs.len(), copies, "{kind:?} {operation}");
+            assert!(slabs.values().all(|ids| *ids == [report(0).id]));
+            assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "alreadyAccepted");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spool_that_cannot_be_listed_is_not_ready_until_it_can() {
+    let world = World::with(|ingestor| ingestor.spool = FaultyBucket::fail_after(memory("spool"), 0)).await;
+    assert_eq!(world.ready().await.status, 503);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(world.ready().await.status, 200);
+}
+
+#[tokio::test]
+async fn who_goes_away_takes_nobody_along() {
+    let world = World::with(|ingestor| ingestor.serve.slab_millis = 50).await;
+    let gone = tokio::spawn({
+        let router = world.app.router();
+        let request = post_to(LOCALITY, one(&report(0)), JSON);
+        async move { tower::ServiceExt::oneshot(router, request).await }
+    });
+    let second = report(1);
+    let stays = world.post_one(&second);
+    let leaving = async {
+        // Once the report is through the door.
+        let line = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
+        while world.count(&line) < 2 {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+    };
+    let (answer, ()) = tokio::join!(stays, leaving);
+    assert_eq!(outcome(&answer.result()), "accepted");
+    let mut both = [report(0).id, report(1).id];
+    both.sort();
+    assert_eq!(world.stored().await, both);
+    assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "alreadyAccepted");
+    assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
+}
+
+#[tokio::test]
+async fn the_end_writes_and_answers_what_is_there_and_takes_no_more() {
+    let world = World::with(|ingestor| ingestor.serve.slab_millis = 3_600_000).await;
+    let posts: Vec<_> = (0..20)
+        .map(|index| {
+            let (router, request) = (world.app.router(), post_to(LOCALITY, one(&report(index)), JSON));
+            tokio::spawn(async move { Answer::of(tower::ServiceExt::oneshot(router, request).await.unwrap()).await })
+        })
+        .collect();
+    let line = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
+    while world.count(&line) < 20 {
+        tokio::task::yield_now().await;
+    }
+    world.app.close().await;
+    for post in posts {
+        assert_eq!(outcome(&post.await.unwrap().result()), "accepted");
+    }
+    assert_eq!(world.stored().await.len(), 20);
+    assert_eq!(world.ready().await.status, 503);
+    assert_eq!(world.post_one(&report(30)).await.problem(), "unavailable");
+}
+
+#[tokio::test]
+async fn slabs_close_by_size_too() {
+    let world = World::with(|ingestor| {
+        ingestor.serve.slab_millis = 3_600_000;
+        ingestor.serve.slab_bytes = 10_000;
+    })
+    .await;
+    // Of 400 bytes each; deposits are never divided, so all go into one.
+    let first: Vec<_> = (0..30).map(report).collect();
+    assert_eq!(world.post_many(&first).await.results(), ["accepted"; 30]);
+    assert_eq!(world.slabs().await.len(), 1);
+    // Many deposits fill one after the other.
+    let posts = (100..160).map(|index| {
+        let world = &world;
+        async move { world.post_one(&report(index)).await.result() }
+    });
+    let closing = async {
+        let line = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
+        while world.count(&line) < 90 {
+            tokio::task::yield_now().await;
+        }
+        world.app.close().await;
+    };
+    let (results, ()) = tokio::join!(futures::future::join_all(posts), closing);
+    assert!(results.iter().all(|result| outcome(result) == "accepted"));
+    let slabs = world.slabs().await;
+    assert!(slabs.len() >= 3, "{}", slabs.len());
+    assert_eq!(world.stored().await.len(), 90);
+}
