@@ -2,7 +2,7 @@
 # Development commands leave the cloud stores out (--workspace --no-default-features), so that nothing is compiled twice.
 SECONDS_EACH ?= 60
 
-.PHONY: help build check test fmt clippy docs policy cloud-check release bench fuzz fuzz-smoke
+.PHONY: help build check test fmt clippy docs policy cloud-check release bench bench-ingest fuzz fuzz-smoke
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +38,12 @@ bench: build ## time the release binaries as whole processes (a quarter of an ho
 	rm -rf target/bench
 	cargo build --release -p tallybox-crypto --example bare_multiplication
 	./scripts/bench
+
+bench-ingest: ## load a real ingestor and time batching (two minutes): target/bench/ingest.json
+	rm -rf target/bench/ingest.json target/bench/ingest-world
+	cargo build --release --no-default-features -p tallybox-ingestor --bin ingestor --example fill_spool
+	cargo build --release --no-default-features -p tallybox-facilitator -p tallybox-client --features tallybox-client/cli
+	./scripts/bench-ingest
 
 fuzz: ## fuzz every decoder for SECONDS_EACH (60) seconds
 	./scripts/fuzz $(SECONDS_EACH)
