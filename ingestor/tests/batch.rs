@@ -371,3 +371,28 @@ async fn a_plan_that_comes_days_late_batches_nothing_again() {
     assert!(world.published().await == published);
     world.batched().await.assert_exactly(&[early, late].concat());
 }
+
+/// `serve --batch`: every window that becomes due is batched, and a mailbox that is away holds up nothing for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_batches_does_so_when_a_window_is_due() {
+    let world = World::new();
+    let all = filled(&world).await;
+    let mut ingestor = world.ingestor();
+    ingestor.batches.poll_secs = 1;
+    world.at(64);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let cycling = async {
+        tallybox_ingestor::batch::cycle(&ingestor, &stop).await;
+    };
+    let watching = async {
+        assert!(world.published().await.is_empty(), "not due yet");
+        world.at(65);
+        let record = names().record(time(START), &world.secrets[0].id());
+        while world.spool.size(&record).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+    };
+    tokio::join!(cycling, watching);
+    world.batched().await.assert_exactly(&all);
+}

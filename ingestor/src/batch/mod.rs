@@ -12,6 +12,7 @@ mod build;
 mod carry;
 mod chain;
 mod cut;
+mod cycle;
 mod index;
 mod points;
 mod publish;
@@ -21,6 +22,7 @@ mod summary;
 mod sweep;
 mod window;
 
+pub use cycle::cycle;
 pub use record::{WindowBatch, WindowRecord};
 pub use replay::ReplayCounts;
 pub use summary::{BatchSummary, WindowSummary};

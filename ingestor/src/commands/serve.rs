@@ -10,6 +10,7 @@ use tallybox_service::output::Summary;
 use tokio_util::sync::CancellationToken;
 
 use super::Arguments;
+use crate::batch::cycle;
 use crate::error::Error;
 use crate::http::Server;
 
@@ -42,12 +43,16 @@ Try it:
 /// Take reports from clients, and keep them in the spool until they are batched
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(super) struct ServeCommand {}
+pub(super) struct ServeCommand {
+    /// Also batch every window that has become due, as `ingestor batch` does: for one machine without cron
+    #[arg(long)]
+    batch: bool,
+}
 
 impl ServeCommand {
-    #[allow(clippy::unused_self, reason = "commands have one form")]
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let server = Server::bind(Arc::new(arguments.ingestor()?)).await?;
+        let ingestor = Arc::new(arguments.ingestor()?);
+        let server = Server::bind(Arc::clone(&ingestor)).await?;
         let started = Started::of(&server)?;
         arguments.print(&started)?;
         tracing::info!(
@@ -59,7 +64,12 @@ impl ServeCommand {
         );
         let shutdown = CancellationToken::new();
         tokio::spawn(cancel_on_signal(shutdown.clone()));
-        server.run(shutdown).await;
+        let batching = async {
+            if self.batch {
+                cycle(&ingestor, &shutdown).await;
+            }
+        };
+        tokio::join!(server.run(shutdown.clone()), batching);
         tracing::info!("ingestor has ended; everything acknowledged is durable");
         Ok(Exit::Done)
     }
