@@ -18,6 +18,7 @@ use tallybox_model::path::{BatchObjects, SumPartName};
 use tallybox_model::role::Role;
 use tallybox_model::signature::BatchSignature;
 use tallybox_service::exit::Exit;
+use tallybox_tests::frame::assert_framed_as_the_predecessors;
 use tallybox_tests::vectors::{Case, Places, open, write_config};
 
 const GOOD: [&str; 7] = [
@@ -151,22 +152,6 @@ async fn beside_the_predecessor_we_reach_its_sum_count_and_invalid_list() {
         }
         assert_eq!(total, numbers(&case.expected["expected_sum"]), "{name}");
     }
-}
-
-/// The metadata and schema of a file of ours are the predecessor's, entry by entry.
-fn assert_framed_as_the_predecessors(file: &[u8], kind: RecordKind) {
-    let schema = kind.schema_json();
-    let mut head = b"Obj\x01\x04\x14avro.codec\x08null\x16avro.schema".to_vec();
-    let length = (schema.len() as u64) << 1;
-    head.extend([(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
-    head.extend(schema.as_bytes());
-    head.push(0);
-    assert!(file.starts_with(&head), "{kind}: other metadata");
-    assert_eq!(
-        file[head.len()..head.len() + 16],
-        file[file.len() - 16..],
-        "{kind}: other sync marker at the end"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
