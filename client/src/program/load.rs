@@ -22,12 +22,15 @@ Nothing is sent twice unless --replayed says so: what is shed with 429 or 503 is
 network have to be off at the ingestor, since all devices come from one address.
 
 Examples:
-  tallybox-client load http://127.0.0.1:8080 --locality us-ca --key config-1=config-1.pub
+  tallybox-client load http://127.0.0.1:8080 --locality us-ca \\
+      --key config-1=config-1.pub
       as fast as it goes, single posts over 800 connections, for ten seconds
-  tallybox-client load http://127.0.0.1:8080 --locality us-ca --key config-1=config-1.pub \\
+  tallybox-client load http://127.0.0.1:8080 --locality us-ca \\
+      --key config-1=config-1.pub \\
       --bulk 500 --format avro --devices 8 --rate 60000 --duration 60
       60,000 reports a second in posts of 500
-  tallybox-client load http://127.0.0.1:8080 --locality us-ca --key config-1=config-1.pub \\
+  tallybox-client load http://127.0.0.1:8080 --locality us-ca \\
+      --key config-1=config-1.pub \\
       --reports 10000 --bad 0.05 --replayed 0.1 --pool 0 --json
       ten thousand reports, some bad, some replayed, all sealed by themselves";
 

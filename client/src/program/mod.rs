@@ -28,11 +28,12 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  tallybox-client config http://127.0.0.1:8080 --locality us-ca --key config-1=keys/config-1.pub
-  tallybox-client send http://127.0.0.1:8080 --locality us-ca --key config-1=keys/config-1.pub \\
-      --metric CodeVerified-v1 --value 010000
-  tallybox-client load http://127.0.0.1:8080 --locality us-ca --key config-1=keys/config-1.pub \\
-      --rate 1000 --duration 30";
+  tallybox-client config http://127.0.0.1:8080 --locality us-ca \\
+      --key config-1=keys/config-1.pub
+  tallybox-client send http://127.0.0.1:8080 --locality us-ca \\
+      --key config-1=keys/config-1.pub --metric CodeVerified-v1 --value 010000
+  tallybox-client load http://127.0.0.1:8080 --locality us-ca \\
+      --key config-1=keys/config-1.pub --rate 1000 --duration 30";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -1,0 +1,84 @@
+//! The program on configurations that must not start.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::process::{Command, Output, Stdio};
+
+use support::*;
+
+fn program(world: &World, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ingestor"))
+        .arg("--config")
+        .arg(world.directory.path().join("ingestor.yaml"))
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The world's configuration with something replaced.
+fn changed(from: &str, to: &str) -> World {
+    let world = World::new();
+    let path = world.directory.path().join("ingestor.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from}");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+    world
+}
+
+#[test]
+fn a_good_configuration_is_said_to_be_one() {
+    let output = program(&World::new(), &["check-config"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        text.contains("us-xx-ingestor") && text.contains("attestation none"),
+        "{text}"
+    );
+}
+
+/// Bar of every release: what makes attestations that anybody can make is not in it, whatever the file says.
+#[test]
+#[cfg(not(feature = "test-attestation"))]
+fn the_test_attestation_does_not_start_in_a_release() {
+    let verifier = "attestation: required\n    verifier: { test: { anybody-may-attest: true } }";
+    let world = changed("attestation: none", verifier);
+    for command in ["check-config", "serve", "batch"] {
+        let output = program(&world, &[command]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command}: {output:?}");
+        assert!(text.contains("test"), "{command}: {text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    for (from, to, expected) in [
+        ("attestation: none", "attestation: required", "verifier"),
+        ("registry: registry.yaml", "registry: nowhere.yaml", "nowhere.yaml"),
+        ("secrets: [ { file: secret } ]", "secrets: []", "secrets"),
+        (
+            "ingestor: ingestor\n",
+            "ingestor: ingestor\nserve: { listen: '192.0.2.1:80' }\n",
+            "loopback",
+        ),
+        (
+            "ingestor: ingestor\n",
+            "ingestor: ingestor\nbatches: { max-bytes: 67108864 }\n",
+            "max-bytes",
+        ),
+        (
+            "ingestor: ingestor\n",
+            "ingestor: ingestor\nbatches: { min-packets: 80000 }\n",
+            "min-packets",
+        ),
+        ("ingestor: ingestor\n", "ingestor: ingestor\ncolour: 1\n", "colour"),
+    ] {
+        let output = program(&changed(from, to), &["check-config"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{to}: {output:?}");
+        assert!(text.contains(expected), "{to}: {text}");
+    }
+}
