@@ -60,8 +60,8 @@ impl<'i> Chain<'i> {
         Ok(chain)
     }
 
-    /// Makes the plan of the next window, if it is due and starts no later than `last`; whether it did. All windows
-    /// before it have to be done, so that it finds what they carried.
+    /// Makes the plan of the next window, if there is a slab to plan and the window is due and starts no later than `last`;
+    /// whether it did. All windows before it have to be done, so that it finds what they carried.
     ///
     /// Whoever else makes it at the same time makes the same chain: it is created if absent, and the loser adopts.
     pub(super) async fn extend(&mut self, last: Option<BatchTime>) -> Result<bool, Error> {
@@ -75,6 +75,12 @@ impl<'i> Chain<'i> {
             Some(free) => free,
             None => self.free_slabs().await?,
         };
+        // With nothing to batch the chain stands still: a job whose clock is far ahead cannot run away with it, and take
+        // the servers along.
+        if free.is_empty() {
+            self.free = Some(free);
+            return Ok(false);
+        }
         let fixed = self.fix(self.draft(window, &free)).await?;
         let named: BTreeSet<&PlannedSlab> = fixed.plan.slabs.iter().collect();
         free.retain(|(slab, _)| !named.contains(slab));

@@ -14,8 +14,8 @@ const AT_ONCE: usize = 16;
 
 /// Sweeps; gives the number of objects deleted.
 ///
-/// A plan goes last of what belongs to its window, so a sweep that is broken off goes on the next time; and the newest
-/// plan stays, since the chain goes on from it.
+/// A plan goes last of what belongs to its window, so a sweep that is broken off goes on the next time. The newest plan
+/// itself stays, since the chain goes on from it; that its lists are gone says that it was swept.
 pub(super) async fn sweep(job: &Job<'_>, chain: &Chain<'_>) -> Result<u64, Error> {
     let spool = &*job.ingestor.spool;
     let names = &job.locality.names;
@@ -26,14 +26,21 @@ pub(super) async fn sweep(job: &Job<'_>, chain: &Chain<'_>) -> Result<u64, Error
     for (start, fixed) in &chain.plans {
         let window = &fixed.plan.window;
         let old = window.end().millis().saturating_add(keep) < now;
-        if !old || Some(*start) == newest || !chain.records.contains_key(start) {
+        if !old || !chain.records.contains_key(start) {
+            continue;
+        }
+        let lists = keys(spool, &names.lists(*start)).await?;
+        let stays = Some(*start) == newest;
+        if stays && lists.is_empty() {
             continue;
         }
         let mut doomed: Vec<String> = fixed.plan.slabs.iter().map(|slab| slab.key.clone()).collect();
-        doomed.extend(keys(spool, &names.lists(*start)).await?);
         doomed.extend(keys(spool, &names.written(*start)).await?);
         deleted += delete(spool, doomed).await?;
-        deleted += delete(spool, vec![names.plan(*start)]).await?;
+        deleted += delete(spool, lists).await?;
+        if !stays {
+            deleted += delete(spool, vec![names.plan(*start)]).await?;
+        }
     }
     deleted += delete(spool, forgotten(job, chain, now)).await?;
     Ok(deleted)
