@@ -218,7 +218,7 @@ impl Default for ServeConfig {
             slab_bytes: 4 << 20,
             slabs_at_once: 2,
             connections: 4096,
-            memory_bytes: 64 << 20,
+            memory_bytes: 48 << 20,
             body_bytes: 8 << 20,
             body_reports: 10_000,
             request_secs: 30,
