@@ -4,5 +4,7 @@
 pub mod forge;
 pub mod frame;
 pub mod graph;
+pub mod ingest;
+pub mod process;
 pub mod snapshot;
 pub mod vectors;

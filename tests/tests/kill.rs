@@ -8,36 +8,10 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn release_binary(name: &str) -> PathBuf {
-    let folder = std::env::var_os("TALLYBOX_RELEASE_DIR").map(PathBuf::from);
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
-    let default = || target.join("release");
-    let path = folder.unwrap_or_else(default).join(name);
-    assert!(
-        path.exists(),
-        "{} is not there: cargo build --release --workspace --bins",
-        path.display()
-    );
-    path
-}
-
-/// All files below a folder, but for those that are being written.
-fn files(folder: &Path, out: &mut BTreeMap<String, Vec<u8>>, root: &Path) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        let name = path.strip_prefix(root).unwrap().display().to_string();
-        if path.is_dir() {
-            files(&path, out, root);
-        } else if !path.file_name().unwrap().to_str().unwrap().starts_with('.') {
-            out.insert(name, std::fs::read(&path).unwrap());
-        }
-    }
-}
+use tallybox_tests::process::{files, release_binary};
 
 struct World {
     folder: PathBuf,

@@ -1,0 +1,87 @@
+//! What is in the mailboxes that an ingestor wrote, seen from outside.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt as _;
+use tallybox_crypto::VerifyingKey;
+use tallybox_model::avro::{ContainerReader, Limits, Records, decode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::IngestionHeader;
+use tallybox_model::packet::DataSharePacket;
+use tallybox_model::path::BatchName;
+use tallybox_model::signature::BatchSignature;
+use tallybox_transport::{Bucket, ListRange, read_all};
+
+/// Most bytes of an object.
+const LIMIT: u64 = 1 << 30;
+
+/// The sealed shares of each batch by packet id, in their order.
+pub type Batches = BTreeMap<BatchName, Vec<(String, Vec<u8>)>>;
+
+/// Reads every batch of a mailbox, and asserts on the way what any reader would: all three objects, signature, digest,
+/// name.
+///
+/// # Panics
+/// If a batch is there in part, or is not what its header says.
+#[allow(clippy::panic, reason = "test support")]
+pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
+    let entries = mailbox.list("", ListRange::default()).await.expect("a mailbox");
+    let keys: Vec<String> = entries
+        .map_ok(|entry| entry.key)
+        .try_collect()
+        .await
+        .expect("a listing");
+    let names: Vec<BatchName> = keys
+        .iter()
+        .filter_map(|key| BatchName::from_ingestion_signature(key))
+        .collect();
+    assert_eq!(keys.len(), 3 * names.len(), "a batch is there in part: {keys:?}");
+    let mut all = Batches::new();
+    for name in names {
+        let objects = name.ingestion();
+        let read = async |object: &str| read_all(mailbox, object, LIMIT).await.expect("an object");
+        let (header, packets) = (read(&objects.header).await, read(&objects.packets).await);
+        let signature: BatchSignature =
+            decode_one(&read(&objects.signature).await, &Limits::default()).expect("a signature");
+        key.verify(&header, &signature.batch_header_signature)
+            .expect("a good signature");
+        let header: IngestionHeader = decode_one(&header, &Limits::default()).expect("a header");
+        assert_eq!(
+            (header.batch_uuid, header.name.as_str()),
+            (name.id, name.aggregation.as_str())
+        );
+        assert_eq!(header.packet_file_digest, Digest::of(&packets));
+        all.insert(name, shares(&packets));
+    }
+    all
+}
+
+fn shares(file: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let (mut all, limits) = (Vec::new(), Limits::default());
+    let mut reader = ContainerReader::open(file, &limits).expect("a packet file");
+    while let Some(block) = reader.next_block().expect("a block") {
+        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+            let packet = packet.expect("a packet");
+            all.push((packet.id.to_owned(), packet.encrypted_payload.to_vec()));
+        }
+    }
+    all
+}
+
+/// How often each pair of shares was batched, both under one packet id in one batch of one name.
+///
+/// # Panics
+/// If the two mailboxes do not hold the same packets.
+#[must_use]
+pub fn pairs(first: &Batches, second: &Batches) -> BTreeMap<[Vec<u8>; 2], usize> {
+    assert!(first.keys().eq(second.keys()), "the same batches on both sides");
+    let mut pairs = BTreeMap::new();
+    for (first, second) in first.values().zip(second.values()) {
+        assert_eq!(first.len(), second.len());
+        for ((id, one), (other_id, other)) in first.iter().zip(second) {
+            assert_eq!(id, other_id, "one packet id on both sides");
+            *pairs.entry([one.clone(), other.clone()]).or_default() += 1;
+        }
+    }
+    pairs
+}
