@@ -209,7 +209,7 @@ async fn what_was_acknowledged_is_batched_exactly_once() {
     for poster in posters {
         poster.await.unwrap();
     }
-    let ledger = ledger.lock().unwrap();
+    let ledger = std::mem::take(&mut *ledger.lock().unwrap());
     let acknowledged = ledger.acknowledged.len();
     println!(
         "{kills} kills, {acknowledged} acknowledged, {} abandoned",
