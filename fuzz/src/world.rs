@@ -170,3 +170,8 @@ pub async fn clear(bucket: &dyn Bucket) {
         bucket.delete(&key).await.expect("a bucket in memory");
     }
 }
+
+/// A key to sign with.
+pub fn signing_key() -> SigningKey {
+    SigningKey::parse(SIGNING[0]).expect("a key of the vectors")
+}

@@ -1,21 +1,25 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use tallybox_client::traffic::{EXAMPLES, METRICS, Metric};
 use tallybox_facilitator::config::Points;
+use tallybox_ingestor::clock::Clock;
 use tallybox_model::id::AggregationId;
 use tallybox_service::exit::{Exit, parse};
 use tallybox_service::output::Output;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::generate::{GenerateOptions, GenerateSummary, generate};
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::run::{DEFAULT_METRICS, RunOptions, run};
+use crate::serve::{ServeOptions, Serving};
 
 /// Every role of Tallybox in one process, on local directories: the quick start.
 ///
@@ -44,6 +48,8 @@ Examples:
       keep everything: demo/first.yaml is a configuration for `facilitator`
   facilitator --config demo/first.yaml inspect demo/buckets/sum-first/sandbox-ingestor/…
       then look at what was written, signature included
+  tallybox-sandbox --serve
+      stay up, post to it, and ask what became of each report
   tallybox-sandbox --json --seed 1 | jq '.metrics[0].sums'
       the same numbers every time, for scripts
   tallybox-sandbox generate --packets 100000 --bins 8 --dir bench
@@ -83,6 +89,15 @@ struct RunArgs {
     /// Show every bin of long metrics, not only the largest
     #[arg(long)]
     all_bins: bool,
+    /// Stay up instead, as a staging server for client developers: post reports, then ask what became of each
+    #[arg(long)]
+    serve: bool,
+    /// With --serve: where clients post
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", requires = "serve")]
+    listen: SocketAddr,
+    /// With --serve: where they ask what became of a report
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082", requires = "serve")]
+    debug_listen: SocketAddr,
 }
 
 const EXAMPLES_OF_GENERATE: &str = "\
@@ -153,6 +168,8 @@ fn execute(cli: Cli) -> Exit {
         Some(Command::Generate(args)) => runtime
             .block_on(generate_command(&args, output))
             .map(|summary| output.summary(&summary)),
+        Some(Command::Run(args)) if args.serve => runtime.block_on(serve_command(&args, output)).map(Ok),
+        None if cli.run.serve => runtime.block_on(serve_command(&cli.run, output)).map(Ok),
         Some(Command::Run(args)) => runtime
             .block_on(run_command(&args, output))
             .map(|report| output.summary(&report)),
@@ -191,19 +208,72 @@ async fn generate_command(args: &GenerateArgs, output: Output) -> Result<Generat
     generate(&args.dir, &options, output).await
 }
 
-async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
+async fn serve_command(args: &RunArgs, output: Output) -> Result<(), Error> {
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        end_of_process().await;
+        stop.cancel();
+    });
+    let options = ServeOptions {
+        metrics: metrics(args)?,
+        epsilon: args.epsilon,
+        listen: args.listen,
+        debug_listen: args.debug_listen,
+        seed: args.seed,
+        clock: Clock::system(),
+    };
+    let serve = async |root: &Path| {
+        Serving::start(root, &options, output)
+            .await?
+            .run(shutdown, output)
+            .await
+    };
+    match &args.dir {
+        Some(directory) => serve(directory).await,
+        None => {
+            let parent = std::env::temp_dir();
+            let directory = tempfile::Builder::new().prefix("tallybox-sandbox-").tempdir_in(&parent);
+            let directory = directory.map_err(Error::file(&parent))?;
+            let served = serve(directory.path()).await;
+            if args.keep {
+                let _ = directory.keep();
+            }
+            served
+        }
+    }
+}
+
+/// Waits for Ctrl-C, or for what ends a service.
+async fn end_of_process() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// The metrics asked for, or those of a run that names none.
+fn metrics(args: &RunArgs) -> Result<Vec<Metric>, Error> {
     let mut names: Vec<&str> = args.metrics.iter().map(String::as_str).collect();
     if names.is_empty() {
         names = DEFAULT_METRICS.to_vec();
     }
     let known = |name: &str| {
-        Metric::named(name)
-            .copied()
-            .ok_or_else(|| Error::Setting(format!("no metric {name}")))
+        let metric = Metric::named(name).copied();
+        metric.ok_or_else(|| Error::Setting(format!("no metric {name}")))
     };
+    names.into_iter().map(known).collect()
+}
+
+async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
     let options = RunOptions {
         packets: args.packets,
-        metrics: names.into_iter().map(known).collect::<Result<_, _>>()?,
+        metrics: metrics(args)?,
         seed: args.seed,
         epsilon: args.epsilon,
     };

@@ -41,6 +41,9 @@ pub enum Error {
     /// A batch cannot be written or read.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// A bucket cannot be read.
+    #[error(transparent)]
+    Bucket(#[from] tallybox_transport::BucketError),
     /// A configuration that was just written cannot be read back: a bug.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -75,7 +78,7 @@ impl Error {
             Self::Processor { source, .. } => source.exit(),
             Self::Ingestor(source) => source.exit(),
             Self::Client(_) | Self::Key(_) | Self::Check(_) => Exit::Rejected,
-            Self::Batch(_) | Self::Internal(_) | Self::Interrupted => Exit::Retry,
+            Self::Batch(_) | Self::Bucket(_) | Self::Internal(_) | Self::Interrupted => Exit::Retry,
         }
     }
 
@@ -88,6 +91,7 @@ impl Error {
             Self::File { .. } => "file",
             Self::Client(_) | Self::Key(_) | Self::Config(_) | Self::Internal(_) => "internal",
             Self::Batch(error) => error.reason(),
+            Self::Bucket(_) => "bucket",
             Self::Processor { .. } => "processor",
             Self::Ingestor(_) => "ingestor",
             Self::Interrupted => "interrupted",

@@ -8,6 +8,7 @@
 //! | [`plan`], [`hostile`], [`stream`] | which packets a batch holds, hostile ones among them; made on all cores |
 //! | [`portal`], [`observe`] | adding both sum parts; what became of the hostile packets |
 //! | [`run`](mod@run), [`outcome`], [`report`] | the whole way, what came of it, and how that looks |
+//! | [`serve`] | the same for as long as a client developer wants, with pages that say what became of each report |
 //! | [`generate`](mod@generate) | batches of valid packets, the same bytes for the same seed |
 //! | [`cli`], [`error`] | the command line; why something cannot be done |
 
@@ -28,6 +29,7 @@ pub mod portal;
 pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod serve;
 mod stages;
 pub mod stream;
 pub mod world;

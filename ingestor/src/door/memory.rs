@@ -66,14 +66,17 @@ impl Memory {
     /// Nothing yet; at most so many entries.
     #[must_use]
     pub fn new(most: usize, acceptance: &AcceptanceConfig) -> Self {
+        let most = (most / 2).max(1);
+        // All at once: a table that grows leaves holes of its former sizes. What is not used costs nothing.
+        let entries = || Entries::with_capacity_and_hasher(most, BuildHasherDefault::default());
         let minutes = i64::from(acceptance.max_age_hours) * 60 + i64::from(acceptance.max_ahead_minutes);
         Self {
             hash: RandomState::new(),
             generations: Mutex::new(Generations {
-                young: Entries::default(),
-                old: Entries::default(),
+                young: entries(),
+                old: entries(),
                 begun: i64::MIN,
-                most: (most / 2).max(1),
+                most,
                 span: (minutes * 60_000 / 2).max(1),
             }),
         }

@@ -11,8 +11,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use futures::future::join_all;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tallybox_model::report::ProblemKind;
-use tokio::sync::Semaphore;
 
 use super::budget::Budget;
 use super::documents::{self, SignedConfig};
@@ -34,8 +34,8 @@ pub struct App {
     pub(super) places: BTreeMap<String, Place>,
     pub(super) budget: Budget,
     pub(super) networks: Networks,
-    /// Large bodies that are worked on at once: one a core.
-    pub(super) turns: Arc<Semaphore>,
+    /// Where large bodies are worked on: a thread a core, always the same ones, since each keeps memory of its own.
+    pub(super) workers: ThreadPool,
     pub(super) manifest: Vec<u8>,
     pub(super) description: Vec<u8>,
     draining: AtomicBool,
@@ -82,14 +82,13 @@ impl App {
         });
         let places = join_all(opening).await.into_iter().collect();
         metrics.registry_version.set(ingestor.registry.current().version);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(Self {
             places,
             budget: Budget::new(serve.memory_bytes, metrics.memory.clone()),
             networks: Networks::new(serve.behind_proxy.clone(), ingestor.acceptance.per_network_per_minute),
-            turns: Arc::new(Semaphore::new(cores)),
+            workers: workers()?,
             manifest: documents::manifest(&ingestor)?,
-            description: openapi::description(),
+            description: openapi::description(&ingestor),
             draining: AtomicBool::new(false),
             metrics,
             ingestor,
@@ -160,6 +159,16 @@ impl App {
         let unknown = || Refusal::new(ProblemKind::UnknownLocality, "nobody counts here for this locality");
         self.places.get(locality).ok_or_else(unknown)
     }
+}
+
+fn workers() -> Result<ThreadPool, Error> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ThreadPoolBuilder::new()
+        .num_threads(cores)
+        .thread_name(|index| format!("body-{index}"))
+        .panic_handler(|_| tracing::error!("a body made the program panic; it is given up"))
+        .build()
+        .map_err(|error| Error::Internal(format!("cannot start threads: {error}")))
 }
 
 /// Counts requests and how long they take.

@@ -20,6 +20,9 @@ const MOST_EXPANSION: u64 = 100;
 const ALWAYS_UNPACKED: u64 = 64 << 10;
 /// Unpacked bytes that the budget is asked for at a time.
 const UNPACKED_AT_ONCE: u64 = 64 << 10;
+/// How much of a body that nobody wants is read away, and for how long.
+const DISCARD_BYTES: u64 = 1 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 /// The largest window of a zstd frame is 8 MiB, as RFC 8878 section 3.1.1.1.2 recommends.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -108,6 +111,7 @@ pub(super) async fn read(body: Body, limit: u64, patience: Duration) -> Result<B
 }
 
 async fn read_all(mut body: Body, limit: u64) -> Result<Bytes, Refusal> {
+    let announced = body.size_hint().exact();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -123,11 +127,28 @@ async fn read_all(mut body: Body, limit: u64) -> Result<Bytes, Refusal> {
             continue;
         }
         if !first.is_empty() {
+            // What was announced was taken from the budget.
+            rest.reserve(announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
             rest.extend_from_slice(&std::mem::take(&mut first));
         }
         rest.extend_from_slice(&data);
     }
     Ok(if first.is_empty() { rest.freeze() } else { first })
+}
+
+/// Reads a body away, within bounds: a connection that is closed while its client is still sending loses the answer.
+pub(super) async fn discard(mut body: Body) {
+    let reading = async {
+        let mut left = DISCARD_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _ = timeout(DISCARD_TIME, reading).await;
 }
 
 /// The unpacked body, of at most `limit` bytes; what it takes is added to `hold` before it is there.

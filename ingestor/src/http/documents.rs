@@ -114,8 +114,9 @@ fn client_config(ingestor: &Ingestor, locality: &Locality, registry: &Registry, 
 #[utoipa::path(
     get,
     path = "/v1/{locality}/config",
+    tag = "clients",
     params(
-        ("locality" = String, Path, description = "The locality", pattern = "^[A-Za-z0-9_-]+$", example = "us-xx"),
+        ("locality" = String, Path, description = "The locality"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of a copy that is known"),
     ),
     responses(
@@ -206,7 +207,7 @@ pub(super) fn manifest(ingestor: &Ingestor) -> Result<Vec<u8>, Error> {
 }
 
 /// The keys that batches are signed with
-#[utoipa::path(get, path = "/manifest", responses(
+#[utoipa::path(get, path = "/manifest", tag = "processors", responses(
     (status = 200, description = "The manifest", body = openapi::Manifest, content_type = "application/json"),
 ))]
 pub(super) async fn manifest_page(State(app): State<Arc<App>>) -> Response {

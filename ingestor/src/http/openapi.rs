@@ -13,14 +13,15 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{OpenApi, ToSchema};
 
 use super::{App, documents, reports};
+use crate::ingestor::Ingestor;
 
-/// Tallybox ingestor
-///
-/// Takes encrypted reports from clients. What a page answers when something is wrong is a problem document (RFC 9457)
-/// with a stable `type` and a member `next` that says what to do. Bodies may be packed by gzip or zstd
-/// (`Content-Encoding`), to at most a hundredth of their size.
+const ABOUT: &str = "Takes encrypted reports from clients. What a page answers when something is wrong is a problem \
+    document (RFC 9457) with a stable `type`, and a member `next` that says what to do. Bodies may be packed by gzip or \
+    zstd (`Content-Encoding`), to a hundredth of their size at most.";
+
 #[derive(OpenApi)]
 #[openapi(
+    info(title = "Tallybox ingestor", description = ABOUT),
     paths(reports::post, documents::config, documents::manifest_page, page),
     components(schemas(
         Report,
@@ -261,7 +262,15 @@ pub(super) async fn page(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], app.description.clone()).into_response()
 }
 
-/// The bytes of the description.
-pub(super) fn description() -> Vec<u8> {
-    serde_json::to_vec(&Pages::openapi()).unwrap_or_default()
+/// The bytes of the description: that of the pages, with the localities that there are.
+pub(super) fn description(ingestor: &Ingestor) -> Vec<u8> {
+    let mut description = serde_json::to_value(Pages::openapi()).unwrap_or_default();
+    let localities: Vec<&String> = ingestor.localities.keys().collect();
+    for page in ["/v1/{locality}/reports/post", "/v1/{locality}/config/get"] {
+        let (path, method) = page.rsplit_once('/').unwrap_or_default();
+        if let Some(locality) = description["paths"][path][method].pointer_mut("/parameters/0") {
+            locality["schema"] = serde_json::json!({"type": "string", "enum": localities});
+        }
+    }
+    serde_json::to_vec(&description).unwrap_or_default()
 }

@@ -24,7 +24,7 @@ use crate::door::{Table, Verdict};
 use crate::spool::{Deposited, Kept};
 
 /// What a report takes beside its bytes: its result, and what it is while it waits.
-const REPORT_BYTES: u64 = 1024;
+const REPORT_BYTES: u64 = 1536;
 /// Up to so many bytes a body is worked on where it was read: a few dozen reports.
 const SMALL_BODY: usize = 32 << 10;
 /// The same for a packed one, which may become far more.
@@ -42,7 +42,8 @@ const SHOWN_ID: usize = 64;
 #[utoipa::path(
     post,
     path = "/v1/{locality}/reports",
-    params(("locality" = String, Path, description = "The locality", pattern = "^[A-Za-z0-9_-]+$", example = "us-xx")),
+    tag = "clients",
+    params(("locality" = String, Path, description = "The locality")),
     request_body(
         description = "One report or many; an Avro container file holds TallyboxReport records, its codec null",
         content((openapi::Body = "application/json"), (openapi::AvroFile = "avro/binary"))
@@ -84,21 +85,26 @@ pub(super) async fn post(
 ) -> Result<Response, Refusal> {
     let unreadable = |_| Refusal::new(ProblemKind::UnknownLocality, "the locality cannot be read");
     let Path(locality) = locality.map_err(unreadable)?;
-    app.place(&locality)?;
-    let form = Form::of(&headers)?;
-    let serve = &app.ingestor.serve;
-    let most = body::announced(&body, serve.body_bytes)?;
-    let network = app
-        .networks
-        .of(peer.map(|Extension(peer)| peer).unwrap_or_default(), &headers);
-    if !app.networks.take(network) {
-        return Err(Refusal::new(
-            ProblemKind::RateLimited,
-            "this network sends more reports a minute than are taken",
-        ));
-    }
-    let mut hold = app.budget.take(most + REPORT_BYTES).ok_or_else(Refusal::overloaded)?;
-    let patience = Duration::from_secs(serve.request_secs);
+    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
+    let expected = match expect(&app, &locality, peer, &headers, &body) {
+        Ok(expected) => expected,
+        Err(refusal) => {
+            // Who is still sending would not see the answer.
+            if !headers.contains_key(header::EXPECT) {
+                body::discard(body).await;
+            }
+            return Err(refusal);
+        }
+    };
+    // Nothing of the head is needed while the reports wait to be durable, and it keeps a buffer of the connection.
+    drop(headers);
+    let Expected {
+        form,
+        most,
+        network,
+        mut hold,
+    } = expected;
+    let patience = Duration::from_secs(app.ingestor.serve.request_secs);
     let bytes = body::read(body, most, patience).await?;
     hold.shrink_to(bytes.len() as u64 + REPORT_BYTES);
     let post = Post {
@@ -113,6 +119,34 @@ pub(super) async fn post(
     Ok(pending.answer(patience).await)
 }
 
+/// What is known of a post before its body comes.
+struct Expected {
+    form: Form,
+    most: u64,
+    network: Network,
+    hold: Hold,
+}
+
+fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Body) -> Result<Expected, Refusal> {
+    app.place(locality)?;
+    let form = Form::of(headers)?;
+    let most = body::announced(body, app.ingestor.serve.body_bytes)?;
+    let network = app.networks.of(peer, headers);
+    if !app.networks.take(network) {
+        return Err(Refusal::new(
+            ProblemKind::RateLimited,
+            "this network sends more reports a minute than are taken",
+        ));
+    }
+    let hold = app.budget.take(most + REPORT_BYTES).ok_or_else(Refusal::overloaded)?;
+    Ok(Expected {
+        form,
+        most,
+        network,
+        hold,
+    })
+}
+
 /// A body that has come.
 struct Post {
     app: Arc<App>,
@@ -124,7 +158,7 @@ struct Post {
 }
 
 impl Post {
-    /// Small ones here, large ones on a thread that may take its time, as many at once as there are cores.
+    /// Small ones here, large ones on threads that may take their time, as many as there are cores.
     async fn admit_somewhere(self) -> Result<Pending, Refusal> {
         let small = match self.form.packing {
             Packing::None => SMALL_BODY,
@@ -133,15 +167,14 @@ impl Post {
         if self.bytes.len() <= small {
             return self.admit();
         }
-        let ended = |_| Refusal::new(ProblemKind::Unavailable, "the server is ending");
-        let turn = Arc::clone(&self.app.turns).acquire_owned().await.map_err(ended)?;
-        let working = tokio::task::spawn_blocking(move || {
-            let admitted = self.admit();
-            drop(turn);
-            admitted
+        let (done, wait) = oneshot::channel();
+        let app = Arc::clone(&self.app);
+        app.workers.spawn_fifo(move || {
+            // Who has gone away needs no answer.
+            let _ = done.send(self.admit());
         });
         let broken = |_| Refusal::new(ProblemKind::Unavailable, "the body could not be worked on");
-        working.await.map_err(broken)?
+        wait.await.map_err(broken)?
     }
 
     /// Takes the body apart, checks each report, and sends the good ones on their way. From here on it does not matter

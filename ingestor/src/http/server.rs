@@ -208,12 +208,12 @@ impl Shared {
         }
         let _ = stream.set_nodelay(true);
         match &self.certificates {
-            None => self.serve(stream, peer).await,
+            None => Box::pin(self.serve(stream, peer)).await,
             Some(certificates) => {
                 let acceptor = RustlsAcceptor::new(certificates.current.clone()).acceptor(DefaultAcceptor::new());
                 let shaking = self.stop.run_until_cancelled(acceptor.accept(stream, ()));
-                if let Some(Ok((stream, ()))) = shaking.await {
-                    self.serve(stream, peer).await;
+                if let Some(Ok((stream, ()))) = Box::pin(shaking).await {
+                    Box::pin(self.serve(stream, peer)).await;
                 }
             }
         }

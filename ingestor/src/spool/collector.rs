@@ -226,7 +226,7 @@ impl Grouping {
         let (writer, ledger) = (Arc::clone(&self.writer), Arc::clone(&self.ledger));
         let deadline = slab.begun + self.patience;
         self.tasks.spawn(async move {
-            let (bytes, waiting) = match slab.close() {
+            let (pieces, waiting) = match slab.close() {
                 Ok(closed) => closed,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
@@ -234,7 +234,7 @@ impl Grouping {
                     return;
                 }
             };
-            let outcome = match writer.write(bytes.into(), deadline).await {
+            let outcome = match writer.write(&pieces, deadline).await {
                 Ok(()) => Deposited::Durable,
                 Err(_) => Deposited::Unavailable,
             };

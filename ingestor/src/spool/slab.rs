@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rand::Rng as _;
 use tallybox_model::avro::{AvroError, ContainerWriter, Record as _, RecordKind};
 use tallybox_model::report::{ReportUpload, StoredReport};
@@ -13,6 +14,10 @@ use crate::metrics::ReportCounters;
 
 /// Bytes of a stored report beside its strings and byte strings, at most.
 const FIXED_BYTES: u64 = 64;
+
+/// Bytes of a piece, about, and of the first to begin with.
+const PIECE_BYTES: usize = 256 << 10;
+const FIRST_BYTES: usize = 16 << 10;
 
 /// A report to be kept.
 #[derive(Debug)]
@@ -66,6 +71,8 @@ pub(super) struct Deposit {
 
 /// A slab that takes reports.
 pub(super) struct OpenSlab {
+    /// What is encoded, in pieces: one buffer that grew would be twice as large for a while.
+    pieces: Vec<Bytes>,
     records: ContainerWriter<Vec<u8>>,
     bytes: u64,
     pub(super) begun: Instant,
@@ -85,7 +92,8 @@ impl OpenSlab {
         let mut marker = [0; 16];
         rand::rng().fill_bytes(&mut marker);
         Self {
-            records: ContainerWriter::new(Vec::new(), RecordKind::StoredReport, marker),
+            pieces: Vec::new(),
+            records: ContainerWriter::new(Vec::with_capacity(FIRST_BYTES), RecordKind::StoredReport, marker),
             bytes: 0,
             begun: Instant::now(),
             waiting: Waiting::default(),
@@ -100,6 +108,11 @@ impl OpenSlab {
             self.records.append(&stored)?;
             self.bytes += stored.variable_bytes() + FIXED_BYTES;
             self.waiting.receipts.push(receipt);
+            let encoded = self.records.get_mut();
+            if encoded.len() >= PIECE_BYTES {
+                let next = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
+                self.pieces.push(std::mem::replace(encoded, next).into());
+            }
         }
         self.waiting.answers.push(deposit.answer);
         self.waiting.holds.push(deposit.hold);
@@ -112,8 +125,9 @@ impl OpenSlab {
     }
 
     /// The bytes of the object, and who waits for it.
-    pub(super) fn close(self) -> Result<(Vec<u8>, Waiting), AvroError> {
-        Ok((self.records.finish()?, self.waiting))
+    pub(super) fn close(mut self) -> Result<(Vec<Bytes>, Waiting), AvroError> {
+        self.pieces.push(self.records.finish()?.into());
+        Ok((self.pieces, self.waiting))
     }
 }
 

@@ -40,11 +40,11 @@ pub(super) struct NotDurable;
 impl SlabWriter {
     /// Makes the slab durable before the deadline. Each attempt has a name of its own: one that seems to have failed may
     /// have left its object, and a second copy harms nobody, since the batcher counts a report once.
-    pub(super) async fn write(&self, bytes: Bytes, deadline: Instant) -> Result<(), NotDurable> {
+    pub(super) async fn write(&self, pieces: &[Bytes], deadline: Instant) -> Result<(), NotDurable> {
         let mut pause = FIRST_PAUSE;
         loop {
             let begun = Instant::now();
-            let attempt = timeout_at(deadline, self.attempt(bytes.clone())).await;
+            let attempt = timeout_at(deadline, self.attempt(pieces)).await;
             self.metrics.slab_seconds.observe(begun.elapsed().as_secs_f64());
             let failed = match attempt {
                 Ok(Ok(true)) => return Ok(()),
@@ -65,18 +65,21 @@ impl SlabWriter {
     }
 
     /// Writes one object. `false` if it was durable only when its window took no more.
-    async fn attempt(&self, bytes: Bytes) -> Result<bool, WriteError> {
+    async fn attempt(&self, pieces: &[Bytes]) -> Result<bool, WriteError> {
         let window = self.windows.present().ok_or(WriteError::NoWindow)?;
         let name = SlabName::Received {
             window: window.start(),
             replica: self.replica,
             number: self.next.fetch_add(1, Ordering::SeqCst),
         };
-        let (key, size) = (self.names.slab(&name), bytes.len() as u64);
+        let key = self.names.slab(&name);
+        let size = pieces.iter().map(|piece| piece.len() as u64).sum();
         let mut upload = self.spool.create(&key, Some(size)).await?;
-        if let Err(error) = upload.write(bytes).await {
-            upload.abort().await;
-            return Err(error.into());
+        for piece in pieces {
+            if let Err(error) = upload.write(piece.clone()).await {
+                upload.abort().await;
+                return Err(error.into());
+            }
         }
         if upload.commit().await? == Created::Exists {
             return Err(WriteError::NameTaken);

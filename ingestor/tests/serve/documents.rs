@@ -175,6 +175,8 @@ async fn the_description_is_that_of_the_pages() {
             "/v1/{locality}/reports"
         ]
     );
+    let locality = &description["paths"]["/v1/{locality}/config"]["get"]["parameters"][0];
+    assert_eq!(locality["schema"]["enum"], serde_json::json!([LOCALITY]));
     // Every status that a problem can have is described.
     let post = &description["paths"]["/v1/{locality}/reports"]["post"];
     let described = post["responses"].as_object().unwrap();

@@ -57,7 +57,7 @@ fn examples_parse() {
         Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
         parsed += 1;
     }
-    assert_eq!(parsed, 6);
+    assert_eq!(parsed, 7);
 }
 
 #[test]

@@ -208,20 +208,26 @@ fn sweep(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let staged = entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX);
-        if staged && entry.file_type().is_ok_and(|kind| kind.is_file()) && is_left_behind(&entry.path()) {
+        if staged
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && let Some(_locked) = left_behind(&entry.path())
+        {
+            // Still locked: a writer that has just made the file finds it locked or gone, never about to go.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// A writer holds a lock on its staged file and loses it with its life; age decides where there are no locks.
-pub(super) fn is_left_behind(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    match file.try_lock() {
+/// The file if its writer is gone, locked for as long as the answer lives. A writer holds a lock on its staged file and
+/// loses it with its life; age decides where there are no locks.
+pub(super) fn left_behind(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    let gone = match file.try_lock() {
         Ok(()) => true,
         Err(TryLockError::WouldBlock) => false,
         Err(TryLockError::Error(_)) => is_old(&file),
-    }
+    };
+    gone.then_some(file)
 }
 
 pub(super) fn is_old(file: &File) -> bool {

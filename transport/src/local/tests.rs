@@ -87,11 +87,11 @@ async fn what_a_dead_writer_left_is_removed_and_nothing_else() {
 fn a_living_writer_is_told_from_a_dead_one_by_its_lock() {
     let directory = tempdir().unwrap();
     let staged = stage::stage(directory.path()).unwrap();
-    assert!(!stage::is_left_behind(staged.path()));
+    assert!(stage::left_behind(staged.path()).is_none());
     let (file, path) = staged.keep().unwrap();
-    assert!(!stage::is_left_behind(&path), "locked as long as it is open");
+    assert!(stage::left_behind(&path).is_none(), "locked as long as it is open");
     drop(file);
-    assert!(stage::is_left_behind(&path));
+    assert!(stage::left_behind(&path).is_some());
 }
 
 #[test]

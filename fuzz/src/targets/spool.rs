@@ -1,0 +1,32 @@
+//! What an ingestor finds in its spool: plans, lists, slabs, names.
+
+use crate::forge::generous;
+use tallybox_model::avro::{ContainerReader, Records};
+use tallybox_model::report::StoredReport;
+use tallybox_model::spool::{BatchList, Plan, SpoolNames};
+
+pub fn run(data: &[u8]) {
+    if let Ok(plan) = Plan::parse(data) {
+        let again = plan.to_json().expect("what was read can be written");
+        assert_eq!(Plan::parse(&again).as_ref(), Ok(&plan));
+    }
+    if let Ok(list) = BatchList::parse(data) {
+        let again = serde_json::to_vec(&list).expect("what was read can be written");
+        assert_eq!(BatchList::parse(&again).as_ref(), Ok(&list));
+    }
+    if let (Ok(text), Ok(instance)) = (std::str::from_utf8(data), "a-b".parse()) {
+        let names = SpoolNames::new(instance);
+        if let Some(name) = names.parse_slab(text) {
+            assert_eq!(names.slab(&name), text);
+        }
+        let _ = (names.parse_plan(text), names.parse_record(text));
+    }
+    let Ok(mut reader) = ContainerReader::open(data, &generous()) else {
+        return;
+    };
+    while let Ok(Some(block)) = reader.next_block() {
+        for report in Records::<StoredReport<'_>>::new(&block, reader.schema(), &generous()).flatten() {
+            let _ = (report.digest(), report.parameters());
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a client developer needs to know, ready to paste.
+
+use std::fmt;
+
+use serde::Serialize;
+use tallybox_model::registry::{EncodingKind, MetricEntry};
+use tallybox_service::output::Summary;
+
+use super::Serving;
+use crate::keys::CLIENT_CONFIG_KEY_ID;
+use crate::layout::LOCALITY;
+
+/// Where everything is.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Announcement {
+    base: String,
+    debug: String,
+    locality: &'static str,
+    config_key_id: &'static str,
+    config_key: String,
+    config_key_file: String,
+    metrics: Vec<String>,
+    /// An answer to the first of them.
+    value: String,
+    directory: String,
+}
+
+impl Announcement {
+    pub(super) fn of(serving: &Serving) -> Self {
+        let world = &serving.world;
+        let file = world.layout.keys().join(format!("{CLIENT_CONFIG_KEY_ID}.spki.pem"));
+        let registry = serving.door.ingestor.registry.current();
+        Self {
+            base: format!("http://{}", serving.address),
+            debug: format!("http://{}", serving.debug_address),
+            locality: LOCALITY,
+            config_key_id: CLIENT_CONFIG_KEY_ID,
+            config_key: world.keys.client_config.verifying_key().to_spki_base64(),
+            config_key_file: file.display().to_string(),
+            metrics: registry.metrics.keys().map(ToString::to_string).collect(),
+            value: registry.metrics.values().next().map_or_else(String::new, answer),
+            directory: world.layout.root().display().to_string(),
+        }
+    }
+}
+
+impl Summary for Announcement {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { base, debug, .. } = self;
+        writeln!(f, "A staging ingestor with both processors and a portal behind it.\n")?;
+        writeln!(f, "  post to      {base}/v1/{LOCALITY}/reports")?;
+        writeln!(f, "  locality     {LOCALITY}")?;
+        writeln!(f, "  config key   {}, public half (SPKI, base64):", self.config_key_id)?;
+        writeln!(f, "               {}", self.config_key)?;
+        writeln!(f, "  directory    {}", self.directory)?;
+        for (place, metric) in self.metrics.iter().enumerate() {
+            writeln!(f, "  {:<12} {metric}", if place == 0 { "metrics" } else { "" })?;
+        }
+        writeln!(f, "\nTry it:\n")?;
+        writeln!(f, "  curl {base}/v1/{LOCALITY}/config")?;
+        writeln!(f, "  curl {base}/openapi.json")?;
+        writeln!(f, "  cargo run --release -p tallybox-client --features cli -- \\")?;
+        writeln!(f, "      send {base} --locality {LOCALITY} \\")?;
+        writeln!(f, "      --key {}={} \\", self.config_key_id, self.config_key_file)?;
+        writeln!(
+            f,
+            "      --metric {} --value {}",
+            self.metrics.first().map_or("NAME", String::as_str),
+            self.value
+        )?;
+        writeln!(f, "\nThen ask what became of it, by the id that was sent:\n")?;
+        writeln!(f, "  curl {debug}/debug/reports/ID")?;
+        writeln!(f, "  curl {debug}/debug/reports            (the last 100)\n")?;
+        write!(
+            f,
+            "A window lasts a minute. What each came to is printed below; Ctrl-C ends."
+        )
+    }
+}
+
+/// An answer to a metric, as `tallybox-client send` takes it: a bit for each bin, or a number.
+fn answer(entry: &MetricEntry) -> String {
+    match entry.encoding.kind {
+        EncodingKind::BitVector => (0..entry.encoding.bins)
+            .map(|bin| if bin == 1 { '1' } else { '0' })
+            .collect(),
+        EncodingKind::Histogram | EncodingKind::BoundedInteger => "1".to_owned(),
+    }
+}
