@@ -38,6 +38,9 @@ pub struct Cli {
     output: Output,
 }
 
+/// Packets of a run that names no number.
+const PACKETS: u64 = 10_000;
+
 const EXAMPLES_OF_RUN: &str = "\
 Examples:
   tallybox-sandbox
@@ -67,9 +70,10 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Packets of honest clients, over all metrics; a few hostile ones come on top
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    packets: u64,
+    /// Packets of honest clients, over all metrics; a few hostile ones come on top. Default: 10000. With --serve,
+    /// honest packets that are posted at the start; default: none
+    #[arg(long, value_name = "N")]
+    packets: Option<u64>,
     /// A metric to run; repeat for several. Default: four of ENPA's, of 5, 9, 20 and 48 bins
     #[arg(long = "metric", value_name = "NAME", value_parser = metric_names())]
     metrics: Vec<String>,
@@ -222,11 +226,12 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<(), Error> {
         debug_listen: args.debug_listen,
         seed: args.seed,
         clock: Clock::system(),
+        packets: args.packets.unwrap_or(0),
     };
     let serve = async |root: &Path| {
         Serving::start(root, &options, output)
             .await?
-            .run(shutdown, output)
+            .run(&options, shutdown)
             .await
     };
     match &args.dir {
@@ -272,7 +277,7 @@ fn metrics(args: &RunArgs) -> Result<Vec<Metric>, Error> {
 
 async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
     let options = RunOptions {
-        packets: args.packets,
+        packets: args.packets.unwrap_or(PACKETS),
         metrics: metrics(args)?,
         seed: args.seed,
         epsilon: args.epsilon,

@@ -61,6 +61,39 @@ fn examples_parse() {
 }
 
 #[test]
+fn a_serving_sandbox_posts_only_what_it_is_asked_to() {
+    let parse = |words: &[&str]| {
+        Cli::try_parse_from(["tallybox-sandbox"].iter().chain(words))
+            .unwrap()
+            .run
+    };
+    let plain = parse(&["--serve"]);
+    assert!(plain.serve && plain.packets.is_none());
+    assert_eq!(plain.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(plain.debug_listen.to_string(), "127.0.0.1:8082");
+    let words = [
+        "--serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--debug-listen",
+        "[::1]:9000",
+        "--packets",
+        "5",
+    ];
+    let all = parse(&words);
+    assert_eq!(
+        (all.listen.port(), all.debug_listen.port(), all.packets),
+        (0, 9000, Some(5))
+    );
+    for words in [&["--listen", "127.0.0.1:0"][..], &["--serve", "--debug-listen", "here"]] {
+        assert!(
+            Cli::try_parse_from(["tallybox-sandbox"].iter().chain(words)).is_err(),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
 fn nonsense_is_refused() {
     for words in [
         &["--metric", "unheardOf-v1"][..],

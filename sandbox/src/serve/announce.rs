@@ -21,8 +21,8 @@ pub(super) struct Announcement {
     config_key: String,
     config_key_file: String,
     metrics: Vec<String>,
-    /// An answer to the first of them.
-    value: String,
+    /// The shortest of them, and an answer to it.
+    example: [String; 2],
     directory: String,
 }
 
@@ -31,6 +31,7 @@ impl Announcement {
         let world = &serving.world;
         let file = world.layout.keys().join(format!("{CLIENT_CONFIG_KEY_ID}.spki.pem"));
         let registry = serving.door.ingestor.registry.current();
+        let shortest = registry.metrics.iter().min_by_key(|(_, entry)| entry.encoding.bins);
         Self {
             base: format!("http://{}", serving.address),
             debug: format!("http://{}", serving.debug_address),
@@ -39,7 +40,7 @@ impl Announcement {
             config_key: world.keys.client_config.verifying_key().to_spki_base64(),
             config_key_file: file.display().to_string(),
             metrics: registry.metrics.keys().map(ToString::to_string).collect(),
-            value: registry.metrics.values().next().map_or_else(String::new, answer),
+            example: shortest.map_or_else(Default::default, |(name, entry)| [name.to_string(), answer(entry)]),
             directory: world.layout.root().display().to_string(),
         }
     }
@@ -63,15 +64,12 @@ impl Summary for Announcement {
         writeln!(f, "  cargo run --release -p tallybox-client --features cli -- \\")?;
         writeln!(f, "      send {base} --locality {LOCALITY} \\")?;
         writeln!(f, "      --key {}={} \\", self.config_key_id, self.config_key_file)?;
-        writeln!(
-            f,
-            "      --metric {} --value {}",
-            self.metrics.first().map_or("NAME", String::as_str),
-            self.value
-        )?;
+        let [metric, value] = &self.example;
+        writeln!(f, "      --metric {metric} --value {value}")?;
         writeln!(f, "\nThen ask what became of it, by the id that was sent:\n")?;
         writeln!(f, "  curl {debug}/debug/reports/ID")?;
-        writeln!(f, "  curl {debug}/debug/reports            (the last 100)\n")?;
+        writeln!(f, "  curl {debug}/debug/reports         # the last 100")?;
+        writeln!(f, "  {debug}/                           in a browser\n")?;
         write!(
             f,
             "A window lasts a minute. What each came to is printed below; Ctrl-C ends."

@@ -1,30 +1,30 @@
-//! What became of one report: looked up in what every role left behind. Nobody outside a sandbox could, since it takes the
-//! secrets of all of them.
+//! What became of one report, as it is told to a client developer.
 
-use std::sync::Arc;
-
-use futures::TryStreamExt as _;
 use serde::Serialize;
-use tallybox_facilitator::intake::find_prepared;
-use tallybox_facilitator::prepared::ChunkKind;
-use tallybox_facilitator::processor::Processor;
-use tallybox_ingestor::ingestor::Ingestor;
-use tallybox_model::avro::{ContainerReader, Limits, Records};
-use tallybox_model::id::{AggregationId, PacketId};
-use tallybox_model::packet::DataSharePacket;
+use tallybox_facilitator::reason::PacketReason;
+use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
-use tallybox_model::report::StoredReport;
 use tallybox_model::role::Role;
-use tallybox_model::time::aligned_window;
-use tallybox_transport::{Bucket, ListRange, read_all};
+use tallybox_model::time::{BatchTime, Window};
 
-use crate::error::Error;
-use crate::layout::{BucketKind, LOCALITY};
-use crate::portal;
-use crate::world::World;
-
-/// Most bytes of an object.
-const LIMIT: u64 = 256 << 20;
+/// How far a report has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// No report with this id was accepted.
+    #[default]
+    Unknown,
+    /// It stands in a slab.
+    Spooled,
+    /// It stands in a batch for each processor.
+    Batched,
+    /// Both processors have looked at it.
+    Checked,
+    /// Its window is summed, with it or without it.
+    Summed,
+    /// The batcher did not batch it.
+    Dropped,
+}
 
 /// What became of a report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -32,247 +32,170 @@ const LIMIT: u64 = 256 << 20;
 pub struct Fate {
     /// The report's id.
     pub id: String,
-    /// How far it has come: `unknown`, `spooled`, `batched`, `checked` or `summed`.
-    pub stage: &'static str,
-    /// What happens next, or what to do.
-    pub next: &'static str,
-    /// Its metric.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metric: Option<String>,
+    /// How far it has come.
+    pub stage: Stage,
     /// The slab that it was kept in; the first of them, if it came again.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub slab: Option<String>,
     /// How often it was kept. It counts once.
     pub kept: usize,
-    /// The id that the processors know it by.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub packet_id: Option<String>,
+    /// Its metric.
+    pub metric: Option<String>,
+    /// The window that it is batched and summed in, once that is planned.
+    pub window: Option<Window>,
     /// The batch that it is in, for both processors.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<String>,
+    pub batch: Option<BatchFate>,
+    /// The id that the processors know it by.
+    pub packet_id: Option<String>,
     /// What the first processor found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<ProcessorFate>,
+    pub first: ProcessorFate,
     /// What the second processor found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub second: Option<ProcessorFate>,
+    pub second: ProcessorFate,
     /// Whether it is in the sum.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub counted: Option<bool>,
+    pub sum: SumFate,
+    /// What happens next, or what to do.
+    pub next: String,
+}
+
+/// A batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchFate {
+    /// What it counts for.
+    pub aggregation: AggregationId,
+    /// Its date.
+    pub date: BatchTime,
+    /// Its id.
+    pub id: BatchId,
+}
+
+/// What a processor may find.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub enum Verdict {
+    /// It opened its share and told its peer.
+    #[serde(rename = "message")]
+    Message,
+    /// It told its peer nothing.
+    #[serde(rename = "rejected")]
+    Rejected,
+    /// It has not looked.
+    #[default]
+    #[serde(rename = "not yet")]
+    NotYet,
 }
 
 /// What a processor found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ProcessorFate {
-    /// `message`: it opened its share and told its peer. `rejected`: it did not.
-    pub verdict: &'static str,
-    /// Why it was rejected.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    /// What it did.
+    pub verdict: Verdict,
+    /// Why it rejected the report.
+    pub reason: Option<PacketReason>,
 }
 
-/// Looks up fates.
-#[derive(Clone)]
-pub(super) struct Lookup {
-    pub(super) world: Arc<World>,
-    pub(super) ingestor: Arc<Ingestor>,
-    pub(super) processors: [Arc<Processor>; 2],
+/// What the sum says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SumFate {
+    /// Whether the report is in it; nobody knows before there is one.
+    pub counted: Option<bool>,
+    /// Why, or why not.
+    pub why: Option<String>,
 }
 
-/// A report as it stands in the spool.
-struct Spooled {
-    slab: String,
-    metric: String,
-    packet: PacketId,
-    kept: usize,
+impl From<&BatchName> for BatchFate {
+    fn from(name: &BatchName) -> Self {
+        Self {
+            aggregation: name.aggregation.clone(),
+            date: name.date,
+            id: name.id,
+        }
+    }
 }
 
-impl Lookup {
-    /// What became of the report with this id.
-    pub(super) async fn fate(&self, id: &str) -> Result<Fate, Error> {
-        let mut fate = Fate {
+impl From<Option<PacketReason>> for ProcessorFate {
+    fn from(reason: Option<PacketReason>) -> Self {
+        let verdict = reason.map_or(Verdict::Message, |_| Verdict::Rejected);
+        Self { verdict, reason }
+    }
+}
+
+impl Fate {
+    /// Of an id that is in no slab.
+    pub(super) fn unknown(id: &str) -> Self {
+        Self {
             id: id.to_owned(),
-            stage: "unknown",
-            next: "no report with this id was accepted: the answer to its post says why",
-            ..Fate::default()
-        };
-        let Some(spooled) = self.spooled(id).await? else {
-            return Ok(fate);
-        };
-        fate.stage = "spooled";
-        fate.next =
-            "it is batched when its window of a minute has ended and settled; a replay of another report is dropped";
-        fate.packet_id = Some(spooled.packet.to_string());
-        fate.kept = spooled.kept;
-        let batch = self.batched(&spooled).await?;
-        (fate.slab, fate.metric) = (Some(spooled.slab), Some(spooled.metric));
-        let Some(name) = batch else {
-            return Ok(fate);
-        };
-        fate.stage = "batched";
-        fate.next = "both processors take the batch in";
-        fate.batch = Some(name.to_string());
-        let found = [
-            self.found(&self.processors[0], &name, spooled.packet).await?,
-            self.found(&self.processors[1], &name, spooled.packet).await?,
-        ];
-        let checked = found.iter().all(Option::is_some);
-        [fate.first, fate.second] = found;
-        if !checked {
-            return Ok(fate);
+            next: "no report with this id is kept: was it rejected at the door? the answer to its post says why; or \
+                   it was deleted, two days after it was summed"
+                .to_owned(),
+            ..Self::default()
         }
-        fate.stage = "checked";
-        fate.next = "both processors add what both found good";
-        let Some(window) = aligned_window(name.date, self.ingestor.batches.window_minutes) else {
-            return Ok(fate);
-        };
-        // Until both sum parts are there, there is no total to read.
-        if let Ok(total) = portal::total(&self.world, &name.aggregation, window).await {
-            let counted = !total.invalid.contains(&spooled.packet);
-            fate.stage = "summed";
-            fate.counted = Some(counted);
-            fate.next = match counted {
-                true => "nothing: it is in the sum",
-                false
-                    if [&fate.first, &fate.second]
-                        .iter()
-                        .all(|found| found.as_ref().is_some_and(is_message)) =>
-                {
-                    "its proof does not hold: look at how shares and proof are made (docs/clients.md)"
-                }
-                false => "look at the processor's reason (docs/operating.md)",
-            };
-        }
-        Ok(fate)
     }
 
-    /// The ids of the reports in the spool, newest slab first, at most so many.
-    pub(super) async fn recent(&self, most: usize) -> Result<Vec<String>, Error> {
-        let mut ids = Vec::new();
-        for key in self.slabs().await?.into_iter().rev() {
-            let mut in_slab = Vec::new();
-            self.each(&key, |report| in_slab.push(report.id.to_owned())).await?;
-            ids.extend(in_slab.into_iter().rev());
-            if ids.len() >= most {
-                break;
-            }
-        }
-        ids.truncate(most);
-        Ok(ids)
-    }
-
-    async fn slabs(&self) -> Result<Vec<String>, Error> {
-        let names = &self.ingestor.localities[LOCALITY].names;
-        keys(&*self.ingestor.spool, &names.slabs()).await
-    }
-
-    async fn each(&self, key: &str, mut take: impl FnMut(&StoredReport<'_>)) -> Result<(), Error> {
-        let file = read_all(&*self.ingestor.spool, key, LIMIT).await?;
-        let limits = Limits::default();
-        let unreadable = |error| Error::Internal(format!("{key}: {error}"));
-        let mut reader = ContainerReader::open(file.as_ref(), &limits).map_err(unreadable)?;
-        while let Some(block) = reader.next_block().map_err(unreadable)? {
-            for report in Records::<StoredReport<'_>>::new(&block, reader.schema(), &limits) {
-                take(&report.map_err(unreadable)?);
-            }
-        }
-        Ok(())
-    }
-
-    async fn spooled(&self, id: &str) -> Result<Option<Spooled>, Error> {
-        let mut found: Option<Spooled> = None;
-        for key in self.slabs().await? {
-            self.each(&key, |report| {
-                if report.id != id {
-                    return;
-                }
-                match &mut found {
-                    Some(known) => known.kept += 1,
-                    None => {
-                        let digest = report.digest().report;
-                        found = Some(Spooled {
-                            slab: key.clone(),
-                            metric: report.metric.to_owned(),
-                            packet: PacketId::from_bytes(self.world.keys.secret.packet(&digest).packet),
-                            kept: 1,
-                        });
-                    }
-                }
-            })
-            .await?;
-        }
-        Ok(found)
-    }
-
-    async fn batched(&self, spooled: &Spooled) -> Result<Option<BatchName>, Error> {
-        let mailbox = self.world.layout.bucket(BucketKind::Ingestion, Role::First);
-        let Ok(aggregation) = spooled.metric.parse::<AggregationId>() else {
-            return Ok(None);
+    /// The batcher found that another report had its shares, or its place.
+    pub(super) fn drop(&mut self, why: String) {
+        self.stage = Stage::Dropped;
+        self.sum = SumFate {
+            counted: Some(false),
+            why: Some(why),
         };
-        let id = spooled.packet.to_string();
-        for key in keys(&*mailbox, aggregation.as_str()).await? {
-            let Some(name) = BatchName::from_ingestion_signature(&key) else {
-                continue;
-            };
-            let packets = read_all(&*mailbox, &name.ingestion().packets, LIMIT).await?;
-            if holds(&packets, &id) {
-                return Ok(Some(name));
-            }
-        }
-        Ok(None)
+        "split and seal every answer afresh: a sealed share counts once, under whatever id".clone_into(&mut self.next);
     }
 
-    async fn found(
-        &self,
-        processor: &Processor,
-        name: &BatchName,
-        packet: PacketId,
-    ) -> Result<Option<ProcessorFate>, Error> {
-        let refused = |error: tallybox_facilitator::error::Error| Error::Processor {
-            role: processor.role,
-            source: Box::new(error),
-        };
-        let Some(prepared) = find_prepared(processor, name).await.map_err(refused)? else {
-            return Ok(None);
-        };
-        for chunk in prepared.chunks(ChunkKind::Rejects) {
-            let rejects = prepared.rejects(chunk).await.map_err(|error| refused(error.into()))?;
-            if let Some((_, reason)) = rejects.iter().find(|(id, _)| *id == packet) {
-                let reason = serde_json::to_value(reason).ok();
-                return Ok(Some(ProcessorFate {
-                    verdict: "rejected",
-                    reason: reason.and_then(|reason| reason.as_str().map(str::to_owned)),
-                }));
-            }
+    /// What both processors found.
+    pub(super) fn check(&mut self, found: [ProcessorFate; 2]) {
+        [self.first, self.second] = found;
+        if found.iter().any(|found| found.verdict == Verdict::NotYet) {
+            "both processors take the batch in, in a moment".clone_into(&mut self.next);
+            return;
         }
-        Ok(Some(ProcessorFate {
-            verdict: "message",
-            reason: None,
-        }))
+        self.stage = Stage::Checked;
+        "both processors add what both found good, in a moment".clone_into(&mut self.next);
+    }
+
+    /// What the sum says of it.
+    pub(super) fn sum(&mut self, counted: bool) {
+        self.stage = Stage::Summed;
+        self.sum.counted = Some(counted);
+        let (why, next) = match (counted, self.rejection()) {
+            (true, _) => (
+                "both processors found the proof good".to_owned(),
+                "nothing: it is in the sum",
+            ),
+            (false, Some((role, reason))) => (
+                format!("the {role} processor rejected it: {}", word(reason)),
+                advice(reason),
+            ),
+            (false, None) => (
+                "both processors opened it, and both messages together say that the proof is wrong: invalid-proof"
+                    .to_owned(),
+                "look at how bits, shares and proof are made; docs/clients.md has test vectors",
+            ),
+        };
+        self.sum.why = Some(why);
+        next.clone_into(&mut self.next);
+    }
+
+    fn rejection(&self) -> Option<(Role, PacketReason)> {
+        let found = [(Role::First, self.first.reason), (Role::Second, self.second.reason)];
+        found.into_iter().find_map(|(role, reason)| Some((role, reason?)))
     }
 }
 
-fn is_message(found: &ProcessorFate) -> bool {
-    found.verdict == "message"
+/// The word that the processors' own summaries have for a reason.
+fn word(reason: PacketReason) -> String {
+    let word = serde_json::to_value(reason).ok();
+    word.and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
-async fn keys(bucket: &dyn Bucket, directory: &str) -> Result<Vec<String>, Error> {
-    let entries = bucket.list(directory, ListRange::default()).await?;
-    Ok(entries.map_ok(|entry| entry.key).try_collect().await?)
-}
-
-/// Whether a packet file holds a packet. One that cannot be read holds none: the processors say what is wrong with it.
-fn holds(file: &[u8], id: &str) -> bool {
-    let limits = Limits::default();
-    let Ok(mut reader) = ContainerReader::open(file, &limits) else {
-        return false;
-    };
-    while let Ok(Some(block)) = reader.next_block() {
-        let mut packets = Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits).flatten();
-        if packets.any(|packet| packet.id == id) {
-            return true;
+/// What a client developer looks at first.
+fn advice(reason: PacketReason) -> &'static str {
+    match reason {
+        PacketReason::BadCiphertext => {
+            "a sealed share begins with a point of P-256, 65 bytes, uncompressed: look at how it is sealed"
         }
+        PacketReason::Undecryptable => {
+            "its key does not open it: look at which share is sealed to which key, and at the key derivation"
+        }
+        PacketReason::BadShare => "it opens, but holds no share of this length: look at how shares are written down",
+        _ => "docs/operating.md says what this reason means",
     }
-    false
 }

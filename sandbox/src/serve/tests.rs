@@ -1,86 +1,278 @@
-//! A good report, a bad one and a replay, asked for at each stage.
+//! Good, bad and replayed reports, asked for at each stage.
 
+use std::io::{Read as _, Write as _};
+
+use serde_json::Value;
+use tallybox_client::Report;
 use tallybox_client::traffic::{Hostility, Traffic};
+use tallybox_facilitator::reason::PacketReason;
 use tallybox_model::client_config::ClientConfig;
 use tallybox_model::registry::Registry;
+use tallybox_service::config::load;
 
 use super::*;
 use crate::door::{DoorAnswer, post};
-use tallybox_service::config::load;
 
 const METRIC: &str = "CodeVerified-v1";
 /// 2026-01-01 00:00 UTC.
 const START: i64 = 1_767_225_600_000;
+/// When the first window has ended and settled.
+const SETTLED: i64 = START + 66_000;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_developer_learns_what_became_of_each_report() {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = Clock::manual(START);
+struct Stand {
+    directory: tempfile::TempDir,
+    serving: Serving,
+    clock: Clock,
+    traffic: Traffic,
+}
+
+fn options(clock: &Clock) -> ServeOptions {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    let metric = *Metric::named(METRIC).unwrap();
-    let options = ServeOptions {
-        metrics: vec![metric],
+    ServeOptions {
+        metrics: vec![*Metric::named(METRIC).unwrap()],
         epsilon: None,
         listen: free,
         debug_listen: free,
         seed: Some(1),
         clock: clock.clone(),
-    };
-    let mut serving = Serving::start(directory.path(), &options, Output::new(true))
-        .await
-        .unwrap();
-    let reporter = serving.door.reporter(&serving.world).unwrap();
-    let registry = load::<Registry>(&directory.path().join("registry.yaml")).unwrap().value;
-    let client_metric = ClientConfig::metrics_of(&registry).remove(0);
-    let traffic = Traffic::new(1, &metric, serving.world.keys.for_clients(), None).unwrap();
-    let good = traffic.packet(0).unwrap().report;
-    let bad = traffic
-        .hostile(1, Hostility::Undecryptable(tallybox_model::role::Role::Second))
-        .unwrap()
-        .report;
+        packets: 0,
+    }
+}
+
+impl Stand {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(START);
+        let options = options(&clock);
+        let serving = Serving::start(directory.path(), &options, Output::new(true));
+        let serving = serving.await.unwrap();
+        let traffic = Traffic::new(1, &options.metrics[0], serving.world.keys.for_clients(), None).unwrap();
+        Self {
+            directory,
+            serving,
+            clock,
+            traffic,
+        }
+    }
+
+    async fn post(&self, reports: Vec<Report>) -> Vec<String> {
+        let registry = load::<Registry>(&self.directory.path().join("registry.yaml"));
+        let metric = ClientConfig::metrics_of(&registry.unwrap().value).remove(0);
+        let reporter = self.serving.door.reporter(&self.serving.world).unwrap();
+        let ids = reports.iter().map(|report| report.id.to_string()).collect();
+        let answers = post(&reporter, &metric, self.clock.millis(), reports).await.unwrap();
+        assert!(answers.iter().all(|answer| *answer == DoorAnswer::Accepted));
+        ids
+    }
+
+    fn undecryptable(&self, index: u64) -> Report {
+        let hostility = Hostility::Undecryptable(Role::Second);
+        self.traffic.hostile(index, hostility).unwrap().report
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let address = self.serving.debug_address;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        let asking = tokio::task::spawn_blocking(move || {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answer = asking.await.unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    async fn fate(&self, id: &str) -> Value {
+        let (status, body) = self.get(&format!("/debug/reports/{id}")).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    async fn turn(&mut self) {
+        let failures = self.serving.turn().await;
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_developer_learns_what_became_of_each_report() {
+    let mut stand = Stand::new().await;
+    let good = stand.traffic.packet(0).unwrap().report;
     let mut replay = good.clone();
-    replay.id = traffic.packet(2).unwrap().report.id;
-    let ids = [good.id, bad.id, replay.id].map(|id| id.to_string());
-    let answers = post(&reporter, &client_metric, START, vec![good, bad, replay])
+    replay.id = stand.traffic.packet(2).unwrap().report.id;
+    let bad = stand.undecryptable(1);
+    let ids = stand.post(vec![good, bad, replay]).await;
+    let [good, bad, replay] = [&ids[0], &ids[1], &ids[2]];
+
+    stand.turn().await;
+    let fate = stand.fate(good).await;
+    assert_eq!(fate["stage"], "spooled", "its window has not ended");
+    assert_eq!(
+        (&fate["metric"], &fate["first"]["verdict"]),
+        (&METRIC.into(), &"not yet".into())
+    );
+    assert!(fate["slab"].as_str().unwrap().ends_with(".slab"));
+
+    stand.clock.set(SETTLED);
+    stand.serving.cycle.batch().await.unwrap();
+    let fate = stand.fate(good).await;
+    assert_eq!(
+        (&fate["stage"], &fate["second"]["verdict"]),
+        (&"batched".into(), &"not yet".into())
+    );
+    assert_eq!(fate["batch"]["date"], "2026/01/01/00/00");
+    let dropped = stand.fate(replay).await;
+    assert_eq!(
+        (&dropped["stage"], &dropped["sum"]["counted"]),
+        (&"dropped".into(), &false.into())
+    );
+    assert!(
+        dropped["sum"]["why"]
+            .as_str()
+            .unwrap()
+            .contains("shares are those of report")
+    );
+
+    let mut failures = Vec::new();
+    stand.serving.cycle.take_in(&mut failures).await;
+    assert!(failures.is_empty(), "{failures:?}");
+    let fate = stand.fate(bad).await;
+    assert_eq!(
+        (&fate["stage"], &fate["sum"]["counted"]),
+        (&"checked".into(), &Value::Null)
+    );
+
+    stand.turn().await;
+    let fate = stand.fate(good).await;
+    assert_eq!(
+        (&fate["stage"], &fate["sum"]["counted"], &fate["kept"]),
+        (&"summed".into(), &true.into(), &1.into())
+    );
+    let fate = stand.fate(&bad.to_uppercase()).await;
+    assert_eq!(
+        (&fate["stage"], &fate["sum"]["counted"]),
+        (&"summed".into(), &false.into())
+    );
+    assert_eq!(
+        (&fate["first"]["verdict"], &fate["first"]["reason"]),
+        (&"message".into(), &Value::Null)
+    );
+    assert_eq!(
+        (&fate["second"]["verdict"], &fate["second"]["reason"]),
+        (&"rejected".into(), &"undecryptable".into())
+    );
+
+    let (_, list) = stand.get("/debug/reports").await;
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let stages: Vec<&str> = ids.iter().map(|id| stage(&list, id)).collect();
+    assert_eq!(stages, ["summed", "summed", "dropped"]);
+    stand.serving.stop().await.unwrap();
+}
+
+fn stage<'l>(list: &'l Value, id: &str) -> &'l str {
+    let reports = list["reports"].as_array().unwrap();
+    reports.iter().find(|report| report["id"] == id).unwrap()["stage"]
+        .as_str()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_without_a_good_report_has_an_end_too() {
+    let mut stand = Stand::new().await;
+    let ids = stand.post(vec![stand.undecryptable(1)]).await;
+    stand.clock.set(SETTLED);
+    stand.turn().await;
+    let fate = stand.serving.cycle.lookup.fate(&ids[0]).await.unwrap();
+    assert_eq!((fate.stage, fate.sum.counted), (Stage::Summed, Some(false)));
+    assert_eq!(
+        (fate.first.verdict, fate.second.reason),
+        (Verdict::Message, Some(PacketReason::Undecryptable))
+    );
+    assert!(fate.sum.why.unwrap().contains("second processor"));
+    stand.serving.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_stage_is_tried_again() {
+    let mut stand = Stand::new().await;
+    let ids = stand.post(vec![stand.traffic.packet(0).unwrap().report]).await;
+    stand.clock.set(SETTLED);
+    stand.serving.cycle.batch().await.unwrap();
+    let mailbox = stand.directory.path().join("buckets/ingestion-second");
+    let away = stand.directory.path().join("away");
+    std::fs::rename(&mailbox, &away).unwrap();
+    assert!(!stand.serving.turn().await.is_empty());
+    std::fs::remove_dir_all(&mailbox).ok();
+    std::fs::rename(&away, &mailbox).unwrap();
+    stand.turn().await;
+    assert_eq!(stand.fate(&ids[0]).await["stage"], "summed");
+    stand.serving.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_of_its_own_and_the_pages_around_them() {
+    let stand = Stand::new().await;
+    let options = options(&stand.clock);
+    stand.serving.post_honest(3, &options.metrics, None).await.unwrap();
+    let (_, list) = stand.get("/debug/reports").await;
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["reports"].as_array().unwrap().len(), 3);
+    let id = list["reports"][0]["id"].as_str().unwrap();
+    let (status, asked) = stand.get(&format!("/debug/reports?id={id}")).await;
+    assert!(status == 200 && asked.contains("\"spooled\""), "{asked}");
+    for (path, expected) in [
+        ("/debug/reports/nobody", "no report id"),
+        (
+            "/debug/reports/3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d",
+            "rejected at the door",
+        ),
+        ("/elsewhere", "no such page"),
+    ] {
+        let (status, body) = stand.get(path).await;
+        assert!(status == 404 && body.contains(expected), "{path}: {body}");
+    }
+    let (status, page) = stand.get("/").await;
+    assert!(status == 200 && page.contains("<form action=/debug/reports>") && !page.contains("script"));
+    stand.serving.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_debug_pages_are_for_this_machine_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = options(&Clock::manual(START));
+    options.debug_listen = SocketAddr::from(([0, 0, 0, 0], 0));
+    let error = Serving::start(directory.path(), &options, Output::new(true))
         .await
-        .unwrap();
-    assert_eq!(answers, [DoorAnswer::Accepted; 3]);
-    let lookup = serving.cycle.lookup();
-    let fate = async |id: &str| lookup.fate(id).await.unwrap();
-    assert_eq!(
-        (fate("nobody").await.stage, fate(&ids[0]).await.stage),
-        ("unknown", "spooled")
-    );
-    serving.turn().await.unwrap();
-    assert_eq!(fate(&ids[0]).await.stage, "spooled", "its window has not ended");
-    clock.set(START + 66_000);
-    serving.turn().await.unwrap();
-    let [good, bad, replay] = [fate(&ids[0]).await, fate(&ids[1]).await, fate(&ids[2]).await];
-    assert_eq!(
-        (good.stage, good.counted, good.kept),
-        ("summed", Some(true), 1),
-        "{good:?}"
-    );
-    assert_eq!((bad.stage, bad.counted), ("summed", Some(false)), "{bad:?}");
-    assert_eq!(bad.first.unwrap().verdict, "message");
-    assert_eq!(bad.second.unwrap().reason.as_deref(), Some("undecryptable"));
-    assert_eq!(
-        (replay.stage, replay.batch),
-        ("spooled", None),
-        "the batcher has dropped it"
-    );
-    assert_eq!(lookup.recent(2).await.unwrap().len(), 2);
-    let announced = Announcement::of(&serving);
-    let text = format!("{}", Human(&announced));
-    let long = |line: &&str| line.len() > 80 && !line.contains("--key") && !line.contains('=');
-    assert_eq!(
-        text.lines()
-            .filter(long)
-            .filter(|line| !line.contains("MFkw"))
-            .collect::<Vec<_>>(),
-        [""; 0]
-    );
-    serving.stop().await.unwrap();
+        .unwrap_err();
+    assert!(matches!(error, Error::Setting(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_start_fits_a_terminal() {
+    let stand = Stand::new().await;
+    let text = Human(&Announcement::of(&stand.serving)).to_string();
+    // Keys and paths are as long as they are.
+    let whole = |line: &&str| {
+        !["MF", "directory", "--key"]
+            .iter()
+            .any(|mark| line.trim_start().starts_with(mark))
+    };
+    for line in text.lines().filter(whole) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    for needed in [
+        "/v1/sandbox/config",
+        "openapi.json",
+        "/debug/reports/ID",
+        "--features cli",
+        ".pem",
+    ] {
+        assert!(text.contains(needed), "{needed}");
+    }
+    stand.serving.stop().await.unwrap();
 }
 
 /// A summary as a person reads it.

@@ -1,0 +1,216 @@
+//! The books of all roles: slabs and plans of the ingestor, batches, what the processors noted. It takes the secrets of
+//! all of them to read them, so nobody outside a sandbox could.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::TryStreamExt as _;
+use tallybox_facilitator::intake::find_prepared;
+use tallybox_facilitator::prepared::ChunkKind;
+use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::reason::PacketReason;
+use tallybox_model::avro::{ContainerReader, Limits, Records};
+use tallybox_model::id::{AggregationId, PacketId};
+use tallybox_model::packet::DataSharePacket;
+use tallybox_model::path::{BatchName, window_range};
+use tallybox_model::report::{ReportDigest, StoredReport};
+use tallybox_model::role::Role;
+use tallybox_model::spool::Plan;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_transport::{Bucket, ListRange, read_all};
+
+use super::fate::ProcessorFate;
+use super::lookup::Lookup;
+use crate::error::Error;
+use crate::layout::{BucketKind, LOCALITY};
+
+/// Most bytes of an object.
+const LIMIT: u64 = 256 << 20;
+
+/// A report as it stands in a slab.
+#[derive(Debug, Clone)]
+pub(super) struct Spooled {
+    pub(super) slab: String,
+    pub(super) id: String,
+    pub(super) metric: String,
+    pub(super) digest: ReportDigest,
+}
+
+/// A window that is planned.
+pub(super) struct Planned {
+    pub(super) window: Window,
+    pub(super) slabs: HashSet<String>,
+    /// Whether all its batches are written.
+    pub(super) done: bool,
+}
+
+/// Where a packet is, and why a processor rejected it.
+pub(super) struct BatchBook {
+    pub(super) name: BatchName,
+    packets: HashSet<PacketId>,
+    /// None of a processor that has not looked.
+    rejects: [Option<HashMap<PacketId, PacketReason>>; 2],
+}
+
+impl BatchBook {
+    pub(super) fn holds(&self, packet: PacketId) -> bool {
+        self.packets.contains(&packet)
+    }
+
+    /// How many packets are in it.
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    pub(super) fn found(&self, packet: PacketId) -> [ProcessorFate; 2] {
+        [0, 1].map(|place: usize| match &self.rejects[place] {
+            None => ProcessorFate::default(),
+            Some(rejects) => rejects.get(&packet).copied().into(),
+        })
+    }
+}
+
+impl Lookup {
+    /// The names of all slabs, oldest first.
+    pub(super) async fn slabs(&self) -> Result<Vec<String>, Error> {
+        keys(&*self.ingestor.spool, &self.names().slabs(), ListRange::default()).await
+    }
+
+    /// The reports of a slab that are wanted.
+    pub(super) async fn slab(
+        &self,
+        key: &str,
+        wanted: impl Fn(&StoredReport<'_>) -> bool + Send + 'static,
+    ) -> Result<Vec<Spooled>, Error> {
+        let file = read_all(&*self.ingestor.spool, key, LIMIT).await?;
+        let slab = key.to_owned();
+        blocking(move || reports(&slab, file.as_ref(), wanted)).await?
+    }
+
+    /// The windows that are planned, from the one of that time on.
+    pub(super) async fn plans(&self, from: BatchTime) -> Result<Vec<Planned>, Error> {
+        let (spool, names) = (&*self.ingestor.spool, self.names());
+        let records = keys(spool, &names.records(), ListRange::default()).await?;
+        let done: HashSet<BatchTime> = records
+            .iter()
+            .filter_map(|key| Some(names.parse_record(key)?.0))
+            .collect();
+        let mut plans = Vec::new();
+        for key in keys(spool, &names.plans(), ListRange::default()).await? {
+            if names.parse_plan(&key).is_none_or(|start| start < from) {
+                continue;
+            }
+            let plan = Plan::parse(&read_all(spool, &key, LIMIT).await?);
+            let plan = plan.map_err(|error| Error::Internal(format!("{key}: {error}")))?;
+            plans.push(Planned {
+                window: plan.window,
+                done: done.contains(&plan.window.start()),
+                slabs: plan.slabs.into_iter().map(|slab| slab.key).collect(),
+            });
+        }
+        Ok(plans)
+    }
+
+    /// All batches of a metric and window.
+    pub(super) async fn batches(&self, aggregation: &AggregationId, window: Window) -> Result<Vec<BatchBook>, Error> {
+        let mailbox = self.world.layout.bucket(BucketKind::Ingestion, Role::First);
+        let (start, end) = window_range(aggregation, &window);
+        let range = ListRange {
+            start_at: Some(start),
+            end_before: Some(end),
+        };
+        let mut books = Vec::new();
+        for key in keys(&*mailbox, aggregation.as_str(), range).await? {
+            let Some(name) = BatchName::from_ingestion_signature(&key) else {
+                continue;
+            };
+            let file = read_all(&*mailbox, &name.ingestion().packets, LIMIT).await?;
+            books.push(BatchBook {
+                packets: blocking(move || packets(file.as_ref())).await?,
+                rejects: [
+                    rejects(&self.processors[0], &name).await?,
+                    rejects(&self.processors[1], &name).await?,
+                ],
+                name,
+            });
+        }
+        Ok(books)
+    }
+
+    /// The names of all batches of a metric.
+    pub(super) async fn batch_names(&self, aggregation: &AggregationId) -> Result<Vec<BatchName>, Error> {
+        let mailbox = self.world.layout.bucket(BucketKind::Ingestion, Role::First);
+        let keys = keys(&*mailbox, aggregation.as_str(), ListRange::default()).await?;
+        let names = keys.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
+        Ok(names.collect())
+    }
+
+    fn names(&self) -> &tallybox_model::spool::SpoolNames {
+        &self.ingestor.localities[LOCALITY].names
+    }
+
+    /// The window in whose time a slab was begun.
+    pub(super) fn begun(&self, slab: &str) -> Option<BatchTime> {
+        self.names().parse_slab(slab).map(|name| name.window())
+    }
+}
+
+/// What a processor noted of a batch.
+async fn rejects(processor: &Processor, name: &BatchName) -> Result<Option<HashMap<PacketId, PacketReason>>, Error> {
+    let refused = |error| Error::Processor {
+        role: processor.role,
+        source: Box::new(error),
+    };
+    let Some(prepared) = find_prepared(processor, name).await.map_err(refused)? else {
+        return Ok(None);
+    };
+    let mut rejects = HashMap::new();
+    for chunk in prepared.chunks(ChunkKind::Rejects) {
+        rejects.extend(prepared.rejects(chunk).await.map_err(|error| refused(error.into()))?);
+    }
+    Ok(Some(rejects))
+}
+
+fn reports(slab: &str, file: &[u8], wanted: impl Fn(&StoredReport<'_>) -> bool) -> Result<Vec<Spooled>, Error> {
+    let limits = Limits::default();
+    let unreadable = |error| Error::Internal(format!("{slab}: {error}"));
+    let mut reader = ContainerReader::open(file, &limits).map_err(unreadable)?;
+    let mut found = Vec::new();
+    while let Some(block) = reader.next_block().map_err(unreadable)? {
+        for report in Records::<StoredReport<'_>>::new(&block, reader.schema(), &limits) {
+            let report = report.map_err(unreadable)?;
+            if wanted(&report) {
+                found.push(Spooled {
+                    slab: slab.to_owned(),
+                    id: report.id.to_owned(),
+                    metric: report.metric.to_owned(),
+                    digest: report.digest(),
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The packets of a file. One that cannot be read holds none: the processors say what is wrong with it.
+fn packets(file: &[u8]) -> HashSet<PacketId> {
+    let limits = Limits::default();
+    let mut ids = HashSet::new();
+    let Ok(mut reader) = ContainerReader::open(file, &limits) else {
+        return ids;
+    };
+    while let Ok(Some(block)) = reader.next_block() {
+        let packets = Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits).flatten();
+        ids.extend(packets.filter_map(|packet| packet.id.parse::<PacketId>().ok()));
+    }
+    ids
+}
+
+async fn keys(bucket: &dyn Bucket, directory: &str, range: ListRange) -> Result<Vec<String>, Error> {
+    let entries = bucket.list(directory, range).await?;
+    Ok(entries.map_ok(|entry| entry.key).try_collect().await?)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::Internal(format!("looking a report up: {error}")))
+}

@@ -1,0 +1,104 @@
+//! What came of a window, a few lines for people and one for machines.
+
+use std::fmt;
+
+use serde::Serialize;
+use tallybox_client::{Estimate, RandomisedResponse};
+use tallybox_ingestor::batch::WindowSummary;
+use tallybox_model::id::AggregationId;
+use tallybox_model::time::Window;
+use tallybox_service::output::Summary;
+
+use crate::portal::Total;
+
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+
+/// What the batcher made of the reports of a window.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct BatchedWindow(pub(super) WindowSummary);
+
+/// What came out of a window of a metric.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct SummedWindow {
+    window: Window,
+    metric: AggregationId,
+    /// Packets in the sums.
+    counted: u64,
+    /// Packets that are not.
+    rejected: usize,
+    sums: Vec<u64>,
+    estimates: Vec<Estimate>,
+}
+
+impl SummedWindow {
+    /// A window with a sum.
+    pub(super) fn of(metric: &AggregationId, window: Window, total: Total, noise: Option<RandomisedResponse>) -> Self {
+        let estimate = |noise: RandomisedResponse| {
+            let sums = total.sums.iter();
+            sums.map(|sum| noise.debias(*sum, total.accepted)).collect()
+        };
+        Self {
+            window,
+            metric: metric.clone(),
+            counted: total.accepted,
+            rejected: total.invalid.len(),
+            estimates: noise.map(estimate).unwrap_or_default(),
+            sums: total.sums,
+        }
+    }
+
+    /// A window of which no packet was good: there is no sum.
+    pub(super) fn without_sum(metric: &AggregationId, window: Window, rejected: usize) -> Self {
+        Self {
+            window,
+            metric: metric.clone(),
+            counted: 0,
+            rejected,
+            sums: Vec::new(),
+            estimates: Vec::new(),
+        }
+    }
+}
+
+impl Summary for BatchedWindow {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(window) = self;
+        let (repeated, seen) = (window.replays.report, window.replays.ciphertext);
+        let start = window.window.start();
+        write!(f, "{start}  {} reports, {} batched", window.reports, window.batched)?;
+        if repeated + seen > 0 {
+            write!(f, ", {} replays dropped", repeated + seen)?;
+        }
+        Ok(())
+    }
+}
+
+impl Summary for SummedWindow {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = self.window.start();
+        write!(f, "{start}  {}\n    {} counted", self.metric, self.counted)?;
+        if self.rejected > 0 {
+            write!(f, ", {} rejected", self.rejected)?;
+        }
+        bins(f, self.sums.iter().zip(&self.estimates))
+    }
+}
+
+/// The bins that are not 0, each with the estimate of the true count, folded.
+fn bins<'b>(f: &mut fmt::Formatter<'_>, bins: impl Iterator<Item = (&'b u64, &'b Estimate)>) -> fmt::Result {
+    let mut column = COLUMNS;
+    for (bin, (sum, estimate)) in bins.enumerate().filter(|(_, (sum, _))| **sum > 0) {
+        let text = format!("bin {bin}: {sum} ~{:.1}", estimate.value);
+        if column + 3 + text.len() > COLUMNS {
+            write!(f, "\n    {text}")?;
+            column = 4 + text.len();
+        } else {
+            write!(f, "   {text}")?;
+            column += 3 + text.len();
+        }
+    }
+    Ok(())
+}
