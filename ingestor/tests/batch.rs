@@ -201,11 +201,12 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
         [broken(&world.mailboxes[0]), broken(&world.mailboxes[1])],
     );
     assert!(world.batch_with(&cut_off, &BatchOptions::default()).await.is_err());
-    // Then partitions, cut, registry and secret change.
+    // Then partitions, cut, dates, registry and secret change.
     let mut changed = world.ingestor();
     changed.batches.partition_bytes = 1 << 20;
     changed.batches.max_packets = 1000;
     changed.batches.min_packets = 1;
+    changed.batches.ingestion_date = tallybox_ingestor::config::IngestionDate::End;
     changed
         .secrets
         .insert(0, tallybox_crypto::IngestorSecret::generate(&mut rng(301)));

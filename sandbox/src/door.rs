@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use tallybox_client::post::{Options, Outcome as Posted, Prepared, Reporter};
 use tallybox_client::traffic::{Generated, Hostility, Traffic};
-use tallybox_client::{Address, ClientError, Clock as ClientClock, Report, config::Trust};
+use tallybox_client::{Address, ClientError, Clock as ClientClock, Report};
 use tallybox_ingestor::clock::Clock;
 use tallybox_ingestor::http::Server;
 use tallybox_ingestor::ingestor::Ingestor;
@@ -17,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::keys::CLIENT_CONFIG_KEY_ID;
-use crate::layout::LOCALITY;
 use crate::outcome::DoorOutcome;
 use crate::world::World;
 
@@ -91,15 +89,7 @@ impl Door {
         let address: Address = format!("http://{}", self.address)
             .parse()
             .map_err(|error| Error::Internal(format!("{error}")))?;
-        let trust = Trust {
-            locality: LOCALITY.to_owned(),
-            keys: [(
-                CLIENT_CONFIG_KEY_ID.to_owned(),
-                world.keys.client_config.verifying_key(),
-            )]
-            .into(),
-            max_epsilon: f64::from(u8::MAX),
-        };
+        let trust = world.trust(f64::from(u8::MAX));
         let clock = self.ingestor.clock.clone();
         let mut options = Options::default();
         // The clock of a sandbox stands within the years that a timestamp has.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tallybox_client::config::Trust;
 use tallybox_facilitator::config::{Config, Points};
 use tallybox_facilitator::processor::Processor;
 use tallybox_model::role::Role;
@@ -10,8 +11,8 @@ use tallybox_service::config::load;
 
 use crate::error::Error;
 use crate::ingest::Ingestor;
-use crate::keys::SandboxKeys;
-use crate::layout::Layout;
+use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys};
+use crate::layout::{LOCALITY, Layout};
 
 /// Keys, configurations and empty buckets, ready for packets.
 #[derive(Debug)]
@@ -55,6 +56,17 @@ impl World {
     pub fn ingestor_program(&self) -> Result<tallybox_ingestor::ingestor::Ingestor, Error> {
         let config = load::<tallybox_ingestor::config::Config>(&self.layout.ingestor_config())?;
         tallybox_ingestor::ingestor::Ingestor::open(&config).map_err(Error::ingestor)
+    }
+
+    /// What a client of the ingestor believes: the locality and the key that signs its configuration.
+    #[must_use]
+    pub fn trust(&self, max_epsilon: f64) -> Trust {
+        let key = self.keys.client_config.verifying_key();
+        Trust {
+            locality: LOCALITY.to_owned(),
+            keys: [(CLIENT_CONFIG_KEY_ID.to_owned(), key)].into(),
+            max_epsilon,
+        }
     }
 
     /// A processor, opened by its configuration file as its own program does it.

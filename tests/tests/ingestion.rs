@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use tallybox_client::config::Trust;
 use tallybox_client::post::{Options, Outcome, Prepared, Reporter};
 use tallybox_client::traffic::Metric;
 use tallybox_client::{Address, Value};
@@ -22,7 +21,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::report::ProblemKind;
 use tallybox_model::role::Role;
 use tallybox_model::signature::BatchSignature;
-use tallybox_sandbox::keys::{CLIENT_CONFIG_KEY_ID, INGESTOR_KEY_ID};
+use tallybox_sandbox::keys::INGESTOR_KEY_ID;
 use tallybox_sandbox::layout::{BucketKind, LOCALITY, Layout, Served};
 use tallybox_sandbox::run::{RunOptions, run};
 use tallybox_sandbox::world::World;
@@ -124,15 +123,7 @@ fn world(directory: &Path, epsilon: Option<f64>) -> World {
 }
 
 fn reporter(world: &World, address: SocketAddr, max_epsilon: f64) -> Reporter {
-    let trust = Trust {
-        locality: LOCALITY.to_owned(),
-        keys: [(
-            CLIENT_CONFIG_KEY_ID.to_owned(),
-            world.keys.client_config.verifying_key(),
-        )]
-        .into(),
-        max_epsilon,
-    };
+    let trust = world.trust(max_epsilon);
     let address: Address = format!("http://{address}").parse().unwrap();
     Reporter::new(&address, trust, Options::default()).unwrap()
 }

@@ -13,7 +13,6 @@ use tallybox_model::marker::{ENCODER_GENERATION, sync_marker};
 use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::BatchName;
 use tallybox_model::spool::{FixedObject, ListedBatch};
-use tallybox_model::time::BatchTime;
 use tallybox_transport::Bucket;
 use tallybox_transport::batch::BatchError;
 use uuid::fmt::Hyphenated;
@@ -60,8 +59,6 @@ pub(super) struct Builder {
     pub(super) plan: FixedPlan,
     pub(super) secret: IngestorSecret,
     pub(super) index: Arc<Index>,
-    /// The date in the names of batches.
-    pub(super) date: BatchTime,
     /// The point of each group.
     pub(super) points: Vec<i64>,
 }
@@ -138,7 +135,7 @@ impl Builder {
         let group = &self.index.groups[batch.group as usize];
         let name = BatchName {
             aggregation: self.aggregation(batch)?,
-            date: self.date,
+            date: self.plan.plan.date,
             id: self.batch_id(batch),
         };
         let objects = name.ingestion();

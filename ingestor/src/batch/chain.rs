@@ -10,6 +10,7 @@ use tallybox_model::spool::{Cut, Plan, PlannedSlab};
 use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
 use tallybox_transport::{Bucket, BucketError, ListRange, publish_bytes, read_all};
 
+use crate::config::IngestionDate;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
@@ -205,6 +206,10 @@ impl<'i> Chain<'i> {
             format: Plan::FORMAT,
             instance: self.locality.instance.clone(),
             window,
+            date: match batches.ingestion_date {
+                IngestionDate::Start => window.start(),
+                IngestionDate::End => window.end(),
+            },
             previous: self.plans.last_key_value().map(|(_, last)| last.digest),
             generation: ENCODER_GENERATION,
             // `config::check` has made sure that there is one.

@@ -143,6 +143,7 @@ mod tests {
             format: 1,
             instance: "a-b".parse().unwrap(),
             window: Window::new(start, end).unwrap(),
+            date: start,
             previous: None,
             generation: 1,
             secret: String::new(),

@@ -67,7 +67,6 @@ pub(crate) struct Job<'j> {
     ingestor: &'j Ingestor,
     locality: &'j Locality,
     options: &'j BatchOptions,
-    turn: u32,
 }
 
 impl Job<'_> {
@@ -92,7 +91,6 @@ pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOpti
         ingestor,
         locality,
         options,
-        turn: options.turn,
     };
     let mut chain = Chain::read(ingestor, locality).await?;
     let mut summary = BatchSummary::new(&locality.instance);
@@ -108,7 +106,7 @@ pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOpti
             break;
         }
         match one(&job, &mut chain, plan).await? {
-            Done::Whole(record) => summary.windows.push(WindowSummary::of(&record)),
+            Done::Whole(record) => summary.windows.push(record.summary),
             Done::Waiting(partitions) => {
                 summary.wait_for(start, partitions);
                 return Ok(summary);
@@ -141,7 +139,7 @@ async fn one(job: &Job<'_>, chain: &mut Chain<'_>, plan: FixedPlan) -> Result<Do
         done => done?,
     };
     if let Done::Whole(record) = &done {
-        chain.close(start, secret, record.carried > 0);
+        chain.close(start, secret, record.summary.carried > 0);
     }
     Ok(done)
 }

@@ -15,11 +15,12 @@ use tallybox_crypto::IngestorSecret;
 use tallybox_crypto::prepared::{CHUNK, FileKey};
 use tallybox_model::digest::Digest;
 use tallybox_model::id::{AggregationId, BatchId, Instance};
-use tallybox_model::time::{BatchTime, Window};
+use tallybox_model::time::BatchTime;
 
 use super::cut::Cutting;
 use super::index::Index;
-use super::replay::{KEYS, ReplayCounts, Replays, key};
+use super::replay::{KEYS, Replays, key};
+use super::summary::WindowSummary;
 use crate::error::Error;
 
 /// What a record begins with.
@@ -27,26 +28,14 @@ const MAGIC: &[u8] = b"tallybox record 1\n";
 /// Bytes that sealing adds to a chunk.
 const TAG: usize = 16;
 
-/// What was done in a window.
+/// What was done in a window, and by which plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct WindowRecord {
-    /// The window.
-    pub window: Window,
     /// SHA-256 of its plan.
     pub plan: Digest,
-    /// Reports in the slabs of the plan.
-    pub reports: u64,
-    /// Reports in batches.
-    pub batched: u64,
-    /// Replays that were dropped, conflicts that were noticed.
-    pub replays: ReplayCounts,
-    /// Reports that were too few and wait for the next window.
-    pub carried: u64,
-    /// Reports that were too few for too long.
-    pub dropped: u64,
-    /// The batches.
-    pub batches: Vec<WindowBatch>,
+    /// What became of its reports.
+    #[serde(flatten)]
+    pub summary: WindowSummary,
 }
 
 /// A batch of a window.
@@ -74,13 +63,13 @@ pub(super) fn seal(
     index: &Index,
     cutting: &Cutting,
 ) -> Result<Vec<u8>, Error> {
-    let bug = |problem: String| Error::Internal(format!("record of {}: {problem}", record.window));
+    let bug = |problem: String| Error::Internal(format!("record of {}: {problem}", record.summary.window));
     let summary = serde_json::to_vec(record).map_err(|error| bug(error.to_string()))?;
-    let mut plain = Vec::with_capacity(summary.len() + 12 + 16 * KEYS * record.batched as usize);
+    let mut plain = Vec::with_capacity(summary.len() + 12 + 16 * KEYS * record.summary.batched as usize);
     let length = u32::try_from(summary.len()).map_err(|_| bug("the summary is too long".to_owned()))?;
     plain.extend(length.to_be_bytes());
     plain.extend(summary);
-    plain.extend(record.batched.to_be_bytes());
+    plain.extend(record.summary.batched.to_be_bytes());
     for which in 0..KEYS {
         let entries = cutting.batches.iter().flat_map(|batch| &batch.entries);
         let mut keys: Vec<_> = entries
@@ -89,7 +78,7 @@ pub(super) fn seal(
         keys.sort_unstable();
         plain.extend(keys.as_flattened());
     }
-    let key = file_key(secret, instance, record.window.start());
+    let key = file_key(secret, instance, record.summary.window.start());
     let mut file = MAGIC.to_vec();
     let chunks = plain.chunks(CHUNK);
     let last = chunks.len() as u32 - 1;

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tallybox_model::id::Instance;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
-use super::record::{WindowBatch, WindowRecord};
+use super::record::WindowBatch;
 use super::replay::ReplayCounts;
 
 /// What a run did for one locality.
@@ -27,7 +27,7 @@ pub struct BatchSummary {
 }
 
 /// What became of the reports of one window: reports = batched + replays + carried + dropped.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WindowSummary {
     /// The window.
@@ -58,20 +58,6 @@ impl BatchSummary {
 
     pub(super) fn wait_for(&mut self, window: BatchTime, partitions: Vec<u32>) {
         self.waiting = Some((window, partitions));
-    }
-}
-
-impl WindowSummary {
-    pub(super) fn of(record: &WindowRecord) -> Self {
-        Self {
-            window: record.window,
-            reports: record.reports,
-            batched: record.batched,
-            replays: record.replays,
-            carried: record.carried,
-            dropped: record.dropped,
-            batches: record.batches.clone(),
-        }
     }
 }
 

@@ -16,8 +16,8 @@ use super::index::{Index, blocking};
 use super::publish::{fix, patiently, publish};
 use super::record::{OpenRecord, WindowBatch, WindowRecord, seal};
 use super::replay::{ReplayCounts, Replays};
+use super::summary::WindowSummary;
 use super::{Job, points};
-use crate::config::IngestionDate;
 use crate::error::Error;
 use crate::ingestor::Ingestor;
 
@@ -86,7 +86,7 @@ impl<'j> WindowJob<'j> {
         let builder = Arc::new(self.builder().await?);
         let mut missing = self.missing().await?;
         // Jobs that run at once begin at different places.
-        let turn = self.job.turn as usize % missing.len().max(1);
+        let turn = self.job.options.turn as usize % missing.len().max(1);
         missing.rotate_left(turn);
         for partition in missing.into_iter().filter(|partition| self.job.takes(*partition)) {
             self.write_partition(&builder, partition).await?;
@@ -104,16 +104,10 @@ impl<'j> WindowJob<'j> {
             let point = points::point(self.job.ingestor, self.job.locality, &group.key_ids);
             points.push(point.await?);
         }
-        let window = &self.plan.plan.window;
-        let date = match self.job.ingestor.batches.ingestion_date {
-            IngestionDate::Start => window.start(),
-            IngestionDate::End => window.end(),
-        };
         Ok(Builder {
             plan: self.plan.clone(),
             secret: self.secret.clone(),
             index: Arc::clone(&self.index),
-            date,
             points,
         })
     }
@@ -188,16 +182,17 @@ impl<'j> WindowJob<'j> {
         let batches = batches
             .map(|batch| builder.window_batch(batch))
             .collect::<Result<Vec<WindowBatch>, _>>()?;
-        Ok(WindowRecord {
+        let summary = WindowSummary {
             window: self.plan.plan.window,
-            plan: self.plan.digest,
             reports: self.index.entries.len() as u64,
             batched: batches.iter().map(|batch| batch.packets).sum(),
             replays: self.replays,
             carried: self.cutting.carried.len() as u64,
             dropped: self.cutting.dropped,
             batches,
-        })
+        };
+        let plan = self.plan.digest;
+        Ok(WindowRecord { plan, summary })
     }
 
     async fn put(&self, object: &str, bytes: bytes::Bytes) -> Result<(), Error> {

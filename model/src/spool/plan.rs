@@ -2,7 +2,7 @@
 
 use crate::digest::Digest;
 use crate::id::Instance;
-use crate::time::Window;
+use crate::time::{BatchTime, Window};
 use serde::{Deserialize, Serialize};
 
 /// A window's plan, JSON, created if absent: who loses the race adopts what is there.
@@ -16,8 +16,10 @@ pub struct Plan {
     pub format: u64,
     /// Locality and ingestor.
     pub instance: Instance,
-    /// The window; its start is the date of the batches.
+    /// The window.
     pub window: Window,
+    /// The date in the names of its batches: the start of the window, or its end for peers that expect that.
+    pub date: BatchTime,
     /// SHA-256 of the plan before; none at the first.
     pub previous: Option<Digest>,
     /// Generation of the encoders that write the batches.
