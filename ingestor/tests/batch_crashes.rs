@@ -12,21 +12,8 @@ use tallybox_ingestor::batch::BatchOptions;
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_transport::faults::{Faults, Kind};
 
-/// Two windows: replays, a metric that is carried into the second one and cut there.
 async fn filled() -> (World, Vec<Stored>) {
-    let world = World::new();
-    let (many, few, more) = (reports(NOTIFIED, 0..25), reports(CODES, 0..3), reports(CODES, 3..6));
-    world
-        .slab(time(START), &[many[..15].to_vec(), few.clone()].concat())
-        .await;
-    world
-        .slab(time(START), &[many[10..].to_vec(), few[..1].to_vec()].concat())
-        .await;
-    world
-        .slab(time("2026/11/23/11/20"), &[more.clone(), many[..2].to_vec()].concat())
-        .await;
-    world.at(125);
-    (world, [many, few, more].concat())
+    World::new().with_two_windows().await
 }
 
 async fn undisturbed() -> (BTreeMap<String, Bytes>, Vec<Stored>) {

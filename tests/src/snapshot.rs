@@ -13,12 +13,20 @@ pub type Snapshot = BTreeMap<String, Vec<u8>>;
 /// # Panics
 /// If a bucket cannot be read.
 pub async fn written(buckets: &ProcessorBuckets) -> Snapshot {
-    let mut all = Snapshot::new();
     let places = [
         ("own", &buckets.own),
         ("validation", &buckets.peer_validation_out),
         ("sum", &buckets.sum_parts),
     ];
+    all(&places).await
+}
+
+/// Everything in these buckets.
+///
+/// # Panics
+/// If a bucket cannot be read.
+pub async fn all(places: &[(&str, &SharedBucket)]) -> Snapshot {
+    let mut all = Snapshot::new();
     for (name, bucket) in places {
         add(&mut all, name, bucket).await;
     }

@@ -87,6 +87,22 @@ impl World {
         }
     }
 
+    /// Two windows that are due: replays, and a metric that is carried into the second one and cut there. Gives every
+    /// report once.
+    pub async fn with_two_windows(self) -> (Self, Vec<Stored>) {
+        let (many, few, more) = (reports(NOTIFIED, 0..25), reports(CODES, 0..3), reports(CODES, 3..6));
+        let slabs = [
+            (START, [many[..15].to_vec(), few.clone()].concat()),
+            (START, [many[10..].to_vec(), few[..1].to_vec()].concat()),
+            ("2026/11/23/11/20", [more.clone(), many[..2].to_vec()].concat()),
+        ];
+        for (start, reports) in slabs {
+            self.slab(time(start), &reports).await;
+        }
+        self.at(125);
+        (self, [many, few, more].concat())
+    }
+
     /// The ingestor, as a program that starts now opens it.
     pub fn ingestor(&self) -> Ingestor {
         self.ingestor_over(Arc::clone(&self.spool), self.mailboxes.clone())

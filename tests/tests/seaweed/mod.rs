@@ -1,0 +1,139 @@
+//! SeaweedFS, a real S3 server, on loopback in a directory that goes with it.
+#![allow(unreachable_pub)]
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tallybox_transport::{BucketPlace, SharedBucket, publish_bytes};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+
+const KEY: (&str, &str) = ("adminkey", "adminsecret");
+/// For how long it may start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// It is made by the first object that is put into it.
+const BUCKET: &str = "box";
+
+/// A server that runs until it is dropped.
+pub struct Seaweed {
+    process: Child,
+    directory: TempDir,
+    port: u16,
+}
+
+impl Seaweed {
+    /// Starts a server and waits until it takes objects. None where it is not installed, but in CI that is a failure.
+    pub async fn start() -> Option<Self> {
+        let Some(binary) = std::env::var_os("TALLYBOX_WEED").map(PathBuf::from) else {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "TALLYBOX_WEED is not set: see scripts/seaweedfs"
+            );
+            eprintln!("SKIPPED: nothing is tested on S3. TALLYBOX_WEED=$(scripts/seaweedfs) is missing");
+            return None;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let ports = free_ports();
+        let mut server = Self {
+            process: command(&binary, &directory, &ports).spawn().unwrap(),
+            directory,
+            port: ports[0],
+        };
+        server.wait().await;
+        Some(server)
+    }
+
+    async fn wait(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(self.process.try_wait().unwrap().is_none(), "{}", self.log());
+            assert!(Instant::now() < end, "{}", self.log());
+            sleep(Duration::from_millis(50)).await;
+        }
+        // It listens before it can store: only an object that stands says that it does.
+        let bucket = self.bucket("started");
+        let storing = async {
+            while let Err(error) = publish_bytes(&*bucket, "object", "x".into(), false).await {
+                println!("not yet: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let stored = timeout(PATIENCE, storing).await;
+        assert!(stored.is_ok(), "{}", self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// A place on it, under a name, as a configuration says it, in JSON.
+    pub fn place(&self, name: &str) -> String {
+        let file = |name: &str| self.directory.path().join(name);
+        serde_json::json!({
+            "url": format!("s3://us-east-1/{BUCKET}/{name}"),
+            "settings": {
+                "endpoint": format!("http://127.0.0.1:{}", self.port),
+                "allow-http": true,
+                "access-key-id-file": file("key"),
+                "secret-access-key-file": file("secret"),
+            }
+        })
+        .to_string()
+    }
+
+    /// The same, opened.
+    pub fn bucket(&self, name: &str) -> SharedBucket {
+        let place: BucketPlace = serde_json::from_str(&self.place(name)).unwrap();
+        place.open(self.directory.path()).unwrap()
+    }
+}
+
+impl Drop for Seaweed {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Held together, so that they differ, and let go together.
+fn free_ports() -> [u16; 8] {
+    let held = [(); 8].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn command(binary: &PathBuf, directory: &TempDir, ports: &[u16; 8]) -> Command {
+    let at = |name: &str| directory.path().join(name);
+    let (id, secret) = KEY;
+    let identities = serde_json::json!({"identities": [{
+        "name": "admin",
+        "credentials": [{"accessKey": id, "secretKey": secret}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }]});
+    for (name, text) in [("key", id), ("secret", secret), ("s3.json", &identities.to_string())] {
+        std::fs::write(at(name), text).unwrap();
+    }
+    std::fs::create_dir(at("data")).unwrap();
+    let mut command = Command::new(binary);
+    command
+        .current_dir(directory.path())
+        .args(["server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
+        // It would call its makers.
+        .arg("-master.telemetry=false")
+        .args(["-s3", "-s3.config=s3.json", "-s3.iam=false"])
+        .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
+        .args(["-volume.max=100", "-master.volumeSizeLimitMB=64"]);
+    let names = ["s3.port", "master.port", "volume.port", "filer.port"];
+    for (place, name) in names.iter().enumerate() {
+        command.arg(format!("-{name}={}", ports[place]));
+        command.arg(format!("-{name}.grpc={}", ports[place + names.len()]));
+    }
+    let log = File::create(at("log")).unwrap();
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
+    command
+}

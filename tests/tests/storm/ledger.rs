@@ -1,0 +1,104 @@
+//! What was posted, and what of it was acknowledged.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha20Rng;
+use tallybox_client::post::{Outcome, Prepared};
+use tallybox_model::report::ReportUpload;
+use tokio::time::{Instant, sleep};
+
+use super::site::Site;
+
+/// The two sealed shares of a report.
+pub type Pair = [Vec<u8>; 2];
+
+/// Reports that are still to be posted, and those that were acknowledged.
+#[derive(Default)]
+pub struct Ledger {
+    next: u64,
+    again: VecDeque<Prepared>,
+    pub posted: BTreeSet<Pair>,
+    pub acknowledged: BTreeSet<Pair>,
+    /// Acknowledgements of running servers.
+    pub acknowledged_live: u64,
+    abandoned: u64,
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} reports, {} acknowledged, {} of them by servers, {} abandoned",
+            self.posted.len(),
+            self.acknowledged.len(),
+            self.acknowledged_live,
+            self.abandoned
+        )
+    }
+}
+
+fn pair(upload: &ReportUpload) -> Pair {
+    upload.payloads().map(<[u8]>::to_vec)
+}
+
+impl Ledger {
+    /// With reports that stand in the spool already, and those of them whose clients missed the answer.
+    pub fn with(mut self, filled: Vec<ReportUpload>, repeated: Vec<ReportUpload>) -> Self {
+        self.next = filled.len() as u64;
+        self.acknowledged.extend(filled.iter().map(pair));
+        self.posted.clone_from(&self.acknowledged);
+        self.again.extend(repeated.into_iter().map(Prepared::from));
+        self
+    }
+
+    /// What to post next: what was not acknowledged comes first, mostly.
+    fn draw(&mut self, site: &Site, rng: &mut ChaCha20Rng) -> Prepared {
+        if let Some(again) = rng.random_bool(0.7).then(|| self.again.pop_front()).flatten() {
+            return again;
+        }
+        let upload = site.upload(self.next);
+        self.next += 1;
+        self.posted.insert(pair(&upload));
+        upload.into()
+    }
+
+    /// Notes what became of a report.
+    fn note(&mut self, outcome: Outcome, pair: Pair, rng: &mut ChaCha20Rng) {
+        match outcome {
+            Outcome::Accepted | Outcome::AlreadyAccepted => {
+                self.acknowledged_live += 1;
+                self.acknowledged.insert(pair);
+            }
+            // Real clients come back, mostly.
+            Outcome::TryLater { report, .. } if rng.random_bool(0.8) => self.again.push_back(*report),
+            Outcome::TryLater { .. } => self.abandoned += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Posts until the time is over: some fresh reports, some that were not acknowledged, to either replica.
+pub async fn post(site: Arc<Site>, ledger: Arc<Mutex<Ledger>>, seed: u64, end: Instant) {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let reporters = [0, 1].map(|replica| site.reporter(replica));
+    while Instant::now() < end {
+        let post: Vec<Prepared> = {
+            let mut ledger = ledger.lock().unwrap();
+            let many = rng.random_range(1..9);
+            (0..many).map(|_| ledger.draw(&site, &mut rng)).collect()
+        };
+        let pairs: Vec<Pair> = post.iter().map(|report| pair(report.upload())).collect();
+        let outcomes = reporters[rng.random_range(0..2)].send_all(post).await;
+        {
+            let mut ledger = ledger.lock().unwrap();
+            for (outcome, pair) in outcomes.into_iter().zip(pairs) {
+                ledger.note(outcome, pair, &mut rng);
+            }
+        }
+        sleep(Duration::from_millis(rng.random_range(0..300))).await;
+    }
+}

@@ -1,0 +1,53 @@
+//! Ingestors that are killed.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tallybox_tests::process::release_binary;
+use tokio::time::sleep;
+
+use super::site::Site;
+
+/// A program that is killed when it is dropped, and not asked.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts a command of one of the two replicas.
+    pub fn start(site: &Site, replica: usize, command: &str) -> Self {
+        let log = site.log();
+        let child = Command::new(release_binary("ingestor"))
+            .arg("--config")
+            .arg(&site.replicas[replica].0)
+            .arg(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    /// Kills it; whether it was still running. A server's address is free only when the old one is gone.
+    pub fn kill(&mut self) -> bool {
+        let running = self.0.try_wait().unwrap().is_none();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        running
+    }
+
+    /// Waits for a batch job that nobody kills.
+    pub async fn ends_well(&mut self) {
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                assert!(status.success(), "a run that nobody kills ends well: {status}");
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,165 @@
+//! An ingestor of two replicas: keys, configurations, buckets, and the reports of its clients.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use tallybox_client::Address;
+use tallybox_client::post::{Options, Reporter};
+use tallybox_client::traffic::{Metric, Traffic};
+use tallybox_facilitator::config::Points;
+use tallybox_model::avro::{ContainerWriter, RecordKind};
+use tallybox_model::client_config::{ClientConfig, ClientMetric};
+use tallybox_model::registry::Registry;
+use tallybox_model::report::{ReportUpload, StoredReport};
+use tallybox_model::role::Role;
+use tallybox_model::spool::{SlabName, SpoolNames};
+use tallybox_model::time::BatchTime;
+use tallybox_sandbox::layout::{BucketKind, LOCALITY, Served};
+use tallybox_sandbox::world::World;
+use tallybox_service::config::load;
+use tallybox_transport::{BucketPlace, SharedBucket, publish_bytes};
+use tempfile::TempDir;
+
+const METRIC: &str = "CodeVerified-v1";
+/// Windows are as short as can be.
+pub const SETTLE: u64 = 3;
+/// Slabs of each window that is filled beforehand.
+const SLABS: usize = 2;
+
+/// Where it all is.
+pub struct Site {
+    directory: TempDir,
+    pub world: World,
+    pub spool: SharedBucket,
+    pub mailboxes: [SharedBucket; 2],
+    /// The replicas share everything but their addresses.
+    pub replicas: [(PathBuf, SocketAddr); 2],
+    traffic: Traffic,
+    metric: ClientMetric,
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+impl Site {
+    /// A site whose buckets are where `place` says, as a configuration file would, in JSON. `seed` makes its reports.
+    pub fn new(seed: u64, place: impl Fn(&str) -> String) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::create(directory.path(), None, Points::Pinned).unwrap();
+        let metric = Metric::named(METRIC).unwrap();
+        let traffic = Traffic::new(seed, metric, world.keys.for_clients(), None).unwrap();
+        let open = |name: &str| {
+            let place: BucketPlace = serde_json::from_str(&place(name)).unwrap();
+            place.open(directory.path()).unwrap()
+        };
+        let replicas = [0, 1].map(|replica| configuration(&world, replica, &place));
+        let registry = load::<Registry>(&directory.path().join("registry.yaml")).unwrap();
+        Self {
+            spool: open("spool"),
+            mailboxes: ["first", "second"].map(open),
+            replicas,
+            metric: ClientConfig::metrics_of(&registry.value).remove(0),
+            traffic,
+            world,
+            directory,
+        }
+    }
+
+    /// All its buckets by name.
+    pub fn buckets(&self) -> [(&'static str, &SharedBucket); 3] {
+        let [first, second] = &self.mailboxes;
+        [("spool", &self.spool), ("first", first), ("second", second)]
+    }
+
+    /// Where its programs write what they have to say.
+    pub fn log(&self) -> File {
+        let path = self.directory.path().join("log");
+        File::options().create(true).append(true).open(path).unwrap()
+    }
+
+    /// Report number `index`.
+    pub fn upload(&self, index: u64) -> ReportUpload {
+        let report = self.traffic.packet(index).unwrap().report;
+        report.into_upload(&self.metric, 2, None)
+    }
+
+    /// A client of one of the replicas. Its patience is short, so that what is not acknowledged comes back to us.
+    pub fn reporter(&self, replica: usize) -> Reporter {
+        let mut options = Options::default();
+        options.deadline = Duration::from_millis(300);
+        let address: Address = format!("http://{}", self.replicas[replica].1).parse().unwrap();
+        Reporter::new(&address, self.world.trust(8.0), options).unwrap()
+    }
+
+    /// Fills windows that have ended with slabs, as servers do that were there before, some reports twice.
+    pub async fn fill(&self, windows: u64, reports: u64) -> Vec<ReportUpload> {
+        let all: Vec<ReportUpload> = (0..windows * reports)
+            .into_par_iter()
+            .map(|index| self.upload(index))
+            .collect();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        let now = BatchTime::from_millis(now.as_millis() as i64).unwrap();
+        for (window, ours) in all.chunks(reports as usize).enumerate() {
+            // The window that has just ended may not be due yet; it is left to the running servers.
+            let start = now.plus_minutes(window as i64 - windows as i64 - 1).unwrap();
+            for (number, chunk) in ours.chunks(ours.len().div_ceil(SLABS)).enumerate() {
+                // The first of another window once more: an answer was lost, and the client came again.
+                let earlier = &all[window * 7 % all.len()];
+                self.slab(start, number as u64, chunk.iter().chain([earlier])).await;
+            }
+        }
+        all
+    }
+
+    async fn slab<'r>(&self, window: BatchTime, number: u64, reports: impl Iterator<Item = &'r ReportUpload>) {
+        let mut file = ContainerWriter::new(Vec::new(), RecordKind::StoredReport, [7; 16]);
+        for upload in reports {
+            file.append(&StoredReport::of(upload, &upload.id)).unwrap();
+        }
+        let names = SpoolNames::new(format!("{LOCALITY}-ingestor").parse().unwrap());
+        let name = SlabName::Received {
+            window,
+            replica: 7,
+            number,
+        };
+        let bytes = file.finish().unwrap().into();
+        publish_bytes(&*self.spool, &names.slab(&name), bytes, false)
+            .await
+            .unwrap();
+    }
+}
+
+/// The configuration of a replica: the sandbox's, with other buckets, and batches so small that there are many.
+fn configuration(world: &World, replica: usize, place: impl Fn(&str) -> String) -> (PathBuf, SocketAddr) {
+    let served = Served {
+        listen: free_address(),
+        operations: free_address(),
+        window_minutes: 1,
+        settle_secs: SETTLE,
+    };
+    let metrics = [*Metric::named(METRIC).unwrap()];
+    world.layout.write_ingestor(&metrics, None, &served).unwrap();
+    let mut text = std::fs::read_to_string(world.layout.ingestor_config()).unwrap();
+    let mailbox = |role| BucketKind::Ingestion.path(role);
+    for (old, new) in [
+        ("buckets/spool".to_owned(), place("spool")),
+        (mailbox(Role::First), place("first")),
+        (mailbox(Role::Second), place("second")),
+        (
+            "min-packets: 1".to_owned(),
+            "min-packets: 1, max-packets: 50, partition-bytes: 40000".to_owned(),
+        ),
+    ] {
+        assert_eq!(text.matches(&old).count(), 1, "{old}");
+        text = text.replace(&old, &new);
+    }
+    let path = world.layout.root().join(format!("replica-{replica}.yaml"));
+    std::fs::write(&path, text).unwrap();
+    (path, served.listen)
+}
