@@ -1,8 +1,12 @@
 //! Containers, limits and damage that targets have in common.
 
+use serde::de::DeserializeOwned;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, RecordKind, WriterSchema};
+use tallybox_service::ConfigError;
+use tallybox_service::config::{Loaded, load};
 
 /// The sync marker of forged files.
 pub const MARKER: [u8; 16] = *b"tallybox fuzzing";
@@ -128,4 +132,19 @@ pub fn take<const N: usize>(input: &mut &[u8]) -> [u8; N] {
     let mut taken = [0; N];
     taken[..start.len()].copy_from_slice(start);
     taken
+}
+
+/// The input read as a file of YAML, which is there only while it is read.
+pub fn yaml<T: DeserializeOwned>(data: &[u8]) -> Result<Loaded<T>, ConfigError> {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let memory = PathBuf::from("/dev/shm");
+        let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        folder.join(format!("tallybox-fuzz-{}.yaml", std::process::id()))
+    });
+    std::fs::write(file, data).expect("a temporary file can be written");
+    let loaded = load(file);
+    // Not kept for the end, since a crash has no end.
+    std::fs::remove_file(file).expect("the temporary file is there");
+    loaded
 }

@@ -11,7 +11,9 @@ macro_rules! targets {
 
 targets!(
     aggregate,
+    attestation,
     bucket_urls,
+    client_config,
     codecs,
     config,
     container,
@@ -25,6 +27,7 @@ targets!(
     keys,
     manifests,
     object_names,
+    posts,
     prepared,
     prio2,
     registry,

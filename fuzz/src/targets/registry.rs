@@ -1,19 +1,27 @@
-//! Metric registries, and what the lint says of them.
+//! Metric registries, in both forms, and what the lint says of them.
 
+use crate::forge::{printable, yaml};
 use tallybox_model::client_config::ClientConfig;
 use tallybox_model::registry::{Registry, lint};
 
 pub fn run(data: &[u8]) {
-    let Ok(registry) = serde_json::from_slice::<Registry>(data) else {
-        return;
-    };
-    let again = serde_json::to_vec(&registry).expect("what was read can be written");
-    assert_eq!(serde_json::from_slice::<Registry>(&again).expect("what we write can be read"), registry);
-    let findings = lint(&registry, Some(&registry));
+    if let Ok(registry) = serde_json::from_slice::<Registry>(data) {
+        check(&registry);
+    }
+    match yaml::<Registry>(data) {
+        Ok(loaded) => check(&loaded.value),
+        Err(error) => printable(&error),
+    }
+}
+
+fn check(registry: &Registry) {
+    let again = serde_json::to_vec(registry).expect("what was read can be written");
+    assert_eq!(serde_json::from_slice::<Registry>(&again).expect("what we write can be read"), *registry);
+    let findings = lint(registry, Some(registry));
     assert!(findings.iter().all(|finding| !finding.message.is_empty()));
     for (name, entry) in &registry.metrics {
         assert!(entry.payload_lengths()[0] > entry.payload_lengths()[1] - 32);
         assert_eq!(entry.parameters(name).name, name.as_str());
     }
-    assert!(ClientConfig::metrics_of(&registry).len() <= registry.metrics.len());
+    assert!(ClientConfig::metrics_of(registry).len() <= registry.metrics.len());
 }
