@@ -12,6 +12,7 @@
 //! | [`marker`] | what makes our files deterministic |
 //! | [`manifest`], [`task`] | the JSON documents |
 //! | [`registry`] | which metrics there are, and what a report of each has to look like |
+//! | [`roster`] | which batches a processor can sum in a window: the names of what two processors agree by
 //! | [`report`], [`client_config`] | what clients send, what they are answered, what they are told |
 //! | [`spool`] | what an ingestor keeps between a report and its batch |
 
@@ -27,6 +28,7 @@ pub mod path;
 pub mod registry;
 pub mod report;
 pub mod role;
+pub mod roster;
 pub mod signature;
 pub mod spool;
 pub mod task;

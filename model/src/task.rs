@@ -1,7 +1,12 @@
 //! Tasks: the JSON messages by which a workflow manager asks a facilitator to do one piece of work (ENPA).
 //!
-//! Every key below is required, unknown keys are ignored, and a message says nothing about its own kind: the
-//! queue it came from does. What cannot be read can never succeed, so every [`TaskError`] is a rejection.
+//! Every key below is required unless it says otherwise, and unknown keys are ignored. ENPA's two messages say nothing
+//! about their own kind: the queue they come from does. Ours adds a third, which travels on the queue of aggregations.
+//! What cannot be read can never succeed, so every [`TaskError`] is a rejection.
+
+mod roster;
+
+pub use roster::{RosterTask, WindowTask};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -62,6 +67,8 @@ pub struct AggregationTask {
     pub window: Window,
     /// The batches to sum, in the order of the message.
     pub batches: Vec<TaskBatch>,
+    /// Sum what both rosters agree on, whatever `batches` says; the optional key `agreed`, an extension of ours.
+    pub agreed: bool,
 }
 
 /// One batch of an [`AggregationTask`].
@@ -120,6 +127,7 @@ impl AggregationTask {
             aggregation_id: parsed("aggregation-id", &wire.aggregation_id)?,
             window: Window::new(start, end).map_err(|error| bad_value("aggregation-end", error))?,
             batches: wire.batches.iter().map(batch).collect::<Result<_, TaskError>>()?,
+            agreed: wire.agreed,
         })
     }
 
@@ -136,6 +144,7 @@ impl AggregationTask {
             aggregation_start: self.window.start().to_string(),
             aggregation_end: self.window.end().to_string(),
             batches: self.batches.iter().map(batch).collect(),
+            agreed: self.agreed,
         })
     }
 }
@@ -159,6 +168,8 @@ struct WireAggregation {
     aggregation_start: String,
     aggregation_end: String,
     batches: Vec<WireBatch>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    agreed: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 //! [`exit::Exit`] is what `main` returns. None of it knows what the program does, and none of it reads the network.
 
 pub mod chart;
+pub mod clock;
 pub mod config;
 mod error;
 pub mod exit;
