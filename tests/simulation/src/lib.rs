@@ -1,0 +1,34 @@
+//! The whole pipeline under every fault, in virtual time, from one seed.
+//!
+//! Real code does the work: the ingestor's batcher, both processors' managers and workers, the portal's reader. What is
+//! made up is what is between them: buckets and queues in memory that delay, fail, lose, double and lie, processes that
+//! die at any operation, clocks that are wrong. Every run ends in a check that each accepted report was counted exactly
+//! once, or is reported with a reason.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`scenario`], [`trouble`], [`dice`] | what a seed makes happen |
+//! | [`schedule`], [`timer`], [`time`] | virtual time, and what waits in it |
+//! | [`bucket`], [`queue`] | buckets and queues as one process sees them |
+//! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
+//! | [`cast`], [`machine`] | who there is, and the programs that they run |
+//! | [`run`](mod@run), [`check`](mod@check) | one run, and what is wrong with it |
+//! | [`counts`] | how often each thing happened |
+#![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
+
+pub mod bucket;
+pub mod cast;
+pub mod check;
+pub mod counts;
+pub mod dice;
+pub mod keyring;
+pub mod machine;
+pub mod pool;
+pub mod queue;
+pub mod run;
+pub mod scenario;
+pub mod schedule;
+mod stand_in;
+pub mod time;
+pub mod timer;
+pub mod trouble;
