@@ -4,7 +4,7 @@ use super::{ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Own
 use crate::reason::PacketReason;
 use std::io::{self, Write};
 use tallybox_crypto::SealingKey;
-use tallybox_crypto::prepared::{CHUNK, FileKey};
+use tallybox_crypto::prepared::{CHUNK, FileKey, TAG_LENGTH};
 use tallybox_crypto::prio2::Message;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::PacketId;
@@ -27,6 +27,18 @@ impl Pending {
             first: 0,
             count: 0,
         }
+    }
+
+    /// Room for so many bytes more, and for what sealing adds. Growing by itself a vector leaves a copy of its shares
+    /// behind; this one wipes it. Small batches have small chunks, and wiping unused room would cost more than their work.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.bytes.len() + more + TAG_LENGTH;
+        if needed <= self.bytes.capacity() {
+            return;
+        }
+        let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * self.bytes.capacity())));
+        larger.extend_from_slice(&self.bytes);
+        self.bytes = larger;
     }
 }
 
@@ -117,10 +129,7 @@ impl<W: Write> PreparedWriter<W> {
             self.flush(kind)?;
         }
         let pending = &mut self.pending[kind as usize];
-        if pending.bytes.capacity() == 0 {
-            // Room for a whole chunk at once, so that growing leaves no copy of a share behind.
-            pending.bytes.reserve_exact(CHUNK.max(item.len()) + 16);
-        }
+        pending.make_room(item.len());
         pending.bytes.extend_from_slice(item);
         pending.count += 1;
         Ok(())

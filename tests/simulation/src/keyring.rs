@@ -39,6 +39,10 @@ pub struct Keyring {
     pub ingestor: Vec<SigningKey>,
     /// What batch ids and points follow from.
     pub secret: IngestorSecret,
+    /// What each processor's batches verify with, in order of their index.
+    trusted: [TrustedKeys; 2],
+    /// What the ingestor's batches verify with.
+    trusted_ingestor: TrustedKeys,
     /// What opens packets, for all processors of all runs.
     pub pool: Arc<rayon::ThreadPool>,
 }
@@ -75,10 +79,17 @@ impl Keyring {
             signing: (0..EPOCHS).map(|_| SigningKey::generate(&mut rng)).collect(),
             sealing: (0..EPOCHS).map(|_| SealingKey::generate(&mut rng)).collect(),
         });
+        let ingestor: Vec<_> = (0..EPOCHS).map(|_| SigningKey::generate(&mut rng)).collect();
+        let trusted_of = |role: Role| {
+            let keys = &processors[role.index()].signing;
+            trusted(keys, |epoch| signing_key_id(role, epoch))
+        };
         let threads = rayon::ThreadPoolBuilder::new().num_threads(2);
         Self {
+            trusted: Role::ALL.map(trusted_of),
+            trusted_ingestor: trusted(&ingestor, ingestor_key_id),
             processors,
-            ingestor: (0..EPOCHS).map(|_| SigningKey::generate(&mut rng)).collect(),
+            ingestor,
             secret: IngestorSecret::generate(&mut rng),
             pool: Arc::new(threads.build().expect("threads to open packets")),
         }
@@ -97,16 +108,18 @@ impl Keyring {
     /// What a processor's batches verify with.
     #[must_use]
     pub fn trusted(&self, role: Role) -> TrustedKeys {
-        let keys = self.processors[role.index()].signing.iter().enumerate();
-        keys.map(|(epoch, key)| (signing_key_id(role, epoch), key.verifying_key()))
-            .collect()
+        self.trusted[role.index()].clone()
     }
 
     /// What the ingestor's batches verify with.
     #[must_use]
     pub fn trusted_ingestor(&self) -> TrustedKeys {
-        let keys = self.ingestor.iter().enumerate();
-        keys.map(|(epoch, key)| (ingestor_key_id(epoch), key.verifying_key()))
-            .collect()
+        self.trusted_ingestor.clone()
     }
+}
+
+/// The public halves of keys, by identifier. Each is a multiplication on the curve, so it is done once.
+fn trusted(keys: &[SigningKey], id: impl Fn(usize) -> String) -> TrustedKeys {
+    let keys = keys.iter().enumerate();
+    keys.map(|(epoch, key)| (id(epoch), key.verifying_key())).collect()
 }

@@ -172,7 +172,7 @@ impl<'s> Stage<'s> {
         process.running = Some(Running {
             machine: machines.start(process.part, &life, &process.clock),
             life,
-            until: self.schedule.now() + self.dice.between(20 * MINUTE, 90 * MINUTE),
+            until: self.schedule.now() + self.dice.between(HOUR, 4 * HOUR),
         });
     }
 
