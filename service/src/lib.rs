@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 mod error;
 pub mod exit;
+pub mod fault;
 pub mod log;
 pub mod output;
 pub mod progress;

@@ -7,6 +7,7 @@ use tallybox_crypto::IngestorSecret;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::spool::BatchList;
 use tallybox_model::time::BatchTime;
+use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes, read_all};
 
 use super::build::Builder;
@@ -160,7 +161,7 @@ impl<'j> WindowJob<'j> {
     async fn finish(&self, builder: &Arc<Builder>) -> Result<WindowRecord, Error> {
         let Job { ingestor, locality, .. } = self.job;
         let window = self.plan.plan.window;
-        if !self.cutting.carried.is_empty() {
+        if !self.cutting.carried.is_empty() && !fault::is_on("lost-carry") {
             let start = window.start();
             let object = locality
                 .names

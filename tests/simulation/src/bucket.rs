@@ -1,6 +1,6 @@
 //! A bucket as one process sees it: in memory, behind a network that delays, fails, loses answers and lists late.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use tallybox_transport::{Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory};
+use tallybox_transport::{
+    Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory, read_all,
+};
 
 use crate::schedule::{Answer, Asked, Life, Millis, Schedule};
 
@@ -21,6 +23,8 @@ pub struct Shelf {
     pub inner: SharedBucket,
     /// When each object was made.
     made: Mutex<HashMap<String, Millis>>,
+    /// What a retention has deleted.
+    deleted: Mutex<BTreeMap<String, Bytes>>,
 }
 
 impl Shelf {
@@ -31,6 +35,7 @@ impl Shelf {
             name,
             inner: memory(name),
             made: Mutex::default(),
+            deleted: Mutex::default(),
         })
     }
 
@@ -45,8 +50,28 @@ impl Shelf {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
+    /// Deletes what is older than this, as a bucket's own retention does; how many objects there were.
+    pub async fn expire(&self, time: Millis) -> u64 {
+        let old = self.older_than(time);
+        for key in &old {
+            if let Ok(bytes) = read_all(&*self.inner, key, u64::MAX).await {
+                let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+                deleted.insert(key.clone(), bytes);
+            }
+            // In memory nothing fails.
+            let _ = self.inner.delete(key).await;
+            self.forget(key);
+        }
+        old.len() as u64
+    }
+
+    /// What a retention has deleted.
+    pub fn deleted(&self) -> BTreeMap<String, Bytes> {
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The objects that are older than this, sorted.
-    pub fn older_than(&self, time: Millis) -> Vec<String> {
+    fn older_than(&self, time: Millis) -> Vec<String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let mut old: Vec<String> = made
             .iter()

@@ -6,8 +6,8 @@ use tallybox_model::role::Role;
 use tallybox_service::clock::Clock;
 
 use crate::machine::Machine;
-use crate::schedule::{Life, Millis, Weather};
 use crate::scenario::Scenario;
+use crate::schedule::{Life, Millis, Weather};
 use crate::time::MINUTE;
 use crate::trouble::Trouble;
 

@@ -12,15 +12,20 @@
 //! | [`bucket`], [`queue`] | buckets and queues as one process sees them |
 //! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
 //! | [`cast`], [`machine`] | who there is, and the programs that they run |
-//! | [`run`](mod@run), [`check`](mod@check) | one run, and what is wrong with it |
+//! | [`run`](mod@run), [`evidence`], [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
 //! | [`counts`] | how often each thing happened |
+//! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | many seeds; the least of one that fails; known faults; the command line |
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
 
 pub mod bucket;
+pub mod bugs;
+pub mod campaign;
 pub mod cast;
 pub mod check;
+pub mod cli;
 pub mod counts;
 pub mod dice;
+pub mod evidence;
 pub mod keyring;
 pub mod machine;
 pub mod pool;
@@ -28,6 +33,7 @@ pub mod queue;
 pub mod run;
 pub mod scenario;
 pub mod schedule;
+pub mod shrink;
 mod stand_in;
 pub mod time;
 pub mod timer;

@@ -21,9 +21,7 @@ use tempfile::TempDir;
 
 use crate::bucket::{Shelf, SimBucket, View};
 use crate::cast::Part;
-use crate::keyring::{
-    EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id,
-};
+use crate::keyring::{EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id};
 use crate::queue::{Line, SimQueue};
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Life, Millis, Schedule};
@@ -47,6 +45,14 @@ pub struct Places {
     pub intake: [Arc<Line>; 2],
     /// Each processor's window tasks.
     pub aggregate: [Arc<Line>; 2],
+}
+
+impl Places {
+    /// Every bucket.
+    pub fn shelves(&self) -> impl Iterator<Item = &Arc<Shelf>> {
+        let sides = [&self.ingestion, &self.own, &self.validation, &self.sums];
+        std::iter::once(&self.spool).chain(sides.into_iter().flatten())
+    }
 }
 
 /// What a process of a processor works with.
@@ -88,7 +94,11 @@ impl Machines<'_> {
         View {
             reads: reads || !clouds,
             empty_objects: !clouds,
-            stale: if self.scenario.has(Trouble::StaleListings) { 300 } else { 0 },
+            stale: if self.scenario.has(Trouble::StaleListings) {
+                300
+            } else {
+                0
+            },
             staleness: 20 * MINUTE,
         }
     }

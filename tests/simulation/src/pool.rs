@@ -55,11 +55,16 @@ impl Pool {
         &self.reports[number]
     }
 
+    /// All of them, in order of their numbers.
+    #[must_use]
+    pub fn all(&self) -> &[Sealed] {
+        &self.reports
+    }
+
     /// Numbers of reports of an aggregation and an epoch, honest or hostile.
     #[must_use]
     pub fn numbers(&self, metric: usize, epoch: usize, counts: bool) -> Vec<usize> {
-        let wanted =
-            |report: &&Sealed| report.metric == metric && report.epoch == epoch && report.counts == counts;
+        let wanted = |report: &&Sealed| report.metric == metric && report.epoch == epoch && report.counts == counts;
         let numbered = self.reports.iter().enumerate();
         numbered
             .filter(|(_, report)| wanted(report))

@@ -102,7 +102,11 @@ impl Scenario {
         let low = dice.between(1, 3).unsigned_abs();
         let batch_packets = (low, low + dice.between(2, 4).unsigned_abs());
         let minimum = dice.between(1, 6).unsigned_abs();
-        let other = if dice.chance(200) { dice.between(1, 6).unsigned_abs() } else { minimum };
+        let other = if dice.chance(200) {
+            dice.between(1, 6).unsigned_abs()
+        } else {
+            minimum
+        };
         let mut scenario = Self {
             seed,
             cuts: cuts.clone(),
@@ -221,7 +225,11 @@ impl Scenario {
                     reports.extend(replays);
                 }
                 let (late, long) = (dice.chance(300), dice.between(0, 3 * HOUR));
-                let late = if late && self.has(Trouble::LateReports) { long } else { 2000 };
+                let late = if late && self.has(Trouble::LateReports) {
+                    long
+                } else {
+                    2000
+                };
                 slabs.push(Slab {
                     at: begun + late,
                     window: BatchTime::of_clock(start),

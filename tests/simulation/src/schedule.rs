@@ -67,6 +67,8 @@ pub struct Life {
     /// The process, for logs.
     pub name: String,
     dead: AtomicBool,
+    /// It waits for nothing, and nothing goes wrong for it: not one of the play, but somebody who looks on.
+    outside: bool,
     weather: Mutex<Weather>,
 }
 
@@ -234,6 +236,11 @@ impl Schedule {
         self.state().counts.add(what, 1);
     }
 
+    /// Counts something that happened so often.
+    pub fn count_many(&self, what: &'static str, times: u64) {
+        self.state().counts.add(what, times);
+    }
+
     /// What has happened.
     pub fn counts(&self) -> Counts {
         self.state().counts.clone()
@@ -272,7 +279,19 @@ impl Schedule {
             number: state.lives,
             name: name.to_owned(),
             dead: AtomicBool::new(false),
+            outside: false,
             weather: Mutex::new(weather),
+        })
+    }
+
+    /// The life of somebody who looks on when the run is over.
+    pub fn outsider(&self) -> Arc<Life> {
+        Arc::new(Life {
+            number: 0,
+            name: "outsider".to_owned(),
+            dead: AtomicBool::new(false),
+            outside: true,
+            weather: Mutex::default(),
         })
     }
 
@@ -305,6 +324,9 @@ impl Schedule {
     pub async fn ask(&self, life: &Arc<Life>, asked: Asked) -> Answer {
         if life.is_dead() {
             return Answer::Died;
+        }
+        if life.outside {
+            return Answer::Done;
         }
         let (answer, turn) = oneshot::channel();
         let waiting = {
