@@ -4,9 +4,16 @@
 //! |---|---|
 //! | [`queue`] | what a queue does, whatever it is made of |
 //! | [`error`] | why it does not |
+//! | [`memory`] | a queue in this process |
+//! | [`conformance`] | what every queue has to do, as a test suite (feature `test-util`) |
 
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
 pub mod error;
+mod limits;
+pub mod memory;
 pub mod queue;
 
-pub use error::QueueError;
+pub use error::{Disposition, QueueError};
+pub use memory::MemoryQueue;
 pub use queue::{Delivery, Depth, Lease, SharedQueue, TaskQueue};
