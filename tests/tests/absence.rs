@@ -70,7 +70,15 @@ fn the_pure_crates_cannot_reach_a_network() {
 /// knows features only of the whole workspace, in which others ask for more of the crates they share.
 fn built(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--package", package, "--all-features", "--target", "all"])
+        .args([
+            "tree",
+            "--locked",
+            "--package",
+            package,
+            "--all-features",
+            "--target",
+            "all",
+        ])
         .args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
         .current_dir(root())
         .output()

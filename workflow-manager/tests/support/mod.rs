@@ -1,5 +1,12 @@
 //! A processor with memory buckets and memory queues, and an ingestor, a peer and workers that only leave names behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    missing_docs,
+    unreachable_pub
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
