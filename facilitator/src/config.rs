@@ -1,5 +1,6 @@
 //! The processor's configuration: one YAML file, every key documented, unknown keys refused.
 
+use crate::worker::{Queues, WorkerConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,6 +55,29 @@ pub struct Config {
     /// Threads that open packets. Default: one a core.
     #[serde(default)]
     pub threads: Option<usize>,
+    /// Where workers take tasks from. Commands do without.
+    #[serde(default)]
+    pub queues: Option<Queues>,
+    /// How workers work.
+    #[serde(default)]
+    pub worker: WorkerConfig,
+}
+
+impl Config {
+    /// Every key file that is named, as it is written there.
+    pub fn key_files(&self) -> impl Iterator<Item = &PathBuf> {
+        let named = self.packet_decryption_keys.iter().map(|key| &key.file);
+        let sealing = self.prepared_sealing_key.as_slice().iter().map(|key| &key.file);
+        let public = [
+            &self.earlier_public_keys,
+            &self.ingestor_public_keys,
+            &self.peer_public_keys,
+        ];
+        named
+            .chain(sealing)
+            .chain([&self.batch_signing_key.file])
+            .chain(public.into_iter().flat_map(BTreeMap::values))
+    }
 }
 
 /// A secret key's file.

@@ -149,6 +149,9 @@ pub enum Error {
         /// Every batch that was looked at.
         summary: Box<AggregateSummary>,
     },
+    /// Whoever enqueued it is at fault: a task that asks for what cannot be.
+    #[error("{0}")]
+    BadTask(String),
     /// A bug of ours.
     #[error("internal error: {0}")]
     Internal(String),
@@ -166,6 +169,7 @@ impl Error {
             Self::Prepared(PreparedError::Bucket(error)) => bucket_exit(error),
             Self::Prepared(_) | Self::NoKey { .. } | Self::PointRace { .. } => Exit::Retry,
             Self::Header { .. } | Self::Bins { .. } | Self::EmptyBatch { .. } | Self::Copied { .. } => Exit::Rejected,
+            Self::BadTask(_) => Exit::Rejected,
             Self::Generation { .. } | Self::OtherSumPart { .. } => Exit::Conflict,
             Self::NothingToSum { exit, .. } => *exit,
             Self::BelowMinimum { .. } | Self::NoAcceptedPacket { .. } => Exit::BelowMinimum,
@@ -216,6 +220,7 @@ impl Error {
             Self::OtherSumPart { .. } => "other-sum-part",
             Self::NothingToSum { reason, .. } => reason,
             Self::BelowMinimum { .. } => "below-minimum",
+            Self::BadTask(_) => "bad-task",
             Self::Internal(_) => "internal",
         }
         .to_owned()

@@ -7,16 +7,22 @@
 //! | [`prepared`] | the sealed record of an intake, in the processor's own bucket |
 //! | [`aggregate`] | prepared batches and the peer's validations in; a sum part out |
 //! | [`inspect`] | what any file, object or batch is, and whether it verifies |
+//! | [`worker`] | tasks from queues, several at once |
+//! | [`budget`], [`cache`] | memory: how much at once, and what is kept between batches |
 //! | [`commands`] | the command line |
 //! | [`error`], [`reason`] | why something is rejected or retried: batches and windows; single packets |
 
 pub mod aggregate;
+pub mod budget;
+pub mod cache;
 pub mod commands;
 pub mod config;
 pub mod error;
+mod given_up;
 pub mod ids;
 pub mod inspect;
 pub mod intake;
 pub mod prepared;
 pub mod processor;
 pub mod reason;
+pub mod worker;

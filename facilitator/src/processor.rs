@@ -1,5 +1,7 @@
 //! What the configuration opens: buckets, keys, limits, threads.
 
+use crate::budget::Budget;
+use crate::cache::Cache;
 use crate::config::{Config, Points, ValidationForm};
 use crate::error::Error;
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
+use tallybox_service::clock::Clock;
 use tallybox_service::config::{Loaded, NamedKey};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
 use tallybox_transport::{Bucket, BucketError, BucketPlace, SharedBucket};
@@ -78,6 +81,12 @@ pub struct Processor {
     pub limits: Limits,
     /// What opens packets.
     pub pool: Arc<rayon::ThreadPool>,
+    /// Memory for the packets of all batches that are worked on; without bounds but in a worker.
+    pub budget: Budget,
+    /// What never changes once it stands in the own bucket, kept between batches.
+    pub cache: Cache,
+    /// What time it is.
+    pub clock: Clock,
     /// The generation of the encoders; [`ENCODER_GENERATION`] but in tests of what a change of it does.
     pub generation: u32,
 }
@@ -127,6 +136,9 @@ impl Processor {
             legacy_count: value.legacy_count,
             limits: value.limits.clone(),
             pool: Arc::new(pool(value.threads)?),
+            budget: Budget::default(),
+            cache: Cache::default(),
+            clock: Clock::system(),
             generation: ENCODER_GENERATION,
         })
     }
@@ -153,6 +165,8 @@ pub(crate) async fn has_published(
 fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
     let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("packets-{i}"));
     let builder = builder.num_threads(threads.unwrap_or(0));
+    // A packet that makes a thread panic costs its batch this run, not the process.
+    let builder = builder.panic_handler(|_| tracing::error!("a thread that opens packets panicked"));
     builder
         .build()
         .map_err(|error| Error::Setting(format!("cannot start threads: {error}")))

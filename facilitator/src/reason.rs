@@ -68,6 +68,27 @@ impl PacketReason {
         Self::ALL.get(usize::from(code)).copied()
     }
 
+    /// Its name in summaries and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadUuid => "bad-uuid",
+            Self::DuplicateUuid => "duplicate-uuid",
+            Self::DuplicateCiphertext => "duplicate-ciphertext",
+            Self::BadCiphertext => "bad-ciphertext",
+            Self::Undecryptable => "undecryptable",
+            Self::BadShare => "bad-share",
+            Self::PointOutOfRange => "point-out-of-range",
+            Self::PointRootOfUnity => "point-root-of-unity",
+            Self::PointChanged => "point-changed",
+            Self::NoPeerMessage => "no-peer-message",
+            Self::BadPeerMessage => "bad-peer-message",
+            Self::InvalidProof => "invalid-proof",
+            Self::DuplicateInWindow => "duplicate-in-window",
+            Self::NotPublished => "not-published",
+        }
+    }
+
     /// Whether the packet is a repetition of one that is dealt with elsewhere, and so is not listed as invalid.
     #[must_use]
     pub fn is_duplicate(self) -> bool {
@@ -136,6 +157,7 @@ mod tests {
         for (place, reason) in PacketReason::ALL.into_iter().enumerate() {
             assert_eq!(usize::from(reason.code()), place);
             assert_eq!(PacketReason::from_code(reason.code()), Some(reason));
+            assert_eq!(serde_json::to_value(reason).ok(), Some(reason.name().into()));
         }
         assert_eq!(PacketReason::from_code(14), None);
     }

@@ -207,6 +207,12 @@ pub fn pinned_point(instance: &Instance, packet_key: &str) -> String {
     format!("points/{instance}/{packet_key}")
 }
 
+/// `births/{instance}`, in the processor's own bucket: when it was first used.
+#[must_use]
+pub fn birth(instance: &Instance) -> String {
+    format!("births/{instance}")
+}
+
 /// The half-open range of keys, `{agg}/{start DATE}/` to `{agg}/{end DATE}/`, in which a window's batches stand.
 #[must_use]
 pub fn window_range(aggregation: &AggregationId, window: &Window) -> (String, String) {

@@ -4,6 +4,7 @@
 //! what is missing, repeated or out of order waits in a map.
 
 use crate::error::Error;
+use crate::given_up::GivenUp;
 use crate::prepared::{ChunkKind, PreparedMessage, PreparedReader};
 use std::collections::HashMap;
 use tallybox_crypto::prio2::Message;
@@ -90,7 +91,12 @@ impl Join {
 }
 
 /// Runs a join to its end and to the verdict on the digest of the peer's packets; for a blocking thread.
-pub(super) fn join(prepared: &PreparedReader, mut packets: PacketStream, runtime: &Handle) -> Result<Joined, Error> {
+pub(super) fn join(
+    prepared: &PreparedReader,
+    mut packets: PacketStream,
+    runtime: &Handle,
+    given_up: &GivenUp,
+) -> Result<Joined, Error> {
     let mut ours = Ours {
         prepared,
         runtime,
@@ -101,6 +107,9 @@ pub(super) fn join(prepared: &PreparedReader, mut packets: PacketStream, runtime
     let mut join = Join::default();
     let limits = packets.limits().clone();
     while let Some(block) = packets.next_block()? {
+        if given_up.is() {
+            return Err(Error::Internal("a join was given up".to_owned()));
+        }
         if let Err(error) = join_block(&mut join, &mut ours, block.records(&limits)) {
             return Err(match error {
                 Failure::Record(error) => packets.blame_record(error).into(),

@@ -8,6 +8,7 @@
 //!
 //! No packet is opened here: what intake has found is read from the prepared batch. Only a lost one is made again.
 
+mod done;
 mod group;
 mod join;
 mod select;
@@ -15,6 +16,7 @@ mod sum_part;
 mod summary;
 mod verdict;
 
+pub use done::{DoneMark, mark_done, mark_nothing};
 pub use group::Group;
 pub use join::{Join, Joined};
 pub use select::{Selection, select};
@@ -23,6 +25,7 @@ pub use summary::{AggregateSummary, BatchOutcome, BatchSummary};
 pub use verdict::BatchVerdict;
 
 use crate::error::Error;
+use crate::given_up::GivingUp;
 use crate::intake::{Progress, find_prepared, intake, no_progress, prepare};
 use crate::prepared::PreparedReader;
 use crate::processor::Processor;
@@ -33,6 +36,7 @@ use std::time::Instant;
 use tallybox_crypto::prio2::Prio2;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, SumPartName};
+use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 use tallybox_service::exit::Exit;
 use tallybox_transport::batch::SignedBatch;
@@ -87,9 +91,18 @@ pub async fn aggregate(
     summary.sum_part = Some(name.objects().header);
     if !task.dry_run {
         summary.done_before = sum_part::publish(processor, &name, &group).await?;
+        let mark = DoneMark::of_sum_part(&name, &group);
+        mark_done(processor, &window_name(task), &mark).await?;
     }
     summary.elapsed(start.elapsed());
     Ok(summary)
+}
+
+fn window_name(task: &AggregateTask) -> WindowName {
+    WindowName {
+        aggregation: task.aggregation.clone(),
+        window: task.window,
+    }
 }
 
 /// Judges every selected batch; one that cannot be judged is excluded with its reason and harms no other.
@@ -145,15 +158,18 @@ async fn verdict(
         batch: name.clone(),
         source,
     })?;
-    let runtime = tokio::runtime::Handle::current();
+    let share = processor.budget.take(packets.bytes(), progress).await;
+    let (runtime, giving_up) = (tokio::runtime::Handle::current(), GivingUp::default());
+    let given_up = giving_up.flag();
     let joining = tokio::task::spawn_blocking(move || {
-        let joined = join::join(&prepared, packets, &runtime);
+        let joined = join::join(&prepared, packets, &runtime, &given_up);
         joined.map(|joined| (joined, prepared))
     });
     let joined = joining
         .await
         .map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))?;
     let (joined, prepared) = joined?;
+    drop(share);
     progress(prepared.footer().packets, prepared.footer().validation.packets.bytes);
     let group = groups
         .entry(parameters.encode())

@@ -5,13 +5,15 @@ mod check_config;
 mod inspect;
 mod intake;
 mod key;
+mod worker;
 
 use crate::config::Config;
 use crate::error::Error;
 use crate::processor::Processor;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tallybox_service::config::load;
 use tallybox_service::exit::{self, Exit};
 use tallybox_service::output::{Failure, Output, Summary};
@@ -29,6 +31,7 @@ What is this file, and does it verify?
   facilitator --config first.yaml inspect PATH-OR-URL
 
 Every command can be run again: what is done stays as it is, to the byte.
+`facilitator worker all` does the same for tasks from queues.
 
 Exit codes:
   0  done, now or before
@@ -40,6 +43,9 @@ Exit codes:
 
 docs/operating.md explains each reason, docs/formats.md each file,
 config/facilitator.yaml each setting.";
+
+/// How long threads may take to end that nobody waits for.
+const LAST_THREADS: Duration = Duration::from_millis(300);
 
 /// A data share processor: checks encrypted packets, tells its peer what it found, and sums what both found good.
 #[derive(Debug, Parser)]
@@ -63,6 +69,7 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
     Inspect(inspect::Inspect),
     Key(key::Key),
+    Worker(worker::WorkerCommand),
 }
 
 /// Runs the program on this process's command line.
@@ -73,14 +80,21 @@ pub fn main() -> Exit {
         Err(exit) => return exit,
     };
     let output = arguments.output;
-    if let Err(error) = arguments.log.init("warn") {
+    let filter = match &arguments.command {
+        Command::Worker(_) => "info",
+        _ => "warn",
+    };
+    if let Err(error) = arguments.log.init(filter) {
         return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
     };
-    match runtime.block_on(run(&arguments)) {
+    let result = runtime.block_on(run(&arguments));
+    // What still runs on a blocking thread belongs to a task that was given up.
+    runtime.shutdown_timeout(LAST_THREADS);
+    match result {
         Ok(exit) => exit,
         Err(error) => output.failure(&failure(&error)),
     }
@@ -94,15 +108,22 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
         Command::CheckConfig(command) => command.run(arguments)?,
         Command::Inspect(command) => return command.run(arguments).await,
         Command::Key(command) => command.run(arguments)?,
+        Command::Worker(command) => command.run(arguments).await?,
     }
     Ok(Exit::Done)
 }
 
 impl Arguments {
+    /// The file that `--config` names.
+    fn config_file(&self) -> Result<&Path, Error> {
+        let missing = || Error::Setting("--config FILE is missing".to_owned());
+        self.config.as_deref().ok_or_else(missing)
+    }
+
     /// The processor that `--config` describes.
     fn processor(&self) -> Result<Arc<Processor>, Error> {
-        let missing = || Error::Setting("--config FILE is missing".to_owned());
-        let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
+        let config = load::<Config>(self.config_file()?)?;
+        config.value.worker.check()?;
         Ok(Arc::new(Processor::open(&config)?))
     }
 

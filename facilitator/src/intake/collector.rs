@@ -2,7 +2,7 @@
 
 use super::block::{BlockOpener, OpenedBlock, Verdict};
 use super::header::Checked;
-use super::pipeline::{Pipeline, Prepared, own_bucket};
+use super::pipeline::{Kept, Pipeline, Prepared, own_bucket};
 use super::publish;
 use super::published::PublishedValidation;
 use crate::error::Error;
@@ -32,7 +32,7 @@ pub(super) struct Collector {
     checked: Checked,
     opener: BlockOpener,
     published: Option<PublishedValidation>,
-    prepared: PreparedWriter<BlockingWriter>,
+    prepared: PreparedWriter<Kept<BlockingWriter>>,
     validation: ContainerWriter<HashingWriter<io::Sink>>,
     seen: IdSet,
     seen_ciphertexts: IdSet,
@@ -45,7 +45,7 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(pipeline: &Pipeline, opener: BlockOpener, out: BlockingWriter) -> Result<Self, Error> {
+    pub(super) fn new(pipeline: &Pipeline, opener: BlockOpener, out: Kept<BlockingWriter>) -> Result<Self, Error> {
         let Pipeline {
             processor,
             name,

@@ -16,6 +16,7 @@ mod pipeline;
 mod points;
 mod publish;
 mod published;
+mod record;
 mod summary;
 
 pub use block::{BlockOpener, OpenedBlock, OpenedPacket, Verdict};
@@ -24,17 +25,24 @@ pub use summary::IntakeSummary;
 pub(crate) use summary::write_reasons;
 
 use crate::error::Error;
+use crate::given_up::GivingUp;
 use crate::prepared::{Owner, PreparedReader};
 use crate::processor::Processor;
+use bytes::Bytes;
 use header::Checked;
 use pipeline::Pipeline;
 use published::PublishedValidation;
+use record::Record;
 use std::sync::Arc;
 use std::time::Instant;
+use tallybox_crypto::SealingKey;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::path::BatchName;
+use tallybox_transport::Published;
 use tallybox_transport::batch::SignedBatch;
-use tallybox_transport::publish_bytes;
+
+/// Up to so many bytes of packets, opening them a second time costs less than a look for what an earlier run has left.
+const CHEAP: u64 = 128 << 10;
 
 /// Told of packets and bytes as they are done: for progress bars.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
@@ -51,7 +59,11 @@ pub fn no_progress() -> Progress {
 /// [`Error`]: what is wrong with the batch, or what is not there yet.
 pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Progress) -> Result<IntakeSummary, Error> {
     let start = Instant::now();
-    let (prepared, fresh) = match find_prepared(processor, name).await? {
+    let found = match record::expected(processor, name).await? {
+        Record::New => None,
+        Record::Possible => find_prepared(processor, name).await?,
+    };
+    let (prepared, fresh) = match found {
         Some(prepared) => (prepared, false),
         None => prepare(processor, name, progress).await?,
     };
@@ -69,11 +81,17 @@ pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Prog
 /// # Errors
 /// [`Error::Prepared`].
 pub async fn find_prepared(processor: &Processor, name: &BatchName) -> Result<Option<PreparedReader>, Error> {
-    let owner = Owner {
-        instance: &processor.instance,
-        role: processor.role,
-    };
-    Ok(PreparedReader::open(&processor.buckets.own, owner, &processor.sealing_keys, name).await?)
+    for key in &processor.sealing_keys {
+        if let Some(bytes) = processor.cache.prepared_batch(&name.prepared(&key.id())) {
+            return Ok(Some(prepared_of(processor, key, name, bytes).await?));
+        }
+    }
+    let owner = owner(processor);
+    let found = PreparedReader::open(&processor.buckets.own, owner, &processor.sealing_keys, name).await?;
+    if let Some((object, bytes)) = found.as_ref().and_then(PreparedReader::whole) {
+        processor.cache.keep_prepared(object, bytes);
+    }
+    Ok(found)
 }
 
 /// Reads the ingestion batch and makes the prepared batch. The answer says whether it is this run's own.
@@ -82,60 +100,119 @@ pub(crate) async fn prepare(
     name: &BatchName,
     progress: Progress,
 ) -> Result<(PreparedReader, bool), Error> {
+    let expected = record::expected(processor, name).await?;
+    let mut published = match expected {
+        Record::New => None,
+        Record::Possible => PublishedValidation::find(processor, name).await?,
+    };
+    let mut done = match read(processor, name, expected, published.clone(), &progress).await? {
+        Reading::Read(done) => done,
+        Reading::Found(prepared) => return Ok((*prepared, false)),
+    };
+    let seen = record::first_seen(processor, name).await?;
+    if expected == Record::New && seen == Published::Same {
+        // An earlier run of ours came this far. Perhaps it went on.
+        if let Some(prepared) = find_prepared(processor, name).await? {
+            return Ok((prepared, false));
+        }
+        published = PublishedValidation::find(processor, name).await?;
+        if published.is_some() {
+            done = match read(processor, name, Record::Possible, published.clone(), &progress).await? {
+                Reading::Read(done) => done,
+                Reading::Found(prepared) => return Ok((*prepared, false)),
+            };
+        }
+    }
+    done.points.fix(processor).await?;
+    let (created, written) = done.commit().await?;
+    let object = name.prepared(&processor.sealing_keys[0].id());
+    let prepared = match written {
+        Some(bytes) if created => {
+            processor.cache.keep_prepared(&object, &bytes);
+            prepared_of(processor, &processor.sealing_keys[0], name, bytes).await?
+        }
+        _ => {
+            let missing = || Error::Internal(format!("the prepared batch of {name} vanished"));
+            find_prepared(processor, name).await?.ok_or_else(missing)?
+        }
+    };
+    // What another program has published need not be what our encoders make.
+    Ok((prepared, created && published.is_none()))
+}
+
+/// What reading an ingestion batch comes to.
+enum Reading {
+    /// Its packets are opened; nothing is written yet.
+    Read(pipeline::Prepared),
+    /// It had been taken in before.
+    Found(Box<PreparedReader>),
+}
+
+/// Reads the ingestion batch, opens its packets, and stops before anything of it exists.
+async fn read(
+    processor: &Arc<Processor>,
+    name: &BatchName,
+    expected: Record,
+    published: Option<PublishedValidation>,
+    progress: &Progress,
+) -> Result<Reading, Error> {
     let buckets = &processor.buckets;
-    let batch = SignedBatch::open(
-        &*buckets.ingestion,
-        name.ingestion(),
-        &processor.ingestor_keys,
-        &processor.limits,
-    )
-    .await?;
-    let header: IngestionHeader = batch.header()?;
-    let checked = Checked::new(name, &header, batch.header_digest())?;
-    let packets = batch.packets(&*buckets.ingestion, header.packet_file_digest).await?;
+    let opened = async {
+        let (bucket, keys) = (&*buckets.ingestion, &processor.ingestor_keys);
+        let batch = SignedBatch::open(bucket, name.ingestion(), keys, &processor.limits).await?;
+        let header: IngestionHeader = batch.header()?;
+        let checked = Checked::new(name, &header, batch.header_digest())?;
+        let packets = batch.packets(bucket, header.packet_file_digest).await?;
+        Ok::<_, Error>((checked, packets))
+    };
+    let opened = opened.await;
+    let cheap = opened.as_ref().is_ok_and(|(_, packets)| packets.bytes() <= CHEAP);
+    if expected == Record::New
+        && !cheap
+        && let Some(prepared) = find_prepared(processor, name).await?
+    {
+        return Ok(Reading::Found(Box::new(prepared)));
+    }
+    let (checked, packets) = opened?;
+    let share = processor.budget.take(packets.bytes(), progress).await;
     let points = PointBook::load(processor).await?;
-    let published = PublishedValidation::find(processor, name).await?;
     let upload = buckets
         .own
         .create(&name.prepared(&processor.sealing_keys[0].id()), None)
         .await?;
-    let adopted = published.is_some();
+    let giving_up = GivingUp::default();
     let pipeline = Pipeline {
         processor: Arc::clone(processor),
         name: name.clone(),
         checked,
         points,
         published,
-        progress,
+        progress: Arc::clone(progress),
+        given_up: giving_up.flag(),
     };
     let runtime = tokio::runtime::Handle::current();
     let running = tokio::task::spawn_blocking(move || pipeline.run(packets, upload, &runtime));
     let done = running
         .await
         .map_err(|error| Error::Internal(format!("intake of {name}: {error}")))??;
-    first_seen(processor, name).await?;
-    done.points.fix(processor).await?;
-    // What another program has published need not be what our encoders make.
-    let fresh = done.commit().await? && !adopted;
-    let prepared = find_prepared(processor, name).await?;
-    let missing = || Error::Internal(format!("the prepared batch of {name} vanished"));
-    Ok((prepared.ok_or_else(missing)?, fresh))
+    drop(share);
+    Ok(Reading::Read(done))
 }
 
-/// Binds the batch to its date: the first one seen stands, any other is a copy.
-async fn first_seen(processor: &Processor, name: &BatchName) -> Result<(), Error> {
-    use tallybox_transport::{BucketError, read_all};
-    let (own, key) = (&*processor.buckets.own, name.first_seen());
-    let date = name.date.to_string();
-    match publish_bytes(own, &key, date.into(), false).await {
-        Err(BucketError::Conflict { .. }) => {
-            let first = read_all(own, &key, 64).await?;
-            let first = String::from_utf8_lossy(&first).into_owned();
-            Err(Error::Copied {
-                batch: name.clone(),
-                first,
-            })
-        }
-        other => Ok(other.map(|_| ())?),
+fn owner(processor: &Processor) -> Owner<'_> {
+    Owner {
+        instance: &processor.instance,
+        role: processor.role,
     }
+}
+
+/// A prepared batch whose bytes are at hand.
+async fn prepared_of(
+    processor: &Processor,
+    key: &SealingKey,
+    name: &BatchName,
+    bytes: Bytes,
+) -> Result<PreparedReader, Error> {
+    let owner = owner(processor);
+    Ok(PreparedReader::of_bytes(&processor.buckets.own, owner, key, name, bytes).await?)
 }

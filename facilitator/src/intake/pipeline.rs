@@ -6,10 +6,13 @@ use super::collector::Collector;
 use super::header::Checked;
 use super::points::PointBook;
 use super::published::PublishedValidation;
+use crate::cache::SMALL;
 use crate::error::Error;
+use crate::given_up::GivenUp;
 use crate::processor::Processor;
+use bytes::Bytes;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use tallybox_model::avro::{AvroError, Limits};
@@ -29,20 +32,55 @@ pub(super) struct Pipeline {
     pub(super) points: Arc<PointBook>,
     pub(super) published: Option<PublishedValidation>,
     pub(super) progress: Progress,
+    pub(super) given_up: GivenUp,
 }
 
 /// An intake whose digest has been verified: all that is left is to commit it.
 pub(super) struct Prepared {
-    pub(super) upload: BlockingWriter,
+    pub(super) upload: Kept<BlockingWriter>,
     pub(super) points: Arc<PointBook>,
 }
 
 impl Prepared {
-    /// Makes the prepared batch exist; the answer says whether it is ours and not another run's.
-    pub(super) async fn commit(self) -> Result<bool, Error> {
-        let finish = tokio::task::spawn_blocking(|| self.upload.finish());
+    /// Makes the prepared batch exist. The answer says whether it is ours and not another run's, and what was written if
+    /// it is small.
+    pub(super) async fn commit(self) -> Result<(bool, Option<Bytes>), Error> {
+        let (upload, bytes) = self.upload.into_parts();
+        let finish = tokio::task::spawn_blocking(|| upload.finish());
         let created = finish.await.map_err(|error| Error::Internal(error.to_string()))??;
-        Ok(created == Created::New)
+        Ok((created == Created::New, bytes))
+    }
+}
+
+/// A writer that keeps a copy of what passes, as long as that is small.
+pub(super) struct Kept<W> {
+    out: W,
+    copy: Option<Vec<u8>>,
+}
+
+impl<W> Kept<W> {
+    fn new(out: W) -> Self {
+        let copy = Some(Vec::new());
+        Self { out, copy }
+    }
+
+    fn into_parts(self) -> (W, Option<Bytes>) {
+        (self.out, self.copy.map(Bytes::from))
+    }
+}
+
+impl<W: Write> Write for Kept<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        match &mut self.copy {
+            Some(copy) if copy.len() + written <= SMALL => copy.extend_from_slice(&bytes[..written]),
+            copy => *copy = None,
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -66,12 +104,15 @@ impl Pipeline {
             points: Arc::clone(&self.points),
         };
         let ingestion_bytes = packets.bytes();
-        let out = BlockingWriter::new(upload, runtime);
+        let out = Kept::new(BlockingWriter::new(upload, runtime));
         let mut collector = Collector::new(&self, opener.clone(), out)?;
         let limits = packets.limits().clone();
         let mut running = VecDeque::new();
         let threads = self.processor.pool.current_num_threads();
         while let Some(block) = packets.next_block()? {
+            if self.given_up.is() {
+                return Err(Error::Internal(format!("intake of {} was given up", self.name)));
+            }
             let bytes = block.block.bytes.len() as u64;
             running.push_back(Running {
                 result: self.start(&opener, block, &limits),

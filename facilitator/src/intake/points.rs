@@ -36,7 +36,8 @@ pub struct PointBook {
 }
 
 impl PointBook {
-    /// Reads the points that stand fixed for our keys.
+    /// Reads the points that stand fixed for our keys, each once a process: a point never changes. That a key has none may
+    /// change, but then [`fix`](Self::fix) meets the one that stands.
     ///
     /// # Errors
     /// The own bucket's.
@@ -44,7 +45,15 @@ impl PointBook {
         let mut pins = vec![None; processor.packet_keys.len()];
         if processor.points == Points::Pinned {
             for (pin, key) in pins.iter_mut().zip(&processor.packet_keys) {
-                *pin = load_pin(processor, &key.fingerprint).await?;
+                let known = match processor.cache.pin(&key.fingerprint) {
+                    Some(known) => known,
+                    None => load_pin(processor, &key.fingerprint).await?,
+                };
+                *pin = known.map(|value| Pin {
+                    value,
+                    evaluator: None,
+                    fixed: true,
+                });
             }
         }
         Ok(Arc::new(Self {
@@ -112,12 +121,14 @@ impl PointBook {
             let fixed = publish_bytes(&*processor.buckets.own, &object, value.to_string().into(), false).await;
             match fixed {
                 Err(BucketError::Conflict { .. }) => {
+                    processor.cache.forget_pin(&key.fingerprint);
                     return Err(Error::PointRace {
                         key: key.fingerprint.clone(),
                     });
                 }
                 other => other.map(|_| ())?,
             }
+            processor.cache.set_pin(&key.fingerprint, Some(*value));
         }
         Ok(())
     }
@@ -134,19 +145,17 @@ impl PointBook {
     }
 }
 
-async fn load_pin(processor: &Processor, fingerprint: &str) -> Result<Option<Pin>, Error> {
+/// Looks into the own bucket for a key's point, and remembers what is there.
+async fn load_pin(processor: &Processor, fingerprint: &str) -> Result<Option<u32>, Error> {
     let object = pinned_point(&processor.instance, fingerprint);
-    match read_all(&*processor.buckets.own, &object, TEXT_BYTES).await {
-        Err(BucketError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+    let value = match read_all(&*processor.buckets.own, &object, TEXT_BYTES).await {
+        Err(BucketError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
         Ok(text) => {
             let value = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-            let value = value.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is no point")))?;
-            Ok(Some(Pin {
-                value,
-                evaluator: None,
-                fixed: true,
-            }))
+            Some(value.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is no point")))?)
         }
-    }
+    };
+    processor.cache.set_pin(fingerprint, value);
+    Ok(value)
 }

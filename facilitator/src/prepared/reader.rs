@@ -110,6 +110,27 @@ impl PreparedReader {
         })
     }
 
+    /// Reads a prepared batch whose bytes are at hand, sealed with this key.
+    ///
+    /// # Errors
+    /// [`PreparedError`]: damaged or malformed.
+    pub async fn of_bytes(
+        bucket: &SharedBucket,
+        owner: Owner<'_>,
+        key: &SealingKey,
+        batch: &BatchName,
+        bytes: Bytes,
+    ) -> Result<Self, PreparedError> {
+        let (object, size) = (batch.prepared(&key.id()), bytes.len() as u64);
+        Self::read(bucket.clone(), object, Some(bytes), size, owner, key, batch).await
+    }
+
+    /// Its name and bytes, if they were fetched at once.
+    #[must_use]
+    pub fn whole(&self) -> Option<(&str, &Bytes)> {
+        self.whole.as_ref().map(|bytes| (self.object.as_str(), bytes))
+    }
+
     /// Counts, and what is fixed.
     #[must_use]
     pub fn footer(&self) -> &Footer {

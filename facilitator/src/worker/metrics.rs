@@ -1,0 +1,294 @@
+//! What workers count. Names are `facilitator_<thing>_<unit>[_total]`; everything stands at 0 from the start.
+
+use super::Kind;
+use super::handle::{Found, Handled};
+use crate::reason::{PacketReason, Rejections};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+use tallybox_queue::QueueError;
+
+/// Seconds that a task takes.
+const SECONDS: [f64; 12] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0];
+
+/// What a message asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskKind {
+    /// To take a batch in.
+    Intake,
+    /// To write rosters.
+    Roster,
+    /// To sum the batches that it names.
+    Aggregate,
+    /// To sum what the rosters agree on.
+    Agreed,
+    /// Nothing that can be read.
+    Unreadable,
+}
+
+impl TaskKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Intake,
+        Self::Roster,
+        Self::Aggregate,
+        Self::Agreed,
+        Self::Unreadable,
+    ];
+
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Roster => "roster",
+            Self::Aggregate => "aggregate",
+            Self::Agreed => "agreed",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// What can become of a task, as it is counted.
+const OUTCOMES: [&str; 4] = ["done", "below-minimum", "retry", "reject"];
+/// What is asked of a queue.
+const OPERATIONS: [&str; 5] = ["receive", "ack", "nack", "extend", "reject"];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TaskLabels {
+    task: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TaskLabel {
+    task: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct QueueLabel {
+    queue: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct QueueLabels {
+    queue: &'static str,
+    operation: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// Everything that a worker counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    tasks: Family<TaskLabels, Counter>,
+    task_seconds: Family<TaskLabel, Histogram, fn() -> Histogram>,
+    in_hand: Family<QueueLabel, Gauge>,
+    handed_back: Family<QueueLabel, Counter>,
+    queue_errors: Family<QueueLabels, Counter>,
+    packets_accepted: Counter,
+    packets_rejected: Family<ReasonLabel, Counter>,
+    packets_summed: Counter,
+    packets_not_summed: Family<ReasonLabel, Counter>,
+    poison: Counter,
+    conflicts: Counter,
+    suspicious: Counter,
+    /// Leases extended.
+    pub leases_extended: Counter,
+    /// Leases that ran out while we had the message.
+    pub leases_lost: Counter,
+    /// Times that configuration and keys were read again.
+    pub reloads: Counter,
+    /// Times that they could not be.
+    pub reload_failures: Counter,
+}
+
+/// A message in hand, as it is counted, until this is dropped.
+#[derive(Debug)]
+pub(super) struct InHand(Gauge);
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("facilitator"),
+            tasks: Family::default(),
+            task_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            in_hand: Family::default(),
+            handed_back: Family::default(),
+            queue_errors: Family::default(),
+            packets_accepted: Counter::default(),
+            packets_rejected: Family::default(),
+            packets_summed: Counter::default(),
+            packets_not_summed: Family::default(),
+            poison: Counter::default(),
+            conflicts: Counter::default(),
+            suspicious: Counter::default(),
+            leases_extended: Counter::default(),
+            leases_lost: Counter::default(),
+            reloads: Counter::default(),
+            reload_failures: Counter::default(),
+        };
+        metrics.register();
+        metrics.stand_at_zero();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("tasks", "Tasks handled, by what became of them", self.tasks.clone());
+        let help = "Seconds that tasks took";
+        registry.register("task_duration_seconds", help, self.task_seconds.clone());
+        registry.register("tasks_in_hand", "Messages being worked on", self.in_hand.clone());
+        let help = "Messages given back unfinished when the worker stopped";
+        registry.register("tasks_handed_back", help, self.handed_back.clone());
+        let help = "Requests to queues that failed";
+        registry.register("queue_errors", help, self.queue_errors.clone());
+        let help = "Packets taken in, with a message to the peer";
+        registry.register("packets_accepted", help, self.packets_accepted.clone());
+        let help = "Packets taken in without a message, by reason";
+        registry.register("packets_rejected", help, self.packets_rejected.clone());
+        let help = "Packets counted in sum parts";
+        registry.register("packets_summed", help, self.packets_summed.clone());
+        let help = "Packets of summed batches that were not counted, by reason";
+        registry.register("packets_not_summed", help, self.packets_not_summed.clone());
+        for (name, help, counter) in [
+            ("poison_messages", "Messages that were no task", &self.poison),
+            (
+                "conflicts",
+                "Tasks that found other bytes where ours should be",
+                &self.conflicts,
+            ),
+            (
+                "panics",
+                "Tasks that panicked or met an internal error",
+                &self.suspicious,
+            ),
+            ("leases_extended", "Leases extended", &self.leases_extended),
+            (
+                "leases_lost",
+                "Leases that ran out with the message in hand",
+                &self.leases_lost,
+            ),
+            (
+                "reloads",
+                "Times that configuration and keys were read again",
+                &self.reloads,
+            ),
+            ("reload_failures", "Times that they could not be", &self.reload_failures),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+    }
+
+    fn stand_at_zero(&self) {
+        for task in TaskKind::ALL {
+            let task = task.name();
+            for outcome in OUTCOMES {
+                let _ = self.tasks.get_or_create(&TaskLabels { task, outcome });
+            }
+            let _ = self.task_seconds.get_or_create(&TaskLabel { task });
+        }
+        for queue in Kind::ALL.map(Kind::name) {
+            let _ = self.in_hand.get_or_create(&QueueLabel { queue });
+            let _ = self.handed_back.get_or_create(&QueueLabel { queue });
+            for operation in OPERATIONS {
+                let _ = self.queue_errors.get_or_create(&QueueLabels { queue, operation });
+            }
+        }
+        for reason in PacketReason::ALL.map(PacketReason::name) {
+            let _ = self.packets_rejected.get_or_create(&ReasonLabel { reason });
+            let _ = self.packets_not_summed.get_or_create(&ReasonLabel { reason });
+        }
+    }
+
+    /// Counts a task that has been dealt with.
+    pub(super) fn task(&self, handled: &Handled, took: Duration) {
+        let Handled { task, outcome, found } = handled;
+        let task = task.name();
+        let outcome = if found.below_minimum {
+            "below-minimum"
+        } else {
+            outcome.name()
+        };
+        self.tasks.get_or_create(&TaskLabels { task, outcome }).inc();
+        self.task_seconds
+            .get_or_create(&TaskLabel { task })
+            .observe(took.as_secs_f64());
+        if *task == *TaskKind::Unreadable.name() {
+            self.poison.inc();
+        }
+        self.conflicts.inc_by(u64::from(found.conflict));
+        self.suspicious.inc_by(u64::from(found.suspicious));
+        self.packets(found);
+    }
+
+    /// Packets of tasks that found them done before are not counted twice.
+    fn packets(&self, found: &Found) {
+        let reject = |family: &Family<ReasonLabel, Counter>, rejections: &Rejections| {
+            for (reason, count) in rejections.iter() {
+                let reason = reason.name();
+                family.get_or_create(&ReasonLabel { reason }).inc_by(count);
+            }
+        };
+        if let Some(intake) = found.intake.as_ref().filter(|intake| !intake.done_before) {
+            self.packets_accepted.inc_by(intake.packets_accepted);
+            reject(&self.packets_rejected, &intake.rejected_by_reason);
+        }
+        let summed = found.aggregate.as_ref();
+        if let Some(aggregate) = summed.filter(|sum| !sum.done_before && sum.sum_part.is_some()) {
+            self.packets_summed.inc_by(aggregate.packets_accepted);
+            reject(&self.packets_not_summed, &aggregate.rejected_by_reason);
+        }
+    }
+
+    /// Counts and logs a request to a queue that failed.
+    pub(super) fn queue_error(&self, kind: Kind, operation: &'static str, error: &QueueError) {
+        let queue = kind.name();
+        self.queue_errors.get_or_create(&QueueLabels { queue, operation }).inc();
+        let error = super::outcome::told(error);
+        tracing::warn!(queue, operation, error, "queue failed");
+    }
+
+    /// Counts a message as in hand.
+    pub(super) fn in_hand(&self, kind: Kind) -> InHand {
+        let gauge = self.in_hand.get_or_create_owned(&QueueLabel { queue: kind.name() });
+        gauge.inc();
+        InHand(gauge)
+    }
+
+    /// Counts a message that was given back unfinished.
+    pub(super) fn handed_back(&self, kind: Kind) {
+        self.handed_back.get_or_create(&QueueLabel { queue: kind.name() }).inc();
+    }
+
+    /// All of them, as Prometheus reads them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}

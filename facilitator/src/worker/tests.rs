@@ -1,0 +1,2 @@
+//! Workers on queues in memory.
+mod placeholder {}
