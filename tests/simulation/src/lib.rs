@@ -34,7 +34,6 @@ pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod shrink;
-mod stand_in;
 pub mod time;
 pub mod timer;
 pub mod trouble;

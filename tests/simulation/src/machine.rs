@@ -5,25 +5,35 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use tallybox_crypto::{PacketPrivateKey, SigningKey, VerifyingKey};
+use tallybox_facilitator::budget::Budget;
+use tallybox_facilitator::cache::Cache;
 use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets};
+use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{BatchSigner, Ingestor, LiveRegistry, Locality, SignError};
 use tallybox_model::avro::Limits;
 use tallybox_model::client_config::AttestationPolicy;
+use tallybox_model::extensions::Sighting;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::role::Role;
 use tallybox_model::spool::SpoolNames;
 use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
 use tallybox_transport::SharedBucket;
+use tallybox_workflow_manager::Manager;
+use tallybox_workflow_manager::announcement::FixedAnnouncement;
+use tallybox_workflow_manager::inventory::{Buckets, Known};
+use tallybox_workflow_manager::policy::Policy;
+use tallybox_workflow_manager::start::Queues;
+use tallybox_workflow_manager::switch::Announcements;
 use tempfile::TempDir;
 
 use crate::bucket::{Shelf, SimBucket, View};
 use crate::cast::Part;
 use crate::keyring::{EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id};
 use crate::queue::{Line, SimQueue};
-use crate::scenario::{PERIOD, Scenario};
+use crate::scenario::{GRACE, PERIOD, Scenario};
 use crate::schedule::{Life, Millis, Schedule};
 use crate::time::MINUTE;
 use crate::trouble::Trouble;
@@ -55,26 +65,15 @@ impl Places {
     }
 }
 
-/// What a process of a processor works with.
-#[derive(Clone, Debug)]
-pub struct Desk {
-    /// Keys and buckets.
-    pub processor: Arc<Processor>,
-    /// Intake tasks.
-    pub intake: SharedQueue,
-    /// Window tasks.
-    pub aggregate: SharedQueue,
-    /// What time it is.
-    pub clock: Clock,
-}
-
 /// A program that runs, with all it has in memory.
 #[derive(Clone, Debug)]
 pub enum Machine {
     /// The ingestor's.
     Ingestor(Arc<Ingestor>),
-    /// A processor's.
-    Desk(Desk),
+    /// A processor's scheduler.
+    Manager(Arc<Manager>),
+    /// A processor's worker, and the queue that it takes tasks from.
+    Worker(Arc<Worker>, Kind),
 }
 
 /// Starts programs in a world.
@@ -116,24 +115,64 @@ impl Machines<'_> {
     /// The program of a part, as it starts now.
     #[must_use]
     pub fn start(&self, part: Part, life: &Arc<Life>, clock: &Clock) -> Machine {
-        match part.role() {
-            None => Machine::Ingestor(Arc::new(self.ingestor(life, clock))),
-            Some(role) => Machine::Desk(self.desk(role, life, clock)),
+        match part {
+            Part::Batcher => Machine::Ingestor(Arc::new(self.ingestor(life, clock))),
+            Part::Manager(role) => Machine::Manager(Arc::new(self.manager(role, life, clock))),
+            Part::Intake(role) => Machine::Worker(self.worker(role, Kind::Intake, life, clock), Kind::Intake),
+            Part::Aggregate(role) => Machine::Worker(self.worker(role, Kind::Aggregate, life, clock), Kind::Aggregate),
         }
     }
 
-    fn desk(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Desk {
-        let places = self.places;
-        let queue = |line: &Arc<Line>| SimQueue::shared(line, self.schedule, life);
-        Desk {
-            processor: Arc::new(self.processor(role, life)),
-            intake: queue(&places.intake[role.index()]),
-            aggregate: queue(&places.aggregate[role.index()]),
+    fn queue(&self, role: Role, kind: Kind, life: &Arc<Life>) -> SharedQueue {
+        let line = match kind {
+            Kind::Intake => &self.places.intake[role.index()],
+            Kind::Aggregate => &self.places.aggregate[role.index()],
+        };
+        SimQueue::shared(line, self.schedule, life)
+    }
+
+    fn worker(&self, role: Role, kind: Kind, life: &Arc<Life>, clock: &Clock) -> Arc<Worker> {
+        let config = WorkerConfig {
+            concurrency: 1,
+            ..WorkerConfig::default()
+        };
+        let queue = self.queue(role, kind, life);
+        Worker::new(self.processor(role, life, clock), [(kind, queue)], config)
+    }
+
+    fn manager(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Manager {
+        let (places, side) = (self.places, role.index());
+        let day = 24 * 60;
+        Manager {
+            instance: INSTANCE.parse().expect("an instance"),
+            buckets: Buckets {
+                ingestion: self.bucket(&places.ingestion[side], life, true),
+                own: self.bucket(&places.own[side], life, true),
+                peer_validation_in: self.bucket(&places.validation[side], life, true),
+            },
+            starter: Arc::new(Queues {
+                intake: self.queue(role, Kind::Intake, life),
+                aggregate: self.queue(role, Kind::Aggregate, life),
+            }),
+            policy: Policy {
+                role,
+                period_minutes: PERIOD,
+                grace_minutes: GRACE,
+                look_back_minutes: 2 * day,
+                horizon_minutes: 4 * day,
+                restart_after_minutes: 45,
+            },
+            announcements: Announcements {
+                ours: None,
+                peer: Arc::new(FixedAnnouncement::new(Sighting::Absent)),
+            },
+            concurrency: 1,
             clock: clock.clone(),
+            known: Known::default(),
         }
     }
 
-    fn processor(&self, role: Role, life: &Arc<Life>) -> Processor {
+    fn processor(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Processor {
         let (places, keyring, side) = (self.places, Keyring::get(), role.index());
         let keys = &keyring.processors[side];
         let held = if self.scenario.rotation.is_none() || self.since(|rotation| rotation.holds[side]) {
@@ -174,6 +213,9 @@ impl Machines<'_> {
             legacy_count: false,
             limits: Limits::default(),
             pool: Arc::clone(&keyring.pool),
+            budget: Budget::default(),
+            cache: Cache::default(),
+            clock: clock.clone(),
             generation: ENCODER_GENERATION,
         }
     }

@@ -1,7 +1,9 @@
 //! One run: the world of a seed from its first report to its last sum, and what is wrong with it then.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tallybox_facilitator::worker;
 use tallybox_ingestor::batch::{BatchOptions, batch};
 use tallybox_model::avro::{ContainerWriter, RecordKind};
 use tallybox_model::role::Role;
@@ -19,7 +21,6 @@ use crate::pool::Pool;
 use crate::queue::{Habits, Line};
 use crate::scenario::{Cuts, Scenario};
 use crate::schedule::{Fired, Millis, Schedule, Weather};
-use crate::stand_in::{manage, work};
 use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 use crate::trouble::Trouble;
@@ -157,7 +158,7 @@ impl<'s> Stage<'s> {
             return;
         };
         let ended = move |found: Option<bool>| Timer::Ended(number, found.unwrap_or(false));
-        self.schedule.start(life, step(part, machine.clone()), ended);
+        self.schedule.start(life, step(machine.clone()), ended);
     }
 
     /// Starts a process, with the keys and the settings of the day.
@@ -256,15 +257,17 @@ impl<'s> Stage<'s> {
 }
 
 /// One step of a process; whether it found something to do, and nothing if it failed.
-async fn step(part: Part, machine: Machine) -> Option<bool> {
-    match (part, machine) {
-        (_, Machine::Ingestor(ingestor)) => {
+async fn step(machine: Machine) -> Option<bool> {
+    match machine {
+        Machine::Ingestor(ingestor) => {
             let options = BatchOptions::default();
             let done = batch(&ingestor, &ingestor.localities[LOCALITY], &options).await;
             done.ok().map(|_| false)
         }
-        (Part::Manager(_), Machine::Desk(desk)) => manage(&desk).await.map(|_| false),
-        (Part::Aggregate(_), Machine::Desk(desk)) => work(&desk, &desk.aggregate).await,
-        (_, Machine::Desk(desk)) => work(&desk, &desk.intake).await,
+        Machine::Manager(manager) => manager.run_once().await.ok().map(|_| false),
+        Machine::Worker(worker, kind) => {
+            let done = worker::step(&worker, kind, Duration::ZERO).await;
+            done.ok().map(|outcome| outcome.is_some())
+        }
     }
 }

@@ -15,6 +15,8 @@ use crate::trouble::Trouble;
 const START: &str = "2026/11/23/10/00";
 /// Length of the windows, both of the ingestor and of the aggregations, in minutes.
 pub const PERIOD: u32 = 60;
+/// How long after a window's end it is closed, in minutes.
+pub const GRACE: u32 = 20;
 
 /// What somebody who replays a seed takes away from it, to find out what matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
