@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`scenario`], [`trouble`], [`dice`] | what a seed makes happen |
 //! | [`schedule`], [`timer`], [`time`] | virtual time, and what waits in it |
-//! | [`bucket`], [`queue`] | buckets and queues as one process sees them |
+//! | [`bucket`], [`queue`], [`announcement`] | buckets, queues and the peer's announcement as one process sees them |
 //! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
 //! | [`cast`], [`machine`] | who there is, and the programs that they run |
 //! | [`run`](mod@run), [`evidence`], [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
@@ -17,6 +17,7 @@
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | many seeds; the least of one that fails; known faults; the command line |
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
 
+pub mod announcement;
 pub mod bucket;
 pub mod bugs;
 pub mod campaign;

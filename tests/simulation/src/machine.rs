@@ -14,7 +14,7 @@ use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, S
 use tallybox_ingestor::ingestor::{BatchSigner, Ingestor, LiveRegistry, Locality, SignError};
 use tallybox_model::avro::Limits;
 use tallybox_model::client_config::AttestationPolicy;
-use tallybox_model::extensions::Sighting;
+use tallybox_model::extensions::RosterExtension;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::role::Role;
 use tallybox_model::spool::SpoolNames;
@@ -22,13 +22,13 @@ use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
 use tallybox_transport::SharedBucket;
 use tallybox_workflow_manager::Manager;
-use tallybox_workflow_manager::announcement::FixedAnnouncement;
 use tallybox_workflow_manager::inventory::{Buckets, Known};
 use tallybox_workflow_manager::policy::Policy;
 use tallybox_workflow_manager::start::Queues;
 use tallybox_workflow_manager::switch::Announcements;
 use tempfile::TempDir;
 
+use crate::announcement::SimAnnouncement;
 use crate::bucket::{Shelf, SimBucket, View};
 use crate::cast::Part;
 use crate::keyring::{EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id};
@@ -163,8 +163,17 @@ impl Machines<'_> {
                 restart_after_minutes: 45,
             },
             announcements: Announcements {
-                ours: None,
-                peer: Arc::new(FixedAnnouncement::new(Sighting::Absent)),
+                ours: self.scenario.since[side].map(|since| RosterExtension { since, until: None }),
+                peer: Arc::new(SimAnnouncement {
+                    since: self.scenario.since[1 - side],
+                    off: self
+                        .scenario
+                        .off
+                        .filter(|(who, _)| *who == role.peer())
+                        .map(|(_, at)| at),
+                    schedule: Arc::clone(self.schedule),
+                    life: Arc::clone(life),
+                }),
             },
             concurrency: 1,
             clock: clock.clone(),

@@ -115,6 +115,9 @@ impl<'s> Stage<'s> {
         if scenario.has(Trouble::Clocks) {
             schedule.timer(scenario.start(), Timer::Clocks);
         }
+        if scenario.retention.is_some() {
+            schedule.timer(scenario.start(), Timer::Retention);
+        }
         schedule.timer(scenario.calm(), Timer::Calm);
     }
 
@@ -130,7 +133,7 @@ impl<'s> Stage<'s> {
             Timer::Slab(number) => self.slab(number).await,
             Timer::Off => self.switch_off(),
             Timer::Clocks => self.step_clocks(),
-            Timer::Retention => {}
+            Timer::Retention => self.expire().await,
             Timer::Calm => self.calm(),
         }
     }
@@ -240,6 +243,20 @@ impl<'s> Stage<'s> {
         self.schedule.skew(whose, skew);
         let next = self.schedule.now() + self.dice.between(10 * MINUTE, 2 * HOUR);
         self.schedule.timer(next, Timer::Clocks);
+    }
+
+    /// Mailboxes delete what is old.
+    async fn expire(&mut self) {
+        let (now, Some(retention)) = (self.schedule.now(), self.scenario.retention) else {
+            return;
+        };
+        for shelf in self.places.ingestion.iter().chain(&self.places.validation) {
+            let deleted = shelf.expire(now - retention).await;
+            self.schedule.count_many("deleted-by-retention", deleted);
+        }
+        if now < self.scenario.end() {
+            self.schedule.timer(now + HOUR / 2, Timer::Retention);
+        }
     }
 
     /// From now on nothing goes wrong.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tallybox_model::extensions::first_window;
 use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
 
@@ -84,6 +85,14 @@ pub struct Scenario {
     pub down: Option<(Role, Millis, Millis)>,
     /// Whose operations are slow.
     pub slow: Option<Role>,
+    /// From when on each processor says that it can do rosters.
+    pub since: [Option<BatchTime>; 2],
+    /// Who takes that back, and when.
+    pub off: Option<(Role, Millis)>,
+    /// In how many windows after its own a batch may be summed, as each processor has it.
+    pub maximum_age: [u32; 2],
+    /// How long mailboxes keep what is in them.
+    pub retention: Option<Millis>,
 }
 
 impl Scenario {
@@ -95,7 +104,7 @@ impl Scenario {
         // A quiet world now and then, a rough one more often.
         let chance = *dice.pick(&[0, 200, 400, 700]).unwrap_or(&400);
         for trouble in Trouble::all() {
-            if dice.chance(chance) && !cuts.without.contains(&trouble) {
+            if dice.chance(chance * trouble.share() / 1000) && !cuts.without.contains(&trouble) {
                 troubles.insert(trouble);
             }
         }
@@ -122,8 +131,13 @@ impl Scenario {
             rotation: None,
             down: None,
             slow: None,
+            since: [None; 2],
+            off: None,
+            maximum_age: [3; 2],
+            retention: None,
             troubles,
         };
+        scenario.rosters(&mut Dice::new(seed, "rosters"));
         scenario.rotation = scenario.rotation(&mut Dice::new(seed, "rotation"));
         scenario.slabs = scenario.slabs(&mut Dice::new(seed, "slabs"));
         scenario.down = scenario.down(&mut Dice::new(seed, "down"));
@@ -163,7 +177,37 @@ impl Scenario {
     /// When nobody starts anything any more.
     #[must_use]
     pub fn end(&self) -> Millis {
-        self.calm() + 10 * HOUR
+        self.calm() + 12 * HOUR
+    }
+
+    /// From which window on both processors use rosters, if they do.
+    #[must_use]
+    pub fn rosters_from(&self) -> Option<BatchTime> {
+        let since = self.since[0]?.max(self.since[1]?);
+        first_window(since, PERIOD).map(|window| window.start())
+    }
+
+    fn rosters(&mut self, dice: &mut Dice) {
+        let start = BatchTime::of_clock(self.start());
+        let mut since = [start; 2];
+        if self.has(Trouble::LateSwitch) {
+            let later = |dice: &mut Dice| start.plus_minutes(dice.between(150, 300)).unwrap_or(start);
+            since = [later(dice), later(dice)];
+        }
+        self.since = since.map(Some);
+        if self.has(Trouble::NoExtension) {
+            self.since[dice.size(0, 1)] = None;
+        }
+        let role = if dice.chance(500) { Role::First } else { Role::Second };
+        let at = self.start() + dice.between(2 * HOUR, 6 * HOUR);
+        // A processor that is down when the other says that it can, and up when it does not any more, never learns of it.
+        self.off = (self.has(Trouble::ExtensionOff) && !self.has(Trouble::Down)).then_some((role, at));
+        let age = u32::try_from(dice.between(2, 5)).unwrap_or(3);
+        let other = if dice.chance(200) { age + 1 } else { age };
+        self.maximum_age = [age, other];
+        let repair = dice.between(2, 4);
+        let longest = i64::from(age.max(other)) + repair + 1;
+        self.retention = self.has(Trouble::Retention).then_some(longest * HOUR);
     }
 
     fn rotation(&self, dice: &mut Dice) -> Option<Rotation> {
@@ -187,7 +231,8 @@ impl Scenario {
     fn down(&self, dice: &mut Dice) -> Option<(Role, Millis, Millis)> {
         let role = if dice.chance(500) { Role::First } else { Role::Second };
         let from = self.start() + dice.between(0, self.windows as i64 * HOUR);
-        let until = from + dice.between(HOUR, 5 * HOUR);
+        let long = if dice.chance(150) { 40 } else { 5 };
+        let until = from + dice.between(HOUR, long * HOUR);
         self.has(Trouble::Down).then_some((role, from, until))
     }
 

@@ -37,10 +37,18 @@ pub enum Trouble {
     Rivals,
     /// Who writes to a mailbox cannot read it, and objects of no bytes do not exist.
     Clouds,
+    /// An ingestor that puts packets into a second batch, or a batch under a second date.
+    Copies,
+    /// Rosters begin some windows after the start, and not when each side would have it.
+    LateSwitch,
+    /// A processor without rosters: both do as ENPA does.
+    NoExtension,
+    /// A processor takes its announcement of rosters back.
+    ExtensionOff,
 }
 
 /// All kinds with their names.
-const NAMES: [(Trouble, &str); 15] = [
+const NAMES: [(Trouble, &str); 19] = [
     (Trouble::Failures, "failures"),
     (Trouble::LostAnswers, "lost-answers"),
     (Trouble::Crashes, "crashes"),
@@ -56,6 +64,10 @@ const NAMES: [(Trouble, &str); 15] = [
     (Trouble::Replays, "replays"),
     (Trouble::Rivals, "rivals"),
     (Trouble::Clouds, "clouds"),
+    (Trouble::Copies, "copies"),
+    (Trouble::LateSwitch, "late-switch"),
+    (Trouble::NoExtension, "no-extension"),
+    (Trouble::ExtensionOff, "extension-off"),
 ];
 
 impl Trouble {
@@ -63,6 +75,17 @@ impl Trouble {
     #[must_use]
     pub fn all() -> Vec<Self> {
         NAMES.iter().map(|(trouble, _)| *trouble).collect()
+    }
+
+    /// How often it happens, as a part of how often others do, in 1000.
+    #[must_use]
+    pub fn share(self) -> u64 {
+        match self {
+            // Little can be promised of such a world.
+            Self::NoExtension => 150,
+            Self::LateSwitch => 400,
+            _ => 1000,
+        }
     }
 }
 
