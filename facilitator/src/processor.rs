@@ -1,7 +1,8 @@
 //! What the configuration opens: buckets, keys, limits, threads.
 
-use crate::config::{Config, Points, ValidationForm};
+use crate::config::{Config, Points, Rosters, ValidationForm};
 use crate::error::Error;
+use crate::roster::RosterPolicy;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
+use tallybox_model::roster::RosterTerms;
+use tallybox_service::clock::Clock;
 use tallybox_service::config::{Loaded, NamedKey};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
 use tallybox_transport::{Bucket, BucketError, BucketPlace, SharedBucket};
@@ -72,12 +75,16 @@ pub struct Processor {
     pub validation_form: ValidationForm,
     /// The fewest accepted packets for a sum part.
     pub minimum_contributions: u64,
+    /// By which rules windows are agreed on, if they are.
+    pub rosters: Option<RosterPolicy>,
     /// Whether packets are counted as the predecessor does.
     pub legacy_count: bool,
     /// What readers take.
     pub limits: Limits,
     /// What opens packets.
     pub pool: Arc<rayon::ThreadPool>,
+    /// What time it is.
+    pub clock: Clock,
     /// The generation of the encoders; [`ENCODER_GENERATION`] but in tests of what a change of it does.
     pub generation: u32,
 }
@@ -124,11 +131,21 @@ impl Processor {
             points: value.points,
             validation_form: value.validation_form,
             minimum_contributions: value.minimum_contributions,
+            rosters: value.rosters.and_then(|rosters| policy(value, &rosters)),
             legacy_count: value.legacy_count,
             limits: value.limits.clone(),
             pool: Arc::new(pool(value.threads)?),
+            clock: Clock::system(),
             generation: ENCODER_GENERATION,
         })
+    }
+
+    /// The rules by which windows are agreed on.
+    ///
+    /// # Errors
+    /// [`Error::NoRosters`] if they are not.
+    pub fn roster_policy(&self) -> Result<RosterPolicy, Error> {
+        self.rosters.ok_or(Error::NoRosters)
     }
 }
 
@@ -148,6 +165,21 @@ pub(crate) async fn has_published(
         Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
         Err(_) => Ok(false),
     }
+}
+
+/// The rules of the configuration; none without an origin.
+fn policy(config: &Config, rosters: &Rosters) -> Option<RosterPolicy> {
+    Some(RosterPolicy {
+        terms: RosterTerms {
+            origin: rosters.origin?,
+            period_minutes: rosters.period_minutes,
+            replay_horizon: rosters.replay_horizon_windows,
+            minimum: config.minimum_contributions,
+            maximum_age: rosters.maximum_age_windows,
+        },
+        grace_minutes: rosters.grace_minutes,
+        until: None,
+    })
 }
 
 fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
