@@ -1,5 +1,14 @@
 //! Why a queue does not do what it is asked.
 
+/// What a worker does with a message that met an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Disposition {
+    /// The same may succeed later, as it is or once an operator has corrected something.
+    Retry,
+    /// The same can never succeed.
+    Reject,
+}
+
 /// Why a queue does not do what it is asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,4 +56,24 @@ pub enum QueueError {
         /// What is wrong.
         problem: String,
     },
+    /// The message is not text, and this queue carries only text.
+    #[error("queue {queue}: carries only UTF-8 text without control characters, and this message is something else")]
+    NotText {
+        /// Where the queue is.
+        queue: String,
+    },
+}
+
+impl QueueError {
+    /// Whether the same may succeed another time. A lost lease is `Retry`: whoever has the message now goes on with it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Unavailable { .. }
+            | Self::PermissionDenied { .. }
+            | Self::LeaseLost { .. }
+            | Self::Setting { .. } => Disposition::Retry,
+            Self::TooLarge { .. } | Self::NotText { .. } => Disposition::Reject,
+        }
+    }
 }

@@ -7,12 +7,12 @@ use tallybox_facilitator::config::Config;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
-use tallybox_facilitator::roster::{Alarm, RosterPolicy, RosterSummary, aggregate_agreed, roster};
+use tallybox_facilitator::roster::{Alarm, RosterRules, RosterSummary, aggregate_agreed, roster};
 use tallybox_model::avro::{Limits, decode_one};
 use tallybox_model::header::SumPart;
 use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::role::Role;
-use tallybox_model::roster::{AgreedWindow, RosterTerms, WindowName};
+use tallybox_model::roster::{AgreedWindow, WindowName};
 use tallybox_model::time::next_window;
 use tallybox_service::config::load;
 use tallybox_tests::snapshot::{difference, written};
@@ -59,16 +59,13 @@ impl Pair {
     fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
         let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
-        processor.rosters = Some(RosterPolicy {
-            terms: RosterTerms {
-                origin: Case::window().start(),
-                period_minutes: 60,
-                replay_horizon: 10,
-                minimum: 1,
-                maximum_age: 3,
-            },
+        processor.rosters = Some(RosterRules {
+            origin: Some(Case::window().start()),
+            period_minutes: 60,
             grace_minutes: 0,
-            until: None,
+            replay_horizon: 10,
+            minimum: 1,
+            maximum_age: 3,
         });
         change(&mut processor);
         Arc::new(processor)
@@ -315,7 +312,7 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
     assert_eq!(error.reason(), "no-such-window");
     let other = pair.with(Role::Second, |processor| {
         let policy = processor.rosters.as_mut().unwrap();
-        policy.terms.replay_horizon = 11;
+        policy.replay_horizon = 11;
     });
     roster(&other, &pair.window(0)).await.unwrap();
     let error = roster(&pair.get(Role::First), &pair.window(0)).await.unwrap_err();

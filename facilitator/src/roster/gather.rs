@@ -11,7 +11,7 @@ use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tallybox_model::path::{BatchName, window_range};
+use tallybox_model::path::{BatchName, BatchPart, window_range};
 use tallybox_model::roster::{Claim, DatedBatch, OpenReason, WindowName};
 use tallybox_model::time::Window;
 use tallybox_transport::batch::BatchError;
@@ -105,7 +105,7 @@ async fn look(
         }
     }
     for key in keys(&*buckets.peer_validation_in, name, range).await? {
-        if let Some(batch) = BatchName::from_validation_signature(&key, peer) {
+        if let Some((batch, BatchPart::Signature)) = BatchName::validation_part(&key, peer) {
             seen.entry(DatedBatch::of(&batch)).or_default().validation = true;
         }
     }

@@ -14,6 +14,7 @@
 //! | `write`, `peer` | our rosters go out; the peer's come in |
 //! | `settle`, `counted` | the agreed sets, one after another; the packets that each counts |
 //! | `sum` | the sum part of an agreed set |
+//! | `view` | both sides' view of a window, and a batch's way through windows, for people |
 
 pub mod agreement;
 mod chain;
@@ -27,18 +28,21 @@ mod settle;
 mod sum;
 mod summary;
 mod verdicts;
+mod view;
 mod write;
 
 pub use agreement::TermsDiffer;
-pub use policy::RosterPolicy;
+pub use policy::{RosterPolicy, RosterRules};
 pub use sum::aggregate_agreed;
 pub use summary::{Alarm, RosterSummary};
+pub use view::{BatchView, WindowView, explain, show};
 
 use crate::error::Error;
 use crate::processor::Processor;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_model::roster::WindowName;
+use tallybox_model::time::Window;
 
 /// By how much the machine's clock and the own bucket's may differ, in milliseconds.
 const CLOCKS_MILLIS: i64 = 5 * 60_000;
@@ -52,7 +56,7 @@ const CLOCKS_MILLIS: i64 = 5 * 60_000;
 /// [`Error`]: too early, clocks that differ, a bucket that fails, rules that differ.
 pub async fn roster(processor: &Arc<Processor>, name: &WindowName) -> Result<RosterSummary, Error> {
     let begun = Instant::now();
-    let policy = processor.roster_policy()?;
+    let policy = policy(processor).await?;
     policy.check(name.window)?;
     check_time(processor, &policy, name).await?;
     let mut summary = RosterSummary::new(processor.role, name);
@@ -60,6 +64,23 @@ pub async fn roster(processor: &Arc<Processor>, name: &WindowName) -> Result<Ros
     settle::settle(processor, &policy, name, &mut chain, &mut summary).await?;
     summary.seconds = begun.elapsed().as_secs_f64();
     Ok(summary)
+}
+
+/// Whether a window's batches are agreed on by rosters.
+///
+/// # Errors
+/// The own bucket's.
+pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Error> {
+    match policy(processor).await {
+        Ok(policy) => Ok(policy.holds(window)),
+        Err(Error::NoRosters) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The rules that hold.
+pub(crate) async fn policy(processor: &Processor) -> Result<RosterPolicy, Error> {
+    processor.rosters.ok_or(Error::NoRosters)?.policy(processor).await
 }
 
 /// A roster says what is there when its window is over, so its time has to have come by both clocks.

@@ -9,6 +9,8 @@ use std::fmt;
 const ROSTERS: &str = "rosters";
 /// The directory of the marks of windows that are done, in the own bucket.
 const WINDOWS: &str = "windows";
+/// The suffix of the batches of a window.
+const BATCHES: &str = ".batches";
 
 /// A window of an aggregation, `{agg}/{start}-{end}` with both times as `YYYYMMDDHHMM`, and the names that follow from it.
 ///
@@ -18,6 +20,7 @@ const WINDOWS: &str = "windows";
 /// rosters/{agg}/{start}-{end}.verdicts             own bucket: what the newly listed batches add, sealed
 /// rosters/{agg}/{start}-{end}.agreed               own bucket: what both rosters agree on
 /// rosters/{agg}/{start}-{end}.counted              own bucket: the packets that the window counts, sealed
+/// windows/{agg}/{start}-{end}.batches              own bucket: without rosters, the batches that its task names
 /// windows/{agg}/{start}-{end}.done                 own bucket: nothing is left to do for the window
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -69,6 +72,22 @@ impl WindowName {
     #[must_use]
     pub fn counted(&self) -> String {
         format!("{ROSTERS}/{self}.counted")
+    }
+
+    /// Without rosters: the batches that the window's task names, fixed before the task is started.
+    #[must_use]
+    pub fn batches(&self) -> String {
+        format!("{WINDOWS}/{self}{BATCHES}")
+    }
+
+    /// Reads the name that [`Self::batches`] writes; `None` for any other.
+    #[must_use]
+    pub fn from_batches(key: &str) -> Option<Self> {
+        let stem = key.strip_suffix(BATCHES)?;
+        match RosterObject::parse(&format!("{stem}.done"))? {
+            (name, RosterObject::Done) => Some(name),
+            _ => None,
+        }
     }
 
     /// That nothing is left to do for the window: its sum part is published, or it has none.
@@ -169,6 +188,9 @@ mod tests {
         ] {
             assert_eq!(RosterObject::parse(&key), None, "{key}");
         }
+        assert_eq!(WindowName::from_batches(&name.batches()), Some(name.clone()));
+        assert_eq!(WindowName::from_batches(&name.done()), None);
+        assert_eq!(RosterObject::parse(&name.batches()), None);
         let from = RosterObject::from(WindowName::DIRECTORY, &name.aggregation, window.start());
         assert!(from <= name.agreed());
     }
