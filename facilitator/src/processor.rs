@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Points, Rosters, ValidationForm};
 use crate::error::Error;
-use crate::roster::RosterRules;
+use crate::roster::{RosterRules, horizons};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,6 +95,7 @@ impl Processor {
     /// [`Error`] that names the file or the key of the configuration.
     pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
         let value = &config.value;
+        horizons::check(config)?;
         let buckets = open_buckets(config)?;
         let signing_key = read_key(
             config,
@@ -130,7 +131,7 @@ impl Processor {
             points: value.points,
             validation_form: value.validation_form,
             minimum_contributions: value.minimum_contributions,
-            rosters: value.rosters.map(|rosters| rules(value, &rosters)),
+            rosters: value.rosters.as_ref().map(|rosters| rules(value, rosters)),
             legacy_count: value.legacy_count,
             limits: value.limits.clone(),
             pool: Arc::new(pool(value.threads)?),

@@ -8,6 +8,7 @@
 //! | file | does |
 //! |---|---|
 //! | [`agreement`] | the rules, pure: what two rosters agree on, which packets count, what expires |
+//! | `horizons` | whether the rules fit to how long things are kept and how late they can come |
 //! | `policy`, `chain` | which windows there are; what of each is in the own bucket |
 //! | `gather`, `verdicts`, `listed` | what our roster lists, and what each listed batch adds to a sum |
 //! | `document` | rosters as bytes |
@@ -21,6 +22,7 @@ mod chain;
 mod counted;
 mod document;
 mod gather;
+pub(crate) mod horizons;
 mod listed;
 mod peer;
 mod policy;
