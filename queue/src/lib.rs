@@ -9,6 +9,8 @@
 //! | [`QueuePlace`], [`QueueSettings`] | a queue as configuration names it |
 //! | [`conformance`] | what every queue has to do, as a test suite (feature `test-util`) |
 
+#[cfg(feature = "aws")]
+mod aws;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 pub mod directory;
