@@ -15,6 +15,8 @@ mod aws;
 pub mod conformance;
 pub mod directory;
 pub mod error;
+#[cfg(feature = "gcp")]
+mod gcp;
 mod limits;
 pub mod memory;
 mod open;
