@@ -9,6 +9,7 @@ use tallybox_facilitator::budget::Budget;
 use tallybox_facilitator::cache::Cache;
 use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets};
+use tallybox_facilitator::roster::RosterRules;
 use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{BatchSigner, Ingestor, LiveRegistry, Locality, SignError};
@@ -23,6 +24,7 @@ use tallybox_service::clock::Clock;
 use tallybox_transport::SharedBucket;
 use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::inventory::{Buckets, Known};
+use tallybox_workflow_manager::metrics::Metrics;
 use tallybox_workflow_manager::policy::Policy;
 use tallybox_workflow_manager::start::Queues;
 use tallybox_workflow_manager::switch::Announcements;
@@ -160,7 +162,7 @@ impl Machines<'_> {
                 grace_minutes: GRACE,
                 look_back_minutes: 2 * day,
                 horizon_minutes: 4 * day,
-                restart_after_minutes: 45,
+                reenqueue_after_minutes: 45,
             },
             announcements: Announcements {
                 ours: self.scenario.since[side].map(|since| RosterExtension { since, until: None }),
@@ -178,6 +180,7 @@ impl Machines<'_> {
             concurrency: 1,
             clock: clock.clone(),
             known: Known::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -219,6 +222,14 @@ impl Machines<'_> {
             points: Points::Pinned,
             validation_form: ValidationForm::ThreeObjects,
             minimum_contributions: self.scenario.minimum[side],
+            rosters: Some(RosterRules {
+                origin: None,
+                period_minutes: PERIOD,
+                grace_minutes: GRACE,
+                replay_horizon: 48,
+                minimum: self.scenario.minimum[side],
+                maximum_age: 24,
+            }),
             legacy_count: false,
             limits: Limits::default(),
             pool: Arc::clone(&keyring.pool),
