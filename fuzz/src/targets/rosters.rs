@@ -1,8 +1,7 @@
-//! Rosters, what is agreed, announcements and the names of all of it: what is read is written and read again to the same.
+//! Rosters, what is agreed, and the names of all of it: what is read is written and read again to the same.
 
 use crate::forge::{MARKER, generous};
 use tallybox_model::avro::{ContainerReader, Records, decode_one, encode_one};
-use tallybox_model::extensions::{Extensions, RosterSwitch};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, RosterEntry, RosterHeader, RosterObject};
 
@@ -16,12 +15,6 @@ pub fn run(data: &[u8]) {
     if let Ok(agreed) = serde_json::from_slice::<AgreedWindow>(data) {
         let again = serde_json::to_vec(&agreed).expect("what was read can be written");
         assert_eq!(serde_json::from_slice::<AgreedWindow>(&again).expect("what we write"), agreed);
-    }
-    if let Ok(extensions) = Extensions::parse(data) {
-        assert_eq!(Extensions::parse(&extensions.to_json()).expect("what we write"), extensions);
-    }
-    if let Ok(switch) = RosterSwitch::parse(data) {
-        assert_eq!(RosterSwitch::parse(&switch.to_json()).expect("what we write"), switch);
     }
     if let Some((name, object)) = std::str::from_utf8(data).ok().and_then(RosterObject::parse) {
         let key = match object {
