@@ -166,5 +166,7 @@ fn word(object: &OwnObject) -> &'static str {
         OwnObject::Fixed(_) => "fixed-sum-part",
         OwnObject::Point => "pinned-point",
         OwnObject::FirstSeen => "first-seen-date",
+        OwnObject::Birth => "own-bucket-birth",
+        OwnObject::WindowDone(_) => "window-done",
     }
 }

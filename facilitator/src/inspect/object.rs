@@ -54,6 +54,16 @@ impl Inspector {
                     text(Some(&date)),
                 ))
             }
+            Some(OwnObject::Birth) => {
+                let time = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
+                let title = "time at which an own bucket was first used";
+                Ok(Finding::new("own-bucket-birth", title, key, text(Some(&time))))
+            }
+            Some(OwnObject::WindowDone(_)) => {
+                let mark = String::from_utf8_lossy(&beginning[..beginning.len().min(4096)]).into_owned();
+                let title = "mark that nothing is left to do for a window";
+                Ok(Finding::new("window-done", title, key, text(Some(&mark))))
+            }
             Some(OwnObject::Prepared { .. }) => Ok(unrecognised(
                 key,
                 bytes,

@@ -26,11 +26,9 @@ mod pulse;
 mod reload;
 mod run;
 mod step;
-#[cfg(test)]
-mod tests;
 mod window;
 
-pub use config::{Queues, WorkerConfig};
+pub use config::{Queues, RetryDelay, WorkerConfig};
 pub use delay::retry_delay;
 pub use handle::handle;
 pub use metrics::{Metrics, TaskKind};
