@@ -11,6 +11,11 @@ use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
 use zeroize::Zeroizing;
 
+/// What sealing adds to a chunk.
+const SEAL_BYTES: usize = 16;
+/// The room that a chunk begins with.
+const LITTLE: usize = 4 << 10;
+
 /// Items of one kind that wait to be sealed together.
 struct Pending {
     kind: ChunkKind,
@@ -26,6 +31,22 @@ impl Pending {
             bytes: Zeroizing::new(Vec::new()),
             first: 0,
             count: 0,
+        }
+    }
+
+    /// Makes room for another item and the seal. Growing leaves no copy of a share behind: the old bytes are wiped. A
+    /// small batch needs little, and wiping a whole chunk of each kind would cost more than all the rest of its intake.
+    fn make_room(&mut self, item: usize) {
+        let needed = self.bytes.len() + item + SEAL_BYTES;
+        if self.bytes.capacity() < needed {
+            let room = self
+                .bytes
+                .capacity()
+                .saturating_mul(8)
+                .clamp(LITTLE, CHUNK + SEAL_BYTES);
+            let mut grown = Zeroizing::new(Vec::with_capacity(room.max(needed)));
+            grown.extend_from_slice(&self.bytes);
+            self.bytes = grown;
         }
     }
 }
@@ -117,10 +138,7 @@ impl<W: Write> PreparedWriter<W> {
             self.flush(kind)?;
         }
         let pending = &mut self.pending[kind as usize];
-        if pending.bytes.capacity() == 0 {
-            // Room for a whole chunk at once, so that growing leaves no copy of a share behind.
-            pending.bytes.reserve_exact(CHUNK.max(item.len()) + 16);
-        }
+        pending.make_room(item.len());
         pending.bytes.extend_from_slice(item);
         pending.count += 1;
         Ok(())
