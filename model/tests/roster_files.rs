@@ -106,8 +106,8 @@ fn what_is_agreed_has_this_form() {
     assert_eq!(serde_json::to_string_pretty(&agreed).unwrap(), AGREED);
 }
 
-const HEADER: &str = "";
-const SUMMABLE: &str = "";
+const HEADER: &str = "4ec2b40fd59cc55719dd37a7230f6ab28399567ba302391f762ea0925f928150";
+const SUMMABLE: &str = "efa9ed6ab424f964a402d2ed68d7eafd66b82314d9b8e623e06192124efc141d";
 const OPEN: &str = "";
 const AGREED: &str = r#"{
   "format": 1,
