@@ -414,3 +414,46 @@ async fn a_job_with_a_wrong_clock_does_not_run_away() {
     assert_eq!(world.batch().await.unwrap().windows[0].batched, 6);
     world.batched().await.assert_exactly(&[early, late].concat());
 }
+
+/// Windows were minutes long and become hours, or days: a report is known for as long as it can come again, not for as
+/// many windows.
+#[tokio::test(flavor = "multi_thread")]
+async fn replays_are_found_across_windows_of_another_length() {
+    for (before, after) in [(15, 60), (60, 24 * 60), (24 * 60, 15)] {
+        let world = World::new();
+        let lasting = |minutes| {
+            let mut ingestor = world.ingestor();
+            ingestor.batches.window_minutes = minutes;
+            ingestor
+        };
+        let (first, last, fresh) = (
+            reports(NOTIFIED, 0..6),
+            reports(NOTIFIED, 6..12),
+            reports(NOTIFIED, 12..18),
+        );
+        world.slab(time(START), &first).await;
+        // Two days less an hour later, after many windows of the one length.
+        world.slab(time("2026/11/25/08/00"), &last).await;
+        world.at(2 * 24 * 60);
+        let options = BatchOptions {
+            until: Some(time("2026/11/25/08/45")),
+            ..BatchOptions::default()
+        };
+        world.batch_with(&lasting(before), &options).await.unwrap();
+        world
+            .slab(
+                time("2026/11/25/09/00"),
+                &[first.clone(), last.clone(), fresh.clone()].concat(),
+            )
+            .await;
+        world.at(5 * 24 * 60);
+        let windows = world
+            .batch_with(&lasting(after), &BatchOptions::default())
+            .await
+            .unwrap()
+            .windows;
+        let replays: u64 = windows.iter().map(|window| window.replays.report).sum();
+        assert_eq!(replays, 12, "from {before} to {after} minutes");
+        world.batched().await.assert_exactly(&[first, last, fresh].concat());
+    }
+}
