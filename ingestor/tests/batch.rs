@@ -379,12 +379,16 @@ async fn a_plan_that_comes_days_late_batches_nothing_again() {
 async fn a_server_that_batches_does_so_when_a_window_is_due() {
     let world = World::new();
     let all = filled(&world).await;
-    let mut ingestor = world.ingestor();
+    world.slab(time(START), &all[..3]).await;
+    let away = Faults::new(1, Kind::Fail).wrap(std::sync::Arc::clone(&world.mailboxes[0]));
+    let mailboxes = [away, std::sync::Arc::clone(&world.mailboxes[1])];
+    let mut ingestor = world.ingestor_over(std::sync::Arc::clone(&world.spool), mailboxes);
     ingestor.batches.poll_secs = 1;
     world.at(64);
+    let metrics = tallybox_ingestor::metrics::Metrics::new();
     let stop = tokio_util::sync::CancellationToken::new();
     let cycling = async {
-        tallybox_ingestor::batch::cycle(&ingestor, &stop).await;
+        tallybox_ingestor::batch::cycle(&ingestor, &metrics, &stop).await;
     };
     let watching = async {
         assert!(world.published().await.is_empty(), "not due yet");
@@ -397,6 +401,16 @@ async fn a_server_that_batches_does_so_when_a_window_is_due() {
     };
     tokio::join!(cycling, watching);
     world.batched().await.assert_exactly(&all);
+    let text = metrics.text();
+    for line in [
+        r#"batch_failures_total{locality="us-xx"} 1"#,
+        r#"windows_batched_total{locality="us-xx"} 1"#,
+        r#"batch_reports_total{locality="us-xx",fate="batched"} 68"#,
+        r#"batch_reports_total{locality="us-xx",fate="replays.report"} 3"#,
+        r#"batch_reports_total{locality="us-xx",fate="dropped"} 0"#,
+    ] {
+        assert!(text.contains(&format!("ingestor_{line}\n")), "{line} in {text}");
+    }
 }
 
 /// A job whose clock is a year ahead ends windows too early, and no more than there are slabs for.

@@ -64,9 +64,10 @@ impl ServeCommand {
         );
         let shutdown = CancellationToken::new();
         tokio::spawn(cancel_on_signal(shutdown.clone()));
+        let metrics = Arc::clone(&server.app().metrics);
         let batching = async {
             if self.batch {
-                cycle(&ingestor, &shutdown).await;
+                cycle(&ingestor, &metrics, &shutdown).await;
             }
         };
         tokio::join!(server.run(shutdown.clone()), batching);
