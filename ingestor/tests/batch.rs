@@ -4,8 +4,10 @@
 mod support;
 
 use support::*;
+use tallybox_ingestor::attestation::{AttestedKey, Refusal, Verifier};
 use tallybox_ingestor::batch::BatchOptions;
 use tallybox_ingestor::error::Error;
+use tallybox_model::report::ReportUpload;
 use tallybox_transport::faults::{Faults, Kind};
 
 /// Four slabs of two metrics: 48 reports and 20.
@@ -427,6 +429,53 @@ async fn a_job_with_a_wrong_clock_does_not_run_away() {
     world.at(125);
     assert_eq!(world.batch().await.unwrap().windows[0].batched, 6);
     world.batched().await.assert_exactly(&[early, late].concat());
+}
+
+/// Nothing signs the time that a report says of itself, so an attested one may come as long as its key is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn replays_are_found_for_as_long_as_the_attested_key_is_taken() {
+    #[derive(Debug)]
+    struct Patient;
+
+    impl Verifier for Patient {
+        fn verify(&self, _: &ReportUpload, _: i64) -> Result<AttestedKey, Refusal> {
+            unreachable!("the batcher sees no attestation")
+        }
+
+        fn key_minutes(&self) -> u64 {
+            8 * 24 * 60
+        }
+    }
+
+    let world = World::new();
+    let (first, fresh) = (reports(NOTIFIED, 0..6), reports(NOTIFIED, 6..12));
+    world.slab(time(START), &first).await;
+    let mut ingestor = world.ingestor();
+    ingestor.localities.get_mut(LOCALITY).unwrap().verifier = Some(std::sync::Arc::new(Patient));
+    let run = async || {
+        let options = BatchOptions::default();
+        world.batch_with(&ingestor, &options).await.unwrap().windows
+    };
+    world.at(65);
+    assert_eq!(run().await.len(), 1);
+    // A week later, with a run every day, which deletes what nothing needs any more.
+    for day in 1..=7 {
+        world
+            .slab(
+                time(&format!("2026/11/{}/10/05", 23 + day)),
+                &reports(CODES, day * 10..day * 10 + 6),
+            )
+            .await;
+        if day == 7 {
+            world
+                .slab(time("2026/11/30/10/10"), &[first.clone(), fresh.clone()].concat())
+                .await;
+        }
+        world.at(day as i64 * 24 * 60 + 65);
+        let windows = run().await;
+        let replays: u64 = windows.iter().map(|window| window.replays.report).sum();
+        assert_eq!(replays, if day == 7 { 6 } else { 0 });
+    }
 }
 
 /// Windows were minutes long and become hours, or days: a report is known for as long as it can come again, not for as

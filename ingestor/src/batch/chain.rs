@@ -256,9 +256,7 @@ impl<'i> Chain<'i> {
     /// has just been changed.
     fn replay_windows(&self, window: Window) -> u32 {
         let (acceptance, batches) = (&self.ingestor.acceptance, &self.ingestor.batches);
-        let minutes = u64::from(acceptance.max_age_hours) * 60
-            + u64::from(acceptance.max_ahead_minutes)
-            + batches.settle_secs.div_ceil(60);
+        let minutes = self.locality.replay_minutes(acceptance) + batches.settle_secs.div_ceil(60);
         let windows = minutes.div_ceil((length(window) / 60_000).unsigned_abs().max(1));
         u32::try_from(windows)
             .unwrap_or(u32::MAX)
