@@ -20,3 +20,5 @@ pub mod intake;
 pub mod prepared;
 pub mod processor;
 pub mod reason;
+pub mod roster;
+pub mod sealed;

@@ -15,9 +15,9 @@ use tallybox_transport::{BucketPlace, SharedBucket};
 use zeroize::Zeroizing;
 
 use crate::attestation::SharedVerifier;
-use crate::clock::Clock;
 use crate::config::{AcceptanceConfig, BatchConfig, Config, LocalityConfig, ManifestConfig, ServeConfig};
 use crate::error::Error;
+use tallybox_service::clock::Clock;
 
 /// An ingestor, ready to work: everything that its commands share.
 #[derive(Debug)]

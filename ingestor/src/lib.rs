@@ -17,7 +17,6 @@
 
 pub mod attestation;
 pub mod batch;
-pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod door;

@@ -106,7 +106,7 @@ name!(
     AggregationId,
     "aggregation",
     200,
-    ["task-markers"]
+    ["task-markers", "rosters"]
 );
 name!(
     /// A pair of locality and ingestor, `{locality}-{ingestor}`: the first component of sum part names.

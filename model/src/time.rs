@@ -35,6 +35,12 @@ impl BatchTime {
         (TimeZone::UTC.to_datetime(time).year() >= 1).then_some(Self { minutes })
     }
 
+    /// The minute that a clock shows. One that is outside the years 1 to 9999 is read as the epoch.
+    #[must_use]
+    pub fn of_clock(millis: i64) -> Self {
+        Self::from_millis(millis).unwrap_or(Self { minutes: 0 })
+    }
+
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub fn millis(self) -> i64 {

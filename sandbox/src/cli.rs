@@ -8,11 +8,11 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use tallybox_client::traffic::{EXAMPLES, METRICS, Metric};
 use tallybox_facilitator::config::Points;
-use tallybox_ingestor::clock::Clock;
 use tallybox_model::id::AggregationId;
+use tallybox_service::clock::Clock;
 use tallybox_service::exit::{Exit, parse};
 use tallybox_service::output::Output;
-use tokio_util::sync::CancellationToken;
+use tallybox_service::shutdown;
 
 use crate::error::Error;
 use crate::generate::{GenerateOptions, GenerateSummary, generate};
@@ -213,12 +213,7 @@ async fn generate_command(args: &GenerateArgs, output: Output) -> Result<Generat
 }
 
 async fn serve_command(args: &RunArgs, output: Output) -> Result<(), Error> {
-    let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        end_of_process().await;
-        stop.cancel();
-    });
+    let shutdown = shutdown::on_signal();
     let options = ServeOptions {
         metrics: metrics(args)?,
         epsilon: args.epsilon,
@@ -247,19 +242,6 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<(), Error> {
             served
         }
     }
-}
-
-/// Waits for Ctrl-C, or for what ends a service.
-async fn end_of_process() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// The metrics asked for, or those of a run that names none.

@@ -7,12 +7,12 @@ use serde::{Serialize, Serializer};
 use tallybox_client::post::{Options, Outcome as Posted, Prepared, Reporter};
 use tallybox_client::traffic::{Generated, Hostility, Traffic};
 use tallybox_client::{Address, ClientError, Clock as ClientClock, Report};
-use tallybox_ingestor::clock::Clock;
 use tallybox_ingestor::http::Server;
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::client_config::ClientMetric;
 use tallybox_model::id::PacketId;
 use tallybox_model::report::{ProblemKind, SCHEMA_VERSIONS};
+use tallybox_service::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;

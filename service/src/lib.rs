@@ -1,16 +1,23 @@
-//! The shell all programs share: config files, logs, exit codes, progress, what the terminal shows.
+//! The shell all programs share: config files, logs, exit codes, progress, what the terminal shows; and for programs that
+//! stay up, signals (feature `shutdown`) and the page for operators (feature `operations`).
 //!
 //! A one-shot command is put together like this: [`exit::parse`] reads the command line, [`log::init`] sets up the
 //! logs, [`config::load`] reads the YAML file, [`output::Output`] prints the summary or the reason of the failure, and
-//! [`exit::Exit`] is what `main` returns. None of it knows what the program does, and none of it reads the network.
+//! [`exit::Exit`] is what `main` returns. None of it knows what the program does, and without those features none of it
+//! knows a network.
 
 pub mod chart;
+pub mod clock;
 pub mod config;
 mod error;
 pub mod exit;
 pub mod log;
+#[cfg(feature = "operations")]
+pub mod operations;
 pub mod output;
 pub mod progress;
+#[cfg(feature = "shutdown")]
+pub mod shutdown;
 mod yaml;
 
 pub use error::{ConfigError, LogError};

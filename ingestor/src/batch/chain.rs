@@ -214,7 +214,7 @@ impl<'i> Chain<'i> {
             clock,
             ..
         } = self.ingestor;
-        let ahead = clock.minute().plus_minutes(2 * i64::from(batches.window_minutes));
+        let ahead = BatchTime::of_clock(clock.millis()).plus_minutes(2 * i64::from(batches.window_minutes));
         let taken = |start: BatchTime| start < window.end() || ahead.is_some_and(|ahead| start > ahead);
         let slabs: Vec<_> = free
             .iter()

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
-use tokio_util::sync::CancellationToken;
+use tallybox_service::shutdown;
 
 use super::Arguments;
 use crate::batch::cycle;
@@ -62,8 +62,7 @@ impl ServeCommand {
             registry_version = started.registry_version,
             "ingestor serves"
         );
-        let shutdown = CancellationToken::new();
-        tokio::spawn(cancel_on_signal(shutdown.clone()));
+        let shutdown = shutdown::on_signal();
         let metrics = Arc::clone(&server.app().metrics);
         let batching = async {
             if self.batch {
@@ -74,27 +73,6 @@ impl ServeCommand {
         tracing::info!("ingestor has ended; everything acknowledged is durable");
         Ok(Exit::Done)
     }
-}
-
-/// Waits for the signal to end.
-async fn cancel_on_signal(shutdown: CancellationToken) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let terminated = async {
-            match signal(SignalKind::terminate()) {
-                Ok(mut signal) => signal.recv().await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = terminated => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
-    shutdown.cancel();
 }
 
 /// What is said when the server is up.

@@ -13,12 +13,13 @@ use axum::routing::{get, post};
 use futures::future::join_all;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tallybox_model::report::ProblemKind;
+use tallybox_service::operations::{self, Operable};
 
 use super::budget::Budget;
 use super::documents::{self, SignedConfig};
 use super::network::Networks;
 use super::refusal::Refusal;
-use super::{openapi, operations, reports};
+use super::{openapi, reports};
 use crate::door::{Door, Memory, Rates};
 use crate::error::Error;
 use crate::ingestor::Ingestor;
@@ -116,13 +117,10 @@ impl App {
 
     /// The pages for operators.
     pub fn operations(self: &Arc<Self>) -> Router {
-        Router::new()
-            .route("/healthz", get(operations::health))
-            .route("/readyz", get(operations::ready))
-            .route("/metrics", get(operations::metrics))
+        let program = Arc::clone(self) as Arc<dyn Operable>;
+        operations::router(program)
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .with_state(Arc::clone(self))
     }
 
     /// Reads the registry again; one that cannot be read leaves the old one in force.

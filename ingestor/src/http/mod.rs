@@ -11,7 +11,7 @@
 //! | `refusal` | the one place where problems become answers |
 //! | `documents` | what is served to clients and processors: configuration, manifest |
 //! | `openapi` | the description of all pages |
-//! | `operations` | health and metrics |
+//! | `operations` | what it says of itself to operators |
 //! | `patience`, `idle` | connections that do not take their answer, or ask nothing |
 //! | `tls`, `watch` | certificates and the registry, read again when they change |
 

@@ -1,5 +1,6 @@
 //! Listening, connections, and the way down: no report that was read is left without an answer.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tallybox_service::operations::Operations;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -32,8 +34,6 @@ use crate::ingestor::Ingestor;
 const PING_TIME: Duration = Duration::from_secs(20);
 /// How long a request that has begun may take, in times of patience: for its body, for the spool, for the answer.
 const PATIENCES: u32 = 3;
-/// Connections to the operations port at once.
-const OPERATORS: usize = 32;
 /// Bytes that a connection holds of what it reads: heads are bounded by it, bodies have memory of their own.
 const BUFFER: usize = 16 << 10;
 /// Requests at once on a connection of HTTP/2, and bytes that may come before they are asked for.
@@ -47,7 +47,7 @@ const FLUSH_PART: u32 = 5;
 pub struct Server {
     app: Arc<App>,
     clients: TcpListener,
-    operators: TcpListener,
+    operators: Operations,
     certificates: Option<Certificates>,
 }
 
@@ -58,8 +58,6 @@ struct Shared {
     router: Router,
     certificates: Option<Certificates>,
     builder: auto::Builder<TokioExecutor>,
-    /// Whether its connections are those that the metrics count.
-    counted: bool,
     /// No new requests.
     stop: CancellationToken,
     /// Out of patience.
@@ -78,7 +76,8 @@ impl Server {
             None => None,
         };
         let clients = listen(ingestor.serve.listen).await?;
-        let operators = listen(ingestor.serve.operations).await?;
+        let operators = Operations::bind(ingestor.serve.operations).await;
+        let operators = operators.map_err(|source| failed(ingestor.serve.operations, source))?;
         Ok(Self {
             app: App::start(ingestor).await?,
             clients,
@@ -100,7 +99,7 @@ impl Server {
     /// # Errors
     /// None in practice: the socket is bound.
     pub fn operations_address(&self) -> Result<SocketAddr, Error> {
-        local(&self.operators)
+        self.operators.address().map_err(no_address)
     }
 
     /// What is behind the sockets.
@@ -124,11 +123,9 @@ impl Server {
             let watching = watch::certificates(Arc::clone(&self.app), certificates);
             helpers.spawn(background.clone().run_until_cancelled_owned(watching));
         }
-        let mut operations = Shared::new(&self.app, self.app.operations(), None, background.clone());
-        operations.counted = false;
-        helpers.spawn(operations.accept(self.operators, OPERATORS));
+        helpers.spawn(self.operators.run(self.app.operations(), background.clone()));
 
-        let clients = Shared::new(&self.app, self.app.router(), self.certificates, shutdown);
+        let clients = Shared::new(&self.app, self.certificates, shutdown);
         let (tasks, cut) = (clients.tasks.clone(), clients.cut.clone());
         let connections = self.app.ingestor.serve.connections;
         clients.accept(self.clients, connections).await;
@@ -146,31 +143,35 @@ impl Server {
         }
         background.cancel();
         helpers.close();
-        let _ = timeout(Duration::from_secs(1), helpers.wait()).await;
+        let _ = timeout(Duration::from_secs(2), helpers.wait()).await;
     }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    let failed = |source| Error::Listen {
-        address: address.to_string(),
-        source,
-    };
-    TcpListener::bind(address).await.map_err(failed)
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| failed(address, source))
+}
+
+fn failed(address: SocketAddr, source: io::Error) -> Error {
+    let address = address.to_string();
+    Error::Listen { address, source }
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    let failed = |error| Error::Internal(format!("a socket has no address: {error}"));
-    listener.local_addr().map_err(failed)
+    listener.local_addr().map_err(no_address)
+}
+
+fn no_address(error: io::Error) -> Error {
+    Error::Internal(format!("a socket has no address: {error}"))
 }
 
 impl Shared {
-    fn new(app: &Arc<App>, router: Router, certificates: Option<Certificates>, stop: CancellationToken) -> Self {
+    fn new(app: &Arc<App>, certificates: Option<Certificates>, stop: CancellationToken) -> Self {
         Self {
             app: Arc::clone(app),
-            router,
+            router: app.router(),
             certificates,
             builder: builder(Duration::from_secs(app.ingestor.serve.idle_secs)),
-            counted: true,
             stop,
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -205,10 +206,8 @@ impl Shared {
     /// One connection from its first byte to its last. Its faults are its own: nothing is logged of them.
     async fn connection(self, stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit) {
         let metrics = Arc::clone(&self.app.metrics);
-        if self.counted {
-            metrics.connections_accepted.inc();
-            metrics.connections.inc();
-        }
+        metrics.connections_accepted.inc();
+        metrics.connections.inc();
         let _ = stream.set_nodelay(true);
         match &self.certificates {
             None => Box::pin(self.serve(stream, peer)).await,
@@ -220,9 +219,7 @@ impl Shared {
                 }
             }
         }
-        if self.counted {
-            metrics.connections.dec();
-        }
+        metrics.connections.dec();
         drop(place);
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tallybox_service::shutdown::Reload;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::App;
@@ -15,22 +16,12 @@ const EVERY: Duration = Duration::from_secs(3);
 pub(super) async fn registry(app: Arc<App>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    #[cfg(unix)]
-    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+    let mut hangup = Reload::on_hangup();
     let mut said = None;
     loop {
-        #[cfg(unix)]
-        let asked = async {
-            match hangup.as_mut() {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        #[cfg(not(unix))]
-        let asked = std::future::pending::<Option<()>>();
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = asked => {
+            () = hangup.asked() => {
                 said = None;
                 tracing::info!("asked to read the registry again");
             }

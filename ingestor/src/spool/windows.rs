@@ -7,8 +7,8 @@ use tallybox_model::spool::SpoolNames;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
-use crate::clock::Clock;
 use crate::config::BatchConfig;
+use tallybox_service::clock::Clock;
 
 /// How far behind the clock plans are looked for. Older ones say nothing about a window that is still open.
 const LOOK_BACK_MINUTES: i64 = 3 * 24 * 60;
@@ -41,7 +41,7 @@ impl Windows {
     /// The window of a slab that is begun now; none outside the years 1 to 9999.
     #[must_use]
     pub fn present(&self) -> Option<Window> {
-        let by_clock = aligned_window(self.clock.minute(), self.minutes)?;
+        let by_clock = aligned_window(BatchTime::of_clock(self.clock.millis()), self.minutes)?;
         let floor = self.floor.load(Ordering::SeqCst);
         if by_clock.start().millis() >= floor {
             return Some(by_clock);
@@ -77,7 +77,7 @@ impl Windows {
     /// # Errors
     /// [`BucketError`] if the spool cannot be listed: then nothing has changed.
     pub async fn look(&self, spool: &dyn Bucket, names: &SpoolNames) -> Result<bool, BucketError> {
-        let now = self.clock.minute();
+        let now = BatchTime::of_clock(self.clock.millis());
         let since = now.plus_minutes(-LOOK_BACK_MINUTES).unwrap_or(now);
         let range = ListRange {
             start_at: Some(names.plan(since)),

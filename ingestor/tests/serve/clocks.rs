@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use tallybox_ingestor::clock::Clock;
 use tallybox_model::spool::SpoolNames;
+use tallybox_service::clock::Clock;
 use tallybox_transport::{
     Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory, publish_bytes,
 };

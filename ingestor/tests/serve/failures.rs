@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallybox_ingestor::batch::{BatchOptions, batch};
-use tallybox_ingestor::clock::Clock;
+use tallybox_service::clock::Clock;
 use tallybox_transport::faults::{Faults, FaultyBucket, Kind};
 use tallybox_transport::memory;
 

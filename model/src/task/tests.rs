@@ -109,7 +109,7 @@ prop_compose! {
         };
         let batch = |(id, time)| TaskBatch { id: BatchId::from_bytes(id), time: BatchTime::from_millis(time).unwrap() };
         let batches = batches.into_iter().map(batch).collect();
-        AggregationTask { trace_id: Uuid::from_bytes(trace), aggregation_id: name.parse().unwrap(), window, batches }
+        AggregationTask { trace_id: Uuid::from_bytes(trace), aggregation_id: name.parse().unwrap(), window, batches, agreed: false }
     }
 }
 

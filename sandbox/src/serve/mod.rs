@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use tallybox_client::traffic::Metric;
 use tallybox_facilitator::config::Points;
-use tallybox_ingestor::clock::Clock;
 use tallybox_model::role::Role;
+use tallybox_service::clock::Clock;
 use tallybox_service::output::Output;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

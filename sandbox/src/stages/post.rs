@@ -6,11 +6,11 @@ use std::time::Instant;
 use tallybox_client::post::Reporter;
 use tallybox_client::traffic::Generated;
 use tallybox_ingestor::batch::{BatchOptions, WindowSummary, batch};
-use tallybox_ingestor::clock::Clock;
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::client_config::ClientMetric;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
+use tallybox_service::clock::Clock;
 use tallybox_service::progress::Progress as Bar;
 use tokio::runtime::Handle;
 

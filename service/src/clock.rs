@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tallybox_model::time::BatchTime;
-
 /// A clock: milliseconds since the epoch.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
@@ -44,14 +42,5 @@ impl Clock {
         if let Some(set) = &self.set {
             set.store(millis, Ordering::SeqCst);
         }
-    }
-
-    /// The minute that it is.
-    #[must_use]
-    pub fn minute(&self) -> BatchTime {
-        // A machine's clock outside the years 1 to 9999 is read as the epoch.
-        BatchTime::from_millis(self.millis())
-            .or_else(|| BatchTime::from_millis(0))
-            .unwrap_or_else(|| unreachable!("the epoch is a time"))
     }
 }

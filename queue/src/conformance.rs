@@ -1,0 +1,286 @@
+//! What every queue has to do, as a suite that any kind can be put through.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test suite: a panic is its verdict"
+)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use crate::{Delivery, QueueError, SharedQueue};
+
+/// How long a queue needs for what it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// For how long the queue leases; as its [`crate::TaskQueue::lease_time`].
+    pub lease: Duration,
+    /// A wait that is long enough to receive what is ready.
+    pub patience: Duration,
+    /// How much later than promised a message may come back.
+    pub slack: Duration,
+    /// The delay of a message that is given back with one; none where the server ignores it.
+    pub delay: Option<Duration>,
+    /// How many bytes the queue carries at most; none to leave that out.
+    pub limit: Option<usize>,
+    /// Whether [`crate::TaskQueue::depth`] counts what is ready and held.
+    pub counts: bool,
+}
+
+impl Pace {
+    /// Of a queue that does everything at its time.
+    #[must_use]
+    pub fn exact(lease: Duration) -> Self {
+        Self {
+            lease,
+            patience: lease / 4,
+            slack: lease / 4,
+            delay: Some(lease / 2),
+            limit: Some(crate::limits::MESSAGE_BYTES),
+            counts: true,
+        }
+    }
+}
+
+/// A queue to be put through the suite, empty.
+pub struct Subject {
+    /// The queue.
+    pub queue: SharedQueue,
+    /// The same queue, opened a second time.
+    pub other: SharedQueue,
+    /// Its queue of rejected messages.
+    pub rejected: SharedQueue,
+    /// What to expect of it.
+    pub pace: Pace,
+}
+
+/// Puts a kind of queue through all of it. `make` gives a new, empty queue each time; panics where one fails.
+pub async fn conformance<F: Future<Output = Subject>>(make: impl Fn() -> F) {
+    messages_come_and_go(&make().await).await;
+    nothing_is_waited_for(&make().await).await;
+    a_lease_that_runs_out(&make().await).await;
+    an_extended_lease(&make().await).await;
+    given_back(&make().await).await;
+    rejected(&make().await).await;
+    counted(&make().await).await;
+    two_consumers(&make().await).await;
+    sizes(&make().await).await;
+}
+
+impl Subject {
+    async fn publish(&self, text: &str) {
+        self.queue
+            .publish(Bytes::copy_from_slice(text.as_bytes()))
+            .await
+            .unwrap();
+    }
+
+    /// A message that has to be there.
+    async fn take(&self) -> Delivery {
+        let received = self.queue.receive(self.pace.patience).await.unwrap();
+        received.expect("a message is ready")
+    }
+
+    /// Nothing is ready now.
+    async fn assert_nothing(&self, why: &str) {
+        let received = self.queue.receive(Duration::ZERO).await.unwrap();
+        assert!(received.is_none(), "{why}: {received:?}");
+    }
+
+    /// The message comes back `after` the moment of `since`, and not before.
+    async fn comes_back(&self, since: Instant, after: Duration) -> Delivery {
+        let wait = after + self.pace.slack;
+        let received = self.queue.receive(wait).await.unwrap().expect("it comes back");
+        let (took, slack) = (since.elapsed(), self.pace.slack);
+        assert!(took + slack / 2 >= after, "it came back after {took:?}, not {after:?}");
+        received
+    }
+}
+
+async fn messages_come_and_go(subject: &Subject) {
+    let texts: BTreeSet<String> = (0..5).map(|n| format!("{{\"task\": \"{n} äß\"}}")).collect();
+    for text in &texts {
+        subject.publish(text).await;
+    }
+    let mut received = BTreeSet::new();
+    for _ in 0..texts.len() {
+        let delivery = subject.take().await;
+        assert_eq!(delivery.attempt.unwrap_or(1), 1, "handed out for the first time");
+        assert_eq!(delivery.reason, None);
+        assert!(delivery.published.is_some(), "the queue says when it was published");
+        subject.queue.ack(&delivery.lease).await.unwrap();
+        received.insert(String::from_utf8(delivery.body.to_vec()).unwrap());
+    }
+    assert_eq!(received, texts, "what was published is received, byte for byte");
+    subject.assert_nothing("all were acknowledged").await;
+    sleep(subject.pace.lease + subject.pace.slack).await;
+    subject.assert_nothing("what was acknowledged does not come back").await;
+}
+
+async fn nothing_is_waited_for(subject: &Subject) {
+    subject.assert_nothing("it is empty").await;
+    let start = Instant::now();
+    let wait = subject.pace.patience;
+    assert!(subject.queue.receive(wait).await.unwrap().is_none());
+    let took = start.elapsed();
+    assert!(took >= wait / 2, "it waited only {took:?} of {wait:?}");
+    assert!(
+        took <= wait + subject.pace.slack,
+        "it waited {took:?} instead of {wait:?}"
+    );
+}
+
+async fn a_lease_that_runs_out(subject: &Subject) {
+    subject.publish("a").await;
+    let start = Instant::now();
+    let first = subject.take().await;
+    subject.assert_nothing("it is leased").await;
+    let second = subject.comes_back(start, subject.pace.lease).await;
+    assert_eq!(second.body, first.body);
+    assert_ne!(second.lease, first.lease, "another lease of the same message");
+    assert!(second.attempt.unwrap_or(2) >= 2, "{second:?}");
+    // Where the late one is believed the message is gone, and the second acknowledgement finds nothing.
+    match subject.queue.ack(&first.lease).await {
+        Err(QueueError::LeaseLost { .. }) => subject.queue.ack(&second.lease).await.unwrap(),
+        Ok(()) => match subject.queue.ack(&second.lease).await {
+            Ok(()) | Err(QueueError::LeaseLost { .. }) => {}
+            Err(error) => panic!("{error}"),
+        },
+        Err(error) => panic!("a late acknowledgement is lost or harmless: {error}"),
+    }
+    sleep(subject.pace.lease + subject.pace.slack).await;
+    subject.assert_nothing("it was acknowledged").await;
+}
+
+async fn an_extended_lease(subject: &Subject) {
+    subject.publish("a").await;
+    let (lease, queue) = (subject.pace.lease, &subject.queue);
+    let delivery = subject.take().await;
+    for _ in 0..3 {
+        sleep(lease / 2).await;
+        queue.extend(&delivery.lease, lease).await.unwrap();
+        subject.assert_nothing("it was extended").await;
+    }
+    let last = Instant::now();
+    let again = subject.comes_back(last, lease).await;
+    queue.ack(&again.lease).await.unwrap();
+    subject.assert_nothing("it was acknowledged").await;
+}
+
+async fn given_back(subject: &Subject) {
+    subject.publish("a").await;
+    let queue = &subject.queue;
+    let mut delivery = subject.take().await;
+    let start = Instant::now();
+    queue.nack(&delivery.lease, Duration::ZERO).await.unwrap();
+    delivery = subject.comes_back(start, Duration::ZERO).await;
+    assert!(delivery.attempt.unwrap_or(2) >= 2, "{delivery:?}");
+    if let Some(delay) = subject.pace.delay {
+        let start = Instant::now();
+        queue.nack(&delivery.lease, delay).await.unwrap();
+        subject.assert_nothing("it is delayed").await;
+        delivery = subject.comes_back(start, delay).await;
+        assert!(delivery.attempt.unwrap_or(3) >= 3, "{delivery:?}");
+    }
+    queue.ack(&delivery.lease).await.unwrap();
+    subject.assert_nothing("it was acknowledged").await;
+}
+
+async fn rejected(subject: &Subject) {
+    let body = "not a task: \u{1F4E8}";
+    subject.publish(body).await;
+    let delivery = subject.take().await;
+    let reason = "batch 3f: header signature does not verify with key k2";
+    subject.queue.reject(&delivery, reason).await.unwrap();
+    sleep(subject.pace.lease + subject.pace.slack).await;
+    subject.assert_nothing("it was set aside").await;
+    let depth = subject.queue.depth().await.unwrap();
+    assert_eq!(depth.rejected.unwrap_or(1), 1, "{depth:?}");
+    let aside = subject.rejected.receive(subject.pace.patience).await.unwrap();
+    let aside = aside.expect("it is among the rejected");
+    assert_eq!(aside.body, body, "byte for byte");
+    assert_eq!(aside.reason.as_deref(), Some(reason));
+    subject.rejected.ack(&aside.lease).await.unwrap();
+    let none = subject.rejected.receive(Duration::ZERO).await.unwrap();
+    assert!(none.is_none(), "{none:?}");
+}
+
+async fn counted(subject: &Subject) {
+    let queue = &subject.queue;
+    let depth = queue.depth().await.unwrap();
+    let counts = |ready, held| subject.pace.counts.then_some((Some(ready), Some(held)));
+    let of = |depth: crate::Depth| subject.pace.counts.then_some((depth.ready, depth.held));
+    assert_eq!(of(depth), counts(0, 0));
+    for n in 0..4 {
+        subject.publish(&format!("{n}")).await;
+    }
+    assert_eq!(of(queue.depth().await.unwrap()), counts(4, 0));
+    let one = subject.take().await;
+    let two = subject.take().await;
+    queue.ack(&one.lease).await.unwrap();
+    assert_eq!(of(queue.depth().await.unwrap()), counts(2, 1));
+    queue.ack(&two.lease).await.unwrap();
+    assert_eq!(of(queue.depth().await.unwrap()), counts(2, 0));
+    for _ in 0..2 {
+        let delivery = subject.take().await;
+        queue.ack(&delivery.lease).await.unwrap();
+    }
+    assert!(!queue.location().is_empty());
+    assert_eq!(queue.lease_time(), subject.pace.lease);
+}
+
+/// Both take at once: no message is with both while its lease lasts.
+async fn two_consumers(subject: &Subject) {
+    let all = 12;
+    for n in 0..all {
+        subject.publish(&format!("{n}")).await;
+    }
+    let patience = subject.pace.patience / 8;
+    let drain = |queue: SharedQueue| async move {
+        let mut taken = Vec::new();
+        let mut misses = 0;
+        // A cloud may say that there is nothing when it has only not looked everywhere.
+        while misses < 2 {
+            match queue.receive(patience).await.unwrap() {
+                Some(delivery) => taken.push((delivery, Instant::now())),
+                None => misses += 1,
+            }
+        }
+        taken
+    };
+    let start = Instant::now();
+    let (one, two) = tokio::join!(
+        drain(SharedQueue::clone(&subject.queue)),
+        drain(SharedQueue::clone(&subject.other))
+    );
+    assert!(
+        start.elapsed() < subject.pace.lease,
+        "the machine is too slow for leases of {:?}",
+        subject.pace.lease
+    );
+    let bodies: BTreeSet<&Bytes> = one.iter().chain(&two).map(|(delivery, _)| &delivery.body).collect();
+    assert_eq!(bodies.len(), all, "each message was taken");
+    assert_eq!(one.len() + two.len(), all, "by one of them");
+    // A lease that one of them got is as good at the other.
+    for (delivery, _) in one.iter().chain(&two) {
+        subject.queue.ack(&delivery.lease).await.unwrap();
+    }
+    subject.assert_nothing("all were acknowledged").await;
+}
+
+async fn sizes(subject: &Subject) {
+    let Some(limit) = subject.pace.limit else { return };
+    let large = |size: usize| Bytes::from(vec![b'x'; size]);
+    let refused = subject.queue.publish(large(limit + 1)).await;
+    assert!(
+        matches!(refused, Err(QueueError::TooLarge { size, limit: stated, .. }) if size == limit + 1 && stated == limit),
+        "{refused:?}"
+    );
+    subject.queue.publish(large(limit)).await.unwrap();
+    let delivery = subject.take().await;
+    assert_eq!(delivery.body.len(), limit);
+    subject.queue.ack(&delivery.lease).await.unwrap();
+}

@@ -1,0 +1,394 @@
+//! A queue in a local directory: several processes at once, no server, nothing lost by a kill at any moment.
+//!
+//! ```text
+//! DIR/ready/STRETCH/NAME   may be received; a stretch is 64 seconds, of the time in NAME
+//! DIR/held/STRETCH/NAME    leased, or given back with a delay: may be received once the time in NAME has passed
+//! DIR/staging/             on its way in
+//! DIR/rejected/            a queue of its own: what was rejected
+//! DIR/rejected/reasons/ID  why
+//! ```
+//!
+//! A message is a file, and all that changes is its name: `TIME-PUBLISHED-ATTEMPT-KIND-ID`, times in microseconds since 1970.
+//! Every step but one is a single rename or removal, so of several processes one wins and the rest find the name gone,
+//! and a process that is killed leaves the message in one place or the other. Rejecting is two steps: the reason is
+//! written, then the message is moved.
+//!
+//! Published and rejected messages are durable when the call returns. Leases and acknowledgements are not synced: after
+//! a power failure (not after a kill) some messages may be handed out again that were acknowledged just before.
+//!
+//! **Clocks.** Leases and delays go by the machine's clock, which all processes on it share. When it is set forward by
+//! more than what is left of a lease, the message is handed out a second time; when it is set back, what is held comes
+//! back later by as much. What is ready is not touched by either. The directory has to be on a local file system.
+
+mod files;
+mod name;
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
+
+use crate::limits::{MESSAGE_BYTES, REJECTED_AGAIN, fit_reason, too_large};
+use crate::{Delivery, Depth, Lease, QueueError, TaskQueue};
+use files::Files;
+use name::{Found, Name, State};
+
+/// How often a waiting receiver looks again: another process cannot tell it.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// For how long what was listed is worked off before it is listed again.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The folder of what was rejected.
+const REJECTED: &str = "rejected";
+
+/// Leases remembered; past that many, those that have run out are forgotten.
+const REMEMBERED: usize = 1024;
+
+/// How often a name is looked for that another step of ours has just changed.
+const TRIES: usize = 3;
+
+/// A queue in a directory. Clones are the same queue; so is another one of the same directory, here or elsewhere.
+#[derive(Clone)]
+pub struct DirectoryQueue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    files: Files,
+    location: String,
+    lease_time: Duration,
+    /// Whether there is no place for what this queue rejects, since it holds what was rejected.
+    is_rejected: bool,
+    listed: Mutex<Listed>,
+    /// The file of each lease that was received here. A lease that is not here is looked for.
+    leases: Mutex<HashMap<String, Found>>,
+}
+
+/// What was ready when the directory was last listed, the oldest first.
+#[derive(Default)]
+struct Listed {
+    found: VecDeque<Found>,
+    at: Option<std::time::Instant>,
+}
+
+impl DirectoryQueue {
+    /// The queue in `directory`, which the first message makes. The directory `X/rejected` is read as the queue of what
+    /// the queue `X` rejected.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>, lease_time: Duration) -> Self {
+        let directory = directory.into();
+        Self {
+            shared: Arc::new(Shared {
+                location: directory.display().to_string(),
+                is_rejected: directory.file_name().is_some_and(|name| name == REJECTED),
+                files: Files::new(directory),
+                lease_time,
+                listed: Mutex::default(),
+                leases: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The queue of what was rejected: read with its reasons, acknowledged when it has been dealt with.
+    #[must_use]
+    pub fn rejected(&self) -> Self {
+        if self.shared.is_rejected {
+            return self.clone();
+        }
+        Self::new(self.shared.files.root().join(REJECTED), self.shared.lease_time)
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Shared) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let shared = Arc::clone(&self.shared);
+        let result = spawn_blocking(move || work(&shared)).await;
+        let failure = match result {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(failure)) => failure,
+            Err(stopped) => Failure::Io(io::Error::other(stopped)),
+        };
+        let queue = self.shared.location.clone();
+        Err(match failure {
+            Failure::Lost => QueueError::LeaseLost { queue },
+            Failure::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                QueueError::PermissionDenied { queue, operation }
+            }
+            Failure::Io(error) => QueueError::Unavailable {
+                queue,
+                operation,
+                source: error.into(),
+            },
+        })
+    }
+}
+
+/// Why a step was not made.
+enum Failure {
+    /// The file is not where the lease says.
+    Lost,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Debug for DirectoryQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DirectoryQueue").field(&self.shared.location).finish()
+    }
+}
+
+#[async_trait]
+impl TaskQueue for DirectoryQueue {
+    async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
+        too_large(&self.shared.location, body.len(), MESSAGE_BYTES)?;
+        self.run("publish", move |shared| {
+            let staged = shared.files.stage(&body)?;
+            let now = micros(SystemTime::now());
+            Ok(shared.files.publish(staged, now)?)
+        })
+        .await
+    }
+
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        let end = Instant::now() + wait;
+        loop {
+            let taken = self.run("receive", Shared::take).await?;
+            let now = Instant::now();
+            if taken.is_some() || now >= end {
+                return Ok(taken);
+            }
+            sleep_until(end.min(now + LOOK)).await;
+        }
+    }
+
+    async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
+        let lease = lease.clone();
+        self.run("ack", move |shared| {
+            let found = shared.settle(&lease, Files::remove)?;
+            // A rejected message's reason has nothing to explain any more.
+            if shared.is_rejected {
+                shared.files.forget_reason(&found.name.id);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
+        let lease = lease.clone();
+        self.run("nack", move |shared| shared.put_back(&lease, delay)).await
+    }
+
+    async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
+        let lease = lease.clone();
+        self.run("extend", move |shared| shared.extend(&lease, by)).await
+    }
+
+    async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        let lease = delivery.lease.clone();
+        if self.shared.is_rejected {
+            return self.nack(&lease, REJECTED_AGAIN).await;
+        }
+        let reason = fit_reason(reason);
+        let rejected = self.rejected();
+        self.run("reject", move |shared| {
+            let target = &rejected.shared.files;
+            shared
+                .settle(&lease, |files, found| {
+                    target.write_reason(&found.name.id, &reason)?;
+                    let name = Name {
+                        time: micros(SystemTime::now()),
+                        attempt: 0,
+                        leased: false,
+                        ..found.name.clone()
+                    };
+                    files.move_durably(found, target, &name)
+                })
+                .map(drop)
+        })
+        .await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let rejected = self.rejected();
+        self.run("depth", move |shared| {
+            let now = micros(SystemTime::now());
+            let (ready, held) = shared.files.count(now)?;
+            let aside = if shared.is_rejected {
+                None
+            } else {
+                let (ready, held) = rejected.shared.files.count(now)?;
+                Some(ready + held)
+            };
+            Ok(Depth {
+                ready: Some(ready),
+                held: Some(held),
+                rejected: aside,
+            })
+        })
+        .await
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.shared.lease_time
+    }
+
+    fn location(&self) -> String {
+        self.shared.location.clone()
+    }
+}
+
+impl Shared {
+    /// Leases the oldest message that is ready, if there is one.
+    fn take(&self) -> Result<Option<Delivery>, Failure> {
+        loop {
+            let Some(found) = self.next_listed()? else {
+                return Ok(None);
+            };
+            let now = SystemTime::now();
+            let name = Name {
+                time: micros(now + self.lease_time),
+                attempt: found.name.attempt.saturating_add(1),
+                leased: true,
+                ..found.name.clone()
+            };
+            match self.files.move_to(&found, &self.files, State::Held, &name) {
+                Ok(()) => {}
+                // Somebody else has it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let state = State::Held;
+            let leased = Found { state, name };
+            // It is gone only if the lease ran out before we came to read: then somebody else has it.
+            let Some(body) = self.files.read(&leased)? else {
+                continue;
+            };
+            let reason = if self.is_rejected {
+                self.files.reason(&leased.name.id)?
+            } else {
+                None
+            };
+            let lease = leased.name.lease();
+            let delivery = Delivery {
+                body,
+                lease: Lease::new(lease.clone()),
+                attempt: Some(leased.name.attempt),
+                published: Some(UNIX_EPOCH + Duration::from_micros(leased.name.published)),
+                reason,
+            };
+            self.remember(lease, leased, micros(now));
+            return Ok(Some(delivery));
+        }
+    }
+
+    /// What is believed to be ready; lists the directory when what was listed has been worked off or is old.
+    fn next_listed(&self) -> io::Result<Option<Found>> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = listed.at.is_some_and(|at| at.elapsed() < FRESH);
+        if listed.found.is_empty() || !fresh {
+            listed.found = self.files.list_ready(micros(SystemTime::now()))?.into();
+            listed.at = Some(std::time::Instant::now());
+        }
+        Ok(listed.found.pop_front())
+    }
+
+    fn remember(&self, lease: String, leased: Found, now: u64) {
+        let mut leases = self.leases();
+        if leases.len() >= REMEMBERED {
+            // Workers that did not come back for them.
+            leases.retain(|_, found| found.name.time > now);
+        }
+        leases.insert(lease, leased);
+    }
+
+    fn put_back(&self, lease: &Lease, delay: Duration) -> Result<(), Failure> {
+        let time = micros(SystemTime::now() + delay);
+        let state = if delay.is_zero() { State::Ready } else { State::Held };
+        self.settle(lease, |files, found| {
+            let leased = false;
+            let name = found.name.clone();
+            files.move_to(found, files, state, &Name { time, leased, ..name })
+        })
+        .map(drop)
+    }
+
+    fn extend(&self, lease: &Lease, by: Duration) -> Result<(), Failure> {
+        let time = micros(SystemTime::now() + by);
+        let mut leases = self.leases();
+        let extended = |found: &Found| Found {
+            state: State::Held,
+            name: Name {
+                time,
+                ..found.name.clone()
+            },
+        };
+        let found = self.step(&mut leases, lease, |files, found| {
+            files.move_to(found, files, State::Held, &extended(found).name)
+        })?;
+        leases.insert(lease.as_str().to_owned(), extended(&found));
+        Ok(())
+    }
+
+    /// Makes the last step with a leased message.
+    fn settle(&self, lease: &Lease, step: impl Fn(&Files, &Found) -> io::Result<()>) -> Result<Found, Failure> {
+        self.step(&mut self.leases(), lease, step)
+    }
+
+    /// Makes a step with a leased message, wherever it is now, and forgets the lease. Here the steps are made one after
+    /// another; between processes the file system decides.
+    fn step(
+        &self,
+        leases: &mut HashMap<String, Found>,
+        lease: &Lease,
+        step: impl Fn(&Files, &Found) -> io::Result<()>,
+    ) -> Result<Found, Failure> {
+        let mut next = leases.remove(lease.as_str());
+        for _ in 0..TRIES {
+            // Received by another handle, or extended by one since.
+            let Some(found) = next
+                .take()
+                .map_or_else(|| self.files.find_held(lease.as_str()), |found| Ok(Some(found)))?
+            else {
+                continue;
+            };
+            match step(&self.files, &found) {
+                Ok(()) => return Ok(found),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    leases.insert(lease.as_str().to_owned(), found);
+                    return Err(error.into());
+                }
+            }
+        }
+        Err(Failure::Lost)
+    }
+
+    fn leases(&self) -> MutexGuard<'_, HashMap<String, Found>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Microseconds since 1970.
+fn micros(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

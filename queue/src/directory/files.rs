@@ -1,0 +1,306 @@
+//! The files of a queue: written durably, found, renamed, removed.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tempfile::NamedTempFile;
+
+use super::name::{Found, Name, State, folder_at};
+
+/// The most that is listed at once.
+const LISTED: usize = 4096;
+
+/// Folders remembered as durable; past that many, the memory starts anew.
+const REMEMBERED: usize = 64;
+
+/// An empty folder that ended so many microseconds ago is removed: nobody is about to move a file into it.
+const OVER: u64 = 300_000_000;
+
+/// A staged file of this age was left behind by a writer that was killed.
+const LEFT_BEHIND: Duration = Duration::from_secs(3600);
+
+/// The files under one directory.
+#[derive(Debug)]
+pub(super) struct Files {
+    root: PathBuf,
+    /// Folders whose entries above them are durable.
+    durable: Mutex<HashSet<PathBuf>>,
+    /// The time of the last message that was published here, so that no two have the same.
+    last: AtomicU64,
+    swept: Once,
+}
+
+impl Files {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            durable: Mutex::default(),
+            last: AtomicU64::new(0),
+            swept: Once::new(),
+        }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Writes a message beside the queue, durably.
+    pub(super) fn stage(&self, body: &[u8]) -> io::Result<NamedTempFile> {
+        let staging = self.root.join("staging");
+        fs::create_dir_all(&staging)?;
+        self.swept.call_once(|| sweep(&staging));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("").rand_bytes(20);
+        // What the umask leaves, as for any other file: the default would lock other users out of the queue.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let mut staged = builder.tempfile_in(&staging)?;
+        staged.write_all(body)?;
+        staged.as_file().sync_all()?;
+        Ok(staged)
+    }
+
+    /// Moves a staged message into the queue, durably. Messages published here keep their order.
+    pub(super) fn publish(&self, staged: NamedTempFile, now: u64) -> io::Result<()> {
+        let before = |last: u64| Some(now.max(last + 1));
+        let last = self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, before);
+        let now = now.max(last.unwrap_or_default() + 1);
+        let id = staged.path().file_name().and_then(|name| name.to_str());
+        let name = Name {
+            time: now,
+            published: now,
+            attempt: 0,
+            leased: false,
+            id: id.ok_or(io::ErrorKind::InvalidFilename)?.to_owned(),
+        };
+        let folder = self.durable_folder(State::Ready.folder(), &name.folder())?;
+        staged.persist_noclobber(folder.join(name.to_string()))?;
+        sync(&folder)
+    }
+
+    /// Renames a message, into another queue perhaps. `NotFound` if it is not there any more.
+    pub(super) fn move_to(&self, found: &Found, target: &Self, state: State, name: &Name) -> io::Result<()> {
+        let (from, to) = (self.path(found.state, &found.name), target.path(state, name));
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Which of the two is missing does not show.
+                if let Some(folder) = to.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                fs::rename(&from, &to)
+            }
+            other => other,
+        }
+    }
+
+    /// As [`Self::move_to`], durable: into what is ready in `target`.
+    pub(super) fn move_durably(&self, found: &Found, target: &Self, name: &Name) -> io::Result<()> {
+        let folder = target.durable_folder(State::Ready.folder(), &name.folder())?;
+        self.move_to(found, target, State::Ready, name)?;
+        sync(&folder)
+    }
+
+    pub(super) fn remove(&self, found: &Found) -> io::Result<()> {
+        fs::remove_file(self.path(found.state, &found.name))
+    }
+
+    /// The bytes; none if it is not there any more.
+    pub(super) fn read(&self, found: &Found) -> io::Result<Option<Bytes>> {
+        Ok(present(fs::read(self.path(found.state, &found.name)))?.map(Bytes::from))
+    }
+
+    /// Says why the message is in this queue of rejected ones, durably. What it said before is replaced.
+    pub(super) fn write_reason(&self, id: &str, reason: &str) -> io::Result<()> {
+        let staged = self.stage(reason.as_bytes())?;
+        let folder = self.durable_folder("reasons", "")?;
+        staged.persist(folder.join(id))?;
+        sync(&folder)
+    }
+
+    pub(super) fn reason(&self, id: &str) -> io::Result<Option<String>> {
+        let bytes = present(fs::read(self.root.join("reasons").join(id)))?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Best effort: a reason without a message is in nobody's way.
+    pub(super) fn forget_reason(&self, id: &str) {
+        let _ = fs::remove_file(self.root.join("reasons").join(id));
+    }
+
+    /// What is ready, the oldest first, and not more than some thousands. Folders whose time has not come are not opened,
+    /// so what is held costs nothing.
+    pub(super) fn list_ready(&self, now: u64) -> io::Result<Vec<Found>> {
+        let mut all = Vec::new();
+        for folder in self.folders(State::Held)? {
+            if folder > folder_at(now) {
+                break;
+            }
+            self.names(State::Held, &folder, now, |name| {
+                if name.time <= now {
+                    let state = State::Held;
+                    all.push(Found { state, name });
+                }
+            })?;
+        }
+        for folder in self.folders(State::Ready)? {
+            if all.len() >= LISTED {
+                break;
+            }
+            self.names(State::Ready, &folder, now, |name| {
+                let state = State::Ready;
+                all.push(Found { state, name });
+            })?;
+        }
+        all.sort_unstable_by(|a, b| (a.name.time, &a.name.id).cmp(&(b.name.time, &b.name.id)));
+        all.truncate(LISTED);
+        Ok(all)
+    }
+
+    /// The file of a lease that we have not received ourselves.
+    pub(super) fn find_held(&self, lease: &str) -> io::Result<Option<Found>> {
+        let mut result = None;
+        for folder in self.folders(State::Held)?.into_iter().rev() {
+            self.names(State::Held, &folder, 0, |name| {
+                if name.leased && name.lease() == lease {
+                    let state = State::Held;
+                    result = Some(Found { state, name });
+                }
+            })?;
+            if result.is_some() {
+                break;
+            }
+        }
+        Ok(result)
+    }
+
+    /// How many are ready, and how many are held.
+    pub(super) fn count(&self, now: u64) -> io::Result<(u64, u64)> {
+        let (mut ready, mut held) = (0, 0);
+        for state in [State::Ready, State::Held] {
+            for folder in self.folders(state)? {
+                self.names(state, &folder, 0, |name| {
+                    if state == State::Ready || name.time <= now {
+                        ready += 1;
+                    } else {
+                        held += 1;
+                    }
+                })?;
+            }
+        }
+        Ok((ready, held))
+    }
+
+    fn path(&self, state: State, name: &Name) -> PathBuf {
+        let mut path = self.root.join(state.folder());
+        path.push(name.folder());
+        path.push(name.to_string());
+        path
+    }
+
+    /// The folders of a tree, the oldest first.
+    fn folders(&self, state: State) -> io::Result<Vec<String>> {
+        let mut folders = Vec::new();
+        for entry in present(fs::read_dir(self.root.join(state.folder())))?
+            .into_iter()
+            .flatten()
+        {
+            if let Ok(name) = entry?.file_name().into_string()
+                && name.len() == folder_at(0).len()
+                && name.bytes().all(|byte| byte.is_ascii_digit())
+            {
+                folders.push(name);
+            }
+        }
+        folders.sort_unstable();
+        Ok(folders)
+    }
+
+    /// Goes through the names in a folder. An empty one that is long over is removed.
+    fn names(&self, state: State, folder: &str, now: u64, mut each: impl FnMut(Name)) -> io::Result<()> {
+        let path = self.root.join(state.folder()).join(folder);
+        let mut empty = true;
+        for entry in present(fs::read_dir(&path))?.into_iter().flatten() {
+            empty = false;
+            if let Some(name) = entry?.file_name().to_str().and_then(Name::parse) {
+                each(name);
+            }
+        }
+        if empty && folder < folder_at(now.saturating_sub(OVER)).as_str() {
+            // Refused if somebody was quicker to move something into it.
+            let _ = fs::remove_dir(path);
+        }
+        Ok(())
+    }
+
+    /// A folder that is there and stays, with all above it.
+    fn durable_folder(&self, tree: &str, folder: &str) -> io::Result<PathBuf> {
+        let tree = self.root.join(tree);
+        let path = if folder.is_empty() { tree } else { tree.join(folder) };
+        let known = self
+            .durable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&path);
+        if known && path.is_dir() {
+            return Ok(path);
+        }
+        // Whatever is missing at or above the root is new too, and what is above that has a new entry.
+        let above = self.root.ancestors().skip(1).find(|above| above.is_dir());
+        let above = above.map(Path::to_path_buf);
+        fs::create_dir_all(&path)?;
+        // Synced also if it was there: who made it may have been killed before this.
+        for ancestor in path.ancestors().skip(1) {
+            sync(ancestor)?;
+            if Some(ancestor) == above.as_deref() {
+                break;
+            }
+        }
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable.len() >= REMEMBERED {
+            durable.clear();
+        }
+        durable.insert(path.clone());
+        Ok(path)
+    }
+}
+
+/// Makes the entries of a directory durable.
+fn sync(directory: &Path) -> io::Result<()> {
+    if directory.as_os_str().is_empty() || cfg!(not(unix)) {
+        return Ok(());
+    }
+    match File::open(directory).and_then(|opened| opened.sync_all()) {
+        // A directory we may pass but not read, above those we write: not ours to sync.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes what killed writers left behind. Best effort: it is in nobody's way.
+fn sweep(staging: &Path) {
+    for entry in fs::read_dir(staging).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = modified.map(|modified| SystemTime::now().duration_since(modified).unwrap_or_default());
+        if age.is_ok_and(|age| age > LEFT_BEHIND) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The result, or none if there is no such file.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,29 @@
+//! Tasks to workers, at least once: a message stays until a worker says that it is done or never can be.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`queue`] | what a queue does, whatever it is made of |
+//! | [`error`] | why it does not |
+//! | [`memory`] | a queue in this process |
+//! | [`directory`] | a queue of several processes on one machine |
+//! | [`QueuePlace`], [`QueueSettings`] | a queue as configuration names it |
+//! | [`conformance`] | what every queue has to do, as a test suite (feature `test-util`) |
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+pub mod directory;
+pub mod error;
+mod limits;
+pub mod memory;
+mod open;
+mod place;
+pub mod queue;
+mod settings;
+mod target;
+
+pub use directory::DirectoryQueue;
+pub use error::{Disposition, QueueError};
+pub use memory::MemoryQueue;
+pub use place::{QueuePlace, RejectedPlace};
+pub use queue::{Delivery, Depth, Lease, SharedQueue, TaskQueue};
+pub use settings::QueueSettings;

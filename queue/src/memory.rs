@@ -1,0 +1,319 @@
+//! A queue in memory: for tests, for the simulation, and for programs that play several parts in one process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::limits::{REJECTED_AGAIN, fit_reason, too_large};
+use crate::{Delivery, Depth, Lease, QueueError, TaskQueue};
+
+/// A source of time: what has passed since 1970 (or whatever moment its owner counts from).
+pub type Now = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// How often a queue with a time source of its own looks again while it waits: nobody tells it when time has passed.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A queue in memory. Clones are the same queue. What is ready is handed out in the order in which it became so.
+///
+/// Strict where clouds are vague: a lease that has run out is [`QueueError::LeaseLost`], whether or not somebody else
+/// has the message by then.
+#[derive(Clone)]
+pub struct MemoryQueue {
+    shared: Arc<Shared>,
+    /// Where rejected messages go; none for a queue of rejected ones.
+    rejected: Option<Arc<Shared>>,
+}
+
+struct Shared {
+    name: String,
+    lease_time: Duration,
+    time: Time,
+    state: Mutex<State>,
+    /// Told when a message may have become ready.
+    changed: Notify,
+}
+
+#[derive(Clone)]
+enum Time {
+    /// Tokio's, which tests may pause: the moments of both clocks when the queue was made.
+    Tokio(Instant, Duration),
+    /// The owner's.
+    Source(Now),
+}
+
+#[derive(Default)]
+struct State {
+    /// All messages by when they become ready, and then by the order in which that was decided.
+    messages: BTreeMap<(Duration, u64), Message>,
+    /// Where leased messages stand, by the lease's number.
+    leases: HashMap<u64, (Duration, u64)>,
+    /// The last number given: to a message, a change of it, or a lease.
+    last: u64,
+}
+
+struct Message {
+    body: Bytes,
+    attempt: u32,
+    published: Duration,
+    reason: Option<String>,
+    /// The number of its last lease; the message is leased while that is in `leases`.
+    lease: Option<u64>,
+}
+
+impl MemoryQueue {
+    /// An empty queue that goes by tokio's time.
+    #[must_use]
+    pub fn new(name: &str, lease_time: Duration) -> Self {
+        Self::build(name, lease_time, Time::Tokio(Instant::now(), since_1970()))
+    }
+
+    /// An empty queue that goes by a time of the caller's. It is deterministic, and [`TaskQueue::receive`] without a wait
+    /// neither sleeps nor needs a runtime.
+    #[must_use]
+    pub fn with_time(name: &str, lease_time: Duration, now: Now) -> Self {
+        Self::build(name, lease_time, Time::Source(now))
+    }
+
+    fn build(name: &str, lease_time: Duration, time: Time) -> Self {
+        let shared = |name: String| {
+            Arc::new(Shared {
+                name,
+                lease_time,
+                time: time.clone(),
+                state: Mutex::default(),
+                changed: Notify::new(),
+            })
+        };
+        Self {
+            shared: shared(format!("memory:{name}")),
+            rejected: Some(shared(format!("memory:{name} (rejected)"))),
+        }
+    }
+
+    /// The queue of what was rejected: read with its reasons, acknowledged when it has been dealt with. The rejected
+    /// queue of a rejected queue is itself.
+    #[must_use]
+    pub fn rejected(&self) -> Self {
+        Self {
+            shared: Arc::clone(self.rejected.as_ref().unwrap_or(&self.shared)),
+            rejected: None,
+        }
+    }
+
+    /// When the next message becomes ready that is not so now, by the queue's time: a lease that runs out, or a delay.
+    /// Simulations turn their clock there.
+    #[must_use]
+    pub fn next_ready(&self) -> Option<Duration> {
+        let now = self.shared.now();
+        let state = self.shared.state();
+        let times = state.messages.keys().map(|(at, _)| *at);
+        times.into_iter().find(|at| *at > now)
+    }
+}
+
+impl fmt::Debug for MemoryQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MemoryQueue").field(&self.shared.name).finish()
+    }
+}
+
+#[async_trait]
+impl TaskQueue for MemoryQueue {
+    async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
+        too_large(&self.shared.name, body.len(), crate::limits::MESSAGE_BYTES)?;
+        self.shared.add(body, None);
+        Ok(())
+    }
+
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        if wait.is_zero() {
+            return Ok(self.shared.take());
+        }
+        let end = Instant::now() + wait;
+        loop {
+            // Before looking, so that nothing that is added in between goes unnoticed.
+            let changed = self.shared.changed.notified();
+            if let Some(delivery) = self.shared.take() {
+                return Ok(Some(delivery));
+            }
+            let now = Instant::now();
+            if now >= end {
+                return Ok(None);
+            }
+            let next = match self.shared.time {
+                Time::Tokio(..) => self.next_ready().map(|at| now + at.saturating_sub(self.shared.now())),
+                Time::Source(_) => Some(now + LOOK),
+            };
+            let wake = next.map_or(end, |next| next.min(end));
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
+        self.shared.settle(lease).map(drop)
+    }
+
+    async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
+        let message = self.shared.settle(lease)?;
+        self.shared.put_back(message, delay);
+        Ok(())
+    }
+
+    async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
+        self.shared.extend(lease, by)
+    }
+
+    async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        let message = self.shared.settle(&delivery.lease)?;
+        match &self.rejected {
+            Some(rejected) => rejected.add(message.body, Some(fit_reason(reason))),
+            None => self.shared.put_back(message, REJECTED_AGAIN),
+        }
+        Ok(())
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let now = self.shared.now();
+        let count = |shared: &Shared| shared.state().messages.len() as u64;
+        let ready = {
+            let state = self.shared.state();
+            state.messages.keys().take_while(|(at, _)| *at <= now).count() as u64
+        };
+        Ok(Depth {
+            ready: Some(ready),
+            held: Some(count(&self.shared).saturating_sub(ready)),
+            rejected: self.rejected.as_deref().map(count),
+        })
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.shared.lease_time
+    }
+
+    fn location(&self) -> String {
+        self.shared.name.clone()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Duration {
+        match &self.time {
+            Time::Tokio(start, epoch) => *epoch + start.elapsed(),
+            Time::Source(now) => now(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change of the state is made whole before anything that could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, body: Bytes, reason: Option<String>) {
+        let now = self.now();
+        let message = Message {
+            body,
+            attempt: 0,
+            published: now,
+            reason,
+            lease: None,
+        };
+        self.put_back(message, Duration::ZERO);
+    }
+
+    fn put_back(&self, message: Message, delay: Duration) {
+        let at = self.now() + delay;
+        let mut state = self.state();
+        let number = state.next();
+        state.messages.insert((at, number), message);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    fn take(&self) -> Option<Delivery> {
+        let now = self.now();
+        let mut state = self.state();
+        let first = state.messages.first_entry()?;
+        if first.key().0 > now {
+            return None;
+        }
+        let mut message = first.remove();
+        if let Some(old) = message.lease.take() {
+            state.leases.remove(&old);
+        }
+        let number = state.next();
+        let place = (now + self.lease_time, number);
+        message.attempt += 1;
+        message.lease = Some(number);
+        let delivery = Delivery {
+            body: message.body.clone(),
+            lease: Lease::new(number.to_string()),
+            attempt: Some(message.attempt),
+            published: Some(UNIX_EPOCH + message.published),
+            reason: message.reason.clone(),
+        };
+        state.messages.insert(place, message);
+        state.leases.insert(number, place);
+        Some(delivery)
+    }
+
+    /// Takes a leased message out.
+    fn settle(&self, lease: &Lease) -> Result<Message, QueueError> {
+        let now = self.now();
+        let mut state = self.state();
+        let (number, place) = self.live(&state, lease, now)?;
+        state.leases.remove(&number);
+        let message = state.messages.remove(&place).ok_or_else(|| self.lost())?;
+        Ok(Message { lease: None, ..message })
+    }
+
+    fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
+        let now = self.now();
+        let mut state = self.state();
+        let (number, place) = self.live(&state, lease, now)?;
+        let message = state.messages.remove(&place).ok_or_else(|| self.lost())?;
+        let place = (now + by, state.next());
+        state.messages.insert(place, message);
+        state.leases.insert(number, place);
+        drop(state);
+        // It may have been made shorter.
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    fn live(&self, state: &State, lease: &Lease, now: Duration) -> Result<(u64, (Duration, u64)), QueueError> {
+        let number: u64 = lease.as_str().parse().map_err(|_| self.lost())?;
+        match state.leases.get(&number) {
+            Some(place) if place.0 > now => Ok((number, *place)),
+            _ => Err(self.lost()),
+        }
+    }
+
+    fn lost(&self) -> QueueError {
+        QueueError::LeaseLost {
+            queue: self.name.clone(),
+        }
+    }
+}
+
+impl State {
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! From a place to a queue: which texts fit together.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::target::{Target, setting};
+use crate::{DirectoryQueue, MemoryQueue, QueueError, QueuePlace, QueueSettings, SharedQueue};
+
+/// The queues in memory that have a name: whoever opens the same name in this process has the same queue.
+static NAMED: Mutex<BTreeMap<String, MemoryQueue>> = Mutex::new(BTreeMap::new());
+
+/// A place whose texts have been read and fit together.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    kind: Kind,
+    lease_time: Duration,
+    #[cfg_attr(not(any(feature = "aws", feature = "gcp")), allow(dead_code))]
+    settings: QueueSettings,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Memory(String),
+    Directory(std::path::PathBuf),
+    Aws(Ways),
+    Gcp(Ways),
+}
+
+/// Where messages come from and go, in one cloud.
+#[derive(Debug)]
+#[cfg_attr(not(any(feature = "aws", feature = "gcp")), allow(dead_code))]
+pub(crate) struct Ways {
+    /// Where they come from.
+    pub(crate) url: Option<Target>,
+    /// Where they are published.
+    pub(crate) publish: Option<Target>,
+    /// Where rejected ones go.
+    pub(crate) rejected: Option<Target>,
+    /// Where rejected ones are read from.
+    pub(crate) rejected_url: Option<Target>,
+}
+
+impl Ways {
+    /// The queue's name in messages.
+    fn location(&self) -> String {
+        let first = self.url.as_ref().or(self.publish.as_ref());
+        first.map_or_else(|| "(nowhere)".to_owned(), ToString::to_string)
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(place: &QueuePlace, directory: &Path) -> Result<Self, QueueError> {
+        let parse = |text: Option<&String>| text.map(|text| Target::parse(text, directory)).transpose();
+        let rejected = place.rejected.as_ref();
+        let mut ways = Ways {
+            url: parse(place.url.as_ref())?,
+            publish: parse(place.publish.as_ref())?,
+            rejected: parse(rejected.and_then(|rejected| rejected.publish.as_ref()))?,
+            rejected_url: parse(rejected.and_then(|rejected| rejected.url.as_ref()))?,
+        };
+        // A topic alone is where a program publishes that receives nothing.
+        if matches!(ways.url, Some(Target::Sns(_))) && ways.publish.is_none() {
+            ways.publish = ways.url.take();
+        }
+        let settings = place.settings.clone().relative_to(directory);
+        let plan = Self {
+            kind: kind(ways)?,
+            lease_time: place.lease_time(),
+            settings,
+        };
+        plan.check()?;
+        Ok(plan)
+    }
+
+    fn check(&self) -> Result<(), QueueError> {
+        let (queue, what, range, applicable): (String, _, _, &[&str]) = match &self.kind {
+            Kind::Memory(name) => (format!("memory:{name}"), "a queue in memory", 1..=31_536_000, &[]),
+            Kind::Directory(path) => (path.display().to_string(), "a directory", 1..=31_536_000, &[]),
+            Kind::Aws(ways) => (ways.location(), "SQS and SNS", 1..=43_200, &AWS_SETTINGS),
+            Kind::Gcp(ways) => (ways.location(), "Pub/Sub", 10..=600, &GCP_SETTINGS),
+        };
+        self.settings.only(&queue, what, applicable)?;
+        let seconds = self.lease_time.as_secs();
+        if !range.contains(&seconds) {
+            let (least, most) = (range.start(), range.end());
+            let problem = format!("lease-seconds is {seconds}: {what} takes {least} to {most}");
+            return Err(setting(queue, problem));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn open(self) -> Result<SharedQueue, QueueError> {
+        match self.kind {
+            Kind::Memory(name) => Ok(Arc::new(memory(&name, self.lease_time))),
+            Kind::Directory(path) => Ok(Arc::new(DirectoryQueue::new(path, self.lease_time))),
+            Kind::Aws(ways) => aws(ways, self.lease_time, &self.settings),
+            Kind::Gcp(ways) => gcp(ways, self.lease_time, &self.settings),
+        }
+    }
+
+    pub(crate) fn open_rejected(self) -> Result<SharedQueue, QueueError> {
+        match self.kind {
+            Kind::Memory(name) => Ok(Arc::new(memory(&name, self.lease_time).rejected())),
+            Kind::Directory(path) => Ok(Arc::new(DirectoryQueue::new(path, self.lease_time).rejected())),
+            Kind::Aws(ways) => aws(ways.of_rejected()?, self.lease_time, &self.settings),
+            Kind::Gcp(ways) => gcp(ways.of_rejected()?, self.lease_time, &self.settings),
+        }
+    }
+}
+
+const AWS_SETTINGS: [&str; 8] = [
+    "endpoint",
+    "allow-http",
+    "access-key-id-env",
+    "access-key-id-file",
+    "secret-access-key-env",
+    "secret-access-key-file",
+    "session-token-env",
+    "session-token-file",
+];
+
+const GCP_SETTINGS: [&str; 4] = ["endpoint", "allow-http", "anonymous", "service-account-file"];
+
+/// Which kind of queue it is, with what is not said filled in.
+fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
+    let location = ways.location();
+    let wrong = |problem: &str| Err(setting(&location, problem));
+    match (&ways.url, &ways.publish) {
+        (None, None) => Err(setting(
+            "(not named)",
+            "write url, the place to receive from, or publish, or both",
+        )),
+        (Some(Target::Memory { .. } | Target::Directory(_)), publish) => {
+            if publish.is_some() {
+                return wrong("it is published where it is received: remove publish");
+            }
+            if ways.rejected.is_some() || ways.rejected_url.is_some() {
+                return wrong(
+                    "it keeps what is rejected by itself (a directory in its folder rejected): remove rejected",
+                );
+            }
+            Ok(match ways.url {
+                Some(Target::Memory { name }) => Kind::Memory(name),
+                Some(Target::Directory(path)) => Kind::Directory(path),
+                _ => return wrong("it is no place to receive from"),
+            })
+        }
+        (None, Some(Target::Memory { .. } | Target::Directory(_))) => {
+            wrong("name it as url: a directory or a queue in memory is received from and published to in one place")
+        }
+        (Some(Target::Sns(_)), _) => wrong(
+            "nothing can be received from a topic: write the SQS queue that is subscribed to it as url, and the \
+                   topic as publish",
+        ),
+        (Some(Target::Sqs(_)), _) | (None, Some(Target::Sqs(_) | Target::Sns(_))) => {
+            let is_aws = |target: &Option<Target>| matches!(target, None | Some(Target::Sqs(_) | Target::Sns(_)));
+            if !is_aws(&ways.publish) || !is_aws(&ways.rejected) || !is_aws(&ways.rejected_url) {
+                return wrong("its url, publish and rejected have to be queues (sqs://…) and topics (sns:…) of AWS");
+            }
+            if matches!(ways.rejected_url, Some(Target::Sns(_))) {
+                return wrong(
+                    "nothing can be received from a topic: the url of rejected is the SQS queue that is \
+                              subscribed to it",
+                );
+            }
+            if ways.publish.is_none() {
+                ways.publish = ways.url.clone();
+            }
+            if ways.rejected.is_none() {
+                ways.rejected = ways.rejected_url.clone();
+            }
+            if ways.rejected_url.is_none() && matches!(ways.rejected, Some(Target::Sqs(_))) {
+                ways.rejected_url = ways.rejected.clone();
+            }
+            if ways.rejected.is_some() && ways.rejected == ways.publish {
+                return wrong("rejected messages would come back as tasks: name another place as rejected");
+            }
+            Ok(Kind::Aws(ways))
+        }
+        (Some(Target::Pubsub { .. }), _) | (None, Some(Target::Pubsub { .. })) => {
+            let is_gcp = |target: &Option<Target>| matches!(target, None | Some(Target::Pubsub { .. }));
+            if !is_gcp(&ways.publish) || !is_gcp(&ways.rejected) || !is_gcp(&ways.rejected_url) {
+                return wrong("its url, publish and rejected have to be of Pub/Sub (pubsub://…)");
+            }
+            // Topic and subscription of one name, as ENPA creates them.
+            if ways.publish.is_none() {
+                ways.publish = ways.url.clone();
+            }
+            if ways.rejected.is_none() {
+                ways.rejected = ways.rejected_url.clone();
+            }
+            if ways.rejected_url.is_none() {
+                ways.rejected_url = ways.rejected.clone();
+            }
+            if ways.rejected.is_some() && ways.rejected == ways.publish {
+                return wrong("rejected messages would come back as tasks: name another topic as rejected");
+            }
+            Ok(Kind::Gcp(ways))
+        }
+    }
+}
+
+impl Ways {
+    /// The queue of what was rejected. What it rejects itself has no other place to go.
+    fn of_rejected(self) -> Result<Self, QueueError> {
+        let Some(url) = self.rejected_url.clone() else {
+            let problem = match self.rejected {
+                None => "it has no place for rejected messages: write rejected",
+                Some(_) => {
+                    "what was rejected goes to a topic, and can be read only from a queue that is subscribed to it: \
+                     write rejected as {publish: sns:…, url: sqs://…}"
+                }
+            };
+            return Err(setting(self.location(), problem));
+        };
+        Ok(Self {
+            url: Some(url),
+            publish: self.rejected,
+            rejected: None,
+            rejected_url: None,
+        })
+    }
+}
+
+fn memory(name: &str, lease_time: Duration) -> MemoryQueue {
+    if name.is_empty() {
+        return MemoryQueue::new(name, lease_time);
+    }
+    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+    let queue = named.entry(name.to_owned());
+    queue.or_insert_with(|| MemoryQueue::new(name, lease_time)).clone()
+}
+
+#[cfg(feature = "aws")]
+use crate::aws::open as aws;
+#[cfg(feature = "gcp")]
+use crate::gcp::open as gcp;
+
+#[cfg(not(feature = "aws"))]
+fn aws(ways: Ways, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
+    Err(missing(&ways, "aws"))
+}
+
+#[cfg(not(feature = "gcp"))]
+fn gcp(ways: Ways, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
+    Err(missing(&ways, "gcp"))
+}
+
+#[cfg(not(all(feature = "aws", feature = "gcp")))]
+fn missing(ways: &Ways, feature: &str) -> QueueError {
+    let problem = format!("this build cannot reach it, build with the cargo feature \"{feature}\"");
+    setting(ways.location(), problem)
+}

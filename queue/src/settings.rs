@@ -1,0 +1,174 @@
+//! How to reach a queue: what configuration says beside its place. Secrets are named, never spelled out.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::QueueError;
+use crate::target::setting;
+
+/// Settings of one queue. Everything is optional; without credentials, those of the environment are taken as the cloud's
+/// own tools do (environment variables, workload identity, metadata server).
+///
+/// AWS takes `endpoint`, `allow-http` and the three keys; Pub/Sub `endpoint`, `allow-http`, `anonymous` and
+/// `service-account-file`. Queues in memory and in directories take none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct QueueSettings {
+    /// Base URL of the server, if it is not the cloud's own.
+    pub endpoint: Option<String>,
+    /// Allows an `http://` endpoint, for servers on the same machine. Default: false.
+    pub allow_http: bool,
+    /// Sends requests without credentials, for emulators. Default: false.
+    pub anonymous: bool,
+    /// Environment variable that holds the access key's identifier.
+    pub access_key_id_env: Option<String>,
+    /// File that holds the access key's identifier.
+    pub access_key_id_file: Option<PathBuf>,
+    /// Environment variable that holds the secret access key.
+    pub secret_access_key_env: Option<String>,
+    /// File that holds the secret access key.
+    pub secret_access_key_file: Option<PathBuf>,
+    /// Environment variable that holds the session token of temporary credentials.
+    pub session_token_env: Option<String>,
+    /// File that holds the session token of temporary credentials.
+    pub session_token_file: Option<PathBuf>,
+    /// Service account key in Google's JSON form.
+    pub service_account_file: Option<PathBuf>,
+}
+
+impl QueueSettings {
+    /// The same settings with relative file names made relative to `directory`, where the configuration is.
+    #[must_use]
+    pub fn relative_to(mut self, directory: &Path) -> Self {
+        let files = [
+            &mut self.access_key_id_file,
+            &mut self.secret_access_key_file,
+            &mut self.session_token_file,
+            &mut self.service_account_file,
+        ];
+        for file in files.into_iter().flatten() {
+            *file = directory.join(&*file);
+        }
+        self
+    }
+
+    /// Refuses settings that a queue of this kind does not take, and an endpoint that sends secrets in the clear.
+    pub(crate) fn only(&self, queue: &str, kind: &str, applicable: &[&str]) -> Result<(), QueueError> {
+        let set = [
+            ("endpoint", self.endpoint.is_some()),
+            ("allow-http", self.allow_http),
+            ("anonymous", self.anonymous),
+            ("access-key-id-env", self.access_key_id_env.is_some()),
+            ("access-key-id-file", self.access_key_id_file.is_some()),
+            ("secret-access-key-env", self.secret_access_key_env.is_some()),
+            ("secret-access-key-file", self.secret_access_key_file.is_some()),
+            ("session-token-env", self.session_token_env.is_some()),
+            ("session-token-file", self.session_token_file.is_some()),
+            ("service-account-file", self.service_account_file.is_some()),
+        ];
+        if let Some((name, _)) = set.into_iter().find(|(name, set)| *set && !applicable.contains(name)) {
+            return Err(setting(
+                queue,
+                format!("the setting {name} does not apply to {kind}: remove it"),
+            ));
+        }
+        match &self.endpoint {
+            Some(endpoint) if endpoint.contains(['@', '?', '#']) => Err(setting(
+                queue,
+                "the endpoint has a user name, query or fragment: write only https://HOST[:PORT]",
+            )),
+            Some(endpoint) if endpoint.starts_with("http://") && !self.allow_http => Err(setting(
+                queue,
+                format!(
+                    "the endpoint {endpoint} is not encrypted: use https, or set allow-http for a server on this \
+                         machine"
+                ),
+            )),
+            Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => Err(setting(
+                queue,
+                format!("the endpoint {endpoint} is no URL: write https://HOST[:PORT]"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The most bytes of a file of credentials.
+#[cfg(any(feature = "aws", feature = "gcp"))]
+const FILE_BYTES: u64 = 1 << 20;
+
+/// A small text file that the settings name.
+#[cfg(any(feature = "aws", feature = "gcp"))]
+pub(crate) fn read(queue: &str, file: &Path) -> Result<String, QueueError> {
+    let bad = |problem: String| setting(queue, format!("{}: {problem}", file.display()));
+    let size = std::fs::metadata(file).map_err(|error| bad(error.to_string()))?.len();
+    if size > FILE_BYTES {
+        return Err(bad(format!("larger than {FILE_BYTES} bytes")));
+    }
+    std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))
+}
+
+/// A secret from the environment variable or the file that the settings name; none if they name neither.
+#[cfg(feature = "aws")]
+pub(crate) fn secret(
+    queue: &str,
+    name: &str,
+    variable: Option<&String>,
+    file: Option<&PathBuf>,
+) -> Result<Option<String>, QueueError> {
+    match (variable, file) {
+        (Some(_), Some(_)) => Err(setting(
+            queue,
+            format!("{name}-env and {name}-file exclude each other: keep one"),
+        )),
+        (Some(variable), None) => match std::env::var(variable) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(setting(
+                queue,
+                format!("the environment variable {variable} ({name}-env) is not set: set it, or use {name}-file"),
+            )),
+        },
+        (None, Some(file)) => read(queue, file).map(|text| Some(text.trim().to_owned())),
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_what_applies_is_taken() {
+        let settings: QueueSettings = serde_json::from_str(r#"{"service-account-file": "sa.json"}"#).unwrap();
+        let error = settings.only("/srv/tasks", "a directory", &[]).unwrap_err();
+        assert!(error.to_string().contains("service-account-file"), "{error}");
+        assert!(settings.only("q", "Pub/Sub", &["service-account-file"]).is_ok());
+        let file = settings.relative_to(Path::new("/config")).service_account_file;
+        assert_eq!(file.unwrap(), Path::new("/config/sa.json"));
+        assert!(serde_json::from_str::<QueueSettings>(r#"{"secret-access-key": "x"}"#).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_is_encrypted_unless_it_may_not_be() {
+        for (text, expected) in [
+            (r#"{"endpoint": "https://localhost:1"}"#, None),
+            (r#"{"endpoint": "http://localhost:1", "allow-http": true}"#, None),
+            (r#"{"endpoint": "http://localhost:1"}"#, Some("allow-http")),
+            (r#"{"endpoint": "localhost:1"}"#, Some("https://HOST")),
+            (r#"{"endpoint": "https://me:secret@localhost"}"#, Some("user name")),
+        ] {
+            let settings: QueueSettings = serde_json::from_str(text).unwrap();
+            let result = settings
+                .only("q", "SQS", &["endpoint", "allow-http"])
+                .map_err(|e| e.to_string());
+            assert_eq!(result.is_ok(), expected.is_none());
+            assert!(
+                result
+                    .err()
+                    .is_none_or(|error| error.contains(expected.unwrap()) && !error.contains("secret"))
+            );
+        }
+    }
+}

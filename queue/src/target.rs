@@ -1,0 +1,283 @@
+//! Where messages come from or go, as configuration spells it.
+//!
+//! | text | is |
+//! |---|---|
+//! | `tasks`, `./tasks`, `/srv/tasks` | a directory; a relative one is relative to the configuration |
+//! | `file:///srv/tasks` | a directory |
+//! | `memory:`, `memory:NAME` | a new queue in memory; the one of this name in this process |
+//! | `sqs://REGION/ACCOUNT/NAME`, `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME` | an SQS queue |
+//! | `sns:ARN` | an SNS topic: messages go there, and come out of the SQS queues subscribed to it |
+//! | `pubsub://PROJECT/NAME` | Google Pub/Sub: a subscription where messages come from, a topic where they go |
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::QueueError;
+
+/// A place of messages. Holds no secret: none may stand in its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Memory {
+        /// Empty for a new one.
+        name: String,
+    },
+    Directory(PathBuf),
+    Sqs(SqsName),
+    Sns(SnsArn),
+    Pubsub {
+        project: String,
+        /// Of a subscription or a topic, whichever is meant.
+        name: String,
+    },
+}
+
+/// An SQS queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SqsName {
+    pub(crate) region: String,
+    pub(crate) account: String,
+    pub(crate) name: String,
+}
+
+/// An SNS topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SnsArn {
+    pub(crate) region: String,
+    pub(crate) arn: String,
+}
+
+impl Target {
+    /// Reads a place; a relative path becomes one in `relative_to`.
+    pub(crate) fn parse(text: &str, relative_to: &Path) -> Result<Self, QueueError> {
+        parse(text, relative_to).map_err(|problem| setting(without_secrets(text), problem))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { name } => write!(f, "memory:{name}"),
+            Self::Directory(directory) => write!(f, "{}", directory.display()),
+            Self::Sqs(sqs) => write!(f, "{sqs}"),
+            Self::Sns(sns) => write!(f, "sns:{}", sns.arn),
+            Self::Pubsub { project, name } => write!(f, "pubsub://{project}/{name}"),
+        }
+    }
+}
+
+impl fmt::Display for SqsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sqs://{}/{}/{}", self.region, self.account, self.name)
+    }
+}
+
+/// Our configuration's fault, said of one queue.
+pub(crate) fn setting(queue: impl fmt::Display, problem: impl Into<String>) -> QueueError {
+    QueueError::Setting {
+        queue: queue.to_string(),
+        problem: problem.into(),
+    }
+}
+
+fn parse(text: &str, relative_to: &Path) -> Result<Target, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty: write a directory, sqs://REGION/ACCOUNT/NAME or pubsub://PROJECT/NAME".into());
+    }
+    if text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err("it has a control character".into());
+    }
+    if let Some(name) = text.strip_prefix("memory:") {
+        if !name.bytes().all(is_word) {
+            return Err("a name in memory has letters, digits, - and _".into());
+        }
+        return Ok(Target::Memory { name: name.to_owned() });
+    }
+    if let Some(arn) = text.strip_prefix("sns:").or(text.starts_with("arn:").then_some(text)) {
+        return sns(arn).map(Target::Sns);
+    }
+    if text.starts_with("file:") {
+        return file_directory(text).map(Target::Directory);
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let directory = std::path::absolute(relative_to.join(text)).map_err(|error| error.to_string())?;
+        return Ok(Target::Directory(directory));
+    };
+    if rest.contains(['@', '?', '#']) {
+        return Err("user names, queries and fragments have no place in it; credentials are settings".into());
+    }
+    let parts: Vec<&str> = rest.split('/').collect();
+    match (scheme, parts.as_slice()) {
+        ("sqs", [region, account, name]) => sqs(region, account, name).map(Target::Sqs),
+        ("sqs", _) => Err("an SQS queue has the form sqs://REGION/ACCOUNT/NAME".into()),
+        ("https" | "http", [host, account, name]) => match amazon(host) {
+            Some(region) => sqs(region, account, name).map(Target::Sqs),
+            None => Err(
+                "it is no queue of Amazon's: write sqs://REGION/ACCOUNT/NAME, and the server as the setting \
+                         endpoint"
+                    .into(),
+            ),
+        },
+        ("pubsub", [project, name]) => pubsub(project, name),
+        ("pubsub", _) => {
+            Err("a Pub/Sub subscription or topic has the form pubsub://PROJECT/NAME, without folders".into())
+        }
+        _ => Err(
+            "it is none of DIRECTORY, file:///DIRECTORY, memory:NAME, sqs://REGION/ACCOUNT/NAME, sns:ARN, \
+                  pubsub://PROJECT/NAME"
+                .into(),
+        ),
+    }
+}
+
+/// The region in the name of a host of SQS.
+fn amazon(host: &str) -> Option<&str> {
+    let inner = host.strip_prefix("sqs.")?;
+    let region = inner
+        .strip_suffix(".amazonaws.com")
+        .or(inner.strip_suffix(".amazonaws.com.cn"))?;
+    (!region.contains('.')).then_some(region)
+}
+
+fn sqs(region: &str, account: &str, name: &str) -> Result<SqsName, String> {
+    let all = |text: &str, allowed: fn(u8) -> bool| !text.is_empty() && text.bytes().all(allowed);
+    if !all(region, |byte| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
+    }) {
+        return Err(format!("{region:?} is no region: one looks like us-west-2"));
+    }
+    if !all(account, |byte| byte.is_ascii_digit()) {
+        return Err(format!("{account:?} is no account: one has twelve digits"));
+    }
+    if name.ends_with(".fifo") {
+        return Err("it is a FIFO queue: create a standard one, tasks have no order".into());
+    }
+    if !all(name, is_word) || name.len() > 80 {
+        return Err("the name of a queue has 1 to 80 letters, digits, - and _".into());
+    }
+    Ok(SqsName {
+        region: region.to_owned(),
+        account: account.to_owned(),
+        name: name.to_owned(),
+    })
+}
+
+fn sns(arn: &str) -> Result<SnsArn, String> {
+    let form = "an SNS topic has the form sns:arn:aws:sns:REGION:ACCOUNT:NAME";
+    let parts: Vec<&str> = arn.split(':').collect();
+    let ["arn", partition, "sns", region, account, name] = parts.as_slice() else {
+        return Err(form.into());
+    };
+    if name.ends_with(".fifo") {
+        return Err("it is a FIFO topic: create a standard one, tasks have no order".into());
+    }
+    // The same rules of spelling.
+    sqs(region, account, name).map_err(|problem| format!("{form}: {problem}"))?;
+    if !partition.starts_with("aws") {
+        return Err(form.into());
+    }
+    Ok(SnsArn {
+        region: (*region).to_owned(),
+        arn: arn.to_owned(),
+    })
+}
+
+fn pubsub(project: &str, name: &str) -> Result<Target, String> {
+    let project_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':');
+    if project.is_empty() || !project.bytes().all(project_byte) {
+        return Err(format!("{project:?} is no project"));
+    }
+    let name_byte = |byte: u8| is_word(byte) || matches!(byte, b'.' | b'~' | b'+');
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.starts_with("goog");
+    if !(begins && name.bytes().all(name_byte) && (3..=255).contains(&name.len())) {
+        return Err(
+            "the name of a subscription or topic has 3 to 255 letters, digits and - . _ ~ +, begins with a \
+                    letter and not with goog"
+                .into(),
+        );
+    }
+    Ok(Target::Pubsub {
+        project: project.to_owned(),
+        name: name.to_owned(),
+    })
+}
+
+/// `file:///srv/tasks`; a directory whose name would have to be percent-encoded is given as a plain path.
+fn file_directory(text: &str) -> Result<PathBuf, String> {
+    match text.strip_prefix("file://") {
+        Some(path) if path.starts_with('/') && !path.contains(['@', '?', '#', '%']) => Ok(PathBuf::from(path)),
+        _ => Err("a file URL has the form file:///directory; unusual characters are written in a plain path".into()),
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// The text, or only its scheme if it has a sign of a user name, a password or a signature.
+fn without_secrets(text: &str) -> &str {
+    match text.split_once(':') {
+        Some((scheme, rest)) if rest.contains(['@', '?', '#']) => scheme,
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn parsed(text: &str) -> Target {
+        Target::parse(text, Path::new("/config")).unwrap()
+    }
+
+    #[test]
+    fn a_place_says_what_it_was_read_from() {
+        for text in [
+            "memory:",
+            "memory:tasks-1",
+            "/srv/tasks",
+            "sqs://us-west-2/123456789012/intake-tasks_1",
+            "sns:arn:aws:sns:us-west-2:123456789012:intake",
+            "sns:arn:aws-us-gov:sns:us-gov-west-1:123456789012:intake",
+            "pubsub://my-project/intake.tasks",
+            "pubsub://example.com:my-project/intake",
+        ] {
+            assert_eq!(parsed(text).to_string(), text);
+        }
+        assert_eq!(parsed("tasks").to_string(), "/config/tasks");
+        assert_eq!(parsed("file:///srv/tasks").to_string(), "/srv/tasks");
+        for host in ["sqs.us-west-2.amazonaws.com", "sqs.us-west-2.amazonaws.com.cn"] {
+            let text = format!("https://{host}/123456789012/a");
+            assert_eq!(parsed(&text).to_string(), "sqs://us-west-2/123456789012/a");
+        }
+        let arn = "arn:aws:sns:us-west-2:123456789012:intake";
+        assert_eq!(parsed(arn).to_string(), format!("sns:{arn}"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_place_says_why_and_no_secret() {
+        for (text, expected) in [
+            ("", "it is empty"),
+            ("sqs://us-west-2/intake", "sqs://REGION/ACCOUNT/NAME"),
+            ("sqs://us west/1/intake", "no region"),
+            ("sqs://us-west-2/me/intake", "no account"),
+            ("sqs://us-west-2/1/intake.fifo", "FIFO"),
+            ("sqs://us-west-2/1/in take", "1 to 80"),
+            ("https://queues.example.org/1/a", "setting endpoint"),
+            ("sns:intake", "sns:arn:aws:sns:REGION"),
+            ("arn:aws:sqs:us-west-2:1:intake", "sns:arn:aws:sns:REGION"),
+            ("pubsub://project", "pubsub://PROJECT/NAME"),
+            ("pubsub://project/topics/intake", "pubsub://PROJECT/NAME"),
+            ("pubsub://project/ab", "3 to 255"),
+            ("pubsub://project/google", "goog"),
+            ("amqp://host/queue", "none of DIRECTORY"),
+            ("file://tasks", "file:///directory"),
+            ("memory:a b", "letters, digits"),
+            ("sqs://us-west-2/1/key:SECRET@x", "credentials are settings"),
+            ("pubsub://p/name?token=SECRET", "credentials are settings"),
+        ] {
+            let error = Target::parse(text, Path::new("/config")).unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("SECRET"), "{error}");
+        }
+    }
+}

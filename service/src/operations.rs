@@ -1,0 +1,268 @@
+//! The page for operators: whether the program lives, whether work should be sent to it, and what it counts.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/healthz` | 200 while the program gets on; 503 with the reasons when it should be started anew |
+//! | `/readyz` | 200 or 503, with reasons and warnings, JSON |
+//! | `/metrics` | counters, for Prometheus (OpenMetrics text) |
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+/// Connections at once; more wait.
+const OPERATORS: usize = 32;
+/// How long the head of a request may take to come.
+const HEAD_TIME: Duration = Duration::from_secs(20);
+/// How long a connection may last, so that no silent one keeps a place.
+const CONNECTION_TIME: Duration = Duration::from_secs(300);
+/// How long answers in flight have when the page ends.
+const LAST_TIME: Duration = Duration::from_secs(1);
+/// Bytes that a connection holds of what it reads.
+const BUFFER: usize = 16 << 10;
+
+/// What a program says of itself.
+pub trait Operable: Send + Sync + 'static {
+    /// Why the program should be started anew; empty while it gets on. By default it always does: that it answers is
+    /// enough.
+    fn stuck(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether work should be sent here.
+    fn readiness(&self) -> Readiness;
+
+    /// Everything that is counted, as OpenMetrics text.
+    fn metrics(&self) -> String;
+}
+
+/// Whether work should be sent to a program, and why not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Why not; empty if it should.
+    pub reasons: Vec<String>,
+    /// What does not keep work away, but wants to be looked at.
+    pub warnings: Vec<String>,
+}
+
+impl Readiness {
+    /// Whether work should be sent here.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}
+
+/// A [`Readiness`] as it is served.
+#[derive(Debug, Serialize)]
+struct ReadinessPage {
+    ready: bool,
+    reasons: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// The pages of a program. Fallbacks are the caller's to add.
+pub fn router(program: Arc<dyn Operable>) -> Router {
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(program)
+}
+
+async fn health(State(program): State<Arc<dyn Operable>>) -> impl IntoResponse {
+    let reasons = program.stuck();
+    if reasons.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+    }
+}
+
+async fn ready(State(program): State<Arc<dyn Operable>>) -> impl IntoResponse {
+    let readiness = program.readiness();
+    let ready = readiness.ready();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let Readiness { reasons, warnings } = readiness;
+    let page = ReadinessPage {
+        ready,
+        reasons,
+        warnings,
+    };
+    (status, Json(page))
+}
+
+async fn metrics(State(program): State<Arc<dyn Operable>>) -> impl IntoResponse {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], program.metrics())
+}
+
+/// A listener for operators. Connections wait until [`run`](Self::run).
+#[derive(Debug)]
+pub struct Operations {
+    listener: TcpListener,
+}
+
+impl Operations {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// If it is not free.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// None in practice: the socket is bound.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves these pages until it is stopped.
+    pub async fn run(self, router: Router, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(OPERATORS));
+        let tasks = TaskTracker::new();
+        let accepting = async {
+            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+                match self.listener.accept().await {
+                    Ok((stream, _)) => {
+                        let (router, stop) = (router.clone(), stop.clone());
+                        tasks.spawn(async move {
+                            // Its faults are its own: nothing is logged of them.
+                            let _ = timeout(CONNECTION_TIME, connection(stream, router, stop)).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        // Too many open files, or a connection that has gone: neither ends the page.
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "connection of an operator could not be accepted"
+                        );
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        let _ = stop.run_until_cancelled(accepting).await;
+        tasks.close();
+        let _ = timeout(LAST_TIME, tasks.wait()).await;
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let service = service_fn(|request: hyper::Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        _ = serving.as_mut() => return,
+        () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Program {
+        ill: AtomicBool,
+    }
+
+    impl Operable for Program {
+        fn stuck(&self) -> Vec<String> {
+            let ill = self.ill.load(Ordering::SeqCst);
+            ill.then(|| "a task is stuck".to_owned()).into_iter().collect()
+        }
+
+        fn readiness(&self) -> Readiness {
+            Readiness {
+                reasons: self.stuck(),
+                warnings: vec!["it is late".to_owned()],
+            }
+        }
+
+        fn metrics(&self) -> String {
+            "# EOF\n".to_owned()
+        }
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_pages_say_what_the_program_says() {
+        let program = Arc::new(Program::default());
+        let page = Operations::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, stop) = (page.address().unwrap(), CancellationToken::new());
+        let running = tokio::spawn(page.run(router(program.clone()), stop.clone()));
+
+        let answer = get(address, "/healthz").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"),
+            "{answer}"
+        );
+        let answer = get(address, "/readyz").await;
+        let json = r#"{"ready":true,"reasons":[],"warnings":["it is late"]}"#;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(json), "{answer}");
+        let answer = get(address, "/metrics").await;
+        assert!(
+            answer.contains("openmetrics-text") && answer.ends_with("# EOF\n"),
+            "{answer}"
+        );
+        assert!(get(address, "/secrets").await.starts_with("HTTP/1.1 404"));
+
+        program.ill.store(true, Ordering::SeqCst);
+        let answer = get(address, "/healthz").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.ends_with("a task is stuck\n"),
+            "{answer}"
+        );
+        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+
+        stop.cancel();
+        running.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    }
+}

@@ -1,0 +1,32 @@
+//! The workflow manager: looks at the mailboxes of a processor, and starts the work that is due. It sees names of objects
+//! and no packet: it has no crypto and no key.
+//!
+//! ```text
+//! buckets -> inventory -> due -> start        listings in; what is due, a pure function; messages or Jobs out
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`policy`] | the lengths of time that everything follows from |
+//! | [`inventory`] | what stands in the buckets, by bounded listings |
+//! | [`due`] | what is due, and where each batch and window stands: pure |
+//! | [`work`] | one task to be started, and why |
+//! | [`start`] | starting work: as messages on queues, or as Kubernetes Jobs |
+//! | [`manager`], [`summary`] | one run: look, say what is seen, start what is due |
+//! | [`announcement`], [`switch`] | what we and the peer announce; from which window on rosters are used |
+//! | [`commands`] | the command line |
+
+pub mod announcement;
+pub mod commands;
+pub mod due;
+pub mod error;
+pub mod inventory;
+pub mod manager;
+pub mod policy;
+pub mod start;
+pub mod summary;
+pub mod switch;
+pub mod work;
+
+pub use due::due;
+pub use manager::Manager;
