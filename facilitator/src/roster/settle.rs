@@ -86,7 +86,9 @@ async fn heal(processor: &Arc<Processor>, name: &WindowName, theirs: &Roster) ->
             Ok(_) => {}
             Err(error) if error.is_passing() => return Err(error),
             // What is wrong with the batch stands in our own roster.
-            Err(error) => tracing::debug!(batch_id = %batch.id, reason = error.reason(), "validation not published again"),
+            Err(error) => {
+                tracing::debug!(batch_id = %batch.id, reason = error.reason(), "validation not published again")
+            }
         }
     }
     Ok(())
