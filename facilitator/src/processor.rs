@@ -2,8 +2,9 @@
 
 use crate::budget::Budget;
 use crate::cache::Cache;
-use crate::config::{Config, Points, ValidationForm};
+use crate::config::{Config, Points, Rosters, ValidationForm};
 use crate::error::Error;
+use crate::roster::RosterPolicy;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
+use tallybox_model::roster::RosterTerms;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::{Loaded, NamedKey};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
@@ -75,6 +77,8 @@ pub struct Processor {
     pub validation_form: ValidationForm,
     /// The fewest accepted packets for a sum part.
     pub minimum_contributions: u64,
+    /// By which rules windows are agreed on, if they are.
+    pub rosters: Option<RosterPolicy>,
     /// Whether packets are counted as the predecessor does.
     pub legacy_count: bool,
     /// What readers take.
@@ -133,6 +137,7 @@ impl Processor {
             points: value.points,
             validation_form: value.validation_form,
             minimum_contributions: value.minimum_contributions,
+            rosters: value.rosters.and_then(|rosters| policy(value, &rosters)),
             legacy_count: value.legacy_count,
             limits: value.limits.clone(),
             pool: Arc::new(pool(value.threads)?),
@@ -141,6 +146,14 @@ impl Processor {
             clock: Clock::system(),
             generation: ENCODER_GENERATION,
         })
+    }
+
+    /// The rules by which windows are agreed on.
+    ///
+    /// # Errors
+    /// [`Error::NoRosters`] if they are not.
+    pub fn roster_policy(&self) -> Result<RosterPolicy, Error> {
+        self.rosters.ok_or(Error::NoRosters)
     }
 }
 
@@ -160,6 +173,21 @@ pub(crate) async fn has_published(
         Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
         Err(_) => Ok(false),
     }
+}
+
+/// The rules of the configuration; none without an origin.
+fn policy(config: &Config, rosters: &Rosters) -> Option<RosterPolicy> {
+    Some(RosterPolicy {
+        terms: RosterTerms {
+            origin: rosters.origin?,
+            period_minutes: rosters.period_minutes,
+            replay_horizon: rosters.replay_horizon_windows,
+            minimum: config.minimum_contributions,
+            maximum_age: rosters.maximum_age_windows,
+        },
+        grace_minutes: rosters.grace_minutes,
+        until: None,
+    })
 }
 
 fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {

@@ -136,10 +136,19 @@ impl BatchName {
         Some((Self::parse(header.strip_suffix(suffix)?)?, part))
     }
 
-    /// Which batch a prepared batch is of; `None` for any other object.
+    /// Reads the name of a batch from that of a processor's validation signature object; `None` for any other object.
+    #[must_use]
+    pub fn from_validation_signature(key: &str, writer: Role) -> Option<Self> {
+        let (stem, suffix) = key.strip_suffix(SIGNATURE)?.rsplit_once(".validity_")?;
+        (suffix == writer.index().to_string())
+            .then(|| Self::parse(stem))
+            .flatten()
+    }
+
+    /// Reads the name of a batch from that of its prepared batch, whatever key seals it; `None` for any other object.
     #[must_use]
     pub fn from_prepared(key: &str) -> Option<Self> {
-        let (stem, _sealing_key) = key.strip_suffix(PREPARED)?.rsplit_once('.')?;
+        let (stem, _) = key.strip_suffix(".prepared")?.rsplit_once('.')?;
         Self::parse(stem)
     }
 
@@ -243,6 +252,14 @@ mod tests {
             format!("{stem}.validity_1.avro")
         );
         assert_eq!(BatchName::from_ingestion_signature(&ingestion.signature), Some(name()));
+        let validation = name().validation(Role::Second).signature;
+        assert_eq!(
+            BatchName::from_validation_signature(&validation, Role::Second),
+            Some(name())
+        );
+        assert_eq!(BatchName::from_validation_signature(&validation, Role::First), None);
+        assert_eq!(BatchName::from_prepared(&name().prepared("0123")), Some(name()));
+        assert_eq!(BatchName::from_prepared(&validation), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod store;
 mod url;
 
 pub use blocking::{BlockingReader, BlockingWriter};
-pub use bucket::{Bucket, Created, Entry, ListRange, Object, SharedBucket, Upload};
+pub use bucket::{Bucket, CLOCK, Created, Entry, ListRange, Object, SharedBucket, Upload};
 pub use error::{BucketError, Disposition};
 pub use local::LocalBucket;
 pub use memory::memory;

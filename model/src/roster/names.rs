@@ -16,9 +16,10 @@ const BATCHES: &str = ".batches";
 ///
 /// ```text
 /// rosters/{agg}/{start}-{end}.roster_{i}           a roster of processor i: in its peer's mailbox, and in both own buckets
-/// rosters/{agg}/{start}-{end}.{key}.verdicts       own bucket: what the newly listed batches add, sealed
+/// rosters/{agg}/chain                              own bucket: the first window of which we write a roster
+/// rosters/{agg}/{start}-{end}.verdicts             own bucket: what the newly listed batches add, sealed
 /// rosters/{agg}/{start}-{end}.agreed               own bucket: what both rosters agree on
-/// rosters/{agg}/{start}-{end}.{key}.counted        own bucket: the packets that the window counts, sealed
+/// rosters/{agg}/{start}-{end}.counted              own bucket: the packets that the window counts, sealed
 /// windows/{agg}/{start}-{end}.batches              own bucket: without rosters, the batches that its task names
 /// windows/{agg}/{start}-{end}.done                 own bucket: nothing is left to do for the window
 /// ```
@@ -57,8 +58,8 @@ impl WindowName {
 
     /// What the batches that this window's roster lists for the first time add to a sum.
     #[must_use]
-    pub fn verdicts(&self, sealing_key: &str) -> String {
-        format!("{ROSTERS}/{self}.{sealing_key}.verdicts")
+    pub fn verdicts(&self) -> String {
+        format!("{ROSTERS}/{self}.verdicts")
     }
 
     /// What both rosters agree on.
@@ -69,8 +70,8 @@ impl WindowName {
 
     /// The identifiers of the packets that the window counts.
     #[must_use]
-    pub fn counted(&self, sealing_key: &str) -> String {
-        format!("{ROSTERS}/{self}.{sealing_key}.counted")
+    pub fn counted(&self) -> String {
+        format!("{ROSTERS}/{self}.counted")
     }
 
     /// Without rosters: the batches that the window's task names, fixed before the task is started.
@@ -94,6 +95,12 @@ impl WindowName {
     pub fn done(&self) -> String {
         format!("{WINDOWS}/{self}.done")
     }
+}
+
+/// The object that says with which window our rosters of an aggregation begin, in the own bucket.
+#[must_use]
+pub fn chain(aggregation: &AggregationId) -> String {
+    format!("{ROSTERS}/{aggregation}/chain")
 }
 
 /// What an object below `rosters/` or `windows/` is, by its name.
@@ -129,11 +136,8 @@ impl RosterObject {
             (ROSTERS, "roster_1") => Self::Roster(Role::Second),
             (ROSTERS, "agreed") => Self::Agreed,
             (WINDOWS, "done") => Self::Done,
-            (ROSTERS, suffix) => match suffix.split_once('.')? {
-                (_, "verdicts") => Self::Verdicts,
-                (_, "counted") => Self::Counted,
-                _ => return None,
-            },
+            (ROSTERS, "verdicts") => Self::Verdicts,
+            (ROSTERS, "counted") => Self::Counted,
             _ => return None,
         };
         Some((name, what))
@@ -166,15 +170,16 @@ mod tests {
         for (key, what) in [
             (name.roster(Role::First), RosterObject::Roster(Role::First)),
             (name.roster(Role::Second), RosterObject::Roster(Role::Second)),
-            (name.verdicts("0123"), RosterObject::Verdicts),
+            (name.verdicts(), RosterObject::Verdicts),
             (name.agreed(), RosterObject::Agreed),
-            (name.counted("0123"), RosterObject::Counted),
+            (name.counted(), RosterObject::Counted),
             (name.done(), RosterObject::Done),
         ] {
             assert_eq!(RosterObject::parse(&key), Some((name.clone(), what)), "{key}");
         }
         for key in [
             name.second_roster(Role::First, "00"),
+            chain(&name.aggregation),
             "rosters/a/202311142200-202311142300.done".to_owned(),
             "windows/a/202311142200-202311142300.agreed".to_owned(),
             "rosters/a/202311142300-202311142200.agreed".to_owned(),

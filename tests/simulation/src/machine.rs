@@ -9,6 +9,7 @@ use tallybox_facilitator::budget::Budget;
 use tallybox_facilitator::cache::Cache;
 use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets};
+use tallybox_facilitator::roster::RosterPolicy;
 use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{BatchSigner, Ingestor, LiveRegistry, Locality, SignError};
@@ -17,6 +18,7 @@ use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::extensions::RosterExtension;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::role::Role;
+use tallybox_model::roster::RosterTerms;
 use tallybox_model::spool::SpoolNames;
 use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
@@ -33,7 +35,7 @@ use crate::bucket::{Shelf, SimBucket, View};
 use crate::cast::Part;
 use crate::keyring::{EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id};
 use crate::queue::{Line, SimQueue};
-use crate::scenario::{GRACE, PERIOD, Scenario};
+use crate::scenario::{GRACE, HORIZON, PERIOD, Scenario};
 use crate::schedule::{Life, Millis, Schedule};
 use crate::time::MINUTE;
 use crate::trouble::Trouble;
@@ -219,6 +221,7 @@ impl Machines<'_> {
             points: Points::Pinned,
             validation_form: ValidationForm::ThreeObjects,
             minimum_contributions: self.scenario.minimum[side],
+            rosters: self.rosters(side),
             legacy_count: false,
             limits: Limits::default(),
             pool: Arc::clone(&keyring.pool),
@@ -227,6 +230,21 @@ impl Machines<'_> {
             clock: clock.clone(),
             generation: ENCODER_GENERATION,
         }
+    }
+
+    /// By which rules a processor agrees on windows, if it does.
+    fn rosters(&self, side: usize) -> Option<RosterPolicy> {
+        Some(RosterPolicy {
+            terms: RosterTerms {
+                origin: self.scenario.rosters_from()?,
+                period_minutes: PERIOD,
+                replay_horizon: HORIZON,
+                minimum: self.scenario.minimum[side],
+                maximum_age: self.scenario.maximum_age[side],
+            },
+            grace_minutes: GRACE,
+            until: None,
+        })
     }
 
     fn ingestor(&self, life: &Arc<Life>, clock: &Clock) -> Ingestor {

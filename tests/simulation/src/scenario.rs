@@ -18,6 +18,8 @@ const START: &str = "2026/11/23/10/00";
 pub const PERIOD: u32 = 60;
 /// How long after a window's end it is closed, in minutes.
 pub const GRACE: u32 = 20;
+/// For how many windows a packet is remembered.
+pub const HORIZON: u32 = 60;
 
 /// What somebody who replays a seed takes away from it, to find out what matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
