@@ -133,7 +133,7 @@ pub enum ValidationForm {
 }
 
 /// The rules by which windows are agreed on. The peer's have to be the same but for its grace, maximum age and minimum.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rosters {
     /// Start of the first window of which rosters are written, in UTC. Default: what the workflow manager has fixed in
@@ -153,6 +153,53 @@ pub struct Rosters {
     /// For how many windows a packet id is remembered, so that none counts twice. Default 112: two weeks.
     #[serde(default = "default_horizon")]
     pub replay_horizon_windows: u32,
+    /// What else has to fit to these rules; the program does not enforce it, it refuses rules that do not fit.
+    #[serde(default)]
+    pub horizons: Horizons,
+    /// The metrics, to see whether each can reach the minimum. Default: not looked at.
+    #[serde(default)]
+    pub registry: Option<Registry>,
+}
+
+/// How long things are kept, and how late they can come.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Horizons {
+    /// How long batches and rosters are kept in mailboxes, in days. Default 30.
+    pub mailboxes_days: u32,
+    /// How long prepared batches are kept in the own bucket, in days. Default 30.
+    pub prepared_days: u32,
+    /// How long an old packet key is kept, in days. Default 45.
+    pub packet_keys_days: u32,
+    /// How long you want to have to mend what went wrong, in days. Default 3.
+    pub repair_days: u32,
+    /// How late the ingestor takes a report, in hours: its `acceptance`. Default 48.
+    pub acceptance_hours: u32,
+    /// How long the ingestor carries reports that are too few for a batch, in hours. Default 24.
+    pub carry_hours: u32,
+}
+
+impl Default for Horizons {
+    fn default() -> Self {
+        Self {
+            mailboxes_days: 30,
+            prepared_days: 30,
+            packet_keys_days: 45,
+            repair_days: 3,
+            acceptance_hours: 48,
+            carry_hours: 24,
+        }
+    }
+}
+
+/// The metric registry, and how many can report.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Registry {
+    /// The registry's file, as the ingestor has it.
+    pub file: PathBuf,
+    /// The most clients that can report to this instance.
+    pub clients: u64,
 }
 
 fn default_period() -> u32 {

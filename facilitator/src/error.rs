@@ -166,7 +166,9 @@ pub enum Error {
         problem: &'static str,
     },
     /// Our configuration, or the workflow manager's: there are no rosters here.
-    #[error("rosters are not configured: the configuration has no section `rosters` with an origin")]
+    #[error(
+        "no rosters are written: the configuration has no section `rosters`, or its origin is neither set there nor fixed in the own bucket yet"
+    )]
     NoRosters,
     /// The workflow manager's fault: a window of which there is no roster.
     #[error("window {window}: {problem}")]

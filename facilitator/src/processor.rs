@@ -4,7 +4,7 @@ use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::config::{Config, Points, Rosters, ValidationForm};
 use crate::error::Error;
-use crate::roster::RosterPolicy;
+use crate::roster::{RosterRules, horizons};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
-use tallybox_model::roster::RosterTerms;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::{Loaded, NamedKey};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
@@ -78,7 +77,7 @@ pub struct Processor {
     /// The fewest accepted packets for a sum part.
     pub minimum_contributions: u64,
     /// By which rules windows are agreed on, if they are.
-    pub rosters: Option<RosterPolicy>,
+    pub rosters: Option<RosterRules>,
     /// Whether packets are counted as the predecessor does.
     pub legacy_count: bool,
     /// What readers take.
@@ -102,6 +101,7 @@ impl Processor {
     /// [`Error`] that names the file or the key of the configuration.
     pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
         let value = &config.value;
+        horizons::check(config)?;
         let buckets = open_buckets(config)?;
         let signing_key = read_key(
             config,
@@ -137,7 +137,7 @@ impl Processor {
             points: value.points,
             validation_form: value.validation_form,
             minimum_contributions: value.minimum_contributions,
-            rosters: value.rosters.and_then(|rosters| policy(value, &rosters)),
+            rosters: value.rosters.as_ref().map(|rosters| rules(value, rosters)),
             legacy_count: value.legacy_count,
             limits: value.limits.clone(),
             pool: Arc::new(pool(value.threads)?),
@@ -146,14 +146,6 @@ impl Processor {
             clock: Clock::system(),
             generation: ENCODER_GENERATION,
         })
-    }
-
-    /// The rules by which windows are agreed on.
-    ///
-    /// # Errors
-    /// [`Error::NoRosters`] if they are not.
-    pub fn roster_policy(&self) -> Result<RosterPolicy, Error> {
-        self.rosters.ok_or(Error::NoRosters)
     }
 }
 
@@ -175,19 +167,15 @@ pub(crate) async fn has_published(
     }
 }
 
-/// The rules of the configuration; none without an origin.
-fn policy(config: &Config, rosters: &Rosters) -> Option<RosterPolicy> {
-    Some(RosterPolicy {
-        terms: RosterTerms {
-            origin: rosters.origin?,
-            period_minutes: rosters.period_minutes,
-            replay_horizon: rosters.replay_horizon_windows,
-            minimum: config.minimum_contributions,
-            maximum_age: rosters.maximum_age_windows,
-        },
+fn rules(config: &Config, rosters: &Rosters) -> RosterRules {
+    RosterRules {
+        origin: rosters.origin,
+        period_minutes: rosters.period_minutes,
         grace_minutes: rosters.grace_minutes,
-        until: None,
-    })
+        replay_horizon: rosters.replay_horizon_windows,
+        minimum: config.minimum_contributions,
+        maximum_age: rosters.maximum_age_windows,
+    }
 }
 
 fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {

@@ -136,19 +136,10 @@ impl BatchName {
         Some((Self::parse(header.strip_suffix(suffix)?)?, part))
     }
 
-    /// Reads the name of a batch from that of a processor's validation signature object; `None` for any other object.
-    #[must_use]
-    pub fn from_validation_signature(key: &str, writer: Role) -> Option<Self> {
-        let (stem, suffix) = key.strip_suffix(SIGNATURE)?.rsplit_once(".validity_")?;
-        (suffix == writer.index().to_string())
-            .then(|| Self::parse(stem))
-            .flatten()
-    }
-
-    /// Reads the name of a batch from that of its prepared batch, whatever key seals it; `None` for any other object.
+    /// Which batch a prepared batch is of; `None` for any other object.
     #[must_use]
     pub fn from_prepared(key: &str) -> Option<Self> {
-        let (stem, _) = key.strip_suffix(".prepared")?.rsplit_once('.')?;
+        let (stem, _sealing_key) = key.strip_suffix(PREPARED)?.rsplit_once('.')?;
         Self::parse(stem)
     }
 
@@ -222,6 +213,22 @@ pub fn birth(instance: &Instance) -> String {
     format!("births/{instance}")
 }
 
+/// The directory, in the processor's own bucket, of the objects by which one of several schedulers leads.
+pub const LEADER_DIRECTORY: &str = "leader";
+
+/// `leader/{epoch, 16 digits}`, in the processor's own bucket: who leads from this epoch on, and until when.
+#[must_use]
+pub fn leader(epoch: u64) -> String {
+    format!("{LEADER_DIRECTORY}/{epoch:016}")
+}
+
+/// Reads the name that [`leader`] writes; `None` for any other.
+#[must_use]
+pub fn leader_epoch(key: &str) -> Option<u64> {
+    let digits = key.strip_prefix(LEADER_DIRECTORY)?.strip_prefix('/')?;
+    digits.parse().ok().filter(|epoch| leader(*epoch) == key)
+}
+
 /// The half-open range of keys, `{agg}/{start DATE}/` to `{agg}/{end DATE}/`, in which a window's batches stand.
 #[must_use]
 pub fn window_range(aggregation: &AggregationId, window: &Window) -> (String, String) {
@@ -252,14 +259,6 @@ mod tests {
             format!("{stem}.validity_1.avro")
         );
         assert_eq!(BatchName::from_ingestion_signature(&ingestion.signature), Some(name()));
-        let validation = name().validation(Role::Second).signature;
-        assert_eq!(
-            BatchName::from_validation_signature(&validation, Role::Second),
-            Some(name())
-        );
-        assert_eq!(BatchName::from_validation_signature(&validation, Role::First), None);
-        assert_eq!(BatchName::from_prepared(&name().prepared("0123")), Some(name()));
-        assert_eq!(BatchName::from_prepared(&validation), None);
     }
 
     #[test]
@@ -297,6 +296,15 @@ mod tests {
             "task-markers/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff.batch.sig",
         ] {
             assert_eq!(BatchName::from_ingestion_signature(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn epochs_are_read_as_they_are_written() {
+        assert_eq!(leader(7), "leader/0000000000000007");
+        assert_eq!(leader_epoch(&leader(7)), Some(7));
+        for key in ["leader/7", "leader/000000000000000x", "leaders/0000000000000007"] {
+            assert_eq!(leader_epoch(key), None, "{key}");
         }
     }
 

@@ -9,10 +9,14 @@
 //! | [`QueuePlace`], [`QueueSettings`] | a queue as configuration names it |
 //! | [`conformance`] | what every queue has to do, as a test suite (feature `test-util`) |
 
+#[cfg(feature = "aws")]
+mod aws;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 pub mod directory;
 pub mod error;
+#[cfg(feature = "gcp")]
+mod gcp;
 mod limits;
 pub mod memory;
 mod open;

@@ -44,7 +44,7 @@ pub(crate) struct Ways {
 
 impl Ways {
     /// The queue's name in messages.
-    fn location(&self) -> String {
+    pub(crate) fn location(&self) -> String {
         let first = self.url.as_ref().or(self.publish.as_ref());
         first.map_or_else(|| "(nowhere)".to_owned(), ToString::to_string)
     }

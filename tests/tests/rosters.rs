@@ -7,12 +7,12 @@ use tallybox_facilitator::config::Config;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
-use tallybox_facilitator::roster::{Alarm, RosterPolicy, RosterSummary, aggregate_agreed, roster};
+use tallybox_facilitator::roster::{Alarm, RosterRules, RosterSummary, aggregate_agreed, roster};
 use tallybox_model::avro::{Limits, decode_one};
 use tallybox_model::header::SumPart;
 use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::role::Role;
-use tallybox_model::roster::{AgreedWindow, RosterTerms, WindowName};
+use tallybox_model::roster::{AgreedWindow, WindowName};
 use tallybox_model::time::next_window;
 use tallybox_service::config::load;
 use tallybox_tests::snapshot::{difference, written};
@@ -59,16 +59,13 @@ impl Pair {
     fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
         let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
-        processor.rosters = Some(RosterPolicy {
-            terms: RosterTerms {
-                origin: Case::window().start(),
-                period_minutes: 60,
-                replay_horizon: 10,
-                minimum: 1,
-                maximum_age: 3,
-            },
+        processor.rosters = Some(RosterRules {
+            origin: Some(Case::window().start()),
+            period_minutes: 60,
             grace_minutes: 0,
-            until: None,
+            replay_horizon: 10,
+            minimum: 1,
+            maximum_age: 3,
         });
         change(&mut processor);
         Arc::new(processor)
@@ -94,7 +91,9 @@ impl Pair {
     }
 
     async fn roster(&self, role: Role, later: u32) -> RosterSummary {
-        roster(&self.get(role), &self.window(later)).await.unwrap()
+        roster(&self.get(role), &self.window(later), no_progress())
+            .await
+            .unwrap()
     }
 
     /// Both write their rosters, and then both agree.
@@ -284,7 +283,7 @@ async fn a_roster_that_is_replaced_is_an_alarm_and_changes_nothing() {
     let pair = Pair::new("dim8");
     let mailbox = &pair.buckets[0].peer_validation_in;
     let forged = pair.with(Role::Second, |processor| processor.signing_key_id = "who".to_owned());
-    roster(&forged, &pair.window(0)).await.unwrap();
+    roster(&forged, &pair.window(0), no_progress()).await.unwrap();
     assert!(mailbox.size(&object).await.is_ok());
     let summary = pair.roster(Role::First, 0).await;
     assert!(
@@ -301,24 +300,26 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
         let policy = processor.rosters.as_mut().unwrap();
         policy.grace_minutes = u32::MAX;
     });
-    let error = roster(&early, &pair.window(0)).await.unwrap_err();
+    let error = roster(&early, &pair.window(0), no_progress()).await.unwrap_err();
     assert!(matches!(error, Error::TooEarly { .. }), "{error}");
     let stepped = pair.with(Role::First, |processor| {
         let now = processor.clock.millis();
         processor.clock = tallybox_service::clock::Clock::manual(now + 10 * 60_000);
     });
-    let error = roster(&stepped, &pair.window(0)).await.unwrap_err();
+    let error = roster(&stepped, &pair.window(0), no_progress()).await.unwrap_err();
     assert!(matches!(error, Error::Clocks { .. }), "{error}");
     let mut name = pair.window(0);
     name.window = next_window(name.window, 30).unwrap();
-    let error = roster(&pair.get(Role::First), &name).await.unwrap_err();
+    let error = roster(&pair.get(Role::First), &name, no_progress()).await.unwrap_err();
     assert_eq!(error.reason(), "no-such-window");
     let other = pair.with(Role::Second, |processor| {
         let policy = processor.rosters.as_mut().unwrap();
-        policy.terms.replay_horizon = 11;
+        policy.replay_horizon = 11;
     });
-    roster(&other, &pair.window(0)).await.unwrap();
-    let error = roster(&pair.get(Role::First), &pair.window(0)).await.unwrap_err();
+    roster(&other, &pair.window(0), no_progress()).await.unwrap();
+    let error = roster(&pair.get(Role::First), &pair.window(0), no_progress())
+        .await
+        .unwrap_err();
     assert_eq!(error.reason(), "terms-differ");
 }
 
@@ -382,7 +383,7 @@ async fn rosters_and_sums(pair: &Pair, faults: Option<&Faults>) -> Result<(), Er
     });
     let second = pair.get(Role::Second);
     for processor in [&first, &second, &first] {
-        roster(processor, &pair.window(0)).await?;
+        roster(processor, &pair.window(0), no_progress()).await?;
     }
     for processor in [&first, &second] {
         aggregate_agreed(processor, &pair.window(0), no_progress()).await?;

@@ -13,17 +13,28 @@
 //! | [`work`] | one task to be started, and why |
 //! | [`start`] | starting work: as messages on queues, or as Kubernetes Jobs |
 //! | [`manager`], [`summary`] | one run: look, say what is seen, start what is due |
+//! | [`replay`] | what an operator asks for once more |
+//! | [`status`] | where every window and batch stands, for people |
+//! | [`serve`], [`leader`], [`metrics`] | staying up; which of several leads; what is counted |
+//! | [`config`], [`open`](Manager::open) | the configuration file, and what it opens |
 //! | [`announcement`], [`switch`] | what we and the peer announce; from which window on rosters are used |
 //! | [`commands`] | the command line |
 
 pub mod announcement;
 pub mod commands;
+pub mod config;
 pub mod due;
 pub mod error;
 pub mod inventory;
+pub mod leader;
 pub mod manager;
+pub mod metrics;
+mod open;
 pub mod policy;
+pub mod replay;
+pub mod serve;
 pub mod start;
+pub mod status;
 pub mod summary;
 pub mod switch;
 pub mod work;

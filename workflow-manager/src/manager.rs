@@ -15,6 +15,7 @@ use tallybox_transport::Created;
 use crate::due::{Assessment, assess};
 use crate::error::{Error, sentence};
 use crate::inventory::{Buckets, Inventory, Known, fixed_batches, take};
+use crate::metrics::Metrics;
 use crate::policy::{Policy, Scope};
 use crate::start::{Running, Starter, Task};
 use crate::summary::{FailedStart, RunSummary, StartedTask};
@@ -40,6 +41,8 @@ pub struct Manager {
     pub clock: Clock,
     /// What earlier runs have read.
     pub known: Known,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// What one look came to.
@@ -76,6 +79,15 @@ impl Manager {
     /// # Errors
     /// As [`Self::run_once`].
     pub async fn run(&self, scope: Scope) -> Result<RunSummary, Error> {
+        let result = self.try_run(scope).await;
+        match &result {
+            Ok(summary) => self.metrics.run(summary, self.clock.millis()),
+            Err(_) => self.metrics.failed_run(),
+        }
+        result
+    }
+
+    async fn try_run(&self, scope: Scope) -> Result<RunSummary, Error> {
         let now = self.now();
         let switch = self
             .announcements
@@ -83,6 +95,7 @@ impl Manager {
             .await?;
         let look = self.assess(scope, now, switch).await?;
         tell(&look);
+        self.metrics.look(&look);
         let mut summary = RunSummary::of(&look);
         let due = look.assessment.due;
         self.start(now, due, &mut summary).await;
@@ -309,7 +322,10 @@ impl Run<'_> {
             );
         }
         match create(own, &name.batches(), batches.to_json()).await? {
-            Created::New => Ok(batches.clone()),
+            Created::New => {
+                self.manager.metrics.skipped(batches.skipped.len());
+                Ok(batches.clone())
+            }
             Created::Exists => Ok(fixed_batches(own, name).await?),
         }
     }

@@ -20,7 +20,7 @@ pub struct Policy {
     /// How old a window may be, by its start, to be caught up.
     pub horizon_minutes: u32,
     /// How long after it was started a task without an outcome is started again.
-    pub restart_after_minutes: u32,
+    pub reenqueue_after_minutes: u32,
 }
 
 /// The part of all times that a run looks at.
@@ -69,7 +69,7 @@ impl Policy {
     /// When a task that was started then is started again, if it has had no outcome.
     #[must_use]
     pub fn restarts(&self, started: BatchTime) -> BatchTime {
-        later(started, i64::from(self.restart_after_minutes))
+        later(started, i64::from(self.reenqueue_after_minutes))
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
             grace_minutes: 10,
             look_back_minutes: 60,
             horizon_minutes: 150,
-            restart_after_minutes: 30,
+            reenqueue_after_minutes: 30,
         };
         let now: BatchTime = "2026/03/01/12/10".parse().unwrap();
         let scope = policy.scope(now);

@@ -18,7 +18,7 @@ async fn a_complete_batch_is_taken_in_once() {
     support::put(&world.ingestion, &incomplete.ingestion().signature).await;
     let summary = world.run().await;
     assert_eq!(summary.started.len(), 1);
-    assert_eq!(world.intakes().await, [name.clone()]);
+    assert_eq!(world.intakes().await, std::slice::from_ref(&name));
     assert!(world.run().await.started.is_empty(), "the marker dampens");
     world.prepare(&name).await;
     world.set(at("12/00"));

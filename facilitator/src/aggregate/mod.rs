@@ -152,7 +152,7 @@ async fn verdict(
 ) -> Result<(), Error> {
     // Our own side first: what is wrong with the batch itself says more than that the peer has not validated it.
     let prepared = prepared(processor, name, task.dry_run).await?;
-    let joined = join_peer(processor, name, prepared).await?;
+    let joined = join_peer(processor, name, prepared, progress).await?;
     progress(joined.packets(), joined.bytes());
     let group = groups
         .entry(joined.parameters().encode())
@@ -210,6 +210,7 @@ pub(crate) async fn join_peer(
     processor: &Arc<Processor>,
     name: &BatchName,
     prepared: PreparedReader,
+    progress: &Progress,
 ) -> Result<JoinedBatch, Error> {
     let peer = processor.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;
@@ -221,7 +222,7 @@ pub(crate) async fn join_peer(
         batch: name.clone(),
         source,
     })?;
-    let share = processor.budget.take(packets.bytes(), &no_progress()).await;
+    let share = processor.budget.take(packets.bytes(), progress).await;
     let (runtime, giving_up) = (tokio::runtime::Handle::current(), GivingUp::default());
     let given_up = giving_up.flag();
     let joining = tokio::task::spawn_blocking(move || {

@@ -83,9 +83,16 @@ pub(super) async fn fix_start(
     }
 }
 
-/// The windows from one to another, both included, in order.
-pub(super) fn windows(policy: &RosterPolicy, from: BatchTime, to: Window) -> impl Iterator<Item = Window> + use<> {
+/// The windows from one on, in order.
+pub(super) fn from(policy: &RosterPolicy, first: Window) -> impl Iterator<Item = Window> + use<> {
     let policy = *policy;
-    std::iter::successors(policy.window_of(from), move |window| policy.window_of(window.end()))
-        .take_while(move |window| *window <= to)
+    std::iter::successors(Some(first), move |window| policy.window_of(window.end()))
+}
+
+/// The windows from the one that holds a time to another, both included, in order.
+pub(super) fn windows(policy: &RosterPolicy, start: BatchTime, to: Window) -> impl Iterator<Item = Window> + use<> {
+    let first = policy.window_of(start).into_iter();
+    let policy = *policy;
+    let all = first.flat_map(move |first| from(&policy, first));
+    all.take_while(move |window| *window <= to)
 }

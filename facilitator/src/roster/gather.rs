@@ -6,12 +6,13 @@ use super::policy::RosterPolicy;
 use super::verdicts::{Verdicts, VerdictsWriter};
 use crate::aggregate::{join_peer, prepared};
 use crate::error::Error;
+use crate::intake::Progress;
 use crate::prepared::PreparedError;
 use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tallybox_model::path::{BatchName, window_range};
+use tallybox_model::path::{BatchName, BatchPart, window_range};
 use tallybox_model::roster::{Claim, DatedBatch, OpenReason, WindowName};
 use tallybox_model::time::Window;
 use tallybox_transport::batch::BatchError;
@@ -31,6 +32,7 @@ pub(super) async fn verdicts(
     policy: &RosterPolicy,
     name: &WindowName,
     history: &History,
+    progress: &Progress,
 ) -> Result<Verdicts, Error> {
     if let Some(verdicts) = Verdicts::open(processor, name).await? {
         return Ok(verdicts);
@@ -52,7 +54,7 @@ pub(super) async fn verdicts(
     }
     for (batch, seen) in seen {
         if is_open(policy, name.window, history, batch) {
-            judge(processor, &mut writer, name, batch, seen).await?;
+            judge(processor, &mut writer, name, (batch, seen), progress).await?;
         }
     }
     writer.finish().await?;
@@ -105,7 +107,7 @@ async fn look(
         }
     }
     for key in keys(&*buckets.peer_validation_in, name, range).await? {
-        if let Some(batch) = BatchName::from_validation_signature(&key, peer) {
+        if let Some((batch, BatchPart::Signature)) = BatchName::validation_part(&key, peer) {
             seen.entry(DatedBatch::of(&batch)).or_default().validation = true;
         }
     }
@@ -127,13 +129,13 @@ async fn judge(
     processor: &Arc<Processor>,
     writer: &mut VerdictsWriter,
     name: &WindowName,
-    batch: DatedBatch,
-    seen: Seen,
+    (batch, seen): (DatedBatch, Seen),
+    progress: &Progress,
 ) -> Result<(), Error> {
     let reason = if !seen.ingestion && !seen.prepared {
         OpenReason::NoIngestion
     } else {
-        match judged(processor, writer, name, batch, seen).await {
+        match judged(processor, writer, name, (batch, seen), progress).await {
             Ok(None) => return Ok(()),
             Ok(Some(reason)) => reason,
             // What says nothing of the batch, such as a bucket that fails, makes the roster wait.
@@ -148,8 +150,8 @@ async fn judged(
     processor: &Arc<Processor>,
     writer: &mut VerdictsWriter,
     name: &WindowName,
-    batch: DatedBatch,
-    seen: Seen,
+    (batch, seen): (DatedBatch, Seen),
+    progress: &Progress,
 ) -> Result<Option<OpenReason>, Error> {
     let batch = BatchName {
         aggregation: name.aggregation.clone(),
@@ -165,7 +167,7 @@ async fn judged(
         return Ok(Some(OpenReason::NoValidation));
     }
     let parameters = prepared.footer().parameters.clone();
-    let joined = match join_peer(processor, &batch, prepared).await {
+    let joined = match join_peer(processor, &batch, prepared, progress).await {
         Ok(joined) => joined,
         Err(error) => return theirs(error).map(Some),
     };

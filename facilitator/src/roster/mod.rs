@@ -8,18 +8,21 @@
 //! | file | does |
 //! |---|---|
 //! | [`agreement`] | the rules, pure: what two rosters agree on, which packets count, what expires |
+//! | `horizons` | whether the rules fit to how long things are kept and how late they can come |
 //! | `policy`, `chain` | which windows there are; what of each is in the own bucket |
 //! | `gather`, `verdicts`, `listed` | what our roster lists, and what each listed batch adds to a sum |
 //! | `document` | rosters as bytes |
 //! | `write`, `peer` | our rosters go out; the peer's come in |
 //! | `settle`, `counted` | the agreed sets, one after another; the packets that each counts |
 //! | `sum` | the sum part of an agreed set |
+//! | `view` | both sides' view of a window, and a batch's way through windows, for people |
 
 pub mod agreement;
 mod chain;
 mod counted;
 mod document;
 mod gather;
+pub(crate) mod horizons;
 mod listed;
 mod peer;
 mod policy;
@@ -27,18 +30,22 @@ mod settle;
 mod sum;
 mod summary;
 mod verdicts;
+mod view;
 mod write;
 
 pub use agreement::TermsDiffer;
-pub use policy::RosterPolicy;
+pub use policy::{RosterPolicy, RosterRules};
 pub use sum::aggregate_agreed;
 pub use summary::{Alarm, RosterSummary};
+pub use view::{BatchView, WindowView, explain, show};
 
 use crate::error::Error;
+use crate::intake::Progress;
 use crate::processor::Processor;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_model::roster::WindowName;
+use tallybox_model::time::Window;
 
 /// By how much the machine's clock and the own bucket's may differ, in milliseconds.
 const CLOCKS_MILLIS: i64 = 5 * 60_000;
@@ -50,16 +57,33 @@ const CLOCKS_MILLIS: i64 = 5 * 60_000;
 ///
 /// # Errors
 /// [`Error`]: too early, clocks that differ, a bucket that fails, rules that differ.
-pub async fn roster(processor: &Arc<Processor>, name: &WindowName) -> Result<RosterSummary, Error> {
+pub async fn roster(processor: &Arc<Processor>, name: &WindowName, progress: Progress) -> Result<RosterSummary, Error> {
     let begun = Instant::now();
-    let policy = processor.roster_policy()?;
+    let policy = policy(processor).await?;
     policy.check(name.window)?;
     check_time(processor, &policy, name).await?;
     let mut summary = RosterSummary::new(processor.role, name);
-    let mut chain = write::rosters(processor, &policy, name, &mut summary).await?;
+    let mut chain = write::rosters(processor, &policy, name, &mut summary, &progress).await?;
     settle::settle(processor, &policy, name, &mut chain, &mut summary).await?;
     summary.seconds = begun.elapsed().as_secs_f64();
     Ok(summary)
+}
+
+/// Whether a window's batches are agreed on by rosters.
+///
+/// # Errors
+/// The own bucket's.
+pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Error> {
+    match policy(processor).await {
+        Ok(policy) => Ok(policy.holds(window)),
+        Err(Error::NoRosters) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The rules that hold.
+pub(crate) async fn policy(processor: &Processor) -> Result<RosterPolicy, Error> {
+    processor.rosters.ok_or(Error::NoRosters)?.policy(processor).await
 }
 
 /// A roster says what is there when its window is over, so its time has to have come by both clocks.

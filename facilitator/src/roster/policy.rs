@@ -1,8 +1,71 @@
-//! The rules by which this processor writes rosters, from its configuration.
+//! The rules by which this processor writes rosters: what its configuration says, and from when on both sides write them.
 
 use crate::error::Error;
+use crate::processor::Processor;
+use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
 use tallybox_model::roster::RosterTerms;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
+use tallybox_transport::{BucketError, read_all};
+
+/// The largest switch that is read.
+const SWITCH_BYTES: u64 = 4 << 10;
+
+/// What the configuration says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RosterRules {
+    /// Start of the first window of which rosters are written; `None`: as it is fixed in the own bucket.
+    pub origin: Option<BatchTime>,
+    /// Length of a window in minutes.
+    pub period_minutes: u32,
+    /// How long after a window's end its roster is written, in minutes.
+    pub grace_minutes: u32,
+    /// For how many windows before its own a packet id is remembered.
+    pub replay_horizon: u32,
+    /// The fewest packets for which a sum is released.
+    pub minimum: u64,
+    /// In how many windows after its own a batch may still be summed.
+    pub maximum_age: u32,
+}
+
+impl RosterRules {
+    /// The rules with the origin that holds: that of the configuration, or what the workflow manager has fixed in the own
+    /// bucket once both sides had announced rosters.
+    ///
+    /// # Errors
+    /// [`Error::NoRosters`] if there is no origin; the own bucket's.
+    pub async fn policy(&self, processor: &Processor) -> Result<RosterPolicy, Error> {
+        let (origin, until) = match self.origin {
+            Some(origin) => (Some(origin), None),
+            None => (
+                switch(processor, ROSTERS_FROM).await?,
+                switch(processor, ROSTERS_UNTIL).await?,
+            ),
+        };
+        Ok(RosterPolicy {
+            terms: RosterTerms {
+                origin: origin.ok_or(Error::NoRosters)?,
+                period_minutes: self.period_minutes,
+                replay_horizon: self.replay_horizon,
+                minimum: self.minimum,
+                maximum_age: self.maximum_age,
+            },
+            grace_minutes: self.grace_minutes,
+            until,
+        })
+    }
+}
+
+async fn switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>, Error> {
+    match read_all(&*processor.buckets.own, object, SWITCH_BYTES).await {
+        Err(BucketError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(text) => {
+            let switch = RosterSwitch::parse(&text)
+                .map_err(|error| Error::Internal(format!("{object} in the own bucket: {error}")))?;
+            Ok(Some(switch.window))
+        }
+    }
+}
 
 /// The rules of one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +91,12 @@ impl RosterPolicy {
         let minutes = i64::from(windows) * i64::from(self.terms.period_minutes);
         let start = window.start().plus_minutes(-minutes);
         start.map_or(self.terms.origin, |start| start.max(self.terms.origin))
+    }
+
+    /// Whether rosters are written of a window that starts then.
+    #[must_use]
+    pub fn holds(&self, window: Window) -> bool {
+        window.start() >= self.terms.origin && self.until.is_none_or(|until| window.start() < until)
     }
 
     /// Whether no later window has rosters: then what it leaves open is never summed.

@@ -8,6 +8,7 @@ use super::policy::RosterPolicy;
 use super::summary::{Alarm, RosterSummary};
 use super::verdicts::Verdicts;
 use super::write::{Chain, of, ours};
+use crate::aggregate::{DoneMark, mark_done};
 use crate::error::Error;
 use crate::ids::IdSet;
 use crate::processor::Processor;
@@ -52,7 +53,7 @@ pub(super) async fn settle(
         chain.own.agreed.insert(window);
         summary.agreed.push(window);
         if agreed.batches.is_empty() {
-            super::sum::mark_done(processor, &name, None).await?;
+            mark_done(processor, &name, &DoneMark::nothing("nothing-agreed")).await?;
         }
     }
     let recent = windows(policy, policy.back(name.window, 1), name.window);

@@ -3,14 +3,14 @@
 use super::counted::read_duplicates;
 use super::settle::{VerdictFiles, read_agreed};
 use crate::aggregate::{
-    AggregateSummary, AggregateTask, BatchVerdict, Group, Selection, prepared, publish_sum, subtract,
+    AggregateSummary, AggregateTask, BatchVerdict, DoneMark, Group, Selection, mark_done, prepared, publish_sum,
+    subtract,
 };
 use crate::error::Error;
 use crate::intake::Progress;
 use crate::prepared::ChunkKind;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
-use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +18,6 @@ use tallybox_crypto::prio2::Prio2;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::roster::{AgreedWindow, WindowName};
-use tallybox_transport::{BucketError, publish_bytes};
 
 /// Sums what both processors agree on for a window. Done twice, it changes nothing the second time.
 ///
@@ -30,7 +29,7 @@ pub async fn aggregate_agreed(
     progress: Progress,
 ) -> Result<AggregateSummary, Error> {
     let begun = Instant::now();
-    let agreed = agreed(processor, name).await?;
+    let agreed = agreed(processor, name, &progress).await?;
     let task = AggregateTask {
         aggregation: name.aggregation.clone(),
         window: name.window,
@@ -39,7 +38,7 @@ pub async fn aggregate_agreed(
     };
     let mut summary = AggregateSummary::new(processor.role, &task, &Selection::default());
     if agreed.batches.is_empty() {
-        mark_done(processor, name, None).await?;
+        mark_done(processor, name, &DoneMark::nothing("nothing-agreed")).await?;
         summary.finish(None, begun.elapsed());
         return Ok(summary);
     }
@@ -53,19 +52,19 @@ pub async fn aggregate_agreed(
     };
     let header = sum_part.objects().header;
     summary.done_before = publish_sum(processor, &sum_part, &group).await?;
-    mark_done(processor, name, Some(&header)).await?;
+    mark_done(processor, name, &DoneMark::of_sum_part(&sum_part, &group)).await?;
     summary.sum_part = Some(header);
     summary.elapsed(begun.elapsed());
     Ok(summary)
 }
 
 /// What is agreed; if it is not there yet, an attempt is made.
-async fn agreed(processor: &Arc<Processor>, name: &WindowName) -> Result<AgreedWindow, Error> {
+async fn agreed(processor: &Arc<Processor>, name: &WindowName, progress: &Progress) -> Result<AgreedWindow, Error> {
     match read_agreed(processor, name).await {
         Err(Error::NotAgreed { .. }) => {}
         other => return other,
     }
-    super::roster(processor, name).await?;
+    super::roster(processor, name, Arc::clone(progress)).await?;
     read_agreed(processor, name).await
 }
 
@@ -140,20 +139,4 @@ async fn without(processor: &Arc<Processor>, verdict: &mut BatchVerdict, duplica
         verdict.rejections.add(PacketReason::DuplicateInWindow);
     }
     Ok(())
-}
-
-/// What the mark of a window that is done says.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Done<'a> {
-    sum_part: Option<&'a str>,
-}
-
-/// Marks a window as done: its sum part is published, or there is nothing to sum.
-pub(super) async fn mark_done(processor: &Processor, name: &WindowName, sum_part: Option<&str>) -> Result<(), Error> {
-    let text = serde_json::to_vec(&Done { sum_part }).map_err(|error| Error::Internal(error.to_string()))?;
-    match publish_bytes(&*processor.buckets.own, &name.done(), text.into(), false).await {
-        Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -8,6 +8,7 @@ use super::settle::read_agreed;
 use super::summary::RosterSummary;
 use super::{gather, peer};
 use crate::error::Error;
+use crate::intake::Progress;
 use crate::processor::Processor;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -37,12 +38,13 @@ pub(super) async fn rosters(
     policy: &RosterPolicy,
     name: &WindowName,
     summary: &mut RosterSummary,
+    progress: &Progress,
 ) -> Result<Chain, Error> {
     let mut chain = load(processor, policy, name).await?;
     let last = chain.own.ours.last().copied();
     let first = last.map_or(chain.start, |last| last.end());
     for window in windows(policy, first, name.window) {
-        write(processor, policy, &of(name, window), &mut chain).await?;
+        write(processor, policy, &of(name, window), &mut chain, progress).await?;
         summary.written.push(window);
     }
     // A run that died between the two puts it there now. What is agreed on, the peer has.
@@ -147,8 +149,9 @@ async fn write(
     policy: &RosterPolicy,
     name: &WindowName,
     chain: &mut Chain,
+    progress: &Progress,
 ) -> Result<(), Error> {
-    let verdicts = gather::verdicts(processor, policy, name, &chain.history).await?;
+    let verdicts = gather::verdicts(processor, policy, name, &chain.history, progress).await?;
     let file = Bytes::from(encode(processor, name, chain.start, &policy.terms, &verdicts.listed)?);
     let object = name.roster(processor.role);
     let fixed = publish_bytes(&*processor.buckets.own, &object, file.clone(), false).await;

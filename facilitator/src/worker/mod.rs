@@ -28,7 +28,6 @@ mod run;
 mod step;
 #[cfg(test)]
 mod tests;
-mod window;
 
 pub use config::{Queues, WorkerConfig};
 pub use delay::retry_delay;

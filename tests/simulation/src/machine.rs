@@ -9,7 +9,7 @@ use tallybox_facilitator::budget::Budget;
 use tallybox_facilitator::cache::Cache;
 use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets};
-use tallybox_facilitator::roster::RosterPolicy;
+use tallybox_facilitator::roster::RosterRules;
 use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{BatchSigner, Ingestor, LiveRegistry, Locality, SignError};
@@ -18,13 +18,13 @@ use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::extensions::RosterExtension;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::role::Role;
-use tallybox_model::roster::RosterTerms;
 use tallybox_model::spool::SpoolNames;
 use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
 use tallybox_transport::SharedBucket;
 use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::inventory::{Buckets, Known};
+use tallybox_workflow_manager::metrics::Metrics;
 use tallybox_workflow_manager::policy::Policy;
 use tallybox_workflow_manager::start::Queues;
 use tallybox_workflow_manager::switch::Announcements;
@@ -162,7 +162,7 @@ impl Machines<'_> {
                 grace_minutes: GRACE,
                 look_back_minutes: 2 * day,
                 horizon_minutes: 4 * day,
-                restart_after_minutes: 45,
+                reenqueue_after_minutes: 45,
             },
             announcements: Announcements {
                 ours: self.scenario.since[side].map(|since| RosterExtension { since, until: None }),
@@ -180,6 +180,7 @@ impl Machines<'_> {
             concurrency: 1,
             clock: clock.clone(),
             known: Known::default(),
+            metrics: Metrics::default(),
         }
     }
 
@@ -232,18 +233,16 @@ impl Machines<'_> {
         }
     }
 
-    /// By which rules a processor agrees on windows, if it does.
-    fn rosters(&self, side: usize) -> Option<RosterPolicy> {
-        Some(RosterPolicy {
-            terms: RosterTerms {
-                origin: self.scenario.rosters_from()?,
-                period_minutes: PERIOD,
-                replay_horizon: HORIZON,
-                minimum: self.scenario.minimum[side],
-                maximum_age: self.scenario.maximum_age[side],
-            },
+    /// By which rules a processor agrees on windows, once it has been fixed from when on.
+    fn rosters(&self, side: usize) -> Option<RosterRules> {
+        self.scenario.since[side]?;
+        Some(RosterRules {
+            origin: None,
+            period_minutes: PERIOD,
             grace_minutes: GRACE,
-            until: None,
+            replay_horizon: HORIZON,
+            minimum: self.scenario.minimum[side],
+            maximum_age: self.scenario.maximum_age[side],
         })
     }
 

@@ -3,10 +3,13 @@
 //! Each window goes its way by itself. No window stands in for another and none is skipped: what could not be done
 //! while the program was down is due when it comes back, oldest first, as far back as the horizon.
 
+mod again;
 mod batch;
 mod report;
 mod window;
 
+pub use again::{batch_again, window_again};
+pub(crate) use report::mode_word;
 pub use report::{BatchReport, BatchStage, Counts, WindowReport, WindowStage};
 
 use std::collections::BTreeSet;

@@ -1,8 +1,6 @@
 //! Where each batch and each window stands, and what it waits for.
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tallybox_model::extensions::Mode;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
@@ -140,14 +138,10 @@ pub enum WindowStage {
 }
 
 impl WindowStage {
-    /// The word for it, with the task.
+    /// Whether a task can be started.
     #[must_use]
-    pub fn words(self) -> String {
-        match self {
-            Self::Due { task } => format!("{} due", task.word()),
-            Self::Started { task, .. } => format!("{} started", task.word()),
-            other => other.word().to_owned(),
-        }
+    pub fn is_due(self) -> bool {
+        matches!(self, Self::Due { .. })
     }
 
     /// The word for it, for machines.
@@ -191,17 +185,5 @@ pub(crate) fn mode_word(mode: Mode) -> &'static str {
         Mode::Enpa => "enpa",
         Mode::Roster => "roster",
         Mode::Undecided => "undecided",
-    }
-}
-
-impl Serialize for WindowStage {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
-
-impl fmt::Display for WindowStage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words())
     }
 }

@@ -10,7 +10,7 @@ use tallybox_model::time::{BatchTime, Window};
 
 use super::report::{Counts, WindowReport, WindowStage};
 use super::{Assessment, Seen, Turn};
-use crate::inventory::{WindowState, batch_name, window_name};
+use crate::inventory::{Aggregation, WindowState, batch_name, window_name};
 use crate::work::{Due, Why, Work};
 
 /// The next step of a window.
@@ -81,7 +81,7 @@ impl Seen<'_> {
     fn enpa(&self, name: &WindowName, state: &WindowState, skipped: usize) -> Step {
         let batches = match &state.fixed {
             Some(fixed) => fixed.clone(),
-            None => self.choose(name.window),
+            None => choose(self.aggregation, name.window, self.now),
         };
         if batches.batches.is_empty() {
             return Step::Wait(match skipped {
@@ -94,24 +94,6 @@ impl Seen<'_> {
             skipped: batches.skipped.len(),
         };
         Step::Task(WindowKind::Aggregate, Work::Sum(name.clone(), batches), why)
-    }
-
-    /// The batches that a window's task would name now.
-    fn choose(&self, window: Window) -> WindowBatches {
-        let mut chosen = WindowBatches {
-            fixed: self.now,
-            batches: Vec::new(),
-            skipped: Vec::new(),
-        };
-        for (time, id, batch) in self.aggregation.batches_in(window) {
-            let list = match (batch.ready(), batch.validated) {
-                (true, true) => &mut chosen.batches,
-                (true, false) => &mut chosen.skipped,
-                (false, _) => continue,
-            };
-            list.push(TaskBatch { id, time });
-        }
-        chosen
     }
 
     fn take(&self, step: Step, state: &WindowState, all: &mut Assessment) -> (WindowStage, u32) {
@@ -137,7 +119,7 @@ impl Seen<'_> {
     fn skipped(&self, window: Window, state: &WindowState) -> Vec<BatchName> {
         let skipped = match &state.fixed {
             Some(fixed) => fixed.skipped.clone(),
-            None => self.choose(window).skipped,
+            None => choose(self.aggregation, window, self.now).skipped,
         };
         skipped
             .iter()
@@ -167,4 +149,22 @@ impl Seen<'_> {
         }
         counts
     }
+}
+
+/// The batches that a window's task would name now: those complete on our side and validated by the peer.
+pub(super) fn choose(aggregation: &Aggregation, window: Window, now: BatchTime) -> WindowBatches {
+    let mut chosen = WindowBatches {
+        fixed: now,
+        batches: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for (time, id, batch) in aggregation.batches_in(window) {
+        let list = match (batch.ready(), batch.validated) {
+            (true, true) => &mut chosen.batches,
+            (true, false) => &mut chosen.skipped,
+            (false, _) => continue,
+        };
+        list.push(TaskBatch { id, time });
+    }
+    chosen
 }

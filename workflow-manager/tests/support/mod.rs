@@ -25,6 +25,7 @@ use tallybox_transport::{SharedBucket, memory, publish_bytes};
 use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::announcement::FixedAnnouncement;
 use tallybox_workflow_manager::inventory::{Buckets, Known};
+use tallybox_workflow_manager::metrics::Metrics;
 use tallybox_workflow_manager::policy::Policy;
 use tallybox_workflow_manager::start::Queues;
 use tallybox_workflow_manager::summary::RunSummary;
@@ -62,7 +63,7 @@ pub const POLICY: Policy = Policy {
     grace_minutes: 10,
     look_back_minutes: 3 * 24 * 60,
     horizon_minutes: 7 * 24 * 60,
-    restart_after_minutes: 30,
+    reenqueue_after_minutes: 30,
 };
 
 pub struct World {
@@ -102,6 +103,7 @@ impl World {
             concurrency: 1,
             clock: Clock::manual(now.millis()),
             known: Known::default(),
+            metrics: Metrics::default(),
         };
         Self {
             manager,

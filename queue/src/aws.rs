@@ -1,0 +1,329 @@
+//! Amazon's queues: received from SQS, published to an SNS topic that feeds it (with raw message delivery) or to SQS itself.
+//!
+//! A message's receive count and time of sending are asked for with each receipt: SQS leaves them out otherwise.
+
+mod client;
+mod error;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::limits::{REASON_BYTES, REJECTED_AGAIN, fit_reason, too_large};
+use crate::open::Ways;
+use crate::target::{SnsArn, SqsName, Target, setting};
+use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
+use client::{Client, Clients};
+use error::{Failed as _, read_failure};
+
+/// The attribute that says why a message was rejected.
+const REASON: &str = "reason";
+
+/// The most bytes of a message, its attributes included.
+const SQS_BYTES: usize = 1 << 20;
+const SNS_BYTES: usize = 256 << 10;
+
+/// What is kept free for the reason, with its name and type, so that whatever can be published can be rejected.
+const RESERVED: usize = REASON_BYTES + 124;
+
+/// The longest that SQS waits for a message, and the longest that it hides one.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+const LONGEST_LEASE: Duration = Duration::from_secs(43_200);
+
+/// Opens a queue, without asking anything of it.
+pub(crate) fn open(ways: Ways, lease_time: Duration, settings: &QueueSettings) -> Result<SharedQueue, QueueError> {
+    let location = ways.location();
+    let clients = Arc::new(Clients::new(&location, settings)?);
+    let queue = |target: Option<Target>| match target {
+        Some(Target::Sqs(name)) => Some(Sqs {
+            client: Client::new(&clients, &name.region),
+            url: clients.queue_url(&name),
+            name,
+        }),
+        _ => None,
+    };
+    let way = |target: Option<Target>| match target {
+        Some(Target::Sns(topic)) => Some(Way::Topic(Client::new(&clients, &topic.region), topic)),
+        other => queue(other).map(Way::Queue),
+    };
+    Ok(Arc::new(AwsQueue {
+        location,
+        lease_time,
+        publish: way(ways.publish),
+        rejected: way(ways.rejected),
+        rejected_queue: queue(ways.rejected_url),
+        queue: queue(ways.url),
+    }))
+}
+
+struct AwsQueue {
+    location: String,
+    lease_time: Duration,
+    queue: Option<Sqs>,
+    publish: Option<Way>,
+    rejected: Option<Way>,
+    rejected_queue: Option<Sqs>,
+}
+
+/// A queue, and who talks to it.
+struct Sqs {
+    client: Client<aws_sdk_sqs::Client>,
+    url: String,
+    name: SqsName,
+}
+
+/// Where messages are sent.
+enum Way {
+    Topic(Client<aws_sdk_sns::Client>, SnsArn),
+    Queue(Sqs),
+}
+
+impl Way {
+    fn limit(&self) -> usize {
+        match self {
+            Self::Topic(..) => SNS_BYTES,
+            Self::Queue(_) => SQS_BYTES,
+        }
+    }
+
+    async fn send(&self, operation: &'static str, body: &Bytes, reason: Option<&str>) -> Result<(), QueueError> {
+        match self {
+            Self::Topic(client, topic) => send_to_topic(client, topic, operation, body, reason).await,
+            Self::Queue(queue) => queue.send(operation, body, reason).await,
+        }
+    }
+}
+
+async fn send_to_topic(
+    client: &Client<aws_sdk_sns::Client>,
+    topic: &SnsArn,
+    operation: &'static str,
+    body: &Bytes,
+    reason: Option<&str>,
+) -> Result<(), QueueError> {
+    let queue = format!("sns:{}", topic.arn);
+    too_large(&queue, body.len(), SNS_BYTES)?;
+    let request = client
+        .get()
+        .await
+        .publish()
+        .topic_arn(&topic.arn)
+        .message(text(&queue, body)?);
+    let attribute = reason.map(|reason| {
+        let value = aws_sdk_sns::types::MessageAttributeValue::builder();
+        value.data_type("String").string_value(reason).build()
+    });
+    let request = match attribute.transpose().failed(&queue, operation)? {
+        Some(attribute) => request.message_attributes(REASON, attribute),
+        None => request,
+    };
+    request
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| read_failure(&queue, operation, error))
+}
+
+impl Sqs {
+    async fn send(&self, operation: &'static str, body: &Bytes, reason: Option<&str>) -> Result<(), QueueError> {
+        let queue = self.name.to_string();
+        too_large(&queue, body.len(), SQS_BYTES)?;
+        let request = self.client.get().await.send_message().queue_url(&self.url);
+        let request = request.message_body(text(&queue, body)?);
+        let attribute = reason.map(|reason| {
+            let value = MessageAttributeValue::builder();
+            value.data_type("String").string_value(reason).build()
+        });
+        let request = match attribute.transpose().failed(&queue, operation)? {
+            Some(attribute) => request.message_attributes(REASON, attribute),
+            None => request,
+        };
+        request
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| read_failure(&queue, operation, error))
+    }
+
+    /// Ready, and held.
+    async fn count(&self) -> Result<(Option<u64>, Option<u64>), QueueError> {
+        let (ready, leased, delayed) = (
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        );
+        let request = self.client.get().await.get_queue_attributes().queue_url(&self.url);
+        let request = request.attribute_names(ready.clone());
+        let request = request.attribute_names(leased.clone()).attribute_names(delayed.clone());
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| read_failure(&self.name.to_string(), "depth", error))?;
+        let number = |name: &QueueAttributeName| answer.attributes()?.get(name)?.parse::<u64>().ok();
+        let held = number(&leased).map(|leased| leased + number(&delayed).unwrap_or(0));
+        Ok((number(&ready), held))
+    }
+
+    /// Hides the message for some time from now.
+    async fn hide(&self, operation: &'static str, lease: &Lease, time: Duration) -> Result<(), QueueError> {
+        let request = self.client.get().await.change_message_visibility().queue_url(&self.url);
+        let request = request
+            .receipt_handle(lease.as_str())
+            .visibility_timeout(seconds(time.min(LONGEST_LEASE)));
+        let answer = request.send().await;
+        answer
+            .map(drop)
+            .map_err(|error| read_failure(&self.name.to_string(), operation, error))
+    }
+}
+
+impl AwsQueue {
+    fn queue(&self) -> Result<&Sqs, QueueError> {
+        let problem = "nothing can be received: it is only published to; write url, the queue to receive from";
+        self.queue.as_ref().ok_or_else(|| setting(&self.location, problem))
+    }
+
+    async fn receive_once(&self, queue: &Sqs, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        let request = queue.client.get().await.receive_message().queue_url(&queue.url);
+        let request = request
+            .max_number_of_messages(1)
+            .wait_time_seconds(seconds(wait.min(LONGEST_WAIT)))
+            .visibility_timeout(seconds(self.lease_time))
+            .message_attribute_names(REASON)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| read_failure(&self.location, "receive", error))?;
+        let message = answer.messages.unwrap_or_default().into_iter().next();
+        message.map(|message| delivery(&self.location, message)).transpose()
+    }
+}
+
+/// What SQS hands out. A message without a receipt could never be acknowledged.
+fn delivery(queue: &str, message: Message) -> Result<Delivery, QueueError> {
+    let number = |name: &MessageSystemAttributeName| message.attributes.as_ref()?.get(name)?.parse::<u64>().ok();
+    let attempt = number(&MessageSystemAttributeName::ApproximateReceiveCount);
+    let published = number(&MessageSystemAttributeName::SentTimestamp);
+    let reason = message.message_attributes.as_ref().and_then(|all| all.get(REASON));
+    Ok(Delivery {
+        attempt: attempt.and_then(|count| u32::try_from(count).ok()),
+        published: published.map(|millis| UNIX_EPOCH + Duration::from_millis(millis)),
+        reason: reason.and_then(|value| value.string_value.clone()),
+        body: message.body.unwrap_or_default().into(),
+        lease: Lease::new(
+            message
+                .receipt_handle
+                .ok_or("the message has no receipt")
+                .failed(queue, "receive")?,
+        ),
+    })
+}
+
+impl fmt::Debug for AwsQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AwsQueue").field(&self.location).finish()
+    }
+}
+
+#[async_trait]
+impl TaskQueue for AwsQueue {
+    async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
+        let problem = "nothing can be published: write publish, the topic or queue to publish to";
+        let way = self.publish.as_ref().ok_or_else(|| setting(&self.location, problem))?;
+        let limits = [Some(way), self.rejected.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(Way::limit);
+        too_large(&self.location, body.len(), limits.min().unwrap_or(SNS_BYTES) - RESERVED)?;
+        way.send("publish", &body, None).await
+    }
+
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        let queue = self.queue()?;
+        let end = Instant::now() + wait;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let received = self.receive_once(queue, left).await?;
+            if received.is_some() || Instant::now() >= end {
+                return Ok(received);
+            }
+        }
+    }
+
+    async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
+        let queue = self.queue()?;
+        let request = queue.client.get().await.delete_message().queue_url(&queue.url);
+        let answer = request.receipt_handle(lease.as_str()).send().await;
+        answer
+            .map(drop)
+            .map_err(|error| read_failure(&self.location, "ack", error))
+    }
+
+    async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
+        self.queue()?.hide("nack", lease, delay).await
+    }
+
+    async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
+        self.queue()?.hide("extend", lease, by).await
+    }
+
+    async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        let Some(rejected) = &self.rejected else {
+            return self.nack(&delivery.lease, REJECTED_AGAIN).await;
+        };
+        match rejected.send("reject", &delivery.body, Some(&fit_reason(reason))).await {
+            // Somebody else published it, larger than the place for rejected ones carries.
+            Err(QueueError::TooLarge { .. }) => self.nack(&delivery.lease, REJECTED_AGAIN).await,
+            other => {
+                other?;
+                self.ack(&delivery.lease).await
+            }
+        }
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let (ready, held) = match &self.queue {
+            Some(queue) => queue.count().await?,
+            None => (None, None),
+        };
+        let rejected = match &self.rejected_queue {
+            Some(queue) => {
+                let (ready, held) = queue.count().await?;
+                ready.map(|ready| ready + held.unwrap_or(0))
+            }
+            None => None,
+        };
+        Ok(Depth { ready, held, rejected })
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.lease_time
+    }
+
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+}
+
+/// Whole seconds, not fewer.
+fn seconds(time: Duration) -> i32 {
+    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    i32::try_from(whole).unwrap_or(i32::MAX)
+}
+
+/// The text of a message: SQS and SNS carry no other bytes than those of XML characters.
+fn text<'a>(queue: &str, body: &'a [u8]) -> Result<&'a str, QueueError> {
+    let carried = |c: char| (c >= ' ' || matches!(c, '\t' | '\n' | '\r')) && !matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    match std::str::from_utf8(body) {
+        Ok(text) if text.chars().all(carried) => Ok(text),
+        _ => Err(QueueError::NotText {
+            queue: queue.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Clients of AWS: made when they are first needed, since their credentials are asked for over the network.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use tokio::sync::OnceCell;
+
+use crate::settings::secret;
+use crate::target::{SqsName, setting};
+use crate::{QueueError, QueueSettings};
+
+/// How long a connection, and a single try of a request may take: more than the longest wait for a message.
+const CONNECT: Duration = Duration::from_secs(10);
+const ATTEMPT: Duration = Duration::from_secs(40);
+
+/// How often a request is tried. What lasts longer is the task's to be retried, not the request's.
+const ATTEMPTS: u32 = 4;
+
+/// What the clients of one queue have in common.
+pub(super) struct Clients {
+    endpoint: Option<String>,
+    /// Those that the settings name; otherwise the environment's.
+    credentials: Option<Credentials>,
+    config: OnceCell<SdkConfig>,
+}
+
+impl Clients {
+    pub(super) fn new(queue: &str, settings: &QueueSettings) -> Result<Self, QueueError> {
+        let (id_env, id_file) = (&settings.access_key_id_env, &settings.access_key_id_file);
+        let (key_env, key_file) = (&settings.secret_access_key_env, &settings.secret_access_key_file);
+        let (token_env, token_file) = (&settings.session_token_env, &settings.session_token_file);
+        let id = secret(queue, "access-key-id", id_env.as_ref(), id_file.as_ref())?;
+        let key = secret(queue, "secret-access-key", key_env.as_ref(), key_file.as_ref())?;
+        let token = secret(queue, "session-token", token_env.as_ref(), token_file.as_ref())?;
+        let credentials = match (id, key, token) {
+            (None, None, None) => None,
+            (Some(id), Some(key), token) => Some(Credentials::new(id, key, token, None, "tallybox configuration")),
+            _ => {
+                let problem = "access-key-id and secret-access-key need each other: name both, or neither";
+                return Err(setting(queue, problem));
+            }
+        };
+        let trimmed = |endpoint: &String| endpoint.trim_end_matches('/').to_owned();
+        Ok(Self {
+            endpoint: settings.endpoint.as_ref().map(trimmed),
+            credentials,
+            config: OnceCell::new(),
+        })
+    }
+
+    /// The URL of a queue as SQS makes it.
+    pub(super) fn queue_url(&self, SqsName { region, account, name }: &SqsName) -> String {
+        match &self.endpoint {
+            Some(endpoint) => format!("{endpoint}/{account}/{name}"),
+            None => {
+                let china = if region.starts_with("cn-") { ".cn" } else { "" };
+                format!("https://sqs.{region}.amazonaws.com{china}/{account}/{name}")
+            }
+        }
+    }
+
+    /// The configuration for a region.
+    async fn config(&self, region: &str) -> SdkConfig {
+        let load = async {
+            let timeouts = TimeoutConfig::builder();
+            let timeouts = timeouts
+                .connect_timeout(CONNECT)
+                .operation_attempt_timeout(ATTEMPT)
+                .build();
+            let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+                .region(Region::new(region.to_owned()))
+                .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+                .timeout_config(timeouts);
+            if let Some(credentials) = &self.credentials {
+                loader = loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()));
+            }
+            if let Some(endpoint) = &self.endpoint {
+                loader = loader.endpoint_url(endpoint);
+            }
+            loader.load().await
+        };
+        let config = self.config.get_or_init(|| load).await;
+        config
+            .clone()
+            .into_builder()
+            .region(Region::new(region.to_owned()))
+            .build()
+    }
+}
+
+/// A client for one region, made when it is first used.
+pub(super) struct Client<C> {
+    clients: Arc<Clients>,
+    region: String,
+    made: OnceCell<C>,
+}
+
+impl<C: for<'a> From<Made<'a>>> Client<C> {
+    pub(super) fn new(clients: &Arc<Clients>, region: &str) -> Self {
+        Self {
+            clients: Arc::clone(clients),
+            region: region.to_owned(),
+            made: OnceCell::new(),
+        }
+    }
+
+    pub(super) async fn get(&self) -> &C {
+        let make = || async { C::from(Made(&self.clients.config(&self.region).await)) };
+        self.made.get_or_init(make).await
+    }
+}
+
+/// What a client is made of.
+pub(super) struct Made<'a>(&'a SdkConfig);
+
+impl From<Made<'_>> for aws_sdk_sqs::Client {
+    fn from(made: Made<'_>) -> Self {
+        Self::new(made.0)
+    }
+}
+
+impl From<Made<'_>> for aws_sdk_sns::Client {
+    fn from(made: Made<'_>) -> Self {
+        Self::new(made.0)
+    }
+}

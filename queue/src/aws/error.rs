@@ -1,0 +1,63 @@
+//! What AWS means by its errors.
+
+use std::error::Error;
+
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+
+use crate::QueueError;
+use crate::target::setting;
+
+/// A result whose error means nothing but that the operation failed.
+pub(super) trait Failed<T> {
+    fn failed(self, queue: &str, operation: &'static str) -> Result<T, QueueError>;
+}
+
+impl<T, E: Into<Box<dyn Error + Send + Sync>>> Failed<T> for Result<T, E> {
+    fn failed(self, queue: &str, operation: &'static str) -> Result<T, QueueError> {
+        self.map_err(|error| QueueError::Unavailable {
+            queue: queue.to_owned(),
+            operation,
+            source: error.into(),
+        })
+    }
+}
+
+/// The meaning of an answer.
+pub(super) fn read_failure<E, R>(queue: &str, operation: &'static str, error: SdkError<E, R>) -> QueueError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let code = error.code().unwrap_or_default().to_owned();
+    let about_receipt = error
+        .message()
+        .is_some_and(|message| message.to_ascii_lowercase().contains("receipt"));
+    // The two protocols of SQS spell some of them with a prefix.
+    let code = code.rsplit('.').next().unwrap_or_default();
+    let queue = queue.to_owned();
+    match code {
+        "ReceiptHandleIsInvalid" | "MessageNotInflight" => QueueError::LeaseLost { queue },
+        "InvalidParameterValue" if about_receipt => QueueError::LeaseLost { queue },
+        "InvalidMessageContents" => QueueError::NotText { queue },
+        "QueueDoesNotExist" | "NonExistentQueue" | "NotFound" | "NotFoundException" => setting(
+            queue,
+            "it does not exist: create it, or correct its region, account and name",
+        ),
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthorizationError"
+        | "AuthorizationErrorException"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "InvalidSecurity"
+        | "KMSAccessDeniedException"
+        | "KmsAccessDenied"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => QueueError::PermissionDenied { queue, operation },
+        _ => QueueError::Unavailable {
+            queue,
+            operation,
+            source: Box::new(error),
+        },
+    }
+}

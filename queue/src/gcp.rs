@@ -1,0 +1,307 @@
+//! Google's queues: Pub/Sub over its REST interface, a subscription to receive from and topics to publish to.
+//!
+//! Not over `google-cloud-pubsub` (1.7): its only way to receive is a stream that takes messages ahead of the worker, and
+//! the calls for one message at a time are private in it. Tokens are of `google-cloud-auth`.
+
+mod api;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use base64ct::{Base64, Encoding};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{REJECTED_AGAIN, fit_reason, too_large};
+use crate::open::Ways;
+use crate::target::{Target, setting};
+use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
+use api::{Api, Kind};
+
+/// The attribute that says why a message was rejected.
+const REASON: &str = "reason";
+
+/// The most bytes of a message: Pub/Sub takes ten million a request, which base64 makes four from three.
+const MESSAGE_BYTES: usize = 7_000_000;
+
+/// The longest lease.
+const LONGEST_LEASE: Duration = Duration::from_secs(600);
+
+/// The longest that one request waits for a message; the server gives up somewhat later.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Opens a queue, without asking anything of it.
+pub(crate) fn open(ways: Ways, lease_time: Duration, settings: &QueueSettings) -> Result<SharedQueue, QueueError> {
+    let location = ways.location();
+    let name = |target: &Option<Target>, kind: &str| match target {
+        Some(Target::Pubsub { project, name }) => Some(format!("projects/{project}/{kind}/{name}")),
+        _ => None,
+    };
+    Ok(std::sync::Arc::new(PubsubQueue {
+        api: Api::new(&location, settings)?,
+        location,
+        lease_time,
+        subscription: name(&ways.url, "subscriptions"),
+        topic: name(&ways.publish, "topics"),
+        rejected: name(&ways.rejected, "topics"),
+    }))
+}
+
+struct PubsubQueue {
+    api: Api,
+    location: String,
+    lease_time: Duration,
+    subscription: Option<String>,
+    topic: Option<String>,
+    rejected: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Publish {
+    messages: [Sent; 1],
+}
+
+#[derive(Serialize)]
+struct Sent {
+    data: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<&'static str, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pull {
+    max_messages: u32,
+    return_immediately: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Pulled {
+    received_messages: Vec<Received>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Received {
+    ack_id: String,
+    message: Message,
+    /// Counted only where the subscription has a dead-letter topic.
+    #[serde(default)]
+    delivery_attempt: u32,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Message {
+    data: String,
+    attributes: BTreeMap<String, String>,
+    publish_time: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Acknowledge<'a> {
+    ack_ids: [&'a str; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ModifyAckDeadline<'a> {
+    ack_ids: [&'a str; 1],
+    ack_deadline_seconds: u64,
+}
+
+impl PubsubQueue {
+    fn subscription(&self) -> Result<&str, QueueError> {
+        let problem = "nothing can be received: it is only published to; write url, the subscription to receive from";
+        self.subscription
+            .as_deref()
+            .ok_or_else(|| setting(&self.location, problem))
+    }
+
+    async fn send(
+        &self,
+        operation: &'static str,
+        topic: &str,
+        body: &Bytes,
+        reason: Option<&str>,
+    ) -> Result<(), QueueError> {
+        let request = Publish {
+            messages: [Sent {
+                data: Base64::encode_string(body),
+                attributes: reason.map(|reason| (REASON, reason.to_owned())).into_iter().collect(),
+            }],
+        };
+        let path = format!("{topic}:publish");
+        self.api
+            .call(operation, Kind::Message, &path, &request, Duration::ZERO)
+            .await
+            .map(drop)
+    }
+
+    async fn pull(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        let subscription = self.subscription()?;
+        let path = format!("{subscription}:pull");
+        let request = Pull {
+            max_messages: 1,
+            return_immediately: wait.is_zero(),
+        };
+        let Some(answer) = self.api.call("receive", Kind::Pull, &path, &request, wait).await? else {
+            return Ok(None);
+        };
+        let bad = |problem: String| QueueError::Unavailable {
+            queue: self.location.clone(),
+            operation: "receive",
+            source: problem.into(),
+        };
+        let answer: Pulled = match answer.is_empty() {
+            true => Pulled::default(),
+            false => serde_json::from_slice(&answer).map_err(|error| bad(error.to_string()))?,
+        };
+        let Some(received) = answer.received_messages.into_iter().next() else {
+            return Ok(None);
+        };
+        let Message {
+            data,
+            mut attributes,
+            publish_time,
+        } = received.message;
+        let body = Base64::decode_vec(&data).map_err(|_| bad("the message is not base64".into()))?;
+        Ok(Some(Delivery {
+            body: body.into(),
+            lease: Lease::new(received.ack_id),
+            attempt: (received.delivery_attempt > 0).then_some(received.delivery_attempt),
+            published: publish_time.and_then(|text| moment(&text)),
+            reason: attributes.remove(REASON),
+        }))
+    }
+
+    async fn set_deadline(&self, operation: &'static str, lease: &Lease, time: Duration) -> Result<(), QueueError> {
+        let path = format!("{}:modifyAckDeadline", self.subscription()?);
+        let time = time.min(LONGEST_LEASE);
+        let request = ModifyAckDeadline {
+            ack_ids: [lease.as_str()],
+            ack_deadline_seconds: time.as_secs() + u64::from(time.subsec_nanos() > 0),
+        };
+        self.api
+            .call(operation, Kind::Lease, &path, &request, Duration::ZERO)
+            .await
+            .map(drop)
+    }
+}
+
+impl fmt::Debug for PubsubQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PubsubQueue").field(&self.location).finish()
+    }
+}
+
+#[async_trait]
+impl TaskQueue for PubsubQueue {
+    async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
+        too_large(&self.location, body.len(), MESSAGE_BYTES)?;
+        let problem = "nothing can be published: write publish, the topic to publish to";
+        let topic = self.topic.as_ref().ok_or_else(|| setting(&self.location, problem))?;
+        self.send("publish", topic, &body, None).await
+    }
+
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        let end = tokio::time::Instant::now() + wait;
+        loop {
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let received = self.pull(left.min(LONGEST_WAIT)).await?;
+            if let Some(delivery) = received {
+                // The subscription's own deadline may be another. If this fails it holds, and the message is ours for now.
+                let _ = self.set_deadline("receive", &delivery.lease, self.lease_time).await;
+                return Ok(Some(delivery));
+            }
+            if tokio::time::Instant::now() >= end {
+                return Ok(None);
+            }
+            // A server that answers at once that there is nothing is not asked without a pause.
+            let pause = Duration::from_millis(200).min(end.saturating_duration_since(tokio::time::Instant::now()));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
+        let path = format!("{}:acknowledge", self.subscription()?);
+        let ack_ids = [lease.as_str()];
+        let request = Acknowledge { ack_ids };
+        self.api
+            .call("ack", Kind::Lease, &path, &request, Duration::ZERO)
+            .await
+            .map(drop)
+    }
+
+    /// At once if the delay is zero, else after it, but not after more than ten minutes.
+    async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
+        self.set_deadline("nack", lease, delay).await
+    }
+
+    async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
+        self.set_deadline("extend", lease, by).await
+    }
+
+    async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        let Some(rejected) = &self.rejected else {
+            return self.nack(&delivery.lease, REJECTED_AGAIN).await;
+        };
+        self.send("reject", rejected, &delivery.body, Some(&fit_reason(reason)))
+            .await?;
+        self.ack(&delivery.lease).await
+    }
+
+    /// Unknown: Pub/Sub tells its depth only to Cloud Monitoring.
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        Ok(Depth::default())
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.lease_time
+    }
+
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+}
+
+/// A moment as Pub/Sub writes it, RFC 3339.
+fn moment(text: &str) -> Option<SystemTime> {
+    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::QueuePlace;
+
+    #[test]
+    fn a_moment_is_read() {
+        let time = moment("2020-10-31T20:29:00.250Z").unwrap();
+        assert_eq!(
+            time.duration_since(UNIX_EPOCH).unwrap(),
+            Duration::from_millis(1_604_176_140_250)
+        );
+        assert_eq!(moment("yesterday"), None);
+    }
+
+    #[test]
+    fn a_queue_opens_without_being_asked_for() {
+        let place: QueuePlace = QueuePlace::new("pubsub://project/tasks");
+        let queue = place.open(Path::new("/")).unwrap();
+        assert_eq!(queue.location(), "pubsub://project/tasks");
+        let settings = r#"{"service-account-file": "/nowhere/sa.json"}"#;
+        let place = format!(r#"{{"url": "pubsub://project/tasks", "settings": {settings}}}"#);
+        let place: QueuePlace = serde_json::from_str(&place).unwrap();
+        let error = place.open(Path::new("/")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/sa.json"), "{error}");
+    }
+}

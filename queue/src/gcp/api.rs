@@ -1,0 +1,263 @@
+//! Calls of Pub/Sub's REST interface: with tokens, tried again where that can help.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials, service_account};
+use reqwest::{StatusCode, Url, header};
+use serde::Serialize;
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+
+use crate::settings::read;
+use crate::target::setting;
+use crate::{QueueError, QueueSettings};
+
+const ENDPOINT: &str = "https://pubsub.googleapis.com";
+const SCOPE: &str = "https://www.googleapis.com/auth/pubsub";
+
+/// The variable by which the emulator's users name it.
+const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
+
+/// How long a connection, and a request that need not wait for anything may take.
+const CONNECT: Duration = Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// How often a request is tried, and the pause before it is tried again; it doubles. What lasts longer is the task's to
+/// be retried, not the request's.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The most bytes of an answer that are read: a message in base64, and some.
+const ANSWER_BYTES: usize = 16 << 20;
+
+/// The most characters of an error that are passed on.
+const ERROR_CHARS: usize = 500;
+
+/// What a call is about: what its failures mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A message to be published.
+    Message,
+    /// A lease of ours.
+    Lease,
+    /// A message to be received: the call may wait.
+    Pull,
+}
+
+pub(super) struct Api {
+    queue: String,
+    endpoint: String,
+    client: OnceCell<reqwest::Client>,
+    tokens: Tokens,
+}
+
+/// Where the proof of who we are comes from.
+enum Tokens {
+    /// Nobody asks.
+    None,
+    /// Made when first needed: they refresh themselves in the background.
+    Of(Source, OnceCell<Credentials>),
+}
+
+enum Source {
+    /// The environment's: a file that it names, workload identity, the metadata server.
+    Environment,
+    /// A service account's key.
+    ServiceAccount(serde_json::Value),
+}
+
+impl Api {
+    pub(super) fn new(queue: &str, settings: &QueueSettings) -> Result<Self, QueueError> {
+        let emulator = std::env::var(EMULATOR).ok().filter(|host| !host.is_empty());
+        let (endpoint, anonymous) = match (&settings.endpoint, emulator) {
+            (Some(endpoint), _) => (endpoint.clone(), settings.anonymous),
+            (None, Some(host)) => (format!("http://{host}"), true),
+            (None, None) => (ENDPOINT.to_owned(), settings.anonymous),
+        };
+        if Url::parse(&endpoint).is_err() {
+            return Err(setting(
+                queue,
+                format!("the endpoint {endpoint} is no URL: write https://HOST[:PORT]"),
+            ));
+        }
+        let source = match &settings.service_account_file {
+            Some(_) if anonymous => {
+                let problem = "it is asked without credentials: remove service-account-file or anonymous";
+                return Err(setting(queue, problem));
+            }
+            Some(file) => {
+                let key = serde_json::from_str(&read(queue, file)?);
+                let key = key.map_err(|_| setting(queue, format!("{}: no service account key", file.display())))?;
+                Source::ServiceAccount(key)
+            }
+            None => Source::Environment,
+        };
+        let tokens = if anonymous {
+            Tokens::None
+        } else {
+            Tokens::Of(source, OnceCell::new())
+        };
+        Ok(Self {
+            queue: queue.to_owned(),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            client: OnceCell::new(),
+            tokens,
+        })
+    }
+
+    /// Makes a call, which may wait for up to `wait`; none if that has passed.
+    pub(super) async fn call(
+        &self,
+        operation: &'static str,
+        kind: Kind,
+        path: &str,
+        request: &impl Serialize,
+        wait: Duration,
+    ) -> Result<Option<Bytes>, QueueError> {
+        let unavailable = |source: Box<dyn Error + Send + Sync>| self.unavailable(operation, source);
+        let body: Bytes = serde_json::to_vec(request)
+            .map_err(|error| unavailable(error.into()))?
+            .into();
+        let mut pause = PAUSE;
+        for left in (0..TRIES).rev() {
+            let tried = self.call_once(operation, path, body.clone(), wait);
+            let tried = if wait.is_zero() {
+                tried.await
+            } else {
+                // The server knows how long to wait; if it does not care, we hang up. What it was about to hand out
+                // comes back when its deadline has passed.
+                match timeout(wait + Duration::from_millis(250), tried).await {
+                    Ok(tried) => tried,
+                    Err(_) => return Ok(None),
+                }
+            };
+            let again = match tried {
+                Ok((status, answer)) if status.is_success() => return Ok(Some(answer)),
+                Ok((StatusCode::GATEWAY_TIMEOUT, _)) if kind == Kind::Pull && !wait.is_zero() => return Ok(None),
+                Ok((status, answer)) => match self.meaning(operation, kind, path, status, &answer) {
+                    QueueError::Unavailable { source, .. }
+                        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS =>
+                    {
+                        source
+                    }
+                    error => return Err(error),
+                },
+                Err(QueueError::Unavailable { source, .. }) => source,
+                Err(error) => return Err(error),
+            };
+            if left == 0 {
+                return Err(unavailable(again));
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+        Err(unavailable("it was not tried".into()))
+    }
+
+    async fn call_once(
+        &self,
+        operation: &'static str,
+        path: &str,
+        body: Bytes,
+        wait: Duration,
+    ) -> Result<(StatusCode, Bytes), QueueError> {
+        let unavailable = |source: Box<dyn Error + Send + Sync>| self.unavailable(operation, source);
+        let make = || async {
+            let builder = reqwest::Client::builder().connect_timeout(CONNECT);
+            builder.redirect(reqwest::redirect::Policy::none()).build()
+        };
+        let client = self.client.get_or_try_init(make).await;
+        let client = client.map_err(|error| unavailable(error.into()))?;
+        let mut request = client
+            .post(format!("{}/v1/{path}", self.endpoint))
+            .timeout(wait + REQUEST);
+        request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        if !wait.is_zero() {
+            request = request.header("X-Server-Timeout", wait.as_secs_f64().to_string());
+        }
+        if let Tokens::Of(source, credentials) = &self.tokens {
+            let credentials = credentials.get_or_try_init(|| async { credentials_of(source) }).await;
+            let credentials = credentials.map_err(|error| setting(&self.queue, error))?;
+            match credentials.headers(Default::default()).await {
+                Ok(CacheableResource::New { data, .. }) => request = request.headers(data),
+                Ok(CacheableResource::NotModified) => {}
+                Err(error) => return Err(unavailable(error.into())),
+            }
+        }
+        // Without the URL: it is in the queue's name.
+        let mut answer = request
+            .send()
+            .await
+            .map_err(|error| unavailable(error.without_url().into()))?;
+        let status = answer.status();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|error| unavailable(error.without_url().into()))?
+        {
+            if bytes.len() + chunk.len() > ANSWER_BYTES {
+                return Err(unavailable("the answer is too long".into()));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok((status, bytes.into()))
+    }
+
+    /// What an answer means that is no success.
+    fn meaning(
+        &self,
+        operation: &'static str,
+        kind: Kind,
+        path: &str,
+        status: StatusCode,
+        answer: &[u8],
+    ) -> QueueError {
+        let text = String::from_utf8_lossy(answer);
+        let queue = self.queue.clone();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => QueueError::PermissionDenied { queue, operation },
+            StatusCode::NOT_FOUND => {
+                let (name, _) = path.rsplit_once(':').unwrap_or((path, ""));
+                setting(queue, format!("{name} does not exist: create it, or correct the name"))
+            }
+            // There is nothing else in it that could be bad. A subscription that delivers exactly once also says so of a
+            // lease that has run out, and of one that is good but could not be looked up just now.
+            StatusCode::BAD_REQUEST if kind == Kind::Lease && !text.contains("TRANSIENT_FAILURE") => {
+                QueueError::LeaseLost { queue }
+            }
+            _ => {
+                let text: String = text.chars().filter(|c| !c.is_control()).take(ERROR_CHARS).collect();
+                self.unavailable(operation, format!("{status}: {text}").into())
+            }
+        }
+    }
+
+    fn unavailable(&self, operation: &'static str, source: Box<dyn Error + Send + Sync>) -> QueueError {
+        QueueError::Unavailable {
+            queue: self.queue.clone(),
+            operation,
+            source,
+        }
+    }
+}
+
+fn credentials_of(source: &Source) -> Result<Credentials, String> {
+    let made = match source {
+        Source::Environment => Builder::default().with_scopes([SCOPE]).build(),
+        Source::ServiceAccount(key) => {
+            let scopes = service_account::AccessSpecifier::from_scopes([SCOPE]);
+            service_account::Builder::new(key.clone())
+                .with_access_specifier(scopes)
+                .build()
+        }
+    };
+    made.map_err(|error| {
+        format!(
+            "there are no usable Google credentials ({error}): name a service-account-file, or see `gcloud auth \
+                 application-default login`"
+        )
+    })
+}
