@@ -128,7 +128,7 @@ pub async fn accord(
         .filter(|copy| copy.of.id == copy.to.id)
         .map(|copy| copy.of.id)
         .collect();
-    accord.fates(batches, (from, &doubtful), problems);
+    accord.fates((scenario, places), batches, (from, &doubtful), problems);
     let mut certain = batches.clone();
     certain.retain(|batch, _| !doubtful.contains(&batch.id));
     accord.promptness(scenario, places, &certain, problems);
@@ -140,6 +140,7 @@ impl Accord {
     /// Gives every batch its one fate.
     fn fates(
         &mut self,
+        (scenario, places): (&Scenario, &Places),
         batches: &Batches,
         (from, doubtful): (BatchTime, &BTreeSet<BatchId>),
         problems: &mut Vec<String>,
@@ -166,7 +167,7 @@ impl Accord {
             }
         }
         for batch in batches.keys().filter(|batch| batch.date >= from) {
-            if !self.fates.contains_key(batch) {
+            if !self.fates.contains_key(batch) && !far_too_late(scenario, places, batch) {
                 problems.push(format!(
                     "batch {batch} is neither summed nor excluded nor expired: lost"
                 ));
@@ -261,6 +262,14 @@ fn named(aggregation: &AggregationId, batch: DatedBatch) -> BatchName {
         date: batch.date,
         id: batch.id,
     }
+}
+
+/// Whether a batch came when nobody remembered its time any more: rosters look back twice the maximum age.
+fn far_too_late(scenario: &Scenario, places: &Places, batch: &BatchName) -> bool {
+    let age = i64::from(scenario.maximum_age[0].min(scenario.maximum_age[1]));
+    let end = batch.date.millis() + 2 * age * HOUR;
+    let came = places.ingestion.iter().filter_map(|shelf| shelf.made_at(&batch.ingestion().signature));
+    came.min().is_none_or(|came| came > end)
 }
 
 /// What both sides must have had in hand by when to have it in their rosters of this window; `None` if one of them wrote
