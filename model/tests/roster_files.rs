@@ -111,7 +111,7 @@ fn what_is_agreed_has_this_form() {
 
 const HEADER: &str = "4ec2b40fd59cc55719dd37a7230f6ab28399567ba302391f762ea0925f928150";
 const SUMMABLE: &str = "efa9ed6ab424f964a402d2ed68d7eafd66b82314d9b8e623e06192124efc141d";
-const OPEN: &str = "";
+const OPEN: &str = "722c277b8db0a6013900fd540443526b949687a0877faded58d646c6f31da48f";
 const AGREED: &str = r#"{
   "format": 1,
   "window": {
