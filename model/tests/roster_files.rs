@@ -101,7 +101,10 @@ fn what_is_agreed_has_this_form() {
     let agreed: AgreedWindow = serde_json::from_str(AGREED).unwrap();
     assert_eq!(agreed.batches[0].batch, batch());
     assert_eq!(agreed.batches[0].claim, claim());
-    assert_eq!(agreed.expired[0].said, [None, Some(LastWord::Open(OpenReason::NoValidation))]);
+    assert_eq!(
+        agreed.expired[0].said,
+        [None, Some(LastWord::Open(OpenReason::NoValidation))]
+    );
     assert_eq!(agreed.expired[1].said[0], Some(LastWord::Summable));
     assert_eq!(serde_json::to_string_pretty(&agreed).unwrap(), AGREED);
 }

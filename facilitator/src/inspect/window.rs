@@ -72,16 +72,23 @@ impl Inspector {
             && roster.header.aggregation == name.aggregation.as_str();
         if !named {
             let message = "its header is of another window, aggregation or processor than its name".to_owned();
-            finding.problems.push(Problem::rejected("header-mismatch", key, message));
+            finding
+                .problems
+                .push(Problem::rejected("header-mismatch", key, message));
         }
         match roster.verification {
             Some(Verification::Verifies(signer)) => {
                 let note = format!("signed by {} with key {}", signer.party, signer.key);
                 finding.notes.push(note);
             }
-            None => finding.notes.push("signature not checked: there is no configuration".to_owned()),
+            None => finding
+                .notes
+                .push("signature not checked: there is no configuration".to_owned()),
             Some(_) => {
-                let message = format!("its signature, by key {:?}, does not verify with any key it may have", roster.key);
+                let message = format!(
+                    "its signature, by key {:?}, does not verify with any key it may have",
+                    roster.key
+                );
                 finding.problems.push(Problem::rejected("bad-signature", key, message));
             }
         }
@@ -91,7 +98,10 @@ impl Inspector {
     fn read_roster(&self, file: &[u8]) -> Result<ReadRoster, String> {
         let bad = |error: tallybox_model::avro::AvroError| error.to_string();
         let signature: BatchSignature = decode_one(file, &self.limits.for_signature()).map_err(bad)?;
-        let (signed, key) = (signature.batch_header_signature.clone(), signature.key_identifier.clone());
+        let (signed, key) = (
+            signature.batch_header_signature.clone(),
+            signature.key_identifier.clone(),
+        );
         let (header_file, entries) = signature.inline().ok_or("header and entries are not inside")?;
         let header: RosterHeader = decode_one(&header_file, &self.limits.for_header()).map_err(bad)?;
         if Digest::of(&entries) != header.packet_file_digest {
@@ -112,7 +122,11 @@ impl Inspector {
             }
         }
         let open: Vec<String> = open.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-        let open = if open.is_empty() { "none".to_owned() } else { open.join(", ") };
+        let open = if open.is_empty() {
+            "none".to_owned()
+        } else {
+            open.join(", ")
+        };
         let text = format!(
             "{summable} batches of {packets} packets can be summed; open: {open}; minimum {}, maximum age {}, replay horizon {}",
             header.minimum, header.maximum_age, header.replay_horizon
