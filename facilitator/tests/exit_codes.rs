@@ -297,3 +297,24 @@ fn check_config_says_what_is_configured_and_no_secret() {
         assert!(!text.contains(&secret.trim()[..20]), "{file}");
     }
 }
+
+#[test]
+fn a_task_of_a_job_is_done_as_a_worker_does_it() {
+    let world = World::new("dim8");
+    let task = |batch: &str| {
+        format!(
+            r#"{{"trace-id":"11111111-2222-4333-8444-555555555555","aggregation-id":"{}","batch-id":"{batch}","date":"{}"}}"#,
+            world.aggregation, world.date
+        )
+    };
+    let (good, absent) = (task(&world.batch), task("01010101-0101-0101-0101-010101010101"));
+    let run = |index: &str, task: &str| {
+        let answer = world.run(&["run-task", "intake", "no task", task, "--index", index]);
+        (answer.0, answer.1["outcome"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(run("1", &good), (0, "done".to_owned()));
+    assert_eq!(run("1", &good), (0, "done".to_owned()), "again");
+    assert_eq!(run("1", &absent), (4, "retry".to_owned()));
+    assert_eq!(run("0", &good), (3, "rejected".to_owned()));
+    assert_eq!(run("2", &good), (2, "usage".to_owned()));
+}

@@ -188,10 +188,12 @@ fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        // In a second working tree, `.git` is a file.
+        if ["target", ".git"].contains(&name.as_str()) {
+            continue;
+        }
         if path.is_dir() {
-            if !["target", ".git"].contains(&name.as_str()) {
-                files(&path, out);
-            }
+            files(&path, out);
         } else {
             out.push(path);
         }

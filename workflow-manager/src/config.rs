@@ -178,7 +178,7 @@ pub struct LeaseConfig {
 impl Default for ServeConfig {
     fn default() -> Self {
         Self {
-            operations: SocketAddr::from(([127, 0, 0, 1], 8082)),
+            operations: SocketAddr::from(([127, 0, 0, 1], 8083)),
             poll_secs: 60,
             leader: LeaderConfig::default(),
             lease_secs: 60,

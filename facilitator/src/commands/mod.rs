@@ -6,6 +6,7 @@ mod inspect;
 mod intake;
 mod key;
 mod roster;
+mod run_task;
 mod worker;
 
 use crate::config::Config;
@@ -71,6 +72,7 @@ enum Command {
     Roster(roster::Roster),
     Inspect(inspect::Inspect),
     Key(key::Key),
+    RunTask(run_task::RunTask),
     Worker(worker::WorkerCommand),
 }
 
@@ -83,7 +85,7 @@ pub fn main() -> Exit {
     };
     let output = arguments.output;
     let filter = match &arguments.command {
-        Command::Worker(_) => "info",
+        Command::Worker(_) | Command::RunTask(_) => "info",
         _ => "warn",
     };
     if let Err(error) = arguments.log.init(filter) {
@@ -110,6 +112,7 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
         Command::Roster(command) => command.run(arguments).await?,
         Command::CheckConfig(command) => command.run(arguments)?,
         Command::Inspect(command) => return command.run(arguments).await,
+        Command::RunTask(command) => return command.run(arguments).await,
         Command::Key(command) => command.run(arguments)?,
         Command::Worker(command) => command.run(arguments).await?,
     }

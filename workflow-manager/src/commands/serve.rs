@@ -30,7 +30,7 @@ the buckets.
 
 Try it:
   workflow-manager --config workflow-manager.yaml serve
-  curl http://127.0.0.1:8082/readyz";
+  curl http://127.0.0.1:8083/readyz";
 
 /// Stay up: look every so often, and start what is due
 #[derive(Debug, Args)]

@@ -1,0 +1,83 @@
+//! `facilitator run-task`
+
+use super::Arguments;
+use crate::error::Error;
+use crate::worker::{Kind, Outcome, handle};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use std::fmt;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::{Failure, Summary};
+
+const AFTER_HELP: &str = "\
+For Kubernetes Jobs that a workflow manager starts: a pod of an indexed Job does
+the task of its index, which the cluster puts into JOB_COMPLETION_INDEX.
+
+  facilitator --config first.yaml run-task intake \\
+      '{\"trace-id\":\"...\",\"aggregation-id\":\"...\",\"batch-id\":\"...\",\"date\":\"...\"}'
+
+A task without a sum part for lack of packets is done, as with a worker.";
+
+/// Do one task as a worker would, without a queue
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct RunTask {
+    /// Which queue's task it is
+    #[arg(value_enum)]
+    kind: TaskOf,
+    /// The messages, JSON as on the queue; one of them is done
+    #[arg(required = true, value_name = "TASK")]
+    tasks: Vec<String>,
+    /// Which one, from 0
+    #[arg(long, env = "JOB_COMPLETION_INDEX", default_value_t = 0, value_name = "INDEX")]
+    index: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TaskOf {
+    /// An intake
+    Intake,
+    /// A roster or a sum
+    Aggregate,
+}
+
+impl RunTask {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let kind = match self.kind {
+            TaskOf::Intake => Kind::Intake,
+            TaskOf::Aggregate => Kind::Aggregate,
+        };
+        let missing = || {
+            Error::Setting(format!(
+                "there are {} tasks, and none of index {}",
+                self.tasks.len(),
+                self.index
+            ))
+        };
+        let task = self.tasks.get(self.index).ok_or_else(missing)?;
+        let outcome = handle(&arguments.processor()?, kind, task.as_bytes()).await;
+        let (exit, reason) = match &outcome {
+            Outcome::Done => {
+                arguments.print(&Done {
+                    outcome: outcome.name(),
+                })?;
+                return Ok(Exit::Done);
+            }
+            Outcome::Retry { reason, .. } => (Exit::Retry, reason),
+            Outcome::Reject { reason } => (Exit::Rejected, reason),
+        };
+        Ok(arguments.output.failure(&Failure::new(exit, outcome.name(), reason)))
+    }
+}
+
+/// The task is done.
+#[derive(Debug, Serialize)]
+struct Done {
+    outcome: &'static str,
+}
+
+impl Summary for Done {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the task is done, now or before")
+    }
+}
