@@ -2,7 +2,7 @@
 # Development commands leave the cloud stores out (--workspace --no-default-features), so that nothing is compiled twice.
 SECONDS_EACH ?= 60
 
-.PHONY: help build check test fmt clippy docs policy cloud-check release bench bench-ingest bench-workers fuzz fuzz-smoke
+.PHONY: help build check test fmt clippy docs policy cloud-check kubernetes release bench bench-ingest bench-workers fuzz fuzz-smoke simulate simulate-bugs
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ policy: ## licences, bans, sources, absences
 cloud-check: ## compile with the cloud stores
 	./scripts/check cloud
 
+kubernetes: ## Kubernetes Jobs and Leases, on a real API server where there is one
+	./scripts/check kubernetes
+
 release: ## release binaries without the clouds, as the crash test kills them
 	./scripts/check release
 
@@ -55,3 +58,14 @@ fuzz: ## fuzz every decoder for SECONDS_EACH (60) seconds
 
 fuzz-smoke: ## fuzz every decoder for a few seconds
 	./scripts/check fuzz
+
+# The simulation: SEEDS, FIRST_SEED, BUG, WITHOUT, WINDOWS, METRICS, TRACE; docs/simulation.md.
+SEEDS ?= 200
+FIRST_SEED ?= 1
+SIMULATE = cargo run --quiet --no-default-features -p tallybox-simulation --features faults --example simulate --
+
+simulate: ## the whole pipeline under every fault, SEEDS (200) worlds from FIRST_SEED (1) on, with BUG=name switched on
+	$(SIMULATE) --seeds $(SEEDS) --first-seed $(FIRST_SEED) $(if $(BUG),--bug $(BUG)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(WINDOWS),--windows $(WINDOWS)) $(if $(METRICS),--metrics $(METRICS)) $(if $(TRACE),--trace)
+
+simulate-bugs: ## the names of the faults that the simulation can switch on
+	$(SIMULATE) --list-bugs

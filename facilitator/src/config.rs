@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tallybox_model::avro::Limits;
 use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::role::Role;
+use tallybox_model::time::BatchTime;
 use tallybox_service::config::{NamedKey, OneOrMany};
 use tallybox_transport::BucketPlace;
 
@@ -45,6 +46,10 @@ pub struct Config {
     /// The fewest accepted packets for which a sum part is released. Default 100.
     #[serde(default = "default_minimum")]
     pub minimum_contributions: u64,
+    /// When windows are agreed on with the peer, and by which rules. Default: never; then both processors have to be told
+    /// which batches to sum, as in ENPA.
+    #[serde(default)]
+    pub rosters: Option<Rosters>,
     /// `true` counts packets as the predecessor does in `total_individual_clients`: those for which both messages
     /// are there, valid or not. Default `false`: accepted packets. The minimum always counts accepted ones.
     #[serde(default)]
@@ -125,6 +130,92 @@ pub enum ValidationForm {
     ThreeObjects,
     /// One signature object that holds all.
     SingleObject,
+}
+
+/// The rules by which windows are agreed on. The peer's have to be the same but for its grace, maximum age and minimum.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rosters {
+    /// Start of the first window of which rosters are written, in UTC. Default: what the workflow manager has fixed in
+    /// the own bucket once both sides have announced rosters.
+    #[serde(default)]
+    pub origin: Option<BatchTime>,
+    /// Length of a window in minutes. Windows are aligned to 0001-01-01 00:00 UTC. Default 180.
+    #[serde(default = "default_period")]
+    pub period_minutes: u32,
+    /// How long after a window's end its roster is written, in minutes. Default 60.
+    #[serde(default = "default_grace")]
+    pub grace_minutes: u32,
+    /// In how many windows after its own a batch may still be summed; the smaller of both sides' holds. Default 56: a
+    /// week of windows of three hours.
+    #[serde(default = "default_age")]
+    pub maximum_age_windows: u32,
+    /// For how many windows a packet id is remembered, so that none counts twice. Default 112: two weeks.
+    #[serde(default = "default_horizon")]
+    pub replay_horizon_windows: u32,
+    /// What else has to fit to these rules; the program does not enforce it, it refuses rules that do not fit.
+    #[serde(default)]
+    pub horizons: Horizons,
+    /// The metrics, to see whether each can reach the minimum. Default: not looked at.
+    #[serde(default)]
+    pub registry: Option<Registry>,
+}
+
+/// How long things are kept, and how late they can come.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Horizons {
+    /// How long batches and rosters are kept in mailboxes, in days. Default 30.
+    pub mailboxes_days: u32,
+    /// How long prepared batches are kept in the own bucket, in days. Default 30.
+    pub prepared_days: u32,
+    /// How long an old packet key is kept, in days. Default 45.
+    pub packet_keys_days: u32,
+    /// How long you want to have to mend what went wrong, in days. Default 3.
+    pub repair_days: u32,
+    /// How late the ingestor takes a report, in hours: its `acceptance`. Default 48.
+    pub acceptance_hours: u32,
+    /// How long the ingestor carries reports that are too few for a batch, in hours. Default 24.
+    pub carry_hours: u32,
+}
+
+impl Default for Horizons {
+    fn default() -> Self {
+        Self {
+            mailboxes_days: 30,
+            prepared_days: 30,
+            packet_keys_days: 45,
+            repair_days: 3,
+            acceptance_hours: 48,
+            carry_hours: 24,
+        }
+    }
+}
+
+/// The metric registry, and how many can report.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Registry {
+    /// The registry's file, as the ingestor has it.
+    pub file: PathBuf,
+    /// The most clients that can report to this instance.
+    pub clients: u64,
+}
+
+fn default_period() -> u32 {
+    180
+}
+
+fn default_grace() -> u32 {
+    60
+}
+
+fn default_age() -> u32 {
+    56
+}
+
+fn default_horizon() -> u32 {
+    112
 }
 
 fn default_minimum() -> u64 {

@@ -2,6 +2,8 @@
 
 use crate::aggregate::AggregateSummary;
 use crate::prepared::PreparedError;
+use crate::roster::TermsDiffer;
+use crate::sealed::SealedError;
 use tallybox_crypto::{KeyError, Prio2Error};
 use tallybox_model::path::BatchName;
 use tallybox_service::ConfigError;
@@ -152,6 +154,67 @@ pub enum Error {
     /// Whoever enqueued it is at fault: a task that asks for what cannot be.
     #[error("{0}")]
     BadTask(String),
+    /// A sealed file of a window, in our own bucket, cannot be read or written.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    /// The writer's fault: a roster that says what no roster says.
+    #[error("{object}: {problem}")]
+    Roster {
+        /// The roster.
+        object: String,
+        /// What it says.
+        problem: &'static str,
+    },
+    /// Our configuration, or the workflow manager's: there are no rosters here.
+    #[error(
+        "no rosters are written: the configuration has no section `rosters`, or its origin is neither set there nor fixed in the own bucket yet"
+    )]
+    NoRosters,
+    /// The workflow manager's fault: a window of which there is no roster.
+    #[error("window {window}: {problem}")]
+    NoSuchWindow {
+        /// The window.
+        window: String,
+        /// Why there is none.
+        problem: String,
+    },
+    /// A roster before its time.
+    #[error("window {window}: its roster is due at {due}, and it is {now} by {clock}")]
+    TooEarly {
+        /// The window.
+        window: String,
+        /// When it is due, in milliseconds since the epoch.
+        due: i64,
+        /// What time it is.
+        now: i64,
+        /// By whose clock.
+        clock: &'static str,
+    },
+    /// Ours, or the bucket's: clocks that differ too much to say whether a window is over.
+    #[error("the clock of this machine and that of {bucket} differ by {seconds} seconds: no roster is written")]
+    Clocks {
+        /// The own bucket.
+        bucket: String,
+        /// By how much.
+        seconds: i64,
+    },
+    /// The sides' configurations differ in what has to be the same.
+    #[error("window {window}: no agreement")]
+    Terms {
+        /// The window.
+        window: String,
+        /// What differs.
+        #[source]
+        source: TermsDiffer,
+    },
+    /// The peer's roster is not there, so that nothing is agreed.
+    #[error("window {window}: not agreed yet: {problem}")]
+    NotAgreed {
+        /// The window.
+        window: String,
+        /// What is missing.
+        problem: String,
+    },
     /// A bug of ours.
     #[error("internal error: {0}")]
     Internal(String),
@@ -173,6 +236,11 @@ impl Error {
             Self::Generation { .. } | Self::OtherSumPart { .. } => Exit::Conflict,
             Self::NothingToSum { exit, .. } => *exit,
             Self::BelowMinimum { .. } | Self::NoAcceptedPacket { .. } => Exit::BelowMinimum,
+            Self::Sealed(SealedError::Bucket(error)) => bucket_exit(error),
+            Self::Roster { .. } | Self::NoSuchWindow { .. } => Exit::Rejected,
+            Self::NoRosters => Exit::Usage,
+            Self::Sealed(_) | Self::TooEarly { .. } | Self::Clocks { .. } => Exit::Retry,
+            Self::Terms { .. } | Self::NotAgreed { .. } => Exit::Retry,
             Self::Internal(_) => Exit::Retry,
         }
     }
@@ -183,6 +251,7 @@ impl Error {
         let bucket = match self {
             Self::Bucket(error) | Self::Batch(BatchError::Bucket(error)) => error,
             Self::Prepared(PreparedError::Bucket(error)) => error,
+            Self::Sealed(SealedError::Bucket(error)) => error,
             Self::PointRace { .. } => return true,
             _ => return false,
         };
@@ -221,6 +290,16 @@ impl Error {
             Self::NothingToSum { reason, .. } => reason,
             Self::BelowMinimum { .. } => "below-minimum",
             Self::BadTask(_) => "bad-task",
+            Self::Sealed(SealedError::Bucket(BucketError::Conflict { .. })) => "conflict",
+            Self::Sealed(SealedError::Bucket(_)) => "bucket",
+            Self::Sealed(_) => "sealed-file",
+            Self::Roster { .. } => "bad-roster",
+            Self::NoRosters => "config",
+            Self::NoSuchWindow { .. } => "no-such-window",
+            Self::TooEarly { .. } => "too-early",
+            Self::Clocks { .. } => "clocks-differ",
+            Self::Terms { .. } => "terms-differ",
+            Self::NotAgreed { .. } => "not-agreed",
             Self::Internal(_) => "internal",
         }
         .to_owned()

@@ -25,4 +25,6 @@ pub mod intake;
 pub mod prepared;
 pub mod processor;
 pub mod reason;
+pub mod roster;
+pub mod sealed;
 pub mod worker;

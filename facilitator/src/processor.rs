@@ -2,8 +2,9 @@
 
 use crate::budget::Budget;
 use crate::cache::Cache;
-use crate::config::{Config, Points, ValidationForm};
+use crate::config::{Config, Points, Rosters, ValidationForm};
 use crate::error::Error;
+use crate::roster::{RosterRules, horizons};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,6 +76,8 @@ pub struct Processor {
     pub validation_form: ValidationForm,
     /// The fewest accepted packets for a sum part.
     pub minimum_contributions: u64,
+    /// By which rules windows are agreed on, if they are.
+    pub rosters: Option<RosterRules>,
     /// Whether packets are counted as the predecessor does.
     pub legacy_count: bool,
     /// What readers take.
@@ -98,6 +101,7 @@ impl Processor {
     /// [`Error`] that names the file or the key of the configuration.
     pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
         let value = &config.value;
+        horizons::check(config)?;
         let buckets = open_buckets(config)?;
         let signing_key = read_key(
             config,
@@ -133,6 +137,7 @@ impl Processor {
             points: value.points,
             validation_form: value.validation_form,
             minimum_contributions: value.minimum_contributions,
+            rosters: value.rosters.as_ref().map(|rosters| rules(value, rosters)),
             legacy_count: value.legacy_count,
             limits: value.limits.clone(),
             pool: Arc::new(pool(value.threads)?),
@@ -159,6 +164,17 @@ pub(crate) async fn has_published(
         // Not there, not readable, or not ours: the attempt to create it will say.
         Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
         Err(_) => Ok(false),
+    }
+}
+
+fn rules(config: &Config, rosters: &Rosters) -> RosterRules {
+    RosterRules {
+        origin: rosters.origin,
+        period_minutes: rosters.period_minutes,
+        grace_minutes: rosters.grace_minutes,
+        replay_horizon: rosters.replay_horizon_windows,
+        minimum: config.minimum_contributions,
+        maximum_age: rosters.maximum_age_windows,
     }
 }
 

@@ -257,15 +257,15 @@ mod float_bits {
 }
 
 /// Digests as Avro has them: 32 bytes.
-mod digest_bytes {
+pub(crate) mod digest_bytes {
     use super::Digest;
     use serde::{Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&digest.0)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
         let bytes: Vec<u8> = serde_bytes::deserialize(deserializer)?;
         let bad = || serde::de::Error::custom(format!("packet_file_digest has {} bytes, not 32", bytes.len()));
         bytes.as_slice().try_into().map(Digest).map_err(|_| bad())

@@ -11,14 +11,16 @@
 //! | [`header`], [`packet`], [`signature`] | the Avro records |
 //! | [`marker`] | what makes our files deterministic |
 //! | [`manifest`], [`task`] | the JSON documents |
+//! | [`extensions`] | what a processor says that it can beyond ENPA, and from which window on both do |
 //! | [`registry`] | which metrics there are, and what a report of each has to look like |
-//! | [`roster`] | which batches a processor can sum in a window: the names of what two processors agree by
+//! | [`roster`] | which batches a processor can sum in a window: the names of what two processors agree by |
 //! | [`report`], [`client_config`] | what clients send, what they are answered, what they are told |
 //! | [`spool`] | what an ingestor keeps between a report and its batch |
 
 pub mod avro;
 pub mod client_config;
 pub mod digest;
+pub mod extensions;
 pub mod header;
 pub mod id;
 pub mod manifest;

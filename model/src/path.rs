@@ -36,12 +36,38 @@ pub struct BatchObjects {
     pub signature: String,
 }
 
+/// Which of the three objects of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum BatchPart {
+    /// The header.
+    Header,
+    /// The packets.
+    Packets,
+    /// The signature.
+    Signature,
+}
+
+impl BatchPart {
+    /// The part that an object is, and the name of the header beside it.
+    fn split(key: &str) -> (Self, &str) {
+        if let Some(header) = key.strip_suffix(SIGNATURE) {
+            (Self::Signature, header)
+        } else if let Some(header) = key.strip_suffix(PACKETS) {
+            (Self::Packets, header)
+        } else {
+            (Self::Header, key)
+        }
+    }
+}
+
 /// The suffix of a packet object.
 const PACKETS: &str = ".avro";
 /// The suffix of a signature object.
 const SIGNATURE: &str = ".sig";
 /// The suffix of an ingestion batch's header.
 const INGESTION: &str = ".batch";
+/// The suffix of a prepared batch.
+const PREPARED: &str = ".prepared";
 
 impl BatchObjects {
     fn of(header: String) -> Self {
@@ -69,7 +95,7 @@ impl BatchName {
     /// `{agg}/{DATE}/{id}.{sealing key id}.prepared`, in the processor's own bucket.
     #[must_use]
     pub fn prepared(&self, sealing_key: &str) -> String {
-        format!("{self}.{sealing_key}.prepared")
+        format!("{self}.{sealing_key}{PREPARED}")
     }
 
     /// `batch-dates/{agg}/{id}`, in the processor's own bucket: at which date a batch was first seen.
@@ -88,11 +114,33 @@ impl BatchName {
     /// Reads the name of a batch from that of any of its ingestion objects; `None` for any other object.
     #[must_use]
     pub fn from_ingestion_object(key: &str) -> Option<Self> {
-        let header = key
-            .strip_suffix(SIGNATURE)
-            .or_else(|| key.strip_suffix(PACKETS))
-            .unwrap_or(key);
-        Self::parse(header.strip_suffix(INGESTION)?)
+        Self::ingestion_part(key).map(|(name, _)| name)
+    }
+
+    /// Which batch an ingestion object belongs to, and what of it it is; `None` for any other object.
+    #[must_use]
+    pub fn ingestion_part(key: &str) -> Option<(Self, BatchPart)> {
+        let (part, header) = BatchPart::split(key);
+        Some((Self::parse(header.strip_suffix(INGESTION)?)?, part))
+    }
+
+    /// Which batch an object of this processor's validations belongs to, and what of it it is; `None` for any other
+    /// object.
+    #[must_use]
+    pub fn validation_part(key: &str, writer: Role) -> Option<(Self, BatchPart)> {
+        let (part, header) = BatchPart::split(key);
+        let suffix = match writer {
+            Role::First => ".validity_0",
+            Role::Second => ".validity_1",
+        };
+        Some((Self::parse(header.strip_suffix(suffix)?)?, part))
+    }
+
+    /// Which batch a prepared batch is of; `None` for any other object.
+    #[must_use]
+    pub fn from_prepared(key: &str) -> Option<Self> {
+        let (stem, _sealing_key) = key.strip_suffix(PREPARED)?.rsplit_once('.')?;
+        Self::parse(stem)
     }
 
     /// Parses `{agg}/{DATE}/{id}`; only the canonical spelling is a name.
@@ -165,6 +213,22 @@ pub fn birth(instance: &Instance) -> String {
     format!("births/{instance}")
 }
 
+/// The directory, in the processor's own bucket, of the objects by which one of several schedulers leads.
+pub const LEADER_DIRECTORY: &str = "leader";
+
+/// `leader/{epoch, 16 digits}`, in the processor's own bucket: who leads from this epoch on, and until when.
+#[must_use]
+pub fn leader(epoch: u64) -> String {
+    format!("{LEADER_DIRECTORY}/{epoch:016}")
+}
+
+/// Reads the name that [`leader`] writes; `None` for any other.
+#[must_use]
+pub fn leader_epoch(key: &str) -> Option<u64> {
+    let digits = key.strip_prefix(LEADER_DIRECTORY)?.strip_prefix('/')?;
+    digits.parse().ok().filter(|epoch| leader(*epoch) == key)
+}
+
 /// The half-open range of keys, `{agg}/{start DATE}/` to `{agg}/{end DATE}/`, in which a window's batches stand.
 #[must_use]
 pub fn window_range(aggregation: &AggregationId, window: &Window) -> (String, String) {
@@ -198,6 +262,31 @@ mod tests {
     }
 
     #[test]
+    fn every_object_of_a_batch_is_known_by_its_name() {
+        let (ingestion, validation) = (name().ingestion(), name().validation(Role::First));
+        let parts = [BatchPart::Header, BatchPart::Packets, BatchPart::Signature];
+        let keys = |objects: BatchObjects| [objects.header, objects.packets, objects.signature];
+        for (key, part) in keys(ingestion).iter().zip(parts) {
+            assert_eq!(BatchName::ingestion_part(key), Some((name(), part)), "{key}");
+            assert_eq!(BatchName::from_ingestion_object(key), Some(name()), "{key}");
+            assert_eq!(BatchName::validation_part(key, Role::First), None, "{key}");
+        }
+        for (key, part) in keys(validation).iter().zip(parts) {
+            assert_eq!(
+                BatchName::validation_part(key, Role::First),
+                Some((name(), part)),
+                "{key}"
+            );
+            assert_eq!(BatchName::validation_part(key, Role::Second), None, "{key}");
+            assert_eq!(BatchName::ingestion_part(key), None, "{key}");
+        }
+        assert_eq!(BatchName::from_prepared(&name().prepared("0123abcd")), Some(name()));
+        for key in [format!("{}.prepared", name()), format!("{}.k", name())] {
+            assert_eq!(BatchName::from_prepared(&key), None, "{key}");
+        }
+    }
+
+    #[test]
     fn foreign_names_are_no_batches() {
         for key in [
             "x.batch.sig",
@@ -207,6 +296,15 @@ mod tests {
             "task-markers/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff.batch.sig",
         ] {
             assert_eq!(BatchName::from_ingestion_signature(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn epochs_are_read_as_they_are_written() {
+        assert_eq!(leader(7), "leader/0000000000000007");
+        assert_eq!(leader_epoch(&leader(7)), Some(7));
+        for key in ["leader/7", "leader/000000000000000x", "leaders/0000000000000007"] {
+            assert_eq!(leader_epoch(key), None, "{key}");
         }
     }
 

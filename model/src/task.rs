@@ -4,9 +4,13 @@
 //! about their own kind: the queue they come from does. Ours adds a third, which travels on the queue of aggregations.
 //! What cannot be read can never succeed, so every [`TaskError`] is a rejection.
 
+mod marker;
 mod roster;
+mod window_batches;
 
+pub use marker::{MarkedTask, TaskMarker, WindowKind};
 pub use roster::{RosterTask, WindowTask};
+pub use window_batches::WindowBatches;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -116,12 +120,7 @@ impl AggregationTask {
         let wire: WireAggregation = read(message)?;
         let start = parsed("aggregation-start", &wire.aggregation_start)?;
         let end = parsed("aggregation-end", &wire.aggregation_end)?;
-        let batch = |batch: &WireBatch| {
-            Ok(TaskBatch {
-                id: parsed("batches.id", &batch.id)?,
-                time: parsed("batches.time", &batch.time)?,
-            })
-        };
+        let batch = |batch: &WireBatch| batch.read(["batches.id", "batches.time"]);
         Ok(Self {
             trace_id: parsed("trace-id", &wire.trace_id)?,
             aggregation_id: parsed("aggregation-id", &wire.aggregation_id)?,
@@ -134,16 +133,12 @@ impl AggregationTask {
     /// The message's bytes: compact JSON, keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let batch = |batch: &TaskBatch| WireBatch {
-            id: batch.id.to_string(),
-            time: batch.time.to_string(),
-        };
         write(&WireAggregation {
             trace_id: self.trace_id.to_string(),
             aggregation_id: self.aggregation_id.to_string(),
             aggregation_start: self.window.start().to_string(),
             aggregation_end: self.window.end().to_string(),
-            batches: self.batches.iter().map(batch).collect(),
+            batches: self.batches.iter().map(WireBatch::from).collect(),
             agreed: self.agreed,
         })
     }
@@ -176,6 +171,25 @@ struct WireAggregation {
 struct WireBatch {
     id: String,
     time: String,
+}
+
+impl WireBatch {
+    /// Parses both, naming the keys given in errors.
+    fn read(&self, [id, time]: [&'static str; 2]) -> Result<TaskBatch, TaskError> {
+        Ok(TaskBatch {
+            id: parsed(id, &self.id)?,
+            time: parsed(time, &self.time)?,
+        })
+    }
+}
+
+impl From<&TaskBatch> for WireBatch {
+    fn from(batch: &TaskBatch) -> Self {
+        Self {
+            id: batch.id.to_string(),
+            time: batch.time.to_string(),
+        }
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Result<T, TaskError> {

@@ -1,16 +1,16 @@
 //! What the portal does: it verifies both sum parts and adds them. It sees sums only.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tallybox_crypto::prio2::MODULUS;
 use tallybox_model::avro::Limits;
 use tallybox_model::header::SumPart;
-use tallybox_model::id::{AggregationId, BatchId, PacketId};
+use tallybox_model::id::{AggregationId, BatchId, Instance, PacketId};
 use tallybox_model::packet::InvalidPacket;
 use tallybox_model::path::SumPartName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
+use tallybox_transport::SharedBucket;
 use tallybox_transport::batch::{PacketStream, SignedBatch, TrustedKeys};
 
 use crate::error::Error;
@@ -33,38 +33,93 @@ pub struct Total {
     pub invalid: BTreeSet<PacketId>,
 }
 
-/// Reads both processors' parts from their mailboxes, checks signatures and digests, checks that both are of the same
-/// packets, and adds them modulo the prime.
+/// Where sum parts are, and what they verify with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The instance.
+    pub instance: Instance,
+    /// The processors' mailboxes, in order of their index.
+    pub mailboxes: [SharedBucket; 2],
+    /// What each processor signs with.
+    pub trusted: [TrustedKeys; 2],
+}
+
+/// Adds both sum parts of a window of a sandbox.
 ///
 /// # Errors
-/// [`Error::Batch`] if a part is not there or does not verify; [`Error::Check`] if the parts do not belong together.
+/// As [`Parts::total`].
 pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -> Result<Total, Error> {
-    let (first, invalid) = read(world, aggregation, window, Role::First).await?;
-    let (second, invalid_too) = read(world, aggregation, window, Role::Second).await?;
-    let same = [
-        ("batches", first.batch_uuids == second.batch_uuids),
-        (
-            "packet counts",
-            first.total_individual_clients == second.total_individual_clients,
-        ),
-        ("parameters", first.parameters().same(&second.parameters())),
-        ("lengths", first.sum.len() == second.sum.len()),
-        ("invalid packets", invalid == invalid_too),
-    ];
-    if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
-        return Err(Error::Check(format!(
-            "the two sum parts of {aggregation} differ in their {what}"
-        )));
+    let trusted = |role: Role| {
+        let key = world.keys.processors[role.index()].signing.verifying_key();
+        TrustedKeys::from([(signing_key_id(role), key)])
+    };
+    let parts = Parts {
+        instance: instance()?,
+        mailboxes: Role::ALL.map(|role| world.layout.bucket(BucketKind::Sum, role)),
+        trusted: Role::ALL.map(trusted),
+    };
+    parts.total(aggregation, window).await
+}
+
+impl Parts {
+    /// Reads both processors' parts from their mailboxes, checks signatures and digests, checks that both are of the
+    /// same packets, and adds them modulo the prime.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if a part is not there or does not verify; [`Error::Check`] if the parts do not belong together.
+    pub async fn total(&self, aggregation: &AggregationId, window: Window) -> Result<Total, Error> {
+        let (first, invalid) = self.read(aggregation, window, Role::First).await?;
+        let (second, invalid_too) = self.read(aggregation, window, Role::Second).await?;
+        let same = [
+            ("batches", first.batch_uuids == second.batch_uuids),
+            (
+                "packet counts",
+                first.total_individual_clients == second.total_individual_clients,
+            ),
+            ("parameters", first.parameters().same(&second.parameters())),
+            ("lengths", first.sum.len() == second.sum.len()),
+            ("invalid packets", invalid == invalid_too),
+        ];
+        if let Some((what, _)) = same.iter().find(|(_, same)| !same) {
+            return Err(Error::Check(format!(
+                "the two sum parts of {aggregation} differ in their {what}"
+            )));
+        }
+        let sums = first.sum.iter().zip(&second.sum);
+        let sums = sums.map(|(one, two)| (one + two).rem_euclid(i64::from(MODULUS)).unsigned_abs());
+        Ok(Total {
+            batches: first.batch_uuids.clone(),
+            accepted: u64::try_from(first.total_individual_clients).unwrap_or(0),
+            sums: sums.collect(),
+            parts: [first.sum, second.sum],
+            invalid,
+        })
     }
-    let sums = first.sum.iter().zip(&second.sum);
-    let sums = sums.map(|(one, two)| (one + two).rem_euclid(i64::from(MODULUS)).unsigned_abs());
-    Ok(Total {
-        batches: first.batch_uuids.clone(),
-        accepted: u64::try_from(first.total_individual_clients).unwrap_or(0),
-        sums: sums.collect(),
-        parts: [first.sum, second.sum],
-        invalid,
-    })
+
+    /// One processor's part, and the packets that it did not count.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if it is not there or does not verify.
+    pub async fn read(
+        &self,
+        aggregation: &AggregationId,
+        window: Window,
+        writer: Role,
+    ) -> Result<(SumPart, BTreeSet<PacketId>), Error> {
+        let name = SumPartName {
+            instance: self.instance.clone(),
+            aggregation: aggregation.clone(),
+            window,
+            writer,
+        };
+        let (mailbox, trusted) = (&*self.mailboxes[writer.index()], &self.trusted[writer.index()]);
+        let part = SignedBatch::open(mailbox, name.objects(), trusted, &Limits::default()).await?;
+        let header: SumPart = part.header()?;
+        let packets = part.packets(mailbox, header.packet_file_digest).await?;
+        let reading = tokio::task::spawn_blocking(move || invalid(packets)).await;
+        let invalid = reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
+        Ok((header, invalid))
+    }
 }
 
 /// The name of a processor's part.
@@ -72,33 +127,17 @@ pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -
 /// # Errors
 /// None in fact; the instance is a constant.
 pub fn sum_part_name(aggregation: &AggregationId, window: Window, writer: Role) -> Result<SumPartName, Error> {
-    let instance = INSTANCE
-        .parse()
-        .map_err(|_| Error::Internal("the sandbox's instance".to_owned()))?;
     Ok(SumPartName {
-        instance,
+        instance: instance()?,
         aggregation: aggregation.clone(),
         window,
         writer,
     })
 }
 
-async fn read(
-    world: &World,
-    aggregation: &AggregationId,
-    window: Window,
-    writer: Role,
-) -> Result<(SumPart, BTreeSet<PacketId>), Error> {
-    let name = sum_part_name(aggregation, window, writer)?;
-    let mailbox = world.layout.bucket(BucketKind::Sum, writer);
-    let key = world.keys.processors[writer.index()].signing.verifying_key();
-    let trusted = TrustedKeys::from([(signing_key_id(writer), key)]);
-    let part = SignedBatch::open(&*mailbox, name.objects(), &trusted, &Limits::default()).await?;
-    let header: SumPart = part.header()?;
-    let packets = part.packets(&*Arc::clone(&mailbox), header.packet_file_digest).await?;
-    let reading = tokio::task::spawn_blocking(move || invalid(packets)).await;
-    let invalid = reading.map_err(|error| Error::Internal(format!("reading {name}: {error}")))??;
-    Ok((header, invalid))
+fn instance() -> Result<Instance, Error> {
+    let instance = INSTANCE.parse();
+    instance.map_err(|_| Error::Internal("the sandbox's instance".to_owned()))
 }
 
 /// The packets of a sum part, up to the verdict on their digest.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 mod error;
 pub mod exit;
+pub mod fault;
 pub mod log;
 #[cfg(feature = "operations")]
 pub mod operations;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -67,6 +68,9 @@ pub enum Created {
     Exists,
 }
 
+/// The object by which a cloud is asked for its date.
+pub const CLOCK: &str = "clock";
+
 /// A place for objects. An object has a key and bytes; it appears whole, and never changes once it is there.
 ///
 /// A key is components joined by single slashes; it has no empty component, no `.` or `..`, no control character, no
@@ -100,6 +104,13 @@ pub trait Bucket: Send + Sync + std::fmt::Debug {
 
     /// Removes an object. One that is not there is no error.
     async fn delete(&self, key: &str) -> Result<(), BucketError>;
+
+    /// What time it is by the bucket's own clock, in milliseconds since the epoch. In the clouds this writes an object
+    /// named [`CLOCK`] and looks at its date; a bucket without a clock of its own has the machine's.
+    async fn date(&self) -> Result<i64, BucketError> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
 
     /// Where the bucket is, for messages: its URL without secrets.
     fn location(&self) -> String;

@@ -5,6 +5,8 @@
     reason = "a test suite: a panic is its verdict"
 )]
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -40,6 +42,7 @@ async fn suite(make: impl Fn() -> SharedBucket, sorted: &[&str]) {
     directories(&*make()).await;
     deletion(&*make(), sorted.len() == SORTED.len()).await;
     publishing(&*make()).await;
+    dates(&*make()).await;
     publishing_streams(&*make()).await;
 }
 
@@ -394,6 +397,16 @@ async fn deletion(bucket: &dyn Bucket, with_directory: bool) {
     );
     assert_eq!(put(bucket, "a/b", b"new").await, Created::New);
     assert_eq!(read_all(bucket, "a/b", 3).await.unwrap(), "new");
+}
+
+async fn dates(bucket: &dyn Bucket) {
+    let [first, second] = [bucket.date().await.unwrap(), bucket.date().await.unwrap()];
+    // The servers of tests run on this machine. Clouds give whole seconds.
+    let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    assert!(
+        first <= second && (ours - second).abs() < 60_000,
+        "{first} {second} {ours}"
+    );
 }
 
 async fn publishing(bucket: &dyn Bucket) {

@@ -1,7 +1,7 @@
 //! A bucket that fails at a chosen operation, to show what a crash or a lost answer leaves behind.
 //!
 //! Every call counts as one operation: opening an object, a range, a size, starting an upload, each write, the commit,
-//! both listings, a deletion. Bytes of an object or listing already opened, and aborting, do not.
+//! both listings, a deletion, the date. Bytes of an object or listing already opened, and aborting, do not.
 
 use std::future::Future;
 use std::ops::Range;
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+use crate::bucket::CLOCK;
 use crate::{Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload};
 
 /// What happens at the chosen operation.
@@ -166,6 +167,10 @@ impl Bucket for FaultyBucket {
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
         self.run(key, self.inner.delete(key)).await
+    }
+
+    async fn date(&self) -> Result<i64, BucketError> {
+        self.run(CLOCK, self.inner.date()).await
     }
 
     fn location(&self) -> String {

@@ -3,8 +3,9 @@
 //! A [`Bucket`] holds objects that appear whole and never change. Its location is a [`BucketUrl`], opened with
 //! [`BucketSettings`] by [`open`]. [`publish_bytes`] and [`publish_stream`] make an object that is the same whoever
 //! makes it and however often; [`BlockingReader`] and [`BlockingWriter`] lead to code that runs on blocking threads.
-//! [`batch`] makes signed batches of such objects.
+//! `batch` makes signed batches of such objects (feature `batches`, on unless a program turns it off).
 
+#[cfg(feature = "batches")]
 pub mod batch;
 mod blocking;
 mod bucket;
@@ -27,7 +28,7 @@ mod store;
 mod url;
 
 pub use blocking::{BlockingReader, BlockingWriter};
-pub use bucket::{Bucket, Created, Entry, ListRange, Object, SharedBucket, Upload};
+pub use bucket::{Bucket, CLOCK, Created, Entry, ListRange, Object, SharedBucket, Upload};
 pub use error::{BucketError, Disposition};
 pub use local::LocalBucket;
 pub use memory::memory;

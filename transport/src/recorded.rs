@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+use crate::bucket::CLOCK;
 use crate::{Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload};
 
 /// What was asked for.
@@ -30,6 +31,8 @@ pub enum OperationKind {
     ListDirectories,
     /// [`Bucket::delete`].
     Delete,
+    /// [`Bucket::date`].
+    Date,
 }
 
 /// One operation, recorded when it was asked for, whatever came of it.
@@ -126,6 +129,11 @@ impl Bucket for RecordedBucket {
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
         record(&self.log, OperationKind::Delete, key);
         self.inner.delete(key).await
+    }
+
+    async fn date(&self) -> Result<i64, BucketError> {
+        record(&self.log, OperationKind::Date, CLOCK);
+        self.inner.date().await
     }
 
     fn location(&self) -> String {

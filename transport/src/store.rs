@@ -9,6 +9,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 
+use crate::bucket::CLOCK;
 use crate::key::{check_key, check_prefix};
 use crate::{Bucket, BucketError, Created, Entry, ListRange, Object, Upload};
 
@@ -147,6 +148,14 @@ impl Bucket for StoreBucket {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.error(key, error)),
         }
+    }
+
+    async fn date(&self) -> Result<i64, BucketError> {
+        let path = Self::path(CLOCK)?;
+        let written = self.store.put(&path, PutPayload::new()).await;
+        written.map_err(|error| self.error(CLOCK, error))?;
+        let found = self.store.head(&path).await.map_err(|error| self.error(CLOCK, error))?;
+        Ok(found.last_modified.timestamp_millis())
     }
 
     fn location(&self) -> String {

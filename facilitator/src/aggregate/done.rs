@@ -28,7 +28,7 @@ pub struct DoneMark {
 
 impl DoneMark {
     /// The window has this sum part.
-    pub(super) fn of_sum_part(name: &SumPartName, group: &Group) -> Self {
+    pub(crate) fn of_sum_part(name: &SumPartName, group: &Group) -> Self {
         Self {
             sum_part: Some(name.objects().header),
             batches: group.verdicts.len() as u64,

@@ -23,7 +23,7 @@ pub struct Group {
 
 impl Group {
     /// No batch yet. `several`: whether more than one is looked at, so that a packet could stand in two.
-    pub(super) fn new(parameters: BatchParameters, several: bool) -> Self {
+    pub(crate) fn new(parameters: BatchParameters, several: bool) -> Self {
         let (verdicts, counted) = (Vec::new(), IdSet::default());
         Self {
             parameters,
@@ -58,7 +58,7 @@ impl Group {
     pub fn invalid(&self) -> BTreeSet<PacketId> {
         self.verdicts
             .iter()
-            .flat_map(|verdict| verdict.invalid.iter().copied())
+            .flat_map(|verdict| verdict.invalid.iter().map(|(id, _)| *id))
             .collect()
     }
 
@@ -68,7 +68,7 @@ impl Group {
     }
 
     /// Takes a batch, and remembers the packets that it counts.
-    pub(super) fn push(&mut self, verdict: BatchVerdict, counted: &[PacketId]) {
+    pub(crate) fn push(&mut self, verdict: BatchVerdict, counted: &[PacketId]) {
         if self.several {
             for id in counted {
                 self.counted.insert(*id.as_bytes());

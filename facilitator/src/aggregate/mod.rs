@@ -21,8 +21,10 @@ pub use group::Group;
 pub use join::{Join, Joined};
 pub use select::{Selection, select};
 pub use sum_part::FixedSumPart;
+pub(crate) use sum_part::publish as publish_sum;
 pub use summary::{AggregateSummary, BatchOutcome, BatchSummary};
 pub use verdict::BatchVerdict;
+pub(crate) use verdict::subtract;
 
 use crate::error::Error;
 use crate::given_up::GivingUp;
@@ -34,8 +36,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_crypto::prio2::Prio2;
-use tallybox_model::id::AggregationId;
+use tallybox_model::digest::Digest;
+use tallybox_model::header::BatchParameters;
+use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::path::{BatchName, SumPartName};
+use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 use tallybox_service::exit::Exit;
@@ -147,13 +152,72 @@ async fn verdict(
 ) -> Result<(), Error> {
     // Our own side first: what is wrong with the batch itself says more than that the peer has not validated it.
     let prepared = prepared(processor, name, task.dry_run).await?;
+    let joined = join_peer(processor, name, prepared, progress).await?;
+    progress(joined.packets(), joined.bytes());
+    let group = groups
+        .entry(joined.parameters().encode())
+        .or_insert_with(|| Group::new(joined.parameters().clone(), several));
+    let counted_before = |id| group.counts(id);
+    let (verdict, counted) = joined.judge(processor.role, counted_before).await?;
+    if verdict.accepted == 0 {
+        return Err(Error::NoAcceptedPacket { batch: name.clone() });
+    }
+    group.push(verdict, &counted);
+    Ok(())
+}
+
+/// Both processors' messages about a batch, brought together.
+pub(crate) struct JoinedBatch {
+    name: BatchName,
+    prepared: PreparedReader,
+    prio2: Prio2,
+    joined: Joined,
+    inputs: [Digest; 2],
+}
+
+impl JoinedBatch {
+    fn parameters(&self) -> &BatchParameters {
+        &self.prepared.footer().parameters
+    }
+
+    fn packets(&self) -> u64 {
+        self.prepared.footer().packets
+    }
+
+    fn bytes(&self) -> u64 {
+        self.prepared.footer().validation.packets.bytes
+    }
+
+    /// The verdict, and the packets that it counts; `counted_before` says of a packet whether it counts elsewhere.
+    pub(crate) async fn judge(
+        self,
+        role: Role,
+        counted_before: impl Fn(PacketId) -> bool,
+    ) -> Result<(BatchVerdict, Vec<PacketId>), Error> {
+        let Self {
+            name,
+            prepared,
+            prio2,
+            joined,
+            inputs,
+        } = self;
+        verdict::judge(&name, role, &prio2, &prepared, joined, inputs, counted_before).await
+    }
+}
+
+/// Reads the peer's validation of a batch, and joins its messages with ours.
+pub(crate) async fn join_peer(
+    processor: &Arc<Processor>,
+    name: &BatchName,
+    prepared: PreparedReader,
+    progress: &Progress,
+) -> Result<JoinedBatch, Error> {
     let peer = processor.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;
     let validation = SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &processor.limits).await?;
     let header = verdict::check_header(name, &validation, &prepared)?;
     let packets = validation.packets(bucket, header.packet_file_digest).await?;
-    let parameters = prepared.footer().parameters.clone();
-    let bins = usize::try_from(parameters.bins).unwrap_or(0);
+    let bins = usize::try_from(prepared.footer().parameters.bins).unwrap_or(0);
     let prio2 = Prio2::new(bins).map_err(|source| Error::Bins {
         batch: name.clone(),
         source,
@@ -170,23 +234,22 @@ async fn verdict(
         .map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))?;
     let (joined, prepared) = joined?;
     drop(share);
-    progress(prepared.footer().packets, prepared.footer().validation.packets.bytes);
-    let group = groups
-        .entry(parameters.encode())
-        .or_insert_with(|| Group::new(parameters, several));
     let inputs = [prepared.ingestion_header(), validation.header_digest()];
-    let counted_before = |id| group.counts(id);
-    let (verdict, counted) =
-        verdict::judge(name, processor.role, &prio2, &prepared, joined, inputs, counted_before).await?;
-    if verdict.accepted == 0 {
-        return Err(Error::NoAcceptedPacket { batch: name.clone() });
-    }
-    group.push(verdict, &counted);
-    Ok(())
+    Ok(JoinedBatch {
+        name: name.clone(),
+        prepared,
+        prio2,
+        joined,
+        inputs,
+    })
 }
 
 /// Our record of the batch's intake; a lost one is made again, and what it fixes is published unless the run is dry.
-async fn prepared(processor: &Arc<Processor>, name: &BatchName, dry_run: bool) -> Result<PreparedReader, Error> {
+pub(crate) async fn prepared(
+    processor: &Arc<Processor>,
+    name: &BatchName,
+    dry_run: bool,
+) -> Result<PreparedReader, Error> {
     if let Some(prepared) = find_prepared(processor, name).await? {
         return Ok(prepared);
     }

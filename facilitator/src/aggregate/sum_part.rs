@@ -49,7 +49,7 @@ struct Files {
 }
 
 /// Fixes and publishes the sum part; `true` if it had been published before.
-pub(super) async fn publish(processor: &Processor, name: &SumPartName, group: &Group) -> Result<bool, Error> {
+pub(crate) async fn publish(processor: &Processor, name: &SumPartName, group: &Group) -> Result<bool, Error> {
     let files = encode(processor, name, group)?;
     let fixed = FixedSumPart {
         generation: processor.generation,

@@ -89,7 +89,7 @@ pub struct AggregateSummary {
 }
 
 impl AggregateSummary {
-    pub(super) fn new(role: Role, task: &AggregateTask, selection: &Selection) -> Self {
+    pub(crate) fn new(role: Role, task: &AggregateTask, selection: &Selection) -> Self {
         Self {
             stage: "aggregate",
             role,
@@ -131,7 +131,7 @@ impl AggregateSummary {
     }
 
     /// Notes the batches that are summed.
-    pub(super) fn finish(&mut self, group: Option<&Group>, elapsed: Duration) {
+    pub(crate) fn finish(&mut self, group: Option<&Group>, elapsed: Duration) {
         for verdict in group.iter().flat_map(|group| &group.verdicts) {
             self.packets_read += verdict.packets;
             self.packets_accepted += verdict.accepted;
@@ -155,7 +155,7 @@ impl AggregateSummary {
     }
 
     /// Notes the time it took.
-    pub(super) fn elapsed(&mut self, elapsed: Duration) {
+    pub(crate) fn elapsed(&mut self, elapsed: Duration) {
         self.seconds = elapsed.as_secs_f64();
         self.packets_per_second = self.packets_read as f64 / self.seconds.max(1e-9);
     }

@@ -26,8 +26,8 @@ pub struct BatchVerdict {
     pub both_messages: u64,
     /// The sum of our shares of the packets that count.
     pub sum: Sum,
-    /// The packets that do not count, repetitions aside.
-    pub invalid: Vec<PacketId>,
+    /// The packets that do not count, repetitions aside, and why.
+    pub invalid: Vec<(PacketId, PacketReason)>,
     /// Why they do not.
     pub rejections: Rejections,
     /// Digests of the ingestion header and of the peer's validation header.
@@ -35,7 +35,7 @@ pub struct BatchVerdict {
 }
 
 /// Checks that the peer validated this batch, and under the same parameters.
-pub(super) fn check_header(
+pub(crate) fn check_header(
     name: &BatchName,
     validation: &SignedBatch,
     prepared: &PreparedReader,
@@ -61,7 +61,7 @@ pub(super) fn check_header(
 
 /// Makes the verdict, and names the packets that it counts. `counted_before` says of a packet whether an earlier batch
 /// of the window counts it.
-pub(super) async fn judge(
+pub(crate) async fn judge(
     name: &BatchName,
     role: Role,
     prio2: &Prio2,
@@ -92,14 +92,18 @@ pub(super) async fn judge(
         for (place, id) in list {
             rejections.add(reason);
             places.push(*place);
-            invalid.push(*id);
+            invalid.push((*id, reason));
         }
     }
     for chunk in prepared.chunks(ChunkKind::Rejects) {
-        invalid.extend(prepared.rejects(chunk).await?.into_iter().map(|(id, _)| id));
+        invalid.extend(prepared.rejects(chunk).await?);
     }
     places.sort_unstable();
-    let sum = subtract(role, prio2, prepared, &places).await?;
+    let mut sum = Sum::from_values(prepared.sum().await?).map_err(|_| undecodable(prepared))?;
+    if sum.values().len() != prio2.bins() {
+        return Err(undecodable(prepared));
+    }
+    subtract(role, prio2, prepared, &places, &mut sum).await?;
     let both_messages = (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
     let (packets, accepted) = (footer.packets, counted.len() as u64);
     let verdict = BatchVerdict {
@@ -115,13 +119,18 @@ pub(super) async fn judge(
     Ok((verdict, counted))
 }
 
-/// The batch's sum without the packets at these places.
-async fn subtract(role: Role, prio2: &Prio2, prepared: &PreparedReader, places: &[u64]) -> Result<Sum, Error> {
-    let bad = || Error::Internal(format!("{}: a share in it does not decode", prepared.object()));
-    let mut sum = Sum::from_values(prepared.sum().await?).map_err(|_| bad())?;
-    if sum.values().len() != prio2.bins() {
-        return Err(bad());
-    }
+fn undecodable(prepared: &PreparedReader) -> Error {
+    Error::Internal(format!("{}: a share in it does not decode", prepared.object()))
+}
+
+/// Takes the shares of the packets at these places, sorted, out of a sum.
+pub(crate) async fn subtract(
+    role: Role,
+    prio2: &Prio2,
+    prepared: &PreparedReader,
+    places: &[u64],
+    sum: &mut Sum,
+) -> Result<(), Error> {
     let mut elements = Zeroizing::new(Vec::new());
     let mut failed = false;
     let take_away = |share: &[u8]| match prio2.decode_data(role.index(), share, &mut elements) {
@@ -129,5 +138,5 @@ async fn subtract(role: Role, prio2: &Prio2, prepared: &PreparedReader, places: 
         Err(_) => failed = true,
     };
     prepared.shares(places, take_away).await?;
-    if failed { Err(bad()) } else { Ok(sum) }
+    if failed { Err(undecodable(prepared)) } else { Ok(()) }
 }

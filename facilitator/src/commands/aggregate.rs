@@ -3,11 +3,13 @@
 use super::Arguments;
 use crate::aggregate::{AggregateSummary, AggregateTask, aggregate};
 use crate::error::Error;
+use crate::roster::{aggregate_agreed, rostered};
 use clap::Args;
 use std::fmt;
 use std::sync::Arc;
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
+use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::output::Summary;
 
@@ -15,7 +17,8 @@ use tallybox_service::output::Summary;
 ///
 /// Reads prepared batches from `buckets.own` and the peer's validations from `buckets.peer-validation-in`, writes the
 /// sum part to `buckets.sum-parts`. Without --batch it takes every batch of the window that both processors have
-/// taken in; one without the peer's validation is left out and named. A bad batch never takes its neighbours down.
+/// taken in; one without the peer's validation is left out and named. A bad batch never takes its neighbours down. A window
+/// that has rosters is summed as they agree: see `roster`.
 #[derive(Debug, Args)]
 pub(super) struct Aggregate {
     /// The aggregation: the first component of the batches' object names
@@ -37,9 +40,15 @@ pub(super) struct Aggregate {
 
 /// A batch on the command line, its date before its identifier.
 #[derive(Clone, Debug)]
-struct DatedBatch {
-    date: BatchTime,
-    id: BatchId,
+pub(super) struct DatedBatch {
+    pub(super) date: BatchTime,
+    pub(super) id: BatchId,
+}
+
+impl fmt::Display for DatedBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.date, self.id)
+    }
 }
 
 impl std::str::FromStr for DatedBatch {
@@ -75,7 +84,20 @@ impl Aggregate {
         let bar = arguments.output.progress(None, "aggregate");
         let shown = bar.clone();
         let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
-        let summary = aggregate(&processor, &task, progress).await;
+        let name = WindowName {
+            aggregation: task.aggregation.clone(),
+            window,
+        };
+        // What both sides agree on by rosters is not chosen by one of them.
+        let summary = if rostered(&processor, window).await? {
+            if !task.batches.is_empty() || task.dry_run {
+                let problem = format!("--batch and --dry-run are for windows without rosters; {window} has them");
+                return Err(Error::Setting(problem));
+            }
+            aggregate_agreed(&processor, &name, progress).await
+        } else {
+            aggregate(&processor, &task, progress).await
+        };
         bar.finish();
         arguments.print(&summary?)
     }

@@ -5,6 +5,7 @@ mod check_config;
 mod inspect;
 mod intake;
 mod key;
+mod roster;
 mod worker;
 
 use crate::config::Config;
@@ -67,6 +68,7 @@ enum Command {
     IntakeBatch(intake::IntakeBatch),
     Aggregate(aggregate::Aggregate),
     CheckConfig(check_config::CheckConfig),
+    Roster(roster::Roster),
     Inspect(inspect::Inspect),
     Key(key::Key),
     Worker(worker::WorkerCommand),
@@ -105,6 +107,7 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
         Command::IntakeBatch(command) => command.run(arguments).await?,
         Command::Aggregate(command) => command.run(arguments).await?,
+        Command::Roster(command) => command.run(arguments).await?,
         Command::CheckConfig(command) => command.run(arguments)?,
         Command::Inspect(command) => return command.run(arguments).await,
         Command::Key(command) => command.run(arguments)?,

@@ -3,7 +3,7 @@
 use super::name::{BATCH_COMPONENTS, SUM_PART_COMPONENTS, sum_part, tail};
 use tallybox_model::path::{BatchName, SumPartName, birth, pinned_point};
 use tallybox_model::role::Role;
-use tallybox_model::roster::{RosterObject, WindowName};
+use tallybox_model::roster::{RosterObject, WindowName, chain};
 use tallybox_model::time::BatchTime;
 
 /// Objects of a processor's own bucket, which are no batches.
@@ -24,8 +24,10 @@ pub enum OwnObject {
     FirstSeen,
     /// When the bucket was first used.
     Birth,
-    /// That nothing is left to do for a window.
-    WindowDone(WindowName),
+    /// With which window our rosters of an aggregation begin.
+    Chain,
+    /// An object of a window: a roster, what is agreed, that it is done.
+    Window(WindowName, RosterObject),
 }
 
 impl OwnObject {
@@ -35,7 +37,7 @@ impl OwnObject {
         prepared(key)
             .or_else(|| fixed(key))
             .or_else(|| small(key))
-            .or_else(|| done(key))
+            .or_else(|| window(key))
             .or_else(|| born(key))
     }
 }
@@ -86,11 +88,13 @@ fn small(key: &str) -> Option<(OwnObject, usize)> {
     (batch.first_seen() == key).then_some((OwnObject::FirstSeen, 3))
 }
 
-fn done(key: &str) -> Option<(OwnObject, usize)> {
-    match RosterObject::parse(tail(key, 3)?)? {
-        (window, RosterObject::Done) => Some((OwnObject::WindowDone(window), 3)),
-        _ => None,
+fn window(key: &str) -> Option<(OwnObject, usize)> {
+    let key = tail(key, 3)?;
+    if let Some((window, object)) = RosterObject::parse(key) {
+        return Some((OwnObject::Window(window, object), 3));
     }
+    let aggregation = key.split('/').nth(1)?.parse().ok()?;
+    (chain(&aggregation) == key).then_some((OwnObject::Chain, 3))
 }
 
 fn born(key: &str) -> Option<(OwnObject, usize)> {
@@ -126,7 +130,7 @@ mod tests {
         assert_eq!(parse(birth(&"interop".parse().unwrap())), Some(OwnObject::Birth));
         let done = parse("windows/i/202311142200-202311142300.done".to_owned());
         assert!(
-            matches!(done, Some(OwnObject::WindowDone(window)) if window.to_string() == "i/202311142200-202311142300")
+            matches!(done, Some(OwnObject::Window(window, RosterObject::Done)) if window.to_string() == "i/202311142200-202311142300")
         );
         assert_eq!(parse("windows/i/202311142200.done".to_owned()), None);
         assert_eq!(parse(format!("{STEM}.00.prepared.old")), None);

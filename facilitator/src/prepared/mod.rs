@@ -22,6 +22,7 @@ mod tests;
 mod writer;
 
 pub use footer::{ChunkEntry, ChunkKind, FixedObject, FixedValidation, Footer};
+pub(crate) use reader::collect;
 pub use reader::{PreparedMessage, PreparedReader};
 pub use writer::PreparedWriter;
 

@@ -256,7 +256,7 @@ impl PreparedReader {
     }
 }
 
-async fn collect(object: tallybox_transport::Object) -> Result<Bytes, BucketError> {
+pub(crate) async fn collect(object: tallybox_transport::Object) -> Result<Bytes, BucketError> {
     let mut bytes = BytesMut::with_capacity(object.size as usize);
     let mut body = object.body;
     while let Some(part) = body.try_next().await? {

@@ -4,15 +4,13 @@ use super::{ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Own
 use crate::reason::PacketReason;
 use std::io::{self, Write};
 use tallybox_crypto::SealingKey;
-use tallybox_crypto::prepared::{CHUNK, FileKey};
+use tallybox_crypto::prepared::{CHUNK, FileKey, TAG_LENGTH};
 use tallybox_crypto::prio2::Message;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
 use zeroize::Zeroizing;
 
-/// What sealing adds to a chunk.
-const SEAL_BYTES: usize = 16;
 /// The room that a chunk begins with.
 const LITTLE: usize = 4 << 10;
 
@@ -37,13 +35,13 @@ impl Pending {
     /// Makes room for another item and the seal. Growing leaves no copy of a share behind: the old bytes are wiped. A
     /// small batch needs little, and wiping a whole chunk of each kind would cost more than all the rest of its intake.
     fn make_room(&mut self, item: usize) {
-        let needed = self.bytes.len() + item + SEAL_BYTES;
+        let needed = self.bytes.len() + item + TAG_LENGTH;
         if self.bytes.capacity() < needed {
             let room = self
                 .bytes
                 .capacity()
                 .saturating_mul(8)
-                .clamp(LITTLE, CHUNK + SEAL_BYTES);
+                .clamp(LITTLE, CHUNK + TAG_LENGTH);
             let mut grown = Zeroizing::new(Vec::with_capacity(room.max(needed)));
             grown.extend_from_slice(&self.bytes);
             self.bytes = grown;

@@ -1,11 +1,12 @@
 //! One message, from its bytes to what becomes of it.
 
 use super::outcome::told;
-use super::{Kind, Outcome, TaskKind, window};
+use super::{Kind, Outcome, TaskKind};
 use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, mark_nothing};
 use crate::error::Error;
 use crate::intake::{IntakeSummary, Progress, intake, no_progress};
 use crate::processor::Processor;
+use crate::roster::{RosterSummary, aggregate_agreed, roster, rostered};
 use futures::FutureExt as _;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -34,6 +35,8 @@ pub(super) struct Found {
     pub(super) intake: Option<IntakeSummary>,
     /// Of an aggregation.
     pub(super) aggregate: Option<AggregateSummary>,
+    /// Of a roster.
+    pub(super) roster: Option<RosterSummary>,
     /// A bug of ours, perhaps: it panicked, or met an internal error.
     pub(super) suspicious: bool,
     /// Other bytes stand where ours should.
@@ -191,10 +194,13 @@ impl Task {
             Self::Intake(task) => {
                 found.intake = Some(intake(processor, &batch_name(task), progress).await?);
             }
-            Self::Roster(task) => window::roster(processor, &window_name(&task.aggregation_id, task.window)).await?,
+            Self::Roster(task) => {
+                let window = window_name(&task.aggregation_id, task.window);
+                found.roster = Some(roster(processor, &window, progress).await?);
+            }
             Self::Aggregate(task) if task.agreed => {
                 let window = window_name(&task.aggregation_id, task.window);
-                found.aggregate = Some(window::aggregate_agreed(processor, &window, progress).await?);
+                found.aggregate = Some(aggregate_agreed(processor, &window, progress).await?);
             }
             Self::Aggregate(task) => {
                 found.aggregate = Some(aggregate_named(processor, task, progress).await?);
@@ -222,6 +228,12 @@ async fn aggregate_named(
         return Err(Error::BadTask(format!(
             "batch {outside} is outside the window {}",
             task.window
+        )));
+    }
+    // Summed apart from the peer, a window of rosters would have two parts that cannot be added.
+    if rostered(processor, task.window).await? {
+        return Err(Error::BadTask(format!(
+            "the batches of window {window} are agreed on by rosters, not named by a task"
         )));
     }
     if batches.is_empty() {

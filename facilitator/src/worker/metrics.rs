@@ -3,6 +3,7 @@
 use super::Kind;
 use super::handle::{Found, Handled};
 use crate::reason::{PacketReason, Rejections};
+use crate::roster::Alarm;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -100,6 +101,7 @@ pub struct Metrics {
     packets_not_summed: Family<ReasonLabel, Counter>,
     poison: Counter,
     conflicts: Counter,
+    roster_alarms: Family<ReasonLabel, Counter>,
     suspicious: Counter,
     /// Leases extended.
     pub leases_extended: Counter,
@@ -144,6 +146,7 @@ impl Metrics {
             packets_not_summed: Family::default(),
             poison: Counter::default(),
             conflicts: Counter::default(),
+            roster_alarms: Family::default(),
             suspicious: Counter::default(),
             leases_extended: Counter::default(),
             leases_lost: Counter::default(),
@@ -173,6 +176,8 @@ impl Metrics {
         registry.register("packets_summed", help, self.packets_summed.clone());
         let help = "Packets of summed batches that were not counted, by reason";
         registry.register("packets_not_summed", help, self.packets_not_summed.clone());
+        let help = "What rosters found that somebody should look at, by what it is";
+        registry.register("roster_alarms", help, self.roster_alarms.clone());
         for (name, help, counter) in [
             ("poison_messages", "Messages that were no task", &self.poison),
             (
@@ -217,9 +222,20 @@ impl Metrics {
                 let _ = self.queue_errors.get_or_create(&QueueLabels { queue, operation });
             }
         }
+        for reason in Alarm::WORDS {
+            let _ = self.roster_alarms.get_or_create(&ReasonLabel { reason });
+        }
         for reason in PacketReason::ALL.map(PacketReason::name) {
             let _ = self.packets_rejected.get_or_create(&ReasonLabel { reason });
             let _ = self.packets_not_summed.get_or_create(&ReasonLabel { reason });
+        }
+    }
+
+    /// Counts what rosters found.
+    fn alarms<'a>(&self, alarms: impl Iterator<Item = &'a Alarm>) {
+        for alarm in alarms {
+            let reason = alarm.word();
+            self.roster_alarms.get_or_create(&ReasonLabel { reason }).inc();
         }
     }
 
@@ -242,6 +258,7 @@ impl Metrics {
         self.conflicts.inc_by(u64::from(found.conflict));
         self.suspicious.inc_by(u64::from(found.suspicious));
         self.packets(found);
+        self.alarms(found.roster.iter().flat_map(|roster| roster.alarms.as_slice()));
     }
 
     /// Packets of tasks that found them done before are not counted twice.

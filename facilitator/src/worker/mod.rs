@@ -26,7 +26,6 @@ mod pulse;
 mod reload;
 mod run;
 mod step;
-mod window;
 
 pub use config::{Queues, RetryDelay, WorkerConfig};
 pub use delay::retry_delay;

@@ -117,15 +117,28 @@ pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOpti
     Ok(summary)
 }
 
+/// What became of the reports of every window that is done and not forgotten, oldest first: for audits.
+///
+/// # Errors
+/// The spool's; [`Error::UnknownSecret`] for a record of a secret that is not configured any more.
+pub async fn records(ingestor: &Ingestor, locality: &Locality) -> Result<Vec<WindowRecord>, Error> {
+    let job = Job {
+        ingestor,
+        locality,
+        options: &BatchOptions::default(),
+    };
+    let mut records = Vec::new();
+    for (start, secret) in Chain::read(ingestor, locality).await?.records {
+        records.push(window::open_record(&job, start, &secret).await?.record);
+    }
+    Ok(records)
+}
+
 /// Ends one window. Windows are ended in order, since a later one looks for replays in the records of earlier ones.
 async fn one(job: &Job<'_>, chain: &mut Chain<'_>, plan: FixedPlan) -> Result<Done, Error> {
     let start = plan.plan.window.start();
     let secret = plan.plan.secret.clone();
-    let before: Vec<_> = chain
-        .records
-        .range(..start)
-        .map(|(start, secret)| (*start, secret.clone()))
-        .collect();
+    let before = chain.replayed(&plan.plan);
     let done = match WindowJob::read(job, plan, &before).await {
         Ok(window) => window.write().await,
         Err(error) => Err(error),

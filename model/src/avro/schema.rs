@@ -1,4 +1,4 @@
-//! The schemas we write: the seven of ENPA exactly as the predecessor embeds them, two of our own; and those that others
+//! The schemas we write: the seven of ENPA exactly as the predecessor embeds them, four of our own; and those that others
 //! write.
 
 use super::AvroError;
@@ -28,11 +28,15 @@ pub enum RecordKind {
     ReportUpload,
     /// `TallyboxStoredReport`, what an ingestor keeps in a slab
     StoredReport,
+    /// `TallyboxRosterHeader`, whose roster of which window
+    RosterHeader,
+    /// `TallyboxRosterEntry`, a batch in a roster
+    RosterEntry,
 }
 
 impl RecordKind {
     /// All kinds, those of ENPA first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::IngestionHeader,
         Self::DataSharePacket,
         Self::ValidationHeader,
@@ -42,6 +46,8 @@ impl RecordKind {
         Self::BatchSignature,
         Self::ReportUpload,
         Self::StoredReport,
+        Self::RosterHeader,
+        Self::RosterEntry,
     ];
 
     /// The record's name in its schema.
@@ -57,6 +63,8 @@ impl RecordKind {
             Self::BatchSignature => "PrioBatchSignature",
             Self::ReportUpload => "TallyboxReport",
             Self::StoredReport => "TallyboxStoredReport",
+            Self::RosterHeader => "TallyboxRosterHeader",
+            Self::RosterEntry => "TallyboxRosterEntry",
         }
     }
 
@@ -73,6 +81,8 @@ impl RecordKind {
             Self::BatchSignature => include_str!("../../schema/batch-signature.avsc"),
             Self::ReportUpload => include_str!("../../schema/report-upload.avsc"),
             Self::StoredReport => include_str!("../../schema/stored-report.avsc"),
+            Self::RosterHeader => include_str!("../../schema/roster-header.avsc"),
+            Self::RosterEntry => include_str!("../../schema/roster-entry.avsc"),
         }
     }
 

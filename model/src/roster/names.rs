@@ -9,14 +9,18 @@ use std::fmt;
 const ROSTERS: &str = "rosters";
 /// The directory of the marks of windows that are done, in the own bucket.
 const WINDOWS: &str = "windows";
+/// The suffix of the batches of a window.
+const BATCHES: &str = ".batches";
 
 /// A window of an aggregation, `{agg}/{start}-{end}` with both times as `YYYYMMDDHHMM`, and the names that follow from it.
 ///
 /// ```text
 /// rosters/{agg}/{start}-{end}.roster_{i}           a roster of processor i: in its peer's mailbox, and in both own buckets
-/// rosters/{agg}/{start}-{end}.{key}.verdicts       own bucket: what the newly listed batches add, sealed
+/// rosters/{agg}/chain                              own bucket: the first window of which we write a roster
+/// rosters/{agg}/{start}-{end}.verdicts             own bucket: what the newly listed batches add, sealed
 /// rosters/{agg}/{start}-{end}.agreed               own bucket: what both rosters agree on
-/// rosters/{agg}/{start}-{end}.{key}.counted        own bucket: the packets that the window counts, sealed
+/// rosters/{agg}/{start}-{end}.counted              own bucket: the packets that the window counts, sealed
+/// windows/{agg}/{start}-{end}.batches              own bucket: without rosters, the batches that its task names
 /// windows/{agg}/{start}-{end}.done                 own bucket: nothing is left to do for the window
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -54,8 +58,8 @@ impl WindowName {
 
     /// What the batches that this window's roster lists for the first time add to a sum.
     #[must_use]
-    pub fn verdicts(&self, sealing_key: &str) -> String {
-        format!("{ROSTERS}/{self}.{sealing_key}.verdicts")
+    pub fn verdicts(&self) -> String {
+        format!("{ROSTERS}/{self}.verdicts")
     }
 
     /// What both rosters agree on.
@@ -66,8 +70,24 @@ impl WindowName {
 
     /// The identifiers of the packets that the window counts.
     #[must_use]
-    pub fn counted(&self, sealing_key: &str) -> String {
-        format!("{ROSTERS}/{self}.{sealing_key}.counted")
+    pub fn counted(&self) -> String {
+        format!("{ROSTERS}/{self}.counted")
+    }
+
+    /// Without rosters: the batches that the window's task names, fixed before the task is started.
+    #[must_use]
+    pub fn batches(&self) -> String {
+        format!("{WINDOWS}/{self}{BATCHES}")
+    }
+
+    /// Reads the name that [`Self::batches`] writes; `None` for any other.
+    #[must_use]
+    pub fn from_batches(key: &str) -> Option<Self> {
+        let stem = key.strip_suffix(BATCHES)?;
+        match RosterObject::parse(&format!("{stem}.done"))? {
+            (name, RosterObject::Done) => Some(name),
+            _ => None,
+        }
     }
 
     /// That nothing is left to do for the window: its sum part is published, or it has none.
@@ -75,6 +95,12 @@ impl WindowName {
     pub fn done(&self) -> String {
         format!("{WINDOWS}/{self}.done")
     }
+}
+
+/// The object that says with which window our rosters of an aggregation begin, in the own bucket.
+#[must_use]
+pub fn chain(aggregation: &AggregationId) -> String {
+    format!("{ROSTERS}/{aggregation}/chain")
 }
 
 /// What an object below `rosters/` or `windows/` is, by its name.
@@ -110,11 +136,8 @@ impl RosterObject {
             (ROSTERS, "roster_1") => Self::Roster(Role::Second),
             (ROSTERS, "agreed") => Self::Agreed,
             (WINDOWS, "done") => Self::Done,
-            (ROSTERS, suffix) => match suffix.split_once('.')? {
-                (_, "verdicts") => Self::Verdicts,
-                (_, "counted") => Self::Counted,
-                _ => return None,
-            },
+            (ROSTERS, "verdicts") => Self::Verdicts,
+            (ROSTERS, "counted") => Self::Counted,
             _ => return None,
         };
         Some((name, what))
@@ -147,15 +170,16 @@ mod tests {
         for (key, what) in [
             (name.roster(Role::First), RosterObject::Roster(Role::First)),
             (name.roster(Role::Second), RosterObject::Roster(Role::Second)),
-            (name.verdicts("0123"), RosterObject::Verdicts),
+            (name.verdicts(), RosterObject::Verdicts),
             (name.agreed(), RosterObject::Agreed),
-            (name.counted("0123"), RosterObject::Counted),
+            (name.counted(), RosterObject::Counted),
             (name.done(), RosterObject::Done),
         ] {
             assert_eq!(RosterObject::parse(&key), Some((name.clone(), what)), "{key}");
         }
         for key in [
             name.second_roster(Role::First, "00"),
+            chain(&name.aggregation),
             "rosters/a/202311142200-202311142300.done".to_owned(),
             "windows/a/202311142200-202311142300.agreed".to_owned(),
             "rosters/a/202311142300-202311142200.agreed".to_owned(),
@@ -164,6 +188,9 @@ mod tests {
         ] {
             assert_eq!(RosterObject::parse(&key), None, "{key}");
         }
+        assert_eq!(WindowName::from_batches(&name.batches()), Some(name.clone()));
+        assert_eq!(WindowName::from_batches(&name.done()), None);
+        assert_eq!(RosterObject::parse(&name.batches()), None);
         let from = RosterObject::from(WindowName::DIRECTORY, &name.aggregation, window.start());
         assert!(from <= name.agreed());
     }

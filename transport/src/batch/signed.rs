@@ -44,17 +44,34 @@ impl SignedBatch {
             Err(BucketError::NotFound { key, .. }) => return Err(BatchError::NotThere { object: key }),
             other => other?,
         };
-        let signature: BatchSignature =
-            decode_one(&file, &for_signature).map_err(|error| BatchError::read(&objects.signature, error))?;
+        let (signed, inline) = parts(&file, &objects, limits)?;
         drop(file);
-        let (bytes, key) = (
-            signature.batch_header_signature.clone(),
-            signature.key_identifier.clone(),
-        );
-        let (header, packets) = match signature.inline() {
-            Some((header, packets)) => (Bytes::from(header), Some(Bytes::from(packets))),
+        let (header, packets) = match inline {
+            Some((header, packets)) => (header, Some(packets)),
             None => (fetch_header(bucket, &objects.header, limits).await?, None),
         };
+        Self::verify(objects, signed, (header, packets), keys, limits)
+    }
+
+    /// Verifies a batch of one object that is in memory already.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`BatchError::Incomplete`] if header and packets are not inside.
+    pub fn inline(objects: BatchObjects, file: &[u8], keys: &TrustedKeys, limits: &Limits) -> Result<Self, BatchError> {
+        let (signed, inline) = parts(file, &objects, limits)?;
+        let Some((header, packets)) = inline else {
+            return Err(BatchError::Incomplete { object: objects.header });
+        };
+        Self::verify(objects, signed, (header, Some(packets)), keys, limits)
+    }
+
+    fn verify(
+        objects: BatchObjects,
+        (bytes, key): (Vec<u8>, String),
+        (header, packets): (Bytes, Option<Bytes>),
+        keys: &TrustedKeys,
+        limits: &Limits,
+    ) -> Result<Self, BatchError> {
         let object = || objects.signature.clone();
         let verifier = keys.get(&key).ok_or_else(|| BatchError::UnknownKey {
             object: object(),
@@ -92,6 +109,20 @@ impl SignedBatch {
         self.header.len() as u64
     }
 
+    /// The packets of a batch of one object, whose digest the header names; those of any other are empty here.
+    #[must_use]
+    pub fn inline_packets(&self, digest: Digest) -> PacketStream {
+        let packets = self.packets.clone().unwrap_or_default();
+        let (bytes, object) = (packets.len() as u64, self.objects.packets.clone());
+        PacketStream::new(
+            Box::new(Cursor::new(packets)),
+            bytes,
+            object,
+            digest,
+            self.limits.clone(),
+        )
+    }
+
     /// Opens the packets, whose digest the header names. The stream is for blocking threads.
     ///
     /// # Errors
@@ -119,6 +150,21 @@ impl SignedBatch {
             self.limits.clone(),
         ))
     }
+}
+
+/// A signature and the identifier of its key.
+type Signed = (Vec<u8>, String);
+
+/// What stands in a signature object: the signature, and header and packets if they are inside.
+fn parts(file: &[u8], objects: &BatchObjects, limits: &Limits) -> Result<(Signed, Option<(Bytes, Bytes)>), BatchError> {
+    let signature: BatchSignature =
+        decode_one(file, &limits.for_signature()).map_err(|error| BatchError::read(&objects.signature, error))?;
+    let signed = (
+        signature.batch_header_signature.clone(),
+        signature.key_identifier.clone(),
+    );
+    let inline = signature.inline();
+    Ok((signed, inline.map(|(header, packets)| (header.into(), packets.into()))))
 }
 
 async fn fetch_header(bucket: &dyn Bucket, object: &str, limits: &Limits) -> Result<Bytes, BatchError> {

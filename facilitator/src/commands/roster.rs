@@ -1,0 +1,150 @@
+//! `facilitator roster`: write a window's roster, show both sides' rosters, explain a batch.
+
+use super::Arguments;
+use super::aggregate::DatedBatch;
+use crate::error::Error;
+use crate::intake::no_progress;
+use crate::roster::{BatchView, RosterSummary, WindowView, explain, roster, show};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::fmt;
+use tallybox_model::id::AggregationId;
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::output::Summary;
+
+const AFTER_HELP: &str = "\
+Both processors list what they can sum of a window, and both sum exactly what both list alike:
+
+  facilitator --config first.yaml roster write --aggregation org.example.count \\
+      --start 2026/01/31/12/00 --end 2026/01/31/15/00
+  facilitator --config first.yaml aggregate --aggregation org.example.count \\
+      --start 2026/01/31/12/00 --end 2026/01/31/15/00
+
+Why is a batch in a window, or not?
+
+  facilitator --config first.yaml roster show --aggregation org.example.count \\
+      --start 2026/01/31/12/00 --end 2026/01/31/15/00
+  facilitator --config first.yaml roster explain --aggregation org.example.count \\
+      --batch 2026/01/31/12/00/5fd2ffef-7f5c-4b4b-8f0f-3a3c0b4d8d5e
+
+docs/rosters.md tells the rules, and what each reason means.";
+
+/// Agree with the peer on the batches of a window, and see why a batch is or is not in it
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Roster {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Write(Write),
+    Show(Show),
+    Explain(Explain),
+}
+
+/// Which window.
+#[derive(Debug, Args)]
+struct Place {
+    /// The aggregation: the first component of the batches' object names
+    #[arg(long, value_name = "NAME")]
+    aggregation: AggregationId,
+    /// The first minute of the window (UTC)
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
+    start: BatchTime,
+    /// The first minute after the window (UTC)
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
+    end: BatchTime,
+}
+
+impl Place {
+    fn name(&self) -> Result<WindowName, Error> {
+        Ok(WindowName {
+            aggregation: self.aggregation.clone(),
+            window: Window::new(self.start, self.end).map_err(|error| Error::Setting(error.to_string()))?,
+        })
+    }
+}
+
+/// Write our rosters of all windows up to this one, take in the peer's, agree on what both list
+///
+/// The window has to be over, and its grace too, by this machine's clock and by the own bucket's. What is written once
+/// never changes. That the peer's roster is not there yet is no failure: the summary says so; run it again later.
+#[derive(Debug, Args)]
+struct Write {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Show both sides' rosters of a window, side by side, and what became of each batch
+#[derive(Debug, Args)]
+struct Show {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Say why a batch is or is not summed: what each window from its own on says of it, from both sides' view
+#[derive(Debug, Args)]
+struct Explain {
+    /// The aggregation: the first component of the batch's object names
+    #[arg(long, value_name = "NAME")]
+    aggregation: AggregationId,
+    /// The batch
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM/UUID")]
+    batch: DatedBatch,
+}
+
+impl Roster {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+        let processor = arguments.processor()?;
+        match &self.command {
+            Command::Write(command) => {
+                arguments.print(&roster(&processor, &command.place.name()?, no_progress()).await?)
+            }
+            Command::Show(command) => arguments.print(&show(&processor, &command.place.name()?).await?),
+            Command::Explain(command) => {
+                let Explain { aggregation, batch } = command;
+                let windows = explain(&processor, aggregation, batch.date, batch.id).await?;
+                arguments.print(&Explanation {
+                    batch: batch.to_string(),
+                    windows,
+                })
+            }
+        }
+    }
+}
+
+/// The way of a batch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Explanation {
+    batch: String,
+    windows: Vec<BatchView>,
+}
+
+impl Summary for Explanation {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.batch)?;
+        if self.windows.is_empty() {
+            return write!(f, "  no roster of its window, or of one after it, is here yet");
+        }
+        write!(f, "  {:<40}{:<20}{:<20}outcome", "window", "first", "second")?;
+        self.windows
+            .iter()
+            .try_for_each(|view| write!(f, "\n  {:<40}{view}", view.window.to_string()))
+    }
+}
+
+impl Summary for RosterSummary {
+    fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Summary for WindowView {
+    fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}

@@ -1,0 +1,285 @@
+//! What two rosters agree on: pure, and the same on both sides, since both compute it from the same rosters.
+//!
+//! The rules are those of `docs/rosters.md`; each function says which it is.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use tallybox_model::id::{BatchId, PacketId};
+use tallybox_model::role::Role;
+use tallybox_model::roster::{
+    AgreedWindow, Claim, DatedBatch, ExpiredBatch, LastWord, Listing, RosterTerms, SettledBatch,
+};
+use tallybox_model::time::{BatchTime, Window, aligned_window};
+use tallybox_service::fault;
+
+use crate::ids::IdSet;
+
+/// A roster, read and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roster {
+    /// The window.
+    pub window: Window,
+    /// Whose.
+    pub writer: Role,
+    /// Start of the first window of which the writer has written a roster.
+    pub chain_start: BatchTime,
+    /// The writer's rules.
+    pub terms: RosterTerms,
+    /// The entries.
+    pub entries: BTreeMap<DatedBatch, Listing>,
+}
+
+impl Roster {
+    /// The roster of a side whose chain starts later: it lists nothing.
+    #[must_use]
+    pub fn before_the_chain(&self, window: Window) -> Self {
+        Self {
+            window,
+            entries: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Why two rosters cannot be compared at all: a person has to look.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sides' rules differ: {} and {}", shown(.0), shown(.1))]
+pub struct TermsDiffer(pub RosterTerms, pub RosterTerms);
+
+fn shown(terms: &RosterTerms) -> String {
+    let RosterTerms {
+        origin,
+        period_minutes,
+        replay_horizon,
+        ..
+    } = terms;
+    format!("origin {origin}, windows of {period_minutes} minutes, replay horizon {replay_horizon}")
+}
+
+/// What is known of the windows before.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    closed: HashMap<BatchId, Window>,
+}
+
+impl History {
+    /// Takes what was agreed on a window.
+    pub fn push(&mut self, agreed: &AgreedWindow) {
+        let expired = agreed.expired.iter().map(|expired| expired.batch);
+        for batch in agreed.settled().chain(expired) {
+            self.closed.entry(batch.id).or_insert(agreed.window);
+        }
+    }
+
+    /// Whether no later window can hold the batch, under whatever date.
+    #[must_use]
+    pub fn is_closed(&self, batch: BatchId) -> bool {
+        self.closed.contains_key(&batch)
+    }
+
+    /// The window that settled the batch, or saw it expire.
+    #[must_use]
+    pub fn closed_in(&self, batch: BatchId) -> Option<Window> {
+        self.closed.get(&batch).copied()
+    }
+}
+
+/// How many windows after its own a batch is in this window (rule 7); `None` if it is of a later one.
+#[must_use]
+pub fn age(batch: BatchTime, window: Window, period_minutes: u32) -> Option<u32> {
+    let own = aligned_window(batch, period_minutes)?;
+    let minutes = (window.start().millis() - own.start().millis()) / 60_000;
+    u32::try_from(minutes.div_euclid(i64::from(period_minutes))).ok()
+}
+
+/// For how many windows after its own it is remembered what became of a batch.
+#[must_use]
+pub fn memory(maximum_age: u32) -> u32 {
+    maximum_age.saturating_mul(2)
+}
+
+/// What two rosters have in common, before packets are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    window: Window,
+    /// The batches that would be summed, in the order in which their packets count.
+    pub batches: Vec<(DatedBatch, Claim)>,
+    excluded: BTreeSet<DatedBatch>,
+    last_words: Vec<(DatedBatch, [Option<LastWord>; 2])>,
+    minimum: u64,
+}
+
+/// Compares the rosters of both processors for one window (rules 4 and 7). What the `last` window leaves open has no other.
+///
+/// # Errors
+/// [`TermsDiffer`] if the sides do not have the same origin, period or horizon.
+pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> Result<Draft, TermsDiffer> {
+    if !first.terms.fits(&second.terms) {
+        return Err(TermsDiffer(first.terms, second.terms));
+    }
+    let (window, period) = (first.window, first.terms.period_minutes);
+    let maximum_age = match fault::is_on("larger-age") {
+        true => first.terms.maximum_age.max(second.terms.maximum_age),
+        false => first.terms.maximum_age.min(second.terms.maximum_age),
+    };
+    let age = |batch: &DatedBatch| {
+        age(batch.date, window, period).filter(|_| fault::is_on("double-listing") || !history.is_closed(batch.id))
+    };
+    let open = |batch: &DatedBatch| age(batch).filter(|age| *age <= maximum_age);
+    let (mut equal, mut excluded) = (BTreeMap::new(), BTreeSet::new());
+    for (batch, ours) in &first.entries {
+        let (Some(_), Listing::Summable(ours)) = (open(batch), ours) else {
+            continue;
+        };
+        match second.entries.get(batch) {
+            Some(Listing::Summable(theirs)) if ours == theirs || alike(ours, theirs) => {
+                drop(equal.insert(*batch, ours.clone()))
+            }
+            Some(Listing::Summable(_)) => drop(excluded.insert(*batch)),
+            Some(Listing::Open(_)) | None => {}
+        }
+    }
+    excluded.extend(second_dates(&mut equal));
+    let batches = largest_group(equal);
+    let all: BTreeSet<DatedBatch> = first.entries.keys().chain(second.entries.keys()).copied().collect();
+    // One that came too late for any window is told of in the first that hears of it, as long as both sides remember which
+    // are closed.
+    let at_end = |batch: &DatedBatch| {
+        let age = age(batch).filter(|age| *age <= memory(maximum_age));
+        age.is_some_and(|age| last || age >= maximum_age)
+    };
+    let at_their_end = all.into_iter().filter(at_end);
+    let said = |batch| [last_word(first, batch), last_word(second, batch)];
+    Ok(Draft {
+        window,
+        batches,
+        excluded,
+        last_words: at_their_end.map(|batch| (batch, said(batch))).collect(),
+        minimum: match fault::is_on("smaller-minimum") {
+            true => first.terms.minimum.min(second.terms.minimum),
+            false => first.terms.minimum.max(second.terms.minimum),
+        },
+    })
+}
+
+/// What only a known fault takes for the same.
+fn alike(ours: &Claim, theirs: &Claim) -> bool {
+    fault::is_on("equal-count") && ours.accepted == theirs.accepted
+}
+
+/// A batch is summed under one date, its earliest; the others are taken out and answered.
+fn second_dates(equal: &mut BTreeMap<DatedBatch, Claim>) -> Vec<DatedBatch> {
+    let mut seen = BTreeSet::new();
+    let again: Vec<DatedBatch> = equal.keys().copied().filter(|batch| !seen.insert(batch.id)).collect();
+    for batch in &again {
+        equal.remove(batch);
+    }
+    again
+}
+
+/// The batches with the parameters of which most packets are accepted (rule 4); ties go to the smallest encoding.
+fn largest_group(batches: BTreeMap<DatedBatch, Claim>) -> Vec<(DatedBatch, Claim)> {
+    let mut groups: BTreeMap<Vec<u8>, Vec<(DatedBatch, Claim)>> = BTreeMap::new();
+    for (batch, claim) in batches {
+        groups
+            .entry(claim.parameters.encode())
+            .or_default()
+            .push((batch, claim));
+    }
+    let accepted = |group: &[(DatedBatch, Claim)]| -> u64 {
+        let sum = group
+            .iter()
+            .try_fold(0_u64, |sum, (_, claim)| sum.checked_add(claim.accepted));
+        sum.unwrap_or(u64::MAX)
+    };
+    let mut largest = Vec::new();
+    for group in groups.into_values() {
+        if largest.is_empty() || accepted(&group) > accepted(&largest) {
+            largest = group;
+        }
+    }
+    largest
+}
+
+fn last_word(roster: &Roster, batch: DatedBatch) -> Option<LastWord> {
+    Some(match roster.entries.get(&batch)? {
+        Listing::Summable(_) => LastWord::Summable,
+        Listing::Open(reason) => LastWord::Open(*reason),
+    })
+}
+
+/// The packets of a window's batches: which count, and which are counted before (rule 5).
+#[derive(Debug)]
+pub struct Count {
+    before: IdSet,
+    ids: IdSet,
+    /// Packets of each batch that an earlier one counts, in the order in which batches were given.
+    pub duplicates: Vec<Vec<PacketId>>,
+    /// Packets that count.
+    pub counted: Vec<PacketId>,
+}
+
+impl Count {
+    /// Starts with the packets that the windows of the replay horizon count; only those that this window's batches hold
+    /// matter.
+    #[must_use]
+    pub fn new(before: IdSet) -> Self {
+        Self {
+            before,
+            ids: IdSet::default(),
+            duplicates: Vec::new(),
+            counted: Vec::new(),
+        }
+    }
+
+    /// Takes the packets of the next batch.
+    pub fn batch(&mut self, accepted: &[PacketId]) {
+        let mut duplicates = Vec::new();
+        for id in accepted {
+            if self.before.contains(*id.as_bytes()) || !self.ids.insert(*id.as_bytes()) {
+                duplicates.push(*id);
+            } else {
+                self.counted.push(*id);
+            }
+        }
+        self.duplicates.push(duplicates);
+    }
+}
+
+impl Draft {
+    /// The agreed set: empty, with every batch open, if fewer packets than the minimum would count (rule 6).
+    #[must_use]
+    pub fn conclude(self, count: &Count) -> AgreedWindow {
+        let counted = count.counted.len() as u64;
+        let before = self.batches.iter().map(|(_, claim)| claim.accepted).sum();
+        let enough = if fault::is_on("minimum-before-dedupe") {
+            before
+        } else {
+            counted
+        };
+        let below = !self.batches.is_empty() && enough < self.minimum;
+        let duplicates = count.duplicates.iter().map(|ids| ids.len() as u64);
+        let settled = self.batches.into_iter().zip(duplicates);
+        let settled = settled.map(|((batch, claim), duplicates)| SettledBatch {
+            batch,
+            claim,
+            duplicates,
+        });
+        let batches: Vec<SettledBatch> = if below { Vec::new() } else { settled.collect() };
+        let closed: BTreeSet<DatedBatch> = batches.iter().map(|settled| settled.batch).collect();
+        let expired = self.last_words.into_iter();
+        let expired = expired.filter(|(batch, _)| !closed.contains(batch) && !self.excluded.contains(batch));
+        AgreedWindow {
+            format: AgreedWindow::FORMAT,
+            window: self.window,
+            counted: if below { 0 } else { counted },
+            minimum: self.minimum,
+            below_minimum: below.then_some(counted),
+            batches,
+            expired: expired.map(|(batch, said)| ExpiredBatch { batch, said }).collect(),
+            excluded: self.excluded.into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

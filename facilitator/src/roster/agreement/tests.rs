@@ -1,0 +1,368 @@
+//! The rules, one by one, and random schedules of both sides.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tallybox_model::header::{BatchParameters, PRIME};
+use tallybox_model::roster::OpenReason;
+
+const PERIOD: u32 = 60;
+
+fn time(minutes: i64) -> BatchTime {
+    "2026/01/31/00/00"
+        .parse::<BatchTime>()
+        .unwrap()
+        .plus_minutes(minutes)
+        .unwrap()
+}
+
+fn window(number: i64) -> Window {
+    aligned_window(time(number * i64::from(PERIOD)), PERIOD).unwrap()
+}
+
+/// A batch of the window of this number.
+fn batch(id: u8, number: i64) -> DatedBatch {
+    DatedBatch {
+        date: window(number).start(),
+        id: BatchId::from_bytes([id; 16]),
+    }
+}
+
+fn packet(id: u8) -> PacketId {
+    PacketId::from_bytes([id; 16])
+}
+
+fn parameters(bins: i32) -> BatchParameters {
+    BatchParameters {
+        name: "a".to_owned(),
+        bins,
+        epsilon: 1.0,
+        prime: PRIME,
+        number_of_servers: 2,
+        hamming_weight: None,
+    }
+}
+
+fn claim(bins: i32, ids: &[u8]) -> Claim {
+    let ids: Vec<PacketId> = ids.iter().map(|id| packet(*id)).collect();
+    Claim {
+        parameters: parameters(bins),
+        accepted: ids.len() as u64,
+        digest: Claim::digest_of(&ids),
+    }
+}
+
+fn terms(minimum: u64, maximum_age: u32) -> RosterTerms {
+    RosterTerms {
+        origin: time(0),
+        period_minutes: PERIOD,
+        replay_horizon: 50,
+        minimum,
+        maximum_age,
+    }
+}
+
+fn roster(writer: Role, number: i64, terms: RosterTerms, entries: &[(DatedBatch, Listing)]) -> Roster {
+    Roster {
+        window: window(number),
+        writer,
+        chain_start: time(0),
+        terms,
+        entries: entries.iter().cloned().collect(),
+    }
+}
+
+fn summable(bins: i32, ids: &[u8]) -> Listing {
+    Listing::Summable(claim(bins, ids))
+}
+
+/// Compares two rosters of window 5, of which each batch has the packets given.
+fn agreed(
+    first: &[(DatedBatch, Listing)],
+    second: &[(DatedBatch, Listing)],
+    history: &History,
+    rules: [RosterTerms; 2],
+    ids: impl Fn(DatedBatch) -> Vec<u8>,
+) -> AgreedWindow {
+    let first = roster(Role::First, 5, rules[0], first);
+    let second = roster(Role::Second, 5, rules[1], second);
+    let draft = compare([&first, &second], history, false).unwrap();
+    let mut count = Count::new(IdSet::default());
+    for (batch, _) in &draft.batches {
+        count.batch(&ids(*batch).iter().map(|id| packet(*id)).collect::<Vec<_>>());
+    }
+    draft.conclude(&count)
+}
+
+fn ids_of(agreed: &AgreedWindow) -> Vec<u8> {
+    agreed
+        .batches
+        .iter()
+        .map(|settled| settled.batch.id.as_bytes()[0])
+        .collect()
+}
+
+#[test]
+fn rule_4_only_what_both_list_alike_is_summed_and_only_once() {
+    let (a, b, c) = (batch(1, 5), batch(2, 5), batch(3, 4));
+    let first = [
+        (a, summable(8, &[1, 2])),
+        (b, summable(8, &[3])),
+        (c, summable(8, &[4])),
+    ];
+    let second = [
+        (a, summable(8, &[1, 2])),
+        (b, Listing::Open(OpenReason::NoValidation)),
+        (c, summable(8, &[4])),
+    ];
+    let ids = |batch: DatedBatch| if batch == a { vec![1, 2] } else { vec![4] };
+    let rules = [terms(1, 3); 2];
+    let now = agreed(&first, &second, &History::default(), rules, ids);
+    assert_eq!(ids_of(&now), [3, 1], "in order of date");
+    assert_eq!((now.counted, now.excluded.len(), now.expired.len()), (3, 0, 0));
+    let mut history = History::default();
+    history.push(&now);
+    let again = agreed(&first, &second, &history, rules, ids);
+    assert!(again.batches.is_empty(), "what is settled is never summed again");
+    // Under another date it is the same batch.
+    let copy = batch(1, 4);
+    let later = [(copy, summable(8, &[1, 2]))];
+    assert!(agreed(&later, &later, &history, rules, ids).batches.is_empty());
+}
+
+#[test]
+fn rule_4_a_batch_under_two_dates_counts_under_the_earlier() {
+    let both = [(batch(1, 4), summable(8, &[1])), (batch(1, 5), summable(8, &[1]))];
+    let now = agreed(&both, &both, &History::default(), [terms(1, 3); 2], |_| vec![1]);
+    assert_eq!(now.batches[0].batch, batch(1, 4));
+    assert_eq!(
+        (now.batches.len(), now.excluded.as_slice()),
+        (1, [batch(1, 5)].as_slice())
+    );
+}
+
+#[test]
+fn rule_4_one_set_of_parameters_the_one_with_most_packets() {
+    let (a, b, c) = (batch(1, 5), batch(2, 5), batch(3, 5));
+    let both = [
+        (a, summable(8, &[1, 2, 3])),
+        (b, summable(9, &[4, 5])),
+        (c, summable(9, &[6, 7])),
+    ];
+    let ids = |batch: DatedBatch| if batch == b { vec![4, 5] } else { vec![6, 7] };
+    let now = agreed(&both, &both, &History::default(), [terms(1, 3); 2], ids);
+    assert_eq!(ids_of(&now), [2, 3]);
+    assert!(
+        now.expired.is_empty() && now.excluded.is_empty(),
+        "the others stay open"
+    );
+    // A tie goes to the smallest encoding, whatever the order.
+    let both = [(a, summable(9, &[1])), (b, summable(8, &[2]))];
+    let now = agreed(&both, &both, &History::default(), [terms(1, 3); 2], |_| vec![2]);
+    assert_eq!(ids_of(&now), [2]);
+}
+
+#[test]
+fn rule_5_a_packet_counts_in_the_first_of_its_batches() {
+    let (a, b) = (batch(2, 4), batch(1, 5));
+    let both = [(a, summable(8, &[1, 2])), (b, summable(8, &[2, 3]))];
+    let ids = |batch: DatedBatch| if batch == a { vec![1, 2] } else { vec![2, 3] };
+    let now = agreed(&both, &both, &History::default(), [terms(3, 3); 2], ids);
+    let duplicates: Vec<u64> = now.batches.iter().map(|settled| settled.duplicates).collect();
+    assert_eq!((duplicates.as_slice(), now.counted), ([0, 1].as_slice(), 3));
+    let mut before = IdSet::default();
+    before.insert(*packet(3).as_bytes());
+    let mut count = Count::new(before);
+    count.batch(&[packet(1), packet(3)]);
+    assert_eq!(count.duplicates, [[packet(3)]], "counted in an earlier window");
+}
+
+#[test]
+fn rule_6_the_minimum_counts_each_packet_once_and_the_larger_holds() {
+    let (a, b) = (batch(1, 5), batch(2, 5));
+    let both = [(a, summable(8, &[1, 2])), (b, summable(8, &[1, 2]))];
+    let rules = [terms(1, 3), terms(3, 3)];
+    let now = agreed(&both, &both, &History::default(), rules, |_| vec![1, 2]);
+    assert_eq!((now.batches.len(), now.below_minimum, now.counted), (0, Some(2), 0));
+    assert!(now.expired.is_empty(), "its batches stay open");
+}
+
+#[test]
+fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
+    let old = batch(1, 3);
+    let both = [(old, summable(8, &[1]))];
+    assert_eq!(age(old.date, window(5), PERIOD), Some(2));
+    assert_eq!(age(old.date.plus_minutes(59).unwrap(), window(5), PERIOD), Some(2));
+    assert_eq!(age(batch(1, 6).date, window(5), PERIOD), None, "a batch of the future");
+    let now = agreed(&both, &both, &History::default(), [terms(1, 9), terms(1, 1)], |_| {
+        vec![1]
+    });
+    assert!(
+        now.batches.is_empty() && now.expired.is_empty(),
+        "it expired a window ago"
+    );
+    let now = agreed(&both, &both, &History::default(), [terms(1, 9), terms(1, 2)], |_| {
+        vec![1]
+    });
+    assert_eq!(ids_of(&now), [1], "its last window can still hold it");
+    let open = [(old, Listing::Open(OpenReason::NoValidation))];
+    let now = agreed(&both, &open, &History::default(), [terms(1, 9), terms(1, 2)], |_| {
+        vec![1]
+    });
+    assert_eq!(now.expired.len(), 1);
+    let said = [Some(LastWord::Summable), Some(LastWord::Open(OpenReason::NoValidation))];
+    assert_eq!((now.expired[0].batch, now.expired[0].said), (old, said));
+    let mut history = History::default();
+    history.push(&now);
+    assert_eq!(history.closed_in(old.id), Some(window(5)));
+}
+
+#[test]
+fn rule_7_unequal_claims_settle_a_batch_as_excluded() {
+    let a = batch(1, 5);
+    for other in [summable(8, &[1, 3]), summable(9, &[1, 2]), summable(8, &[1])] {
+        let (first, second) = ([(a, summable(8, &[1, 2]))], [(a, other)]);
+        let now = agreed(&first, &second, &History::default(), [terms(1, 3); 2], |_| vec![1]);
+        assert_eq!((now.batches.len(), now.excluded.as_slice()), (0, [a].as_slice()));
+        let mut history = History::default();
+        history.push(&now);
+        let now = agreed(&first, &first, &history, [terms(1, 3); 2], |_| vec![1, 2]);
+        assert!(now.batches.is_empty(), "it is never looked at again");
+    }
+}
+
+#[test]
+fn sides_with_other_rules_do_not_agree() {
+    for other in [
+        RosterTerms {
+            origin: time(60),
+            ..terms(1, 3)
+        },
+        RosterTerms {
+            period_minutes: 30,
+            ..terms(1, 3)
+        },
+        RosterTerms {
+            replay_horizon: 51,
+            ..terms(1, 3)
+        },
+    ] {
+        let first = roster(Role::First, 5, terms(1, 3), &[]);
+        let second = roster(Role::Second, 5, other, &[]);
+        assert!(compare([&first, &second], &History::default(), false).is_err());
+    }
+}
+
+/// A schedule: when each side can sum each batch, when it is down, how late its rosters are read. Both sides run the code
+/// above over what they have seen; whatever they have both computed has to be the same, and right.
+fn schedule(seed: u64) {
+    const WINDOWS: i64 = 40;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let minimum = *[0, 6].choose(&mut random).unwrap();
+    let maximum_age = 25;
+    let rules = terms(minimum, maximum_age);
+    // Each batch: its packets, and when each side can sum it.
+    let mut batches: Vec<(DatedBatch, Vec<u8>)> = Vec::new();
+    let mut ready: Vec<[i64; 2]> = Vec::new();
+    for id in 0..16 {
+        let ids: BTreeSet<u8> = (0..4).map(|_| random.random_range(0..60)).collect();
+        let number = random.random_range(0..8);
+        batches.push((batch(id, number), ids.into_iter().collect()));
+        ready.push([0, 1].map(|_| number + 1 + *[-5, 0, 3, 8, 15].choose(&mut random).unwrap()));
+    }
+    let ids = |batch: DatedBatch| &batches.iter().find(|(other, _)| *other == batch).unwrap().1;
+    let lag = *[1, 4, 10].choose(&mut random).unwrap();
+    let mut sides = [Side::default(), Side::default()];
+    let mut counted_packets = BTreeSet::new();
+    for now in 0..WINDOWS + 12 {
+        for side in [0, 1] {
+            if random.random_bool(0.3) {
+                continue;
+            }
+            // Rosters of all windows that are over, in order, with what is known now.
+            for number in sides[side].rosters.len() as i64..now.min(WINDOWS) {
+                let mut entries = BTreeMap::new();
+                for ((batch, packets), ready) in batches.iter().zip(&ready) {
+                    let young = age(batch.date, window(number), PERIOD).is_some_and(|age| age <= maximum_age);
+                    if young && ready[side] <= now && !sides[side].history.is_closed(batch.id) {
+                        entries.insert(*batch, summable(8, packets));
+                    }
+                }
+                let list: Vec<_> = entries.into_iter().collect();
+                let written = roster(Role::ALL[side], number, rules, &list);
+                let seen = now + random.random_range(0..lag);
+                sides[side].rosters.push((written, seen));
+            }
+            while let Some(number) = sides[side].next(&sides[1 - side], now) {
+                let pair = [0, 1].map(|index: usize| sides[index].rosters[number].0.clone());
+                let draft = compare([&pair[0], &pair[1]], &sides[side].history, false).unwrap();
+                let mut before = IdSet::default();
+                for id in &sides[side].counted {
+                    before.insert(*packet(*id).as_bytes());
+                }
+                let mut count = Count::new(before);
+                for (batch, _) in &draft.batches {
+                    count.batch(&ids(*batch).iter().map(|id| packet(*id)).collect::<Vec<_>>());
+                }
+                let agreed = draft.conclude(&count);
+                if !agreed.batches.is_empty() {
+                    sides[side]
+                        .counted
+                        .extend(count.counted.iter().map(|id| id.as_bytes()[0]));
+                }
+                sides[side].history.push(&agreed);
+                sides[side].agreed.push(agreed);
+            }
+        }
+    }
+    let [first, second] = &sides;
+    let both = first.agreed.len().min(second.agreed.len());
+    assert!(
+        both as i64 >= WINDOWS - lag,
+        "seed {seed}: the sides are stuck at {both}"
+    );
+    assert_eq!(first.agreed[..both], second.agreed[..both], "seed {seed}");
+    let mut summed = BTreeSet::new();
+    for agreed in &first.agreed {
+        assert!(agreed.batches.is_empty() || agreed.counted >= minimum, "seed {seed}");
+        for settled in &agreed.batches {
+            assert!(
+                summed.insert(settled.batch.id),
+                "seed {seed}: {:?} twice",
+                settled.batch
+            );
+        }
+    }
+    for id in &first.counted {
+        assert!(counted_packets.insert(*id), "seed {seed}: packet {id} twice");
+    }
+    // With a minimum of 1 a batch of nothing but repetitions stays open.
+    if minimum == 0 {
+        assert_eq!(summed.len(), batches.len(), "seed {seed}: a batch was lost");
+    }
+}
+
+#[derive(Default)]
+struct Side {
+    /// Our rosters, and when the peer can see each.
+    rosters: Vec<(Roster, i64)>,
+    history: History,
+    agreed: Vec<AgreedWindow>,
+    counted: Vec<u8>,
+}
+
+impl Side {
+    /// The next window that can be agreed on.
+    fn next(&self, peer: &Self, now: i64) -> Option<usize> {
+        let number = self.agreed.len();
+        let seen = peer.rosters.get(number).is_some_and(|(_, seen)| *seen <= now);
+        (seen && number < self.rosters.len()).then_some(number)
+    }
+}
+
+#[test]
+fn both_sides_agree_whatever_they_see_when() {
+    (0..3000).for_each(schedule);
+}

@@ -1,0 +1,110 @@
+//! The packets that a window counts, sealed in our own bucket: what later windows look for repetitions in.
+
+use super::agreement::Count;
+use crate::error::Error;
+use crate::processor::Processor;
+use crate::sealed::{Sealed, SealedChunk, SealedReader, SealedWriter};
+use serde::{Deserialize, Serialize};
+use tallybox_model::id::PacketId;
+use tallybox_model::roster::WindowName;
+
+const MAGIC: [u8; 8] = *b"TALLYCT1";
+/// The place of a batch in the agreed set, and an identifier.
+const DUPLICATE_BYTES: usize = 20;
+
+/// What a chunk holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Part {
+    /// Identifiers of the packets that count, 16 bytes each, sorted.
+    Counted,
+    /// Packets of the agreed batches that do not count, each after the place of its batch (4 bytes, little-endian).
+    Duplicates,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Footer {
+    counted: u64,
+    duplicates: u64,
+    chunks: Vec<SealedChunk<Part>>,
+}
+
+fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
+    Sealed {
+        magic: MAGIC,
+        instance: &processor.instance,
+        role: processor.role,
+        object,
+    }
+}
+
+/// Writes what was counted; what stands there already was counted from the same rosters, and is the same.
+pub(super) async fn write_counted(processor: &Processor, name: &WindowName, count: Count) -> Result<(), Error> {
+    let object = name.counted();
+    let (own, sealing) = (&*processor.buckets.own, &processor.sealing_keys[0]);
+    let parts = [Part::Counted, Part::Duplicates];
+    let mut file = SealedWriter::create(own, sealed(processor, &object), sealing, &parts).await?;
+    let mut ids = count.counted;
+    ids.sort_unstable();
+    for id in &ids {
+        file.append(Part::Counted, id.as_bytes()).await?;
+    }
+    let mut duplicates = 0;
+    for (place, of_batch) in (0_u32..).zip(&count.duplicates) {
+        for id in of_batch {
+            duplicates += 1;
+            file.append(Part::Duplicates, &place.to_le_bytes()).await?;
+            file.append(Part::Duplicates, id.as_bytes()).await?;
+        }
+    }
+    let counted = ids.len() as u64;
+    file.finish(|chunks| Footer {
+        counted,
+        duplicates,
+        chunks,
+    })
+    .await?;
+    Ok(())
+}
+
+async fn open(processor: &Processor, name: &WindowName) -> Result<SealedReader<Footer>, Error> {
+    let object = name.counted();
+    let (own, keys) = (&processor.buckets.own, &processor.sealing_keys);
+    let file = SealedReader::open(own, sealed(processor, &object), keys).await?;
+    file.ok_or_else(|| Error::Internal(format!("{object}, which an agreed set rests on, is not there")))
+}
+
+/// Hands out every packet that a window counts.
+pub(super) async fn read_counted(
+    processor: &Processor,
+    name: &WindowName,
+    mut each: impl FnMut([u8; 16]),
+) -> Result<(), Error> {
+    let file = open(processor, name).await?;
+    let Footer { counted, chunks, .. } = file.footer();
+    let take = |bytes: &[u8]| bytes.as_chunks::<16>().0.iter().for_each(|id| each(*id));
+    Ok(file.read(chunks, Part::Counted, 0..counted * 16, take).await?)
+}
+
+/// The packets of each of an agreed set's batches that do not count.
+pub(super) async fn read_duplicates(
+    processor: &Processor,
+    name: &WindowName,
+    batches: usize,
+) -> Result<Vec<Vec<PacketId>>, Error> {
+    let file = open(processor, name).await?;
+    let Footer { duplicates, chunks, .. } = file.footer();
+    let wanted = 0..duplicates * DUPLICATE_BYTES as u64;
+    let bytes = file.bytes(chunks, Part::Duplicates, wanted).await?;
+    let mut of_batches = vec![Vec::new(); batches];
+    for item in bytes.as_chunks::<DUPLICATE_BYTES>().0 {
+        let parts = item.split_first_chunk::<4>().and_then(|(place, id)| {
+            let batch = of_batches.get_mut(u32::from_le_bytes(*place) as usize)?;
+            Some((batch, <[u8; 16]>::try_from(id).ok()?))
+        });
+        let (batch, id) = parts.ok_or_else(|| file.malformed("duplicates"))?;
+        batch.push(PacketId::from_bytes(id));
+    }
+    Ok(of_batches)
+}

@@ -1,0 +1,109 @@
+//! Rosters as bytes: written from what is listed, read from what somebody signed.
+
+use super::agreement::Roster;
+use super::listed::Listed;
+use crate::error::Error;
+use crate::processor::Processor;
+use std::collections::BTreeMap;
+use tallybox_model::avro::{ContainerWriter, Record as _, encode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::marker::sync_marker;
+use tallybox_model::path::BatchObjects;
+use tallybox_model::role::Role;
+use tallybox_model::roster::{DatedBatch, RosterEntry, RosterHeader, RosterTerms, WindowName};
+use tallybox_model::time::BatchTime;
+use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
+
+/// The roster is one object; the names of its inner files stand in messages only.
+fn objects(name: &WindowName, writer: Role) -> BatchObjects {
+    let signature = name.roster(writer);
+    BatchObjects {
+        header: format!("{signature} (header)"),
+        packets: format!("{signature} (entries)"),
+        signature,
+    }
+}
+
+/// Our roster of a window. The same list gives the same bytes, as long as the signing key is the same.
+pub(super) fn encode(
+    processor: &Processor,
+    name: &WindowName,
+    chain_start: BatchTime,
+    terms: &RosterTerms,
+    listed: &[Listed],
+) -> Result<Vec<u8>, Error> {
+    let objects = objects(name, processor.role);
+    let bad = |object: &str| {
+        let object = object.to_owned();
+        move |source| BatchError::Encode { object, source }
+    };
+    let entries: BTreeMap<DatedBatch, &Listed> = listed.iter().map(|listed| (listed.batch(), listed)).collect();
+    let marker = sync_marker(processor.generation, &objects.packets, &[]);
+    let mut writer = ContainerWriter::new(Vec::new(), RosterEntry::KIND, marker);
+    for (batch, listed) in entries {
+        let entry = RosterEntry::new(batch, &listed.listing());
+        writer.append(&entry).map_err(bad(&objects.packets))?;
+    }
+    let packets = writer.finish().map_err(bad(&objects.packets))?;
+    let digest = Digest::of(&packets);
+    let header = RosterHeader::new(&processor.instance, name, processor.role, chain_start, terms, digest);
+    let marker = sync_marker(processor.generation, &objects.header, &[digest]);
+    let header = encode_one(&header, marker).map_err(bad(&objects.header))?;
+    let key = (processor.signing_key_id.as_str(), &processor.signing_key);
+    let file = signature_file(&objects.signature, processor.generation, &header, Some(packets), key)?;
+    Ok(file)
+}
+
+/// Reads a roster: its signature, that it is the one that its name says, and every entry.
+///
+/// # Errors
+/// [`Error::Batch`] if it is not signed as it should be or malformed, [`Error::Roster`] if it says what no roster says.
+pub(super) fn decode(
+    processor: &Processor,
+    name: &WindowName,
+    writer: Role,
+    keys: &TrustedKeys,
+    file: &[u8],
+) -> Result<Roster, Error> {
+    let objects = objects(name, writer);
+    let object = objects.signature.clone();
+    let bad = |problem: &'static str| Error::Roster {
+        object: object.clone(),
+        problem,
+    };
+    let batch = SignedBatch::inline(objects, file, keys, &processor.limits)?;
+    let header: RosterHeader = batch.header()?;
+    if !header.is_of(&processor.instance, name, writer) {
+        return Err(bad(
+            "it is the roster of another window, aggregation, instance or processor",
+        ));
+    }
+    let chain_start = header.chain_start().ok_or_else(|| bad("chain_start is no time"))?;
+    let terms = header
+        .terms()
+        .ok_or_else(|| bad("a rule in its header is out of range"))?;
+    let mut packets = batch.inline_packets(header.packet_file_digest);
+    let limits = packets.limits().clone();
+    let mut entries = BTreeMap::new();
+    while let Some(block) = packets.next_block()? {
+        for entry in block.records::<RosterEntry>(&limits) {
+            let entry = entry.map_err(|error| BatchError::Malformed {
+                object: object.clone(),
+                source: error,
+            })?;
+            let dated = entry.batch().ok_or_else(|| bad("the date of a batch is no minute"))?;
+            let listing = entry.listing().ok_or_else(|| bad("the count of a batch is negative"))?;
+            if entries.insert(dated, listing).is_some() {
+                return Err(bad("a batch stands in it twice"));
+            }
+        }
+    }
+    packets.finish()?;
+    Ok(Roster {
+        window: name.window,
+        writer,
+        chain_start,
+        terms,
+        entries,
+    })
+}

@@ -1,0 +1,154 @@
+//! Whether the rules of rosters fit to how long things are kept, how late they can come, and how many can report.
+
+use crate::config::{Config, Rosters};
+use crate::error::Error;
+use tallybox_model::registry::{MetricState, Registry};
+use tallybox_service::config::{Loaded, load};
+
+const MINUTES_A_DAY: u64 = 24 * 60;
+
+/// Refuses rules by which a batch could be listed that cannot be taken in any more, a packet could count twice, or a metric
+/// could never be released.
+///
+/// # Errors
+/// [`Error::Setting`] that names the settings and by how much they do not fit.
+pub(crate) fn check(config: &Loaded<Config>) -> Result<(), Error> {
+    let Some(rosters) = &config.value.rosters else {
+        return Ok(());
+    };
+    fit(rosters).map_err(Error::Setting)?;
+    let Some(registry) = &rosters.registry else {
+        return Ok(());
+    };
+    let metrics: Registry = load(&config.resolve(&registry.file))?.value;
+    can_be_reached(rosters, &metrics, registry.clients, config.value.minimum_contributions).map_err(Error::Setting)
+}
+
+/// Compares what has to be shorter with what has to be longer.
+fn fit(rosters: &Rosters) -> Result<(), String> {
+    if rosters.period_minutes == 0 {
+        return Err("rosters: period-minutes has to be 1 or more".to_owned());
+    }
+    let horizons = &rosters.horizons;
+    let windows = |count: u32| u64::from(count) * u64::from(rosters.period_minutes);
+    let days = |days: u32| u64::from(days) * MINUTES_A_DAY;
+    let hours = |hours: u32| u64::from(hours) * 60;
+    let age = windows(rosters.maximum_age_windows);
+    let needed = age + u64::from(rosters.grace_minutes) + days(horizons.repair_days);
+    let kept = [
+        ("mailboxes-days", horizons.mailboxes_days),
+        ("prepared-days", horizons.prepared_days),
+        ("packet-keys-days", horizons.packet_keys_days),
+    ];
+    for (name, kept) in kept {
+        if days(kept) <= needed {
+            return Err(format!(
+                "rosters: {name} ({kept} days) has to be longer than maximum-age-windows, grace-minutes and repair-days \
+                 together ({}): a batch could be listed that is gone by then",
+                in_days(needed)
+            ));
+        }
+    }
+    let can_come = hours(horizons.acceptance_hours) + hours(horizons.carry_hours) + age;
+    let remembered = windows(rosters.replay_horizon_windows);
+    if remembered < can_come {
+        return Err(format!(
+            "rosters: replay-horizon-windows ({}) has to be at least acceptance-hours, carry-hours and \
+             maximum-age-windows together ({}): a packet could count twice",
+            in_days(remembered),
+            in_days(can_come)
+        ));
+    }
+    Ok(())
+}
+
+fn in_days(minutes: u64) -> String {
+    format!("{:.2} days", minutes as f64 / MINUTES_A_DAY as f64)
+}
+
+/// Batches of too few packets stay open, so a metric has all windows up to the maximum age to reach the minimum.
+fn can_be_reached(rosters: &Rosters, metrics: &Registry, clients: u64, minimum: u64) -> Result<(), String> {
+    let minutes = (f64::from(rosters.maximum_age_windows) + 1.0) * f64::from(rosters.period_minutes);
+    for (name, entry) in &metrics.metrics {
+        if entry.state == MetricState::Closed {
+            continue;
+        }
+        let reports = (minutes / (f64::from(entry.cadence_hours) * 60.0)).ceil();
+        let most = clients as f64 * entry.sampling * reports;
+        if most < minimum as f64 {
+            return Err(format!(
+                "rosters: metric {name} can never reach minimum-contributions ({minimum}): {clients} clients, sampling {}, \
+                 every {} hours are {most:.0} reports in the {} windows that a batch stays open",
+                entry.sampling,
+                entry.cadence_hours,
+                u64::from(rosters.maximum_age_windows) + 1
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn rosters() -> Rosters {
+        serde_json::from_str("{}").unwrap()
+    }
+
+    #[test]
+    fn the_defaults_fit() {
+        fit(&rosters()).unwrap();
+    }
+
+    #[test]
+    fn what_is_kept_too_short_is_refused() {
+        // A week of age, an hour of grace, three days to mend: 10.04 days.
+        for (days, good) in [(10, false), (11, true)] {
+            for name in ["mailboxes-days", "prepared-days", "packet-keys-days"] {
+                let mut rosters = rosters();
+                let field = match name {
+                    "mailboxes-days" => &mut rosters.horizons.mailboxes_days,
+                    "prepared-days" => &mut rosters.horizons.prepared_days,
+                    _ => &mut rosters.horizons.packet_keys_days,
+                };
+                *field = days;
+                let answer = fit(&rosters);
+                assert_eq!(answer.is_ok(), good, "{answer:?}");
+                assert!(good || answer.unwrap_err().contains(name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_replay_horizon_that_forgets_too_early_is_refused() {
+        // A week of age, two days of acceptance, one of carrying: 80 windows of three hours.
+        for (windows, good) in [(79, false), (80, true)] {
+            let rosters = Rosters {
+                replay_horizon_windows: windows,
+                ..rosters()
+            };
+            assert_eq!(fit(&rosters).is_ok(), good, "{windows}");
+        }
+        let none = Rosters {
+            period_minutes: 0,
+            ..rosters()
+        };
+        assert!(fit(&none).is_err());
+    }
+
+    #[test]
+    fn a_metric_that_can_never_be_released_is_refused() {
+        let registry = r#"{"version":1,"metrics":{"a":{"state":"accept","encoding":{"kind":"histogram","bins":2},
+            "epsilon":1.0,"cadence-hours":24,"sampling":0.5}}}"#;
+        let metrics: Registry = serde_json::from_str(registry).unwrap();
+        // 57 windows of three hours hold 8 reports of a client, half of which takes part: 4 a client.
+        can_be_reached(&rosters(), &metrics, 25, 100).unwrap();
+        let refused = can_be_reached(&rosters(), &metrics, 24, 100).unwrap_err();
+        assert!(
+            refused.contains("metric a") && refused.contains("96 reports"),
+            "{refused}"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Rosters: both processors say which batches they can sum in a window, and both sum exactly what both can.
+//!
+//! ```text
+//! batches and the peer's validations --> verdicts (own bucket) --> our roster (own bucket, then the peer's mailbox)
+//! our rosters + the peer's (copied into the own bucket) --> agreed set of each window, in order --> sum part
+//! ```
+//!
+//! | file | does |
+//! |---|---|
+//! | [`agreement`] | the rules, pure: what two rosters agree on, which packets count, what expires |
+//! | `horizons` | whether the rules fit to how long things are kept and how late they can come |
+//! | `policy`, `chain` | which windows there are; what of each is in the own bucket |
+//! | `gather`, `verdicts`, `listed` | what our roster lists, and what each listed batch adds to a sum |
+//! | `document` | rosters as bytes |
+//! | `write`, `peer` | our rosters go out; the peer's come in |
+//! | `settle`, `counted` | the agreed sets, one after another; the packets that each counts |
+//! | `sum` | the sum part of an agreed set |
+//! | `view` | both sides' view of a window, and a batch's way through windows, for people |
+
+pub mod agreement;
+mod chain;
+mod counted;
+mod document;
+mod gather;
+pub(crate) mod horizons;
+mod listed;
+mod peer;
+mod policy;
+mod settle;
+mod sum;
+mod summary;
+mod verdicts;
+mod view;
+mod write;
+
+pub use agreement::TermsDiffer;
+pub use policy::{RosterPolicy, RosterRules};
+pub use sum::aggregate_agreed;
+pub use summary::{Alarm, RosterSummary};
+pub use view::{BatchView, WindowView, explain, show};
+
+use crate::error::Error;
+use crate::intake::Progress;
+use crate::processor::Processor;
+use std::sync::Arc;
+use std::time::Instant;
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::Window;
+
+/// By how much the machine's clock and the own bucket's may differ, in milliseconds.
+const CLOCKS_MILLIS: i64 = 5 * 60_000;
+
+/// Writes our rosters of all windows up to this one, takes the peer's in, and agrees on every window of which both are
+/// there. Done twice, it changes nothing the second time.
+///
+/// That the peer's roster is not there yet is no error: the summary says so.
+///
+/// # Errors
+/// [`Error`]: too early, clocks that differ, a bucket that fails, rules that differ.
+pub async fn roster(processor: &Arc<Processor>, name: &WindowName, progress: Progress) -> Result<RosterSummary, Error> {
+    let begun = Instant::now();
+    let policy = policy(processor).await?;
+    policy.check(name.window)?;
+    check_time(processor, &policy, name).await?;
+    let mut summary = RosterSummary::new(processor.role, name);
+    let mut chain = write::rosters(processor, &policy, name, &mut summary, &progress).await?;
+    settle::settle(processor, &policy, name, &mut chain, &mut summary).await?;
+    summary.seconds = begun.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+/// Whether a window's batches are agreed on by rosters.
+///
+/// # Errors
+/// The own bucket's.
+pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Error> {
+    match policy(processor).await {
+        Ok(policy) => Ok(policy.holds(window)),
+        Err(Error::NoRosters) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The rules that hold.
+pub(crate) async fn policy(processor: &Processor) -> Result<RosterPolicy, Error> {
+    processor.rosters.ok_or(Error::NoRosters)?.policy(processor).await
+}
+
+/// A roster says what is there when its window is over, so its time has to have come by both clocks.
+async fn check_time(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<(), Error> {
+    let due = policy.due_millis(name.window);
+    let early = |now, clock| Error::TooEarly {
+        window: name.window.to_string(),
+        due,
+        now,
+        clock,
+    };
+    let ours = processor.clock.millis();
+    if ours < due {
+        return Err(early(ours, "the clock of this machine"));
+    }
+    let own = &processor.buckets.own;
+    let theirs = own.date().await?;
+    if (ours - theirs).abs() > CLOCKS_MILLIS {
+        return Err(Error::Clocks {
+            bucket: own.location(),
+            seconds: (ours - theirs) / 1000,
+        });
+    }
+    if theirs < due {
+        return Err(early(theirs, "the clock of the own bucket"));
+    }
+    Ok(())
+}

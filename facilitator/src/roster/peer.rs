@@ -1,0 +1,133 @@
+//! The peer's rosters: the first valid one of each window is copied into the own bucket, and only the copy counts.
+
+use super::agreement::Roster;
+use super::chain::{Standing, standing};
+use super::document::decode;
+use super::summary::{Alarm, RosterSummary};
+use super::write::{Chain, of};
+use crate::error::Error;
+use crate::processor::Processor;
+use bytes::Bytes;
+use tallybox_model::digest::Digest;
+use tallybox_model::id::AggregationId;
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::fault;
+use tallybox_transport::{BucketError, publish_bytes, read_all};
+
+/// What our mailbox holds of the peer's rosters.
+pub(super) async fn mailbox(
+    processor: &Processor,
+    aggregation: &AggregationId,
+    start: BatchTime,
+) -> Result<Standing, Error> {
+    standing(processor, &*processor.buckets.peer_validation_in, aggregation, start).await
+}
+
+/// The peer's roster of a window; `None` if it is not there, or not valid, which is an alarm.
+pub(super) async fn theirs(
+    processor: &Processor,
+    name: &WindowName,
+    chain: &mut Chain,
+    summary: &mut RosterSummary,
+) -> Result<Option<Roster>, Error> {
+    if chain.own.theirs.contains(&name.window) && !fault::is_on("peer-roster-reread") {
+        return copy(processor, name).await.map(Some);
+    }
+    if !chain.mailbox.theirs.contains(&name.window) {
+        return before_their_chain(processor, name, chain, summary).await;
+    }
+    let Some(file) = fetch(processor, name).await? else {
+        return Ok(None);
+    };
+    let (role, keys) = (processor.role.peer(), &processor.peer_keys);
+    match decode(processor, name, role, keys, &file) {
+        Ok(_) => {}
+        Err(error) if error.is_passing() => return Err(error),
+        Err(error) => {
+            let object = name.roster(role);
+            summary.alarm(Alarm::BadRoster {
+                object,
+                problem: error.to_string(),
+            });
+            return Ok(None);
+        }
+    }
+    match publish_bytes(&*processor.buckets.own, &name.roster(role), file, false).await {
+        // Another run was first, perhaps with another version: its copy counts.
+        Ok(_) | Err(BucketError::Conflict { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    chain.own.theirs.insert(name.window);
+    if fault::is_on("peer-roster-reread") {
+        let Some(file) = fetch(processor, name).await? else {
+            return Ok(None);
+        };
+        return decode(processor, name, role, keys, &file).map(Some);
+    }
+    copy(processor, name).await.map(Some)
+}
+
+/// The copy in the own bucket.
+async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
+    let role = processor.role.peer();
+    let file = read_all(
+        &*processor.buckets.own,
+        &name.roster(role),
+        processor.limits.object_bytes,
+    )
+    .await?;
+    decode(processor, name, role, &processor.peer_keys, &file)
+}
+
+/// What stands in the mailbox; `None` if nothing does.
+async fn fetch(processor: &Processor, name: &WindowName) -> Result<Option<Bytes>, Error> {
+    let object = name.roster(processor.role.peer());
+    let mailbox = &*processor.buckets.peer_validation_in;
+    match read_all(mailbox, &object, processor.limits.object_bytes).await {
+        Ok(file) => Ok(Some(file)),
+        Err(BucketError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The empty roster of a window before the peer's chain; `None` as long as a roster of it can still come.
+async fn before_their_chain(
+    processor: &Processor,
+    name: &WindowName,
+    chain: &mut Chain,
+    summary: &mut RosterSummary,
+) -> Result<Option<Roster>, Error> {
+    let later = |windows: &std::collections::BTreeSet<Window>| windows.range(name.window..).next().copied();
+    let Some(window) = later(&chain.own.theirs).or_else(|| later(&chain.mailbox.theirs)) else {
+        return Ok(None);
+    };
+    // One step, since the roster of that window is there.
+    let roster = Box::pin(theirs(processor, &of(name, window), chain, summary)).await?;
+    let roster = roster.filter(|roster| name.window.start() < roster.chain_start);
+    Ok(roster.map(|roster| roster.before_the_chain(name.window)))
+}
+
+/// Looks whether the mailbox still holds what was copied. A second version is kept as evidence, beside the first.
+pub(super) async fn check_unchanged(
+    processor: &Processor,
+    name: &WindowName,
+    summary: &mut RosterSummary,
+) -> Result<(), Error> {
+    let (role, own) = (processor.role.peer(), &*processor.buckets.own);
+    let Some(now) = fetch(processor, name).await? else {
+        return Ok(());
+    };
+    let first = read_all(own, &name.roster(role), processor.limits.object_bytes).await?;
+    if now == first || decode(processor, name, role, &processor.peer_keys, &now).is_err() {
+        return Ok(());
+    }
+    let digest = Digest::of(&now).to_hex();
+    let evidence = name.second_roster(role, &digest[..16]);
+    publish_bytes(own, &evidence, now, false).await?;
+    summary.alarm(Alarm::SecondRoster {
+        first: name.roster(role),
+        second: evidence,
+    });
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! The agreed sets: computed in the order of the windows, each fixed in the own bucket.
+
+use super::agreement::{Count, Draft, Roster, compare};
+use super::chain::windows;
+use super::counted::{read_counted, write_counted};
+use super::peer;
+use super::policy::RosterPolicy;
+use super::summary::{Alarm, RosterSummary};
+use super::verdicts::Verdicts;
+use super::write::{Chain, of, ours};
+use crate::aggregate::{DoneMark, mark_done};
+use crate::error::Error;
+use crate::ids::IdSet;
+use crate::intake::{intake, no_progress};
+use crate::processor::Processor;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tallybox_model::id::PacketId;
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::{AgreedWindow, DatedBatch, Listing, OpenReason, WindowName};
+use tallybox_model::time::Window;
+use tallybox_service::fault;
+use tallybox_transport::{BucketError, publish_bytes, read_all};
+
+/// The largest agreed set that is read.
+const AGREED_BYTES: u64 = 64 << 20;
+
+/// Agrees on every window up to this one of which both rosters are there, as far as they are there without a gap.
+pub(super) async fn settle(
+    processor: &Arc<Processor>,
+    policy: &RosterPolicy,
+    name: &WindowName,
+    chain: &mut Chain,
+    summary: &mut RosterSummary,
+) -> Result<(), Error> {
+    for window in windows(policy, chain.next, name.window) {
+        let name = of(name, window);
+        let Some(theirs) = peer::theirs(processor, &name, chain, summary).await? else {
+            summary.waits_for = Some(window);
+            if fault::is_on("out-of-order") {
+                continue;
+            }
+            return Ok(());
+        };
+        heal(processor, &name, &theirs).await?;
+        let ours = ours(processor, &name).await?;
+        let pair = match processor.role.index() {
+            0 => [&ours, &theirs],
+            _ => [&theirs, &ours],
+        };
+        let draft = match compare(pair, &chain.history, policy.is_last(window)) {
+            Ok(draft) => draft,
+            Err(source) => {
+                let window = window.to_string();
+                return Err(Error::Terms { window, source });
+            }
+        };
+        let agreed = conclude(processor, policy, &name, draft, chain).await?;
+        report(&name, &agreed, summary);
+        chain.history.push(&agreed);
+        chain.own.agreed.insert(window);
+        if !agreed.batches.is_empty() {
+            // A later window of this run looks for repetitions in it, as one of a later run does.
+            if !fault::is_on("run-forgets") {
+                chain.own.counted.insert(window);
+            }
+        }
+        summary.agreed.push(window);
+        if agreed.batches.is_empty() {
+            mark_done(processor, &name, &DoneMark::nothing("nothing-agreed")).await?;
+        }
+    }
+    let recent = windows(policy, policy.back(name.window, 1), name.window);
+    for window in recent
+        .filter(|window| chain.own.theirs.contains(window))
+        .collect::<Vec<_>>()
+    {
+        peer::check_unchanged(processor, &of(name, window), summary).await?;
+    }
+    Ok(())
+}
+
+/// Publishes again what the peer says that it lacks of us: an intake that was broken off between its record and its
+/// validation leaves a batch that only we can sum.
+async fn heal(processor: &Arc<Processor>, name: &WindowName, theirs: &Roster) -> Result<(), Error> {
+    for (batch, listing) in &theirs.entries {
+        if *listing != Listing::Open(OpenReason::NoValidation) {
+            continue;
+        }
+        let batch = BatchName {
+            aggregation: name.aggregation.clone(),
+            date: batch.date,
+            id: batch.id,
+        };
+        match intake(processor, &batch, no_progress()).await {
+            Ok(_) => {}
+            Err(error) if error.is_passing() => return Err(error),
+            // What is wrong with the batch stands in our own roster.
+            Err(error) => {
+                tracing::debug!(batch_id = %batch.id, reason = error.reason(), "validation not published again")
+            }
+        }
+    }
+    Ok(())
+}
+
+fn report(name: &WindowName, agreed: &AgreedWindow, summary: &mut RosterSummary) {
+    for batch in &agreed.excluded {
+        summary.alarm(Alarm::Excluded {
+            window: name.to_string(),
+            batch: *batch,
+        });
+    }
+    for expired in &agreed.expired {
+        summary.alarm(Alarm::Expired {
+            window: name.to_string(),
+            batch: expired.batch,
+            said: expired.said,
+        });
+    }
+}
+
+/// Counts the packets of a draft, and fixes what is agreed: first which packets count, then the set.
+async fn conclude(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    name: &WindowName,
+    draft: Draft,
+    chain: &Chain,
+) -> Result<AgreedWindow, Error> {
+    let count = if draft.batches.is_empty() {
+        Count::new(IdSet::default())
+    } else {
+        count(
+            processor,
+            policy,
+            name,
+            &draft.batches.iter().map(|(batch, _)| *batch).collect::<Vec<_>>(),
+            chain,
+        )
+        .await?
+    };
+    let agreed = draft.conclude(&count);
+    if !agreed.batches.is_empty() {
+        write_counted(processor, name, count).await?;
+    }
+    let text = serde_json::to_vec_pretty(&agreed).map_err(|error| Error::Internal(error.to_string()))?;
+    publish_bytes(&*processor.buckets.own, &name.agreed(), text.into(), false).await?;
+    Ok(agreed)
+}
+
+/// Which packets of these batches count.
+async fn count(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    name: &WindowName,
+    batches: &[DatedBatch],
+    chain: &Chain,
+) -> Result<Count, Error> {
+    let accepted = accepted(processor, name, batches).await?;
+    let mut wanted = IdSet::default();
+    for id in accepted.iter().flatten() {
+        wanted.insert(*id.as_bytes());
+    }
+    let mut before = IdSet::default();
+    let start = policy.back(name.window, policy.terms.replay_horizon);
+    for window in chain
+        .own
+        .counted
+        .iter()
+        .filter(|window| (start..name.window.start()).contains(&window.start()))
+    {
+        if !chain.own.agreed.contains(window) {
+            continue;
+        }
+        read_counted(processor, &of(name, *window), |id| {
+            if wanted.contains(id) {
+                before.insert(id);
+            }
+        })
+        .await?;
+    }
+    if fault::is_on("forgotten-packets") {
+        before = IdSet::default();
+    }
+    let mut count = Count::new(before);
+    for ids in &accepted {
+        count.batch(ids);
+    }
+    Ok(count)
+}
+
+/// The accepted packets of batches that our roster of this window lists, in the order given.
+async fn accepted(
+    processor: &Processor,
+    name: &WindowName,
+    batches: &[DatedBatch],
+) -> Result<Vec<Vec<PacketId>>, Error> {
+    let mut files = VerdictFiles::open(processor, name).await?;
+    let mut all = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let file = files.of(processor, *batch).await?;
+        let verdict = file.verdict(*batch).ok_or_else(|| missing(*batch))?;
+        all.push(file.accepted(verdict).await?);
+    }
+    Ok(all)
+}
+
+fn missing(batch: DatedBatch) -> Error {
+    Error::Internal(format!(
+        "the verdict on {batch}, which our roster lists, is not where it should be"
+    ))
+}
+
+/// The files of verdicts that a window's roster rests on, each opened once.
+pub(super) struct VerdictFiles {
+    name: WindowName,
+    places: BTreeMap<DatedBatch, Window>,
+    open: BTreeMap<Window, Verdicts>,
+}
+
+impl VerdictFiles {
+    pub(super) async fn open(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
+        use super::listed::Listed;
+        let own = Verdicts::open(processor, name).await?;
+        let own = own.ok_or_else(|| Error::Internal(format!("{} is not there", name.verdicts())))?;
+        let place = |listed: &Listed| match listed {
+            Listed::New(verdict) => Some((verdict.batch, name.window)),
+            Listed::Again { batch, verdicts, .. } => Some((*batch, *verdicts)),
+            Listed::Open { .. } => None,
+        };
+        Ok(Self {
+            name: name.clone(),
+            places: own.listed.iter().filter_map(place).collect(),
+            open: BTreeMap::from([(name.window, own)]),
+        })
+    }
+
+    /// The file that holds the verdict on this batch.
+    pub(super) async fn of(&mut self, processor: &Processor, batch: DatedBatch) -> Result<&Verdicts, Error> {
+        let window = *self.places.get(&batch).ok_or_else(|| missing(batch))?;
+        if !self.open.contains_key(&window) {
+            let file = Verdicts::open(processor, &of(&self.name, window)).await?;
+            self.open.insert(window, file.ok_or_else(|| missing(batch))?);
+        }
+        self.open.get(&window).ok_or_else(|| missing(batch))
+    }
+}
+
+/// What is agreed on a window.
+pub(super) async fn read_agreed(processor: &Processor, name: &WindowName) -> Result<AgreedWindow, Error> {
+    let object = name.agreed();
+    let text = match read_all(&*processor.buckets.own, &object, AGREED_BYTES).await {
+        Err(BucketError::NotFound { .. }) => {
+            return Err(Error::NotAgreed {
+                window: name.window.to_string(),
+                problem: "one of the two rosters is missing".to_owned(),
+            });
+        }
+        other => other?,
+    };
+    let agreed: AgreedWindow = serde_json::from_slice(&text)
+        .map_err(|error| Error::Internal(format!("{object} in the own bucket is malformed: {error}")))?;
+    if agreed.format != AgreedWindow::FORMAT {
+        return Err(Error::Internal(format!("{object} has format {}", agreed.format)));
+    }
+    Ok(agreed)
+}

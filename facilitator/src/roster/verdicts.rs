@@ -1,0 +1,207 @@
+//! The verdicts of a window: what the batches that its roster lists for the first time add to a sum, sealed in our own
+//! bucket before the roster is written.
+//!
+//! The file also names the batches that are listed again and those that cannot be summed, so that the roster follows from it
+//! alone: two runs that know different batches end with the same roster, that of the file which is there first.
+
+use super::listed::{Listed, Span, Verdict};
+use crate::aggregate::BatchVerdict;
+use crate::error::Error;
+use crate::processor::Processor;
+use crate::reason::PacketReason;
+use crate::sealed::{Sealed, SealedChunk, SealedReader, SealedWriter};
+use serde::{Deserialize, Serialize};
+use tallybox_crypto::prio2::Sum;
+use tallybox_model::id::PacketId;
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::{Claim, DatedBatch, WindowName};
+
+const MAGIC: [u8; 8] = *b"TALLYVD1";
+/// An identifier with a reason.
+const INVALID_BYTES: usize = 17;
+
+/// What a chunk holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Part {
+    /// A line of JSON a batch.
+    Listed,
+    /// Identifiers of accepted packets, 16 bytes each, sorted within a batch.
+    Accepted,
+    /// Identifiers of packets that do not count, each with its reason code.
+    Invalid,
+    /// Sums of shares of accepted packets, an element of 4 bytes a bin.
+    Sums,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Listed, Self::Accepted, Self::Invalid, Self::Sums];
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Footer {
+    /// Batches in the file.
+    batches: u64,
+    chunks: Vec<SealedChunk<Part>>,
+}
+
+fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
+    Sealed {
+        magic: MAGIC,
+        instance: &processor.instance,
+        role: processor.role,
+        object,
+    }
+}
+
+/// Verdicts that are being written.
+pub(super) struct VerdictsWriter {
+    file: SealedWriter<Part>,
+    batches: u64,
+}
+
+impl VerdictsWriter {
+    pub(super) async fn create(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
+        let object = name.verdicts();
+        let (own, sealing) = (&*processor.buckets.own, &processor.sealing_keys[0]);
+        let file = SealedWriter::create(own, sealed(processor, &object), sealing, &Part::ALL).await?;
+        Ok(Self { file, batches: 0 })
+    }
+
+    /// Takes a batch that is judged for the first time; `accepted` are the packets that it counts, sorted.
+    pub(super) async fn judged(
+        &mut self,
+        verdict: &BatchVerdict,
+        accepted: &[PacketId],
+        claim: Claim,
+    ) -> Result<(), Error> {
+        let ids = flat(accepted.iter().map(|id| *id.as_bytes()));
+        let invalid: Vec<u8> = verdict.invalid.iter().flat_map(invalid_bytes).collect();
+        let sum = flat(verdict.sum.values().iter().map(|element| element.to_le_bytes()));
+        let listed = Listed::New(Box::new(Verdict {
+            batch: DatedBatch::of(&verdict.name),
+            claim,
+            packets: verdict.packets,
+            both_messages: verdict.both_messages,
+            rejections: verdict.rejections.clone(),
+            inputs: verdict.inputs,
+            accepted: self.span(Part::Accepted, ids.len()),
+            invalid: self.span(Part::Invalid, invalid.len()),
+            sum: self.span(Part::Sums, sum.len()),
+        }));
+        self.file.append(Part::Accepted, &ids).await?;
+        self.file.append(Part::Invalid, &invalid).await?;
+        self.file.append(Part::Sums, &sum).await?;
+        self.listed(&listed).await
+    }
+
+    /// Takes a batch of which nothing but a line is kept.
+    pub(super) async fn listed(&mut self, listed: &Listed) -> Result<(), Error> {
+        let mut line = serde_json::to_vec(listed).map_err(|error| Error::Internal(error.to_string()))?;
+        line.push(b'\n');
+        self.batches += 1;
+        Ok(self.file.append(Part::Listed, &line).await?)
+    }
+
+    /// Makes the file exist, unless there is one: then that one counts.
+    pub(super) async fn finish(self) -> Result<(), Error> {
+        let batches = self.batches;
+        self.file.finish(|chunks| Footer { batches, chunks }).await?;
+        Ok(())
+    }
+
+    fn span(&self, part: Part, length: usize) -> Span {
+        Span {
+            first: self.file.len(part),
+            bytes: length as u64,
+        }
+    }
+}
+
+fn flat<const N: usize>(items: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
+    items.flatten().collect()
+}
+
+fn invalid_bytes((id, reason): &(PacketId, PacketReason)) -> [u8; INVALID_BYTES] {
+    let mut bytes = [reason.code(); INVALID_BYTES];
+    bytes[..16].copy_from_slice(id.as_bytes());
+    bytes
+}
+
+/// The verdicts of a window, open for reading.
+pub(super) struct Verdicts {
+    file: SealedReader<Footer>,
+    /// Every batch of the roster, in the order of the file.
+    pub(super) listed: Vec<Listed>,
+}
+
+impl Verdicts {
+    /// Opens the file and reads its lines; `None` if there is none.
+    pub(super) async fn open(processor: &Processor, name: &WindowName) -> Result<Option<Self>, Error> {
+        let object = name.verdicts();
+        let (own, keys) = (&processor.buckets.own, &processor.sealing_keys);
+        let Some(file) = SealedReader::<Footer>::open(own, sealed(processor, &object), keys).await? else {
+            return Ok(None);
+        };
+        let footer = file.footer();
+        let of_lines = footer.chunks.iter().filter(|chunk| chunk.kind == Part::Listed);
+        let end = of_lines.map(|chunk| chunk.bytes).sum();
+        let lines = file.bytes(&footer.chunks, Part::Listed, 0..end).await?;
+        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let listed: Result<Vec<Listed>, _> = lines.map(serde_json::from_slice).collect();
+        let listed = listed.map_err(|_| file.malformed("batches"))?;
+        if listed.len() as u64 != footer.batches {
+            return Err(file.malformed("number of batches").into());
+        }
+        Ok(Some(Self { file, listed }))
+    }
+
+    /// The verdict on a batch that was judged here.
+    pub(super) fn verdict(&self, batch: DatedBatch) -> Option<&Verdict> {
+        self.listed.iter().find_map(|listed| match listed {
+            Listed::New(verdict) if verdict.batch == batch => Some(&**verdict),
+            _ => None,
+        })
+    }
+
+    /// The accepted packets of a batch, sorted.
+    pub(super) async fn accepted(&self, verdict: &Verdict) -> Result<Vec<PacketId>, Error> {
+        let bytes = self.part(Part::Accepted, verdict.accepted).await?;
+        let (ids, rest) = bytes.as_chunks::<16>();
+        if !rest.is_empty() {
+            return Err(self.file.malformed("accepted packets").into());
+        }
+        Ok(ids.iter().map(|id| PacketId::from_bytes(*id)).collect())
+    }
+
+    /// All that is known of a batch, as an aggregation wants it.
+    pub(super) async fn read(&self, name: &BatchName, verdict: &Verdict) -> Result<BatchVerdict, Error> {
+        let invalid = self.part(Part::Invalid, verdict.invalid).await?;
+        let (items, _) = invalid.as_chunks::<INVALID_BYTES>();
+        let invalid = |item: &[u8; INVALID_BYTES]| {
+            let (id, reason) = item.split_first_chunk::<16>()?;
+            Some((PacketId::from_bytes(*id), PacketReason::from_code(*reason.first()?)?))
+        };
+        let invalid: Option<Vec<_>> = items.iter().map(invalid).collect();
+        let invalid = invalid.ok_or_else(|| self.file.malformed("invalid packets"))?;
+        let sum = self.part(Part::Sums, verdict.sum).await?;
+        let (elements, _) = sum.as_chunks::<4>();
+        let sum = Sum::from_values(elements.iter().map(|element| u32::from_le_bytes(*element)).collect());
+        Ok(BatchVerdict {
+            name: name.clone(),
+            packets: verdict.packets,
+            accepted: verdict.claim.accepted,
+            both_messages: verdict.both_messages,
+            sum: sum.map_err(|_| self.file.malformed("sum"))?,
+            invalid,
+            rejections: verdict.rejections.clone(),
+            inputs: verdict.inputs,
+        })
+    }
+
+    async fn part(&self, part: Part, span: Span) -> Result<zeroize::Zeroizing<Vec<u8>>, Error> {
+        let wanted = span.first..span.first.saturating_add(span.bytes);
+        Ok(self.file.bytes(&self.file.footer().chunks, part, wanted).await?)
+    }
+}

@@ -1,0 +1,280 @@
+//! Both sides' view of a window, and the way of a batch through the windows: for people who ask why.
+
+use super::agreement::{Roster, age, memory};
+use super::chain::from;
+use super::document::decode;
+use super::settle::read_agreed;
+use crate::error::Error;
+use crate::processor::Processor;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fmt;
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::role::Role;
+use tallybox_model::roster::{AgreedWindow, DatedBatch, LastWord, Listing, WindowName};
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_transport::{BucketError, read_all};
+
+/// What a side says of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SideView {
+    /// That it can be summed, or why not.
+    pub word: LastWord,
+    /// Packets that it would count.
+    pub accepted: Option<u64>,
+}
+
+/// A batch as one window sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BatchView {
+    /// The window.
+    pub window: Window,
+    /// The batch.
+    #[serde(flatten)]
+    pub batch: DatedBatch,
+    /// How many windows old it is.
+    pub age: Option<u32>,
+    /// What the first and the second processor say; nothing if it is not in their roster, or there is none.
+    pub sides: [Option<SideView>; 2],
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a batch in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is in the sum.
+    Summed,
+    /// Both sides list other packets of it: it is never summed.
+    Excluded,
+    /// This was its last window.
+    Expired,
+    /// A later window can hold it.
+    Open,
+    /// One of the rosters is not there yet.
+    Waiting,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Summed => "summed",
+            Self::Excluded => "excluded",
+            Self::Expired => "expired",
+            Self::Open => "open",
+            Self::Waiting => "waiting",
+        })
+    }
+}
+
+/// Both rosters of a window, side by side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct WindowView {
+    /// Which processor looks.
+    pub role: Role,
+    /// The aggregation.
+    pub aggregation: AggregationId,
+    /// The window.
+    pub window: Window,
+    /// Whether the first and the second processor's rosters are here.
+    pub rosters: [bool; 2],
+    /// What is agreed on, if anything is.
+    pub agreed: Option<AgreedWindow>,
+    /// Every batch of either roster.
+    pub batches: Vec<BatchView>,
+}
+
+/// Both rosters of a window.
+///
+/// # Errors
+/// [`Error`]: a bucket that fails, a roster of ours that is damaged.
+pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView, Error> {
+    let policy = super::policy(processor).await?;
+    policy.check(name.window)?;
+    let (first, second) = (
+        read(processor, name, Role::First).await?,
+        read(processor, name, Role::Second).await?,
+    );
+    let agreed = match read_agreed(processor, name).await {
+        Ok(agreed) => Some(agreed),
+        Err(Error::NotAgreed { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let sides = [first.as_ref(), second.as_ref()];
+    let all: BTreeSet<DatedBatch> = sides
+        .iter()
+        .flatten()
+        .flat_map(|roster| roster.entries.keys().copied())
+        .collect();
+    let view = |batch: DatedBatch| BatchView {
+        window: name.window,
+        batch,
+        age: age(batch.date, name.window, policy.terms.period_minutes),
+        sides: sides.map(|roster| side(roster?.entries.get(&batch)?)),
+        outcome: outcome(agreed.as_ref(), batch),
+    };
+    let batches = all.into_iter().map(view).collect();
+    Ok(WindowView {
+        role: processor.role,
+        aggregation: name.aggregation.clone(),
+        window: name.window,
+        rosters: sides.map(|roster| roster.is_some()),
+        agreed,
+        batches,
+    })
+}
+
+/// What each window from a batch's own on says of it, up to the one that settles it.
+///
+/// # Errors
+/// As [`show`]; [`Error::NoSuchWindow`] if the date is before the first window with rosters.
+pub async fn explain(
+    processor: &Processor,
+    aggregation: &AggregationId,
+    date: BatchTime,
+    batch: BatchId,
+) -> Result<Vec<BatchView>, Error> {
+    let policy = super::policy(processor).await?;
+    let none = || Error::NoSuchWindow {
+        window: date.to_string(),
+        problem: "no window holds this date".to_owned(),
+    };
+    let own = policy.window_of(date).ok_or_else(none)?;
+    policy.check(own)?;
+    let mut views = Vec::new();
+    for window in from(&policy, own).take(memory(policy.terms.maximum_age) as usize + 1) {
+        let name = WindowName {
+            aggregation: aggregation.clone(),
+            window,
+        };
+        let view = show(processor, &name).await?;
+        if view.rosters == [false; 2] {
+            break;
+        }
+        let found = view.batches.into_iter().find(|view| view.batch.id == batch);
+        let found = found.unwrap_or(BatchView {
+            window,
+            batch: DatedBatch { date, id: batch },
+            age: age(date, window, policy.terms.period_minutes),
+            sides: [None, None],
+            outcome: if view.agreed.is_some() {
+                Outcome::Open
+            } else {
+                Outcome::Waiting
+            },
+        });
+        let settled = !matches!(found.outcome, Outcome::Open | Outcome::Waiting);
+        views.push(found);
+        if settled {
+            break;
+        }
+    }
+    Ok(views)
+}
+
+async fn read(processor: &Processor, name: &WindowName, writer: Role) -> Result<Option<Roster>, Error> {
+    let object = name.roster(writer);
+    let file = match read_all(&*processor.buckets.own, &object, processor.limits.object_bytes).await {
+        Err(BucketError::NotFound { .. }) => return Ok(None),
+        other => other?,
+    };
+    let keys = if writer == processor.role {
+        &processor.own_keys
+    } else {
+        &processor.peer_keys
+    };
+    decode(processor, name, writer, keys, &file).map(Some)
+}
+
+fn side(listing: &Listing) -> Option<SideView> {
+    Some(match listing {
+        Listing::Summable(claim) => SideView {
+            word: LastWord::Summable,
+            accepted: Some(claim.accepted),
+        },
+        Listing::Open(reason) => SideView {
+            word: LastWord::Open(*reason),
+            accepted: None,
+        },
+    })
+}
+
+fn outcome(agreed: Option<&AgreedWindow>, batch: DatedBatch) -> Outcome {
+    let Some(agreed) = agreed else {
+        return Outcome::Waiting;
+    };
+    if agreed.batches.iter().any(|settled| settled.batch == batch) {
+        Outcome::Summed
+    } else if agreed.excluded.contains(&batch) {
+        Outcome::Excluded
+    } else if agreed.expired.iter().any(|expired| expired.batch == batch) {
+        Outcome::Expired
+    } else {
+        Outcome::Open
+    }
+}
+
+impl fmt::Display for SideView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.word, self.accepted) {
+            (LastWord::Open(reason), _) => f.pad(reason.word()),
+            (LastWord::Summable, accepted) => f.pad(&format!("{} packets", accepted.unwrap_or_default())),
+        }
+    }
+}
+
+impl fmt::Display for BatchView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for side in &self.sides {
+            match side {
+                Some(side) => write!(f, "{side:<20}")?,
+                None => write!(f, "{:<20}", "-")?,
+            }
+        }
+        write!(f, "{}", self.outcome)
+    }
+}
+
+impl fmt::Display for WindowView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}, {}, as the {} processor sees it",
+            self.aggregation, self.window, self.role
+        )?;
+        for (role, there) in Role::ALL.into_iter().zip(self.rosters) {
+            if !there {
+                writeln!(f, "  the roster of the {role} processor is not here")?;
+            }
+        }
+        if self.batches.is_empty() {
+            writeln!(f, "  no batch stands in a roster")?;
+        } else {
+            writeln!(f, "  {:<54}{:<20}{:<20}outcome", "batch", "first", "second")?;
+        }
+        for view in &self.batches {
+            writeln!(f, "  {:<54}{view}", view.batch.to_string())?;
+        }
+        match &self.agreed {
+            None => write!(f, "  not agreed yet"),
+            Some(AgreedWindow {
+                below_minimum: Some(packets),
+                minimum,
+                ..
+            }) => write!(
+                f,
+                "  not summed: {packets} packets are fewer than the minimum of {minimum}; the batches stay open"
+            ),
+            Some(agreed) => write!(
+                f,
+                "  agreed: {} batches, {} packets",
+                agreed.batches.len(),
+                agreed.counted
+            ),
+        }
+    }
+}

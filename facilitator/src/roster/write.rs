@@ -1,0 +1,207 @@
+//! Our rosters: written in the order of the windows, none skipped; fixed in the own bucket, then put into the mailbox.
+
+use super::agreement::{History, Roster, memory};
+use super::chain::{Standing, find_start, fix_start, standing, windows};
+use super::document::{decode, encode};
+use super::policy::RosterPolicy;
+use super::settle::read_agreed;
+use super::summary::RosterSummary;
+use super::{gather, peer};
+use crate::error::Error;
+use crate::intake::Progress;
+use crate::processor::Processor;
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use std::sync::Arc;
+use tallybox_model::path::{BatchName, window_range};
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::fault;
+use tallybox_transport::{BucketError, ListRange, publish_bytes, read_all};
+
+/// An aggregation's rosters as they stand, and what is known of its windows.
+pub(super) struct Chain {
+    /// The first window of which we write a roster.
+    pub(super) start: BatchTime,
+    /// Start of the first window that is not agreed on.
+    pub(super) next: BatchTime,
+    /// What is in the own bucket, as far back as it matters.
+    pub(super) own: Standing,
+    /// What is in our mailbox.
+    pub(super) mailbox: Standing,
+    /// What the windows before are agreed on.
+    pub(super) history: History,
+}
+
+/// Writes every roster up to this window that is not there yet, and puts those that are not agreed on into the mailbox.
+pub(super) async fn rosters(
+    processor: &Arc<Processor>,
+    policy: &RosterPolicy,
+    name: &WindowName,
+    summary: &mut RosterSummary,
+    progress: &Progress,
+) -> Result<Chain, Error> {
+    let mut chain = load(processor, policy, name).await?;
+    let last = chain.own.ours.last().copied();
+    let first = last.map_or(chain.start, |last| last.end());
+    for window in windows(policy, first, name.window) {
+        write(processor, policy, &of(name, window), &mut chain, progress).await?;
+        summary.written.push(window);
+    }
+    // A run that died between the two puts it there now. What is agreed on, the peer has.
+    let open: Vec<Window> = chain.own.ours.difference(&chain.own.agreed).copied().collect();
+    if fault::is_on("twice-is-new") && open.contains(&name.window) {
+        processor.buckets.own.delete(&name.verdicts()).await?;
+        processor.buckets.own.delete(&name.roster(processor.role)).await?;
+        processor
+            .buckets
+            .peer_validation_out
+            .delete(&name.roster(processor.role))
+            .await?;
+        write(processor, policy, name, &mut chain, progress).await?;
+    }
+    for window in open {
+        publish(processor, &of(name, window), None).await?;
+    }
+    Ok(chain)
+}
+
+/// The same aggregation's other window.
+pub(super) fn of(name: &WindowName, window: Window) -> WindowName {
+    WindowName {
+        aggregation: name.aggregation.clone(),
+        window,
+    }
+}
+
+async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<Chain, Error> {
+    let aggregation = &name.aggregation;
+    let look = |from| standing(processor, &*processor.buckets.own, aggregation, from);
+    let recent = policy.back(name.window, policy.horizon());
+    let mut own = look(recent).await?;
+    let mut mailbox = None;
+    let start = match find_start(processor, aggregation).await? {
+        Some(start) => start,
+        None => {
+            let theirs = peer::mailbox(processor, aggregation, recent).await?;
+            let first = first(processor, policy, name, &theirs).await?;
+            mailbox = Some(theirs);
+            fix_start(processor, aggregation, first).await?
+        }
+    };
+    if start < recent && (own.ours.is_empty() || own.agreed.is_empty()) {
+        // Nothing for as long as the horizon: the chain goes on where it ended, however long ago.
+        own = look(start).await?;
+    }
+    // Windows are agreed on in order, without a gap: all before the first that is not.
+    let next = own.agreed.last().map_or(start, |window| window.end());
+    let needed = policy
+        .window_of(next)
+        .map_or(start, |next| policy.back(next, policy.horizon()));
+    if needed < recent {
+        own = look(needed).await?;
+    }
+    let mailbox = match mailbox {
+        Some(mailbox) => mailbox,
+        None => peer::mailbox(processor, aggregation, next).await?,
+    };
+    let mut history = History::default();
+    let oldest = policy
+        .window_of(next)
+        .map_or(start, |next| policy.back(next, memory(policy.terms.maximum_age)));
+    for window in own.agreed.iter().filter(|window| window.start() >= oldest) {
+        history.push(&read_agreed(processor, &of(name, *window)).await?);
+    }
+    Ok(Chain {
+        start,
+        next,
+        own,
+        mailbox,
+        history,
+    })
+}
+
+/// The first window that has a batch, or a roster of the peer's; at the latest the one that is asked for.
+async fn first(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    name: &WindowName,
+    mailbox: &Standing,
+) -> Result<BatchTime, Error> {
+    let mut first = name.window;
+    if let Some(theirs) = mailbox.theirs.first() {
+        first = first.min(*theirs);
+    }
+    let back = policy.back(name.window, policy.terms.maximum_age);
+    let range = Window::new(back, name.window.end()).map_err(|error| Error::Internal(error.to_string()))?;
+    let (start, end) = window_range(&name.aggregation, &range);
+    let range = ListRange {
+        start_at: Some(start),
+        end_before: Some(end),
+    };
+    let mut entries = processor
+        .buckets
+        .ingestion
+        .list(name.aggregation.as_str(), range)
+        .await?;
+    while let Some(entry) = entries.try_next().await? {
+        if let Some(batch) = BatchName::from_ingestion_signature(&entry.key) {
+            let window = policy.window_of(batch.date).unwrap_or(first);
+            first = first.min(window);
+            break;
+        }
+    }
+    Ok(first.start())
+}
+
+/// Fixes our roster of a window, and puts it into the mailbox.
+async fn write(
+    processor: &Arc<Processor>,
+    policy: &RosterPolicy,
+    name: &WindowName,
+    chain: &mut Chain,
+    progress: &Progress,
+) -> Result<(), Error> {
+    if fault::is_on("overwrite") {
+        processor.buckets.own.delete(&name.verdicts()).await?;
+    }
+    let verdicts = gather::verdicts(processor, policy, name, &chain.history, progress).await?;
+    let file = Bytes::from(encode(processor, name, chain.start, &policy.terms, &verdicts.listed)?);
+    let object = name.roster(processor.role);
+    if fault::is_on("overwrite") {
+        processor.buckets.own.delete(&object).await?;
+        processor.buckets.peer_validation_out.delete(&object).await?;
+    }
+    if fault::is_on("skipped-empty-roster") && verdicts.listed.is_empty() {
+        chain.own.ours.insert(name.window);
+        return Ok(());
+    }
+    let fixed = publish_bytes(&*processor.buckets.own, &object, file.clone(), false).await;
+    let file = match fixed {
+        Ok(_) => Some(file),
+        // Another run has fixed it, with another key or other rules; what is fixed counts.
+        Err(BucketError::Conflict { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    publish(processor, name, file).await?;
+    chain.own.ours.insert(name.window);
+    Ok(())
+}
+
+/// Puts our roster into the peer's mailbox, exactly as it is fixed.
+async fn publish(processor: &Processor, name: &WindowName, file: Option<Bytes>) -> Result<(), Error> {
+    let object = name.roster(processor.role);
+    let file = match file {
+        Some(file) => file,
+        None => read_all(&*processor.buckets.own, &object, processor.limits.object_bytes).await?,
+    };
+    publish_bytes(&*processor.buckets.peer_validation_out, &object, file, true).await?;
+    Ok(())
+}
+
+/// Our roster of a window, as it is fixed.
+pub(super) async fn ours(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
+    let object = name.roster(processor.role);
+    let file = read_all(&*processor.buckets.own, &object, processor.limits.object_bytes).await?;
+    decode(processor, name, processor.role, &processor.own_keys, &file)
+}

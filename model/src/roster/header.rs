@@ -1,0 +1,136 @@
+//! The header of a roster: whose, of which window, by which rules.
+
+use super::WindowName;
+use crate::avro::{Record, RecordKind};
+use crate::digest::Digest;
+use crate::header::digest_bytes;
+use crate::id::Instance;
+use crate::role::Role;
+use crate::time::{BatchTime, Window};
+use serde::{Deserialize, Serialize};
+
+/// The rules by which a side agrees. Both sides' stand in their rosters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RosterTerms {
+    /// Start of the first window of which rosters are written. Both sides have the same, or there is no agreement.
+    pub origin: BatchTime,
+    /// Length of a window in minutes. Both sides have the same, or there is no agreement.
+    pub period_minutes: u32,
+    /// For how many windows before its own a packet id is remembered. Both sides have the same, or there is no agreement.
+    pub replay_horizon: u32,
+    /// The fewest packets for which a sum is released; the larger of both holds.
+    pub minimum: u64,
+    /// In how many windows after its own a batch may still be summed; the smaller of both holds.
+    pub maximum_age: u32,
+}
+
+impl RosterTerms {
+    /// Whether two sides can agree at all.
+    #[must_use]
+    pub fn fits(&self, other: &Self) -> bool {
+        (self.origin, self.period_minutes, self.replay_horizon)
+            == (other.origin, other.period_minutes, other.replay_horizon)
+    }
+}
+
+/// The header of a roster (`TallyboxRosterHeader`), its fields as on the wire. Times are milliseconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterHeader {
+    /// Locality and ingestor.
+    pub instance: String,
+    /// The aggregation.
+    pub aggregation: String,
+    /// The index of the processor that has written it.
+    pub writer: i32,
+    /// Start of the window.
+    pub window_start: i64,
+    /// End of the window.
+    pub window_end: i64,
+    /// Start of the first window of this aggregation of which the writer has written a roster: before it, it lists nothing.
+    pub chain_start: i64,
+    /// See [`RosterTerms::origin`].
+    pub origin: i64,
+    /// See [`RosterTerms::period_minutes`].
+    pub period_minutes: i32,
+    /// See [`RosterTerms::minimum`].
+    pub minimum: i64,
+    /// See [`RosterTerms::maximum_age`].
+    pub maximum_age: i32,
+    /// See [`RosterTerms::replay_horizon`].
+    pub replay_horizon: i32,
+    /// SHA-256 of the file of entries.
+    #[serde(with = "digest_bytes")]
+    pub packet_file_digest: Digest,
+}
+
+impl RosterHeader {
+    /// The header of a roster.
+    #[must_use]
+    pub fn new(
+        instance: &Instance,
+        name: &WindowName,
+        writer: Role,
+        chain_start: BatchTime,
+        terms: &RosterTerms,
+        entries: Digest,
+    ) -> Self {
+        Self {
+            instance: instance.to_string(),
+            aggregation: name.aggregation.to_string(),
+            writer: i32::try_from(writer.index()).unwrap_or(i32::MAX),
+            window_start: name.window.start().millis(),
+            window_end: name.window.end().millis(),
+            chain_start: chain_start.millis(),
+            origin: terms.origin.millis(),
+            period_minutes: i32::try_from(terms.period_minutes).unwrap_or(i32::MAX),
+            minimum: i64::try_from(terms.minimum).unwrap_or(i64::MAX),
+            maximum_age: i32::try_from(terms.maximum_age).unwrap_or(i32::MAX),
+            replay_horizon: i32::try_from(terms.replay_horizon).unwrap_or(i32::MAX),
+            packet_file_digest: entries,
+        }
+    }
+
+    /// Whether it is the roster of this processor for this window, as its object's name says.
+    #[must_use]
+    pub fn is_of(&self, instance: &Instance, name: &WindowName, writer: Role) -> bool {
+        let window = (self.window_start, self.window_end);
+        self.instance == instance.as_str()
+            && self.aggregation == name.aggregation.as_str()
+            && usize::try_from(self.writer) == Ok(writer.index())
+            && window == (name.window.start().millis(), name.window.end().millis())
+    }
+
+    /// The window; `None` if it is none.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        let time = BatchTime::from_millis;
+        Window::new(time(self.window_start)?, time(self.window_end)?).ok()
+    }
+
+    /// Where the writer's chain starts; `None` if that is no time.
+    #[must_use]
+    pub fn chain_start(&self) -> Option<BatchTime> {
+        BatchTime::from_millis(self.chain_start)
+    }
+
+    /// The writer's rules; `None` if a number is out of its range.
+    #[must_use]
+    pub fn terms(&self) -> Option<RosterTerms> {
+        Some(RosterTerms {
+            origin: BatchTime::from_millis(self.origin)?,
+            period_minutes: u32::try_from(self.period_minutes).ok().filter(|minutes| *minutes > 0)?,
+            replay_horizon: u32::try_from(self.replay_horizon).ok()?,
+            minimum: u64::try_from(self.minimum).ok()?,
+            maximum_age: u32::try_from(self.maximum_age).ok()?,
+        })
+    }
+}
+
+impl Record for RosterHeader {
+    const KIND: RecordKind = RecordKind::RosterHeader;
+
+    fn variable_bytes(&self) -> u64 {
+        (self.instance.len() + self.aggregation.len() + 32) as u64
+    }
+}

@@ -1,0 +1,288 @@
+//! Markers: the names of the objects by which a workflow manager remembers that it has started a task.
+//!
+//! The first marker of a task has ENPA's name. A marker dampens and decides nothing: a task whose outcome is missing is
+//! started again some time after its last marker, with a marker of its own.
+
+use crate::id::{AggregationId, BatchId};
+use crate::path::BatchName;
+use crate::roster::WindowName;
+use crate::time::{BatchTime, Window};
+use std::fmt;
+
+/// The directory of all markers, in the own bucket.
+const MARKERS: &str = "task-markers";
+
+/// What is asked for a window.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum WindowKind {
+    /// Write the roster.
+    Roster,
+    /// See what both rosters agree on.
+    Agree,
+    /// Sum it.
+    Aggregate,
+}
+
+impl WindowKind {
+    /// All of them, in the order in which a window meets them.
+    pub const ALL: [Self; 3] = [Self::Roster, Self::Agree, Self::Aggregate];
+
+    /// The word for it in names.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Roster => "roster",
+            Self::Agree => "agree",
+            Self::Aggregate => "aggregate",
+        }
+    }
+}
+
+/// A task as markers name it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum MarkedTask {
+    /// `intake-{agg}-{YYYY-MM-DD-HH-MM}-{batch}`
+    Intake(BatchName),
+    /// `{kind}-{agg}-{start YYYY-MM-DD-HH-MM}-{end YYYY-MM-DD-HH-MM}`
+    Window(WindowKind, WindowName),
+}
+
+impl fmt::Display for MarkedTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Intake(batch) => {
+                let (aggregation, date) = (&batch.aggregation, hyphenated(batch.date));
+                write!(f, "intake-{aggregation}-{date}-{}", batch.id)
+            }
+            Self::Window(kind, name) => {
+                let (start, end) = (hyphenated(name.window.start()), hyphenated(name.window.end()));
+                write!(f, "{}-{}-{start}-{end}", kind.word(), name.aggregation)
+            }
+        }
+    }
+}
+
+impl MarkedTask {
+    /// Reads what [`fmt::Display`] writes; only the canonical spelling is a task.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once('-')?;
+        let task = match kind {
+            "intake" => {
+                let (rest, id) = cut(rest, 36)?;
+                let (aggregation, date) = cut(rest, DATE)?;
+                Self::Intake(BatchName {
+                    aggregation: aggregation.parse().ok()?,
+                    date: date_of(date)?,
+                    id: id.parse::<BatchId>().ok()?,
+                })
+            }
+            word => {
+                let kind = WindowKind::ALL.into_iter().find(|kind| kind.word() == word)?;
+                let (rest, end) = cut(rest, DATE)?;
+                let (aggregation, start) = cut(rest, DATE)?;
+                let name = WindowName {
+                    aggregation: aggregation.parse().ok()?,
+                    window: Window::new(date_of(start)?, date_of(end)?).ok()?,
+                };
+                Self::Window(kind, name)
+            }
+        };
+        (task.to_string() == text).then_some(task)
+    }
+}
+
+/// That a task was started once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TaskMarker {
+    /// The task.
+    pub task: MarkedTask,
+    /// How many times it had been started then, this time included: 1 for the first.
+    pub attempt: u32,
+    /// When; the name of a first marker does not tell, its text does.
+    pub at: Option<BatchTime>,
+}
+
+impl TaskMarker {
+    /// The directory of all markers.
+    pub const DIRECTORY: &str = MARKERS;
+
+    /// `task-markers/{task}` of the first attempt, `task-markers/{task}.{attempt}-{YYYYMMDDHHMM}` of a later one.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (self.attempt, self.at) {
+            (0 | 1, _) | (_, None) => format!("{MARKERS}/{}", self.task),
+            (attempt, Some(at)) => format!("{MARKERS}/{}.{attempt}-{}", self.task, at.compact()),
+        }
+    }
+
+    /// What stands in the object: the task as ENPA has it, a space, and when it was started.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self.at {
+            Some(at) => format!("{} {at}", self.task),
+            None => self.task.to_string(),
+        }
+    }
+
+    /// When the task was started, from the text of a marker; `None` for a text of another writer, as ENPA's.
+    #[must_use]
+    pub fn time_of(text: &str) -> Option<BatchTime> {
+        text.rsplit_once(' ')?.1.trim_end().parse().ok()
+    }
+
+    /// Reads the name of a marker; `None` for any other object.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        let name = key.strip_prefix(MARKERS)?.strip_prefix('/')?;
+        if let Some(task) = MarkedTask::parse(name) {
+            return Some(Self {
+                task,
+                attempt: 1,
+                at: None,
+            });
+        }
+        let (task, suffix) = name.rsplit_once('.')?;
+        let (attempt, at) = suffix.split_once('-')?;
+        let marker = Self {
+            task: MarkedTask::parse(task)?,
+            attempt: attempt.parse().ok()?,
+            at: Some(BatchTime::from_compact(at).ok()?),
+        };
+        (marker.name() == key).then_some(marker)
+    }
+
+    /// The range of keys in which the markers of an aggregation's intakes of these dates stand, among others.
+    #[must_use]
+    pub fn intakes(aggregation: &AggregationId, from: BatchTime, until: BatchTime) -> (String, String) {
+        let key = |time| format!("{MARKERS}/intake-{aggregation}-{}", hyphenated(time));
+        (key(from), key(until))
+    }
+
+    /// The range of keys in which the markers of an aggregation's windows stand that start in this time, among others.
+    #[must_use]
+    pub fn windows(
+        kind: WindowKind,
+        aggregation: &AggregationId,
+        from: BatchTime,
+        until: BatchTime,
+    ) -> (String, String) {
+        let key = |time| format!("{MARKERS}/{}-{aggregation}-{}", kind.word(), hyphenated(time));
+        (key(from), key(until))
+    }
+}
+
+/// Characters of a hyphenated date.
+const DATE: usize = 16;
+
+/// `YYYY-MM-DD-HH-MM`.
+fn hyphenated(time: BatchTime) -> String {
+    time.to_string().replace('/', "-")
+}
+
+fn date_of(text: &str) -> Option<BatchTime> {
+    text.replace('-', "/").parse().ok()
+}
+
+/// The last `length` bytes, and what stands before the hyphen in front of them.
+fn cut(text: &str, length: usize) -> Option<(&str, &str)> {
+    let (rest, last) = text.split_at_checked(text.len().checked_sub(length)?)?;
+    Some((rest.strip_suffix('-')?, last))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn batch() -> BatchName {
+        BatchName::parse("kittens-seen/2020/10/31/20/29/b8a5579a-f984-460a-a42d-2813cbf57771").unwrap()
+    }
+
+    fn window() -> WindowName {
+        WindowName {
+            aggregation: "kittens-seen".parse().unwrap(),
+            window: Window::new("2020/10/31/16/00".parse().unwrap(), "2020/11/01/00/00".parse().unwrap()).unwrap(),
+        }
+    }
+
+    fn first(task: MarkedTask) -> TaskMarker {
+        TaskMarker {
+            task,
+            attempt: 1,
+            at: Some("2020/10/31/21/00".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn first_markers_have_the_predecessors_names() {
+        let intake = first(MarkedTask::Intake(batch()));
+        assert_eq!(
+            intake.name(),
+            "task-markers/intake-kittens-seen-2020-10-31-20-29-b8a5579a-f984-460a-a42d-2813cbf57771"
+        );
+        let aggregate = first(MarkedTask::Window(WindowKind::Aggregate, window()));
+        assert_eq!(
+            aggregate.name(),
+            "task-markers/aggregate-kittens-seen-2020-10-31-16-00-2020-11-01-00-00"
+        );
+        assert_eq!(
+            aggregate.text(),
+            "aggregate-kittens-seen-2020-10-31-16-00-2020-11-01-00-00 2020/10/31/21/00"
+        );
+        assert_eq!(TaskMarker::time_of(&aggregate.text()), aggregate.at);
+        assert_eq!(
+            TaskMarker::time_of("aggregate-kittens-seen-2020-10-31-16-00-2020-11-01-00-00"),
+            None
+        );
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        let tasks = WindowKind::ALL.map(|kind| MarkedTask::Window(kind, window()));
+        for task in tasks.into_iter().chain([MarkedTask::Intake(batch())]) {
+            let marker = first(task);
+            let read = TaskMarker::parse(&marker.name()).unwrap();
+            assert_eq!((read.task, read.attempt, read.at), (marker.task.clone(), 1, None));
+            let again = TaskMarker { attempt: 3, ..marker };
+            assert!(again.name().ends_with(".3-202010312100"), "{}", again.name());
+            assert_eq!(TaskMarker::parse(&again.name()), Some(again));
+        }
+        for key in [
+            "task-markers/x",
+            "task-markers/intake-kittens-seen-2020-10-31-20-29-b8a5579a",
+            "task-markers/intake-kittens-seen-2020-10-32-20-29-b8a5579a-f984-460a-a42d-2813cbf57771",
+            "task-markers/intake-kittens-seen-2020-10-31-20-29-B8A5579A-f984-460a-a42d-2813cbf57771",
+            "task-markers/intake-kittens-seen-2020-10-31-20-29-b8a5579a-f984-460a-a42d-2813cbf57771.02-202010312100",
+            "task-markers/aggregate-kittens-seen-2020-11-01-00-00-2020-10-31-16-00",
+            "task-markers/dance-kittens-seen-2020-10-31-16-00-2020-11-01-00-00",
+            "markers/aggregate-kittens-seen-2020-10-31-16-00-2020-11-01-00-00",
+        ] {
+            assert_eq!(TaskMarker::parse(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn ranges_hold_later_attempts_too() {
+        let (name, at) = (window(), "2020/11/02/00/00".parse().unwrap());
+        let (from, until) = TaskMarker::windows(
+            WindowKind::Roster,
+            &name.aggregation,
+            name.window.start(),
+            name.window.end(),
+        );
+        for attempt in [1, 2, 10] {
+            let task = MarkedTask::Window(WindowKind::Roster, name.clone());
+            let key = TaskMarker {
+                task,
+                attempt,
+                at: Some(at),
+            }
+            .name();
+            assert!(from <= key && key < until, "{key}");
+        }
+        let (from, until) = TaskMarker::intakes(&name.aggregation, name.window.start(), name.window.end());
+        let key = first(MarkedTask::Intake(batch())).name();
+        assert!(from <= key && key < until, "{key}");
+    }
+}

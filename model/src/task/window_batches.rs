@@ -1,0 +1,96 @@
+//! Without rosters: which batches the task of a window names, fixed before the task is started.
+
+use super::{TaskBatch, TaskError, WireBatch, bad_value, read, write};
+use crate::time::BatchTime;
+use serde::{Deserialize, Serialize};
+
+/// The batches that a window's task names, in the order of the task, and those that the peer had skipped by then: ready
+/// at our side, without a validation of the peer's. What comes for the window later is late.
+///
+/// As JSON: `{"format":1,"fixed":"YYYY/MM/DD/HH/MM","batches":[{"id":…,"time":…}],"skipped":[…]}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowBatches {
+    /// When the window was fixed.
+    pub fixed: BatchTime,
+    /// Those that the task names.
+    pub batches: Vec<TaskBatch>,
+    /// Those that the peer had skipped.
+    pub skipped: Vec<TaskBatch>,
+}
+
+impl WindowBatches {
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// [`TaskError`] when it is none, or of another format.
+    pub fn parse(document: &[u8]) -> Result<Self, TaskError> {
+        let wire: Wire = read(document)?;
+        if wire.format != FORMAT {
+            let problem = std::io::Error::other(format!("is {}, not {FORMAT}", wire.format));
+            return Err(bad_value("format", problem));
+        }
+        let batches = |key, list: &[WireBatch]| {
+            list.iter()
+                .map(|batch| batch.read(key))
+                .collect::<Result<_, TaskError>>()
+        };
+        Ok(Self {
+            fixed: super::parsed("fixed", &wire.fixed)?,
+            batches: batches(["batches.id", "batches.time"], &wire.batches)?,
+            skipped: batches(["skipped.id", "skipped.time"], &wire.skipped)?,
+        })
+    }
+
+    /// The document: compact JSON, keys in the format's order.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let batches = |list: &[TaskBatch]| list.iter().map(WireBatch::from).collect();
+        write(&Wire {
+            format: FORMAT,
+            fixed: self.fixed.to_string(),
+            batches: batches(&self.batches),
+            skipped: batches(&self.skipped),
+        })
+    }
+}
+
+/// The one format there is.
+const FORMAT: u64 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    format: u64,
+    fixed: String,
+    batches: Vec<WireBatch>,
+    skipped: Vec<WireBatch>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const DOCUMENT: &str = concat!(
+        r#"{"format":1,"fixed":"2020/11/01/01/00","batches":[{"id":"b8a5579a-f984-460a-a42d-2813cbf57771","#,
+        r#""time":"2020/10/31/20/29"}],"skipped":[{"id":"0f0317b2-c612-48c2-b08d-d98529d6eae4","#,
+        r#""time":"2020/10/31/20/35"}]}"#,
+    );
+
+    #[test]
+    fn golden_bytes_both_ways() {
+        let read = WindowBatches::parse(DOCUMENT.as_bytes()).unwrap();
+        assert_eq!((read.batches.len(), read.skipped.len()), (1, 1));
+        assert_eq!(String::from_utf8(read.to_json()).unwrap(), DOCUMENT);
+        for (good, bad) in [
+            ("\"format\":1", "\"format\":2"),
+            ("20/35", "20/3"),
+            ("b8a5579a", "b8"),
+            ("fixed", "x"),
+        ] {
+            assert!(
+                WindowBatches::parse(DOCUMENT.replace(good, bad).as_bytes()).is_err(),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What has to hold at the end of a run, whatever happened in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tallybox_ingestor::batch::records;
+use tallybox_model::id::BatchId;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_sandbox::portal::Parts;
+use tallybox_service::clock::Clock;
+
+use crate::accord::{Accord, accord};
+use crate::cast::Part;
+use crate::evidence::{Batches, batches, digest, objects};
+use crate::keyring::{INSTANCE, Keyring, LOCALITY};
+use crate::liar::Copy;
+use crate::machine::{Machine, Machines, Places};
+use crate::pool::{METRICS, Pool};
+use crate::scenario::Scenario;
+use crate::schedule::Schedule;
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// What is wrong, in sentences.
+    pub problems: Vec<String>,
+    /// A digest of every object.
+    pub digest: u64,
+}
+
+/// Checks everything.
+pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, copies: &[Copy]) -> Findings {
+    let mut problems = Vec::new();
+    let digest = digest(places).await;
+    let mut sides = Vec::new();
+    for role in Role::ALL {
+        let objects = objects(&places.ingestion[role.index()]).await;
+        sides.push(batches(&objects, role, &mut problems));
+    }
+    let copied: BTreeSet<&BatchName> = copies.iter().map(|copy| &copy.to).collect();
+    let honest = |batches: &Batches| -> Batches {
+        let own = batches.iter().filter(|(name, _)| !copied.contains(name));
+        own.map(|(name, reports)| (name.clone(), reports.clone())).collect()
+    };
+    let own = honest(&sides[0]);
+    if own != honest(&sides[1]) {
+        problems.push("the ingestor gave the processors different batches".to_owned());
+    }
+    ingested(scenario, places, schedule, &own, &mut problems).await;
+    let mut batches = sides.swap_remove(0);
+    batches.extend(sides.swap_remove(0));
+    let batches = &batches;
+    let accord = accord(scenario, places, schedule, (batches, copies), &mut problems).await;
+    summed(scenario, places, schedule, (batches, &accord), &mut problems).await;
+    Findings { problems, digest }
+}
+
+/// Every accepted report stands in exactly one batch, or is counted as dropped.
+async fn ingested(
+    scenario: &Scenario,
+    places: &Places,
+    schedule: &Arc<Schedule>,
+    batches: &Batches,
+    problems: &mut Vec<String>,
+) {
+    let accepted: BTreeSet<usize> = scenario.slabs.iter().flat_map(|slab| &slab.reports).copied().collect();
+    let posted: u64 = scenario.slabs.iter().map(|slab| slab.reports.len() as u64).sum();
+    let mut times: BTreeMap<usize, usize> = BTreeMap::new();
+    for report in batches.values().flatten() {
+        *times.entry(*report).or_default() += 1;
+    }
+    for (report, times) in &times {
+        if *times > 1 {
+            problems.push(format!("report {report} stands in {times} batches"));
+        }
+        if !accepted.contains(report) {
+            problems.push(format!("report {report} was batched, but never accepted"));
+        }
+    }
+    let left = accepted.iter().filter(|report| !times.contains_key(report)).count() as u64;
+    let machines = Machines {
+        scenario,
+        places,
+        schedule,
+    };
+    let auditor = schedule.outsider();
+    let Machine::Ingestor(ingestor) = machines.start(Part::Batcher, &auditor, &Clock::manual(schedule.now())) else {
+        return;
+    };
+    match records(&ingestor, &ingestor.localities[LOCALITY]).await {
+        Ok(records) => {
+            let dropped: u64 = records.iter().map(|record| record.summary.dropped).sum();
+            // A report that was dropped and comes again is a new one, and may be dropped once more or batched.
+            let again = posted - accepted.len() as u64;
+            if dropped < left || dropped > left + again {
+                problems.push(format!(
+                    "{left} reports are in no batch, {dropped} are reported as dropped"
+                ));
+            }
+            for record in &records {
+                let summary = &record.summary;
+                let parts = summary.batched
+                    + summary.replays.report
+                    + summary.replays.ciphertext
+                    + summary.carried
+                    + summary.dropped;
+                if parts != summary.reports {
+                    problems.push(format!(
+                        "{}: {} reports became {parts}",
+                        summary.window, summary.reports
+                    ));
+                }
+            }
+        }
+        Err(error) => problems.push(format!("the ingestor's records cannot be read: {error}")),
+    }
+    schedule.count_many("accepted", accepted.len() as u64);
+    schedule.count_many("dropped-too-few", left);
+}
+
+/// Both sum parts of a window are there, of the same batches and counts, and add up to the truth; no batch is in two.
+async fn summed(
+    scenario: &Scenario,
+    places: &Places,
+    schedule: &Schedule,
+    (batches, accord): (&Batches, &Accord),
+    problems: &mut Vec<String>,
+) {
+    let keyring = Keyring::get();
+    let parts = Parts {
+        instance: INSTANCE.parse().expect("an instance"),
+        mailboxes: Role::ALL.map(|role| Arc::clone(&places.sums[role.index()].inner)),
+        trusted: Role::ALL.map(|role| keyring.trusted(role)),
+    };
+    let ids: BTreeMap<BatchId, &BatchName> = batches.keys().map(|name| (name.id, name)).collect();
+    let mut windows: BTreeMap<WindowName, BTreeSet<Role>> = BTreeMap::new();
+    for role in Role::ALL {
+        for key in objects(&places.sums[role.index()]).await.keys() {
+            if let Some(window) = sum_part_window(key) {
+                windows.entry(window).or_default().insert(role);
+            }
+        }
+    }
+    let agreed = accord.windows.iter().filter(|(_, agreed)| !agreed.batches.is_empty());
+    for (name, _) in agreed {
+        windows.entry(name.clone()).or_default();
+    }
+    let mut counted: BTreeMap<BatchId, usize> = BTreeMap::new();
+    for (name, roles) in &windows {
+        let by_roster = scenario.rosters_from().is_some_and(|from| from <= name.window.start());
+        let total = match parts.total(&name.aggregation, name.window).await {
+            Ok(total) if roles.len() == 2 => total,
+            // Without rosters each side sums what it finds: nobody promises more.
+            _ if !by_roster => {
+                schedule.count("windows-unsummable-enpa");
+                continue;
+            }
+            Ok(_) => continue,
+            Err(error) => {
+                problems.push(format!("{name}: sum parts of {roles:?}: {error}"));
+                continue;
+            }
+        };
+        schedule.count_many("windows-summed", 1);
+        schedule.count_many("batches-summed", total.batches.len() as u64);
+        let named: BTreeSet<BatchId> = total.batches.iter().copied().collect();
+        let wanted = accord
+            .windows
+            .get(name)
+            .map(|agreed| agreed.batches.iter().map(|settled| settled.batch.id));
+        match wanted.map(Iterator::collect::<BTreeSet<BatchId>>) {
+            Some(wanted) if wanted != named => {
+                problems.push(format!("{name}: the sum parts are of other batches than agreed"))
+            }
+            None if by_roster => problems.push(format!("{name}: summed, and not agreed")),
+            _ => {}
+        }
+        let mut reports: BTreeSet<usize> = BTreeSet::new();
+        for id in &named {
+            *counted.entry(*id).or_default() += 1;
+            match ids.get(id) {
+                Some(name) => reports.extend(&batches[*name]),
+                None => problems.push(format!("{name}: batch {id} is not the ingestor's")),
+            }
+        }
+        if by_roster {
+            let before = accord.counted_before(name, batches);
+            reports.retain(|report| !before.contains(report));
+        }
+        reports.retain(|report| Pool::get().report(*report).counts);
+        let mut truth = vec![0; total.sums.len()];
+        for report in &reports {
+            for (sum, bit) in truth.iter_mut().zip(&Pool::get().report(*report).bits) {
+                *sum += u64::from(*bit);
+            }
+        }
+        if (reports.len() as u64, &truth) != (total.accepted, &total.sums) {
+            problems.push(format!(
+                "{name}: {} reports come to {truth:?}, but the sum parts to {} and {:?}",
+                reports.len(),
+                total.accepted,
+                total.sums
+            ));
+        }
+        let minimum = scenario.minimum[0].max(scenario.minimum[1]);
+        if by_roster && total.accepted < minimum {
+            problems.push(format!(
+                "{name}: a sum of {} packets, with a minimum of {minimum}",
+                total.accepted
+            ));
+        }
+    }
+    for (id, times) in &counted {
+        if *times > 1 {
+            problems.push(format!("batch {id} is summed {times} times"));
+        }
+    }
+    let left = batches.keys().filter(|name| !counted.contains_key(&name.id)).count() as u64;
+    schedule.count_many("batches", batches.len() as u64);
+    schedule.count_many("batches-left", left);
+}
+
+/// The window of the header of a sum part, by its name.
+fn sum_part_window(key: &str) -> Option<WindowName> {
+    let rest = key.strip_prefix(INSTANCE)?.strip_prefix('/')?;
+    let (aggregation, file) = rest.split_once('/')?;
+    let (window, suffix) = file.split_once('.')?;
+    let (start, end) = window.split_once('-')?;
+    let header = suffix == "sum_0" || suffix == "sum_1";
+    let time = |text| BatchTime::from_compact(text).ok();
+    let name = WindowName {
+        aggregation: aggregation.parse().ok()?,
+        window: Window::new(time(start)?, time(end)?).ok()?,
+    };
+    (header && METRICS.contains(&aggregation)).then_some(name)
+}

@@ -1,0 +1,130 @@
+//! What is there at the end of a run, read as anybody would who has the keys: batches, records, sum parts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use tallybox_model::avro::{ContainerReader, Limits, Records, decode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::IngestionHeader;
+use tallybox_model::packet::DataSharePacket;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::signature::BatchSignature;
+use tallybox_transport::{ListRange, SharedBucket, read_all};
+
+use crate::bucket::Shelf;
+use crate::keyring::Keyring;
+use crate::machine::Places;
+use crate::pool::Pool;
+
+/// Most bytes of an object.
+const LIMIT: u64 = 1 << 30;
+
+/// The objects of a shelf by key, those included that a retention has deleted.
+pub type Objects = BTreeMap<String, Bytes>;
+
+/// The reports of each batch, by their numbers in the pool, in order.
+pub type Batches = BTreeMap<BatchName, Vec<usize>>;
+
+/// Reads every object that is or was on a shelf.
+pub async fn objects(shelf: &Shelf) -> Objects {
+    let mut all = shelf.deleted();
+    all.extend(present(&shelf.inner).await);
+    all
+}
+
+async fn present(bucket: &SharedBucket) -> Objects {
+    let entries = bucket.list("", ListRange::default()).await.expect("a listing");
+    let keys: Vec<String> = entries
+        .map_ok(|entry| entry.key)
+        .try_collect()
+        .await
+        .expect("a listing");
+    let mut all = Objects::new();
+    for key in keys {
+        let bytes = read_all(&**bucket, &key, LIMIT).await.expect("an object");
+        all.insert(key, bytes);
+    }
+    all
+}
+
+/// A digest of every object of a run.
+pub async fn digest(places: &Places) -> u64 {
+    let mut hash = DefaultHasher::new();
+    for shelf in places.shelves() {
+        (shelf.name, present(&shelf.inner).await).hash(&mut hash);
+    }
+    hash.finish()
+}
+
+/// The batches of an ingestion mailbox; what is wrong with them goes to `problems`.
+pub fn batches(objects: &Objects, role: Role, problems: &mut Vec<String>) -> Batches {
+    let mut all = Batches::new();
+    for key in objects.keys() {
+        let Some(name) = BatchName::from_ingestion_signature(key) else {
+            if BatchName::from_ingestion_object(key)
+                .is_none_or(|name| !objects.contains_key(&name.ingestion().signature))
+            {
+                problems.push(format!("{role}: {key} is no part of a whole batch"));
+            }
+            continue;
+        };
+        match batch(objects, &name, role) {
+            Ok(reports) => {
+                all.insert(name, reports);
+            }
+            Err(problem) => problems.push(format!("{role}: batch {name}: {problem}")),
+        }
+    }
+    all
+}
+
+fn batch(objects: &Objects, name: &BatchName, role: Role) -> Result<Vec<usize>, String> {
+    let names = name.ingestion();
+    let object = |key: &str| objects.get(key).ok_or_else(|| format!("{key} is not there"));
+    let (header, packets) = (object(&names.header)?, object(&names.packets)?);
+    let limits = Limits::default();
+    let signature: BatchSignature =
+        decode_one(object(&names.signature)?, &limits).map_err(|error| error.to_string())?;
+    let keys = Keyring::get().trusted_ingestor();
+    let key = keys.get(&signature.key_identifier).ok_or("an unknown key")?;
+    key.verify(header, &signature.batch_header_signature)
+        .map_err(|error| error.to_string())?;
+    let header: IngestionHeader = decode_one(header, &limits).map_err(|error| error.to_string())?;
+    if header.packet_file_digest != Digest::of(packets) || header.batch_uuid != name.id {
+        return Err("the header is about something else".to_owned());
+    }
+    reports(packets, role)
+}
+
+fn reports(file: &[u8], role: Role) -> Result<Vec<usize>, String> {
+    let limits = Limits::default();
+    let bad = |error: tallybox_model::avro::AvroError| error.to_string();
+    let mut reader = ContainerReader::open(file, &limits).map_err(bad)?;
+    let mut all = Vec::new();
+    while let Some(block) = reader.next_block().map_err(bad)? {
+        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+            let packet = packet.map_err(bad)?;
+            let number = numbers(role).get(packet.encrypted_payload);
+            all.push(*number.ok_or("a packet that nobody sent")?);
+        }
+    }
+    Ok(all)
+}
+
+/// The reports of the pool by the sealed share of a processor.
+fn numbers(role: Role) -> &'static HashMap<&'static [u8], usize> {
+    static NUMBERS: LazyLock<[HashMap<&'static [u8], usize>; 2]> = LazyLock::new(|| {
+        let of = |side: usize| {
+            let reports = Pool::get().all().iter().enumerate();
+            reports
+                .map(|(number, report)| (report.payloads[side].as_slice(), number))
+                .collect()
+        };
+        [of(0), of(1)]
+    });
+    &NUMBERS[role.index()]
+}

@@ -1,0 +1,336 @@
+//! The programs of a process as they start: configuration, keys and buckets, made anew each time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use tallybox_crypto::{PacketPrivateKey, SigningKey, VerifyingKey};
+use tallybox_facilitator::budget::Budget;
+use tallybox_facilitator::cache::Cache;
+use tallybox_facilitator::config::{Points, ValidationForm};
+use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets};
+use tallybox_facilitator::roster::RosterRules;
+use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
+use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
+use tallybox_ingestor::ingestor::{BatchSigner, Ingestor, LiveRegistry, Locality, SignError};
+use tallybox_model::avro::Limits;
+use tallybox_model::client_config::AttestationPolicy;
+use tallybox_model::extensions::RosterExtension;
+use tallybox_model::marker::ENCODER_GENERATION;
+use tallybox_model::role::Role;
+use tallybox_model::spool::SpoolNames;
+use tallybox_queue::SharedQueue;
+use tallybox_service::clock::Clock;
+use tallybox_transport::SharedBucket;
+use tallybox_workflow_manager::Manager;
+use tallybox_workflow_manager::inventory::{Buckets, Known};
+use tallybox_workflow_manager::metrics::Metrics;
+use tallybox_workflow_manager::policy::Policy;
+use tallybox_workflow_manager::start::Queues;
+use tallybox_workflow_manager::switch::Announcements;
+use tempfile::TempDir;
+
+use crate::announcement::SimAnnouncement;
+use crate::bucket::{Shelf, SimBucket, View};
+use crate::cast::Part;
+use crate::keyring::{EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id};
+use crate::queue::{Line, SimQueue};
+use crate::scenario::{GRACE, HORIZON, PERIOD, Scenario};
+use crate::schedule::{Life, Millis, Schedule};
+use crate::time::MINUTE;
+use crate::trouble::Trouble;
+
+/// Every bucket and queue of a run.
+#[derive(Debug)]
+pub struct Places {
+    /// The ingestor's spool.
+    pub spool: Arc<Shelf>,
+    /// Where each processor finds ingestion batches.
+    pub ingestion: [Arc<Shelf>; 2],
+    /// Each processor's own.
+    pub own: [Arc<Shelf>; 2],
+    /// Where each processor finds what its peer wrote.
+    pub validation: [Arc<Shelf>; 2],
+    /// Where each processor's sum parts go.
+    pub sums: [Arc<Shelf>; 2],
+    /// Each processor's intake tasks.
+    pub intake: [Arc<Line>; 2],
+    /// Each processor's window tasks.
+    pub aggregate: [Arc<Line>; 2],
+}
+
+impl Places {
+    /// Every bucket.
+    pub fn shelves(&self) -> impl Iterator<Item = &Arc<Shelf>> {
+        let sides = [&self.ingestion, &self.own, &self.validation, &self.sums];
+        std::iter::once(&self.spool).chain(sides.into_iter().flatten())
+    }
+}
+
+/// A program that runs, with all it has in memory.
+#[derive(Clone, Debug)]
+pub enum Machine {
+    /// The ingestor's.
+    Ingestor(Arc<Ingestor>),
+    /// A processor's scheduler.
+    Manager(Arc<Manager>),
+    /// A processor's worker, and the queue that it takes tasks from.
+    Worker(Arc<Worker>, Kind),
+}
+
+/// Starts programs in a world.
+#[derive(Debug)]
+pub struct Machines<'w> {
+    /// What happens.
+    pub scenario: &'w Scenario,
+    /// Where.
+    pub places: &'w Places,
+    /// When.
+    pub schedule: &'w Arc<Schedule>,
+}
+
+impl Machines<'_> {
+    fn view(&self, reads: bool) -> View {
+        let clouds = self.scenario.has(Trouble::Clouds);
+        View {
+            reads: reads || !clouds,
+            empty_objects: !clouds,
+            stale: if self.scenario.has(Trouble::StaleListings) {
+                300
+            } else {
+                0
+            },
+            staleness: 20 * MINUTE,
+        }
+    }
+
+    fn bucket(&self, shelf: &Arc<Shelf>, life: &Arc<Life>, reads: bool) -> SharedBucket {
+        SimBucket::shared(shelf, self.schedule, life, self.view(reads))
+    }
+
+    /// Whether an event of the rotation of keys has happened.
+    fn since(&self, at: impl Fn(&crate::scenario::Rotation) -> Millis) -> bool {
+        let rotation = self.scenario.rotation.as_ref();
+        rotation.is_some_and(|rotation| at(rotation) <= self.schedule.now())
+    }
+
+    /// The program of a part, as it starts now.
+    #[must_use]
+    pub fn start(&self, part: Part, life: &Arc<Life>, clock: &Clock) -> Machine {
+        match part {
+            Part::Batcher => Machine::Ingestor(Arc::new(self.ingestor(life, clock))),
+            Part::Manager(role) => Machine::Manager(Arc::new(self.manager(role, life, clock))),
+            Part::Intake(role) => Machine::Worker(self.worker(role, Kind::Intake, life, clock), Kind::Intake),
+            Part::Aggregate(role) => Machine::Worker(self.worker(role, Kind::Aggregate, life, clock), Kind::Aggregate),
+        }
+    }
+
+    fn queue(&self, role: Role, kind: Kind, life: &Arc<Life>) -> SharedQueue {
+        let line = match kind {
+            Kind::Intake => &self.places.intake[role.index()],
+            Kind::Aggregate => &self.places.aggregate[role.index()],
+        };
+        SimQueue::shared(line, self.schedule, life)
+    }
+
+    fn worker(&self, role: Role, kind: Kind, life: &Arc<Life>, clock: &Clock) -> Arc<Worker> {
+        let config = WorkerConfig {
+            concurrency: 1,
+            ..WorkerConfig::default()
+        };
+        let queue = self.queue(role, kind, life);
+        Worker::new(self.processor(role, life, clock), [(kind, queue)], config)
+    }
+
+    fn manager(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Manager {
+        let (places, side) = (self.places, role.index());
+        let day = 24 * 60;
+        Manager {
+            instance: INSTANCE.parse().expect("an instance"),
+            buckets: Buckets {
+                ingestion: self.bucket(&places.ingestion[side], life, true),
+                own: self.bucket(&places.own[side], life, true),
+                peer_validation_in: self.bucket(&places.validation[side], life, true),
+            },
+            starter: Arc::new(Queues {
+                intake: self.queue(role, Kind::Intake, life),
+                aggregate: self.queue(role, Kind::Aggregate, life),
+            }),
+            policy: Policy {
+                role,
+                period_minutes: PERIOD,
+                grace_minutes: GRACE,
+                look_back_minutes: 2 * day,
+                horizon_minutes: 4 * day,
+                reenqueue_after_minutes: 45,
+            },
+            announcements: Announcements {
+                ours: self.scenario.since[side].map(|since| RosterExtension { since, until: None }),
+                peer: Arc::new(SimAnnouncement {
+                    since: self.scenario.since[1 - side],
+                    off: self
+                        .scenario
+                        .off
+                        .filter(|(who, _)| *who == role.peer())
+                        .map(|(_, at)| at),
+                    schedule: Arc::clone(self.schedule),
+                    life: Arc::clone(life),
+                }),
+            },
+            concurrency: 1,
+            clock: clock.clone(),
+            known: Known::default(),
+            metrics: Metrics::default(),
+        }
+    }
+
+    fn processor(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Processor {
+        let (places, keyring, side) = (self.places, Keyring::get(), role.index());
+        let keys = &keyring.processors[side];
+        let held = if self.scenario.rotation.is_none() || self.since(|rotation| rotation.holds[side]) {
+            EPOCHS
+        } else {
+            1
+        };
+        let packet_key = |epoch: usize| PacketKey {
+            id: packet_key_id(role, epoch),
+            key: again(&keys.packet[epoch]),
+            fingerprint: keys.packet[epoch].public().fingerprint(),
+        };
+        let signing = usize::from(self.since(|rotation| rotation.signs[side]));
+        let mut sealing_keys = keys.sealing.clone();
+        if self.since(|rotation| rotation.seals[side]) {
+            sealing_keys.reverse();
+        }
+        Processor {
+            instance: INSTANCE.parse().expect("an instance"),
+            role,
+            packet_keys: (0..held).map(packet_key).collect(),
+            signing_key_id: signing_key_id(role, signing),
+            signing_key: keys.signing[signing].clone(),
+            own_keys: keyring.trusted(role),
+            sealing_keys,
+            buckets: ProcessorBuckets {
+                ingestion: self.bucket(&places.ingestion[side], life, true),
+                own: self.bucket(&places.own[side], life, true),
+                peer_validation_in: self.bucket(&places.validation[side], life, true),
+                peer_validation_out: self.bucket(&places.validation[1 - side], life, false),
+                sum_parts: self.bucket(&places.sums[side], life, false),
+            },
+            ingestor_keys: keyring.trusted_ingestor(),
+            peer_keys: keyring.trusted(role.peer()),
+            points: Points::Pinned,
+            validation_form: ValidationForm::ThreeObjects,
+            minimum_contributions: self.scenario.minimum[side],
+            rosters: self.rosters(side),
+            legacy_count: false,
+            limits: Limits::default(),
+            pool: Arc::clone(&keyring.pool),
+            budget: Budget::default(),
+            cache: Cache::default(),
+            clock: clock.clone(),
+            generation: ENCODER_GENERATION,
+        }
+    }
+
+    /// By which rules a processor agrees on windows, once it has been fixed from when on.
+    fn rosters(&self, side: usize) -> Option<RosterRules> {
+        self.scenario.since[side]?;
+        Some(RosterRules {
+            origin: None,
+            period_minutes: PERIOD,
+            grace_minutes: GRACE,
+            replay_horizon: HORIZON,
+            minimum: self.scenario.minimum[side],
+            maximum_age: self.scenario.maximum_age[side],
+        })
+    }
+
+    fn ingestor(&self, life: &Arc<Life>, clock: &Clock) -> Ingestor {
+        let (places, keyring) = (self.places, Keyring::get());
+        let epoch = usize::from(self.since(|rotation| rotation.ingestor));
+        let instance: tallybox_model::id::Instance = INSTANCE.parse().expect("an instance");
+        let mailbox = |side: usize| self.bucket(&places.ingestion[side], life, false);
+        let locality = Locality {
+            name: LOCALITY.to_owned(),
+            names: SpoolNames::new(instance.clone()),
+            instance,
+            attestation: AttestationPolicy::None,
+            verifier: None,
+            key_pairs: Vec::new(),
+            mailboxes: [mailbox(0), mailbox(1)],
+        };
+        Ingestor {
+            name: INGESTOR.to_owned(),
+            serve: ServeConfig::default(),
+            batches: BatchConfig {
+                window_minutes: PERIOD,
+                settle_secs: 300,
+                max_packets: self.scenario.batch_packets.1,
+                min_packets: self.scenario.batch_packets.0,
+                max_carry_windows: self.scenario.carry,
+                partition_bytes: self.scenario.partition_bytes,
+                // The next run tries again: nothing sleeps in virtual time.
+                write_tries: 1,
+                ..BatchConfig::default()
+            },
+            acceptance: AcceptanceConfig::default(),
+            manifest: ManifestConfig::default(),
+            other_public_keys: BTreeMap::new(),
+            signer: Arc::new(Signer {
+                id: ingestor_key_id(epoch),
+                key: keyring.ingestor[epoch].clone(),
+            }),
+            config_key: (ingestor_key_id(0), keyring.ingestor[0].clone()),
+            secrets: vec![keyring.secret.clone()],
+            registry: LiveRegistry::load(registry()).expect("a registry"),
+            spool: self.bucket(&places.spool, life, true),
+            localities: [(LOCALITY.to_owned(), locality)].into(),
+            clock: clock.clone(),
+        }
+    }
+}
+
+/// A key does not let itself be copied; it is written and read, as when a program starts.
+fn again(key: &PacketPrivateKey) -> PacketPrivateKey {
+    PacketPrivateKey::parse(&key.to_x963_base64()).expect("a key")
+}
+
+/// The registry's file.
+fn registry() -> std::path::PathBuf {
+    static DIRECTORY: LazyLock<TempDir> = LazyLock::new(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("registry.yaml"), REGISTRY).expect("a file");
+        directory
+    });
+    DIRECTORY.path().join("registry.yaml")
+}
+
+const REGISTRY: &str = "
+version: 1
+metrics:
+  PeriodicExposureNotification-v1: { state: accept, encoding: { kind: histogram, bins: 5 }, epsilon: 8.0, cadence-hours: 24 }
+  CodeVerified-v1: { state: accept, encoding: { kind: bit-vector, bins: 6 }, epsilon: 8.0, cadence-hours: 24 }
+";
+
+/// The ingestor's signing key.
+#[derive(Debug)]
+struct Signer {
+    id: String,
+    key: SigningKey,
+}
+
+#[async_trait]
+impl BatchSigner for Signer {
+    fn key_id(&self) -> &str {
+        &self.id
+    }
+
+    fn verifying_key(&self) -> VerifyingKey {
+        Keyring::get().trusted_ingestor()[&self.id].clone()
+    }
+
+    async fn sign(&self, header: &[u8]) -> Result<Vec<u8>, SignError> {
+        Ok(self.key.sign(header))
+    }
+}

@@ -1,0 +1,148 @@
+//! Reports that are sealed once, for all runs: real shares, real keys, known answers.
+
+use std::sync::LazyLock;
+
+use tallybox_client::traffic::{Generated, Hostility, Metric, Traffic, Verdict};
+use tallybox_model::header::PRIME;
+use tallybox_model::report::StoredReport;
+use tallybox_model::role::Role;
+
+use crate::keyring::{EPOCHS, Keyring};
+
+/// The aggregations of a run.
+pub const METRICS: [&str; 2] = ["CodeVerified-v1", "PeriodicExposureNotification-v1"];
+/// Honest reports of each aggregation and key epoch.
+const HONEST: u64 = 150;
+/// Hostile ones of each kind.
+const HOSTILE: u64 = 2;
+
+/// A report, with what is in it.
+#[derive(Debug)]
+pub struct Sealed {
+    /// Which of [`METRICS`].
+    pub metric: usize,
+    /// Which keys it is sealed to.
+    pub epoch: usize,
+    /// Its identifier, as the client drew it.
+    pub id: String,
+    /// The sealed shares.
+    pub payloads: [Vec<u8>; 2],
+    /// The key ids that go with them.
+    pub key_ids: [String; 2],
+    /// Its bins.
+    pub bits: Vec<bool>,
+    /// Whether it has to be counted.
+    pub counts: bool,
+}
+
+/// All reports.
+#[derive(Debug)]
+pub struct Pool {
+    /// In order of aggregation and epoch; in each the honest ones first.
+    reports: Vec<Sealed>,
+}
+
+impl Pool {
+    /// The reports.
+    pub fn get() -> &'static Self {
+        static POOL: LazyLock<Pool> = LazyLock::new(Pool::make);
+        &POOL
+    }
+
+    /// The report of this number.
+    #[must_use]
+    pub fn report(&self, number: usize) -> &Sealed {
+        &self.reports[number]
+    }
+
+    /// All of them, in order of their numbers.
+    #[must_use]
+    pub fn all(&self) -> &[Sealed] {
+        &self.reports
+    }
+
+    /// Numbers of reports of an aggregation and an epoch, honest or hostile.
+    #[must_use]
+    pub fn numbers(&self, metric: usize, epoch: usize, counts: bool) -> Vec<usize> {
+        let wanted = |report: &&Sealed| report.metric == metric && report.epoch == epoch && report.counts == counts;
+        let numbered = self.reports.iter().enumerate();
+        numbered
+            .filter(|(_, report)| wanted(report))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    fn make() -> Self {
+        let kinds = [
+            Hostility::InvalidProof,
+            Hostility::Undecryptable(Role::First),
+            Hostility::Undecryptable(Role::Second),
+            Hostility::SwappedShares,
+            Hostility::ShortShare(Role::First),
+        ];
+        let mut reports = Vec::new();
+        for (number, metric) in METRICS.iter().enumerate() {
+            let metric = Metric::named(metric).expect("a metric");
+            for epoch in 0..EPOCHS {
+                let processors = Keyring::get().clients(epoch);
+                let traffic = Traffic::new(epoch as u64, metric, processors, None).expect("traffic");
+                let mut keep = |generated: Generated, counts| {
+                    reports.push(Sealed::of(number, epoch, &generated, counts));
+                };
+                for index in 0..HONEST {
+                    keep(traffic.packet(index).expect("a packet"), true);
+                }
+                let mut index = HONEST;
+                for kind in kinds {
+                    for _ in 0..HOSTILE {
+                        let counts = kind.verdict() == Verdict::Counted;
+                        keep(traffic.hostile(index, kind).expect("a packet"), counts);
+                        index += 1;
+                    }
+                }
+            }
+        }
+        Self { reports }
+    }
+}
+
+impl Sealed {
+    fn of(metric: usize, epoch: usize, generated: &Generated, counts: bool) -> Self {
+        let shares = &generated.report.shares;
+        let pair = |side: usize| {
+            (
+                shares[side].payload.clone(),
+                shares[side].key_id.clone().unwrap_or_default(),
+            )
+        };
+        let ((first, first_id), (second, second_id)) = (pair(0), pair(1));
+        Self {
+            metric,
+            epoch,
+            id: generated.report.id.to_string(),
+            payloads: [first, second],
+            key_ids: [first_id, second_id],
+            bits: generated.noisy_bits.clone(),
+            counts,
+        }
+    }
+
+    /// The report as a slab holds it.
+    #[must_use]
+    pub fn stored(&self) -> StoredReport<'_> {
+        StoredReport {
+            id: &self.id,
+            metric: METRICS[self.metric],
+            bins: i32::try_from(self.bits.len()).unwrap_or(0),
+            epsilon: 8.0,
+            prime: PRIME,
+            number_of_servers: 2,
+            hamming_weight: None,
+            key_id_first: &self.key_ids[0],
+            key_id_second: &self.key_ids[1],
+            payload_first: &self.payloads[0],
+            payload_second: &self.payloads[1],
+            carried_since: None,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! One run: the world of a seed from its first report to its last sum, and what is wrong with it then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tallybox_facilitator::worker;
+use tallybox_ingestor::batch::{BatchOptions, batch};
+use tallybox_model::avro::{ContainerWriter, RecordKind};
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::spool::{SlabName, SpoolNames};
+use tallybox_transport::publish_bytes;
+
+use crate::bucket::Shelf;
+use crate::cast::{Part, Process, Running, processes, weather};
+use crate::check::{Findings, check};
+use crate::counts::Counts;
+use crate::dice::Dice;
+use crate::evidence::objects;
+use crate::keyring::{INSTANCE, LOCALITY};
+use crate::liar::Copy;
+use crate::machine::{Machine, Machines, Places};
+use crate::pool::Pool;
+use crate::queue::{Habits, Line};
+use crate::scenario::{Cuts, Scenario};
+use crate::schedule::{Fired, Millis, Schedule, Weather};
+use crate::time::{HOUR, MINUTE};
+use crate::timer::Timer;
+use crate::trouble::Trouble;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What was taken away from it.
+    pub cuts: Cuts,
+    /// The world in a line.
+    pub world: String,
+    /// What is wrong, in sentences; empty if nothing is.
+    pub problems: Vec<String>,
+    /// What happened.
+    pub counts: Counts,
+    /// A digest of every event and of every object at the end: the same each time.
+    pub digest: u64,
+}
+
+/// Runs the world of a seed. The runtime has to be one thread's.
+pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
+    let scenario = Scenario::new(seed, cuts);
+    let mut stage = Stage::new(&scenario, trace);
+    stage.begin();
+    while let Some(fired) = stage.next().await {
+        if let Fired::Timer(timer) = fired {
+            stage.happen(timer).await;
+        }
+    }
+    let Findings { problems, digest } = check(&scenario, &stage.places, &stage.schedule, &stage.copies).await;
+    Outcome {
+        seed,
+        cuts: cuts.clone(),
+        world: scenario.to_string(),
+        problems,
+        counts: stage.schedule.counts(),
+        digest: digest ^ stage.schedule.digest(),
+    }
+}
+
+struct Stage<'s> {
+    scenario: &'s Scenario,
+    schedule: Arc<Schedule>,
+    places: Places,
+    cast: Vec<Process>,
+    dice: Dice,
+    copies: Vec<Copy>,
+}
+
+fn places(scenario: &Scenario) -> Places {
+    let has = |chance| if scenario.has(Trouble::Messages) { chance } else { 0 };
+    let habits = Habits {
+        doubles: has(150),
+        loses: has(80),
+        forgets: has(80),
+        lease: 10 * MINUTE,
+    };
+    Places {
+        spool: Shelf::new("spool"),
+        ingestion: [Shelf::new("ingestion-0"), Shelf::new("ingestion-1")],
+        own: [Shelf::new("own-0"), Shelf::new("own-1")],
+        validation: [Shelf::new("validation-0"), Shelf::new("validation-1")],
+        sums: [Shelf::new("sums-0"), Shelf::new("sums-1")],
+        intake: [Line::new("intake-0", habits), Line::new("intake-1", habits)],
+        aggregate: [Line::new("aggregate-0", habits), Line::new("aggregate-1", habits)],
+    }
+}
+
+impl<'s> Stage<'s> {
+    fn new(scenario: &'s Scenario, trace: bool) -> Self {
+        Self {
+            scenario,
+            schedule: Schedule::new(scenario.seed, scenario.start(), trace),
+            places: places(scenario),
+            cast: processes(scenario),
+            dice: Dice::new(scenario.seed, "stage"),
+            copies: Vec::new(),
+        }
+    }
+
+    /// What is known beforehand to happen.
+    fn begin(&mut self) {
+        let (scenario, schedule) = (self.scenario, &self.schedule);
+        for (number, slab) in scenario.slabs.iter().enumerate() {
+            schedule.timer(slab.at, Timer::Slab(number));
+        }
+        for (number, process) in self.cast.iter().enumerate() {
+            schedule.watch(&process.clock, process.part.role());
+            let first = scenario.start() + self.dice.between(0, process.part.pause());
+            schedule.timer(first, Timer::Wake(number));
+        }
+        if let Some((_, from, _)) = scenario.down {
+            schedule.timer(from, Timer::Off);
+        }
+        if scenario.has(Trouble::Clocks) {
+            schedule.timer(scenario.start(), Timer::Clocks);
+        }
+        if scenario.has(Trouble::Copies) {
+            schedule.timer(scenario.start() + 90 * MINUTE, Timer::Copy);
+        }
+        if scenario.retention.is_some() {
+            schedule.timer(scenario.start(), Timer::Retention);
+        }
+        schedule.timer(scenario.calm(), Timer::Calm);
+    }
+
+    async fn next(&self) -> Option<Fired> {
+        self.schedule.quiescent().await;
+        self.schedule.fire()
+    }
+
+    async fn happen(&mut self, timer: Timer) {
+        match timer {
+            Timer::Wake(number) => self.wake(number),
+            Timer::Ended(number, busy) => self.ended(number, busy),
+            Timer::Slab(number) => self.slab(number).await,
+            Timer::Off => self.switch_off(),
+            Timer::Clocks => self.step_clocks(),
+            Timer::Retention => self.expire().await,
+            Timer::Copy => self.copy().await,
+            Timer::Calm => self.calm(),
+        }
+    }
+
+    /// Until when the organisation of a process is switched off.
+    fn off_until(&self, part: Part) -> Option<Millis> {
+        let (role, from, until) = self.scenario.down?;
+        let now = self.schedule.now();
+        (part.role() == Some(role) && from <= now && now < until).then_some(until)
+    }
+
+    fn wake(&mut self, number: usize) {
+        let part = self.cast[number].part;
+        if let Some(until) = self.off_until(part) {
+            self.schedule.timer(until, Timer::Wake(number));
+            return;
+        }
+        if self.schedule.now() >= self.scenario.end() {
+            return;
+        }
+        if !self.cast[number].is_up(self.schedule.now()) {
+            self.start(number);
+        }
+        let Some(Running { life, machine, .. }) = &self.cast[number].running else {
+            return;
+        };
+        let ended = move |found: Option<bool>| Timer::Ended(number, found.unwrap_or(false));
+        self.schedule.start(life, step(machine.clone()), ended);
+    }
+
+    /// Starts a process, with the keys and the settings of the day.
+    fn start(&mut self, number: usize) {
+        let machines = Machines {
+            scenario: self.scenario,
+            places: &self.places,
+            schedule: &self.schedule,
+        };
+        let process = &mut self.cast[number];
+        let life = self.schedule.life(&process.name, weather(self.scenario, process.part));
+        process.running = Some(Running {
+            machine: machines.start(process.part, &life, &process.clock),
+            life,
+            until: self.schedule.now() + self.dice.between(HOUR, 4 * HOUR),
+        });
+    }
+
+    fn ended(&mut self, number: usize, found: bool) {
+        let process = &self.cast[number];
+        let died = process.running.as_ref().is_some_and(|running| running.life.is_dead());
+        let pause = if died {
+            self.dice.between(1000, 10 * MINUTE)
+        } else if found {
+            0
+        } else {
+            let pause = process.part.pause();
+            self.dice.between(pause / 2, pause * 3 / 2)
+        };
+        self.schedule.timer(self.schedule.now() + pause, Timer::Wake(number));
+    }
+
+    /// A slab of accepted reports becomes durable.
+    async fn slab(&mut self, number: usize) {
+        let slab = &self.scenario.slabs[number];
+        let mut file = ContainerWriter::new(Vec::new(), RecordKind::StoredReport, [7; 16]);
+        for report in &slab.reports {
+            file.append(&Pool::get().report(*report).stored()).expect("a report");
+        }
+        let names = SpoolNames::new(INSTANCE.parse().expect("an instance"));
+        let key = names.slab(&SlabName::Received {
+            window: slab.window,
+            replica: 7,
+            number: number as u64,
+        });
+        let bytes = file.finish().expect("a slab");
+        let spool = &self.places.spool;
+        publish_bytes(&*spool.inner, &key, bytes.into(), false)
+            .await
+            .expect("a new object");
+        spool.note(&key, self.schedule.now());
+        self.schedule.count("slabs");
+    }
+
+    fn switch_off(&mut self) {
+        self.schedule.count("downtimes");
+        for process in &self.cast {
+            if let (Some(running), Some(_)) = (&process.running, self.off_until(process.part)) {
+                self.schedule.kill(&running.life);
+            }
+        }
+    }
+
+    /// One of the organisations' clocks goes wrong, or right again.
+    fn step_clocks(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        self.schedule.count("clock-steps");
+        let whose = *self
+            .dice
+            .pick(&[None, Some(Role::First), Some(Role::Second)])
+            .unwrap_or(&None);
+        let skew = match self.dice.below(4) {
+            0 => 0,
+            1 => self.dice.between(-2 * MINUTE, 2 * MINUTE),
+            _ => self.dice.between(-3 * HOUR, 3 * HOUR),
+        };
+        self.schedule.skew(whose, skew);
+        let next = self.schedule.now() + self.dice.between(10 * MINUTE, 2 * HOUR);
+        self.schedule.timer(next, Timer::Clocks);
+    }
+
+    /// A lying ingestor copies a batch.
+    async fn copy(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        let objects = objects(&self.places.ingestion[0]).await;
+        let batches: Vec<BatchName> = objects
+            .keys()
+            .filter_map(|key| BatchName::from_ingestion_signature(key))
+            .collect();
+        let original = |name: &&BatchName| !self.copies.iter().any(|copy| copy.to == **name);
+        let originals: Vec<&BatchName> = batches.iter().filter(original).collect();
+        if let Some(name) = self.dice.pick(&originals) {
+            let copy = Copy::draw(name, &mut self.dice);
+            copy.write(&self.places.ingestion, self.schedule.now()).await;
+            self.schedule.count("copied-batches");
+            self.schedule.note(|| format!("{copy:?}"));
+            self.copies.push(copy);
+        }
+        let next = self.schedule.now() + self.dice.between(20 * MINUTE, 2 * HOUR);
+        self.schedule.timer(next, Timer::Copy);
+    }
+
+    /// Mailboxes delete what is old.
+    async fn expire(&mut self) {
+        let (now, Some(retention)) = (self.schedule.now(), self.scenario.retention) else {
+            return;
+        };
+        for shelf in self.places.ingestion.iter().chain(&self.places.validation) {
+            let deleted = shelf.expire(now - retention).await;
+            self.schedule.count_many("deleted-by-retention", deleted);
+        }
+        if now < self.scenario.end() {
+            self.schedule.timer(now + HOUR / 2, Timer::Retention);
+        }
+    }
+
+    /// From now on nothing goes wrong.
+    fn calm(&mut self) {
+        self.schedule.calm();
+        for whose in [None, Some(Role::First), Some(Role::Second)] {
+            self.schedule.skew(whose, 0);
+        }
+        for process in &self.cast {
+            if let Some(running) = &process.running {
+                running.life.set_weather(Weather::calm());
+            }
+        }
+    }
+}
+
+/// One step of a process; whether it found something to do, and nothing if it failed.
+async fn step(machine: Machine) -> Option<bool> {
+    match machine {
+        Machine::Ingestor(ingestor) => {
+            let options = BatchOptions::default();
+            let done = batch(&ingestor, &ingestor.localities[LOCALITY], &options).await;
+            done.ok().map(|_| false)
+        }
+        Machine::Manager(manager) => manager.run_once().await.ok().map(|_| false),
+        Machine::Worker(worker, kind) => {
+            let done = worker::step(&worker, kind, Duration::ZERO).await;
+            done.ok().map(|outcome| outcome.is_some())
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Virtual times in words.
+
+use tallybox_model::time::BatchTime;
+
+use crate::schedule::Millis;
+
+/// A minute, in milliseconds.
+pub const MINUTE: Millis = 60_000;
+/// An hour, in milliseconds.
+pub const HOUR: Millis = 60 * MINUTE;
+
+/// A time for logs, to the millisecond.
+#[must_use]
+pub fn clock(millis: Millis) -> String {
+    let minute = BatchTime::of_clock(millis);
+    format!("{minute}:{:06.3}", millis.rem_euclid(MINUTE) as f64 / 1000.0)
+}

@@ -1,0 +1,22 @@
+//! What happens at a time by itself.
+
+/// Something that happens at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Timer {
+    /// A process looks whether there is something to do.
+    Wake(usize),
+    /// A process has done its step; whether it found anything to do.
+    Ended(usize, bool),
+    /// A slab reaches the spool.
+    Slab(usize),
+    /// A processor is switched off.
+    Off,
+    /// Clocks step.
+    Clocks,
+    /// Mailboxes delete what is old.
+    Retention,
+    /// Somebody copies a batch.
+    Copy,
+    /// Nothing goes wrong any more.
+    Calm,
+}

@@ -1,0 +1,413 @@
+//! Two processors of ours agree by rosters on the predecessor's batches, whatever is late, lost, forged or broken off.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::sync::Arc;
+use tallybox_crypto::prio2::Sum;
+use tallybox_facilitator::config::Config;
+use tallybox_facilitator::error::Error;
+use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
+use tallybox_facilitator::roster::{Alarm, RosterRules, RosterSummary, aggregate_agreed, roster};
+use tallybox_model::avro::{Limits, decode_one};
+use tallybox_model::header::SumPart;
+use tallybox_model::path::{BatchName, SumPartName};
+use tallybox_model::role::Role;
+use tallybox_model::roster::{AgreedWindow, WindowName};
+use tallybox_model::time::next_window;
+use tallybox_service::config::load;
+use tallybox_tests::snapshot::{difference, written};
+use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::{SharedBucket, memory, publish_bytes, read_all};
+
+/// Two processors of ours, everything between them in memory.
+struct Pair {
+    case: Case,
+    buckets: [ProcessorBuckets; 2],
+    configs: [std::path::PathBuf; 2],
+    _root: tempfile::TempDir,
+}
+
+impl Pair {
+    fn new(case: &str) -> Self {
+        let case = Case::load(case);
+        let root = tempfile::tempdir().unwrap();
+        let configs = Role::ALL.map(|role| {
+            let places = Places::among_ours(&case, root.path(), role);
+            write_config(&root.path().join(role.to_string()), role, &places, "")
+        });
+        let mailboxes = Role::ALL.map(|_| memory("mailbox"));
+        let buckets = Role::ALL.map(|role| {
+            let opened = Processor::open(&load::<Config>(&configs[role.index()]).unwrap()).unwrap();
+            ProcessorBuckets {
+                ingestion: opened.buckets.ingestion,
+                own: memory("own"),
+                peer_validation_in: mailboxes[role.index()].clone(),
+                peer_validation_out: mailboxes[role.peer().index()].clone(),
+                sum_parts: memory("sum"),
+            }
+        });
+        Self {
+            case,
+            buckets,
+            configs,
+            _root: root,
+        }
+    }
+
+    /// A processor, as it comes from its configuration with `change`.
+    fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
+        let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
+        processor.buckets = self.buckets[role.index()].clone();
+        processor.rosters = Some(RosterRules {
+            origin: Some(Case::window().start()),
+            period_minutes: 60,
+            grace_minutes: 0,
+            replay_horizon: 10,
+            minimum: 1,
+            maximum_age: 3,
+        });
+        change(&mut processor);
+        Arc::new(processor)
+    }
+
+    fn get(&self, role: Role) -> Arc<Processor> {
+        self.with(role, |_| {})
+    }
+
+    /// The window this many after that of the case.
+    fn window(&self, later: u32) -> WindowName {
+        let next = |window, _| next_window(window, 60).unwrap();
+        WindowName {
+            aggregation: self.case.aggregation(),
+            window: (0..later).fold(Case::window(), next),
+        }
+    }
+
+    async fn intake(&self, role: Role, batches: &[BatchName]) {
+        for batch in batches {
+            intake(&self.get(role), batch, no_progress()).await.unwrap();
+        }
+    }
+
+    async fn roster(&self, role: Role, later: u32) -> RosterSummary {
+        roster(&self.get(role), &self.window(later), no_progress())
+            .await
+            .unwrap()
+    }
+
+    /// Both write their rosters, and then both agree.
+    async fn agree(&self, later: u32) {
+        for role in [Role::First, Role::Second, Role::First] {
+            self.roster(role, later).await;
+        }
+    }
+
+    async fn agreed(&self, role: Role, later: u32) -> AgreedWindow {
+        let own = &*self.buckets[role.index()].own;
+        let text = read_all(own, &self.window(later).agreed(), 1 << 20).await.unwrap();
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    /// Both sum parts, and what they add up to.
+    async fn sums(&self, later: u32) -> ([SumPart; 2], Vec<u32>) {
+        let mut parts = Vec::new();
+        for role in Role::ALL {
+            let processor = self.get(role);
+            let name = self.window(later);
+            let summary = aggregate_agreed(&processor, &name, no_progress()).await.unwrap();
+            let header = summary.sum_part.unwrap();
+            let part = SumPartName {
+                instance: processor.instance.clone(),
+                aggregation: name.aggregation,
+                window: name.window,
+                writer: role,
+            };
+            assert_eq!(header, part.objects().header);
+            let file = read_all(&*processor.buckets.sum_parts, &header, 1 << 20).await.unwrap();
+            parts.push(decode_one::<SumPart>(&file, &Limits::default()).unwrap());
+        }
+        let mut sum = Sum::new(usize::try_from(parts[0].bins).unwrap());
+        for part in &parts {
+            let values = part.sum.iter().map(|value| u32::try_from(*value).unwrap()).collect();
+            sum.merge(&Sum::from_values(values).unwrap());
+        }
+        assert_eq!(parts[0].batch_uuids, parts[1].batch_uuids);
+        assert_eq!(parts[0].total_individual_clients, parts[1].total_individual_clients);
+        let values = sum.values().to_vec();
+        (parts.try_into().unwrap(), values)
+    }
+
+    fn expected(&self) -> Vec<u32> {
+        serde_json::from_value(self.case.expected["expected_sum"].clone()).unwrap()
+    }
+}
+
+fn add(left: &[u32], right: &[u32]) -> Vec<u32> {
+    left.iter().zip(right).map(|(left, right)| left + right).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sum_what_both_can() {
+    let pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    for role in Role::ALL {
+        pair.intake(role, &batches).await;
+    }
+    let first = pair.roster(Role::First, 0).await;
+    assert_eq!((first.written.len(), first.agreed.len()), (1, 0));
+    assert_eq!(
+        first.waits_for,
+        Some(Case::window()),
+        "the peer's roster is not there yet"
+    );
+    let second = pair.roster(Role::Second, 0).await;
+    assert_eq!(
+        (second.written.len(), second.agreed.len(), second.waits_for),
+        (1, 1, None)
+    );
+    let again = pair.roster(Role::First, 0).await;
+    assert_eq!((again.written.len(), again.agreed.len()), (0, 1));
+    let agreed = pair.agreed(Role::First, 0).await;
+    assert_eq!(agreed, pair.agreed(Role::Second, 0).await);
+    assert_eq!(agreed.batches.len(), batches.len());
+    let (parts, sum) = pair.sums(0).await;
+    assert_eq!(sum, pair.expected());
+    assert_eq!(parts[0].total_individual_clients as u64, agreed.counted);
+    // Again, and nothing changes.
+    let before = written(&pair.buckets[0]).await;
+    pair.agree(0).await;
+    pair.sums(0).await;
+    assert_eq!(difference(&before, &written(&pair.buckets[0]).await), [""; 0]);
+}
+
+/// W3: the predecessor's processors chose their batches apart, and one late validation made a window of no use.
+#[tokio::test(flavor = "multi_thread")]
+async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
+    let pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    let (late, rest) = batches.split_last().unwrap();
+    for role in Role::ALL {
+        pair.intake(role, rest).await;
+    }
+    // The first has taken the batch in, and its validation has not come to the second, which has not seen the batch.
+    pair.intake(Role::First, std::slice::from_ref(late)).await;
+    let mailbox = &pair.buckets[1].peer_validation_in;
+    let objects = late.validation(Role::First);
+    let mut kept = Vec::new();
+    for key in [objects.packets, objects.header, objects.signature] {
+        kept.push((key.clone(), read_all(&**mailbox, &key, 1 << 20).await.unwrap()));
+        mailbox.delete(&key).await.unwrap();
+    }
+    pair.agree(0).await;
+    let (_, now) = pair.sums(0).await;
+    assert_eq!(pair.agreed(Role::First, 0).await.batches.len(), rest.len());
+    for (key, bytes) in kept {
+        publish_bytes(&**mailbox, &key, bytes, false).await.unwrap();
+    }
+    pair.agree(1).await;
+    let (parts, later) = pair.sums(1).await;
+    assert_eq!(parts[0].batch_uuids, [late.id]);
+    assert_eq!(add(&now, &later), pair.expected(), "each batch once, over both windows");
+    pair.agree(2).await;
+    let third = pair.agreed(Role::Second, 2).await;
+    assert!(third.batches.is_empty() && third.expired.is_empty());
+    let done = pair.buckets[1].own.size(&pair.window(2).done()).await;
+    assert!(done.is_ok(), "nothing is left to do for an empty window");
+}
+
+/// An intake that died between its record and its validation, whose task is lost as well: the peer's roster says that it
+/// lacks the validation, and so it is published.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validation_that_never_went_out_is_published_when_the_peer_misses_it() {
+    let pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    for role in Role::ALL {
+        pair.intake(role, &batches).await;
+    }
+    let lost = batches.last().unwrap().validation(Role::First);
+    for key in [&lost.packets, &lost.header, &lost.signature] {
+        pair.buckets[1].peer_validation_in.delete(key).await.unwrap();
+    }
+    pair.agree(0).await;
+    let (_, now) = pair.sums(0).await;
+    assert!(pair.buckets[1].peer_validation_in.size(&lost.signature).await.is_ok());
+    pair.agree(1).await;
+    let (_, later) = pair.sums(1).await;
+    assert_eq!(add(&now, &later), pair.expected());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_one_side_never_gets_expires_on_both_and_says_why() {
+    let pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    let (lost, rest) = batches.split_last().unwrap();
+    pair.intake(Role::First, &batches).await;
+    // Rosters take in what was not; so the second's mailbox must not hold it.
+    let ingestion = memory("ingestion");
+    copy_all(&pair.buckets[1].ingestion, &ingestion, &lost.to_string()).await;
+    let mut pair = pair;
+    pair.buckets[1].ingestion = ingestion;
+    pair.intake(Role::Second, rest).await;
+    let mut alarms = Vec::new();
+    for later in 0..=3 {
+        pair.roster(Role::First, later).await;
+        alarms.extend(pair.roster(Role::Second, later).await.alarms);
+        alarms.extend(pair.roster(Role::First, later).await.alarms);
+    }
+    let expired = alarms
+        .iter()
+        .filter(|alarm| matches!(alarm, Alarm::Expired { batch, .. } if batch.id == lost.id));
+    assert_eq!(expired.count(), 2, "{alarms:?}");
+    assert_eq!(pair.agreed(Role::First, 3).await, pair.agreed(Role::Second, 3).await);
+    assert_eq!(pair.agreed(Role::First, 3).await.expired[0].batch.id, lost.id);
+}
+
+async fn copy_all(from: &SharedBucket, to: &SharedBucket, without: &str) {
+    use futures::TryStreamExt as _;
+    let keys: Vec<_> = from
+        .list("", Default::default())
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
+    for entry in keys.into_iter().filter(|entry| !entry.key.starts_with(without)) {
+        let bytes = read_all(&**from, &entry.key, 1 << 24).await.unwrap();
+        publish_bytes(&**to, &entry.key, bytes, false).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roster_that_is_replaced_is_an_alarm_and_changes_nothing() {
+    let pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    for role in Role::ALL {
+        pair.intake(role, &batches).await;
+    }
+    pair.agree(0).await;
+    let before = pair.agreed(Role::First, 0).await;
+    // The second signs another roster for the same window.
+    let mailbox = &pair.buckets[0].peer_validation_in;
+    let object = pair.window(0).roster(Role::Second);
+    mailbox.delete(&object).await.unwrap();
+    let mut other = Pair::new("dim8");
+    other.buckets[1].peer_validation_out = mailbox.clone();
+    other.roster(Role::Second, 0).await;
+    let summary = pair.roster(Role::First, 0).await;
+    let [Alarm::SecondRoster { second, .. }] = summary.alarms.as_slice() else {
+        panic!("{summary:?}");
+    };
+    assert!(pair.buckets[0].own.size(second).await.is_ok(), "kept as evidence");
+    assert_eq!(pair.agreed(Role::First, 0).await, before);
+    // One that is signed by nobody we know is no roster, and the window waits.
+    let pair = Pair::new("dim8");
+    let mailbox = &pair.buckets[0].peer_validation_in;
+    let forged = pair.with(Role::Second, |processor| processor.signing_key_id = "who".to_owned());
+    roster(&forged, &pair.window(0), no_progress()).await.unwrap();
+    assert!(mailbox.size(&object).await.is_ok());
+    let summary = pair.roster(Role::First, 0).await;
+    assert!(
+        matches!(summary.alarms.as_slice(), [Alarm::BadRoster { .. }]),
+        "{summary:?}"
+    );
+    assert_eq!(summary.waits_for, Some(Case::window()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roster_waits_for_its_time_and_for_equal_rules() {
+    let pair = Pair::new("dim8");
+    let early = pair.with(Role::First, |processor| {
+        let policy = processor.rosters.as_mut().unwrap();
+        policy.grace_minutes = u32::MAX;
+    });
+    let error = roster(&early, &pair.window(0), no_progress()).await.unwrap_err();
+    assert!(matches!(error, Error::TooEarly { .. }), "{error}");
+    let stepped = pair.with(Role::First, |processor| {
+        let now = processor.clock.millis();
+        processor.clock = tallybox_service::clock::Clock::manual(now + 10 * 60_000);
+    });
+    let error = roster(&stepped, &pair.window(0), no_progress()).await.unwrap_err();
+    assert!(matches!(error, Error::Clocks { .. }), "{error}");
+    let mut name = pair.window(0);
+    name.window = next_window(name.window, 30).unwrap();
+    let error = roster(&pair.get(Role::First), &name, no_progress()).await.unwrap_err();
+    assert_eq!(error.reason(), "no-such-window");
+    let other = pair.with(Role::Second, |processor| {
+        let policy = processor.rosters.as_mut().unwrap();
+        policy.replay_horizon = 11;
+    });
+    roster(&other, &pair.window(0), no_progress()).await.unwrap();
+    let error = roster(&pair.get(Role::First), &pair.window(0), no_progress())
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), "terms-differ");
+}
+
+/// Every operation on a bucket of the first processor fails in turn, in each way; then everything is run again, and ends
+/// in the same bytes. `idempotence.rs` does the same to an intake.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_broken_off_ends_in_the_same_bytes() {
+    let taken_in = Pair::new("dim8");
+    let batches = taken_in.case.batches();
+    for role in Role::ALL {
+        taken_in.intake(role, &batches).await;
+    }
+    let reference = taken_in.copy().await;
+    rosters_and_sums(&reference, None).await.unwrap();
+    let reference = written(&reference.buckets[0]).await;
+    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+        let mut at = 1;
+        loop {
+            let pair = taken_in.copy().await;
+            let faults = Faults::new(at, kind);
+            let broken = rosters_and_sums(&pair, Some(&faults)).await;
+            if faults.operations() < at {
+                broken.unwrap();
+                break;
+            }
+            rosters_and_sums(&pair, None).await.unwrap();
+            let now = written(&pair.buckets[0]).await;
+            assert_eq!(difference(&reference, &now), [""; 0], "{kind:?} at {at}");
+            at += 1;
+        }
+        assert!(at > 40, "{at} operations");
+    }
+}
+
+impl Pair {
+    /// The same state in other buckets.
+    async fn copy(&self) -> Self {
+        let copy = Self::new("dim8");
+        for (from, to) in self.buckets.iter().zip(&copy.buckets) {
+            copy_all(&from.own, &to.own, "-").await;
+            copy_all(&from.peer_validation_in, &to.peer_validation_in, "-").await;
+        }
+        copy
+    }
+}
+
+/// What follows intake, on both sides; the first processor's buckets fail as `faults` says.
+async fn rosters_and_sums(pair: &Pair, faults: Option<&Faults>) -> Result<(), Error> {
+    let first = pair.with(Role::First, |processor| {
+        if let Some(faults) = faults {
+            let buckets = &mut processor.buckets;
+            for bucket in [
+                &mut buckets.own,
+                &mut buckets.peer_validation_out,
+                &mut buckets.peer_validation_in,
+                &mut buckets.sum_parts,
+            ] {
+                *bucket = faults.wrap(bucket.clone());
+            }
+        }
+    });
+    let second = pair.get(Role::Second);
+    for processor in [&first, &second, &first] {
+        roster(processor, &pair.window(0), no_progress()).await?;
+    }
+    for processor in [&first, &second] {
+        aggregate_agreed(processor, &pair.window(0), no_progress()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! `workflow-manager announcement`
+
+use std::fmt;
+
+use clap::Args;
+use serde::{Serialize, Serializer};
+use tallybox_model::extensions::{Extensions, document_name};
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
+
+use super::Arguments;
+use crate::error::Error;
+
+/// Print the document that announces our extensions, to be published beside the manifests
+///
+/// It goes to {base}/{instance}-extensions.json, where the peer looks for it. Publish it before the first run with
+/// these settings, and at least two windows ahead of what it announces. Without `roster` in the configuration there is
+/// nothing to publish.
+#[derive(Debug, Args)]
+pub(super) struct AnnouncementCommand {}
+
+impl AnnouncementCommand {
+    #[allow(clippy::unused_self, reason = "commands have one form")]
+    pub(super) fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let config = arguments.loaded()?.value;
+        let Some(roster) = config.announced() else {
+            return Err(Error::Nothing(
+                "the configuration has no roster: there is nothing to announce".to_owned(),
+            ));
+        };
+        let document = Extensions { roster: Some(roster) }.to_json();
+        tracing::info!(name = document_name(&config.instance), "the document's name");
+        arguments.print(&Document(document))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The document's bytes, whoever reads them.
+struct Document(Vec<u8>);
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value: serde_json::Value = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        value.serialize(serializer)
+    }
+}
+
+impl Summary for Document {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}

@@ -1,0 +1,56 @@
+//! `workflow-manager backfill`
+
+use clap::Args;
+use tallybox_model::time::BatchTime;
+use tallybox_service::exit::Exit;
+
+use super::{Arguments, plan};
+use crate::error::Error;
+use crate::policy::Scope;
+
+const AFTER_HELP: &str = "\
+Without --yes nothing is written: it says what would be started, and why. What is
+done stays done, and what was started a short while ago is not started again.
+
+Both processors have to do it; with rosters, agree with the peer's operators,
+since their processor sums only what its own chain of rosters reaches.
+
+Try it:
+  workflow-manager --config F backfill --from 2026/01/01/00/00 --to 2026/01/08/00/00
+  workflow-manager --config F backfill --from 2026/01/01/00/00 --to 2026/01/08/00/00 --yes";
+
+/// Start what is due of windows older than the horizon; first without writing anything
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct BackfillCommand {
+    /// The first window to look at starts at or after this time (UTC)
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
+    from: BatchTime,
+    /// The last one starts before this time
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
+    to: BatchTime,
+    /// Do it
+    #[arg(long)]
+    yes: bool,
+}
+
+impl BackfillCommand {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        if self.to <= self.from {
+            return Err(Error::Setting("--to has to be after --from".to_owned()));
+        }
+        let manager = arguments.manager().await?;
+        let scope = Scope {
+            windows: (self.from, self.to),
+            batches: (self.from, self.to),
+        };
+        if self.yes {
+            let summary = manager.run(scope).await?;
+            arguments.print(&summary)?;
+            return Ok(summary.exit());
+        }
+        let plan = plan::plan(&manager, scope).await?;
+        arguments.print(&plan)?;
+        Ok(plan.exit())
+    }
+}

@@ -1,0 +1,98 @@
+//! `workflow-manager check-config`
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
+
+use super::Arguments;
+use crate::error::Error;
+use crate::manager::Manager;
+use crate::work::QueueKind;
+
+/// Read the configuration and say what it comes to; no bucket and no queue is asked, nothing is written
+#[derive(Debug, Args)]
+pub(super) struct CheckConfig {}
+
+impl CheckConfig {
+    #[allow(clippy::unused_self, reason = "commands have one form")]
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        arguments.print(&ConfigSummary::of(&arguments.manager().await?))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// What the configuration comes to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ConfigSummary {
+    instance: String,
+    role: String,
+    ingestion: String,
+    own: String,
+    peer_validation_in: String,
+    intakes: String,
+    aggregates: String,
+    period_minutes: u32,
+    grace_minutes: u32,
+    look_back_minutes: u32,
+    horizon_minutes: u32,
+    reenqueue_after_minutes: u32,
+    rosters_since: Option<String>,
+    peer_announcement: Option<String>,
+}
+
+impl ConfigSummary {
+    fn of(manager: &Manager) -> Self {
+        let (policy, announcements) = (&manager.policy, &manager.announcements);
+        Self {
+            instance: manager.instance.to_string(),
+            role: policy.role.to_string(),
+            ingestion: manager.buckets.ingestion.location(),
+            own: manager.buckets.own.location(),
+            peer_validation_in: manager.buckets.peer_validation_in.location(),
+            intakes: manager.starter.place(QueueKind::Intake),
+            aggregates: manager.starter.place(QueueKind::Aggregate),
+            period_minutes: policy.period_minutes,
+            grace_minutes: policy.grace_minutes,
+            look_back_minutes: policy.look_back_minutes,
+            horizon_minutes: policy.horizon_minutes,
+            reenqueue_after_minutes: policy.reenqueue_after_minutes,
+            rosters_since: announcements.ours.map(|ours| ours.since.to_string()),
+            peer_announcement: announcements.ours.map(|_| announcements.peer.place()),
+        }
+    }
+}
+
+impl Summary for ConfigSummary {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is good: {}, {}", self.instance, self.role)?;
+        for (what, value) in [
+            ("ingestion", &self.ingestion),
+            ("own", &self.own),
+            ("peer validation in", &self.peer_validation_in),
+            ("intakes go to", &self.intakes),
+            ("rosters and sums to", &self.aggregates),
+        ] {
+            write!(f, "\n  {what:<20} {value}")?;
+        }
+        let (period, grace) = (self.period_minutes, self.grace_minutes);
+        write!(
+            f,
+            "\n  {:<20} {period} minutes, closed {grace} minutes after their end",
+            "windows"
+        )?;
+        write!(f, "\n  {:<20} for {} minutes", "caught up", self.horizon_minutes)?;
+        write!(
+            f,
+            "\n  {:<20} {} minutes without an outcome",
+            "started again after", self.reenqueue_after_minutes
+        )?;
+        match (&self.rosters_since, &self.peer_announcement) {
+            (Some(since), Some(place)) => write!(f, "\n  {:<20} since {since}, if {place} says so, too", "rosters"),
+            _ => write!(f, "\n  {:<20} none: as ENPA", "rosters"),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The command line: one function a command, all on the library's functions.
+
+mod announcement;
+mod backfill;
+mod check_config;
+mod plan;
+mod replay;
+mod run_once;
+mod serve;
+mod status;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use tallybox_service::config::{Loaded, load};
+use tallybox_service::exit::{self, Exit};
+use tallybox_service::output::{Failure, Output, Summary};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::manager::Manager;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  2  the command line or the configuration is wrong
+  3  rejected: what was asked for cannot be done
+  4  something failed, or was not there: run it again later
+  5  conflict: an object exists with other bytes; nothing was overwritten
+
+Two ways to run it: `run-once` from cron every few minutes, or `serve`.
+
+docs/scheduling.md explains what it does when, and what to do when something
+waits; config/workflow-manager.yaml explains each setting.";
+
+/// Looks at the mailboxes of a processor, and starts the work that is due
+#[derive(Debug, Parser)]
+#[command(name = "workflow-manager", version, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// The configuration (YAML); relative paths in it are relative to its folder
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    log: tallybox_service::log::LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    RunOnce(run_once::RunOnce),
+    Serve(serve::ServeCommand),
+    Plan(plan::PlanCommand),
+    Status(status::StatusCommand),
+    Replay(replay::ReplayCommand),
+    Backfill(backfill::BackfillCommand),
+    Announcement(announcement::AnnouncementCommand),
+    CheckConfig(check_config::CheckConfig),
+}
+
+/// Runs the program on this process's command line.
+#[must_use]
+pub fn main() -> Exit {
+    let arguments = match exit::parse::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
+    let output = arguments.output;
+    let filter = match &arguments.command {
+        Command::Serve(_) => "info",
+        // What these print says all that a warning would.
+        Command::Plan(_) | Command::Status(_) => "error",
+        _ => "warn",
+    };
+    if let Err(error) = arguments.log.init(filter) {
+        return output.failure(&Failure::from_error(Exit::Usage, "log", &error));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
+    };
+    match runtime.block_on(run(&arguments)) {
+        Ok(exit) => exit,
+        Err(error) => output.failure(&Failure::from_error(error.exit(), error.reason(), &error)),
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<Exit, Error> {
+    match &arguments.command {
+        Command::RunOnce(command) => command.run(arguments).await,
+        Command::Serve(command) => command.run(arguments).await,
+        Command::Plan(command) => command.run(arguments).await,
+        Command::Status(command) => command.run(arguments).await,
+        Command::Replay(command) => command.run(arguments).await,
+        Command::Backfill(command) => command.run(arguments).await,
+        Command::Announcement(command) => command.run(arguments),
+        Command::CheckConfig(command) => command.run(arguments).await,
+    }
+}
+
+impl Arguments {
+    /// The configuration that `--config` names.
+    fn loaded(&self) -> Result<Loaded<Config>, Error> {
+        let missing = || Error::Setting("--config FILE is missing".to_owned());
+        let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
+        config.value.check().map_err(Error::Setting)?;
+        Ok(config)
+    }
+
+    /// The manager that `--config` describes.
+    async fn manager(&self) -> Result<Manager, Error> {
+        Manager::open(&self.loaded()?).await
+    }
+
+    fn print(&self, summary: &impl Summary) -> Result<(), Error> {
+        self.output
+            .summary(summary)
+            .map_err(|error| Error::Internal(format!("cannot write to stdout: {error}")))
+    }
+}

@@ -1,0 +1,130 @@
+//! `workflow-manager plan`
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
+
+use super::Arguments;
+use crate::error::Error;
+use crate::manager::{Look, Manager};
+use crate::policy::Scope;
+use crate::status::rosters;
+use crate::summary::{FailedStart, StartedTask, lines};
+
+/// Say what `run-once` would start now, and why; nothing is written
+#[derive(Debug, Args)]
+pub(super) struct PlanCommand {}
+
+impl PlanCommand {
+    #[allow(clippy::unused_self, reason = "commands have one form")]
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let manager = arguments.manager().await?;
+        let plan = plan(&manager, manager.policy.scope(manager.now())).await?;
+        arguments.print(&plan)?;
+        Ok(plan.exit())
+    }
+}
+
+/// What a run over this scope would start.
+pub(super) async fn plan(manager: &Manager, scope: Scope) -> Result<Plan, Error> {
+    Ok(Plan::of(&manager.look(scope).await?))
+}
+
+/// What a run would start.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Plan {
+    now: String,
+    rosters: String,
+    tasks: Vec<StartedTask>,
+    skipped_by_peer: Vec<String>,
+    late: Vec<String>,
+    waiting: Vec<Waiting>,
+    failed: Vec<FailedStart>,
+}
+
+/// A window that is closed and not done, and for which nothing can be started.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Waiting {
+    window: String,
+    waits_for: String,
+}
+
+impl Plan {
+    fn of(look: &Look) -> Self {
+        let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
+        let waiting = look
+            .assessment
+            .windows
+            .iter()
+            .filter(|window| window.closes <= look.now);
+        let waiting = waiting.filter(|window| !window.stage.is_due()).filter_map(|window| {
+            Some(Waiting {
+                window: window.name.to_string(),
+                waits_for: window.waits_for()?,
+            })
+        });
+        let unseen = look.inventory.failed.iter().map(|unseen| FailedStart {
+            what: unseen.aggregation.to_string(),
+            problem: unseen.problem.clone(),
+        });
+        Self {
+            now: look.now.to_string(),
+            rosters: rosters(look),
+            tasks: look.assessment.due.iter().map(StartedTask::of).collect(),
+            skipped_by_peer: names(&look.assessment.skipped),
+            late: names(&look.assessment.late),
+            waiting: waiting.collect(),
+            failed: unseen.collect(),
+        }
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        match self.failed.is_empty() {
+            true => Exit::Done,
+            false => Exit::Retry,
+        }
+    }
+}
+
+impl Summary for Plan {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} UTC: {} tasks would be started; rosters: {}",
+            self.now,
+            self.tasks.len(),
+            self.rosters
+        )?;
+        let tasks = self.tasks.iter();
+        lines(
+            f,
+            "would be started",
+            tasks
+                .map(|task| format!("{:<9} {}: {}", task.kind, task.task, task.why))
+                .collect(),
+        )?;
+        let waiting = self.waiting.iter();
+        lines(
+            f,
+            "waits",
+            waiting
+                .map(|one| format!("{} for {}", one.window, one.waits_for))
+                .collect(),
+        )?;
+        lines(f, "skipped by the peer", self.skipped_by_peer.clone())?;
+        lines(f, "late", self.late.clone())?;
+        let failed = self.failed.iter();
+        lines(
+            f,
+            "cannot be looked at",
+            failed
+                .map(|failed| format!("{}: {}", failed.what, failed.problem))
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,180 @@
+//! `workflow-manager replay`
+
+use std::fmt;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::BatchTime;
+use tallybox_queue::QueuePlace;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
+
+use super::Arguments;
+use crate::error::Error;
+use crate::replay::{Rejected, rejected, settle};
+use crate::summary::printable;
+use crate::work::QueueKind;
+
+const AFTER_HELP: &str = "\
+A task can be started as often as you like: what is done stays as it is, to the
+byte.
+
+Try it:
+  workflow-manager --config F replay window --aggregation NAME --start 2026/03/01/08/00
+  workflow-manager --config F replay batch NAME/2026/03/01/08/05/UUID
+  workflow-manager --config F replay rejected
+  workflow-manager --config F replay rejected --match unknown-key --yes";
+
+/// Start something once more, whatever was started before
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct ReplayCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Window(WindowCommand),
+    Batch(BatchCommand),
+    Rejected(RejectedCommand),
+}
+
+/// The present step of a window: its roster, what both rosters agree on, or its sum
+#[derive(Debug, Args)]
+struct WindowCommand {
+    /// The aggregation
+    #[arg(long, value_name = "NAME")]
+    aggregation: AggregationId,
+    /// Any minute of the window (UTC)
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
+    start: BatchTime,
+}
+
+/// The intake of a batch
+#[derive(Debug, Args)]
+struct BatchCommand {
+    /// The batch: AGGREGATION/YYYY/MM/DD/HH/MM/UUID
+    #[arg(value_name = "BATCH", value_parser = parse_batch)]
+    batch: BatchName,
+}
+
+/// Tasks that workers have set aside, with their reasons; without --yes they are only shown
+#[derive(Debug, Args)]
+struct RejectedCommand {
+    /// Only this queue's; both, if not given
+    #[arg(long, value_enum)]
+    queue: Option<Which>,
+    /// Only those that have this text in their reason or their name
+    #[arg(long, value_name = "TEXT")]
+    r#match: Option<String>,
+    /// How many are looked at, at most
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    most: usize,
+    /// Put them back on their queue
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    Intake,
+    Aggregate,
+}
+
+impl ReplayCommand {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let manager = arguments.manager().await?;
+        let due = match &self.what {
+            What::Window(command) => {
+                let window = manager.policy.window_of(command.start);
+                let window = window.ok_or_else(|| Error::Setting("--start is no time of a window".to_owned()))?;
+                let aggregation = command.aggregation.clone();
+                manager.window_again(&WindowName { aggregation, window }).await?
+            }
+            What::Batch(command) => manager.batch_again(&command.batch).await?,
+            What::Rejected(command) => return command.run(arguments).await,
+        };
+        let summary = manager.start_again(due).await;
+        arguments.print(&summary)?;
+        Ok(summary.exit())
+    }
+}
+
+impl RejectedCommand {
+    async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let config = arguments.loaded()?;
+        let Some(queues) = &config.value.queues else {
+            return Err(Error::Setting(
+                "there are no queues in the configuration: Jobs keep their own failures".to_owned(),
+            ));
+        };
+        let mut messages = Vec::new();
+        for (kind, which, place) in [
+            (QueueKind::Intake, Which::Intake, &queues.intake),
+            (QueueKind::Aggregate, Which::Aggregate, &queues.aggregate),
+        ] {
+            if self.queue.is_none_or(|wanted| wanted == which) {
+                messages.extend(self.queue(kind, place, &config.directory).await?);
+            }
+        }
+        arguments.print(&RejectedSummary {
+            replayed: messages.iter().filter(|message| message.replayed).count(),
+            messages,
+        })?;
+        Ok(Exit::Done)
+    }
+
+    async fn queue(
+        &self,
+        kind: QueueKind,
+        place: &QueuePlace,
+        directory: &std::path::Path,
+    ) -> Result<Vec<Rejected>, Error> {
+        let (from, to) = (place.open_rejected(directory)?, place.open(directory)?);
+        let mut messages = rejected(kind, &from, self.most).await?;
+        let wanted = |message: &Rejected| self.r#match.as_deref().is_none_or(|text| message.matches(text));
+        settle(&mut messages, &from, &to, |message| self.yes && wanted(message)).await?;
+        messages.retain(wanted);
+        Ok(messages)
+    }
+}
+
+/// What was found, and what became of it.
+#[derive(Debug, Serialize)]
+struct RejectedSummary {
+    messages: Vec<Rejected>,
+    replayed: usize,
+}
+
+impl Summary for RejectedSummary {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} rejected tasks, {} started again",
+            self.messages.len(),
+            self.replayed
+        )?;
+        for message in &self.messages {
+            let mark = match (message.replayed, message.readable) {
+                (true, _) => "again",
+                (false, true) => "-",
+                (false, false) => "unreadable",
+            };
+            let (task, reason) = (printable(&message.task), printable(&message.reason));
+            write!(f, "\n  {:<9} {mark:<10} {task}: {reason}", message.queue.word())?;
+        }
+        Ok(())
+    }
+}
+
+fn parse_batch(text: &str) -> Result<BatchName, String> {
+    let lenient = text.rsplit_once('/').and_then(|(stem, id)| {
+        let id: BatchId = id.parse().ok()?;
+        BatchName::parse(&format!("{stem}/{id}"))
+    });
+    lenient.ok_or_else(|| "has to be AGGREGATION/YYYY/MM/DD/HH/MM/UUID".to_owned())
+}

@@ -1,0 +1,139 @@
+//! `workflow-manager serve`
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tallybox_service::exit::Exit;
+use tallybox_service::operations::{Operations, router};
+use tallybox_service::output::Summary;
+use tallybox_service::shutdown::on_signal;
+
+use super::Arguments;
+use crate::config::{LeaderConfig, LeaseConfig, ServeConfig};
+use crate::error::Error;
+use crate::leader::{Alone, BucketLock, Election};
+use crate::manager::Manager;
+use crate::serve::{Pulse, Scheduler};
+
+const AFTER_HELP: &str = "\
+Pages for operators (serve.operations):
+  GET  /healthz   200 while it gets on; 503 if a run does not end
+  GET  /readyz    what went wrong in the last run stands in its warnings
+  GET  /metrics   counters, for Prometheus
+
+Start as many as you like: one leads (serve.leader), the others wait. SIGTERM and
+Ctrl-C end it at once, wherever it is: the next run goes on from what stands in
+the buckets.
+
+Try it:
+  workflow-manager --config workflow-manager.yaml serve
+  curl http://127.0.0.1:8082/readyz";
+
+/// Stay up: look every so often, and start what is due
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct ServeCommand {}
+
+impl ServeCommand {
+    #[allow(clippy::unused_self, reason = "commands have one form")]
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let config = arguments.loaded()?;
+        let manager = Manager::open(&config).await?;
+        let settings = &config.value.serve;
+        let shutdown = on_signal();
+        let listen = |source| Error::Listen {
+            address: settings.operations.to_string(),
+            source,
+        };
+        let page = Operations::bind(settings.operations).await.map_err(listen)?;
+        let operations = page.address().map_err(listen)?;
+        let election = election(settings, &manager).await?;
+        let started = Started {
+            instance: manager.instance.to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+            operations: format!("http://{operations}"),
+            leader: election.place(),
+            poll_secs: settings.poll_secs,
+        };
+        arguments.print(&started)?;
+        let scheduler = Arc::new(Scheduler {
+            manager,
+            election,
+            poll: Duration::from_secs(settings.poll_secs),
+            lease: Duration::from_secs(u64::from(settings.lease_secs)),
+            stuck: Duration::from_secs(settings.stuck_secs),
+            pulse: Pulse::default(),
+        });
+        tracing::info!(
+            version = started.version,
+            instance = started.instance,
+            "workflow manager serves"
+        );
+        tokio::join!(
+            page.run(router(scheduler.clone()), shutdown.clone()),
+            scheduler.run(&shutdown)
+        );
+        tracing::info!("workflow manager has ended");
+        Ok(Exit::Done)
+    }
+}
+
+async fn election(settings: &ServeConfig, manager: &Manager) -> Result<Arc<dyn Election>, Error> {
+    match &settings.leader {
+        LeaderConfig::Alone => Ok(Arc::new(Alone)),
+        LeaderConfig::Bucket => Ok(Arc::new(BucketLock {
+            own: manager.buckets.own.clone(),
+            holder: holder(manager),
+            lease_millis: i64::from(settings.lease_secs) * 1000,
+            clock: manager.clock.clone(),
+        })),
+        LeaderConfig::Lease(lease) => by_lease(lease, settings, manager).await,
+    }
+}
+
+/// Who we are, different for every process: the host, the process, and when it started.
+fn holder(manager: &Manager) -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "host".to_owned());
+    format!("{host}-{}-{}", std::process::id(), manager.clock.millis())
+}
+
+#[cfg(feature = "kubernetes")]
+async fn by_lease(lease: &LeaseConfig, settings: &ServeConfig, manager: &Manager) -> Result<Arc<dyn Election>, Error> {
+    let election = crate::kubernetes::KubernetesLease::open(lease, settings.lease_secs, holder(manager)).await?;
+    Ok(Arc::new(election.on(manager.clock.clone())))
+}
+
+#[cfg(not(feature = "kubernetes"))]
+#[allow(clippy::unused_async, reason = "one form with the feature and without")]
+async fn by_lease(_: &LeaseConfig, _: &ServeConfig, _: &Manager) -> Result<Arc<dyn Election>, Error> {
+    Err(Error::Setting(
+        "serve.leader: this build has no Kubernetes Leases, build with the cargo feature \"kubernetes\"".to_owned(),
+    ))
+}
+
+/// What is said when it is up.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Started {
+    instance: String,
+    version: &'static str,
+    operations: String,
+    leader: String,
+    poll_secs: u64,
+}
+
+impl Summary for Started {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "workflow-manager {} serves {}", self.version, self.instance)?;
+        writeln!(f, "  {:<12} {}", "operations", self.operations)?;
+        writeln!(f, "  {:<12} {}", "leader by", self.leader)?;
+        write!(
+            f,
+            "  {:<12} every {} seconds; end with Ctrl-C, or SIGTERM",
+            "looks", self.poll_secs
+        )
+    }
+}

@@ -1,0 +1,94 @@
+//! `workflow-manager status`
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+use tallybox_service::exit::Exit;
+
+use super::Arguments;
+use crate::config::Config;
+use crate::error::Error;
+use crate::manager::Manager;
+use crate::status::{QueueStatus, Status};
+use crate::work::QueueKind;
+use tallybox_service::config::Loaded;
+
+const AFTER_HELP: &str = "\
+Stages of a window:
+  collecting        it has not ended
+  grace             it has ended; batches may still come
+  undecided         the peer's announcement cannot be read
+  empty             closed, without a batch
+  peer-validations  closed; the peer has validated none of its batches
+  peer-roster       our roster is written; the peer's is awaited
+  due, started      a task is due, or has been started
+  done              nothing is left to do
+
+Try it:
+  workflow-manager --config F status --watch
+  workflow-manager --config F status --json | jq .windows";
+
+/// Show where every window and batch stands, its age, and what it waits for
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct StatusCommand {
+    /// Also what is done
+    #[arg(long)]
+    all: bool,
+    /// Look again every so many seconds, until Ctrl-C
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5")]
+    watch: Option<u64>,
+}
+
+impl StatusCommand {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let config = arguments.loaded()?;
+        let manager = Manager::open(&config).await?;
+        loop {
+            let status = self.look(&config, &manager).await;
+            let Some(seconds) = self.watch else {
+                let status = status?;
+                arguments.print(&status)?;
+                return Ok(if status.failed.is_empty() {
+                    Exit::Done
+                } else {
+                    Exit::Retry
+                });
+            };
+            if !arguments.output.json {
+                // Clears the screen, and goes to its first line. A terminal that has gone ends the watch below.
+                let _ = std::io::stdout().write_all(b"\x1b[2J\x1b[H");
+            }
+            match status {
+                Ok(status) => arguments.print(&status)?,
+                Err(error) => tracing::error!(error = %crate::error::sentence(&error), "cannot look"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(seconds.max(1))) => {}
+                _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+            }
+        }
+    }
+
+    async fn look(&self, config: &Loaded<Config>, manager: &Manager) -> Result<Status, Error> {
+        let look = manager.look(manager.policy.scope(manager.now())).await?;
+        let mut queues = Vec::new();
+        for kind in [QueueKind::Intake, QueueKind::Aggregate] {
+            let place = manager.starter.place(kind);
+            let depth = match &config.value.queues {
+                Some(places) => {
+                    let place = match kind {
+                        QueueKind::Intake => &places.intake,
+                        QueueKind::Aggregate => &places.aggregate,
+                    };
+                    // A queue that we may only publish to does not tell.
+                    place.open(&config.directory)?.depth().await.ok()
+                }
+                None => None,
+            };
+            queues.push(QueueStatus::of(kind, place, depth));
+        }
+        Ok(Status::of(&look, queues, self.all))
+    }
+}

@@ -1,0 +1,70 @@
+//! Asked for by an operator: a batch or a window once more, whatever its markers say.
+
+use tallybox_model::extensions::Mode;
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::WindowName;
+use tallybox_model::task::WindowKind;
+use tallybox_model::time::BatchTime;
+
+use super::window::choose;
+use crate::inventory::{Inventory, Started, StartedAt};
+use crate::work::{Due, Why, Work};
+
+/// The intake of a batch, once more.
+///
+/// # Errors
+/// Why it cannot be started, in a sentence.
+pub fn batch_again(inventory: &Inventory, name: &BatchName) -> Result<Due, String> {
+    let aggregation = inventory.aggregations.get(&name.aggregation);
+    let batch = aggregation.and_then(|found| found.batches.get(&(name.date, name.id)));
+    match batch {
+        Some(batch) if batch.ready() => Ok(asked(Work::Intake(name.clone()), batch.started)),
+        Some(_) => Err(format!("{name}: the ingestor has not written all of it")),
+        None => Err(format!("{name}: there is no such batch")),
+    }
+}
+
+/// The present step of a window, once more; its last one if it is done.
+///
+/// # Errors
+/// Why nothing can be started, in a sentence.
+pub fn window_again(inventory: &Inventory, name: &WindowName, now: BatchTime) -> Result<Due, String> {
+    let Some(aggregation) = inventory.aggregations.get(&name.aggregation) else {
+        return Err(format!("{name}: there is no such aggregation"));
+    };
+    let state = aggregation.windows.get(&name.window).cloned().unwrap_or_default();
+    let (kind, work) = match inventory.rosters.mode(name.window.start()) {
+        Mode::Undecided => {
+            return Err(format!(
+                "{name}: whether rosters are used is not known, the peer's announcement cannot be read"
+            ));
+        }
+        Mode::Roster if state.agreed => (WindowKind::Aggregate, Work::SumAgreed(name.clone())),
+        Mode::Roster if state.our_roster && state.peer_roster => (WindowKind::Agree, Work::Agree(name.clone())),
+        Mode::Roster => (WindowKind::Roster, Work::Roster(name.clone())),
+        Mode::Enpa => {
+            let batches = state
+                .fixed
+                .clone()
+                .unwrap_or_else(|| choose(aggregation, name.window, now));
+            if batches.batches.is_empty() {
+                return Err(format!("{name}: no batch is complete and validated by the peer"));
+            }
+            (WindowKind::Aggregate, Work::Sum(name.clone(), batches))
+        }
+    };
+    Ok(asked(work, state.started.get(&kind).copied()))
+}
+
+fn asked(work: Work, started: Option<Started>) -> Due {
+    let last = started.and_then(|started| match started.at {
+        StartedAt::Time(at) => Some(at),
+        StartedAt::Since(_) | StartedAt::Predecessor => None,
+    });
+    Due {
+        work,
+        attempt: started.map_or(1, |started| started.attempt.saturating_add(1)),
+        why: Why::Asked,
+        last,
+    }
+}

@@ -1,0 +1,61 @@
+//! One batch: is it complete, is it taken in, whom does it wait for?
+
+use tallybox_model::id::BatchId;
+use tallybox_model::time::BatchTime;
+
+use super::report::{BatchReport, BatchStage};
+use super::{Assessment, Seen, Turn};
+use crate::inventory::{Batch, batch_name};
+use crate::work::{Due, Why, Work};
+
+impl Seen<'_> {
+    /// Looks at a batch. It is due for intake if it is complete and we have no record of its intake.
+    pub(super) fn batch(&self, date: BatchTime, id: BatchId, batch: &Batch, all: &mut Assessment) {
+        let name = batch_name(self.name, date, id);
+        let (stage, attempt) = if batch.prepared {
+            let stage = match batch.validated {
+                true => BatchStage::Both,
+                false => BatchStage::TakenIn,
+            };
+            (stage, 0)
+        } else if batch.ready() {
+            match self.turn(batch.started) {
+                Turn::Now { attempt, last } => {
+                    all.due.push(Due {
+                        work: Work::Intake(name.clone()),
+                        attempt,
+                        why: Why::Complete,
+                        last,
+                    });
+                    (BatchStage::Due, attempt)
+                }
+                Turn::Running { attempt, at } => (BatchStage::Started { at }, attempt),
+            }
+        } else {
+            (BatchStage::Incomplete, 0)
+        };
+        all.batches.push(BatchReport {
+            name,
+            stage,
+            attempt,
+            validated: batch.validated,
+            missing: batch.missing(),
+        });
+    }
+}
+
+impl Batch {
+    /// The objects that an incomplete batch lacks.
+    fn missing(&self) -> Vec<&'static str> {
+        let parts = [
+            (self.header, "header"),
+            (self.packets, "packets"),
+            (self.signature, "signature"),
+        ];
+        parts
+            .iter()
+            .filter(|(there, _)| !there)
+            .map(|(_, part)| *part)
+            .collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! What is due: a pure function of the inventory, the time, and the policy.
+//!
+//! Each window goes its way by itself. No window stands in for another and none is skipped: what could not be done
+//! while the program was down is due when it comes back, oldest first, as far back as the horizon.
+
+mod again;
+mod batch;
+mod report;
+mod window;
+
+pub use again::{batch_again, window_again};
+pub(crate) use report::mode_word;
+pub use report::{BatchReport, BatchStage, Counts, WindowReport, WindowStage};
+
+use std::collections::BTreeSet;
+use tallybox_model::extensions::Mode;
+use tallybox_model::id::AggregationId;
+use tallybox_model::path::BatchName;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::fault;
+
+use crate::inventory::{Aggregation, Inventory, Started, StartedAt};
+use crate::policy::Policy;
+use crate::work::Due;
+
+/// What is due now, in the order in which to start it.
+#[must_use]
+pub fn due(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Vec<Due> {
+    assess(inventory, now, policy).due
+}
+
+/// All that can be said about an inventory.
+#[derive(Clone, Debug, Default)]
+pub struct Assessment {
+    /// What is due now, in the order in which to start it.
+    pub due: Vec<Due>,
+    /// Every window of the scope that has anything, by aggregation, oldest first.
+    pub windows: Vec<WindowReport>,
+    /// Every batch that was seen, by aggregation, oldest first.
+    pub batches: Vec<BatchReport>,
+    /// Complete batches of closed windows, not summed yet, that the peer has not validated; without rosters only.
+    pub skipped: Vec<BatchName>,
+    /// Complete batches that came after their window's task was fixed; without rosters only.
+    pub late: Vec<BatchName>,
+}
+
+/// Looks at every batch and every window.
+#[must_use]
+pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessment {
+    let mut all = Assessment::default();
+    for (name, aggregation) in &inventory.aggregations {
+        let seen = Seen {
+            inventory,
+            name,
+            aggregation,
+            now,
+            policy,
+        };
+        for ((date, id), batch) in &aggregation.batches {
+            seen.batch(*date, *id, batch, &mut all);
+        }
+        for window in seen.windows() {
+            seen.window(window, &mut all);
+        }
+    }
+    all.due.sort_by_cached_key(|due| due.work.order());
+    all
+}
+
+/// One aggregation, and what it is looked at with.
+struct Seen<'a> {
+    inventory: &'a Inventory,
+    name: &'a AggregationId,
+    aggregation: &'a Aggregation,
+    now: BatchTime,
+    policy: &'a Policy,
+}
+
+impl Seen<'_> {
+    /// The windows that have anything, oldest first; with rosters also those between, since none is skipped.
+    fn windows(&self) -> Vec<Window> {
+        let (from, until) = self.inventory.scope.windows;
+        let of_batches = self.aggregation.batches.keys();
+        let of_batches = of_batches.filter_map(|(date, _)| self.policy.window_of(*date));
+        let known = self.aggregation.windows.keys().copied();
+        let mut windows: BTreeSet<Window> = of_batches
+            .chain(known)
+            // Of another length, from before the setting was changed: they were dealt with then.
+            .filter(|window| self.policy.window_of(window.start()) == Some(*window))
+            .filter(|window| from <= window.start() && window.start() < until)
+            .collect();
+        if let Some(first) = windows.first() {
+            let between = self.policy.windows(first.start(), until);
+            let between = between.take_while(|window| self.policy.closes(*window) <= self.now);
+            windows.extend(between.filter(|window| self.mode(*window) != Mode::Enpa));
+        }
+        windows.into_iter().collect()
+    }
+
+    fn mode(&self, window: Window) -> Mode {
+        self.inventory.rosters.mode(window.start())
+    }
+
+    /// Whether a task may be started, given its last marker: the attempt that it would be, and when it was last started.
+    fn turn(&self, started: Option<Started>) -> Turn {
+        match started {
+            None => Turn::Now { attempt: 1, last: None },
+            Some(Started { attempt, .. }) if fault::is_on("marker-is-truth") => Turn::Running { attempt, at: None },
+            Some(Started { attempt, at }) => match at {
+                StartedAt::Time(at) | StartedAt::Since(at) if self.policy.restarts(at) > self.now => {
+                    Turn::Running { attempt, at: Some(at) }
+                }
+                StartedAt::Predecessor => Turn::Running { attempt, at: None },
+                StartedAt::Time(at) | StartedAt::Since(at) => Turn::Now {
+                    attempt: attempt.saturating_add(1),
+                    last: Some(at),
+                },
+            },
+        }
+    }
+}
+
+/// Whether a task may be started.
+enum Turn {
+    /// It may.
+    Now { attempt: u32, last: Option<BatchTime> },
+    /// It has been, and may still be under way; without a time it was the predecessor who started it.
+    Running { attempt: u32, at: Option<BatchTime> },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+//! What is due, as a table: one window of an hour, its batches, the time, and what comes of it.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use tallybox_model::extensions::{Bound, RosterSwitch, RosterUse};
+use tallybox_model::id::BatchId;
+use tallybox_model::role::Role;
+use tallybox_model::task::{TaskBatch, WindowBatches, WindowKind};
+
+use super::*;
+use crate::inventory::{Batch, Foreign, WindowState};
+use crate::work::Work;
+
+const POLICY: Policy = Policy {
+    role: Role::Second,
+    period_minutes: 60,
+    grace_minutes: 10,
+    look_back_minutes: 24 * 60,
+    horizon_minutes: 48 * 60,
+    reenqueue_after_minutes: 30,
+};
+
+fn at(text: &str) -> BatchTime {
+    format!("2026/03/01/{text}").parse().unwrap()
+}
+
+fn window(start: &str) -> Window {
+    POLICY.window_of(at(start)).unwrap()
+}
+
+fn roster_from(start: &str) -> RosterUse {
+    RosterUse {
+        from: RosterSwitch::of(at(start), at(start), 60, at("00/00")).map(Bound::Known),
+        until: None,
+    }
+}
+
+/// `r` complete, `i` incomplete, `p` taken in, `v` validated, `m` a marker at 09:10.
+fn batch(marks: &str) -> Batch {
+    let has = |mark: char| marks.contains(mark);
+    Batch {
+        header: has('r') || has('i'),
+        packets: has('r') || has('i'),
+        signature: has('r'),
+        validated: has('v'),
+        prepared: has('p'),
+        started: has('m').then_some(started(1, "09/10")),
+    }
+}
+
+fn started(attempt: u32, time: &str) -> Started {
+    Started {
+        attempt,
+        at: StartedAt::Time(at(time)),
+    }
+}
+
+#[derive(Default)]
+struct Case {
+    rosters: RosterUse,
+    batches: Vec<(&'static str, &'static str)>,
+    windows: Vec<(&'static str, WindowState)>,
+}
+
+impl Case {
+    fn assess(&self, now: &str) -> Assessment {
+        let mut aggregation = Aggregation::default();
+        for (number, (date, marks)) in self.batches.iter().enumerate() {
+            let id = BatchId::from_bytes([u8::try_from(number).unwrap() + 1; 16]);
+            aggregation.batches.insert((at(date), id), batch(marks));
+        }
+        for (start, state) in &self.windows {
+            aggregation.windows.insert(window(start), state.clone());
+        }
+        let inventory = Inventory {
+            scope: POLICY.scope(at(now)),
+            rosters: self.rosters,
+            aggregations: BTreeMap::from([("a".parse().unwrap(), aggregation)]),
+            foreign: Foreign::default(),
+            failed: Vec::new(),
+        };
+        assess(&inventory, at(now), &POLICY)
+    }
+
+    /// `kind start` of each task, in order; sums with the number of their batches.
+    fn due(&self, now: &str) -> Vec<String> {
+        let short = |time: BatchTime| time.to_string()[11..].to_owned();
+        let tasks = self.assess(now).due.into_iter();
+        tasks
+            .map(|due| match &due.work {
+                Work::Intake(name) => format!("intake {}", short(name.date)),
+                Work::Roster(name) => format!("roster {}", short(name.window.start())),
+                Work::Agree(name) => format!("agree {}", short(name.window.start())),
+                Work::SumAgreed(name) => format!("sum-agreed {}", short(name.window.start())),
+                Work::Sum(name, batches) => {
+                    format!("sum {} {}", short(name.window.start()), batches.batches.len())
+                }
+            })
+            .collect()
+    }
+
+    fn stage(&self, now: &str) -> &'static str {
+        self.assess(now).windows[0].stage.word()
+    }
+}
+
+fn of(batches: &[(&'static str, &'static str)]) -> Case {
+    Case {
+        batches: batches.to_vec(),
+        ..Case::default()
+    }
+}
+
+const NONE: [&str; 0] = [];
+
+#[test]
+fn intake() {
+    for (marks, now, expected) in [
+        ("r", "08/30", vec!["intake 08/00"]),
+        ("i", "08/30", vec![]),
+        ("v", "08/30", vec![]),
+        ("rp", "08/30", vec![]),
+        ("rm", "09/39", vec![]),
+        ("rm", "09/40", vec!["intake 08/00"]),
+        ("rmp", "09/40", vec![]),
+    ] {
+        let due: Vec<String> = of(&[("08/00", marks)]).due(now);
+        let due: Vec<&String> = due.iter().filter(|task| task.starts_with("intake")).collect();
+        assert_eq!(due, expected, "{marks} at {now}");
+    }
+}
+
+#[test]
+fn the_predecessors_windows() {
+    for (batches, now, expected) in [
+        (vec![("08/00", "rpv")], "09/09", vec![]),
+        (vec![("08/00", "rpv")], "09/10", vec!["sum 08/00 1"]),
+        (vec![("08/00", "rp")], "09/10", vec![]),
+        (vec![("08/00", "v")], "09/10", vec![]),
+        (
+            vec![("08/00", "rpv"), ("08/59", "rpv"), ("09/00", "rpv")],
+            "09/10",
+            vec!["sum 08/00 2"],
+        ),
+        (
+            vec![("08/00", "rpv"), ("08/30", "rp"), ("08/40", "v")],
+            "09/10",
+            vec!["sum 08/00 1"],
+        ),
+        (
+            vec![("06/00", "rpv"), ("08/00", "rpv")],
+            "09/10",
+            vec!["sum 06/00 1", "sum 08/00 1"],
+        ),
+    ] {
+        assert_eq!(of(&batches).due(now), expected, "{batches:?} at {now}");
+    }
+}
+
+#[test]
+fn a_window_waits_for_whom_it_waits() {
+    for (batches, now, stage) in [
+        (vec![("08/00", "rp")], "08/59", "collecting"),
+        (vec![("08/00", "rp")], "09/00", "grace"),
+        (vec![("08/00", "rp")], "09/10", "peer-validations"),
+        (vec![("08/00", "i")], "09/10", "empty"),
+        (vec![("08/00", "rpv")], "09/10", "due"),
+    ] {
+        assert_eq!(of(&batches).stage(now), stage, "{batches:?} at {now}");
+    }
+}
+
+#[test]
+fn fixed_batches_stay_and_what_comes_later_is_late() {
+    let named = |number: u8| TaskBatch {
+        id: BatchId::from_bytes([number; 16]),
+        time: at("08/00"),
+    };
+    let mut case = of(&[("08/00", "rpv"), ("08/00", "rpv"), ("08/00", "rpv")]);
+    let mut state = WindowState {
+        fixed: Some(WindowBatches {
+            fixed: at("09/10"),
+            batches: vec![named(1)],
+            skipped: vec![named(2)],
+        }),
+        started: BTreeMap::from([(WindowKind::Aggregate, started(1, "09/10"))]),
+        ..WindowState::default()
+    };
+    case.windows = vec![("08/00", state.clone())];
+    assert_eq!(case.due("09/39"), NONE);
+    assert_eq!(case.due("09/40"), ["sum 08/00 1"]);
+    let seen = case.assess("09/40");
+    assert_eq!(seen.due[0].attempt, 2);
+    assert_eq!(
+        seen.skipped.iter().map(|name| name.id).collect::<Vec<_>>(),
+        [named(2).id]
+    );
+    assert_eq!(seen.late.iter().map(|name| name.id).collect::<Vec<_>>(), [named(3).id]);
+    state.done = true;
+    case.windows = vec![("08/00", state)];
+    let seen = case.assess("12/00");
+    assert_eq!((seen.due.len(), seen.skipped.len(), seen.late.len()), (0, 0, 1));
+}
+
+#[test]
+fn what_the_predecessor_started_is_not_started_again() {
+    let mut case = of(&[("08/00", "rpv")]);
+    let predecessors = Started {
+        attempt: 1,
+        at: StartedAt::Predecessor,
+    };
+    let state = WindowState {
+        started: BTreeMap::from([(WindowKind::Aggregate, predecessors)]),
+        ..WindowState::default()
+    };
+    case.windows = vec![("08/00", state)];
+    assert_eq!(case.due("20/00"), NONE);
+    assert_eq!(case.stage("20/00"), "started");
+}
+
+#[test]
+fn windows_with_rosters() {
+    let state = |marks: &str| WindowState {
+        our_roster: marks.contains('o'),
+        peer_roster: marks.contains('p'),
+        agreed: marks.contains('a'),
+        done: marks.contains('d'),
+        ..WindowState::default()
+    };
+    for (marks, expected, stage) in [
+        ("", vec!["roster 08/00"], "due"),
+        ("p", vec!["roster 08/00"], "due"),
+        ("o", vec![], "peer-roster"),
+        ("op", vec!["agree 08/00"], "due"),
+        ("opa", vec!["sum-agreed 08/00"], "due"),
+        ("opad", vec![], "done"),
+    ] {
+        let mut case = of(&[("08/00", "rp")]);
+        case.rosters = roster_from("08/00");
+        case.windows = vec![("08/00", state(marks))];
+        assert_eq!(case.due("09/09"), NONE, "{marks}");
+        assert_eq!(case.due("09/10"), expected, "{marks}");
+        assert_eq!(case.stage("09/10"), stage, "{marks}");
+        let seen = case.assess("09/10");
+        assert!(
+            seen.late.is_empty() && seen.skipped.is_empty(),
+            "rosters say it themselves"
+        );
+    }
+}
+
+#[test]
+fn with_rosters_no_window_between_is_skipped() {
+    let mut case = of(&[("06/00", "rp"), ("09/30", "rp")]);
+    case.rosters = roster_from("00/00");
+    assert_eq!(
+        case.due("10/10"),
+        ["roster 06/00", "roster 07/00", "roster 08/00", "roster 09/00"]
+    );
+    assert_eq!(case.due("10/09"), ["roster 06/00", "roster 07/00", "roster 08/00"]);
+    case.rosters = roster_from("08/00");
+    // Before the switch, a window without a batch is nothing.
+    assert_eq!(case.due("10/10"), ["roster 08/00", "roster 09/00"]);
+}
+
+#[test]
+fn an_undecided_window_waits_and_intake_does_not() {
+    let mut case = of(&[("07/00", "rpv"), ("08/00", "r")]);
+    case.rosters.from = Some(Bound::Open(at("08/00")));
+    assert_eq!(case.due("09/10"), ["intake 08/00", "sum 07/00 1"]);
+    assert_eq!(case.assess("09/10").windows[1].stage.word(), "undecided");
+}
+
+#[test]
+fn each_kind_of_task_has_its_own_turn() {
+    let mut case = of(&[("08/00", "rp")]);
+    case.rosters = roster_from("08/00");
+    let state = WindowState {
+        our_roster: true,
+        peer_roster: true,
+        started: BTreeMap::from([(WindowKind::Roster, started(4, "09/10"))]),
+        ..WindowState::default()
+    };
+    case.windows = vec![("08/00", state)];
+    assert_eq!(case.due("09/11"), ["agree 08/00"]);
+    assert_eq!(case.assess("09/11").due[0].attempt, 1);
+}
+
+#[test]
+fn windows_that_are_too_old_are_left() {
+    let day_before = "2026/02/26/08/00".parse().unwrap();
+    let mut case = of(&[]);
+    case.rosters = roster_from("00/00");
+    let mut aggregation = Aggregation::default();
+    aggregation
+        .batches
+        .insert((day_before, BatchId::from_bytes([1; 16])), batch("rpv"));
+    let inventory = Inventory {
+        scope: POLICY.scope(at("09/10")),
+        rosters: RosterUse::default(),
+        aggregations: BTreeMap::from([("a".parse().unwrap(), aggregation)]),
+        foreign: Foreign::default(),
+        failed: Vec::new(),
+    };
+    assert!(due(&inventory, at("09/10"), &POLICY).is_empty());
+}
+
+#[test]
+fn the_same_start_has_the_same_bytes() {
+    let case = of(&[("08/00", "r")]);
+    let instance = "us-ca-example".parse().unwrap();
+    let due = case.assess("08/30").due.remove(0);
+    assert_eq!(due.message(&instance, Role::First), due.message(&instance, Role::First));
+    assert_ne!(
+        due.message(&instance, Role::First),
+        due.message(&instance, Role::Second)
+    );
+    let again = Due {
+        attempt: 2,
+        ..due.clone()
+    };
+    assert_ne!(
+        due.message(&instance, Role::First),
+        again.message(&instance, Role::First)
+    );
+    assert_eq!(due.reason(), "the batch is complete");
+    let again = Due {
+        last: Some(at("08/30")),
+        ..again
+    };
+    assert_eq!(
+        again.reason(),
+        "the batch is complete; attempt 2, the one of 2026/03/01/08/30 had no outcome"
+    );
+}

@@ -1,0 +1,170 @@
+//! One window: what is the next step, and whom does it wait for?
+
+use std::collections::BTreeSet;
+use tallybox_model::extensions::Mode;
+use tallybox_model::id::BatchId;
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::WindowName;
+use tallybox_model::task::{TaskBatch, WindowBatches, WindowKind};
+use tallybox_model::time::{BatchTime, Window};
+
+use super::report::{Counts, WindowReport, WindowStage};
+use super::{Assessment, Seen, Turn};
+use crate::inventory::{Aggregation, WindowState, batch_name, window_name};
+use crate::work::{Due, Why, Work};
+
+/// The next step of a window.
+enum Step {
+    /// A task, if it is its turn.
+    Task(WindowKind, Work, Why),
+    /// Nothing can be started.
+    Wait(WindowStage),
+}
+
+impl Seen<'_> {
+    /// Looks at a window.
+    pub(super) fn window(&self, window: Window, all: &mut Assessment) {
+        let nothing = WindowState::default();
+        let state = self.aggregation.windows.get(&window).unwrap_or(&nothing);
+        let name = window_name(self.name, window);
+        let mode = self.mode(window);
+        let closed = self.policy.closes(window) <= self.now;
+        let (mut skipped, mut late) = (Vec::new(), Vec::new());
+        if mode == Mode::Enpa {
+            late = self.late(window, state);
+            if closed && !state.done {
+                skipped = self.skipped(window, state);
+            }
+        }
+        let step = self.step(&name, state, mode, closed, skipped.len());
+        let (stage, attempt) = self.take(step, state, all);
+        all.windows.push(WindowReport {
+            name,
+            mode,
+            stage,
+            attempt,
+            closes: self.policy.closes(window),
+            counts: self.counts(window),
+            named: state.fixed.as_ref().map(|fixed| fixed.batches.len()),
+            skipped: skipped.clone(),
+            late: late.clone(),
+        });
+        all.skipped.extend(skipped);
+        all.late.extend(late);
+    }
+
+    fn step(&self, name: &WindowName, state: &WindowState, mode: Mode, closed: bool, skipped: usize) -> Step {
+        if state.done {
+            return Step::Wait(WindowStage::Done);
+        }
+        if !closed {
+            let ended = name.window.end() <= self.now;
+            return Step::Wait(if ended {
+                WindowStage::Grace
+            } else {
+                WindowStage::Collecting
+            });
+        }
+        match mode {
+            Mode::Undecided => Step::Wait(WindowStage::Undecided),
+            Mode::Roster => match (state.agreed, state.our_roster, state.peer_roster) {
+                (true, ..) => Step::Task(WindowKind::Aggregate, Work::SumAgreed(name.clone()), Why::Agreed),
+                (false, false, _) => Step::Task(WindowKind::Roster, Work::Roster(name.clone()), Why::NoRoster),
+                (false, true, true) => Step::Task(WindowKind::Agree, Work::Agree(name.clone()), Why::BothRosters),
+                (false, true, false) => Step::Wait(WindowStage::PeerRoster),
+            },
+            Mode::Enpa => self.enpa(name, state, skipped),
+        }
+    }
+
+    /// As the predecessor: what is complete on our side and validated by the peer, once; fixed the first time.
+    fn enpa(&self, name: &WindowName, state: &WindowState, skipped: usize) -> Step {
+        let batches = match &state.fixed {
+            Some(fixed) => fixed.clone(),
+            None => choose(self.aggregation, name.window, self.now),
+        };
+        if batches.batches.is_empty() {
+            return Step::Wait(match skipped {
+                0 => WindowStage::Empty,
+                _ => WindowStage::PeerValidations,
+            });
+        }
+        let why = Why::Closed {
+            named: batches.batches.len(),
+            skipped: batches.skipped.len(),
+        };
+        Step::Task(WindowKind::Aggregate, Work::Sum(name.clone(), batches), why)
+    }
+
+    fn take(&self, step: Step, state: &WindowState, all: &mut Assessment) -> (WindowStage, u32) {
+        match step {
+            Step::Wait(stage) => (stage, 0),
+            Step::Task(kind, work, why) => match self.turn(state.started.get(&kind).copied()) {
+                Turn::Now { attempt, last } => {
+                    all.due.push(Due {
+                        work,
+                        attempt,
+                        why,
+                        last,
+                    });
+                    (WindowStage::Due { task: kind }, attempt)
+                }
+                Turn::Running { attempt, at } => (WindowStage::Started { task: kind, at }, attempt),
+            },
+        }
+    }
+
+    /// Complete batches that the peer has not validated: those it had skipped when the window was fixed, or those it
+    /// lacks now.
+    fn skipped(&self, window: Window, state: &WindowState) -> Vec<BatchName> {
+        let skipped = match &state.fixed {
+            Some(fixed) => fixed.skipped.clone(),
+            None => choose(self.aggregation, window, self.now).skipped,
+        };
+        skipped
+            .iter()
+            .map(|batch| batch_name(self.name, batch.time, batch.id))
+            .collect()
+    }
+
+    /// Complete batches that neither stand in the window's task nor had been skipped by the peer when it was fixed.
+    fn late(&self, window: Window, state: &WindowState) -> Vec<BatchName> {
+        let Some(fixed) = &state.fixed else { return Vec::new() };
+        let known = fixed.batches.iter().chain(&fixed.skipped);
+        let known: BTreeSet<(BatchTime, BatchId)> = known.map(|batch| (batch.time, batch.id)).collect();
+        self.aggregation
+            .batches_in(window)
+            .filter(|(date, id, batch)| batch.ready() && !known.contains(&(*date, *id)))
+            .map(|(date, id, _)| batch_name(self.name, date, id))
+            .collect()
+    }
+
+    fn counts(&self, window: Window) -> Counts {
+        let mut counts = Counts::default();
+        for (_, _, batch) in self.aggregation.batches_in(window) {
+            counts.complete += u64::from(batch.ready());
+            counts.incomplete += u64::from(!batch.ready());
+            counts.taken_in += u64::from(batch.prepared);
+            counts.validated += u64::from(batch.validated);
+        }
+        counts
+    }
+}
+
+/// The batches that a window's task would name now: those complete on our side and validated by the peer.
+pub(super) fn choose(aggregation: &Aggregation, window: Window, now: BatchTime) -> WindowBatches {
+    let mut chosen = WindowBatches {
+        fixed: now,
+        batches: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for (time, id, batch) in aggregation.batches_in(window) {
+        let list = match (batch.ready(), batch.validated) {
+            (true, true) => &mut chosen.batches,
+            (true, false) => &mut chosen.skipped,
+            (false, _) => continue,
+        };
+        list.push(TaskBatch { id, time });
+    }
+    chosen
+}

@@ -1,0 +1,485 @@
+//! Taking the inventory: listings with a beginning and an end, of what is open and of what is recent.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tallybox_model::extensions::RosterUse;
+use tallybox_model::id::{AggregationId, IdError};
+use tallybox_model::path::{BatchName, BatchPart};
+use tallybox_model::roster::{RosterObject, WindowName};
+use tallybox_model::task::{MarkedTask, TaskMarker, WindowBatches, WindowKind};
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_transport::{Bucket, BucketError, Disposition, SharedBucket, read_all};
+
+use super::listing::each;
+use super::{Aggregation, Foreign, Inventory, Started, StartedAt, Unseen};
+use crate::error::Error;
+use crate::policy::{Policy, Scope};
+
+/// The most bytes of the batches of a window that are read.
+const BATCHES_LIMIT: u64 = tallybox_model::task::TASK_SIZE_LIMIT as u64;
+/// The most bytes of a marker that are read.
+const MARKER_LIMIT: u64 = 4096;
+
+/// The buckets that are looked at.
+#[derive(Clone, Debug)]
+pub struct Buckets {
+    /// Where the ingestor writes.
+    pub ingestion: SharedBucket,
+    /// The processor's own.
+    pub own: SharedBucket,
+    /// Where the peer writes.
+    pub peer_validation_in: SharedBucket,
+}
+
+/// What has been read once and cannot change: kept from run to run by a program that stays up.
+#[derive(Debug, Default)]
+pub struct Known {
+    batches: Mutex<HashMap<WindowName, Arc<WindowBatches>>>,
+    markers: Mutex<HashMap<String, StartedAt>>,
+    said: Mutex<HashSet<String>>,
+}
+
+/// How much of a kind is kept at most.
+const MOST: usize = 100_000;
+
+impl Known {
+    /// Forgets what is older than a time, and everything if it has grown beyond all measure.
+    pub(crate) fn forget_before(&self, time: BatchTime) {
+        let mut batches = lock(&self.batches);
+        batches.retain(|name, _| name.window.end() >= time);
+        let mut markers = lock(&self.markers);
+        if markers.len() > MOST {
+            markers.clear();
+        }
+    }
+
+    /// Whether something has not been said before; it has then.
+    pub(crate) fn is_news(&self, what: &str) -> bool {
+        let mut said = lock(&self.said);
+        if said.len() > MOST {
+            said.clear();
+        }
+        said.insert(what.to_owned())
+    }
+}
+
+/// Looks at the buckets. An aggregation that cannot be looked at is left out with its reason; only if the list of
+/// aggregations itself cannot be read is the whole an error.
+///
+/// # Errors
+/// [`Error::Bucket`].
+pub async fn take(
+    buckets: &Buckets,
+    policy: &Policy,
+    scope: Scope,
+    rosters: RosterUse,
+    now: BatchTime,
+    known: &Known,
+) -> Result<Inventory, Error> {
+    let mut inventory = Inventory {
+        scope,
+        rosters,
+        aggregations: BTreeMap::new(),
+        foreign: Foreign::default(),
+        failed: Vec::new(),
+    };
+    known.forget_before(scope.windows.0.min(scope.batches.0));
+    for aggregation in aggregations(buckets, &rosters, &mut inventory.foreign).await? {
+        let mut look = Look {
+            buckets,
+            policy,
+            scope,
+            rosters,
+            now,
+            known,
+            aggregation: &aggregation,
+            found: Aggregation::default(),
+            foreign: Foreign::default(),
+        };
+        let result = look.run().await;
+        let Look { found, foreign, .. } = look;
+        match result {
+            Ok(()) => {
+                inventory.foreign.merge(foreign);
+                inventory.aggregations.insert(aggregation, found);
+            }
+            Err(error) => {
+                tracing::error!(aggregation_id = %aggregation, error = %error, "an aggregation cannot be looked at");
+                inventory.failed.push(Unseen {
+                    aggregation,
+                    problem: crate::error::sentence(&error),
+                });
+            }
+        }
+    }
+    Ok(inventory)
+}
+
+/// The aggregations that have a directory in the ingestor's bucket, or rosters on either side.
+async fn aggregations(
+    buckets: &Buckets,
+    rosters: &RosterUse,
+    foreign: &mut Foreign,
+) -> Result<BTreeSet<AggregationId>, BucketError> {
+    let mut found = BTreeSet::new();
+    let places: &[(&SharedBucket, &str)] = &[
+        (&buckets.ingestion, ""),
+        (&buckets.own, WindowName::DIRECTORY),
+        (&buckets.peer_validation_in, WindowName::DIRECTORY),
+    ];
+    let count = if rosters.from.is_some() { places.len() } else { 1 };
+    for (bucket, directory) in &places[..count] {
+        for key in bucket.list_directories(directory).await? {
+            let name = key.rsplit_once('/').map_or(key.as_str(), |(_, name)| name);
+            match name.parse() {
+                Ok(aggregation) => {
+                    found.insert(aggregation);
+                }
+                Err(IdError::Reserved(_)) => {}
+                Err(_) => foreign.add(&bucket.location(), &key),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// One aggregation's look.
+struct Look<'a> {
+    buckets: &'a Buckets,
+    policy: &'a Policy,
+    scope: Scope,
+    rosters: RosterUse,
+    now: BatchTime,
+    known: &'a Known,
+    aggregation: &'a AggregationId,
+    found: Aggregation,
+    foreign: Foreign,
+}
+
+impl Look<'_> {
+    async fn run(&mut self) -> Result<(), BucketError> {
+        let fixed = self.windows().await?;
+        if self.rosters.from.is_some() {
+            self.rosters().await?;
+        }
+        let ranges = self.ranges();
+        for range in &ranges {
+            self.ingestion(*range).await?;
+            self.validations(*range).await?;
+            self.prepared(*range).await?;
+        }
+        if let (Some(first), Some(last)) = (ranges.first(), ranges.last()) {
+            self.intake_markers(first.0, last.1).await?;
+        }
+        for kind in WindowKind::ALL {
+            if kind == WindowKind::Aggregate || self.rosters.from.is_some() {
+                self.window_markers(kind).await?;
+            }
+        }
+        self.read_fixed(fixed).await?;
+        self.read_markers().await
+    }
+
+    /// The marks of windows: which are done, and which have fixed batches.
+    async fn windows(&mut self) -> Result<BTreeSet<Window>, BucketError> {
+        let mut with_batches = BTreeSet::new();
+        let directory = format!("{}/{}", WindowName::DONE_DIRECTORY, self.aggregation);
+        let range = self.window_keys(WindowName::DONE_DIRECTORY);
+        let (found, foreign) = (&mut self.found, &mut self.foreign);
+        let location = self.buckets.own.location();
+        each(&*self.buckets.own, &directory, range, |key| {
+            if let Some((name, RosterObject::Done)) = RosterObject::parse(key) {
+                found.windows.entry(name.window).or_default().done = true;
+            } else if let Some(name) = WindowName::from_batches(key) {
+                with_batches.insert(name.window);
+            } else {
+                foreign.add(&location, key);
+            }
+        })
+        .await?;
+        Ok(with_batches)
+    }
+
+    /// The rosters of both sides, and what they agree on.
+    async fn rosters(&mut self) -> Result<(), BucketError> {
+        let directory = format!("{}/{}", WindowName::DIRECTORY, self.aggregation);
+        let role = self.policy.role;
+        let range = self.window_keys(WindowName::DIRECTORY);
+        let found = &mut self.found;
+        each(&*self.buckets.own, &directory, range.clone(), |key| {
+            // What is none of these is evidence that the facilitator keeps.
+            let Some((name, what)) = RosterObject::parse(key) else {
+                return;
+            };
+            let window = found.windows.entry(name.window).or_default();
+            match what {
+                RosterObject::Roster(writer) if writer == role => window.our_roster = true,
+                RosterObject::Roster(_) => window.peer_roster = true,
+                RosterObject::Agreed => window.agreed = true,
+                RosterObject::Verdicts | RosterObject::Counted | RosterObject::Done => {}
+            }
+        })
+        .await?;
+        let (found, foreign) = (&mut self.found, &mut self.foreign);
+        let bucket = &self.buckets.peer_validation_in;
+        let location = bucket.location();
+        each(&**bucket, &directory, range, |key| match RosterObject::parse(key) {
+            Some((name, RosterObject::Roster(writer))) if writer == role.peer() => {
+                found.windows.entry(name.window).or_default().peer_roster = true;
+            }
+            _ => foreign.add(&location, key),
+        })
+        .await
+    }
+
+    /// The dates that have to be looked at: all recent ones, and before them those of windows that are not done.
+    fn ranges(&self) -> Vec<(BatchTime, BatchTime)> {
+        let mut ranges: Vec<(BatchTime, BatchTime)> = Vec::new();
+        let mut add = |from: BatchTime, until: BatchTime| match ranges.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(until),
+            _ if from < until => ranges.push((from, until)),
+            _ => {}
+        };
+        let (recent, end) = self.scope.batches;
+        for window in self.policy.windows(self.scope.windows.0, recent) {
+            let done = self.found.windows.get(&window).is_some_and(|state| state.done);
+            if !done {
+                add(window.start(), window.end());
+            }
+        }
+        add(recent, end);
+        ranges
+    }
+
+    fn dates(&self, (from, until): (BatchTime, BatchTime)) -> (String, String) {
+        let key = |time: BatchTime| format!("{}/{time}/", self.aggregation);
+        (key(from), key(until))
+    }
+
+    async fn ingestion(&mut self, range: (BatchTime, BatchTime)) -> Result<(), BucketError> {
+        let keys = self.dates(range);
+        let bucket = &self.buckets.ingestion;
+        // In the clouds, no packets are no object: the header and the signature, written after it, are all there is.
+        let may_lack_packets = !bucket.stores_empty_objects();
+        let location = bucket.location();
+        let (found, foreign) = (&mut self.found, &mut self.foreign);
+        each(&**bucket, self.aggregation.as_str(), keys, |key| {
+            let Some((name, part)) = BatchName::ingestion_part(key) else {
+                return foreign.add(&location, key);
+            };
+            let batch = found.batches.entry((name.date, name.id)).or_default();
+            batch.packets |= may_lack_packets;
+            match part {
+                BatchPart::Header => batch.header = true,
+                BatchPart::Packets => batch.packets = true,
+                BatchPart::Signature => batch.signature = true,
+            }
+        })
+        .await
+    }
+
+    async fn validations(&mut self, range: (BatchTime, BatchTime)) -> Result<(), BucketError> {
+        let keys = self.dates(range);
+        let bucket = &self.buckets.peer_validation_in;
+        let (location, peer) = (bucket.location(), self.policy.role.peer());
+        let (found, foreign) = (&mut self.found, &mut self.foreign);
+        each(
+            &**bucket,
+            self.aggregation.as_str(),
+            keys,
+            |key| match BatchName::validation_part(key, peer) {
+                Some((name, BatchPart::Signature)) => {
+                    found.batches.entry((name.date, name.id)).or_default().validated = true;
+                }
+                Some(_) => {}
+                None => foreign.add(&location, key),
+            },
+        )
+        .await
+    }
+
+    async fn prepared(&mut self, range: (BatchTime, BatchTime)) -> Result<(), BucketError> {
+        let keys = self.dates(range);
+        let found = &mut self.found;
+        each(&*self.buckets.own, self.aggregation.as_str(), keys, |key| {
+            if let Some(name) = BatchName::from_prepared(key) {
+                found.batches.entry((name.date, name.id)).or_default().prepared = true;
+            }
+        })
+        .await
+    }
+
+    async fn intake_markers(&mut self, from: BatchTime, until: BatchTime) -> Result<(), BucketError> {
+        let keys = TaskMarker::intakes(self.aggregation, from, until);
+        let (aggregation, found) = (self.aggregation, &mut self.found);
+        each(&*self.buckets.own, TaskMarker::DIRECTORY, keys, |key| {
+            let Some(marker) = TaskMarker::parse(key) else { return };
+            let MarkedTask::Intake(name) = &marker.task else { return };
+            // A marker alone says nothing about a batch; and the range may hold those of a longer name.
+            if name.aggregation == *aggregation
+                && let Some(batch) = found.batches.get_mut(&(name.date, name.id))
+            {
+                batch.started = newer(batch.started, &marker, name.date);
+            }
+        })
+        .await
+    }
+
+    async fn window_markers(&mut self, kind: WindowKind) -> Result<(), BucketError> {
+        let (from, until) = self.window_times();
+        let keys = TaskMarker::windows(kind, self.aggregation, from, until);
+        let (aggregation, found) = (self.aggregation, &mut self.found);
+        each(&*self.buckets.own, TaskMarker::DIRECTORY, keys, |key| {
+            let Some(marker) = TaskMarker::parse(key) else { return };
+            let MarkedTask::Window(found_kind, name) = &marker.task else {
+                return;
+            };
+            if *found_kind == kind && name.aggregation == *aggregation {
+                let started = &mut found.windows.entry(name.window).or_default().started;
+                let last = newer(started.get(&kind).copied(), &marker, name.window.end());
+                started.extend(last.map(|last| (kind, last)));
+            }
+        })
+        .await
+    }
+
+    /// Reads the fixed batches of windows that are open, or recent enough for something to come late.
+    async fn read_fixed(&mut self, fixed: BTreeSet<Window>) -> Result<(), BucketError> {
+        for window in fixed {
+            let state = self.found.windows.entry(window).or_default();
+            if state.done && window.end() < self.scope.batches.0 {
+                continue;
+            }
+            let name = super::window_name(self.aggregation, window);
+            let cached = lock(&self.known.batches).get(&name).cloned();
+            let batches = match cached {
+                Some(batches) => batches,
+                None => {
+                    let batches = Arc::new(fixed_batches(&*self.buckets.own, &name).await?);
+                    lock(&self.known.batches).insert(name, Arc::clone(&batches));
+                    batches
+                }
+            };
+            state.fixed = Some((*batches).clone());
+        }
+        Ok(())
+    }
+
+    /// Reads the times of first markers where they matter: there is no outcome, and it could be time to start again.
+    async fn read_markers(&mut self) -> Result<(), BucketError> {
+        let mut wanted = Vec::new();
+        for ((date, id), batch) in &self.found.batches {
+            if let Some(Started {
+                at: StartedAt::Since(at),
+                ..
+            }) = batch.started
+                && batch.ready()
+                && !batch.prepared
+                && self.policy.restarts(at) <= self.now
+            {
+                wanted.push(MarkedTask::Intake(super::batch_name(self.aggregation, *date, *id)));
+            }
+        }
+        for (window, state) in &self.found.windows {
+            for (kind, started) in &state.started {
+                if let StartedAt::Since(at) = started.at
+                    && !state.done
+                    && self.policy.restarts(at) <= self.now
+                {
+                    let name = super::window_name(self.aggregation, *window);
+                    wanted.push(MarkedTask::Window(*kind, name));
+                }
+            }
+        }
+        for task in wanted {
+            let at = self.marker_time(&task).await?;
+            let started = match &task {
+                MarkedTask::Intake(name) => self
+                    .found
+                    .batches
+                    .get_mut(&(name.date, name.id))
+                    .and_then(|batch| batch.started.as_mut()),
+                MarkedTask::Window(kind, name) => self
+                    .found
+                    .windows
+                    .get_mut(&name.window)
+                    .and_then(|state| state.started.get_mut(kind)),
+            };
+            if let Some(started) = started {
+                started.at = at;
+            }
+        }
+        Ok(())
+    }
+
+    /// When a task was first started, from the text of its first marker.
+    async fn marker_time(&self, task: &MarkedTask) -> Result<StartedAt, BucketError> {
+        let marker = TaskMarker {
+            task: task.clone(),
+            attempt: 1,
+            at: None,
+        };
+        let name = marker.name();
+        if let Some(at) = lock(&self.known.markers).get(&name) {
+            return Ok(*at);
+        }
+        let text = match read_all(&*self.buckets.own, &name, MARKER_LIMIT).await {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.disposition() == Disposition::Reject => String::new(),
+            Err(error) => return Err(error),
+        };
+        let at = TaskMarker::time_of(&text).map_or(StartedAt::Predecessor, StartedAt::Time);
+        lock(&self.known.markers).insert(name, at);
+        Ok(at)
+    }
+
+    /// The times between which windows are looked at: those of the scope, and those of recent batches.
+    fn window_times(&self) -> (BatchTime, BatchTime) {
+        let (windows, batches) = (self.scope.windows, self.scope.batches);
+        let from = windows.0.min(batches.0);
+        let from = self.policy.window_of(from).map_or(from, |window| window.start());
+        (from, windows.1.max(batches.1))
+    }
+
+    fn window_keys(&self, directory: &str) -> (String, String) {
+        let (from, until) = self.window_times();
+        let key = |time| RosterObject::from(directory, self.aggregation, time);
+        (key(from), key(until))
+    }
+}
+
+/// Reads the batches that were fixed for a window.
+pub(crate) async fn fixed_batches(own: &dyn Bucket, name: &WindowName) -> Result<WindowBatches, BucketError> {
+    let key = name.batches();
+    let bytes = read_all(own, &key, BATCHES_LIMIT).await?;
+    WindowBatches::parse(&bytes).map_err(|error| BucketError::Unavailable {
+        key,
+        bucket: own.location(),
+        source: Box::new(error),
+    })
+}
+
+/// The later of what is known of a task and of one more marker. A first marker was not written before `earliest`.
+fn newer(known: Option<Started>, marker: &TaskMarker, earliest: BatchTime) -> Option<Started> {
+    let at = marker.at.map_or(StartedAt::Since(earliest), StartedAt::Time);
+    let found = Started {
+        attempt: marker.attempt,
+        at,
+    };
+    match known {
+        Some(known) if rank(&known) >= rank(&found) => Some(known),
+        _ => Some(found),
+    }
+}
+
+fn rank(started: &Started) -> (u32, Option<BatchTime>) {
+    match started.at {
+        StartedAt::Time(at) => (started.attempt, Some(at)),
+        StartedAt::Since(_) | StartedAt::Predecessor => (started.attempt, None),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,184 @@
+//! Leading by objects in the own bucket. An object there never changes: each time somebody comes to lead, or goes on to,
+//! is an epoch with an object of its own, and whoever makes the next one first leads.
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use tallybox_model::path::{LEADER_DIRECTORY, leader, leader_epoch};
+use tallybox_service::clock::Clock;
+use tallybox_transport::{BucketError, Created, ListRange, SharedBucket, read_all};
+
+use super::{Election, Leadership};
+use crate::error::Error;
+use crate::switch::create;
+
+/// The most bytes of an epoch that are read.
+const EPOCH_LIMIT: u64 = 4096;
+
+/// Leading by objects in a bucket.
+#[derive(Debug)]
+pub struct BucketLock {
+    /// The processor's own bucket.
+    pub own: SharedBucket,
+    /// Who we are: different for every process.
+    pub holder: String,
+    /// For how long an epoch lasts, in milliseconds.
+    pub lease_millis: i64,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// What an epoch's object says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Epoch {
+    format: u64,
+    holder: String,
+    expires: i64,
+}
+
+/// The newest epoch, and the older ones that are still there.
+struct Epochs {
+    newest: u64,
+    older: Vec<u64>,
+}
+
+#[async_trait]
+impl Election for BucketLock {
+    async fn campaign(&self) -> Result<Leadership, Error> {
+        let now = self.clock.millis();
+        let Some(epochs) = self.epochs().await? else {
+            return self.take(1, Vec::new(), now + self.lease_millis).await;
+        };
+        match self.read(epochs.newest).await? {
+            Some(epoch) if epoch.holder != self.holder && now < epoch.expires => {
+                Ok(Leadership::Theirs { holder: epoch.holder })
+            }
+            Some(_) => {
+                let Epochs { newest, mut older } = epochs;
+                older.push(newest);
+                self.take(newest.saturating_add(1), older, now + self.lease_millis)
+                    .await
+            }
+            // Removed in between: somebody has made a newer one.
+            None => Ok(somebody()),
+        }
+    }
+
+    async fn resign(&self) -> Result<(), Error> {
+        let Some(Epochs { newest, mut older }) = self.epochs().await? else {
+            return Ok(());
+        };
+        let ours = self.read(newest).await?;
+        if ours.is_some_and(|epoch| epoch.holder == self.holder) {
+            older.push(newest);
+            self.take(newest.saturating_add(1), older, 0).await?;
+        }
+        Ok(())
+    }
+
+    fn place(&self) -> String {
+        format!("{}: {LEADER_DIRECTORY}/", self.own.location())
+    }
+}
+
+impl BucketLock {
+    async fn epochs(&self) -> Result<Option<Epochs>, BucketError> {
+        let mut entries = self.own.list(LEADER_DIRECTORY, ListRange::default()).await?;
+        let mut found = Vec::new();
+        while let Some(entry) = entries.next().await {
+            found.extend(leader_epoch(&entry?.key));
+        }
+        found.sort_unstable();
+        Ok(found.pop().map(|newest| Epochs { newest, older: found }))
+    }
+
+    async fn read(&self, epoch: u64) -> Result<Option<Epoch>, Error> {
+        let key = leader(epoch);
+        let bytes = match read_all(&*self.own, &key, EPOCH_LIMIT).await {
+            Ok(bytes) => bytes,
+            Err(BucketError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| Error::Damaged {
+                object: format!("{}: {key}", self.own.location()),
+                problem: error.to_string(),
+            })
+    }
+
+    /// Makes the next epoch, unless another has, and removes the older ones.
+    async fn take(&self, epoch: u64, older: Vec<u64>, expires: i64) -> Result<Leadership, Error> {
+        let object = Epoch {
+            format: 1,
+            holder: self.holder.clone(),
+            expires,
+        };
+        let bytes = serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()))?;
+        if create(&*self.own, &leader(epoch), bytes).await? == Created::Exists {
+            return Ok(somebody());
+        }
+        for old in older {
+            self.own.delete(&leader(old)).await?;
+        }
+        Ok(Leadership::Ours)
+    }
+}
+
+fn somebody() -> Leadership {
+    Leadership::Theirs {
+        holder: "another".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tallybox_transport::memory;
+
+    fn lock(own: &SharedBucket, holder: &str, clock: &Clock) -> BucketLock {
+        BucketLock {
+            own: own.clone(),
+            holder: holder.to_owned(),
+            lease_millis: 60_000,
+            clock: clock.clone(),
+        }
+    }
+
+    #[tokio::test]
+    async fn one_leads_until_its_lease_ends_or_it_resigns() {
+        let (own, clock) = (memory("own"), Clock::manual(1_000_000));
+        let [one, two] = ["one", "two"].map(|name| lock(&own, name, &clock));
+        let theirs = |name: &str| Leadership::Theirs {
+            holder: name.to_owned(),
+        };
+        assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);
+        assert_eq!(two.campaign().await.unwrap(), theirs("one"));
+        clock.set(1_050_000);
+        assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);
+        clock.set(1_100_000);
+        assert_eq!(two.campaign().await.unwrap(), theirs("one"), "the second epoch lasts");
+        clock.set(1_110_000);
+        assert_eq!(two.campaign().await.unwrap(), Leadership::Ours);
+        assert_eq!(one.campaign().await.unwrap(), theirs("two"));
+        one.resign().await.unwrap();
+        assert_eq!(
+            one.campaign().await.unwrap(),
+            theirs("two"),
+            "what is not held is not given up"
+        );
+        two.resign().await.unwrap();
+        assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);
+        let epochs = one.epochs().await.unwrap().unwrap();
+        assert_eq!((epochs.newest, epochs.older.len()), (5, 0), "older epochs are removed");
+    }
+
+    #[tokio::test]
+    async fn of_two_at_once_one_leads() {
+        let (own, clock) = (memory("own"), Clock::manual(0));
+        let [one, two] = ["one", "two"].map(|name| lock(&own, name, &clock));
+        assert_eq!(one.take(1, Vec::new(), 10).await.unwrap(), Leadership::Ours);
+        assert_eq!(two.take(1, Vec::new(), 10).await.unwrap(), somebody());
+    }
+}

@@ -1,0 +1,354 @@
+//! The manager: looks, says what it sees, and starts what is due.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use tallybox_model::id::{AggregationId, Instance};
+use tallybox_model::roster::WindowName;
+use tallybox_model::task::{TaskMarker, WindowBatches};
+use tallybox_model::time::BatchTime;
+use tallybox_service::clock::Clock;
+use tallybox_transport::Created;
+
+use crate::due::{Assessment, assess};
+use crate::error::{Error, sentence};
+use crate::inventory::{Buckets, Inventory, Known, fixed_batches, take};
+use crate::metrics::Metrics;
+use crate::policy::{Policy, Scope};
+use crate::start::{Running, Starter, Task};
+use crate::summary::{FailedStart, RunSummary, StartedTask};
+use crate::switch::{Announcements, SwitchState, create};
+use crate::work::{Due, QueueKind, Work};
+
+/// Everything that a run needs.
+#[derive(Debug)]
+pub struct Manager {
+    /// The pair of locality and ingestor.
+    pub instance: Instance,
+    /// Where batches, rosters and markers are.
+    pub buckets: Buckets,
+    /// How work is started.
+    pub starter: Arc<dyn Starter>,
+    /// The lengths of time.
+    pub policy: Policy,
+    /// What we and the peer announce.
+    pub announcements: Announcements,
+    /// How many starts are under way at once. With 1, a run does one thing after the other.
+    pub concurrency: usize,
+    /// What time it is.
+    pub clock: Clock,
+    /// What earlier runs have read.
+    pub known: Known,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// What one look came to.
+#[derive(Debug)]
+pub struct Look {
+    /// When it was.
+    pub now: BatchTime,
+    /// What stands in the buckets.
+    pub inventory: Inventory,
+    /// What it means.
+    pub assessment: Assessment,
+    /// What is known of rosters.
+    pub switch: SwitchState,
+}
+
+impl Manager {
+    /// The time, to the minute.
+    #[must_use]
+    pub fn now(&self) -> BatchTime {
+        BatchTime::of_clock(self.clock.millis())
+    }
+
+    /// Looks at everything in the usual scope, says what it sees, and starts what is due. A start that fails ends the
+    /// work for its aggregation and for no other.
+    ///
+    /// # Errors
+    /// [`Error`], if nothing could be looked at. What failed of a run that did look is in the summary.
+    pub async fn run_once(&self) -> Result<RunSummary, Error> {
+        self.run(self.policy.scope(self.now())).await
+    }
+
+    /// As [`Self::run_once`], for another scope.
+    ///
+    /// # Errors
+    /// As [`Self::run_once`].
+    pub async fn run(&self, scope: Scope) -> Result<RunSummary, Error> {
+        let result = self.try_run(scope).await;
+        match &result {
+            Ok(summary) => self.metrics.run(summary, self.clock.millis()),
+            Err(_) => self.metrics.failed_run(),
+        }
+        result
+    }
+
+    async fn try_run(&self, scope: Scope) -> Result<RunSummary, Error> {
+        let now = self.now();
+        let switch = self
+            .announcements
+            .settle(&*self.buckets.own, self.policy.period_minutes, now)
+            .await?;
+        let look = self.assess(scope, now, switch).await?;
+        tell(&look, &self.known);
+        self.metrics.look(&look);
+        let mut summary = RunSummary::of(&look);
+        let due = look.assessment.due;
+        self.start(now, due, &mut summary).await;
+        Ok(summary)
+    }
+
+    /// Looks at everything, and writes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::run_once`].
+    pub async fn look(&self, scope: Scope) -> Result<Look, Error> {
+        let now = self.now();
+        let switch = self
+            .announcements
+            .look(&*self.buckets.own, self.policy.period_minutes, now)
+            .await?;
+        self.assess(scope, now, switch).await
+    }
+
+    async fn assess(&self, scope: Scope, now: BatchTime, switch: SwitchState) -> Result<Look, Error> {
+        let (buckets, policy) = (&self.buckets, &self.policy);
+        let inventory = take(buckets, policy, scope, switch.rosters, now, &self.known).await?;
+        let assessment = assess(&inventory, now, policy);
+        Ok(Look {
+            now,
+            inventory,
+            assessment,
+            switch,
+        })
+    }
+
+    /// Starts work in its order, and notes in the summary what came of it.
+    pub async fn start(&self, now: BatchTime, due: Vec<Due>, summary: &mut RunSummary) {
+        if due.is_empty() {
+            return;
+        }
+        let running = match self.starter.running().await {
+            Ok(running) => running,
+            Err(error) => {
+                tracing::error!(error = %error, "what runs cannot be seen");
+                summary.left += due.len();
+                summary.failed.push(FailedStart::of("what runs", &error));
+                return;
+            }
+        };
+        let groups = self.groups(due, &running);
+        let run = Run {
+            manager: self,
+            now,
+            running: &running,
+            room: Mutex::new(running.room),
+            broken: Mutex::default(),
+        };
+        let results = stream::iter(groups.into_iter().map(|group| run.group(group)));
+        let mut results = results.buffered(self.concurrency.max(1));
+        while let Some(result) = results.next().await {
+            match result {
+                GroupResult::Started(tasks) => summary.started.extend(tasks),
+                GroupResult::Left(count) => summary.left += count,
+                GroupResult::Failed { failure, left } => {
+                    summary.failed.push(failure);
+                    summary.left += left;
+                }
+            }
+        }
+    }
+
+    /// Work of one aggregation and queue that stands together and may be started together. What runs already is by
+    /// itself: only its markers are missing.
+    fn groups(&self, due: Vec<Due>, running: &Running) -> Vec<Vec<Due>> {
+        let mut groups: Vec<Vec<Due>> = Vec::new();
+        for due in due {
+            let (queue, known) = (due.work.queue(), running.keys.contains(&due.key()));
+            let fits = groups.last().is_some_and(|group: &Vec<Due>| {
+                group.len() < self.starter.together(queue).max(1)
+                    && group[0].work.queue() == queue
+                    && group[0].work.aggregation() == due.work.aggregation()
+                    && running.keys.contains(&group[0].key()) == known
+            });
+            match groups.last_mut() {
+                Some(group) if fits => group.push(due),
+                _ => groups.push(vec![due]),
+            }
+        }
+        groups
+    }
+}
+
+impl Due {
+    /// What it is and which attempt: the same start has the same key whoever makes it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.attempt {
+            0 | 1 => self.work.marked().to_string(),
+            attempt => format!("{}.{attempt}", self.work.marked()),
+        }
+    }
+}
+
+/// The starts of one run.
+struct Run<'a> {
+    manager: &'a Manager,
+    now: BatchTime,
+    running: &'a Running,
+    room: Mutex<Option<usize>>,
+    /// Aggregations of which a start has failed.
+    broken: Mutex<BTreeSet<AggregationId>>,
+}
+
+enum GroupResult {
+    Started(Vec<StartedTask>),
+    Left(usize),
+    Failed { failure: FailedStart, left: usize },
+}
+
+impl Run<'_> {
+    async fn group(&self, group: Vec<Due>) -> GroupResult {
+        let Some(first) = group.first() else {
+            return GroupResult::Left(0);
+        };
+        let aggregation = first.work.aggregation().clone();
+        let broken = |set: &Mutex<BTreeSet<AggregationId>>| {
+            set.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&aggregation)
+        };
+        if broken(&self.broken) {
+            return GroupResult::Left(group.len());
+        }
+        let known = self.running.keys.contains(&first.key());
+        if !known && !self.take_room() {
+            return GroupResult::Left(group.len());
+        }
+        let (what, left) = (first.work.to_string(), group.len() - 1);
+        match self.try_group(group, known).await {
+            Ok(started) => GroupResult::Started(started),
+            Err(error) => {
+                tracing::error!(
+                    aggregation_id = %aggregation,
+                    task = what,
+                    error = %sentence(&error),
+                    "work cannot be started"
+                );
+                let mut set = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+                set.insert(aggregation);
+                GroupResult::Failed {
+                    failure: FailedStart::of(&what, &error),
+                    left,
+                }
+            }
+        }
+    }
+
+    fn take_room(&self) -> bool {
+        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        match room.as_mut() {
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// Fixes what has to be fixed, starts the tasks, and then leaves their markers: a crash between starts a task once
+    /// more, and never loses one.
+    async fn try_group(&self, group: Vec<Due>, known: bool) -> Result<Vec<StartedTask>, Error> {
+        let manager = self.manager;
+        let mut ready = Vec::with_capacity(group.len());
+        for due in group {
+            ready.push(self.fixed(due).await?);
+        }
+        if !known {
+            let task = |due: &Due| Task {
+                key: due.key(),
+                message: Bytes::from(due.message(&manager.instance, manager.policy.role)),
+            };
+            let tasks: Vec<Task> = ready.iter().map(task).collect();
+            let queue = ready.first().map_or(QueueKind::Intake, |due| due.work.queue());
+            manager.starter.start(queue, &tasks).await?;
+        }
+        let mut started = Vec::with_capacity(ready.len());
+        for due in ready {
+            self.mark(&due.marker(self.now)).await?;
+            let (task, why) = (due.work.to_string(), due.reason());
+            tracing::info!(
+                task,
+                kind = due.work.word(),
+                attempt = due.attempt,
+                why,
+                "work is started"
+            );
+            started.push(StartedTask::of(&due));
+        }
+        Ok(started)
+    }
+
+    /// The work with its batches fixed in the own bucket, so that whoever starts it, however often, names the same ones.
+    async fn fixed(&self, due: Due) -> Result<Due, Error> {
+        let Work::Sum(name, batches) = &due.work else {
+            return Ok(due);
+        };
+        // Chosen at another time than now, they came from there.
+        if batches.fixed != self.now {
+            return Ok(due);
+        }
+        let fixed = self.fix(name, batches).await?;
+        Ok(Due {
+            work: Work::Sum(name.clone(), fixed),
+            ..due
+        })
+    }
+
+    async fn fix(&self, name: &WindowName, batches: &WindowBatches) -> Result<WindowBatches, Error> {
+        let own = &*self.manager.buckets.own;
+        match create(own, &name.batches(), batches.to_json()).await? {
+            Created::New => {
+                self.manager.metrics.skipped(batches.skipped.len());
+                Ok(batches.clone())
+            }
+            Created::Exists => Ok(fixed_batches(own, name).await?),
+        }
+    }
+
+    async fn mark(&self, marker: &TaskMarker) -> Result<(), Error> {
+        // One that is there already says the same, but for its minute.
+        let own = &*self.manager.buckets.own;
+        create(own, &marker.name(), marker.text().into_bytes()).await?;
+        Ok(())
+    }
+}
+
+/// Says what a look has seen that a person should know; of each batch once, while the program stays up.
+fn tell(look: &Look, known: &Known) {
+    for name in &look.assessment.skipped {
+        if known.is_news(&format!("skipped {name}")) {
+            tracing::warn!(
+                aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
+                "the peer has skipped a batch: it is complete here, its window is closed, and there is no validation"
+            );
+        }
+    }
+    for name in &look.assessment.late {
+        if known.is_news(&format!("late {name}")) {
+            tracing::warn!(
+                aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
+                "a batch came too late for its window"
+            );
+        }
+    }
+    let foreign = &look.inventory.foreign;
+    if foreign.count > 0 && known.is_news(&format!("foreign {}", foreign.count)) {
+        tracing::warn!(count = foreign.count, samples = ?foreign.samples, "objects that are none of ours are passed over");
+    }
+}

@@ -1,0 +1,242 @@
+//! What is counted. Names are `workflow_manager_<thing>_<unit>[_total]`; all stand at 0 from the start.
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::due::{Assessment, WindowStage};
+use crate::manager::Look;
+use crate::summary::RunSummary;
+
+/// The kinds of task.
+const KINDS: [&str; 4] = ["intake", "roster", "agree", "aggregate"];
+/// The stages in which a window waits.
+const STAGES: [&str; 8] = [
+    "collecting",
+    "grace",
+    "undecided",
+    "empty",
+    "peer-validations",
+    "peer-roster",
+    "due",
+    "started",
+];
+
+/// A kind of task.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct KindLabels {
+    /// Its word.
+    pub kind: &'static str,
+}
+
+/// A stage of a window.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct StageLabels {
+    /// Its word.
+    pub stage: &'static str,
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    started: Family<KindLabels, Counter>,
+    windows: Family<StageLabels, Gauge>,
+    runs: Counter,
+    failed_runs: Counter,
+    failures: Counter,
+    left: Gauge,
+    skipped: Gauge,
+    skipped_total: Counter,
+    late: Gauge,
+    foreign: Gauge,
+    last_success: Gauge,
+    leading: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at 0.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("workflow_manager"),
+            started: Family::default(),
+            windows: Family::default(),
+            runs: Counter::default(),
+            failed_runs: Counter::default(),
+            failures: Counter::default(),
+            left: Gauge::default(),
+            skipped: Gauge::default(),
+            skipped_total: Counter::default(),
+            late: Gauge::default(),
+            foreign: Gauge::default(),
+            last_success: Gauge::default(),
+            leading: Gauge::default(),
+        };
+        metrics.register();
+        for kind in KINDS {
+            let _ = metrics.started.get_or_create_owned(&KindLabels { kind });
+        }
+        for stage in STAGES {
+            let _ = metrics.windows.get_or_create_owned(&StageLabels { stage });
+        }
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "tasks_started",
+            "Tasks started, repetitions included",
+            self.started.clone(),
+        );
+        registry.register(
+            "windows",
+            "Windows that are not done, by what they wait for",
+            self.windows.clone(),
+        );
+        for (name, help, counter) in [
+            ("runs", "Runs", &self.runs),
+            ("runs_failed", "Runs in which something failed", &self.failed_runs),
+            (
+                "failures",
+                "Tasks and aggregations that failed, each in its run",
+                &self.failures,
+            ),
+            (
+                "peer_skipped_batches",
+                "Batches that a window was summed without, since the peer had not validated them",
+                &self.skipped_total,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        for (name, help, gauge) in [
+            (
+                "tasks_left",
+                "Tasks that are due and were left for the next run",
+                &self.left,
+            ),
+            (
+                "peer_skipped_batches_now",
+                "Complete batches of closed windows that the peer has not validated",
+                &self.skipped,
+            ),
+            (
+                "late_batches",
+                "Complete batches that came too late for their window",
+                &self.late,
+            ),
+            (
+                "foreign_objects",
+                "Objects that were passed over by the last run",
+                &self.foreign,
+            ),
+            (
+                "last_success_seconds",
+                "When the last run without a failure ended, seconds since 1970",
+                &self.last_success,
+            ),
+            ("leading", "1 while this process leads", &self.leading),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+    }
+
+    /// Counts what a look has seen.
+    pub fn look(&self, look: &Look) {
+        let Assessment {
+            windows, skipped, late, ..
+        } = &look.assessment;
+        for stage in STAGES {
+            let count = windows.iter().filter(|window| window.stage.word() == stage).count();
+            self.windows
+                .get_or_create_owned(&StageLabels { stage })
+                .set(number(count));
+        }
+        debug_assert!(
+            windows
+                .iter()
+                .all(|window| { window.stage == WindowStage::Done || STAGES.contains(&window.stage.word()) })
+        );
+        self.skipped.set(number(skipped.len()));
+        self.late.set(number(late.len()));
+        self.foreign
+            .set(i64::try_from(look.inventory.foreign.count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts what a run has done.
+    pub fn run(&self, summary: &RunSummary, now_millis: i64) {
+        self.runs.inc();
+        for task in &summary.started {
+            self.started.get_or_create_owned(&KindLabels { kind: task.kind }).inc();
+        }
+        self.failures.inc_by(summary.failed.len() as u64);
+        self.left.set(number(summary.left));
+        match summary.failed.is_empty() {
+            true => {
+                self.last_success.set(now_millis / 1000);
+            }
+            false => {
+                self.failed_runs.inc();
+            }
+        }
+    }
+
+    /// Counts a run that could not look at anything.
+    pub fn failed_run(&self) {
+        self.runs.inc();
+        self.failed_runs.inc();
+    }
+
+    /// Counts batches that a window is summed without.
+    pub fn skipped(&self, count: usize) {
+        self.skipped_total.inc_by(count as u64);
+    }
+
+    /// Notes whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leading.set(i64::from(leads));
+    }
+
+    /// All of them, as Prometheus reads them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_stands_at_zero_from_the_start() {
+        let text = Metrics::new().text();
+        for line in [
+            r#"workflow_manager_tasks_started_total{kind="roster"} 0"#,
+            r#"workflow_manager_windows{stage="peer-roster"} 0"#,
+            "workflow_manager_peer_skipped_batches_total 0",
+            "workflow_manager_peer_skipped_batches_now 0",
+            "workflow_manager_late_batches 0",
+            "workflow_manager_leading 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! From the configuration to a manager: what is opened, and what is refused.
+
+use std::sync::Arc;
+
+use tallybox_service::clock::Clock;
+use tallybox_service::config::Loaded;
+
+use crate::announcement::{FileAnnouncement, FixedAnnouncement, PeerAnnouncement};
+use crate::config::{Config, JobsConfig};
+use crate::error::Error;
+use crate::inventory::{Buckets, Known};
+use crate::manager::Manager;
+use crate::metrics::Metrics;
+use crate::start::{Queues, Starter};
+use crate::switch::Announcements;
+use tallybox_model::extensions::Sighting;
+
+impl Manager {
+    /// The manager that a configuration describes, on the machine's clock.
+    ///
+    /// # Errors
+    /// [`Error`], whose cause is the configuration, or the cluster that `jobs` names.
+    pub async fn open(config: &Loaded<Config>) -> Result<Self, Error> {
+        let directory = &config.directory;
+        let settings = &config.value;
+        settings.check().map_err(Error::Setting)?;
+        let starter: Arc<dyn Starter> = match (&settings.queues, &settings.jobs) {
+            (Some(queues), _) => Arc::new(Queues {
+                intake: queues.intake.open(directory)?,
+                aggregate: queues.aggregate.open(directory)?,
+            }),
+            (None, Some(jobs)) => jobs_starter(config, jobs).await?,
+            (None, None) => return Err(Error::Setting("queues or jobs: one of both is needed".to_owned())),
+        };
+        let buckets = Buckets {
+            ingestion: settings.buckets.ingestion.open(directory)?,
+            own: settings.buckets.own.open(directory)?,
+            peer_validation_in: settings.buckets.peer_validation_in.open(directory)?,
+        };
+        Ok(Self {
+            instance: settings.instance.clone(),
+            buckets,
+            starter,
+            policy: settings.policy(),
+            announcements: Announcements {
+                ours: settings.announced(),
+                peer: peer(config)?,
+            },
+            concurrency: settings.schedule.concurrency,
+            clock: Clock::system(),
+            known: Known::default(),
+            metrics: Metrics::default(),
+        })
+    }
+}
+
+/// Where the peer's announcement is.
+fn peer(config: &Loaded<Config>) -> Result<Arc<dyn PeerAnnouncement>, Error> {
+    let Some(roster) = &config.value.roster else {
+        return Ok(Arc::new(FixedAnnouncement::new(Sighting::Absent)));
+    };
+    if roster.peer.starts_with("https://") {
+        return Ok(Arc::new(crate::announcement::HttpsAnnouncement::new(&roster.peer)?));
+    }
+    Ok(Arc::new(FileAnnouncement(config.resolve(&roster.peer))))
+}
+
+#[cfg(feature = "kubernetes")]
+async fn jobs_starter(config: &Loaded<Config>, jobs: &JobsConfig) -> Result<Arc<dyn Starter>, Error> {
+    let starter = crate::kubernetes::Jobs::open(&config.value, jobs, &config.resolve(&jobs.template)).await?;
+    Ok(Arc::new(starter))
+}
+
+#[cfg(not(feature = "kubernetes"))]
+#[allow(clippy::unused_async, reason = "one form with the feature and without")]
+async fn jobs_starter(_: &Loaded<Config>, _: &JobsConfig) -> Result<Arc<dyn Starter>, Error> {
+    Err(Error::Setting(
+        "jobs: this build cannot start Kubernetes Jobs, build with the cargo feature \"kubernetes\"".to_owned(),
+    ))
+}

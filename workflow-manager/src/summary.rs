@@ -1,0 +1,174 @@
+//! What a run did: lines for people, JSON for machines.
+
+use std::fmt;
+
+use serde::Serialize;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
+
+use crate::error::{Error, sentence};
+use crate::inventory::Foreign;
+use crate::manager::Look;
+use crate::work::Due;
+
+/// What a run did.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RunSummary {
+    /// How many aggregations were looked at.
+    pub aggregations: usize,
+    /// What was started, in order.
+    pub started: Vec<StartedTask>,
+    /// What failed. The rest was done all the same.
+    pub failed: Vec<FailedStart>,
+    /// Work that is due and was not tried: after a failure of its aggregation, or because enough runs.
+    pub left: usize,
+    /// Complete batches of closed windows that the peer has not validated.
+    pub skipped_by_peer: Vec<String>,
+    /// Complete batches that came too late for their window.
+    pub late: Vec<String>,
+    /// Objects that were passed over.
+    pub foreign: Foreign,
+}
+
+/// One task that was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StartedTask {
+    /// `intake`, `roster`, `agree` or `aggregate`.
+    pub kind: &'static str,
+    /// The batch or window.
+    pub task: String,
+    /// How many times it has been started now.
+    pub attempt: u32,
+    /// Why.
+    pub why: String,
+}
+
+/// Something that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FailedStart {
+    /// The batch, window or aggregation.
+    pub what: String,
+    /// Why.
+    pub problem: String,
+}
+
+impl StartedTask {
+    /// One that was started.
+    #[must_use]
+    pub fn of(due: &Due) -> Self {
+        Self {
+            kind: due.work.word(),
+            task: due.work.to_string(),
+            attempt: due.attempt,
+            why: due.reason(),
+        }
+    }
+}
+
+impl FailedStart {
+    pub(crate) fn of(what: &str, error: &Error) -> Self {
+        Self {
+            what: what.to_owned(),
+            problem: sentence(error),
+        }
+    }
+}
+
+impl RunSummary {
+    /// What a look says before anything is started.
+    #[must_use]
+    pub fn of(look: &Look) -> Self {
+        let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
+        let unseen = look.inventory.failed.iter().map(|unseen| FailedStart {
+            what: unseen.aggregation.to_string(),
+            problem: unseen.problem.clone(),
+        });
+        Self {
+            aggregations: look.inventory.aggregations.len(),
+            failed: unseen.collect(),
+            skipped_by_peer: names(&look.assessment.skipped),
+            late: names(&look.assessment.late),
+            foreign: look.inventory.foreign.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// What the program answers: [`Exit::Retry`] if anything failed.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self.failed.is_empty() {
+            true => Exit::Done,
+            false => Exit::Retry,
+        }
+    }
+}
+
+/// How many lines of a kind people are shown; JSON has all.
+const LINES: usize = 20;
+
+impl Summary for RunSummary {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} aggregations, {} tasks started",
+            self.aggregations,
+            self.started.len()
+        )?;
+        if self.left > 0 {
+            write!(f, ", {} left for the next run", self.left)?;
+        }
+        if !self.failed.is_empty() {
+            write!(f, ", {} failures", self.failed.len())?;
+        }
+        let started = self.started.iter();
+        let started = started.map(|task| format!("{:<9} {}: {}", task.kind, task.task, task.why));
+        lines(f, "started", started.collect())?;
+        let failed = self.failed.iter();
+        lines(
+            f,
+            "failed",
+            failed
+                .map(|failed| format!("{}: {}", failed.what, failed.problem))
+                .collect(),
+        )?;
+        lines(f, "skipped by the peer", self.skipped_by_peer.clone())?;
+        lines(f, "late", self.late.clone())?;
+        if self.foreign.count > 0 {
+            write!(
+                f,
+                "\n{} objects are none of ours and were passed over",
+                self.foreign.count
+            )?;
+            lines(f, "such as", self.foreign.samples.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// Some lines under a heading, if there are any. Names come from others: control characters do not get through.
+pub(crate) fn lines(f: &mut fmt::Formatter<'_>, heading: &str, lines: Vec<String>) -> fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    write!(f, "\n{heading}")?;
+    for line in lines.iter().take(LINES) {
+        write!(f, "\n  {}", printable(line))?;
+    }
+    match lines.len().saturating_sub(LINES) {
+        0 => Ok(()),
+        more => write!(f, "\n  and {more} more"),
+    }
+}
+
+/// A text on one line of a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| match character.is_control() {
+            true => '\u{fffd}',
+            false => character,
+        })
+        .collect()
+}

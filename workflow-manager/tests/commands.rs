@@ -1,0 +1,287 @@
+//! The program from outside, on directories and a real clock: in a time zone that is not UTC.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use tallybox_model::id::BatchId;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::time::BatchTime;
+
+const CONFIG: &str = "
+instance: us-ca-example
+role: first
+buckets: { ingestion: ingestion, own: own, peer-validation-in: mailbox }
+queues: { intake: queues/intake, aggregate: queues/aggregate }
+schedule: { period-minutes: 60, grace-minutes: 10, look-back-hours: 24, horizon-hours: 24, reenqueue-after-minutes: 5 }
+serve: { operations: '127.0.0.1:0', poll-secs: 1 }
+";
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("wm.yaml"), CONFIG).unwrap();
+        for bucket in ["ingestion", "own", "mailbox"] {
+            std::fs::create_dir(folder.path().join(bucket)).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_workflow-manager"));
+        command
+            .arg("--config")
+            .arg(self.folder.path().join("wm.yaml"))
+            .args(arguments)
+            // Half an hour off all others, and on the other side of the date line.
+            .env("TZ", "Pacific/Chatham")
+            .env("COLUMNS", "200")
+            .env("NO_COLOR", "1")
+            .env_remove("TALLYBOX_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        let output = self.run(&arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn put(&self, bucket: &str, key: &str) {
+        let path = self.folder.path().join(bucket).join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "x").unwrap();
+    }
+
+    fn ingest(&self, name: &BatchName) {
+        let objects = name.ingestion();
+        for key in [objects.packets, objects.header, objects.signature] {
+            self.put("ingestion", &key);
+        }
+    }
+
+    fn validate(&self, name: &BatchName) {
+        self.put("mailbox", &name.validation(Role::Second).signature);
+    }
+}
+
+fn hours_ago(hours: i64, number: u8) -> BatchName {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = BatchTime::from_millis(i64::try_from(now).unwrap()).unwrap();
+    BatchName {
+        aggregation: "kittens-seen".parse().unwrap(),
+        date: now.plus_minutes(-60 * hours).unwrap(),
+        id: BatchId::from_bytes([number; 16]),
+    }
+}
+
+fn files(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    entries
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() { files(&path) } else { 1 }
+        })
+        .sum()
+}
+
+fn kinds(value: &Value) -> Vec<&str> {
+    let tasks = value.as_array().unwrap().iter();
+    tasks.map(|task| task["kind"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_plan_writes_nothing_and_a_run_does_it_whatever_the_time_zone() {
+    let world = World::new();
+    let [old, new] = [hours_ago(3, 1), hours_ago(0, 2)];
+    world.ingest(&old);
+    world.validate(&old);
+    world.ingest(&new);
+    let before = files(world.folder.path());
+    let plan = world.json(&["plan"]);
+    assert_eq!(kinds(&plan["tasks"]), ["intake", "intake", "aggregate"]);
+    assert_eq!(files(world.folder.path()), before);
+    let text = String::from_utf8(world.run(&["plan"]).stdout).unwrap();
+    assert!(
+        text.contains("3 tasks would be started") && text.contains("the batch is complete"),
+        "{text}"
+    );
+
+    let run = world.json(&["run-once"]);
+    assert_eq!(kinds(&run["started"]), ["intake", "intake", "aggregate"]);
+    assert!(kinds(&world.json(&["plan"])["tasks"]).is_empty());
+    let status = world.json(&["status"]);
+    let stages: Vec<&str> = status["windows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|w| w["stage"].as_str().unwrap())
+        .collect();
+    assert_eq!(stages, ["started", "collecting"]);
+    assert_eq!(status["queues"][0]["ready"], 2);
+    assert_eq!(status["queues"][1]["ready"], 1);
+    let text = String::from_utf8(world.run(&["status"]).stdout).unwrap();
+    for word in [
+        "kittens-seen",
+        "aggregate started",
+        "the intake started",
+        "queue intake: 2 waiting",
+    ] {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+}
+
+#[test]
+fn replay_starts_again_what_a_marker_holds_back() {
+    let world = World::new();
+    let name = hours_ago(3, 1);
+    world.ingest(&name);
+    world.validate(&name);
+    world.json(&["run-once"]);
+    let again = world.json(&["replay", "batch", &name.to_string()]);
+    assert_eq!(again["started"][0]["attempt"], 2);
+    let window = ["replay", "window", "--aggregation", "kittens-seen", "--start"];
+    let start = name.date.to_string();
+    let again = world.json(&window.iter().copied().chain([start.as_str()]).collect::<Vec<_>>());
+    assert_eq!(again["started"][0]["kind"], "aggregate");
+    assert_eq!(again["started"][0]["attempt"], 2);
+    let nothing = world.run(&["replay", "batch", &hours_ago(3, 9).to_string()]);
+    assert_eq!(nothing.status.code(), Some(3));
+}
+
+#[test]
+fn backfill_is_dry_until_it_is_told() {
+    let world = World::new();
+    let name = hours_ago(24 * 40, 1);
+    world.ingest(&name);
+    world.validate(&name);
+    assert!(kinds(&world.json(&["plan"])["tasks"]).is_empty(), "it is too old");
+    let [from, to] = [-120, 120].map(|minutes| name.date.plus_minutes(minutes).unwrap().to_string());
+    let arguments = ["backfill", "--from", &from, "--to", &to];
+    let before = files(world.folder.path());
+    assert_eq!(kinds(&world.json(&arguments)["tasks"]), ["intake", "aggregate"]);
+    assert_eq!(files(world.folder.path()), before);
+    let arguments: Vec<&str> = arguments.into_iter().chain(["--yes"]).collect();
+    assert_eq!(kinds(&world.json(&arguments)["started"]), ["intake", "aggregate"]);
+}
+
+#[tokio::test]
+async fn rejected_tasks_are_shown_with_their_reasons_and_put_back_when_told() {
+    use std::time::Duration;
+    use tallybox_queue::QueuePlace;
+    let world = World::new();
+    for number in [1, 2] {
+        world.ingest(&hours_ago(3, number));
+    }
+    world.json(&["run-once"]);
+    let queue = QueuePlace::new("queues/intake").open(world.folder.path()).unwrap();
+    for reason in ["bad-signature", "unknown-key k2"] {
+        let delivery = queue.receive(Duration::ZERO).await.unwrap().unwrap();
+        queue.reject(&delivery, reason).await.unwrap();
+    }
+    let shown = world.json(&["replay", "rejected", "--queue", "intake"]);
+    assert_eq!(
+        (shown["messages"].as_array().unwrap().len(), &shown["replayed"]),
+        (2, &Value::from(0))
+    );
+    let again = world.json(&["replay", "rejected", "--match", "unknown-key", "--yes"]);
+    assert_eq!(
+        (again["messages"].as_array().unwrap().len(), &again["replayed"]),
+        (1, &Value::from(1))
+    );
+    assert_eq!(again["messages"][0]["reason"], "unknown-key k2");
+    let depth = queue.depth().await.unwrap();
+    assert_eq!((depth.ready, depth.rejected), (Some(1), Some(1)));
+}
+
+#[test]
+fn what_is_wrong_has_its_exit_code() {
+    let world = World::new();
+    assert_eq!(world.run(&["check-config"]).status.code(), Some(0));
+    assert_eq!(world.run(&["announcement"]).status.code(), Some(3));
+    assert_eq!(
+        world
+            .run(&["backfill", "--from", "2026/01/02/00/00", "--to", "2026/01/01/00/00"])
+            .status
+            .code(),
+        Some(2)
+    );
+    assert_eq!(world.run(&["dance"]).status.code(), Some(2));
+    std::fs::write(world.folder.path().join("wm.yaml"), CONFIG.replace("60,", "0,")).unwrap();
+    assert_eq!(world.run(&["check-config"]).status.code(), Some(2));
+    let roster = format!("{CONFIG}roster: {{ since: 2026/01/01/00/00, peer: peer.json }}\n");
+    std::fs::write(world.folder.path().join("wm.yaml"), roster).unwrap();
+    let output = world.run(&["announcement"]);
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "{\"format\":1,\"roster\":{\"since\":\"2026/01/01/00/00\",\"until\":null}}\n"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn serve_looks_leads_and_ends_when_it_is_told() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let world = World::new();
+    world.ingest(&hours_ago(3, 1));
+    let mut child = world
+        .command(&["serve", "--json", "--log", "info"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let started: Value = serde_json::from_str(&line).unwrap();
+    let address = started["operations"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let seen = lines
+        .by_ref()
+        .map(Result::unwrap)
+        .find(|line| line.contains("run done"))
+        .unwrap();
+    assert!(seen.contains("\"started\":1"), "{seen}");
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(get("/readyz").starts_with("HTTP/1.1 200"));
+    let metrics = get("/metrics");
+    assert!(
+        metrics.contains("workflow_manager_tasks_started_total{kind=\"intake\"} 1"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("workflow_manager_leading 1"), "{metrics}");
+    let killed = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,218 @@
+//! A crash, or a lost answer, at every operation on a bucket or a queue: the next run loses no task, and every task of a
+//! window names the same batches.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use support::{World, at, batch, hour, put};
+use tallybox_model::extensions::{Extensions, RosterExtension, Sighting};
+use tallybox_model::task::WindowTask;
+use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, TaskQueue};
+use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::memory;
+use tallybox_workflow_manager::inventory::Buckets;
+use tallybox_workflow_manager::start::Queues;
+
+/// A queue that fails at its `at`-th publication.
+#[derive(Debug)]
+struct FaultyQueue {
+    inner: MemoryQueue,
+    count: Arc<AtomicU64>,
+    at: u64,
+    kind: Kind,
+}
+
+#[async_trait]
+impl TaskQueue for FaultyQueue {
+    async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
+        let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let struck = self.at != 0 && (number == self.at || (number > self.at && self.kind == Kind::Die));
+        if !struck || self.kind == Kind::FailAfterEffect {
+            self.inner.publish(body).await?;
+        }
+        match struck {
+            true => Err(QueueError::Unavailable {
+                queue: self.location(),
+                operation: "publish",
+                source: "it was made to fail".into(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        self.inner.receive(wait).await
+    }
+
+    async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
+        self.inner.ack(lease).await
+    }
+
+    async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
+        self.inner.nack(lease, delay).await
+    }
+
+    async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
+        self.inner.extend(lease, by).await
+    }
+
+    async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        self.inner.reject(delivery, reason).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.inner.depth().await
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.inner.lease_time()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+/// Two aggregations with batches in two windows, one of them skipped by the peer.
+async fn world(now: &str) -> World {
+    let world = World::with(at(now), memory("ingestion"), memory("own"), memory("mailbox"));
+    for aggregation in ["cats", "dogs"] {
+        for (number, time) in [(1, "07/00"), (2, "08/00"), (3, "08/30")] {
+            let name = batch(aggregation, at(time), number);
+            world.ingest(&name).await;
+            if number != 3 {
+                world.validate(&name).await;
+            }
+        }
+    }
+    world
+}
+
+/// Puts the world's buckets and queues under plans of failure.
+fn break_at(world: &mut World, buckets: &Faults, publication: u64, kind: Kind) -> Arc<AtomicU64> {
+    world.manager.buckets = Buckets {
+        ingestion: buckets.wrap(world.ingestion.clone()),
+        own: buckets.wrap(world.own.clone()),
+        peer_validation_in: buckets.wrap(world.mailbox.clone()),
+    };
+    let count = Arc::new(AtomicU64::new(0));
+    let queue = |inner: &MemoryQueue| {
+        Arc::new(FaultyQueue {
+            inner: inner.clone(),
+            count: count.clone(),
+            at: publication,
+            kind,
+        })
+    };
+    world.manager.starter = Arc::new(Queues {
+        intake: queue(&world.intake),
+        aggregate: queue(&world.aggregate),
+    });
+    count
+}
+
+fn heal(world: &mut World) {
+    break_at(world, &Faults::new(0, Kind::Fail), 0, Kind::Fail);
+}
+
+/// After a broken run, and one that is whole some minutes later, every task has been started, and all tasks of a window
+/// say the same.
+async fn complete(mut world: World, what: &str) {
+    heal(&mut world);
+    // Meanwhile more has come; a window that is fixed stays as it is.
+    let late = batch("cats", at("08/40"), 9);
+    world.both(&late).await;
+    world.set(at("09/12"));
+    world.run().await;
+    let intakes: BTreeSet<_> = world.intakes().await.into_iter().collect();
+    assert_eq!(intakes.len(), 6, "{what}: {intakes:?}");
+    let mut sums: BTreeMap<_, BTreeSet<Vec<_>>> = BTreeMap::new();
+    for task in world.sums().await {
+        let name = (task.aggregation_id.to_string(), task.window.start());
+        sums.entry(name).or_default().insert(task.batches);
+    }
+    assert_eq!(sums.len(), 4, "{what}: {sums:?}");
+    assert!(sums.values().all(|lists| lists.len() == 1), "{what}: {sums:?}");
+    assert!(world.run().await.started.is_empty(), "{what}: the markers are there");
+}
+
+#[tokio::test]
+async fn a_crash_at_any_operation_on_a_bucket_loses_no_task() {
+    let mut counted = world("09/10").await;
+    let faults = Faults::new(0, Kind::Fail);
+    break_at(&mut counted, &faults, 0, Kind::Fail);
+    counted.run().await;
+    let operations = faults.operations();
+    assert!(operations > 50, "{operations}");
+    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+        for number in 1..=operations {
+            let mut world = world("09/10").await;
+            break_at(&mut world, &Faults::new(number, kind), 0, Kind::Fail);
+            // Whatever it answers; what matters is what it leaves.
+            let _ = world.manager.run_once().await;
+            complete(world, &format!("{kind:?} at {number}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_crash_at_any_publication_loses_no_task() {
+    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+        for number in 1..=10 {
+            let mut world = world("09/10").await;
+            break_at(&mut world, &Faults::new(0, Kind::Fail), number, kind);
+            let summary = world.manager.run_once().await.unwrap();
+            assert!(!summary.failed.is_empty());
+            complete(world, &format!("{kind:?} at publication {number}")).await;
+        }
+    }
+}
+
+/// With rosters, the switch is fixed by whoever gets there first, and stays.
+#[tokio::test]
+async fn a_crash_while_the_switch_is_fixed_changes_nothing_about_it() {
+    let since = |time: &str| RosterExtension {
+        since: at(time),
+        until: None,
+    };
+    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+        for number in 1..=12 {
+            let mut world = world("05/00").await;
+            world.manager.announcements.ours = Some(since("08/00"));
+            let roster = Some(since("07/20"));
+            world.peer.set(Sighting::Announced(Extensions { roster }));
+            break_at(&mut world, &Faults::new(number, kind), 0, Kind::Fail);
+            let _ = world.manager.run_once().await;
+            heal(&mut world);
+            world.set(at("09/10"));
+            world.run().await;
+            let tasks = world.window_tasks().await;
+            let starts: Vec<_> = tasks
+                .iter()
+                .map(|task| match task {
+                    WindowTask::Aggregation(task) => ("sum", task.window.start()),
+                    WindowTask::Roster(task) => ("roster", task.window.start()),
+                })
+                .collect();
+            let expected = [
+                ("sum", at("07/00")),
+                ("sum", at("07/00")),
+                ("roster", at("08/00")),
+                ("roster", at("08/00")),
+            ];
+            assert_eq!(starts, expected, "{kind:?} at {number}");
+            // The peer's announcement is not looked at any more.
+            world.peer.set(Sighting::Unknown);
+            put(&world.own, &hour("cats", at("08/00")).agreed()).await;
+            world.run().await;
+            assert_eq!(world.window_tasks().await.len(), 1);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! One run after another, with memory buckets and memory queues.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use support::{World, at, batch, hour};
+use tallybox_model::task::WindowTask;
+use tallybox_transport::read_all;
+
+const AGG: &str = "kittens-seen";
+
+#[tokio::test]
+async fn a_complete_batch_is_taken_in_once() {
+    let world = World::new(at("08/30"));
+    let name = batch(AGG, at("08/00"), 1);
+    world.ingest(&name).await;
+    let incomplete = batch(AGG, at("08/05"), 2);
+    support::put(&world.ingestion, &incomplete.ingestion().signature).await;
+    let summary = world.run().await;
+    assert_eq!(summary.started.len(), 1);
+    assert_eq!(world.intakes().await, std::slice::from_ref(&name));
+    assert!(world.run().await.started.is_empty(), "the marker dampens");
+    world.prepare(&name).await;
+    world.set(at("12/00"));
+    assert!(world.run().await.started.is_empty(), "the outcome is there");
+}
+
+#[tokio::test]
+async fn a_task_without_an_outcome_is_started_again() {
+    let world = World::new(at("08/30"));
+    let name = batch(AGG, at("08/00"), 1);
+    world.ingest(&name).await;
+    for (now, attempt) in [("08/30", 1), ("08/59", 0), ("09/00", 2), ("09/29", 0), ("09/30", 3)] {
+        world.set(at(now));
+        let summary = world.run().await;
+        let attempts: Vec<u32> = summary.started.iter().map(|task| task.attempt).collect();
+        assert_eq!(attempts, Vec::from_iter((attempt > 0).then_some(attempt)), "{now}");
+    }
+    assert_eq!(world.intakes().await.len(), 3);
+}
+
+#[tokio::test]
+async fn tasks_and_markers_are_the_predecessors() {
+    let world = World::new(at("09/10"));
+    let name = batch(AGG, at("08/05"), 1);
+    world.ingest(&name).await;
+    world.validate(&name).await;
+    world.run().await;
+    use tallybox_queue::TaskQueue as _;
+    let body = |delivery: Option<tallybox_queue::Delivery>| String::from_utf8(delivery.unwrap().body.to_vec()).unwrap();
+    let intake = body(world.intake.receive(std::time::Duration::ZERO).await.unwrap());
+    let aggregate = body(world.aggregate.receive(std::time::Duration::ZERO).await.unwrap());
+    assert_eq!(
+        intake,
+        concat!(
+            r#"{"trace-id":"INTAKE","aggregation-id":"kittens-seen","#,
+            r#""batch-id":"01010101-0101-0101-0101-010101010101","date":"2026/03/01/08/05"}"#
+        )
+        .replace("INTAKE", &intake[13..49])
+    );
+    assert_eq!(
+        aggregate,
+        concat!(
+            r#"{"trace-id":"SUM","aggregation-id":"kittens-seen","aggregation-start":"2026/03/01/08/00","#,
+            r#""aggregation-end":"2026/03/01/09/00","#,
+            r#""batches":[{"id":"01010101-0101-0101-0101-010101010101","time":"2026/03/01/08/05"}]}"#
+        )
+        .replace("SUM", &aggregate[13..49])
+    );
+    let marker = "task-markers/intake-kittens-seen-2026-03-01-08-05-01010101-0101-0101-0101-010101010101";
+    assert!(world.own.size(marker).await.is_ok());
+    let marker = "task-markers/aggregate-kittens-seen-2026-03-01-08-00-2026-03-01-09-00";
+    let text = read_all(&*world.own, marker, 1000).await.unwrap();
+    assert_eq!(
+        text,
+        "aggregate-kittens-seen-2026-03-01-08-00-2026-03-01-09-00 2026/03/01/09/10"
+    );
+}
+
+#[tokio::test]
+async fn a_window_is_summed_when_its_grace_has_passed_and_names_what_is_on_both_sides() {
+    let world = World::new(at("09/09"));
+    let [both, ours, theirs, next] =
+        [(8, 1), (8, 2), (8, 3), (9, 4)].map(|(hour, number)| batch(AGG, at(&format!("{hour:02}/00")), number));
+    for name in [&both, &next] {
+        world.both(name).await;
+    }
+    world.ingest(&ours).await;
+    world.prepare(&ours).await;
+    world.validate(&theirs).await;
+    world.run().await;
+    assert!(world.sums().await.is_empty());
+    world.set(at("09/10"));
+    let summary = world.run().await;
+    assert_eq!(
+        summary.skipped_by_peer,
+        [ours.to_string()],
+        "said before the sum is made"
+    );
+    let sums = world.sums().await;
+    assert_eq!(sums.len(), 1);
+    assert_eq!(
+        sums[0].batches.iter().map(|batch| batch.id).collect::<Vec<_>>(),
+        [both.id]
+    );
+    // What comes later is late; the window is started again with the same batches.
+    world.ingest(&theirs).await;
+    world.validate(&ours).await;
+    world.set(at("09/40"));
+    let summary = world.run().await;
+    assert_eq!(summary.late, [theirs.to_string()]);
+    assert_eq!(summary.skipped_by_peer, [ours.to_string()]);
+    let again = world.sums().await;
+    assert_eq!((again.len(), &again[0].batches), (1, &sums[0].batches));
+    world.done(&hour(AGG, at("08/00"))).await;
+    world.set(at("09/59"));
+    let summary = world.run().await;
+    assert_eq!(
+        (summary.started.len(), summary.skipped_by_peer.len(), summary.late.len()),
+        (0, 0, 1)
+    );
+}
+
+#[tokio::test]
+async fn with_rosters_a_window_goes_through_all_its_steps() {
+    let world = World::with_rosters(at("07/00"), at("08/00"));
+    let (name, window) = (batch(AGG, at("08/00"), 1), hour(AGG, at("08/00")));
+    world.both(&name).await;
+    world.set(at("09/10"));
+    let step = async |world: &World| {
+        world.run().await;
+        let tasks = world.window_tasks().await;
+        assert!(tasks.len() < 2);
+        tasks.into_iter().next()
+    };
+    assert!(matches!(step(&world).await, Some(WindowTask::Roster(task)) if task.window == window.window));
+    assert!(step(&world).await.is_none());
+    support::put(&world.own, &window.roster(world.manager.policy.role)).await;
+    assert!(step(&world).await.is_none(), "it waits for the peer");
+    support::put(&world.mailbox, &window.roster(world.manager.policy.role.peer())).await;
+    assert!(matches!(step(&world).await, Some(WindowTask::Roster(_))));
+    assert!(step(&world).await.is_none());
+    support::put(&world.own, &window.agreed()).await;
+    let sum = step(&world).await;
+    assert!(matches!(sum, Some(WindowTask::Aggregation(task)) if task.agreed && task.batches.is_empty()));
+    assert!(step(&world).await.is_none());
+    world.done(&window).await;
+    world.set(at("10/09"));
+    assert!(step(&world).await.is_none());
+    // The next window has no batch, and gets its roster all the same.
+    world.set(at("10/10"));
+    assert!(matches!(step(&world).await, Some(WindowTask::Roster(task)) if task.window.start() == at("09/00")));
+}
+
+#[tokio::test]
+async fn windows_before_the_switch_are_the_predecessors() {
+    let world = World::with_rosters(at("07/00"), at("08/00"));
+    let [before, after] = ["07/00", "08/00"].map(|start| batch(AGG, at(start), 1));
+    world.both(&before).await;
+    world.both(&after).await;
+    world.set(at("09/10"));
+    world.run().await;
+    let tasks = world.window_tasks().await;
+    assert!(matches!(&tasks[0], WindowTask::Aggregation(task) if !task.agreed && task.window.start() == at("07/00")));
+    assert!(matches!(&tasks[1], WindowTask::Roster(task) if task.window.start() == at("08/00")));
+}
+
+#[tokio::test]
+async fn a_roster_of_the_peers_is_answered_without_a_batch_of_ours() {
+    let world = World::with_rosters(at("07/00"), at("08/00"));
+    let window = hour(AGG, at("08/00"));
+    support::put(&world.mailbox, &window.roster(world.manager.policy.role.peer())).await;
+    world.set(at("09/10"));
+    world.run().await;
+    let tasks = world.window_tasks().await;
+    assert!(matches!(&tasks[..], [WindowTask::Roster(task)] if task.window == window.window));
+}

@@ -1,0 +1,214 @@
+//! A processor with memory buckets and memory queues, and an ingestor, a peer and workers that only leave names behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    missing_docs,
+    unreachable_pub
+)]
+
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tallybox_model::extensions::{Extensions, RosterExtension, Sighting};
+use tallybox_model::id::BatchId;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::roster::WindowName;
+use tallybox_model::task::{AggregationTask, IntakeTask, WindowTask};
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_queue::{MemoryQueue, TaskQueue};
+use tallybox_service::clock::Clock;
+use tallybox_transport::{SharedBucket, memory, publish_bytes};
+use tallybox_workflow_manager::Manager;
+use tallybox_workflow_manager::announcement::FixedAnnouncement;
+use tallybox_workflow_manager::inventory::{Buckets, Known};
+use tallybox_workflow_manager::metrics::Metrics;
+use tallybox_workflow_manager::policy::Policy;
+use tallybox_workflow_manager::start::Queues;
+use tallybox_workflow_manager::summary::RunSummary;
+use tallybox_workflow_manager::switch::Announcements;
+
+/// 2026-03-01 in hours and minutes.
+pub fn at(text: &str) -> BatchTime {
+    day(1, text)
+}
+
+/// A day of March 2026, in hours and minutes.
+pub fn day(day: u32, text: &str) -> BatchTime {
+    format!("2026/03/{day:02}/{text}").parse().unwrap()
+}
+
+pub fn batch(aggregation: &str, date: BatchTime, number: u8) -> BatchName {
+    BatchName {
+        aggregation: aggregation.parse().unwrap(),
+        date,
+        id: BatchId::from_bytes([number; 16]),
+    }
+}
+
+pub fn hour(aggregation: &str, start: BatchTime) -> WindowName {
+    WindowName {
+        aggregation: aggregation.parse().unwrap(),
+        window: Window::new(start, start.plus_minutes(60).unwrap()).unwrap(),
+    }
+}
+
+/// Hours, ten minutes of grace, a task without an outcome is started again after half an hour.
+pub const POLICY: Policy = Policy {
+    role: Role::First,
+    period_minutes: 60,
+    grace_minutes: 10,
+    look_back_minutes: 3 * 24 * 60,
+    horizon_minutes: 7 * 24 * 60,
+    reenqueue_after_minutes: 30,
+};
+
+pub struct World {
+    pub manager: Manager,
+    pub ingestion: SharedBucket,
+    pub own: SharedBucket,
+    pub mailbox: SharedBucket,
+    pub intake: MemoryQueue,
+    pub aggregate: MemoryQueue,
+    pub peer: Arc<FixedAnnouncement>,
+}
+
+impl World {
+    pub fn new(now: BatchTime) -> Self {
+        Self::with(now, memory("ingestion"), memory("own"), memory("mailbox"))
+    }
+
+    pub fn with(now: BatchTime, ingestion: SharedBucket, own: SharedBucket, mailbox: SharedBucket) -> Self {
+        let [intake, aggregate] = ["intake", "aggregate"].map(|name| MemoryQueue::new(name, Duration::from_secs(600)));
+        let peer = Arc::new(FixedAnnouncement::new(Sighting::Absent));
+        let manager = Manager {
+            instance: "us-ca-example".parse().unwrap(),
+            buckets: Buckets {
+                ingestion: ingestion.clone(),
+                own: own.clone(),
+                peer_validation_in: mailbox.clone(),
+            },
+            starter: Arc::new(Queues {
+                intake: Arc::new(intake.clone()),
+                aggregate: Arc::new(aggregate.clone()),
+            }),
+            policy: POLICY,
+            announcements: Announcements {
+                ours: None,
+                peer: peer.clone(),
+            },
+            concurrency: 1,
+            clock: Clock::manual(now.millis()),
+            known: Known::default(),
+            metrics: Metrics::default(),
+        };
+        Self {
+            manager,
+            ingestion,
+            own,
+            mailbox,
+            intake,
+            aggregate,
+            peer,
+        }
+    }
+
+    /// A world in which both sides use rosters from a time on.
+    pub fn with_rosters(now: BatchTime, since: BatchTime) -> Self {
+        let mut world = Self::new(now);
+        let roster = RosterExtension { since, until: None };
+        world.manager.announcements.ours = Some(roster);
+        world.peer.set(Sighting::Announced(Extensions { roster: Some(roster) }));
+        world
+    }
+
+    pub fn set(&self, now: BatchTime) {
+        self.manager.clock.set(now.millis());
+    }
+
+    pub async fn run(&self) -> RunSummary {
+        let summary = self.manager.run_once().await.unwrap();
+        assert!(summary.failed.is_empty(), "{summary:?}");
+        summary
+    }
+
+    /// The ingestor has written a batch.
+    pub async fn ingest(&self, name: &BatchName) {
+        let objects = name.ingestion();
+        for key in [objects.packets, objects.header, objects.signature] {
+            put(&self.ingestion, &key).await;
+        }
+    }
+
+    /// The peer has validated a batch.
+    pub async fn validate(&self, name: &BatchName) {
+        let objects = name.validation(self.manager.policy.role.peer());
+        for key in [objects.packets, objects.header, objects.signature] {
+            put(&self.mailbox, &key).await;
+        }
+    }
+
+    /// Our intake of a batch is done.
+    pub async fn prepare(&self, name: &BatchName) {
+        put(&self.own, &name.prepared("0123abcd")).await;
+    }
+
+    /// A batch has gone all its way on both sides.
+    pub async fn both(&self, name: &BatchName) {
+        self.ingest(name).await;
+        self.validate(name).await;
+        self.prepare(name).await;
+    }
+
+    pub async fn done(&self, name: &WindowName) {
+        put(&self.own, &name.done()).await;
+    }
+
+    /// Takes all intake tasks off their queue.
+    pub async fn intakes(&self) -> Vec<BatchName> {
+        let mut found = Vec::new();
+        while let Some(delivery) = self.intake.receive(Duration::ZERO).await.unwrap() {
+            let task = IntakeTask::parse(&delivery.body).unwrap();
+            self.intake.ack(&delivery.lease).await.unwrap();
+            found.push(BatchName {
+                aggregation: task.aggregation_id,
+                date: task.date,
+                id: task.batch_id,
+            });
+        }
+        found
+    }
+
+    /// Takes all tasks about windows off their queue.
+    pub async fn window_tasks(&self) -> Vec<WindowTask> {
+        let mut found = Vec::new();
+        while let Some(delivery) = self.aggregate.receive(Duration::ZERO).await.unwrap() {
+            self.aggregate.ack(&delivery.lease).await.unwrap();
+            found.push(WindowTask::parse(&delivery.body).unwrap());
+        }
+        found
+    }
+
+    /// The sums that were asked for.
+    pub async fn sums(&self) -> Vec<AggregationTask> {
+        let tasks = self.window_tasks().await.into_iter();
+        tasks
+            .map(|task| match task {
+                WindowTask::Aggregation(task) => task,
+                WindowTask::Roster(task) => panic!("{task:?}"),
+            })
+            .collect()
+    }
+}
+
+pub async fn put(bucket: &SharedBucket, key: &str) {
+    publish_bytes(&**bucket, key, Bytes::from_static(b"x"), false)
+        .await
+        .unwrap();
+}

@@ -1,0 +1,199 @@
+//! What hurt the predecessor's operators, by the number in the list of its weaknesses: each test fails on what it did.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use support::{World, at, batch, day, hour, put};
+use tallybox_model::task::WindowTask;
+use tallybox_model::time::BatchTime;
+use tallybox_queue::TaskQueue as _;
+use tallybox_service::exit::Exit;
+use tallybox_transport::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory};
+
+const AGG: &str = "kittens-seen";
+
+/// The predecessor looked at one window a run: what it missed was lost.
+#[tokio::test]
+async fn w3_windows_that_were_missed_are_caught_up_oldest_first() {
+    let world = World::new(day(1, "00/00"));
+    let starts: Vec<BatchTime> = [(1, "10/00"), (2, "03/00"), (2, "04/00"), (3, "23/00")]
+        .map(|(number, time)| day(number, time))
+        .to_vec();
+    for (number, start) in starts.iter().enumerate() {
+        world.both(&batch(AGG, *start, u8::try_from(number).unwrap())).await;
+    }
+    world.set(day(4, "00/10"));
+    world.run().await;
+    let sums: Vec<BatchTime> = world.sums().await.iter().map(|task| task.window.start()).collect();
+    assert_eq!(sums, starts);
+}
+
+/// Each side of the predecessor chose by itself: one late validation, and two sum parts could not be added.
+#[tokio::test]
+async fn w3_with_rosters_no_side_names_batches_by_itself() {
+    let world = World::with_rosters(at("00/00"), at("00/00"));
+    let window = hour(AGG, at("08/00"));
+    world.both(&batch(AGG, at("08/00"), 1)).await;
+    put(&world.own, &window.agreed()).await;
+    world.set(at("09/10"));
+    world.run().await;
+    let tasks = world.window_tasks().await;
+    assert_eq!(tasks.len(), 1);
+    assert!(matches!(&tasks[0], WindowTask::Aggregation(task) if task.agreed && task.batches.is_empty()));
+}
+
+/// A task whose lease ran out too often was gone, and its marker kept it from being started again.
+#[tokio::test]
+async fn w7_a_task_that_is_lost_is_started_again_by_its_missing_outcome() {
+    let world = World::new(at("08/30"));
+    let name = batch(AGG, at("08/00"), 1);
+    world.ingest(&name).await;
+    world.validate(&name).await;
+    world.run().await;
+    assert_eq!(world.intakes().await.len(), 1, "taken off the queue, and lost");
+    world.set(at("09/10"));
+    world.run().await;
+    assert_eq!(world.intakes().await, std::slice::from_ref(&name));
+    assert_eq!(world.sums().await.len(), 1, "lost, too");
+    world.prepare(&name).await;
+    world.set(at("09/40"));
+    world.run().await;
+    assert_eq!((world.intakes().await.len(), world.sums().await.len()), (0, 1));
+}
+
+/// One misnamed object stopped the scheduling of its aggregation, and of all after it.
+#[tokio::test]
+async fn w18_misnamed_objects_are_passed_over_and_counted() {
+    let world = World::new(at("08/30"));
+    let name = batch(AGG, at("08/00"), 1);
+    world.ingest(&name).await;
+    for key in [
+        "kittens-seen/2026/03/01/08/00/notes.txt",
+        "kittens-seen/2026/03/01/08/readme",
+        "kittens-seen/2026/03/01/08/00/x.batch.sig",
+        "kittens-seen/2026/03/01/8/00/01010101-0101-0101-0101-010101010101.batch",
+        ".trash/2026/x",
+        "no name/x",
+    ] {
+        put(&world.ingestion, key).await;
+    }
+    put(&world.mailbox, "kittens-seen/2026/03/01/08/00/whatever").await;
+    put(&world.own, "task-markers/nonsense").await;
+    put(&world.own, "windows/kittens-seen/202603010800-202603010900.new-thing").await;
+    let summary = world.run().await;
+    assert_eq!(summary.foreign.count, 8, "{:?}", summary.foreign);
+    assert_eq!(summary.exit(), Exit::Done);
+    assert_eq!(world.intakes().await, [name]);
+}
+
+/// An error of one aggregation returned from the program, with exit status 0.
+#[tokio::test]
+async fn w18_one_aggregation_that_fails_holds_up_no_other_and_shows_in_the_exit_code() {
+    let inner = memory("ingestion");
+    let broken: SharedBucket = Arc::new(OneBroken {
+        inner: inner.clone(),
+        directory: "b-broken",
+    });
+    let world = World::with(at("08/30"), broken, memory("own"), memory("mailbox"));
+    let names = ["a-good", "b-broken", "c-good"].map(|name| batch(name, at("08/00"), 1));
+    for name in &names {
+        let objects = name.ingestion();
+        for key in [objects.packets, objects.header, objects.signature] {
+            put(&inner, &key).await;
+        }
+    }
+    let summary = world.manager.run_once().await.unwrap();
+    assert_eq!(summary.failed.len(), 1);
+    assert_eq!(summary.failed[0].what, "b-broken");
+    assert_eq!(summary.exit(), Exit::Retry);
+    assert_eq!(world.intakes().await, [names[0].clone(), names[2].clone()]);
+}
+
+/// Times were formatted in the machine's zone, and a trailing part of an hour was missed where listings went by hours.
+#[tokio::test]
+async fn w19_ranges_are_exact_to_the_minute_on_every_kind_of_bucket() {
+    let directory = tempfile::tempdir().unwrap();
+    let local =
+        |name: &str| -> SharedBucket { Arc::new(tallybox_transport::LocalBucket::new(directory.path().join(name))) };
+    for (ingestion, own) in [(memory("ingestion"), memory("own")), (local("ingestion"), local("own"))] {
+        let mut world = World::with(day(3, "08/17"), ingestion, own, memory("mailbox"));
+        world.manager.policy.look_back_minutes = 90;
+        world.manager.policy.horizon_minutes = 90;
+        let inside = ["06/47", "06/59", "07/00", "08/17", "09/59"].map(|time| day(3, time));
+        let inside = inside.into_iter().chain([day(4, "08/00"), day(4, "08/16")]);
+        let outside = [day(3, "06/46"), day(4, "08/17"), day(4, "08/30")];
+        let mut expected = Vec::new();
+        for (number, date) in inside.enumerate() {
+            expected.push(batch(AGG, date, u8::try_from(number).unwrap()));
+        }
+        for name in expected.iter().cloned().chain(outside.map(|date| batch(AGG, date, 99))) {
+            world.ingest(&name).await;
+        }
+        world.run().await;
+        assert_eq!(world.intakes().await, expected);
+        assert_eq!(world.intake.depth().await.unwrap().ready, Some(0));
+    }
+}
+
+/// A bucket in which one directory cannot be listed.
+#[derive(Debug)]
+struct OneBroken {
+    inner: SharedBucket,
+    directory: &'static str,
+}
+
+#[async_trait]
+impl Bucket for OneBroken {
+    async fn get(&self, key: &str) -> Result<Object, BucketError> {
+        self.inner.get(key).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
+        self.inner.get_range(key, range).await
+    }
+
+    async fn size(&self, key: &str) -> Result<u64, BucketError> {
+        self.inner.size(key).await
+    }
+
+    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+        self.inner.create(key, size_hint).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        range: ListRange,
+    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
+        if prefix == self.directory {
+            return Err(BucketError::Unavailable {
+                key: prefix.to_owned(),
+                bucket: self.location(),
+                source: "the server is on fire".into(),
+            });
+        }
+        self.inner.list(prefix, range).await
+    }
+
+    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+        self.inner.list_directories(prefix).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.inner.delete(key).await
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn stores_empty_objects(&self) -> bool {
+        self.inner.stores_empty_objects()
+    }
+}
