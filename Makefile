@@ -2,7 +2,7 @@
 # Development commands leave the cloud stores out (--workspace --no-default-features), so that nothing is compiled twice.
 SECONDS_EACH ?= 60
 
-.PHONY: help build check test fmt clippy docs policy cloud-check kubernetes release bench bench-ingest fuzz fuzz-smoke simulate simulate-bugs
+.PHONY: help build check test fmt clippy docs policy cloud-check kubernetes release bench bench-ingest bench-workers fuzz fuzz-smoke simulate simulate-bugs
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,6 +47,11 @@ bench-ingest: ## load a real ingestor and time batching (two minutes): target/be
 	cargo build --release --no-default-features -p tallybox-ingestor --bin ingestor --example fill_spool
 	cargo build --release --no-default-features -p tallybox-facilitator -p tallybox-client --features tallybox-client/cli
 	./scripts/bench-ingest
+
+bench-workers: ## time workers on queues (a few minutes): target/bench/workers.json
+	cargo build --release --no-default-features -p tallybox-facilitator --bin facilitator --example enqueue
+	cargo build --release --no-default-features -p tallybox-sandbox --bin tallybox-sandbox
+	./scripts/bench-workers
 
 fuzz: ## fuzz every decoder for SECONDS_EACH (60) seconds
 	./scripts/fuzz $(SECONDS_EACH)

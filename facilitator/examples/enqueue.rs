@@ -1,0 +1,73 @@
+//! Puts the tasks of a sandbox's `generated.json` onto queues in directories, for `scripts/bench-workers`.
+//!
+//! usage: enqueue intake|aggregate GENERATED QUEUE
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a tool of the bench"
+)]
+
+use serde::Deserialize;
+use std::time::Duration;
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::task::{AggregationTask, IntakeTask, TaskBatch};
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_queue::{DirectoryQueue, TaskQueue as _};
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+struct Generated {
+    aggregation: AggregationId,
+    window: Bounds,
+    batches: Vec<Batch>,
+}
+
+#[derive(Deserialize)]
+struct Bounds {
+    start: BatchTime,
+    end: BatchTime,
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    id: BatchId,
+    date: BatchTime,
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [what, generated, queue] = arguments.as_slice() else {
+        panic!("usage: enqueue intake|aggregate GENERATED QUEUE");
+    };
+    let generated = std::fs::read(generated).unwrap();
+    let generated: Generated = serde_json::from_slice(&generated).unwrap();
+    let queue = DirectoryQueue::new(queue, Duration::from_secs(600));
+    let aggregation_id = generated.aggregation;
+    if what == "aggregate" {
+        let batches = generated.batches.iter();
+        let batch = |batch: &Batch| TaskBatch {
+            id: batch.id,
+            time: batch.date,
+        };
+        let task = AggregationTask {
+            trace_id: Uuid::nil(),
+            aggregation_id,
+            window: Window::new(generated.window.start, generated.window.end).unwrap(),
+            batches: batches.map(batch).collect(),
+            agreed: false,
+        };
+        queue.publish(task.to_json().into()).await.unwrap();
+        return;
+    }
+    for batch in generated.batches {
+        let task = IntakeTask {
+            trace_id: Uuid::nil(),
+            aggregation_id: aggregation_id.clone(),
+            batch_id: batch.id,
+            date: batch.date,
+        };
+        queue.publish(task.to_json().into()).await.unwrap();
+    }
+}

@@ -1,0 +1,171 @@
+//! The release binary of a worker: its pages, and what it does at signals.
+//!
+//! `TALLYBOX_RELEASE_DIR` names the folder of the release binaries, `target/release` if it is not set.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tallybox_model::role::Role;
+use tallybox_model::task::IntakeTask;
+use tallybox_queue::{DirectoryQueue, TaskQueue as _};
+use tallybox_tests::forge::Batch;
+use tallybox_tests::process::release_binary;
+use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_transport::LocalBucket;
+use uuid::Uuid;
+
+const LEASE: Duration = Duration::from_secs(600);
+/// How long anything may take on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A processor whose only batch takes one thread many seconds: one packet after another, most of them repeated.
+struct World {
+    config: PathBuf,
+    queue: DirectoryQueue,
+    own: PathBuf,
+    _root: tempfile::TempDir,
+}
+
+impl World {
+    async fn new(packets: usize) -> Self {
+        let (case, root, role) = (Case::load("dim8"), tempfile::tempdir().unwrap(), Role::First);
+        let name = case.batches().remove(0);
+        let mut batch = Batch::read(&case, &name, role);
+        batch.packets = batch.packets.iter().cycle().take(packets).cloned().collect();
+        let places = Places {
+            ingestion: root.path().join("ingestion"),
+            ..Places::beside_predecessor(&case, root.path(), role)
+        };
+        batch.write(&LocalBucket::new(&places.ingestion)).await;
+        let more = "threads: 1
+queues: { intake: queues/intake, aggregate: queues/aggregate }
+worker: { operations: '127.0.0.1:0', reload-secs: 0 }
+";
+        let queue = DirectoryQueue::new(root.path().join("queues/intake"), LEASE);
+        let task = IntakeTask {
+            trace_id: Uuid::nil(),
+            aggregation_id: name.aggregation.clone(),
+            batch_id: name.id,
+            date: name.date,
+        };
+        queue.publish(task.to_json().into()).await.unwrap();
+        Self {
+            config: write_config(root.path(), role, &places, more),
+            queue,
+            own: places.own,
+            _root: root,
+        }
+    }
+}
+
+/// A worker process.
+struct Process {
+    child: Child,
+    operations: String,
+}
+
+impl Process {
+    fn start(config: &Path) -> Self {
+        let mut child = Command::new(release_binary("facilitator"))
+            .arg("--config")
+            .arg(config)
+            .args(["--json", "worker", "all"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let started: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+        let operations = started["operations"].as_str().unwrap_or_else(|| panic!("{line}"));
+        Self {
+            operations: operations.strip_prefix("http://").unwrap().to_owned(),
+            child,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    fn get(&self, page: &str) -> String {
+        let mut stream = TcpStream::connect(&self.operations).unwrap();
+        write!(stream, "GET {page} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Waits for a line of the metrics.
+    fn wait_for(&self, line: &str) {
+        let begun = Instant::now();
+        while !self.get("/metrics").lines().any(|found| found == line) {
+            assert!(begun.elapsed() < PATIENCE, "{line} in {}", self.get("/metrics"));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for the end, and says how long that took.
+    fn end(mut self) -> Duration {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return begun.elapsed();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w20_sigterm_in_the_middle_of_a_long_intake_gives_the_task_back_within_five_seconds() {
+    let world = World::new(1_000_000).await;
+    let process = Process::start(&world.config);
+    process.wait_for(r#"facilitator_tasks_in_hand{queue="intake"} 1"#);
+    // Let it get to the packets.
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(process.get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(process.get("/readyz").starts_with("HTTP/1.1 200"));
+    process.signal("TERM");
+    let took = Process::end(process);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let delivery = world.queue.receive(Duration::ZERO).await.unwrap();
+    assert_eq!(delivery.expect("it can be received at once").attempt, Some(2));
+    let written = std::fs::read_dir(&world.own).map_or(0, Iterator::count);
+    assert_eq!(written, 0, "nothing of the batch was fixed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_has_keys_read_again_and_an_idle_worker_ends_at_once() {
+    let world = World::new(100).await;
+    let process = Process::start(&world.config);
+    process.wait_for(r#"facilitator_tasks_total{task="intake",outcome="done"} 1"#);
+    process.signal("HUP");
+    process.wait_for("facilitator_reloads_total 1");
+    let good = std::fs::read_to_string(&world.config).unwrap();
+    std::fs::write(&world.config, "role: third").unwrap();
+    process.signal("HUP");
+    process.wait_for("facilitator_reload_failures_total 1");
+    assert!(process.get("/readyz").contains("the old ones are in force"));
+    std::fs::write(&world.config, good).unwrap();
+    process.signal("INT");
+    let took = Process::end(process);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
