@@ -6,17 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::roster::RosterRules;
 use tallybox_facilitator::worker::{Kind, Outcome, Worker, WorkerConfig, step};
 use tallybox_model::path::{BatchName, birth};
 use tallybox_model::role::Role;
-use tallybox_model::task::{AggregationTask, IntakeTask, TaskBatch};
+use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask, TaskBatch};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_queue::{MemoryQueue, TaskQueue as _};
-use tallybox_sandbox::generate::{GenerateOptions, Generated, generate};
+use tallybox_sandbox::generate::{GenerateOptions, Generated, GeneratedBatch, generate};
 use tallybox_sandbox::layout::Layout;
 use tallybox_service::clock::Clock;
 use tallybox_service::output::Output;
@@ -41,7 +42,7 @@ struct Side {
 type Counts = BTreeMap<(&'static str, &'static str), usize>;
 
 impl Side {
-    async fn new(layout: &Layout, role: Role, mailboxes: &[SharedBucket; 2], form: ValidationForm, cache: u64) -> Self {
+    async fn new(layout: &Layout, role: Role, mailboxes: &[SharedBucket; 2], run: Run) -> Self {
         let config = tallybox_service::config::load(&layout.config(role)).unwrap();
         let mut processor = Processor::open(&config).unwrap();
         // The own bucket is older than the batches, and these are of today.
@@ -52,7 +53,16 @@ impl Side {
             .unwrap();
         let now: BatchTime = "2026/01/01/08/30".parse().unwrap();
         processor.clock = Clock::manual(now.millis());
-        processor.validation_form = form;
+        processor.validation_form = run.form;
+        let rules = RosterRules {
+            origin: Some(windows()[0].start()),
+            period_minutes: 60,
+            grace_minutes: 0,
+            replay_horizon: 10,
+            minimum: 1,
+            maximum_age: 3,
+        };
+        processor.rosters = (run.choice == Choice::Rosters).then_some(rules);
         let mut recorded = BTreeMap::new();
         let buckets = &mut processor.buckets;
         buckets.own = own;
@@ -77,7 +87,7 @@ impl Side {
             (Kind::Aggregate, Arc::new(aggregate.clone()) as _),
         ];
         let config = WorkerConfig {
-            prepared_cache_mib: cache,
+            prepared_cache_mib: run.cache,
             ..WorkerConfig::default()
         };
         Self {
@@ -106,6 +116,11 @@ impl Side {
                     OperationKind::Size => "size",
                     OperationKind::Commit => "put",
                     OperationKind::Delete => "delete",
+                    // An object is written and looked at.
+                    OperationKind::Date => {
+                        *counts.entry((*name, "date")).or_default() += 2;
+                        continue;
+                    }
                     // Starting or giving up a small upload asks nothing of the bucket.
                     _ => continue,
                 };
@@ -122,14 +137,29 @@ fn windows() -> Vec<Window> {
     (0..WINDOWS).map(|i| Window::new(at(i), at(i + 1)).unwrap()).collect()
 }
 
+/// How the batches of a window are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    /// The task names them, as in ENPA.
+    Named,
+    /// By rosters.
+    Rosters,
+}
+
+/// One run: how validations are written, how batches are chosen, and how much is kept of prepared batches.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    form: ValidationForm,
+    choice: Choice,
+    cache: u64,
+}
+
 /// Sends all batches the whole way; each side's requests of a batch.
-async fn whole_way(layout: &Layout, generated: &Generated, form: ValidationForm, cache: u64) -> [f64; 2] {
+async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2] {
     let mailboxes = [memory("for-first"), memory("for-second")];
-    let first = Side::new(layout, Role::First, &mailboxes, form, cache).await;
-    let sides = [first, Side::new(layout, Role::Second, &mailboxes, form, cache).await];
+    let first = Side::new(layout, Role::First, &mailboxes, run).await;
+    let sides = [first, Side::new(layout, Role::Second, &mailboxes, run).await];
     let aggregation = &generated.aggregation;
-    let mut totals = [0.0; 2];
-    let mut told = Vec::new();
     for side in &sides {
         for batch in &generated.batches {
             let task = IntakeTask {
@@ -141,32 +171,68 @@ async fn whole_way(layout: &Layout, generated: &Generated, form: ValidationForm,
             side.intake.publish(task.to_json().into()).await.unwrap();
         }
         side.work(Kind::Intake).await;
-        told.push(side.counts());
     }
-    for (side, total) in sides.iter().zip(&mut totals) {
+    let mut stages = sides.each_ref().map(|side| vec![side.counts()]);
+    if run.choice == Choice::Rosters {
+        // Each writes its roster of a window, then each sees the other's and agrees.
+        for window in windows() {
+            for side in [0, 1, 0] {
+                let task = RosterTask {
+                    trace_id: Uuid::nil(),
+                    aggregation_id: aggregation.clone(),
+                    window,
+                };
+                // By now the bucket's clock is that of this machine.
+                side_at_real_time(&sides[side]);
+                sides[side].aggregate.publish(task.to_json().into()).await.unwrap();
+                sides[side].work(Kind::Aggregate).await;
+            }
+        }
+        for (side, stages) in sides.iter().zip(&mut stages) {
+            stages.push(side.counts());
+        }
+    }
+    for (side, stages) in sides.iter().zip(&mut stages) {
         for window in windows() {
             let inside = generated.batches.iter().filter(|batch| window.contains(batch.date));
-            let batch = |batch: &tallybox_sandbox::generate::GeneratedBatch| TaskBatch {
+            let batch = |batch: &GeneratedBatch| TaskBatch {
                 id: batch.id,
                 time: batch.date,
             };
+            let agreed = run.choice == Choice::Rosters;
             let task = AggregationTask {
                 trace_id: Uuid::nil(),
                 aggregation_id: aggregation.clone(),
                 window,
-                batches: inside.map(batch).collect(),
-                agreed: false,
+                batches: if agreed {
+                    Vec::new()
+                } else {
+                    inside.map(batch).collect()
+                },
+                agreed,
             };
             side.aggregate.publish(task.to_json().into()).await.unwrap();
         }
         side.work(Kind::Aggregate).await;
-        let intake = told.remove(0);
-        let aggregate = side.counts();
-        let all: usize = intake.values().chain(aggregate.values()).sum();
-        *total = all as f64 / generated.batches.len() as f64;
-        println!("{form:?}, {cache} MiB kept: {total:.3} a batch; intake {intake:?}, aggregate {aggregate:?}");
+        stages.push(side.counts());
+        let summed = side.worker.metrics.text();
+        let line = format!("facilitator_packets_summed_total {}", generated.batches.len() * 20);
+        assert!(summed.contains(&line), "{summed}");
     }
-    totals
+    stages.map(|stages| {
+        let all: usize = stages.iter().flat_map(BTreeMap::values).sum();
+        let total = all as f64 / generated.batches.len() as f64;
+        println!("{run:?}: {total:.3} a batch; {stages:?}");
+        total
+    })
+}
+
+fn side_at_real_time(side: &Side) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    side.worker
+        .processor()
+        .clock
+        .set(i64::try_from(now.as_millis()).unwrap());
 }
 
 fn options(batches: u64, packets: u64) -> GenerateOptions {
@@ -186,18 +252,41 @@ async fn a_thousand_small_batches_cost_at_most_twelve_operations_each_or_eight_a
     let world = root.path().join("world");
     let generated = generate(&world, &options(1000, 20), Output::default()).await.unwrap();
     let (layout, generated) = (Layout::at(&world), generated.generated);
-    for (form, cache, most) in [
-        (ValidationForm::ThreeObjects, 32, 12.0),
-        (ValidationForm::SingleObject, 32, 8.0),
-        // Intake and aggregation in processes of their own: one more read a batch.
-        (ValidationForm::ThreeObjects, 0, 12.1),
-        (ValidationForm::SingleObject, 0, 8.1),
-    ] {
-        for total in whole_way(&layout, &generated, form, cache).await {
-            assert!(
-                total <= most,
-                "{form:?} with {cache} MiB kept: {total} operations a batch"
-            );
+    for choice in [Choice::Named, Choice::Rosters] {
+        for (form, cache, most) in [
+            (ValidationForm::ThreeObjects, 32, 12.0),
+            (ValidationForm::SingleObject, 32, 8.0),
+        ] {
+            let run = Run { form, choice, cache };
+            for total in whole_way(&layout, &generated, run).await {
+                assert!(total <= most, "{run:?}: {total} operations a batch");
+            }
+        }
+    }
+}
+
+/// Intake and aggregation in processes of their own: one more read a batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_memory_of_prepared_batches_each_costs_one_read_more() {
+    let root = tempfile::tempdir().unwrap();
+    let world = root.path().join("world");
+    let generated = generate(&world, &options(80, 20), Output::default()).await.unwrap();
+    let (layout, generated) = (Layout::at(&world), generated.generated);
+    for form in [ValidationForm::ThreeObjects, ValidationForm::SingleObject] {
+        let choice = Choice::Named;
+        let with = whole_way(
+            &layout,
+            &generated,
+            Run {
+                form,
+                choice,
+                cache: 32,
+            },
+        )
+        .await;
+        let without = whole_way(&layout, &generated, Run { form, choice, cache: 0 }).await;
+        for (with, without) in with.into_iter().zip(without) {
+            assert!((without - with - 1.0).abs() < 1e-9, "{with} and {without}");
         }
     }
 }
@@ -223,7 +312,12 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
         ("2026/01/03/08/30", true),
         ("2025/12/31/08/30", true),
     ] {
-        let side = Side::new(&layout, Role::First, &mailboxes, ValidationForm::ThreeObjects, 0).await;
+        let run = Run {
+            form: ValidationForm::ThreeObjects,
+            choice: Choice::Named,
+            cache: 0,
+        };
+        let side = Side::new(&layout, Role::First, &mailboxes, run).await;
         let processor = side.worker.processor();
         processor.clock.set(clock.parse::<BatchTime>().unwrap().millis());
         let progress = tallybox_facilitator::intake::no_progress();

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `config` | the sections `queues` and `worker` of the configuration |
 //! | `handle` | one message, from its bytes to an [`Outcome`] |
-//! | `window` | the two calls into rosters |
 //! | `outcome`, `delay` | what becomes of a message; when it comes back |
 //! | `step` | receive one, handle it, settle it: nothing in the background, for simulations |
 //! | `run` | the loop around it: several tasks, leases kept, the way down |
