@@ -82,6 +82,15 @@ impl Shelf {
         old
     }
 
+    /// The keys of all objects that are there, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys: Vec<String> = made.keys().filter(|key| !deleted.contains_key(*key)).cloned().collect();
+        keys.sort();
+        keys
+    }
+
     /// When an object was made, if it is there or was deleted by a retention.
     pub fn made_at(&self, key: &str) -> Option<Millis> {
         self.made
