@@ -1,6 +1,6 @@
 //! The agreed sets: computed in the order of the windows, each fixed in the own bucket.
 
-use super::agreement::{Count, Draft, compare};
+use super::agreement::{Count, Draft, Roster, compare};
 use super::chain::windows;
 use super::counted::{read_counted, write_counted};
 use super::peer;
@@ -11,10 +11,13 @@ use super::write::{Chain, of, ours};
 use crate::aggregate::{DoneMark, mark_done};
 use crate::error::Error;
 use crate::ids::IdSet;
+use crate::intake::{intake, no_progress};
 use crate::processor::Processor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tallybox_model::id::PacketId;
-use tallybox_model::roster::{AgreedWindow, DatedBatch, WindowName};
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::{AgreedWindow, DatedBatch, Listing, OpenReason, WindowName};
 use tallybox_model::time::Window;
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes, read_all};
@@ -24,7 +27,7 @@ const AGREED_BYTES: u64 = 64 << 20;
 
 /// Agrees on every window up to this one of which both rosters are there, as far as they are there without a gap.
 pub(super) async fn settle(
-    processor: &Processor,
+    processor: &Arc<Processor>,
     policy: &RosterPolicy,
     name: &WindowName,
     chain: &mut Chain,
@@ -39,6 +42,7 @@ pub(super) async fn settle(
             }
             return Ok(());
         };
+        heal(processor, &name, &theirs).await?;
         let ours = ours(processor, &name).await?;
         let pair = match processor.role.index() {
             0 => [&ours, &theirs],
@@ -72,6 +76,30 @@ pub(super) async fn settle(
         .collect::<Vec<_>>()
     {
         peer::check_unchanged(processor, &of(name, window), summary).await?;
+    }
+    Ok(())
+}
+
+/// Publishes again what the peer says that it lacks of us: an intake that was broken off between its record and its
+/// validation leaves a batch that only we can sum.
+async fn heal(processor: &Arc<Processor>, name: &WindowName, theirs: &Roster) -> Result<(), Error> {
+    for (batch, listing) in &theirs.entries {
+        if *listing != Listing::Open(OpenReason::NoValidation) {
+            continue;
+        }
+        let batch = BatchName {
+            aggregation: name.aggregation.clone(),
+            date: batch.date,
+            id: batch.id,
+        };
+        match intake(processor, &batch, no_progress()).await {
+            Ok(_) => {}
+            Err(error) if error.is_passing() => return Err(error),
+            // What is wrong with the batch stands in our own roster.
+            Err(error) => {
+                tracing::debug!(batch_id = %batch.id, reason = error.reason(), "validation not published again")
+            }
+        }
     }
     Ok(())
 }

@@ -45,8 +45,8 @@ pub(super) enum Done {
 }
 
 impl<'j> WindowJob<'j> {
-    /// Reads what the plan names, and finds out what is new. `records` are the windows done before, oldest first, with
-    /// the secret that sealed each.
+    /// Reads what the plan names, and finds out what is new. `records` are the windows done before whose
+    /// reports may come again, oldest first, with the secret that sealed each.
     pub(super) async fn read(
         job: &'j Job<'j>,
         plan: FixedPlan,
@@ -62,8 +62,7 @@ impl<'j> WindowJob<'j> {
         } else {
             records
         };
-        let horizon = records.len().saturating_sub(plan.plan.replay_windows as usize);
-        for (window, sealed_by) in &records[horizon..] {
+        for (window, sealed_by) in records {
             let record = open_record(job, *window, sealed_by).await?;
             replays = blocking(move || {
                 record.mark(&mut replays);
