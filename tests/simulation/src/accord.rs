@@ -58,6 +58,8 @@ pub struct Accord {
     pub fates: BTreeMap<BatchName, Fate>,
     /// Aggregations of which the sides have read different rosters, from a window on.
     pub split: BTreeMap<AggregationId, Window>,
+    /// Batches of which the sides need not find the same.
+    pub doubtful: BTreeSet<BatchId>,
 }
 
 impl Books {
@@ -137,10 +139,11 @@ pub async fn accord(
     let doubtful = lies.doubtful();
     let mut known = batches.clone();
     known.retain(|batch, _| !split.contains_key(&batch.aggregation));
+    accord.split.clone_from(&split);
     accord.fates((scenario, places), &known, (from, &doubtful), problems);
-    known.retain(|batch, _| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation));
-    accord.promptness(scenario, places, &known, problems);
-    accord.split = split;
+    let certain = |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
+    accord.promptness((scenario, places), &known, certain, problems);
+    accord.doubtful = doubtful;
     accord.tell(schedule);
     accord
 }
@@ -191,7 +194,8 @@ impl Accord {
             if !doubtful.contains(&batch.id) && matches!(fate, Fate::Excluded(_)) {
                 problems.push(format!("batch {batch} is excluded, and nobody lied"));
             }
-            if !batches.contains_key(batch) && matches!(fate, Fate::Summed(_)) {
+            let known = batches.contains_key(batch) || self.split.contains_key(&batch.aggregation);
+            if !known && matches!(fate, Fate::Summed(_)) {
                 problems.push(format!("batch {batch} is summed, and is not the ingestor's"));
             }
         }
@@ -199,7 +203,13 @@ impl Accord {
 
     /// A batch that both sides held in whole, well before they wrote their rosters of a window, is summed in that window
     /// at the latest, if with the others that they held there were enough packets.
-    fn promptness(&self, scenario: &Scenario, places: &Places, batches: &Batches, problems: &mut Vec<String>) {
+    fn promptness(
+        &self,
+        (scenario, places): (&Scenario, &Places),
+        batches: &Batches,
+        certain: impl Fn(&BatchName) -> bool,
+        problems: &mut Vec<String>,
+    ) {
         let minimum = scenario.minimum[0].max(scenario.minimum[1]);
         for name in self.windows.keys() {
             let Some(limits) = roster_times(places, name) else {
@@ -208,6 +218,7 @@ impl Accord {
             let held = |batch: &&BatchName| {
                 let fate = self.fates.get(*batch).map(|fate| fate.window());
                 batch.aggregation == name.aggregation
+                    && certain(batch)
                     && fate.is_some_and(|fate| fate >= name.window)
                     && aligned_window(batch.date, PERIOD).is_some_and(|own| own <= name.window)
                     && is_held(scenario, places, batch, limits)

@@ -42,7 +42,9 @@ impl Shelf {
     /// Notes when an object was made.
     pub fn note(&self, key: &str, now: Millis) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.entry(key.to_owned()).or_insert(now);
+        made.insert(key.to_owned(), now);
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.remove(key);
     }
 
     /// Forgets an object that is gone.

@@ -48,8 +48,6 @@ pub struct Told {
     pub victim: Role,
     /// When.
     pub at: Millis,
-    /// The object that is set right when everything goes right again, and what it was: nothing, or these bytes.
-    right: (String, Option<Bytes>),
 }
 
 /// Lies once, if there is something to lie about.
@@ -62,14 +60,15 @@ pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
     }
 }
 
-/// Sets right what was replaced.
+/// Sets right what was replaced: what the liar has in its own bucket stands in the mailbox again.
 pub async fn set_right(places: &Places, told: &Told, now: Millis) {
-    let mailbox = &places.validation[told.victim.index()];
-    let (key, right) = &told.right;
-    if matches!(told.lie, Lie::Validation(_)) {
+    let (Lie::Roster(name) | Lie::Replay(name)) = &told.lie else {
         return;
-    }
-    put(mailbox, key, right.clone(), now).await;
+    };
+    let (liar, mailbox) = (told.victim.peer(), &places.validation[told.victim.index()]);
+    let key = name.roster(liar);
+    let right = read_all(&*places.own[liar.index()].inner, &key, LIMIT).await.ok();
+    put(mailbox, &key, right, now).await;
 }
 
 /// Puts an object into the place of what is there, or takes that away.
@@ -124,7 +123,6 @@ async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> 
         lie: Lie::Roster(name.clone()),
         victim,
         at: now,
-        right: (key.clone(), Some(old)),
     })
 }
 
@@ -147,7 +145,6 @@ async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> 
         lie: Lie::Replay(next),
         victim,
         at: now,
-        right: (target, None),
     })
 }
 
@@ -170,12 +167,12 @@ async fn validation(places: &Places, victim: Role, dice: &mut Dice, now: Millis)
         .enumerate()
         .take(if both { 2 } else { 1 })
     {
-        if let Some(right) = falsify(&places.validation[victim.index()], &name, victim.peer(), place, now).await {
+        let mailbox = &places.validation[victim.index()];
+        if falsify(mailbox, &name, victim.peer(), place, now).await.is_some() {
             all.push(Told {
                 lie: Lie::Validation(name.clone()),
                 victim,
                 at: now,
-                right,
             });
         }
     }
@@ -183,13 +180,7 @@ async fn validation(places: &Places, victim: Role, dice: &mut Dice, now: Millis)
 }
 
 /// Changes the message on one packet of a validation.
-async fn falsify(
-    mailbox: &Arc<Shelf>,
-    name: &BatchName,
-    liar: Role,
-    place: usize,
-    now: Millis,
-) -> Option<(String, Option<Bytes>)> {
+async fn falsify(mailbox: &Arc<Shelf>, name: &BatchName, liar: Role, place: usize, now: Millis) -> Option<()> {
     let (objects, limits) = (name.validation(liar), Limits::default());
     let header = read_all(&*mailbox.inner, &objects.header, LIMIT).await.ok()?;
     let old = read_all(&*mailbox.inner, &objects.packets, LIMIT).await.ok()?;
@@ -212,7 +203,7 @@ async fn falsify(
     ] {
         put(mailbox, key, Some(bytes.into()), now).await;
     }
-    Some((objects.packets, Some(old)))
+    Some(())
 }
 
 fn sign(liar: Role, key: &str, header: &[u8], packets: Option<Vec<u8>>) -> Option<Vec<u8>> {
