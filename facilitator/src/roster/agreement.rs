@@ -121,9 +121,13 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
         true => first.terms.maximum_age.max(second.terms.maximum_age),
         false => first.terms.maximum_age.min(second.terms.maximum_age),
     };
-    let age = |batch: &DatedBatch| {
-        age(batch.date, window, period).filter(|_| fault::is_on("double-listing") || !history.is_closed(batch.id))
+    // Both sides remember at least as far back, so that both have the same answer.
+    let remembered = |closed: Window| age(closed.start(), window, period).is_some_and(|age| age <= memory(maximum_age));
+    let is_closed = |batch: &DatedBatch| {
+        let closed = history.closed_in(batch.id);
+        closed.is_some_and(remembered) && !fault::is_on("double-listing")
     };
+    let age = |batch: &DatedBatch| age(batch.date, window, period).filter(|_| !is_closed(batch));
     let open = |batch: &DatedBatch| age(batch).filter(|age| *age <= maximum_age);
     let (mut equal, mut excluded) = (BTreeMap::new(), BTreeSet::new());
     for (batch, ours) in &first.entries {

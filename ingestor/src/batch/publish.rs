@@ -85,8 +85,9 @@ async fn put(tries: u32, mailbox: &dyn Bucket, object: &str, bytes: Bytes) -> Re
     Ok(patiently(tries, || publish_bytes(mailbox, object, bytes.clone(), true)).await?)
 }
 
-/// Writes the signature object. Another one is there already when a key signs with a fresh nonce each time: one that
-/// verifies over the same header is done.
+/// Writes the signature object. Another one is there already when a key signs with a fresh nonce each time, or when the key
+/// has changed since a run that was broken off: one that verifies over the same header, by our key or one that the
+/// manifest names beside it, is done.
 async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &[u8]) -> Result<(), Error> {
     let signer = &*ingestor.signer;
     let record = BatchSignature {
@@ -103,8 +104,11 @@ async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &
     };
     let there = read_all(mailbox, object, SIGNATURE_LIMIT).await?;
     let verifies = decode_one::<BatchSignature>(&there, &Limits::default()).is_ok_and(|there| {
-        let key = signer.verifying_key();
-        key.verify(header, &there.batch_header_signature).is_ok()
+        // A run before this one may have signed with the key before ours.
+        let own = signer.verifying_key();
+        let others = ingestor.other_public_keys.values();
+        let mut keys = std::iter::once(&own).chain(others);
+        keys.any(|key| key.verify(header, &there.batch_header_signature).is_ok())
     });
     if verifies { Ok(()) } else { Err(conflict) }
 }

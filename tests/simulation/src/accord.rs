@@ -11,7 +11,7 @@ use tallybox_model::time::{BatchTime, Window, aligned_window};
 
 use crate::bucket::Shelf;
 use crate::evidence::{Batches, objects};
-use crate::liar::Copy;
+use crate::lies::Lies;
 use crate::machine::Places;
 use crate::pool::Pool;
 use crate::scenario::{PERIOD, Scenario};
@@ -56,6 +56,10 @@ pub struct Accord {
     pub windows: BTreeMap<WindowName, AgreedWindow>,
     /// The fate of each batch that rosters are about.
     pub fates: BTreeMap<BatchName, Fate>,
+    /// Aggregations of which the sides have read different rosters, from a window on.
+    pub split: BTreeMap<AggregationId, Window>,
+    /// Batches of which the sides need not find the same.
+    pub doubtful: BTreeSet<BatchId>,
 }
 
 impl Books {
@@ -84,7 +88,7 @@ pub async fn accord(
     scenario: &Scenario,
     places: &Places,
     schedule: &Schedule,
-    (batches, copies): (&Batches, &[Copy]),
+    (batches, lies): (&Batches, &Lies),
     problems: &mut Vec<String>,
 ) -> Accord {
     let mut accord = Accord::default();
@@ -101,7 +105,16 @@ pub async fn accord(
     }
     // What happens as the run ends is not waited for.
     let settled = scenario.end() - 3 * HOUR;
+    let split = lies.split(places);
+    for (role, books) in Role::ALL.into_iter().zip(&books) {
+        once(&books.agreed, role, problems);
+    }
     for name in names.into_iter().filter(|name| name.window.end().millis() < settled) {
+        // From then on the sides have read different rosters, and the portal is told by the sum parts.
+        if split.get(&name.aggregation).is_some_and(|from| *from <= name.window) {
+            schedule.count("windows-split-by-a-liar");
+            continue;
+        }
         match [&books[0], &books[1]].map(|books| books.agreed.get(name)) {
             [Some(first), Some(second)] if first == second => {
                 accord.windows.insert(name.clone(), first.clone());
@@ -123,15 +136,14 @@ pub async fn accord(
         }
     }
     // A batch under two dates: each side binds it to the one that it saw first, so there may be none that both have.
-    let doubtful: BTreeSet<BatchId> = copies
-        .iter()
-        .filter(|copy| copy.of.id == copy.to.id)
-        .map(|copy| copy.of.id)
-        .collect();
-    accord.fates((scenario, places), batches, (from, &doubtful), problems);
-    let mut certain = batches.clone();
-    certain.retain(|batch, _| !doubtful.contains(&batch.id));
-    accord.promptness(scenario, places, &certain, problems);
+    let doubtful = lies.doubtful();
+    let mut known = batches.clone();
+    known.retain(|batch, _| !split.contains_key(&batch.aggregation));
+    accord.split.clone_from(&split);
+    accord.fates((scenario, places), &known, (from, &doubtful), problems);
+    let certain = |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
+    accord.promptness((scenario, places), &known, certain, problems);
+    accord.doubtful = doubtful;
     accord.tell(schedule);
     accord
 }
@@ -167,7 +179,12 @@ impl Accord {
             }
         }
         for batch in batches.keys().filter(|batch| batch.date >= from) {
-            if !self.fates.contains_key(batch) && !far_too_late(scenario, places, batch) {
+            // A copy under another date has the fate of the batch.
+            let has_fate = self
+                .fates
+                .keys()
+                .any(|known| known == batch || (doubtful.contains(&batch.id) && known.id == batch.id));
+            if !has_fate && !far_too_late(scenario, places, batch) {
                 problems.push(format!(
                     "batch {batch} is neither summed nor excluded nor expired: lost"
                 ));
@@ -177,7 +194,8 @@ impl Accord {
             if !doubtful.contains(&batch.id) && matches!(fate, Fate::Excluded(_)) {
                 problems.push(format!("batch {batch} is excluded, and nobody lied"));
             }
-            if !batches.contains_key(batch) && matches!(fate, Fate::Summed(_)) {
+            let known = batches.contains_key(batch) || self.split.contains_key(&batch.aggregation);
+            if !known && matches!(fate, Fate::Summed(_)) {
                 problems.push(format!("batch {batch} is summed, and is not the ingestor's"));
             }
         }
@@ -185,7 +203,13 @@ impl Accord {
 
     /// A batch that both sides held in whole, well before they wrote their rosters of a window, is summed in that window
     /// at the latest, if with the others that they held there were enough packets.
-    fn promptness(&self, scenario: &Scenario, places: &Places, batches: &Batches, problems: &mut Vec<String>) {
+    fn promptness(
+        &self,
+        (scenario, places): (&Scenario, &Places),
+        batches: &Batches,
+        certain: impl Fn(&BatchName) -> bool,
+        problems: &mut Vec<String>,
+    ) {
         let minimum = scenario.minimum[0].max(scenario.minimum[1]);
         for name in self.windows.keys() {
             let Some(limits) = roster_times(places, name) else {
@@ -194,6 +218,7 @@ impl Accord {
             let held = |batch: &&BatchName| {
                 let fate = self.fates.get(*batch).map(|fate| fate.window());
                 batch.aggregation == name.aggregation
+                    && certain(batch)
                     && fate.is_some_and(|fate| fate >= name.window)
                     && aligned_window(batch.date, PERIOD).is_some_and(|own| own <= name.window)
                     && is_held(scenario, places, batch, limits)
@@ -252,6 +277,18 @@ impl Accord {
             }
             let duplicates = agreed.batches.iter().map(|batch| batch.duplicates).sum();
             schedule.count_many("duplicate-packets", duplicates);
+        }
+    }
+}
+
+/// One side by itself never sums a batch twice, whatever it was told.
+fn once(agreed: &BTreeMap<WindowName, AgreedWindow>, role: Role, problems: &mut Vec<String>) {
+    let mut seen: BTreeSet<(&AggregationId, BatchId)> = BTreeSet::new();
+    for (name, agreed) in agreed {
+        for settled in &agreed.batches {
+            if !seen.insert((&name.aggregation, settled.batch.id)) {
+                problems.push(format!("the {role} processor sums batch {} twice", settled.batch));
+            }
         }
     }
 }

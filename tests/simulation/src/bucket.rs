@@ -42,7 +42,9 @@ impl Shelf {
     /// Notes when an object was made.
     pub fn note(&self, key: &str, now: Millis) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.entry(key.to_owned()).or_insert(now);
+        made.insert(key.to_owned(), now);
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.remove(key);
     }
 
     /// Forgets an object that is gone.
@@ -80,6 +82,15 @@ impl Shelf {
             .collect();
         old.sort();
         old
+    }
+
+    /// The keys of all objects that are there, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys: Vec<String> = made.keys().filter(|key| !deleted.contains_key(*key)).cloned().collect();
+        keys.sort();
+        keys
     }
 
     /// When an object was made, if it is there or was deleted by a retention.

@@ -60,6 +60,10 @@ pub const ALL: &[Bug] = &[
         "peer-roster-reread",
         "the peer's roster is read from the mailbox again, not from the copy",
     ),
+    bug(
+        "equal-count",
+        "two claims on a batch are taken for the same if they count as many packets",
+    ),
     bug("marker-is-truth", "a task that was started once is never started again"),
     bug("lost-reports", "the ingestor forgets what was too few for a batch"),
     bug(

@@ -1,6 +1,5 @@
 //! The programs of a process as they start: configuration, keys and buckets, made anew each time.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
@@ -276,7 +275,7 @@ impl Machines<'_> {
             },
             acceptance: AcceptanceConfig::default(),
             manifest: ManifestConfig::default(),
-            other_public_keys: BTreeMap::new(),
+            other_public_keys: keyring.trusted_ingestor(),
             signer: Arc::new(Signer {
                 id: ingestor_key_id(epoch),
                 key: keyring.ingestor[epoch].clone(),

@@ -19,11 +19,13 @@ use crate::dice::Dice;
 use crate::evidence::objects;
 use crate::keyring::{INSTANCE, LOCALITY};
 use crate::liar::Copy;
+use crate::lies::Lies;
 use crate::machine::{Machine, Machines, Places};
 use crate::pool::Pool;
 use crate::queue::{Habits, Line};
 use crate::scenario::{Cuts, Scenario};
 use crate::schedule::{Fired, Millis, Schedule, Weather};
+use crate::tamper::{Lie, set_right, tell};
 use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 use crate::trouble::Trouble;
@@ -55,7 +57,8 @@ pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
             stage.happen(timer).await;
         }
     }
-    let Findings { problems, digest } = check(&scenario, &stage.places, &stage.schedule, &stage.copies).await;
+    let Findings { mut problems, digest } = check(&scenario, &stage.places, &stage.schedule, &stage.lies).await;
+    problems.extend(stage.schedule.panics());
     Outcome {
         seed,
         cuts: cuts.clone(),
@@ -72,7 +75,7 @@ struct Stage<'s> {
     places: Places,
     cast: Vec<Process>,
     dice: Dice,
-    copies: Vec<Copy>,
+    lies: Lies,
 }
 
 fn places(scenario: &Scenario) -> Places {
@@ -102,7 +105,7 @@ impl<'s> Stage<'s> {
             places: places(scenario),
             cast: processes(scenario),
             dice: Dice::new(scenario.seed, "stage"),
-            copies: Vec::new(),
+            lies: Lies::default(),
         }
     }
 
@@ -126,6 +129,9 @@ impl<'s> Stage<'s> {
         if scenario.has(Trouble::Copies) {
             schedule.timer(scenario.start() + 90 * MINUTE, Timer::Copy);
         }
+        if scenario.has(Trouble::Tampering) {
+            schedule.timer(scenario.start() + 70 * MINUTE, Timer::Lie);
+        }
         if scenario.retention.is_some() {
             schedule.timer(scenario.start(), Timer::Retention);
         }
@@ -146,7 +152,8 @@ impl<'s> Stage<'s> {
             Timer::Clocks => self.step_clocks(),
             Timer::Retention => self.expire().await,
             Timer::Copy => self.copy().await,
-            Timer::Calm => self.calm(),
+            Timer::Lie => self.lie().await,
+            Timer::Calm => self.calm().await,
         }
     }
 
@@ -267,17 +274,36 @@ impl<'s> Stage<'s> {
             .keys()
             .filter_map(|key| BatchName::from_ingestion_signature(key))
             .collect();
-        let original = |name: &&BatchName| !self.copies.iter().any(|copy| copy.to == **name);
+        let original = |name: &&BatchName| !self.lies.copies.iter().any(|copy| copy.to == **name);
         let originals: Vec<&BatchName> = batches.iter().filter(original).collect();
         if let Some(name) = self.dice.pick(&originals) {
             let copy = Copy::draw(name, &mut self.dice);
             copy.write(&self.places.ingestion, self.schedule.now()).await;
             self.schedule.count("copied-batches");
             self.schedule.note(|| format!("{copy:?}"));
-            self.copies.push(copy);
+            self.lies.copies.push(copy);
         }
         let next = self.schedule.now() + self.dice.between(20 * MINUTE, 2 * HOUR);
         self.schedule.timer(next, Timer::Copy);
+    }
+
+    /// A processor lies to its peer.
+    async fn lie(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        let told = tell(&self.places, &mut self.dice, self.schedule.now()).await;
+        for told in &told {
+            self.schedule.count(match told.lie {
+                Lie::Roster(_) => "replaced-rosters",
+                Lie::Replay(_) => "replayed-rosters",
+                Lie::Validation(_) => "replaced-validations",
+            });
+            self.schedule.note(|| format!("{told:?}"));
+        }
+        self.lies.told.extend(told);
+        let next = self.schedule.now() + self.dice.between(10 * MINUTE, HOUR);
+        self.schedule.timer(next, Timer::Lie);
     }
 
     /// Mailboxes delete what is old.
@@ -295,8 +321,11 @@ impl<'s> Stage<'s> {
     }
 
     /// From now on nothing goes wrong.
-    fn calm(&mut self) {
+    async fn calm(&mut self) {
         self.schedule.calm();
+        for told in self.lies.told.iter().rev() {
+            set_right(&self.places, told, self.schedule.now()).await;
+        }
         for whose in [None, Some(Role::First), Some(Role::Second)] {
             self.schedule.skew(whose, 0);
         }

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt as _;
 use tallybox_model::role::Role;
 use tallybox_service::clock::Clock;
 use tokio::sync::{Notify, oneshot};
@@ -127,6 +129,7 @@ struct State {
     trace: bool,
     calm: bool,
     clocks: Vec<WatchedClock>,
+    panics: Vec<String>,
 }
 
 /// A clock that goes with virtual time.
@@ -179,6 +182,7 @@ impl Schedule {
                 trace,
                 calm: false,
                 clocks: Vec::new(),
+                panics: Vec::new(),
             }),
             changed: Notify::new(),
         })
@@ -246,6 +250,11 @@ impl Schedule {
         self.state().counts.clone()
     }
 
+    /// Processes that have panicked: none may, whatever happens.
+    pub fn panics(&self) -> Vec<String> {
+        self.state().panics.clone()
+    }
+
     /// A digest of everything that has happened, in order.
     pub fn digest(&self) -> u64 {
         self.state().log.finish()
@@ -303,11 +312,19 @@ impl Schedule {
         ended: impl FnOnce(O) -> Timer + Send + 'static,
     ) {
         self.state().running.insert(life.number, 0);
-        let (schedule, number) = (Arc::clone(self), life.number);
+        let (schedule, number, name) = (Arc::clone(self), life.number, life.name.clone());
         tokio::spawn(async move {
-            let timer = ended(task.await);
+            let done = AssertUnwindSafe(task).catch_unwind().await;
             let mut state = schedule.state();
             state.running.remove(&number);
+            let timer = match done {
+                Ok(done) => ended(done),
+                Err(_) => {
+                    let problem = format!("{name} has panicked");
+                    state.panics.push(problem);
+                    return schedule.changed.notify_one();
+                }
+            };
             let now = state.now;
             state.push(now, Event::Timer(timer));
             drop(state);

@@ -17,6 +17,8 @@ pub enum Timer {
     Retention,
     /// Somebody copies a batch.
     Copy,
+    /// A processor lies to its peer.
+    Lie,
     /// Nothing goes wrong any more.
     Calm,
 }

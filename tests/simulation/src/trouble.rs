@@ -39,6 +39,8 @@ pub enum Trouble {
     Clouds,
     /// An ingestor that puts packets into a second batch, or a batch under a second date.
     Copies,
+    /// A processor that puts other rosters and validations into the place of its own.
+    Tampering,
     /// Rosters begin some windows after the start, and not when each side would have it.
     LateSwitch,
     /// A processor without rosters: both do as ENPA does.
@@ -48,7 +50,7 @@ pub enum Trouble {
 }
 
 /// All kinds with their names.
-const NAMES: [(Trouble, &str); 19] = [
+const NAMES: [(Trouble, &str); 20] = [
     (Trouble::Failures, "failures"),
     (Trouble::LostAnswers, "lost-answers"),
     (Trouble::Crashes, "crashes"),
@@ -65,6 +67,7 @@ const NAMES: [(Trouble, &str); 19] = [
     (Trouble::Rivals, "rivals"),
     (Trouble::Clouds, "clouds"),
     (Trouble::Copies, "copies"),
+    (Trouble::Tampering, "tampering"),
     (Trouble::LateSwitch, "late-switch"),
     (Trouble::NoExtension, "no-extension"),
     (Trouble::ExtensionOff, "extension-off"),
@@ -83,7 +86,7 @@ impl Trouble {
         match self {
             // Little can be promised of such a world.
             Self::NoExtension => 150,
-            Self::LateSwitch => 400,
+            Self::LateSwitch | Self::Tampering => 400,
             _ => 1000,
         }
     }

@@ -1,0 +1,62 @@
+//! What was done against the rules in a run, and what can still be promised then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::role::Role;
+use tallybox_model::time::Window;
+
+use crate::liar::Copy;
+use crate::machine::Places;
+use crate::tamper::{Lie, Told};
+
+/// All lies of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Lies {
+    /// Of the ingestor.
+    pub copies: Vec<Copy>,
+    /// Of the processors.
+    pub told: Vec<Told>,
+}
+
+impl Lies {
+    /// Batches of which the sides need not find the same: those under two dates, of which each side takes the one that it
+    /// saw first, and those whose validation was replaced.
+    #[must_use]
+    pub fn doubtful(&self) -> BTreeSet<BatchId> {
+        let copies = self.copies.iter().filter(|copy| copy.of.id == copy.to.id);
+        let validations = self.told.iter().filter_map(|told| match &told.lie {
+            Lie::Validation(name) => Some(name.id),
+            Lie::Roster(_) | Lie::Replay(_) => None,
+        });
+        copies.map(|copy| copy.of.id).chain(validations).collect()
+    }
+
+    /// Whether rosters of an aggregation may have waited until everything was set right.
+    #[must_use]
+    pub fn delayed(&self, aggregation: &AggregationId) -> bool {
+        self.told.iter().any(|told| match &told.lie {
+            Lie::Roster(name) | Lie::Replay(name) => name.aggregation == *aggregation,
+            Lie::Validation(_) => false,
+        })
+    }
+
+    /// The aggregations of which the sides have read different rosters, and the first such window: a roster was replaced
+    /// before its reader had a copy of it.
+    #[must_use]
+    pub fn split(&self, places: &Places) -> BTreeMap<AggregationId, Window> {
+        let mut split: BTreeMap<AggregationId, Window> = BTreeMap::new();
+        for told in &self.told {
+            let Lie::Roster(name) = &told.lie else {
+                continue;
+            };
+            let writer: Role = told.victim.peer();
+            let copied = places.own[told.victim.index()].made_at(&name.roster(writer));
+            if copied.is_none_or(|copied| copied >= told.at) {
+                let first = split.entry(name.aggregation.clone()).or_insert(name.window);
+                *first = name.window.min(*first);
+            }
+        }
+        split
+    }
+}

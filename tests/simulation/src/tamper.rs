@@ -1,0 +1,236 @@
+//! A processor that lies to its peer: other rosters and validations in the place of those that it wrote, with good
+//! signatures of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tallybox_model::avro::{
+    ContainerReader, ContainerWriter, Limits, Record, RecordKind, Records, decode_one, encode_one,
+};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::ValidationHeader;
+use tallybox_model::packet::ValidationPacket;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::roster::{RosterEntry, RosterHeader, RosterObject, WindowName};
+use tallybox_model::signature::BatchSignature;
+use tallybox_model::time::aligned_window;
+use tallybox_transport::batch::signature_file;
+use tallybox_transport::{publish_bytes, read_all};
+
+use crate::bucket::Shelf;
+use crate::dice::Dice;
+use crate::keyring::{Keyring, signing_key_id};
+use crate::machine::Places;
+use crate::scenario::PERIOD;
+use crate::schedule::Millis;
+
+/// Most bytes of an object.
+const LIMIT: u64 = 1 << 20;
+
+/// What was done.
+#[derive(Clone, Debug)]
+pub enum Lie {
+    /// A roster of which an entry is missing stands in the place of the one that was written.
+    Roster(WindowName),
+    /// A roster of another window stands where one is still to be written.
+    Replay(WindowName),
+    /// Another validation of a batch stands in the place of the one that was written.
+    Validation(BatchName),
+}
+
+/// A lie, to whom, and when.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// What was done.
+    pub lie: Lie,
+    /// Whose mailbox it is in.
+    pub victim: Role,
+    /// When.
+    pub at: Millis,
+}
+
+/// Lies once, if there is something to lie about.
+pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
+    let victim = if dice.chance(500) { Role::First } else { Role::Second };
+    match dice.below(5) {
+        0 => replay(places, victim, dice, now).await.into_iter().collect(),
+        1 | 2 => roster(places, victim, dice, now).await.into_iter().collect(),
+        _ => validation(places, victim, dice, now).await,
+    }
+}
+
+/// Sets right what was replaced: what the liar has in its own bucket stands in the mailbox again.
+pub async fn set_right(places: &Places, told: &Told, now: Millis) {
+    let (Lie::Roster(name) | Lie::Replay(name)) = &told.lie else {
+        return;
+    };
+    let (liar, mailbox) = (told.victim.peer(), &places.validation[told.victim.index()]);
+    let key = name.roster(liar);
+    let right = read_all(&*places.own[liar.index()].inner, &key, LIMIT).await.ok();
+    put(mailbox, &key, right, now).await;
+}
+
+/// Puts an object into the place of what is there, or takes that away.
+async fn put(mailbox: &Shelf, key: &str, bytes: Option<Bytes>, now: Millis) {
+    // In memory nothing fails.
+    let _ = mailbox.inner.delete(key).await;
+    if let Some(bytes) = bytes {
+        let _ = publish_bytes(&*mailbox.inner, key, bytes, false).await;
+        mailbox.note(key, now);
+    }
+}
+
+/// The rosters of a mailbox, with their windows.
+fn rosters(mailbox: &Shelf, writer: Role) -> Vec<(String, WindowName)> {
+    let mut all: Vec<_> = mailbox
+        .keys()
+        .into_iter()
+        .filter_map(|key| match RosterObject::parse(&key)? {
+            (name, RosterObject::Roster(role)) if role == writer => Some((key, name)),
+            _ => None,
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
+    let all = rosters(mailbox, liar);
+    // The last ones are those that matter.
+    let recent = &all[all.len().saturating_sub(4)..];
+    let (key, name) = dice.pick(recent)?;
+    let old = read_all(&*mailbox.inner, key, LIMIT).await.ok()?;
+    let limits = Limits::default();
+    let signature: BatchSignature = decode_one(&old, &limits).ok()?;
+    let (header, entries) = signature.inline()?;
+    let header: RosterHeader = decode_one(&header, &limits).ok()?;
+    let mut kept: Vec<RosterEntry> = read_records(&entries, &limits);
+    if kept.is_empty() {
+        return None;
+    }
+    kept.remove(dice.size(0, kept.len() - 1));
+    let entries = write_records(&kept);
+    let header = RosterHeader {
+        packet_file_digest: Digest::of(&entries),
+        ..header
+    };
+    let header = encode_one(&header, [6; 16]).ok()?;
+    let new = sign(liar, key, &header, Some(entries))?;
+    put(mailbox, key, Some(new.into()), now).await;
+    Some(Told {
+        lie: Lie::Roster(name.clone()),
+        victim,
+        at: now,
+    })
+}
+
+async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
+    let all = rosters(mailbox, liar);
+    let (key, name) = dice.pick(&all)?;
+    let (_, last) = all
+        .iter()
+        .filter(|(_, other)| other.aggregation == name.aggregation)
+        .max()?;
+    let next = WindowName {
+        window: aligned_window(last.window.end(), PERIOD)?,
+        aggregation: name.aggregation.clone(),
+    };
+    let bytes = read_all(&*mailbox.inner, key, LIMIT).await.ok()?;
+    let target = next.roster(liar);
+    put(mailbox, &target, Some(bytes), now).await;
+    Some(Told {
+        lie: Lie::Replay(next),
+        victim,
+        at: now,
+    })
+}
+
+async fn validation(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Vec<Told> {
+    let mailbox = &places.validation[victim.index()];
+    let batches: Vec<BatchName> = mailbox
+        .keys()
+        .iter()
+        .filter_map(|key| BatchName::validation_part(key, victim.peer()).map(|(name, _)| name))
+        .collect();
+    let recent = &batches[batches.len().saturating_sub(8)..];
+    let Some(name) = dice.pick(recent).cloned() else {
+        return Vec::new();
+    };
+    // Lying to both, each about another packet, leaves as many good ones on both sides.
+    let both = dice.chance(500);
+    let mut all = Vec::new();
+    for (place, victim) in [victim, victim.peer()]
+        .into_iter()
+        .enumerate()
+        .take(if both { 2 } else { 1 })
+    {
+        let mailbox = &places.validation[victim.index()];
+        if falsify(mailbox, &name, victim.peer(), place, now).await.is_some() {
+            all.push(Told {
+                lie: Lie::Validation(name.clone()),
+                victim,
+                at: now,
+            });
+        }
+    }
+    all
+}
+
+/// Changes the message on one packet of a validation.
+async fn falsify(mailbox: &Arc<Shelf>, name: &BatchName, liar: Role, place: usize, now: Millis) -> Option<()> {
+    let (objects, limits) = (name.validation(liar), Limits::default());
+    let header = read_all(&*mailbox.inner, &objects.header, LIMIT).await.ok()?;
+    let old = read_all(&*mailbox.inner, &objects.packets, LIMIT).await.ok()?;
+    read_all(&*mailbox.inner, &objects.signature, LIMIT).await.ok()?;
+    let header: ValidationHeader = decode_one(&header, &limits).ok()?;
+    let mut messages: Vec<ValidationPacket> = read_records(&old, &limits);
+    let message = messages.get_mut(place)?;
+    message.h_r = (message.h_r + 1) % 1000;
+    let packets = write_records(&messages);
+    let header = ValidationHeader {
+        packet_file_digest: Digest::of(&packets),
+        ..header
+    };
+    let header = encode_one(&header, [6; 16]).ok()?;
+    let signature = sign(liar, &objects.signature, &header, None)?;
+    for (key, bytes) in [
+        (&objects.packets, packets),
+        (&objects.header, header),
+        (&objects.signature, signature),
+    ] {
+        put(mailbox, key, Some(bytes.into()), now).await;
+    }
+    Some(())
+}
+
+fn sign(liar: Role, key: &str, header: &[u8], packets: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let signing = &Keyring::get().processors[liar.index()].signing[0];
+    let id = signing_key_id(liar, 0);
+    signature_file(key, 1, header, packets, (id.as_str(), signing)).ok()
+}
+
+fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8], limits: &Limits) -> Vec<T> {
+    let mut all = Vec::new();
+    if file.is_empty() {
+        // No records are no bytes.
+        return all;
+    }
+    let mut reader = ContainerReader::open(file, limits).expect("a processor's file");
+    while let Some(block) = reader.next_block().expect("a block") {
+        let records = Records::<T>::new(&block, reader.schema(), limits);
+        all.extend(records.map(|record| record.expect("a record")));
+    }
+    all
+}
+
+fn write_records<T: Record + serde::Serialize>(records: &[T]) -> Vec<u8> {
+    let kind: RecordKind = T::KIND;
+    let mut file = ContainerWriter::new(Vec::new(), kind, [9; 16]);
+    for record in records {
+        file.append(record).expect("a record");
+    }
+    file.finish().expect("records")
+}
