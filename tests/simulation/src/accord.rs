@@ -17,6 +17,7 @@ use crate::pool::Pool;
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
 use crate::time::HOUR;
+use crate::trouble::Trouble;
 
 /// How long before a roster is written something has to be there for the roster to know of it: listings are stale, and
 /// slow processors take their time.
@@ -121,9 +122,18 @@ pub async fn accord(
             }
             [Some(_), Some(_)] => problems.push(format!("{name}: the sides have agreed on different sets")),
             [None, None] => problems.push(format!("{name}: a roster is written, and nothing is agreed: stuck")),
-            [first, _] => {
+            [first, second] => {
                 let which = if first.is_none() { Role::First } else { Role::Second };
-                problems.push(format!("{name}: the {which} processor has not agreed: stuck"));
+                // A side whose chain starts later lists nothing before, and has nothing to agree on.
+                let later = books[which.index()]
+                    .rosters
+                    .range(name..)
+                    .find(|later| later.aggregation == name.aggregation);
+                let starts_later = later.is_some() && !books[which.index()].rosters.contains(name);
+                let settles = first.or(second).is_some_and(|agreed| agreed.settled().next().is_some());
+                if !starts_later || settles {
+                    problems.push(format!("{name}: the {which} processor has not agreed: stuck"));
+                }
             }
         }
         for role in Role::ALL {
@@ -140,7 +150,13 @@ pub async fn accord(
     let mut known = batches.clone();
     known.retain(|batch, _| !split.contains_key(&batch.aggregation));
     accord.split.clone_from(&split);
-    accord.fates((scenario, places), &known, (from, &doubtful), problems);
+    accord.fates(
+        (scenario, places),
+        &known,
+        from,
+        (&doubtful, &lies.one_sided()),
+        problems,
+    );
     let certain = |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
     accord.promptness((scenario, places), &known, certain, problems);
     accord.doubtful = doubtful;
@@ -154,7 +170,8 @@ impl Accord {
         &mut self,
         (scenario, places): (&Scenario, &Places),
         batches: &Batches,
-        (from, doubtful): (BatchTime, &BTreeSet<BatchId>),
+        from: BatchTime,
+        (doubtful, one_sided): (&BTreeSet<BatchId>, &BTreeSet<&BatchName>),
         problems: &mut Vec<String>,
     ) {
         for (name, agreed) in &self.windows {
@@ -184,7 +201,8 @@ impl Accord {
                 .fates
                 .keys()
                 .any(|known| known == batch || (doubtful.contains(&batch.id) && known.id == batch.id));
-            if !has_fate && !far_too_late(scenario, places, batch) {
+            let unseen = one_sided.contains(batch) && scenario.has(Trouble::Retention);
+            if !has_fate && !unseen && !far_too_late(scenario, places, batch) {
                 problems.push(format!(
                     "batch {batch} is neither summed nor excluded nor expired: lost"
                 ));

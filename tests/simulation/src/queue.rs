@@ -67,6 +67,11 @@ impl Line {
         self.state().rejected.clone()
     }
 
+    /// Whether a message could be received now.
+    pub fn is_ready(&self, now: Millis) -> bool {
+        self.state().messages.iter().any(|message| message.visible <= now)
+    }
+
     /// How many messages wait or are leased.
     pub fn len(&self) -> usize {
         self.state().messages.len()

@@ -173,6 +173,13 @@ impl<'s> Stage<'s> {
         if self.schedule.now() >= self.scenario.end() {
             return;
         }
+        if !self.has_work(part) {
+            // Most looks find an empty queue: they are left out, as if nothing had gone wrong with them.
+            let pause = part.pause();
+            let next = self.schedule.now() + self.dice.between(pause / 2, pause * 3 / 2);
+            self.schedule.timer(next, Timer::Wake(number));
+            return;
+        }
         if !self.cast[number].is_up(self.schedule.now()) {
             self.start(number);
         }
@@ -181,6 +188,15 @@ impl<'s> Stage<'s> {
         };
         let ended = move |found: Option<bool>| Timer::Ended(number, found.unwrap_or(false));
         self.schedule.start(life, step(machine.clone()), ended);
+    }
+
+    fn has_work(&self, part: Part) -> bool {
+        let now = self.schedule.now();
+        match part {
+            Part::Batcher | Part::Manager(_) => true,
+            Part::Intake(role) => self.places.intake[role.index()].is_ready(now),
+            Part::Aggregate(role) => self.places.aggregate[role.index()].is_ready(now),
+        }
     }
 
     /// Starts a process, with the keys and the settings of the day.

@@ -177,10 +177,14 @@ impl Scenario {
         (self.last_window_ends() + 2 * HOUR).max(down)
     }
 
-    /// When nobody starts anything any more.
+    /// When nobody starts anything any more: the last batch has had its last window, and some hours more.
     #[must_use]
     pub fn end(&self) -> Millis {
-        self.calm() + 12 * HOUR
+        let late = if self.has(Trouble::LateReports) { 3 } else { 1 };
+        let copied = if self.has(Trouble::Copies) { 2 } else { 0 };
+        let age = i64::from(self.maximum_age[0].max(self.maximum_age[1])) + 1;
+        let last = self.last_window_ends() + (late + copied + i64::from(self.carry) + age) * HOUR;
+        last.max(self.calm()) + 5 * HOUR
     }
 
     /// From which window on both processors use rosters, if they do.
