@@ -47,7 +47,8 @@ pub(super) async fn theirs(
     chain: &mut Chain,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
-    if chain.own.theirs.contains(&name.window) && !fault::is_on("peer-roster-reread") {
+    let reread = fault::is_on("peer-roster-reread") && chain.mailbox.theirs.contains(&name.window);
+    if chain.own.theirs.contains(&name.window) && !reread {
         return copy(processor, name).await.map(Some);
     }
     if !chain.mailbox.theirs.contains(&name.window) {

@@ -212,7 +212,7 @@ impl Scenario {
         // A processor that is down when the other says that it can, and up when it does not any more, never learns of it.
         self.off = (self.has(Trouble::ExtensionOff) && !self.has(Trouble::Down)).then_some((role, at));
         let age = u32::try_from(dice.between(2, 5)).unwrap_or(3);
-        let other = if dice.chance(200) { age + 1 } else { age };
+        let other = if dice.chance(350) { age + 1 } else { age };
         self.maximum_age = [age, other];
         let repair = dice.between(2, 4);
         let longest = i64::from(age.max(other)) + repair + 1;
