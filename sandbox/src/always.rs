@@ -83,7 +83,10 @@ impl AlwaysOn {
             let announced = layout.root().join(announcement_file(role, &instance));
             let files = [
                 (layout.config(role), self.processor_text(role).into_bytes()),
-                (layout.manager_config(role), self.manager_text(role, &instance).into_bytes()),
+                (
+                    layout.manager_config(role),
+                    self.manager_text(role, &instance).into_bytes(),
+                ),
                 (announced, announcement.to_json()),
             ];
             for (path, bytes) in files {
@@ -146,7 +149,11 @@ serve: {{ operations: 127.0.0.1:0, poll-secs: 1 }}
 
 fn queues_text(role: Role) -> String {
     let queue = |kind| format!("{{ url: queues/{role}-{kind}, lease-seconds: {LEASE_SECS} }}");
-    format!("queues:\n  intake: {}\n  aggregate: {}\n", queue("intake"), queue("aggregate"))
+    format!(
+        "queues:\n  intake: {}\n  aggregate: {}\n",
+        queue("intake"),
+        queue("aggregate")
+    )
 }
 
 fn announcement_file(role: Role, instance: &Instance) -> String {

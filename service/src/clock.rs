@@ -134,7 +134,10 @@ mod tests {
             real: 5000,
             rate: 600,
         };
-        assert_eq!([5000, 6000, 4000].map(|real| pace.at(real)), [1_000_000, 1_600_000, 400_000]);
+        assert_eq!(
+            [5000, 6000, 4000].map(|real| pace.at(real)),
+            [1_000_000, 1_600_000, 400_000]
+        );
         assert_eq!(pace.at(i64::MAX), i64::MAX);
         let text = pace.to_string();
         assert_eq!((text.as_str(), text.parse()), ("1000000:5000:600", Ok(pace)));

@@ -31,7 +31,12 @@ impl Company {
     /// # Errors
     /// As [`Setting::scheduler`] and [`Setting::worker`].
     pub async fn open(setting: &Setting, layout: &Layout, ingestor: &Arc<Ingestor>) -> Result<Self, Error> {
-        let manager = |role| async move { setting.scheduler(&Part::Manager(role).config(layout)).await.map(Arc::new) };
+        let manager = |role| async move {
+            setting
+                .scheduler(&Part::Manager(role).config(layout))
+                .await
+                .map(Arc::new)
+        };
         let worker = |role| setting.worker(&Part::Worker(role).config(layout));
         Ok(Self {
             ingestor: Arc::clone(ingestor),

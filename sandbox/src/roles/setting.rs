@@ -130,7 +130,11 @@ impl Setting {
         let mut manager = Manager::open(&config).await.map_err(Error::manager)?;
         manager.clock = self.clock.clone();
         let buckets = &mut manager.buckets;
-        for bucket in [&mut buckets.ingestion, &mut buckets.own, &mut buckets.peer_validation_in] {
+        for bucket in [
+            &mut buckets.ingestion,
+            &mut buckets.own,
+            &mut buckets.peer_validation_in,
+        ] {
             *bucket = self.bucket(bucket);
         }
         let missing = || Error::Internal(format!("{} has no queues", file.display()));

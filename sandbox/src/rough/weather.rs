@@ -106,7 +106,9 @@ impl Weather {
 
 impl fmt::Debug for Weather {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Weather").field("chances", &self.chances).finish_non_exhaustive()
+        f.debug_struct("Weather")
+            .field("chances", &self.chances)
+            .finish_non_exhaustive()
     }
 }
 
