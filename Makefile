@@ -2,7 +2,7 @@
 # Development commands leave the cloud stores out (--workspace --no-default-features), so that nothing is compiled twice.
 SECONDS_EACH ?= 60
 
-.PHONY: help build check test fmt clippy docs policy cloud-check release bench bench-ingest fuzz fuzz-smoke simulate simulate-bugs
+.PHONY: help build check test fmt clippy docs policy cloud-check kubernetes release bench bench-ingest fuzz fuzz-smoke simulate simulate-bugs
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ policy: ## licences, bans, sources, absences
 
 cloud-check: ## compile with the cloud stores
 	./scripts/check cloud
+
+kubernetes: ## Kubernetes Jobs and Leases, on a real API server where there is one
+	./scripts/check kubernetes
 
 release: ## release binaries without the clouds, as the crash test kills them
 	./scripts/check release

@@ -5,12 +5,14 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use support::{Ingestor, NOW, Script, trust};
 use tallybox_client::load::{Form, LoadError, LoadOptions, LoadSummary, load};
 use tallybox_model::report::ProblemKind;
 use tallybox_service::progress::Progress;
+use tokio::net::{TcpListener, TcpStream};
 
 fn options(reports: u64) -> LoadOptions {
     LoadOptions {
@@ -25,6 +27,7 @@ fn options(reports: u64) -> LoadOptions {
         replayed: 0.0,
         pool: 20,
         seed: 7,
+        tls: None,
     }
 }
 
@@ -49,6 +52,74 @@ async fn single_posts_are_all_taken() {
     assert_eq!(world.kept.len(), 100);
     let metrics: std::collections::BTreeSet<_> = world.kept.values().map(|report| &report.metric).collect();
     assert_eq!(metrics.len(), 3);
+}
+
+/// TLS in front of a plain server, as a proxy ends it: its port, and its certificate.
+async fn ended_tls(plain: &Ingestor) -> (u16, Vec<u8>) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let behind = plain.address().host_and_port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, behind) = (acceptor.clone(), behind.clone());
+            tokio::spawn(async move {
+                let mut front = acceptor.accept(stream).await?;
+                let mut back = TcpStream::connect(behind).await?;
+                tokio::io::copy_bidirectional(&mut front, &mut back).await
+            });
+        }
+    });
+    (port, certificate.to_vec())
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+#[tokio::test]
+async fn load_is_made_over_tls_to_whom_the_certificate_names() {
+    let ingestor = Ingestor::start().await;
+    let (port, certificate) = ended_tls(&ingestor).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.into()).unwrap();
+    let tls = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let document = ingestor.world().document.clone();
+    let config = trust().check(&document, NOW.parse().unwrap()).unwrap();
+    let run = async |host: &str, tls: Option<rustls::ClientConfig>| {
+        let address = format!("https://{host}:{port}").parse().unwrap();
+        let options = LoadOptions {
+            tls: tls.map(Arc::new),
+            ..options(20)
+        };
+        load(&address, &config, &options, &Progress::hidden()).await.unwrap()
+    };
+    let summary = run("localhost", Some(tls.clone())).await;
+    assert_eq!(
+        (summary.accepted, summary.unanswered, summary.posts),
+        (20, 0, 20),
+        "{summary:?}"
+    );
+    assert_eq!(ingestor.world().kept.len(), 20);
+    // Another name than the certificate's, and one that the system knows nothing of.
+    for (host, tls) in [("127.0.0.1", Some(tls)), ("localhost", None)] {
+        let summary = run(host, tls).await;
+        assert_eq!(summary.failures, [("tls".to_owned(), 20)].into(), "{host}");
+    }
+    assert_eq!(ingestor.world().kept.len(), 20, "nothing was sent");
 }
 
 #[tokio::test]

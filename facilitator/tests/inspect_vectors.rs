@@ -265,6 +265,7 @@ async fn everything_of_ours_is_recognised_and_opened() {
         ("prepared-batch", 2),
         ("sum-part", 6),
         ("validation-batch", 6),
+        ("window-done", 2),
     ];
     assert_eq!(kinds, BTreeMap::from(expected));
     damage_prepared(&written, &inspectors).await;

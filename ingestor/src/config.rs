@@ -77,6 +77,8 @@ pub struct ServeConfig {
     pub body_bytes: u64,
     /// Most reports of a body.
     pub body_reports: u64,
+    /// How long a connection may be idle, and the head of a request may take to come, in seconds.
+    pub idle_secs: u64,
     /// How long a body may take to come, and the spool to take it, in seconds.
     pub request_secs: u64,
     /// How long requests in flight may take after SIGTERM, in seconds.
@@ -221,6 +223,7 @@ impl Default for ServeConfig {
             memory_bytes: 48 << 20,
             body_bytes: 8 << 20,
             body_reports: 10_000,
+            idle_secs: 20,
             request_secs: 30,
             drain_secs: 30,
             remembered_reports: 1_000_000,
@@ -269,6 +272,9 @@ const MOST_BATCH_BYTES: u64 = 64 << 20;
 /// Most reports of a body, whatever its size.
 const MOST_BODY_REPORTS: u64 = 1 << 16;
 
+/// Longest that a client is waited for, in seconds: a day.
+const MOST_SECONDS: u64 = 86_400;
+
 /// What no single key shows: that they go together.
 ///
 /// # Errors
@@ -315,8 +321,12 @@ fn check_serve(serve: &ServeConfig) -> Result<(), String> {
              behind-proxy if a proxy ends it",
         );
     }
-    if serve.slabs_at_once == 0 || serve.connections == 0 || serve.body_reports == 0 || serve.request_secs == 0 {
-        return refuse("slabs-at-once, connections, body-reports and request-secs have to be 1 or more");
+    if serve.slabs_at_once == 0 || serve.connections == 0 || serve.body_reports == 0 {
+        return refuse("slabs-at-once, connections and body-reports have to be 1 or more");
+    }
+    let seconds = 1..=MOST_SECONDS;
+    if !seconds.contains(&serve.request_secs) || !seconds.contains(&serve.idle_secs) {
+        return refuse("request-secs and idle-secs have to be 1 to 86400");
     }
     if serve.body_reports > MOST_BODY_REPORTS {
         return refuse("body-reports has to be 65536 or less");

@@ -71,6 +71,17 @@ pub struct Locality {
     pub mailboxes: [SharedBucket; 2],
 }
 
+impl Locality {
+    /// For how many minutes a report may come again, from when it came first. The door takes it for as long by what it
+    /// says of its own time; but nothing signs that, so an attested one may come for as long as its key is taken.
+    #[must_use]
+    pub fn replay_minutes(&self, acceptance: &AcceptanceConfig) -> u64 {
+        let stated = u64::from(acceptance.max_age_hours) * 60 + u64::from(acceptance.max_ahead_minutes);
+        let attested = self.verifier.as_ref().map_or(0, |verifier| verifier.key_minutes());
+        stated.max(attested)
+    }
+}
+
 /// A processor's packet key.
 #[derive(Clone, Debug)]
 pub struct PacketKey {

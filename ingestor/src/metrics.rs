@@ -46,6 +46,15 @@ pub struct LocalityLabels {
     pub locality: String,
 }
 
+/// What became of reports in a window of a locality.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct FateLabels {
+    /// The locality.
+    pub locality: String,
+    /// As the member of the summary is called.
+    pub fate: &'static str,
+}
+
 /// Why a request was answered as a whole with a problem.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ProblemLabels {
@@ -66,6 +75,11 @@ pub struct Metrics {
     slab_failures: Family<LocalityLabels, Counter>,
     late_slabs: Family<LocalityLabels, Counter>,
     clock_behind: Family<LocalityLabels, Counter>,
+    batching_behind: Family<LocalityLabels, Gauge>,
+    windows_batched: Family<LocalityLabels, Counter>,
+    batch_failures: Family<LocalityLabels, Counter>,
+    batch_conflicts: Family<LocalityLabels, Counter>,
+    batch_reports: Family<FateLabels, Counter>,
     requests_refused: Family<ProblemLabels, Counter>,
     /// Seconds from the head of a request to its answer.
     pub request_seconds: Histogram,
@@ -112,6 +126,29 @@ pub struct SlabCounters {
     pub late: Counter,
     /// How often the clock was found to be behind the newest plan.
     pub clock_behind: Counter,
+    /// Seconds since the end of the oldest window whose reports are not batched.
+    pub batching_behind: Gauge,
+}
+
+/// The counters of a locality's windows, batched by the server itself.
+#[derive(Clone, Debug)]
+pub struct BatchCounters {
+    /// Windows that were ended.
+    pub windows: Counter,
+    /// Runs that failed.
+    pub failures: Counter,
+    /// Reports under an id that another has; they are batched.
+    pub conflicts: Counter,
+    /// Packets in batches.
+    pub batched: Counter,
+    /// Reports dropped since they were there before.
+    pub replayed_reports: Counter,
+    /// Reports dropped since one of their ciphertexts was there before.
+    pub replayed_ciphertexts: Counter,
+    /// Reports that went into the next window, each time.
+    pub carried: Counter,
+    /// Reports that were too few for too long.
+    pub dropped: Counter,
 }
 
 impl ReportCounters {
@@ -144,6 +181,11 @@ impl Metrics {
             slab_failures: Family::default(),
             late_slabs: Family::default(),
             clock_behind: Family::default(),
+            batching_behind: Family::default(),
+            windows_batched: Family::default(),
+            batch_failures: Family::default(),
+            batch_conflicts: Family::default(),
+            batch_reports: Family::default(),
             requests_refused: Family::default(),
             request_seconds: Histogram::new(SECONDS),
             slab_seconds: Histogram::new(SECONDS),
@@ -157,6 +199,7 @@ impl Metrics {
         };
         metrics.register_reports();
         metrics.register_slabs();
+        metrics.register_batches();
         metrics.register_server();
         for kind in ProblemKind::ALL {
             let _ = metrics.refused(kind);
@@ -204,6 +247,30 @@ impl Metrics {
         }
         let help = "Seconds that writing a slab took";
         registry.register("slab_write_seconds", help, self.slab_seconds.clone());
+    }
+
+    fn register_batches(&mut self) {
+        let registry = &mut self.registry;
+        let help =
+            "Seconds since the end of the oldest window whose reports are not batched, whoever batches; 0 if none";
+        registry.register("batching_behind_seconds", help, self.batching_behind.clone());
+        for (name, help, family) in [
+            ("windows_batched", "Windows ended by this server", &self.windows_batched),
+            (
+                "batch_failures",
+                "Runs of this server's batcher that failed",
+                &self.batch_failures,
+            ),
+            (
+                "batch_conflicts",
+                "Reports under the id of another one; they are batched",
+                &self.batch_conflicts,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+        let help = "What became of reports in windows ended by this server";
+        registry.register("batch_reports", help, self.batch_reports.clone());
     }
 
     fn register_server(&mut self) {
@@ -263,6 +330,29 @@ impl Metrics {
             failures: self.slab_failures.get_or_create_owned(&labels),
             late: self.late_slabs.get_or_create_owned(&labels),
             clock_behind: self.clock_behind.get_or_create_owned(&labels),
+            batching_behind: self.batching_behind.get_or_create_owned(&labels),
+        }
+    }
+
+    /// The counters of a locality's windows.
+    #[must_use]
+    pub fn batches(&self, locality: &str) -> BatchCounters {
+        let labels = LocalityLabels {
+            locality: locality.to_owned(),
+        };
+        let reports = |fate| {
+            let locality = locality.to_owned();
+            self.batch_reports.get_or_create_owned(&FateLabels { locality, fate })
+        };
+        BatchCounters {
+            windows: self.windows_batched.get_or_create_owned(&labels),
+            failures: self.batch_failures.get_or_create_owned(&labels),
+            conflicts: self.batch_conflicts.get_or_create_owned(&labels),
+            batched: reports("batched"),
+            replayed_reports: reports("replays.report"),
+            replayed_ciphertexts: reports("replays.ciphertext"),
+            carried: reports("carried"),
+            dropped: reports("dropped"),
         }
     }
 
@@ -305,11 +395,15 @@ mod tests {
     fn everything_stands_at_zero_from_the_start() {
         let metrics = Metrics::new();
         let _ = (metrics.reports("us-xx", "a-v1"), metrics.slabs("us-xx"));
+        let _ = metrics.batches("us-xx");
         let text = metrics.text();
         for line in [
             r#"ingestor_reports_received_total{locality="us-xx",metric="a-v1"} 0"#,
             r#"ingestor_reports_rejected_total{locality="us-xx",metric="a-v1",reason="outdatedKey"} 0"#,
             r#"ingestor_slab_failures_total{locality="us-xx"} 0"#,
+            r#"ingestor_batching_behind_seconds{locality="us-xx"} 0"#,
+            r#"ingestor_batch_reports_total{locality="us-xx",fate="dropped"} 0"#,
+            r#"ingestor_batch_failures_total{locality="us-xx"} 0"#,
             r#"ingestor_requests_refused_total{reason="overloaded"} 0"#,
             "ingestor_registry_version 0",
         ] {

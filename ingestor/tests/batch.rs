@@ -4,8 +4,10 @@
 mod support;
 
 use support::*;
+use tallybox_ingestor::attestation::{AttestedKey, Refusal, Verifier};
 use tallybox_ingestor::batch::BatchOptions;
 use tallybox_ingestor::error::Error;
+use tallybox_model::report::ReportUpload;
 use tallybox_transport::faults::{Faults, Kind};
 
 /// Four slabs of two metrics: 48 reports and 20.
@@ -379,12 +381,16 @@ async fn a_plan_that_comes_days_late_batches_nothing_again() {
 async fn a_server_that_batches_does_so_when_a_window_is_due() {
     let world = World::new();
     let all = filled(&world).await;
-    let mut ingestor = world.ingestor();
+    world.slab(time(START), &all[..3]).await;
+    let away = Faults::new(1, Kind::Fail).wrap(std::sync::Arc::clone(&world.mailboxes[0]));
+    let mailboxes = [away, std::sync::Arc::clone(&world.mailboxes[1])];
+    let mut ingestor = world.ingestor_over(std::sync::Arc::clone(&world.spool), mailboxes);
     ingestor.batches.poll_secs = 1;
     world.at(64);
+    let metrics = tallybox_ingestor::metrics::Metrics::new();
     let stop = tokio_util::sync::CancellationToken::new();
     let cycling = async {
-        tallybox_ingestor::batch::cycle(&ingestor, &stop).await;
+        tallybox_ingestor::batch::cycle(&ingestor, &metrics, &stop).await;
     };
     let watching = async {
         assert!(world.published().await.is_empty(), "not due yet");
@@ -397,6 +403,16 @@ async fn a_server_that_batches_does_so_when_a_window_is_due() {
     };
     tokio::join!(cycling, watching);
     world.batched().await.assert_exactly(&all);
+    let text = metrics.text();
+    for line in [
+        r#"batch_failures_total{locality="us-xx"} 1"#,
+        r#"windows_batched_total{locality="us-xx"} 1"#,
+        r#"batch_reports_total{locality="us-xx",fate="batched"} 68"#,
+        r#"batch_reports_total{locality="us-xx",fate="replays.report"} 3"#,
+        r#"batch_reports_total{locality="us-xx",fate="dropped"} 0"#,
+    ] {
+        assert!(text.contains(&format!("ingestor_{line}\n")), "{line} in {text}");
+    }
 }
 
 /// A job whose clock is a year ahead ends windows too early, and no more than there are slabs for.
@@ -413,4 +429,94 @@ async fn a_job_with_a_wrong_clock_does_not_run_away() {
     world.at(125);
     assert_eq!(world.batch().await.unwrap().windows[0].batched, 6);
     world.batched().await.assert_exactly(&[early, late].concat());
+}
+
+/// Nothing signs the time that a report says of itself, so an attested one may come as long as its key is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn replays_are_found_for_as_long_as_the_attested_key_is_taken() {
+    #[derive(Debug)]
+    struct Patient;
+
+    impl Verifier for Patient {
+        fn verify(&self, _: &ReportUpload, _: i64) -> Result<AttestedKey, Refusal> {
+            unreachable!("the batcher sees no attestation")
+        }
+
+        fn key_minutes(&self) -> u64 {
+            8 * 24 * 60
+        }
+    }
+
+    let world = World::new();
+    let (first, fresh) = (reports(NOTIFIED, 0..6), reports(NOTIFIED, 6..12));
+    world.slab(time(START), &first).await;
+    let mut ingestor = world.ingestor();
+    ingestor.localities.get_mut(LOCALITY).unwrap().verifier = Some(std::sync::Arc::new(Patient));
+    let run = async || {
+        let options = BatchOptions::default();
+        world.batch_with(&ingestor, &options).await.unwrap().windows
+    };
+    world.at(65);
+    assert_eq!(run().await.len(), 1);
+    // A week later, with a run every day, which deletes what nothing needs any more.
+    for day in 1..=7 {
+        world
+            .slab(
+                time(&format!("2026/11/{}/10/05", 23 + day)),
+                &reports(CODES, day * 10..day * 10 + 6),
+            )
+            .await;
+        if day == 7 {
+            world
+                .slab(time("2026/11/30/10/10"), &[first.clone(), fresh.clone()].concat())
+                .await;
+        }
+        world.at(day as i64 * 24 * 60 + 65);
+        let windows = run().await;
+        let replays: u64 = windows.iter().map(|window| window.replays.report).sum();
+        assert_eq!(replays, if day == 7 { 6 } else { 0 });
+    }
+}
+
+/// Windows were minutes long and become hours, or days: a report is known for as long as it can come again, not for as
+/// many windows.
+#[tokio::test(flavor = "multi_thread")]
+async fn replays_are_found_across_windows_of_another_length() {
+    for (before, after) in [(15, 60), (60, 24 * 60), (24 * 60, 15)] {
+        let world = World::new();
+        let lasting = |minutes| {
+            let mut ingestor = world.ingestor();
+            ingestor.batches.window_minutes = minutes;
+            ingestor
+        };
+        let (first, last, fresh) = (
+            reports(NOTIFIED, 0..6),
+            reports(NOTIFIED, 6..12),
+            reports(NOTIFIED, 12..18),
+        );
+        world.slab(time(START), &first).await;
+        // Two days less an hour later, after many windows of the one length.
+        world.slab(time("2026/11/25/08/00"), &last).await;
+        world.at(2 * 24 * 60);
+        let options = BatchOptions {
+            until: Some(time("2026/11/25/08/45")),
+            ..BatchOptions::default()
+        };
+        world.batch_with(&lasting(before), &options).await.unwrap();
+        world
+            .slab(
+                time("2026/11/25/09/00"),
+                &[first.clone(), last.clone(), fresh.clone()].concat(),
+            )
+            .await;
+        world.at(5 * 24 * 60);
+        let windows = world
+            .batch_with(&lasting(after), &BatchOptions::default())
+            .await
+            .unwrap()
+            .windows;
+        let replays: u64 = windows.iter().map(|window| window.replays.report).sum();
+        assert_eq!(replays, 12, "from {before} to {after} minutes");
+        world.batched().await.assert_exactly(&[first, last, fresh].concat());
+    }
 }

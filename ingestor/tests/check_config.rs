@@ -74,6 +74,11 @@ fn what_cannot_be_is_refused_by_name() {
             "ingestor: ingestor\nbatches: { min-packets: 80000 }\n",
             "min-packets",
         ),
+        (
+            "ingestor: ingestor\n",
+            "ingestor: ingestor\nserve: { idle-secs: 0 }\n",
+            "idle-secs",
+        ),
         ("ingestor: ingestor\n", "ingestor: ingestor\ncolour: 1\n", "colour"),
     ] {
         let output = program(&changed(from, to), &["check-config"]);

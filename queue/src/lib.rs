@@ -1,5 +1,26 @@
 //! Tasks to workers, at least once: a message stays until a worker says that it is done or never can be.
 //!
+//! Programs are configured with a [`QueuePlace`], open it, and talk to a [`TaskQueue`], whatever it is made of: memory, a
+//! directory, SQS and SNS (feature `aws`), Google Pub/Sub (feature `gcp`). For operators: `docs/queues.md`.
+//!
+//! ```
+//! use std::{path::Path, time::Duration};
+//! use tallybox_queue::{QueueError, QueuePlace};
+//!
+//! # async fn example() -> Result<(), QueueError> {
+//! let queue = QueuePlace::new("memory:tasks").open(Path::new("."))?;
+//! queue.publish("{}".into()).await?;
+//! if let Some(delivery) = queue.receive(Duration::from_secs(20)).await? {
+//!     match work_on(&delivery.body) {
+//!         Ok(()) => queue.ack(&delivery.lease).await?,
+//!         Err(reason) => queue.reject(&delivery, &reason).await?,
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! # fn work_on(_: &[u8]) -> Result<(), String> { Ok(()) }
+//! ```
+//!
 //! | module | holds |
 //! |---|---|
 //! | [`queue`] | what a queue does, whatever it is made of |
@@ -7,7 +28,7 @@
 //! | [`memory`] | a queue in this process |
 //! | [`directory`] | a queue of several processes on one machine |
 //! | [`QueuePlace`], [`QueueSettings`] | a queue as configuration names it |
-//! | [`conformance`] | what every queue has to do, as a test suite (feature `test-util`) |
+//! | `conformance` | what every queue has to do, as a test suite (feature `test-util`) |
 
 #[cfg(feature = "aws")]
 mod aws;

@@ -72,7 +72,8 @@ pub trait TaskQueue: Send + Sync + fmt::Debug {
     /// Adds a message; durable once this returns. After an error it may be there all the same.
     async fn publish(&self, body: Bytes) -> Result<(), QueueError>;
 
-    /// Takes a message, waiting up to `wait` for one; `None` if there is none by then.
+    /// Takes a message, waiting up to `wait` for one; `None` if there is none by then. Clouds round the wait to their
+    /// needs. If the future is dropped a message may already be leased: it is handed out again once its lease has run out.
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError>;
 
     /// The message is done: it is never handed out again.

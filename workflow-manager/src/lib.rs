@@ -12,6 +12,7 @@
 //! | [`due`] | what is due, and where each batch and window stands: pure |
 //! | [`work`] | one task to be started, and why |
 //! | [`start`] | starting work: as messages on queues, or as Kubernetes Jobs |
+//! | `kubernetes` | Jobs, and leading by a Lease (feature `kubernetes`) |
 //! | [`manager`], [`summary`] | one run: look, say what is seen, start what is due |
 //! | [`replay`] | what an operator asks for once more |
 //! | [`status`] | where every window and batch stands, for people |
@@ -26,6 +27,8 @@ pub mod config;
 pub mod due;
 pub mod error;
 pub mod inventory;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod leader;
 pub mod manager;
 pub mod metrics;

@@ -94,7 +94,7 @@ impl Manager {
             .settle(&*self.buckets.own, self.policy.period_minutes, now)
             .await?;
         let look = self.assess(scope, now, switch).await?;
-        tell(&look);
+        tell(&look, &self.known);
         self.metrics.look(&look);
         let mut summary = RunSummary::of(&look);
         let due = look.assessment.due;
@@ -312,15 +312,6 @@ impl Run<'_> {
 
     async fn fix(&self, name: &WindowName, batches: &WindowBatches) -> Result<WindowBatches, Error> {
         let own = &*self.manager.buckets.own;
-        for skipped in &batches.skipped {
-            tracing::warn!(
-                aggregation_id = %name.aggregation,
-                window = %name.window,
-                batch_id = %skipped.id,
-                date = %skipped.time,
-                "the peer has skipped a batch: it is not in the window's sum"
-            );
-        }
         match create(own, &name.batches(), batches.to_json()).await? {
             Created::New => {
                 self.manager.metrics.skipped(batches.skipped.len());
@@ -338,22 +329,26 @@ impl Run<'_> {
     }
 }
 
-/// Says what a look has seen that a person should know.
-fn tell(look: &Look) {
+/// Says what a look has seen that a person should know; of each batch once, while the program stays up.
+fn tell(look: &Look, known: &Known) {
     for name in &look.assessment.skipped {
-        tracing::warn!(
-            aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
-            "the peer has skipped a batch: it is complete here, its window is closed, and there is no validation"
-        );
+        if known.is_news(&format!("skipped {name}")) {
+            tracing::warn!(
+                aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
+                "the peer has skipped a batch: it is complete here, its window is closed, and there is no validation"
+            );
+        }
     }
     for name in &look.assessment.late {
-        tracing::warn!(
-            aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
-            "a batch came too late for its window"
-        );
+        if known.is_news(&format!("late {name}")) {
+            tracing::warn!(
+                aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
+                "a batch came too late for its window"
+            );
+        }
     }
     let foreign = &look.inventory.foreign;
-    if foreign.count > 0 {
+    if foreign.count > 0 && known.is_news(&format!("foreign {}", foreign.count)) {
         tracing::warn!(count = foreign.count, samples = ?foreign.samples, "objects that are none of ours are passed over");
     }
 }

@@ -9,19 +9,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper_util::rt::TokioIo;
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use tallybox_model::report::ReportStatus;
 use tallybox_service::progress::Progress;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::{Builder, Uuid};
 
 use super::body::{Form, Frame};
+use super::line::{Connection, Line};
 use super::maker::{Maker, Ready};
 use super::mix::share;
 use super::tally::{Expected, Tally};
@@ -38,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What all devices do.
 pub(super) struct Plan {
-    host: (String, u16),
+    line: Line,
     path: String,
     authority: String,
     frame: Frame,
@@ -54,12 +52,17 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(address: &Address, config: &TrustedConfig, options: &LoadOptions, form: Form) -> Self {
+    pub(super) fn new(
+        address: &Address,
+        config: &TrustedConfig,
+        options: &LoadOptions,
+        form: Form,
+    ) -> Result<Self, LoadError> {
         let page = address.page(&config.document().locality, "reports");
         let per_post = options.bulk as f64 * options.devices as f64;
         let interval = (options.rate > 0.0).then(|| Duration::from_secs_f64((per_post / options.rate).min(1e6)));
-        Self {
-            host: address.host_and_port(),
+        Ok(Self {
+            line: Line::new(address, options.tls.clone())?,
             path: page.path().to_owned(),
             authority: page.authority().to_owned(),
             frame: Frame::new(form, options.bulk == 1),
@@ -70,7 +73,7 @@ impl Plan {
             interval,
             devices: options.devices,
             left: AtomicU64::new(options.reports.unwrap_or(u64::MAX)),
-        }
+        })
     }
 
     /// Takes the reports of the next post from what is left.
@@ -90,8 +93,6 @@ struct Sent {
     id: Uuid,
     expected: Expected,
 }
-
-type Connection = SendRequest<Full<Bytes>>;
 
 /// A virtual device.
 pub(super) struct Device {
@@ -225,7 +226,7 @@ impl Device {
     async fn post(&mut self, body: Bytes) -> Result<(Instant, u16, Bytes), &'static str> {
         let mut connection = match self.connection.take().filter(|connection| !connection.is_closed()) {
             Some(connection) => connection,
-            None => connect(&self.plan.host).await?,
+            None => self.plan.line.connect().await?,
         };
         connection.ready().await.map_err(|_| "connection")?;
         let request = Request::post(self.plan.path.as_str())
@@ -266,17 +267,6 @@ impl Device {
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn connect(host: &(String, u16)) -> Result<Connection, &'static str> {
-    let stream = TcpStream::connect((host.0.as_str(), host.1))
-        .await
-        .map_err(|_| "connect")?;
-    stream.set_nodelay(true).map_err(|_| "connect")?;
-    let (connection, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| "connect")?;
-    // It ends with the connection, and its errors are those of the requests.
-    tokio::spawn(driver);
-    Ok(connection)
 }
 
 /// What an answer says of a report; no more is read of it than is counted.

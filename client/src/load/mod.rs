@@ -1,10 +1,11 @@
 //! Load for an ingestor: many devices that post, cheap enough to share a machine with the server it measures.
 //!
-//! Devices are connections of HTTP/1.1 over plain HTTP. Bodies are rendered beforehand, and only the report's id is
+//! Devices are connections of HTTP/1.1, over plain HTTP on this machine and TLS elsewhere. Bodies are rendered beforehand, and only the report's id is
 //! written anew for each post, so that what is measured is the server.
 
 mod body;
 mod device;
+mod line;
 mod maker;
 mod mix;
 mod summary;
@@ -56,15 +57,17 @@ pub struct LoadOptions {
     pub pool: usize,
     /// What all choices follow from.
     pub seed: u64,
+    /// How certificates are checked over TLS; by the roots of the system, if not given.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 /// Why there is no load.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The load generator does not speak TLS, so as not to measure it.
-    #[error("load is made over plain HTTP only, so to an ingestor on this machine: use an http:// address")]
-    Tls,
+    /// No certificate could be checked.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
     /// A metric that the configuration does not have.
     #[error("metric {0} is not in the configuration")]
     NoMetric(String),
@@ -92,13 +95,13 @@ pub async fn load(
     options: &LoadOptions,
     progress: &Progress,
 ) -> Result<LoadSummary, LoadError> {
-    check(address, options)?;
+    check(options)?;
     let mix = Mix::new(config, &options.metrics)?;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let form = if options.bulk == 1 { Form::Json } else { options.form };
     let maker = Arc::new(Maker::new(config.clone(), mix, form, options.pool, &mut rng)?);
     let tally = Arc::new(Mutex::new(Tally::default()));
-    let plan = Arc::new(Plan::new(address, config, options, form));
+    let plan = Arc::new(Plan::new(address, config, options, form)?);
     let started = Instant::now();
     let mut devices = JoinSet::new();
     for number in 0..options.devices {
@@ -113,10 +116,7 @@ pub async fn load(
     Ok(LoadSummary::new(&tally, elapsed, options.rate > 0.0))
 }
 
-fn check(address: &Address, options: &LoadOptions) -> Result<(), LoadError> {
-    if !address.is_plain() {
-        return Err(LoadError::Tls);
-    }
+fn check(options: &LoadOptions) -> Result<(), LoadError> {
     let shares = [options.bad, options.replayed, options.bad + options.replayed];
     if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
         return Err(LoadError::Setting(

@@ -128,6 +128,7 @@ pub(super) async fn run(args: &LoadArgs, output: Output) -> Result<LoadSummary, 
         replayed: args.replayed,
         pool: args.pool,
         seed: args.seed.unwrap_or_else(rand::random),
+        tls: None,
     };
     let progress = output.progress(None, "posting");
     let summary = load(address, &config, &options, &progress).await;

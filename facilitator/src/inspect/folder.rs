@@ -8,6 +8,7 @@ use futures::TryStreamExt as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tallybox_model::role::Role;
+use tallybox_model::roster::RosterObject;
 use tallybox_transport::{ListRange, SharedBucket};
 
 /// Unsigned batches and other objects that are named.
@@ -166,5 +167,14 @@ fn word(object: &OwnObject) -> &'static str {
         OwnObject::Fixed(_) => "fixed-sum-part",
         OwnObject::Point => "pinned-point",
         OwnObject::FirstSeen => "first-seen-date",
+        OwnObject::Birth => "own-bucket-birth",
+        OwnObject::Chain => "roster-chain",
+        OwnObject::Window(_, object) => match object {
+            RosterObject::Roster(_) => "roster",
+            RosterObject::Verdicts => "window-verdicts",
+            RosterObject::Agreed => "agreed-window",
+            RosterObject::Counted => "window-counted",
+            RosterObject::Done => "window-done",
+        },
     }
 }

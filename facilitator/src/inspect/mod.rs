@@ -32,6 +32,7 @@ mod stem;
 mod tally;
 mod target;
 mod verdict;
+mod window;
 
 pub use folder::{FolderBatches, FolderFacts};
 pub use header::{HeaderFacts, SumFacts};

@@ -23,6 +23,9 @@ impl Inspector {
     pub(super) async fn object(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
         let own = OwnObject::parse(key).map(|(own, _)| own);
         let beginning = bucket.get_range(key, 0..BEGINNING.min(bytes)).await?;
+        if let Some(OwnObject::Window(name, object)) = &own {
+            return self.window(bucket, key, (name, *object), &beginning, bytes).await;
+        }
         if beginning.starts_with(b"Obj\x01") {
             return self.container(bucket, key, bytes, &beginning).await;
         }
@@ -53,6 +56,16 @@ impl Inspector {
                     key,
                     text(Some(&date)),
                 ))
+            }
+            Some(OwnObject::Birth) => {
+                let time = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
+                let title = "time at which an own bucket was first used";
+                Ok(Finding::new("own-bucket-birth", title, key, text(Some(&time))))
+            }
+            Some(OwnObject::Chain) => {
+                let date = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
+                let title = "first window of which rosters are written";
+                Ok(Finding::new("roster-chain", title, key, text(Some(&date))))
             }
             Some(OwnObject::Prepared { .. }) => Ok(unrecognised(
                 key,

@@ -1,8 +1,9 @@
 //! Objects of a processor's own bucket: known by their names.
 
 use super::name::{BATCH_COMPONENTS, SUM_PART_COMPONENTS, sum_part, tail};
-use tallybox_model::path::{BatchName, SumPartName, pinned_point};
+use tallybox_model::path::{BatchName, SumPartName, birth, pinned_point};
 use tallybox_model::role::Role;
+use tallybox_model::roster::{RosterObject, WindowName, chain};
 use tallybox_model::time::BatchTime;
 
 /// Objects of a processor's own bucket, which are no batches.
@@ -21,13 +22,23 @@ pub enum OwnObject {
     Point,
     /// At which date a batch was first seen.
     FirstSeen,
+    /// When the bucket was first used.
+    Birth,
+    /// With which window our rosters of an aggregation begin.
+    Chain,
+    /// An object of a window: a roster, what is agreed, that it is done.
+    Window(WindowName, RosterObject),
 }
 
 impl OwnObject {
     /// Reads the end of a key; `None` if it is the name of no such object. Also how many components were read.
     #[must_use]
     pub fn parse(key: &str) -> Option<(Self, usize)> {
-        prepared(key).or_else(|| fixed(key)).or_else(|| small(key))
+        prepared(key)
+            .or_else(|| fixed(key))
+            .or_else(|| small(key))
+            .or_else(|| window(key))
+            .or_else(|| born(key))
     }
 }
 
@@ -77,6 +88,21 @@ fn small(key: &str) -> Option<(OwnObject, usize)> {
     (batch.first_seen() == key).then_some((OwnObject::FirstSeen, 3))
 }
 
+fn window(key: &str) -> Option<(OwnObject, usize)> {
+    let key = tail(key, 3)?;
+    if let Some((window, object)) = RosterObject::parse(key) {
+        return Some((OwnObject::Window(window, object), 3));
+    }
+    let aggregation = key.split('/').nth(1)?.parse().ok()?;
+    (chain(&aggregation) == key).then_some((OwnObject::Chain, 3))
+}
+
+fn born(key: &str) -> Option<(OwnObject, usize)> {
+    let key = tail(key, 2)?;
+    let (_, instance) = key.split_once('/')?;
+    (birth(&instance.parse().ok()?) == key).then_some((OwnObject::Birth, 2))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -101,6 +127,12 @@ mod tests {
         );
         let part = sum_part("i/a/202311142200-202311142300", Role::First).unwrap();
         assert_eq!(parse(part.fixed()), Some(OwnObject::Fixed(part)));
+        assert_eq!(parse(birth(&"interop".parse().unwrap())), Some(OwnObject::Birth));
+        let done = parse("windows/i/202311142200-202311142300.done".to_owned());
+        assert!(
+            matches!(done, Some(OwnObject::Window(window, RosterObject::Done)) if window.to_string() == "i/202311142200-202311142300")
+        );
+        assert_eq!(parse("windows/i/202311142200.done".to_owned()), None);
         assert_eq!(parse(format!("{STEM}.00.prepared.old")), None);
     }
 }

@@ -11,6 +11,9 @@ use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
 use zeroize::Zeroizing;
 
+/// The room that a chunk begins with.
+const LITTLE: usize = 4 << 10;
+
 /// Items of one kind that wait to be sealed together.
 struct Pending {
     kind: ChunkKind,
@@ -29,16 +32,20 @@ impl Pending {
         }
     }
 
-    /// Room for so many bytes more, and for what sealing adds. Growing by itself a vector leaves a copy of its shares
-    /// behind; this one wipes it. Small batches have small chunks, and wiping unused room would cost more than their work.
-    fn make_room(&mut self, more: usize) {
-        let needed = self.bytes.len() + more + TAG_LENGTH;
-        if needed <= self.bytes.capacity() {
-            return;
+    /// Makes room for another item and the seal. Growing leaves no copy of a share behind: the old bytes are wiped. A
+    /// small batch needs little, and wiping a whole chunk of each kind would cost more than all the rest of its intake.
+    fn make_room(&mut self, item: usize) {
+        let needed = self.bytes.len() + item + TAG_LENGTH;
+        if self.bytes.capacity() < needed {
+            let room = self
+                .bytes
+                .capacity()
+                .saturating_mul(8)
+                .clamp(LITTLE, CHUNK + TAG_LENGTH);
+            let mut grown = Zeroizing::new(Vec::with_capacity(room.max(needed)));
+            grown.extend_from_slice(&self.bytes);
+            self.bytes = grown;
         }
-        let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(2 * self.bytes.capacity())));
-        larger.extend_from_slice(&self.bytes);
-        self.bytes = larger;
     }
 }
 

@@ -9,6 +9,7 @@ use tallybox_model::roster::{
     AgreedWindow, Claim, DatedBatch, ExpiredBatch, LastWord, Listing, RosterTerms, SettledBatch,
 };
 use tallybox_model::time::{BatchTime, Window, aligned_window};
+use tallybox_service::fault;
 
 use crate::ids::IdSet;
 
@@ -90,6 +91,12 @@ pub fn age(batch: BatchTime, window: Window, period_minutes: u32) -> Option<u32>
     u32::try_from(minutes.div_euclid(i64::from(period_minutes))).ok()
 }
 
+/// For how many windows after its own it is remembered what became of a batch.
+#[must_use]
+pub fn memory(maximum_age: u32) -> u32 {
+    maximum_age.saturating_mul(2)
+}
+
 /// What two rosters have in common, before packets are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
@@ -110,18 +117,23 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
         return Err(TermsDiffer(first.terms, second.terms));
     }
     let (window, period) = (first.window, first.terms.period_minutes);
-    let maximum_age = first.terms.maximum_age.min(second.terms.maximum_age);
-    let open = |batch: &DatedBatch| {
-        let age = age(batch.date, window, period).filter(|age| *age <= maximum_age)?;
-        (!history.is_closed(batch.id)).then_some(age)
+    let maximum_age = match fault::is_on("larger-age") {
+        true => first.terms.maximum_age.max(second.terms.maximum_age),
+        false => first.terms.maximum_age.min(second.terms.maximum_age),
     };
+    let age = |batch: &DatedBatch| {
+        age(batch.date, window, period).filter(|_| fault::is_on("double-listing") || !history.is_closed(batch.id))
+    };
+    let open = |batch: &DatedBatch| age(batch).filter(|age| *age <= maximum_age);
     let (mut equal, mut excluded) = (BTreeMap::new(), BTreeSet::new());
     for (batch, ours) in &first.entries {
         let (Some(_), Listing::Summable(ours)) = (open(batch), ours) else {
             continue;
         };
         match second.entries.get(batch) {
-            Some(Listing::Summable(theirs)) if ours == theirs => drop(equal.insert(*batch, ours.clone())),
+            Some(Listing::Summable(theirs)) if ours == theirs || alike(ours, theirs) => {
+                drop(equal.insert(*batch, ours.clone()))
+            }
             Some(Listing::Summable(_)) => drop(excluded.insert(*batch)),
             Some(Listing::Open(_)) | None => {}
         }
@@ -129,7 +141,12 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     excluded.extend(second_dates(&mut equal));
     let batches = largest_group(equal);
     let all: BTreeSet<DatedBatch> = first.entries.keys().chain(second.entries.keys()).copied().collect();
-    let at_end = |batch: &DatedBatch| open(batch).is_some_and(|age| last || age == maximum_age);
+    // One that came too late for any window is told of in the first that hears of it, as long as both sides remember which
+    // are closed.
+    let at_end = |batch: &DatedBatch| {
+        let age = age(batch).filter(|age| *age <= memory(maximum_age));
+        age.is_some_and(|age| last || age >= maximum_age)
+    };
     let at_their_end = all.into_iter().filter(at_end);
     let said = |batch| [last_word(first, batch), last_word(second, batch)];
     Ok(Draft {
@@ -137,8 +154,16 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
         batches,
         excluded,
         last_words: at_their_end.map(|batch| (batch, said(batch))).collect(),
-        minimum: first.terms.minimum.max(second.terms.minimum),
+        minimum: match fault::is_on("smaller-minimum") {
+            true => first.terms.minimum.min(second.terms.minimum),
+            false => first.terms.minimum.max(second.terms.minimum),
+        },
     })
+}
+
+/// What only a known fault takes for the same.
+fn alike(ours: &Claim, theirs: &Claim) -> bool {
+    fault::is_on("equal-count") && ours.accepted == theirs.accepted
 }
 
 /// A batch is summed under one date, its earliest; the others are taken out and answered.
@@ -225,7 +250,13 @@ impl Draft {
     #[must_use]
     pub fn conclude(self, count: &Count) -> AgreedWindow {
         let counted = count.counted.len() as u64;
-        let below = !self.batches.is_empty() && counted < self.minimum;
+        let before = self.batches.iter().map(|(_, claim)| claim.accepted).sum();
+        let enough = if fault::is_on("minimum-before-dedupe") {
+            before
+        } else {
+            counted
+        };
+        let below = !self.batches.is_empty() && enough < self.minimum;
         let duplicates = count.duplicates.iter().map(|ids| ids.len() as u64);
         let settled = self.batches.into_iter().zip(duplicates);
         let settled = settled.map(|((batch, claim), duplicates)| SettledBatch {

@@ -1,6 +1,6 @@
 //! Which batches a roster lists: what was listed before and is not settled, and what has come since.
 
-use super::agreement::{History, age};
+use super::agreement::{History, age, memory};
 use super::listed::Listed;
 use super::policy::RosterPolicy;
 use super::verdicts::{Verdicts, VerdictsWriter};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tallybox_model::path::{BatchName, BatchPart, window_range};
 use tallybox_model::roster::{Claim, DatedBatch, OpenReason, WindowName};
 use tallybox_model::time::Window;
+use tallybox_service::fault;
 use tallybox_transport::batch::BatchError;
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
@@ -42,6 +43,11 @@ pub(super) async fn verdicts(
     for listed in before(processor, policy, name).await? {
         let batch = listed.batch();
         if !is_open(policy, name.window, history, batch) {
+            seen.remove(&batch);
+            continue;
+        }
+        if fault::is_on("lost-carry") {
+            seen.remove(&batch);
             continue;
         }
         match listed.again(previous(policy, name.window)) {
@@ -52,9 +58,19 @@ pub(super) async fn verdicts(
             None => drop(seen.entry(batch).or_default()),
         }
     }
+    if fault::is_on("late-batch-dropped") {
+        seen.retain(|batch, _| name.window.contains(batch.date));
+    }
+    if fault::is_on("expiry-by-clock") {
+        let keep = i64::from(policy.terms.maximum_age + 1) * i64::from(policy.terms.period_minutes) * 60_000;
+        seen.retain(|batch, _| batch.date.millis() + keep > processor.clock.millis());
+    }
     for (batch, seen) in seen {
         if is_open(policy, name.window, history, batch) {
             judge(processor, &mut writer, name, (batch, seen), progress).await?;
+        } else if !history.is_closed(batch.id) {
+            let reason = OpenReason::TooLate;
+            writer.listed(&Listed::Open { batch, reason }).await?;
         }
     }
     writer.finish().await?;
@@ -86,13 +102,13 @@ async fn before(processor: &Processor, policy: &RosterPolicy, name: &WindowName)
     Ok(verdicts.map(|verdicts| verdicts.listed).unwrap_or_default())
 }
 
-/// What the buckets hold of the batches that are not too old.
+/// What the buckets hold of the batches that are not too old, and of those that came too late.
 async fn look(
     processor: &Processor,
     policy: &RosterPolicy,
     name: &WindowName,
 ) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
-    let start = policy.back(name.window, policy.terms.maximum_age);
+    let start = policy.back(name.window, memory(policy.terms.maximum_age));
     let range = Window::new(start, name.window.end()).map_err(|error| Error::Internal(error.to_string()))?;
     let (buckets, peer) = (&processor.buckets, processor.role.peer());
     let mut seen: BTreeMap<DatedBatch, Seen> = BTreeMap::new();

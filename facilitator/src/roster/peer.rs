@@ -12,6 +12,7 @@ use tallybox_model::digest::Digest;
 use tallybox_model::id::AggregationId;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes, read_all};
 
 /// What our mailbox holds of the peer's rosters.
@@ -30,7 +31,7 @@ pub(super) async fn theirs(
     chain: &mut Chain,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
-    if chain.own.theirs.contains(&name.window) {
+    if chain.own.theirs.contains(&name.window) && !fault::is_on("peer-roster-reread") {
         return copy(processor, name).await.map(Some);
     }
     if !chain.mailbox.theirs.contains(&name.window) {
@@ -58,6 +59,12 @@ pub(super) async fn theirs(
         Err(error) => return Err(error.into()),
     }
     chain.own.theirs.insert(name.window);
+    if fault::is_on("peer-roster-reread") {
+        let Some(file) = fetch(processor, name).await? else {
+            return Ok(None);
+        };
+        return decode(processor, name, role, keys, &file).map(Some);
+    }
     copy(processor, name).await.map(Some)
 }
 

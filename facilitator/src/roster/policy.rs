@@ -1,5 +1,6 @@
 //! The rules by which this processor writes rosters: what its configuration says, and from when on both sides write them.
 
+use super::agreement::memory;
 use crate::error::Error;
 use crate::processor::Processor;
 use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
@@ -108,7 +109,7 @@ impl RosterPolicy {
     /// How many windows before a window matter for it.
     #[must_use]
     pub fn horizon(&self) -> u32 {
-        self.terms.maximum_age.max(self.terms.replay_horizon)
+        memory(self.terms.maximum_age).max(self.terms.replay_horizon)
     }
 
     /// When the roster of a window is due, in milliseconds since the epoch.

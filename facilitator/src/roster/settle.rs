@@ -1,6 +1,6 @@
 //! The agreed sets: computed in the order of the windows, each fixed in the own bucket.
 
-use super::agreement::{Count, Draft, compare};
+use super::agreement::{Count, Draft, Roster, compare};
 use super::chain::windows;
 use super::counted::{read_counted, write_counted};
 use super::peer;
@@ -11,11 +11,15 @@ use super::write::{Chain, of, ours};
 use crate::aggregate::{DoneMark, mark_done};
 use crate::error::Error;
 use crate::ids::IdSet;
+use crate::intake::{intake, no_progress};
 use crate::processor::Processor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tallybox_model::id::PacketId;
-use tallybox_model::roster::{AgreedWindow, DatedBatch, WindowName};
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::{AgreedWindow, DatedBatch, Listing, OpenReason, WindowName};
 use tallybox_model::time::Window;
+use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes, read_all};
 
 /// The largest agreed set that is read.
@@ -23,7 +27,7 @@ const AGREED_BYTES: u64 = 64 << 20;
 
 /// Agrees on every window up to this one of which both rosters are there, as far as they are there without a gap.
 pub(super) async fn settle(
-    processor: &Processor,
+    processor: &Arc<Processor>,
     policy: &RosterPolicy,
     name: &WindowName,
     chain: &mut Chain,
@@ -33,8 +37,12 @@ pub(super) async fn settle(
         let name = of(name, window);
         let Some(theirs) = peer::theirs(processor, &name, chain, summary).await? else {
             summary.waits_for = Some(window);
+            if fault::is_on("out-of-order") {
+                continue;
+            }
             return Ok(());
         };
+        heal(processor, &name, &theirs).await?;
         let ours = ours(processor, &name).await?;
         let pair = match processor.role.index() {
             0 => [&ours, &theirs],
@@ -51,6 +59,12 @@ pub(super) async fn settle(
         report(&name, &agreed, summary);
         chain.history.push(&agreed);
         chain.own.agreed.insert(window);
+        if !agreed.batches.is_empty() {
+            // A later window of this run looks for repetitions in it, as one of a later run does.
+            if !fault::is_on("run-forgets") {
+                chain.own.counted.insert(window);
+            }
+        }
         summary.agreed.push(window);
         if agreed.batches.is_empty() {
             mark_done(processor, &name, &DoneMark::nothing("nothing-agreed")).await?;
@@ -62,6 +76,30 @@ pub(super) async fn settle(
         .collect::<Vec<_>>()
     {
         peer::check_unchanged(processor, &of(name, window), summary).await?;
+    }
+    Ok(())
+}
+
+/// Publishes again what the peer says that it lacks of us: an intake that was broken off between its record and its
+/// validation leaves a batch that only we can sum.
+async fn heal(processor: &Arc<Processor>, name: &WindowName, theirs: &Roster) -> Result<(), Error> {
+    for (batch, listing) in &theirs.entries {
+        if *listing != Listing::Open(OpenReason::NoValidation) {
+            continue;
+        }
+        let batch = BatchName {
+            aggregation: name.aggregation.clone(),
+            date: batch.date,
+            id: batch.id,
+        };
+        match intake(processor, &batch, no_progress()).await {
+            Ok(_) => {}
+            Err(error) if error.is_passing() => return Err(error),
+            // What is wrong with the batch stands in our own roster.
+            Err(error) => {
+                tracing::debug!(batch_id = %batch.id, reason = error.reason(), "validation not published again")
+            }
+        }
     }
     Ok(())
 }
@@ -141,6 +179,9 @@ async fn count(
             }
         })
         .await?;
+    }
+    if fault::is_on("forgotten-packets") {
+        before = IdSet::default();
     }
     let mut count = Count::new(before);
     for ids in &accepted {

@@ -18,6 +18,7 @@ use tallybox_crypto::prio2::Prio2;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::roster::{AgreedWindow, WindowName};
+use tallybox_service::fault;
 
 /// Sums what both processors agree on for a window. Done twice, it changes nothing the second time.
 ///
@@ -97,6 +98,11 @@ async fn group(
         let missing = || Error::Internal(format!("the verdict on {batch} is not where it should be"));
         let verdict = file.verdict(settled.batch).ok_or_else(missing)?;
         let mut verdict = file.read(&batch, verdict).await?;
+        if fault::is_on("live-validation") {
+            let prepared = prepared(processor, &batch, false).await?;
+            let joined = crate::aggregate::join_peer(processor, &batch, prepared, progress).await?;
+            verdict = joined.judge(processor.role, |_| false).await?.0;
+        }
         progress(verdict.packets, 0);
         without(processor, &mut verdict, &duplicates).await?;
         group.push(verdict, &[]);

@@ -1,6 +1,6 @@
 //! Both sides' view of a window, and the way of a batch through the windows: for people who ask why.
 
-use super::agreement::{Roster, age};
+use super::agreement::{Roster, age, memory};
 use super::chain::from;
 use super::document::decode;
 use super::settle::read_agreed;
@@ -146,7 +146,7 @@ pub async fn explain(
     let own = policy.window_of(date).ok_or_else(none)?;
     policy.check(own)?;
     let mut views = Vec::new();
-    for window in from(&policy, own).take(policy.terms.maximum_age as usize + 1) {
+    for window in from(&policy, own).take(memory(policy.terms.maximum_age) as usize + 1) {
         let name = WindowName {
             aggregation: aggregation.clone(),
             window,

@@ -1,6 +1,6 @@
 //! Our rosters: written in the order of the windows, none skipped; fixed in the own bucket, then put into the mailbox.
 
-use super::agreement::{History, Roster};
+use super::agreement::{History, Roster, memory};
 use super::chain::{Standing, find_start, fix_start, standing, windows};
 use super::document::{decode, encode};
 use super::policy::RosterPolicy;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tallybox_model::path::{BatchName, window_range};
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::fault;
 use tallybox_transport::{BucketError, ListRange, publish_bytes, read_all};
 
 /// An aggregation's rosters as they stand, and what is known of its windows.
@@ -49,6 +50,16 @@ pub(super) async fn rosters(
     }
     // A run that died between the two puts it there now. What is agreed on, the peer has.
     let open: Vec<Window> = chain.own.ours.difference(&chain.own.agreed).copied().collect();
+    if fault::is_on("twice-is-new") && open.contains(&name.window) {
+        processor.buckets.own.delete(&name.verdicts()).await?;
+        processor.buckets.own.delete(&name.roster(processor.role)).await?;
+        processor
+            .buckets
+            .peer_validation_out
+            .delete(&name.roster(processor.role))
+            .await?;
+        write(processor, policy, name, &mut chain, progress).await?;
+    }
     for window in open {
         publish(processor, &of(name, window), None).await?;
     }
@@ -97,7 +108,7 @@ async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -
     let mut history = History::default();
     let oldest = policy
         .window_of(next)
-        .map_or(start, |next| policy.back(next, policy.terms.maximum_age));
+        .map_or(start, |next| policy.back(next, memory(policy.terms.maximum_age)));
     for window in own.agreed.iter().filter(|window| window.start() >= oldest) {
         history.push(&read_agreed(processor, &of(name, *window)).await?);
     }
@@ -151,9 +162,20 @@ async fn write(
     chain: &mut Chain,
     progress: &Progress,
 ) -> Result<(), Error> {
+    if fault::is_on("overwrite") {
+        processor.buckets.own.delete(&name.verdicts()).await?;
+    }
     let verdicts = gather::verdicts(processor, policy, name, &chain.history, progress).await?;
     let file = Bytes::from(encode(processor, name, chain.start, &policy.terms, &verdicts.listed)?);
     let object = name.roster(processor.role);
+    if fault::is_on("overwrite") {
+        processor.buckets.own.delete(&object).await?;
+        processor.buckets.peer_validation_out.delete(&object).await?;
+    }
+    if fault::is_on("skipped-empty-roster") && verdicts.listed.is_empty() {
+        chain.own.ours.insert(name.window);
+        return Ok(());
+    }
     let fixed = publish_bytes(&*processor.buckets.own, &object, file.clone(), false).await;
     let file = match fixed {
         Ok(_) => Some(file),

@@ -309,3 +309,32 @@ impl Metrics {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_stands_at_zero_from_the_start() {
+        let text = Metrics::new().text();
+        for line in [
+            r#"facilitator_tasks_total{task="intake",outcome="reject"} 0"#,
+            r#"facilitator_tasks_in_hand{queue="aggregate"} 0"#,
+            r#"facilitator_queue_errors_total{queue="intake",operation="extend"} 0"#,
+            r#"facilitator_packets_rejected_total{reason="point-changed"} 0"#,
+            r#"facilitator_task_duration_seconds_count{task="roster"} 0"#,
+            "facilitator_poison_messages_total 0",
+            "facilitator_leases_lost_total 0",
+            "facilitator_conflicts_total 0",
+            "facilitator_reload_failures_total 0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        assert!(
+            text.lines()
+                .filter(|line| !line.starts_with('#') && !line.contains("_bucket"))
+                .all(|line| line.ends_with(" 0") || line.ends_with(" 0.0")),
+            "{text}"
+        );
+    }
+}

@@ -26,10 +26,8 @@ mod pulse;
 mod reload;
 mod run;
 mod step;
-#[cfg(test)]
-mod tests;
 
-pub use config::{Queues, WorkerConfig};
+pub use config::{Queues, RetryDelay, WorkerConfig};
 pub use delay::retry_delay;
 pub use handle::handle;
 pub use metrics::{Metrics, TaskKind};

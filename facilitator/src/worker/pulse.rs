@@ -107,3 +107,26 @@ impl Drop for Hand {
         self.pulses.hands().1.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_says_nothing_for_too_long_is_stuck_until_it_does() {
+        let pulses = Pulses::new(Duration::from_secs(900));
+        let (quiet, busy) = (pulses.take("one"), pulses.take("other"));
+        let progress = busy.progress();
+        advance(Duration::from_secs(600)).await;
+        progress(1, 1);
+        advance(Duration::from_secs(600)).await;
+        assert_eq!(pulses.stuck(), ["one has not got on for 1200 s"]);
+        quiet.beat();
+        assert!(pulses.stuck().is_empty());
+        advance(Duration::from_secs(2000)).await;
+        assert_eq!(pulses.stuck().len(), 2);
+        drop((quiet, busy));
+        assert!(pulses.stuck().is_empty(), "what is no longer in hand cannot be stuck");
+    }
+}

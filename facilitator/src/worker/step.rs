@@ -119,3 +119,27 @@ impl Attempts {
 fn key(delivery: &Delivery) -> [u8; 32] {
     Sha256::digest(&delivery.body).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use tallybox_queue::Lease;
+
+    #[test]
+    fn attempts_are_counted_where_the_queue_does_not() {
+        let delivery = |body: &'static str, attempt| Delivery {
+            body: Bytes::from_static(body.as_bytes()),
+            lease: Lease::new("1"),
+            attempt,
+            published: None,
+            reason: None,
+        };
+        let attempts = Attempts::default();
+        let (one, other, counted) = (delivery("one", None), delivery("other", None), delivery("one", Some(7)));
+        assert_eq!([attempts.next(&one), attempts.next(&one), attempts.of(&one)], [1, 2, 3]);
+        assert_eq!((attempts.of(&other), attempts.next(&counted)), (1, 7));
+        attempts.forget(&one);
+        assert_eq!(attempts.of(&one), 1);
+    }
+}

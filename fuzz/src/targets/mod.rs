@@ -32,6 +32,7 @@ targets!(
     prio2,
     registry,
     report_bodies,
+    rosters,
     schemas,
     signed_documents,
     spool,

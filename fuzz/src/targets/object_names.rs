@@ -1,8 +1,10 @@
 //! Names of objects: one spelling for each batch, and always one that a bucket takes.
 
 use std::sync::OnceLock;
-use tallybox_model::path::BatchName;
+use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::role::Role;
+use tallybox_model::roster::{RosterObject, WindowName};
+use tallybox_model::task::TaskMarker;
 use tallybox_transport::{BucketError, SharedBucket, memory};
 
 pub fn run(data: &[u8]) {
@@ -21,6 +23,27 @@ pub fn run(data: &[u8]) {
     if let Some(name) = BatchName::from_ingestion_object(text) {
         let objects = name.ingestion();
         assert!([objects.header, objects.packets, objects.signature].iter().any(|object| object == text));
+    }
+    for role in Role::ALL {
+        if let Some((name, part)) = BatchName::validation_part(text, role) {
+            let objects = name.validation(role);
+            let object = match part {
+                BatchPart::Header => objects.header,
+                BatchPart::Packets => objects.packets,
+                BatchPart::Signature => objects.signature,
+            };
+            assert_eq!(object, text);
+        }
+    }
+    if let Some(marker) = TaskMarker::parse(text) {
+        assert_eq!(marker.name(), text);
+        assert!(is_key(text), "{text:?} is no key");
+    }
+    if let Some(name) = WindowName::from_batches(text) {
+        assert_eq!(name.batches(), text);
+    }
+    if let Some((name, RosterObject::Done)) = RosterObject::parse(text) {
+        assert_eq!(name.done(), text);
     }
 }
 

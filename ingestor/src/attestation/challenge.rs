@@ -16,11 +16,16 @@ pub(crate) struct DayWindow {
 
 impl DayWindow {
     /// A window from minutes.
-    pub(crate) fn minutes(late: u32, early: u32) -> Self {
+    pub(crate) const fn minutes(late: u32, early: u32) -> Self {
         Self {
-            late: i64::from(late) * 60_000,
-            early: i64::from(early) * 60_000,
+            late: late as i64 * 60_000,
+            early: early as i64 * 60_000,
         }
+    }
+
+    /// For how many minutes one day is taken, from the first to the last.
+    pub(crate) fn key_minutes(self) -> u64 {
+        ((self.early + DAY + self.late) / 60_000).unsigned_abs()
     }
 
     /// The days, in days since the epoch: today first, then those before, then those after.
@@ -81,6 +86,7 @@ mod tests {
         assert_eq!(days(12 * HOUR), [10]);
         assert_eq!(days(24 * HOUR - HOUR / 2 - 1), [10]);
         assert_eq!(days(24 * HOUR - HOUR / 2), [10, 11]);
+        assert_eq!(window.key_minutes(), 24 * 60 + 90);
         let wide = DayWindow::minutes(2880, 0);
         assert_eq!(wide.days(10 * DAY + HOUR).collect::<Vec<_>>(), [10, 9, 8]);
         assert_eq!(window.days(-1).collect::<Vec<_>>(), [-1, 0]);

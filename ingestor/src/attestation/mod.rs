@@ -49,6 +49,10 @@ pub trait Verifier: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`Refusal`] that says why it does not hold; nothing of it names the device.
     fn verify(&self, report: &ReportUpload, now: i64) -> Result<AttestedKey, Refusal>;
+
+    /// For how many minutes the attested key of a day is taken, from the first to the last: a report may come again for
+    /// as long.
+    fn key_minutes(&self) -> u64;
 }
 
 /// What is kept of a good attestation while it is checked against others: a digest of the attested key and the day that

@@ -49,6 +49,9 @@ impl TestDevice {
 #[derive(Debug)]
 pub struct TestVerifier;
 
+/// The days that are taken: as by default.
+const WINDOW: DayWindow = DayWindow::minutes(60, 60);
+
 impl Verifier for TestVerifier {
     fn verify(&self, report: &ReportUpload, now: i64) -> Result<AttestedKey, Refusal> {
         let attestation = report.attestation().ok_or(Reason::SignatureForm)?;
@@ -65,11 +68,15 @@ impl Verifier for TestVerifier {
         let signed = |day: &i64| {
             message(report, *day).is_some_and(|message| key.verify(&message, attestation.signature).is_ok())
         };
-        let day = DayWindow::minutes(60, 60).days(now).find(signed);
+        let day = WINDOW.days(now).find(signed);
         Ok(AttestedKey {
             key: key_digest(point),
             day: day.ok_or(Reason::ReportSignature)?,
         })
+    }
+
+    fn key_minutes(&self) -> u64 {
+        WINDOW.key_minutes()
     }
 }
 

@@ -116,6 +116,27 @@ impl<'i> Chain<'i> {
         }
     }
 
+    /// The windows whose reports may come again in the window of this plan, oldest first, each with the secret that
+    /// sealed its record: those that end later than `replay-windows` lengths of the plan's window before it. By time and
+    /// not by number, since they may have been longer or shorter.
+    pub(super) fn replayed(&self, plan: &Plan) -> Vec<(BatchTime, String)> {
+        let start = plan.window.start();
+        let horizon = i64::from(plan.replay_windows).saturating_mul(length(plan.window));
+        let since = start.millis().saturating_sub(horizon);
+        let mut end = start;
+        let mut within = Vec::new();
+        for (begin, secret) in self.records.range(..start).rev() {
+            // Windows touch: one ends where the next begins.
+            if end.millis() <= since {
+                break;
+            }
+            within.push((*begin, secret.clone()));
+            end = *begin;
+        }
+        within.reverse();
+        within
+    }
+
     fn is_due(&self, window: &Window) -> bool {
         let settle = i64::try_from(self.ingestor.batches.settle_secs).unwrap_or(i64::MAX / 2000);
         window.end().millis().saturating_add(settle * 1000) <= self.ingestor.clock.millis()
@@ -225,19 +246,18 @@ impl<'i> Chain<'i> {
                 min_packets: batches.min_packets,
                 max_carry_windows: batches.max_carry_windows,
             },
-            replay_windows: self.replay_windows(),
+            replay_windows: self.replay_windows(window),
             slabs,
         }
     }
 
     /// How many windows back a report can have been batched that may still come again: as long as it is taken at the
-    /// door, and as long as it may have been carried.
-    fn replay_windows(&self) -> u32 {
+    /// door, and as long as it may have been carried. In lengths of this window, which is a shorter one where the length
+    /// has just been changed.
+    fn replay_windows(&self, window: Window) -> u32 {
         let (acceptance, batches) = (&self.ingestor.acceptance, &self.ingestor.batches);
-        let minutes = u64::from(acceptance.max_age_hours) * 60
-            + u64::from(acceptance.max_ahead_minutes)
-            + batches.settle_secs.div_ceil(60);
-        let windows = minutes.div_ceil(u64::from(batches.window_minutes));
+        let minutes = self.locality.replay_minutes(acceptance) + batches.settle_secs.div_ceil(60);
+        let windows = minutes.div_ceil((length(window) / 60_000).unsigned_abs().max(1));
         u32::try_from(windows)
             .unwrap_or(u32::MAX)
             .saturating_add(batches.max_carry_windows + 2)
@@ -256,6 +276,11 @@ impl<'i> Chain<'i> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Milliseconds from the start of a window to its end.
+fn length(window: Window) -> i64 {
+    window.end().millis() - window.start().millis()
 }
 
 fn parse_origin(key: &str, bytes: &[u8]) -> Result<BatchTime, Error> {

@@ -6,18 +6,24 @@ use std::time::Duration;
 use tallybox_model::time::{BatchTime, aligned_window};
 use tokio_util::sync::CancellationToken;
 
-use super::{BatchOptions, batch};
+use super::{BatchOptions, WindowSummary, batch};
 use crate::ingestor::{Ingestor, Locality};
+use crate::metrics::{BatchCounters, Metrics};
 
 /// Batches what is due, again and again, until it is told to stop; a run that has begun is ended first. A locality that
 /// fails is logged and tried again at the next turn, and holds up no other.
-pub async fn cycle(ingestor: &Ingestor, shutdown: &CancellationToken) {
+pub async fn cycle(ingestor: &Ingestor, metrics: &Metrics, shutdown: &CancellationToken) {
     let pause = Duration::from_secs(ingestor.batches.poll_secs);
+    let localities: Vec<_> = ingestor
+        .localities
+        .iter()
+        .map(|(name, locality)| (name.as_str(), locality, metrics.batches(name)))
+        .collect();
     let mut done: BTreeMap<&str, BatchTime> = BTreeMap::new();
     loop {
-        for (name, locality) in &ingestor.localities {
+        for (name, locality, counters) in &localities {
             let Some(due) = last_due(ingestor) else { continue };
-            if done.get(name.as_str()) != Some(&due) && turn(ingestor, locality).await {
+            if done.get(name) != Some(&due) && turn(ingestor, locality, counters).await {
                 done.insert(name, due);
             }
         }
@@ -35,11 +41,12 @@ fn last_due(ingestor: &Ingestor) -> Option<BatchTime> {
 }
 
 /// One run; whether all that was due is done.
-async fn turn(ingestor: &Ingestor, locality: &Locality) -> bool {
+async fn turn(ingestor: &Ingestor, locality: &Locality, counters: &BatchCounters) -> bool {
     let instance = locality.instance.as_str();
     match batch(ingestor, locality, &BatchOptions::default()).await {
         Ok(summary) => {
             for window in &summary.windows {
+                count(window, counters);
                 tracing::info!(
                     instance,
                     window = %window.window,
@@ -55,8 +62,19 @@ async fn turn(ingestor: &Ingestor, locality: &Locality) -> bool {
             summary.waiting.is_none()
         }
         Err(error) => {
+            counters.failures.inc();
             tracing::error!(instance, error = &error as &dyn std::error::Error, "window not batched");
             false
         }
     }
+}
+
+fn count(window: &WindowSummary, counters: &BatchCounters) {
+    counters.windows.inc();
+    counters.conflicts.inc_by(window.replays.conflicts);
+    counters.batched.inc_by(window.batched);
+    counters.replayed_reports.inc_by(window.replays.report);
+    counters.replayed_ciphertexts.inc_by(window.replays.ciphertext);
+    counters.carried.inc_by(window.carried);
+    counters.dropped.inc_by(window.dropped);
 }

@@ -138,11 +138,7 @@ pub async fn records(ingestor: &Ingestor, locality: &Locality) -> Result<Vec<Win
 async fn one(job: &Job<'_>, chain: &mut Chain<'_>, plan: FixedPlan) -> Result<Done, Error> {
     let start = plan.plan.window.start();
     let secret = plan.plan.secret.clone();
-    let before: Vec<_> = chain
-        .records
-        .range(..start)
-        .map(|(start, secret)| (*start, secret.clone()))
-        .collect();
+    let before = chain.replayed(&plan.plan);
     let done = match WindowJob::read(job, plan, &before).await {
         Ok(window) => window.write().await,
         Err(error) => Err(error),

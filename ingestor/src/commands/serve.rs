@@ -63,9 +63,10 @@ impl ServeCommand {
             "ingestor serves"
         );
         let shutdown = shutdown::on_signal();
+        let metrics = Arc::clone(&server.app().metrics);
         let batching = async {
             if self.batch {
-                cycle(&ingestor, &shutdown).await;
+                cycle(&ingestor, &metrics, &shutdown).await;
             }
         };
         tokio::join!(server.run(shutdown.clone()), batching);

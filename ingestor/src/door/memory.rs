@@ -12,7 +12,6 @@ use tallybox_model::report::ProblemKind;
 
 use super::Rejection;
 use crate::attestation::AttestedKey;
-use crate::config::AcceptanceConfig;
 use crate::spool::{Ledger, Receipt};
 
 /// Separates ids of reports from everything else that is hashed here.
@@ -63,13 +62,12 @@ impl Hasher for AsItIs {
 }
 
 impl Memory {
-    /// Nothing yet; at most so many entries.
+    /// Nothing yet; at most so many entries, for as many minutes as a report may come again.
     #[must_use]
-    pub fn new(most: usize, acceptance: &AcceptanceConfig) -> Self {
+    pub fn new(most: usize, minutes: u64) -> Self {
         let most = (most / 2).max(1);
         // All at once: a table that grows leaves holes of its former sizes. What is not used costs nothing.
         let entries = || Entries::with_capacity_and_hasher(most, BuildHasherDefault::default());
-        let minutes = i64::from(acceptance.max_age_hours) * 60 + i64::from(acceptance.max_ahead_minutes);
         Self {
             hash: RandomState::new(),
             generations: Mutex::new(Generations {
@@ -77,7 +75,7 @@ impl Memory {
                 old: entries(),
                 begun: i64::MIN,
                 most,
-                span: (minutes * 60_000 / 2).max(1),
+                span: i64::try_from(minutes.saturating_mul(30_000)).map_or(i64::MAX, |half| half.max(1)),
             }),
         }
     }
@@ -189,7 +187,7 @@ impl Generations {
         if self.begun > now || self.begun == i64::MIN {
             self.begun = now;
         }
-        if now - self.begun >= self.span {
+        if now.saturating_sub(self.begun) >= self.span {
             self.next();
             self.begun = now;
         }
@@ -213,14 +211,7 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     fn memory(most: usize) -> Memory {
-        Memory::new(
-            most,
-            &AcceptanceConfig {
-                max_age_hours: 48,
-                max_ahead_minutes: 0,
-                ..AcceptanceConfig::default()
-            },
-        )
+        Memory::new(most, 48 * 60)
     }
 
     fn receipt(memory: &Memory, id: &str, digest: u64, device: Option<u8>) -> Receipt {

@@ -65,7 +65,11 @@ impl App {
     pub async fn start(ingestor: Arc<Ingestor>) -> Result<Arc<Self>, Error> {
         let metrics = Arc::new(Metrics::new());
         let serve = &ingestor.serve;
-        let memory = Arc::new(Memory::new(serve.remembered_reports, &ingestor.acceptance));
+        let minutes = ingestor.localities.values();
+        let minutes = minutes
+            .map(|locality| locality.replay_minutes(&ingestor.acceptance))
+            .max();
+        let memory = Arc::new(Memory::new(serve.remembered_reports, minutes.unwrap_or(0)));
         let keys = Arc::new(Rates::per_minute(ingestor.acceptance.per_key_per_minute));
         let opening = ingestor.localities.values().map(|locality| async {
             let door = Door::new(&ingestor, &locality.name, &metrics, &memory, &keys);

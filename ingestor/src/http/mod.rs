@@ -12,7 +12,7 @@
 //! | `documents` | what is served to clients and processors: configuration, manifest |
 //! | `openapi` | the description of all pages |
 //! | `operations` | what it says of itself to operators |
-//! | `patience` | connections that do not take their answer |
+//! | `patience`, `idle` | connections that do not take their answer, or ask nothing |
 //! | `tls`, `watch` | certificates and the registry, read again when they change |
 
 mod app;
@@ -20,6 +20,7 @@ mod body;
 mod budget;
 mod decode;
 mod documents;
+mod idle;
 mod network;
 mod openapi;
 mod operations;

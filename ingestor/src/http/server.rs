@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::idle::Activity;
 use super::network::Peer;
 use super::patience::Patient;
 use super::tls::Certificates;
@@ -29,8 +30,10 @@ use super::{App, watch};
 use crate::error::Error;
 use crate::ingestor::Ingestor;
 
-/// How long the head of a request may take to come, and a connection may be idle.
-const HEAD_TIME: Duration = Duration::from_secs(20);
+/// How long a client of HTTP/2 may take to answer a ping, and how often it is sent one.
+const PING_TIME: Duration = Duration::from_secs(20);
+/// How long a request that has begun may take, in times of patience: for its body, for the spool, for the answer.
+const PATIENCES: u32 = 3;
 /// Bytes that a connection holds of what it reads: heads are bounded by it, bodies have memory of their own.
 const BUFFER: usize = 16 << 10;
 /// Requests at once on a connection of HTTP/2, and bytes that may come before they are asked for.
@@ -168,7 +171,7 @@ impl Shared {
             app: Arc::clone(app),
             router: app.router(),
             certificates,
-            builder: builder(),
+            builder: builder(Duration::from_secs(app.ingestor.serve.idle_secs)),
             stop,
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -221,29 +224,43 @@ impl Shared {
     }
 
     async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
-        let patience = Duration::from_secs(self.app.ingestor.serve.request_secs);
-        let stream = Patient::new(stream, HEAD_TIME, patience);
+        let serve = &self.app.ingestor.serve;
+        let (idle, patience) = (
+            Duration::from_secs(serve.idle_secs),
+            Duration::from_secs(serve.request_secs),
+        );
+        let stream = Patient::new(stream, idle, patience);
+        let activity = Activity::new();
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
-            self.router.clone().oneshot(request)
+            let (asked, answering) = (activity.asked(), self.router.clone().oneshot(request));
+            async move {
+                let answer = answering.await;
+                drop(asked);
+                answer
+            }
         });
         let serving = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(serving);
         tokio::select! {
             _ = serving.as_mut() => return,
-            () = self.stop.cancelled() => serving.as_mut().graceful_shutdown(),
+            () = self.stop.cancelled() => {}
+            () = activity.ceased(idle) => {}
         }
-        let _ = self.cut.run_until_cancelled(serving).await;
+        // What has begun is answered. Nothing that is right takes longer.
+        serving.as_mut().graceful_shutdown();
+        let ending = timeout(idle + patience * PATIENCES, serving);
+        let _ = self.cut.run_until_cancelled(ending).await;
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
+fn builder(idle: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(idle)
         .max_buf_size(BUFFER);
     builder
         .http2()
@@ -255,7 +272,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .max_frame_size(BUFFER as u32)
         .max_send_buf_size(BUFFER)
         .max_header_list_size(BUFFER as u32)
-        .keep_alive_interval(HEAD_TIME)
-        .keep_alive_timeout(HEAD_TIME);
+        .keep_alive_interval(PING_TIME)
+        .keep_alive_timeout(PING_TIME);
     builder
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::arrears::oldest_open;
 use super::slab::{Deposit, Deposited, Kept, Ledger, OpenSlab};
 use super::windows::Windows;
 use super::writer::SlabWriter;
@@ -93,7 +94,7 @@ impl Collector {
             slab_bytes: ingestor.serve.slab_bytes,
             patience: Duration::from_secs(ingestor.serve.request_secs),
         };
-        collector.look().await;
+        look(&collector.writer, &collector.looked).await;
         collector.tasks.spawn(grouping.run(deposits, collector.closing.clone()));
         collector.watch_plans();
         collector
@@ -119,9 +120,10 @@ impl Collector {
         }
     }
 
-    /// Looks for the newest plan now; done by itself every minute.
+    /// Looks now for the newest plan, and how far batching is behind; done by itself every minute.
     pub async fn look(&self) {
         look(&self.writer, &self.looked).await;
+        look_behind(&self.writer).await;
     }
 
     /// Takes no more, writes what it has, and ends.
@@ -140,6 +142,7 @@ impl Collector {
             loop {
                 ticks.tick().await;
                 look(&writer, &looked).await;
+                look_behind(&writer).await;
             }
         };
         self.tasks
@@ -171,6 +174,23 @@ async fn look(writer: &SlabWriter, looked: &AtomicBool) {
             tracing::warn!(%instance, error, "plans could not be listed");
         }
         Err(_) => tracing::warn!(%instance, "plans were not listed in time"),
+    }
+}
+
+/// Says how long ago the oldest window ended whose reports are not batched.
+async fn look_behind(writer: &SlabWriter) {
+    let (windows, instance) = (&writer.windows, writer.names.instance());
+    let looking = oldest_open(writer.spool.as_ref(), &writer.names, windows.minutes());
+    match timeout(LOOK_TIME, looking).await {
+        Ok(Ok(open)) => {
+            let seconds = open.map_or(0, |end| windows.seconds_since(end));
+            writer.counters.batching_behind.set(seconds);
+        }
+        Ok(Err(error)) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(%instance, error, "what is not batched could not be listed");
+        }
+        Err(_) => tracing::warn!(%instance, "what is not batched was not listed in time"),
     }
 }
 

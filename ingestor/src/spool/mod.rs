@@ -6,7 +6,9 @@
 //! | `slab` | one slab while it fills |
 //! | `writer` | makes a slab durable in a window that still takes it, or says that it cannot |
 //! | `windows` | which window that is |
+//! | `arrears` | how far batching is behind |
 
+mod arrears;
 mod collector;
 mod slab;
 mod windows;

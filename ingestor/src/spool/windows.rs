@@ -61,6 +61,16 @@ impl Windows {
         self.behind.load(Ordering::SeqCst)
     }
 
+    /// How long windows are, in minutes.
+    pub(super) fn minutes(&self) -> u32 {
+        self.minutes
+    }
+
+    /// Seconds since then, none below 0.
+    pub(super) fn seconds_since(&self, millis: i64) -> i64 {
+        (self.clock.millis().saturating_sub(millis) / 1000).max(0)
+    }
+
     /// Looks for the newest plan; whether the clock is behind it. From then on no slab stands in its window or an
     /// earlier one.
     ///

@@ -91,6 +91,29 @@ async fn no_slab_stands_in_a_planned_window() {
     assert_eq!(post_at(&world, 4).await, "2026/11/23/13/00");
 }
 
+/// Whoever batches, the server says how far behind it is.
+#[tokio::test]
+async fn reports_that_nobody_batches_are_noticed() {
+    let world = World::new().await;
+    let behind = async || {
+        world.app.look_at_plans().await;
+        world.count("ingestor_batching_behind_seconds{locality=\"us-xx\"}")
+    };
+    assert_eq!(behind().await, 0);
+    post_at(&world, 0).await;
+    assert_eq!(behind().await, 0, "the window is still open");
+    world.clock.set(NOW + 3 * HOUR);
+    // It ended at 11:00, and it is 13:20.
+    assert_eq!(behind().await, 140 * 60);
+    plan(&*world.spool, "2026/11/23/10/00").await;
+    assert_eq!(behind().await, 140 * 60, "planned is not batched");
+    let record = names().record("2026/11/23/10/00".parse().unwrap(), "00000000");
+    publish_bytes(&*world.spool, &record, Bytes::from_static(b"{}"), false)
+        .await
+        .unwrap();
+    assert_eq!(behind().await, 0);
+}
+
 /// A bucket in which a process is paused: the clock goes on while an object is being made.
 #[derive(Debug)]
 struct Pausing {

@@ -1,8 +1,11 @@
 //! A spool that fails: nothing is acknowledged that is not durable, and nothing is lost that is.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tallybox_ingestor::batch::{BatchOptions, batch};
+use tallybox_service::clock::Clock;
 use tallybox_transport::faults::{Faults, FaultyBucket, Kind};
 use tallybox_transport::memory;
 
@@ -53,6 +56,56 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
             assert!(slabs.values().all(|ids| *ids == [report(0).id]));
             assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "alreadyAccepted");
         }
+    }
+}
+
+/// Whatever operation on the spool fails, or is the last: what was acknowledged is there, and batched once.
+#[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
+    for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
+        let mut struck = 0;
+        for n in 1.. {
+            let inner = memory("spool");
+            let faults = Faults::new(n, kind);
+            let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
+            let mut acknowledged = Vec::new();
+            for index in 0..4 {
+                let report = report(index);
+                // Twice, as by clients that lost the answer.
+                for _ in 0..2 {
+                    let answer = world.post_one(&report).await;
+                    if answer.status == 200 {
+                        acknowledged.push(report.id.clone());
+                    } else {
+                        assert_eq!(answer.problem(), "unavailable");
+                    }
+                }
+            }
+            world.app.close().await;
+            if faults.operations() < n {
+                break;
+            }
+            struck += 1;
+            acknowledged.dedup();
+            if kind != Kind::Die {
+                assert_eq!(acknowledged.len(), 4, "{kind:?} at {n}: it is tried again");
+            }
+            let kept: BTreeSet<_> = slabs(&*inner).await.into_values().flatten().collect();
+            assert!(
+                acknowledged.iter().all(|id| kept.contains(id)),
+                "{kind:?} at {n}: {acknowledged:?} in {kept:?}"
+            );
+            let mut job = open(&world.directory);
+            job.spool = inner;
+            job.clock = Clock::manual(NOW + HOUR);
+            job.batches.min_packets = 1;
+            let summary = batch(&job, &job.localities[LOCALITY], &BatchOptions::default())
+                .await
+                .unwrap();
+            let batched: u64 = summary.windows.iter().map(|window| window.batched).sum();
+            assert_eq!(batched, kept.len() as u64, "{kind:?} at {n}");
+        }
+        assert!(struck > 8, "{kind:?} struck only {struck} times");
     }
 }
 

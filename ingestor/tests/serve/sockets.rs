@@ -155,6 +155,75 @@ async fn more_connections_than_there_are_places_wait() {
     running.task.await.unwrap();
 }
 
+/// A frame of HTTP/2 without a stream (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 0];
+    frame.extend_from_slice(payload);
+    frame
+}
+
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GO_AWAY: u8 = 7;
+const ACK: u8 = 1;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_pings_loses_its_place() {
+    let running = start(|ingestor, _| {
+        ingestor.serve.connections = 1;
+        ingestor.serve.idle_secs = 1;
+    })
+    .await;
+    let stream = TcpStream::connect(running.address).await.unwrap();
+    let (mut coming, mut going) = stream.into_split();
+    let greeting = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, &[])].concat();
+    going.write_all(&greeting).await.unwrap();
+    let (answers, mut answer) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
+    let pinging = tokio::spawn(async move {
+        loop {
+            let pause = tokio::time::sleep(Duration::from_millis(100));
+            let next = tokio::select! {
+                Some(answer) = answer.recv() => answer,
+                () = pause => frame(PING, 0, b"livelive"),
+            };
+            if going.write_all(&next).await.is_err() {
+                return;
+            }
+        }
+    });
+    // Everything that the server says is answered as it should be, until it goes.
+    let mut said = Vec::new();
+    let reading = async {
+        loop {
+            let mut head = [0; 9];
+            if coming.read_exact(&mut head).await.is_err() {
+                return;
+            }
+            let mut payload = vec![0; usize::from(head[2]) + 256 * usize::from(head[1])];
+            if coming.read_exact(&mut payload).await.is_err() {
+                return;
+            }
+            said.push(head[3]);
+            match (head[3], head[4] & ACK) {
+                (SETTINGS, 0) => answers.send(frame(SETTINGS, ACK, &[])).unwrap(),
+                (PING, 0) => answers.send(frame(PING, ACK, &payload)).unwrap(),
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), reading).await.unwrap();
+    assert!(said.contains(&PING) && said.contains(&GO_AWAY), "{said:?}");
+    // The place is another's now.
+    let mut next = TcpStream::connect(running.address).await.unwrap();
+    next.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    until(&mut next, "200 OK").await;
+    pinging.abort();
+    running.shutdown.cancel();
+    running.task.await.unwrap();
+}
+
 /// A certificate for localhost, and its key, as files.
 fn certificate(directory: &std::path::Path) -> (TlsConfig, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();

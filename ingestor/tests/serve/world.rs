@@ -410,4 +410,8 @@ impl Verifier for TestVerifier {
         let day = day(now);
         Ok(AttestedKey { key: [key[0]; 16], day })
     }
+
+    fn key_minutes(&self) -> u64 {
+        24 * 60
+    }
 }

@@ -17,6 +17,8 @@ pub enum OpenReason {
     BadIngestion,
     /// The peer's validation is damaged, badly signed, or of other parameters.
     BadValidation,
+    /// It came when the last window that could hold it was over.
+    TooLate,
     /// It is a copy of a batch under another date.
     Copied,
     /// No packet of it is good on both sides.
@@ -29,12 +31,13 @@ pub enum OpenReason {
 
 impl OpenReason {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoIngestion,
         Self::NotTakenIn,
         Self::NoValidation,
         Self::BadIngestion,
         Self::BadValidation,
+        Self::TooLate,
         Self::Copied,
         Self::NoAcceptedPacket,
         Self::Conflict,
@@ -50,6 +53,7 @@ impl OpenReason {
             Self::NoValidation => "no-validation",
             Self::BadIngestion => "bad-ingestion",
             Self::BadValidation => "bad-validation",
+            Self::TooLate => "too-late",
             Self::Copied => "copied",
             Self::NoAcceptedPacket => "no-accepted-packet",
             Self::Conflict => "conflict",

@@ -32,7 +32,7 @@ pub struct Plan {
     pub partitions: u32,
     /// How batches are cut.
     pub cut: Cut,
-    /// How many windows back a report is known as a replay.
+    /// How far back a report is known as a replay, in lengths of this window: looked for in every window that ends later.
     pub replay_windows: u32,
     /// The slabs, sorted by name.
     pub slabs: Vec<PlannedSlab>,

@@ -72,5 +72,7 @@ impl Drop for Server {
 
 /// The program that a variable names, as a script prints it.
 pub fn program(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).map(PathBuf::from)
+    std::env::var_os(variable)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }

@@ -60,7 +60,6 @@ impl Shelf {
             }
             // In memory nothing fails.
             let _ = self.inner.delete(key).await;
-            self.forget(key);
         }
         old.len() as u64
     }
@@ -73,13 +72,32 @@ impl Shelf {
     /// The objects that are older than this, sorted.
     fn older_than(&self, time: Millis) -> Vec<String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         let mut old: Vec<String> = made
             .iter()
-            .filter(|(_, at)| **at < time)
+            .filter(|(key, at)| **at < time && !deleted.contains_key(*key))
             .map(|(key, _)| key.clone())
             .collect();
         old.sort();
         old
+    }
+
+    /// When an object was made, if it is there or was deleted by a retention.
+    pub fn made_at(&self, key: &str) -> Option<Millis> {
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .copied()
+    }
+
+    /// When the first object was made whose key begins and ends so.
+    pub fn first_made(&self, begin: &str, end: &str) -> Option<Millis> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = made
+            .iter()
+            .filter(|(key, _)| key.starts_with(begin) && key.ends_with(end));
+        found.map(|(_, at)| *at).min()
     }
 
     fn is_younger_than(&self, key: &str, time: Millis) -> bool {
@@ -255,6 +273,11 @@ impl Bucket for SimBucket {
             Ok(())
         })
         .await
+    }
+
+    async fn date(&self) -> Result<i64, BucketError> {
+        // The buckets' clocks are right; those of the machines need not be.
+        self.run("date", "", async { Ok(self.schedule.now()) }).await
     }
 
     fn location(&self) -> String {

@@ -14,7 +14,59 @@ const fn bug(name: &'static str, meaning: &'static str) -> Bug {
 }
 
 /// All of them.
-pub const ALL: &[Bug] = &[bug("lost-carry", "the ingestor forgets what was too few for a batch")];
+pub const ALL: &[Bug] = &[
+    bug(
+        "double-listing",
+        "an agreed set is computed without what earlier windows settled",
+    ),
+    bug(
+        "lost-carry",
+        "a batch that one roster lists and no window settles is not listed again",
+    ),
+    bug(
+        "late-batch-dropped",
+        "a roster lists the batches of its own window only",
+    ),
+    bug("overwrite", "a roster that stands already is replaced"),
+    bug(
+        "twice-is-new",
+        "a roster task that comes twice makes a roster twice, each by what is there then",
+    ),
+    bug(
+        "skipped-empty-roster",
+        "a roster that would list nothing is not written",
+    ),
+    bug("out-of-order", "a window is settled before an earlier one is known"),
+    bug("expiry-by-clock", "whether a batch is too old is told by the clock"),
+    bug(
+        "forgotten-packets",
+        "a packet that an earlier window counts is counted again",
+    ),
+    bug(
+        "run-forgets",
+        "a packet that an earlier window of the same run counts is counted again",
+    ),
+    bug(
+        "minimum-before-dedupe",
+        "the minimum is compared with packets of which some do not count",
+    ),
+    bug("smaller-minimum", "the smaller of both sides' minimums holds"),
+    bug("larger-age", "the larger of both sides' maximum ages holds"),
+    bug(
+        "live-validation",
+        "a sum is made of the peer's validation as it is then, not of the verdict",
+    ),
+    bug(
+        "peer-roster-reread",
+        "the peer's roster is read from the mailbox again, not from the copy",
+    ),
+    bug("marker-is-truth", "a task that was started once is never started again"),
+    bug("lost-reports", "the ingestor forgets what was too few for a batch"),
+    bug(
+        "forgotten-reports",
+        "the ingestor does not look for replays in earlier windows",
+    ),
+];
 
 /// Switches a fault on, and every other off.
 ///

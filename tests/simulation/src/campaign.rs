@@ -128,6 +128,7 @@ impl Campaign {
             done.unwrap_or_else(|_| Outcome {
                 seed,
                 cuts: cuts.clone(),
+                world: String::new(),
                 problems: vec![format!("it hangs: nothing happens for {} s", PATIENCE.as_secs())],
                 counts: Counts::default(),
                 digest: 0,

@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tallybox_ingestor::batch::records;
-use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
+use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_sandbox::portal::Parts;
 use tallybox_service::clock::Clock;
 
+use crate::accord::{Accord, accord};
 use crate::cast::Part;
 use crate::evidence::{Batches, batches, digest, objects};
 use crate::keyring::{INSTANCE, Keyring, LOCALITY};
+use crate::liar::Copy;
 use crate::machine::{Machine, Machines, Places};
 use crate::pool::{METRICS, Pool};
 use crate::scenario::Scenario;
@@ -29,7 +32,7 @@ pub struct Findings {
 }
 
 /// Checks everything.
-pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>) -> Findings {
+pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, copies: &[Copy]) -> Findings {
     let mut problems = Vec::new();
     let digest = digest(places).await;
     let mut sides = Vec::new();
@@ -37,12 +40,21 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
         let objects = objects(&places.ingestion[role.index()]).await;
         sides.push(batches(&objects, role, &mut problems));
     }
-    if sides[0] != sides[1] {
+    let copied: BTreeSet<&BatchName> = copies.iter().map(|copy| &copy.to).collect();
+    let honest = |batches: &Batches| -> Batches {
+        let own = batches.iter().filter(|(name, _)| !copied.contains(name));
+        own.map(|(name, reports)| (name.clone(), reports.clone())).collect()
+    };
+    let own = honest(&sides[0]);
+    if own != honest(&sides[1]) {
         problems.push("the ingestor gave the processors different batches".to_owned());
     }
-    let batches = &sides[0];
-    ingested(scenario, places, schedule, batches, &mut problems).await;
-    summed(places, schedule, batches, &mut problems).await;
+    ingested(scenario, places, schedule, &own, &mut problems).await;
+    let mut batches = sides.swap_remove(0);
+    batches.extend(sides.swap_remove(0));
+    let batches = &batches;
+    let accord = accord(scenario, places, schedule, (batches, copies), &mut problems).await;
+    summed(scenario, places, schedule, (batches, &accord), &mut problems).await;
     Findings { problems, digest }
 }
 
@@ -110,18 +122,21 @@ async fn ingested(
 }
 
 /// Both sum parts of a window are there, of the same batches and counts, and add up to the truth; no batch is in two.
-async fn summed(places: &Places, schedule: &Schedule, batches: &Batches, problems: &mut Vec<String>) {
+async fn summed(
+    scenario: &Scenario,
+    places: &Places,
+    schedule: &Schedule,
+    (batches, accord): (&Batches, &Accord),
+    problems: &mut Vec<String>,
+) {
     let keyring = Keyring::get();
     let parts = Parts {
         instance: INSTANCE.parse().expect("an instance"),
         mailboxes: Role::ALL.map(|role| Arc::clone(&places.sums[role.index()].inner)),
         trusted: Role::ALL.map(|role| keyring.trusted(role)),
     };
-    let by_id: BTreeMap<BatchId, (&BatchName, &Vec<usize>)> = batches
-        .iter()
-        .map(|(name, reports)| (name.id, (name, reports)))
-        .collect();
-    let mut windows: BTreeMap<(AggregationId, BatchTime, BatchTime), BTreeSet<Role>> = BTreeMap::new();
+    let ids: BTreeMap<BatchId, &BatchName> = batches.keys().map(|name| (name.id, name)).collect();
+    let mut windows: BTreeMap<WindowName, BTreeSet<Role>> = BTreeMap::new();
     for role in Role::ALL {
         for key in objects(&places.sums[role.index()]).await.keys() {
             if let Some(window) = sum_part_window(key) {
@@ -129,46 +144,72 @@ async fn summed(places: &Places, schedule: &Schedule, batches: &Batches, problem
             }
         }
     }
+    let agreed = accord.windows.iter().filter(|(_, agreed)| !agreed.batches.is_empty());
+    for (name, _) in agreed {
+        windows.entry(name.clone()).or_default();
+    }
     let mut counted: BTreeMap<BatchId, usize> = BTreeMap::new();
-    for ((aggregation, start, end), roles) in &windows {
-        let name = format!("{aggregation}/{start}");
-        if roles.len() < 2 {
-            problems.push(format!("{name}: only one sum part, of {roles:?}"));
-            continue;
-        }
-        let window = Window::new(*start, *end).expect("a window");
-        let total = match parts.total(aggregation, window).await {
-            Ok(total) => total,
+    for (name, roles) in &windows {
+        let by_roster = scenario.rosters_from().is_some_and(|from| from <= name.window.start());
+        let total = match parts.total(&name.aggregation, name.window).await {
+            Ok(total) if roles.len() == 2 => total,
+            // Without rosters each side sums what it finds: nobody promises more.
+            _ if !by_roster => {
+                schedule.count("windows-unsummable-enpa");
+                continue;
+            }
+            Ok(_) => continue,
             Err(error) => {
-                problems.push(format!("{name}: {error}"));
+                problems.push(format!("{name}: sum parts of {roles:?}: {error}"));
                 continue;
             }
         };
         schedule.count_many("windows-summed", 1);
         schedule.count_many("batches-summed", total.batches.len() as u64);
-        let mut truth = vec![0; total.sums.len()];
-        let mut accepted = 0;
-        for id in &total.batches {
+        let named: BTreeSet<BatchId> = total.batches.iter().copied().collect();
+        let wanted = accord
+            .windows
+            .get(name)
+            .map(|agreed| agreed.batches.iter().map(|settled| settled.batch.id));
+        match wanted.map(Iterator::collect::<BTreeSet<BatchId>>) {
+            Some(wanted) if wanted != named => {
+                problems.push(format!("{name}: the sum parts are of other batches than agreed"))
+            }
+            None if by_roster => problems.push(format!("{name}: summed, and not agreed")),
+            _ => {}
+        }
+        let mut reports: BTreeSet<usize> = BTreeSet::new();
+        for id in &named {
             *counted.entry(*id).or_default() += 1;
-            let Some((_, reports)) = by_id.get(id) else {
-                problems.push(format!("{name}: batch {id} is not the ingestor's"));
-                continue;
-            };
-            for report in reports
-                .iter()
-                .map(|report| Pool::get().report(*report))
-                .filter(|report| report.counts)
-            {
-                accepted += 1;
-                for (sum, bit) in truth.iter_mut().zip(&report.bits) {
-                    *sum += u64::from(*bit);
-                }
+            match ids.get(id) {
+                Some(name) => reports.extend(&batches[*name]),
+                None => problems.push(format!("{name}: batch {id} is not the ingestor's")),
             }
         }
-        if (accepted, &truth) != (total.accepted, &total.sums) {
+        if by_roster {
+            let before = accord.counted_before(name, batches);
+            reports.retain(|report| !before.contains(report));
+        }
+        reports.retain(|report| Pool::get().report(*report).counts);
+        let mut truth = vec![0; total.sums.len()];
+        for report in &reports {
+            for (sum, bit) in truth.iter_mut().zip(&Pool::get().report(*report).bits) {
+                *sum += u64::from(*bit);
+            }
+        }
+        if (reports.len() as u64, &truth) != (total.accepted, &total.sums) {
             problems.push(format!(
-                "{name}: {accepted} reports come to {truth:?}, but the sum parts to {} and {:?}",
-                total.accepted, total.sums
+                "{name}: {} reports come to {truth:?}, but the sum parts to {} and {:?}",
+                reports.len(),
+                total.accepted,
+                total.sums
+            ));
+        }
+        let minimum = scenario.minimum[0].max(scenario.minimum[1]);
+        if by_roster && total.accepted < minimum {
+            problems.push(format!(
+                "{name}: a sum of {} packets, with a minimum of {minimum}",
+                total.accepted
             ));
         }
     }
@@ -183,13 +224,16 @@ async fn summed(places: &Places, schedule: &Schedule, batches: &Batches, problem
 }
 
 /// The window of the header of a sum part, by its name.
-fn sum_part_window(key: &str) -> Option<(AggregationId, BatchTime, BatchTime)> {
+fn sum_part_window(key: &str) -> Option<WindowName> {
     let rest = key.strip_prefix(INSTANCE)?.strip_prefix('/')?;
     let (aggregation, file) = rest.split_once('/')?;
     let (window, suffix) = file.split_once('.')?;
     let (start, end) = window.split_once('-')?;
     let header = suffix == "sum_0" || suffix == "sum_1";
-    let times = (BatchTime::from_compact(start).ok()?, BatchTime::from_compact(end).ok()?);
-    let known = METRICS.contains(&aggregation);
-    (header && known).then_some((aggregation.parse().ok()?, times.0, times.1))
+    let time = |text| BatchTime::from_compact(text).ok();
+    let name = WindowName {
+        aggregation: aggregation.parse().ok()?,
+        window: Window::new(time(start)?, time(end)?).ok()?,
+    };
+    (header && METRICS.contains(&aggregation)).then_some(name)
 }

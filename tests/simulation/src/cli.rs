@@ -218,6 +218,7 @@ impl Cli {
 }
 
 fn list(outcome: &Outcome) {
+    println!("  {}", outcome.world);
     for problem in outcome.problems.iter().take(8) {
         println!("  - {problem}");
     }

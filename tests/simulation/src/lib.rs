@@ -12,11 +12,13 @@
 //! | [`bucket`], [`queue`], [`announcement`] | buckets, queues and the peer's announcement as one process sees them |
 //! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
 //! | [`cast`], [`machine`] | who there is, and the programs that they run |
-//! | [`run`](mod@run), [`evidence`], [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
+//! | [`liar`] | who does not keep to the rules |
+//! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
 //! | [`counts`] | how often each thing happened |
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | many seeds; the least of one that fails; known faults; the command line |
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
 
+pub mod accord;
 pub mod announcement;
 pub mod bucket;
 pub mod bugs;
@@ -28,6 +30,7 @@ pub mod counts;
 pub mod dice;
 pub mod evidence;
 pub mod keyring;
+pub mod liar;
 pub mod machine;
 pub mod pool;
 pub mod queue;

@@ -35,7 +35,7 @@ use crate::bucket::{Shelf, SimBucket, View};
 use crate::cast::Part;
 use crate::keyring::{EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id};
 use crate::queue::{Line, SimQueue};
-use crate::scenario::{GRACE, PERIOD, Scenario};
+use crate::scenario::{GRACE, HORIZON, PERIOD, Scenario};
 use crate::schedule::{Life, Millis, Schedule};
 use crate::time::MINUTE;
 use crate::trouble::Trouble;
@@ -222,14 +222,7 @@ impl Machines<'_> {
             points: Points::Pinned,
             validation_form: ValidationForm::ThreeObjects,
             minimum_contributions: self.scenario.minimum[side],
-            rosters: Some(RosterRules {
-                origin: None,
-                period_minutes: PERIOD,
-                grace_minutes: GRACE,
-                replay_horizon: 48,
-                minimum: self.scenario.minimum[side],
-                maximum_age: 24,
-            }),
+            rosters: self.rosters(side),
             legacy_count: false,
             limits: Limits::default(),
             pool: Arc::clone(&keyring.pool),
@@ -238,6 +231,19 @@ impl Machines<'_> {
             clock: clock.clone(),
             generation: ENCODER_GENERATION,
         }
+    }
+
+    /// By which rules a processor agrees on windows, once it has been fixed from when on.
+    fn rosters(&self, side: usize) -> Option<RosterRules> {
+        self.scenario.since[side]?;
+        Some(RosterRules {
+            origin: None,
+            period_minutes: PERIOD,
+            grace_minutes: GRACE,
+            replay_horizon: HORIZON,
+            minimum: self.scenario.minimum[side],
+            maximum_age: self.scenario.maximum_age[side],
+        })
     }
 
     fn ingestor(&self, life: &Arc<Life>, clock: &Clock) -> Ingestor {

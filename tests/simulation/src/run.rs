@@ -6,6 +6,7 @@ use std::time::Duration;
 use tallybox_facilitator::worker;
 use tallybox_ingestor::batch::{BatchOptions, batch};
 use tallybox_model::avro::{ContainerWriter, RecordKind};
+use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::spool::{SlabName, SpoolNames};
 use tallybox_transport::publish_bytes;
@@ -15,7 +16,9 @@ use crate::cast::{Part, Process, Running, processes, weather};
 use crate::check::{Findings, check};
 use crate::counts::Counts;
 use crate::dice::Dice;
+use crate::evidence::objects;
 use crate::keyring::{INSTANCE, LOCALITY};
+use crate::liar::Copy;
 use crate::machine::{Machine, Machines, Places};
 use crate::pool::Pool;
 use crate::queue::{Habits, Line};
@@ -32,6 +35,8 @@ pub struct Outcome {
     pub seed: u64,
     /// What was taken away from it.
     pub cuts: Cuts,
+    /// The world in a line.
+    pub world: String,
     /// What is wrong, in sentences; empty if nothing is.
     pub problems: Vec<String>,
     /// What happened.
@@ -50,10 +55,11 @@ pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
             stage.happen(timer).await;
         }
     }
-    let Findings { problems, digest } = check(&scenario, &stage.places, &stage.schedule).await;
+    let Findings { problems, digest } = check(&scenario, &stage.places, &stage.schedule, &stage.copies).await;
     Outcome {
         seed,
         cuts: cuts.clone(),
+        world: scenario.to_string(),
         problems,
         counts: stage.schedule.counts(),
         digest: digest ^ stage.schedule.digest(),
@@ -66,6 +72,7 @@ struct Stage<'s> {
     places: Places,
     cast: Vec<Process>,
     dice: Dice,
+    copies: Vec<Copy>,
 }
 
 fn places(scenario: &Scenario) -> Places {
@@ -95,6 +102,7 @@ impl<'s> Stage<'s> {
             places: places(scenario),
             cast: processes(scenario),
             dice: Dice::new(scenario.seed, "stage"),
+            copies: Vec::new(),
         }
     }
 
@@ -115,6 +123,9 @@ impl<'s> Stage<'s> {
         if scenario.has(Trouble::Clocks) {
             schedule.timer(scenario.start(), Timer::Clocks);
         }
+        if scenario.has(Trouble::Copies) {
+            schedule.timer(scenario.start() + 90 * MINUTE, Timer::Copy);
+        }
         if scenario.retention.is_some() {
             schedule.timer(scenario.start(), Timer::Retention);
         }
@@ -134,6 +145,7 @@ impl<'s> Stage<'s> {
             Timer::Off => self.switch_off(),
             Timer::Clocks => self.step_clocks(),
             Timer::Retention => self.expire().await,
+            Timer::Copy => self.copy().await,
             Timer::Calm => self.calm(),
         }
     }
@@ -243,6 +255,29 @@ impl<'s> Stage<'s> {
         self.schedule.skew(whose, skew);
         let next = self.schedule.now() + self.dice.between(10 * MINUTE, 2 * HOUR);
         self.schedule.timer(next, Timer::Clocks);
+    }
+
+    /// A lying ingestor copies a batch.
+    async fn copy(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        let objects = objects(&self.places.ingestion[0]).await;
+        let batches: Vec<BatchName> = objects
+            .keys()
+            .filter_map(|key| BatchName::from_ingestion_signature(key))
+            .collect();
+        let original = |name: &&BatchName| !self.copies.iter().any(|copy| copy.to == **name);
+        let originals: Vec<&BatchName> = batches.iter().filter(original).collect();
+        if let Some(name) = self.dice.pick(&originals) {
+            let copy = Copy::draw(name, &mut self.dice);
+            copy.write(&self.places.ingestion, self.schedule.now()).await;
+            self.schedule.count("copied-batches");
+            self.schedule.note(|| format!("{copy:?}"));
+            self.copies.push(copy);
+        }
+        let next = self.schedule.now() + self.dice.between(20 * MINUTE, 2 * HOUR);
+        self.schedule.timer(next, Timer::Copy);
     }
 
     /// Mailboxes delete what is old.

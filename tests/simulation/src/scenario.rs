@@ -1,6 +1,7 @@
 //! What a seed makes happen: how large the world is, which troubles it has, who reports what and when.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use tallybox_model::extensions::first_window;
 use tallybox_model::role::Role;
@@ -9,7 +10,7 @@ use tallybox_model::time::BatchTime;
 use crate::dice::Dice;
 use crate::pool::{METRICS, Pool};
 use crate::schedule::Millis;
-use crate::time::{HOUR, MINUTE};
+use crate::time::{HOUR, MINUTE, clock};
 use crate::trouble::Trouble;
 
 /// When every run begins.
@@ -18,6 +19,8 @@ const START: &str = "2026/11/23/10/00";
 pub const PERIOD: u32 = 60;
 /// How long after a window's end it is closed, in minutes.
 pub const GRACE: u32 = 20;
+/// For how many windows a packet is remembered.
+pub const HORIZON: u32 = 60;
 
 /// What somebody who replays a seed takes away from it, to find out what matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -286,6 +289,29 @@ impl Scenario {
         }
         slabs.retain(|slab| !slab.reports.is_empty());
         slabs
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let troubles: Vec<String> = self.troubles.iter().map(ToString::to_string).collect();
+        write!(
+            f,
+            "{} windows, {} aggregations, batches of {} to {}, minimum {:?}, maximum age {:?}, {}; troubles: {}",
+            self.windows,
+            self.metrics,
+            self.batch_packets.0,
+            self.batch_packets.1,
+            self.minimum,
+            self.maximum_age,
+            self.rosters_from()
+                .map_or("no rosters".to_owned(), |from| format!("rosters from {from}")),
+            troubles.join(" ")
+        )?;
+        if let Some((role, from, until)) = self.down {
+            write!(f, "; {role} down {} to {}", clock(from), clock(until))?;
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Timer {
     Clocks,
     /// Mailboxes delete what is old.
     Retention,
+    /// Somebody copies a batch.
+    Copy,
     /// Nothing goes wrong any more.
     Calm,
 }

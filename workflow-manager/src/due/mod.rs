@@ -17,6 +17,7 @@ use tallybox_model::extensions::Mode;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::BatchName;
 use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::fault;
 
 use crate::inventory::{Aggregation, Inventory, Started, StartedAt};
 use crate::policy::Policy;
@@ -104,6 +105,7 @@ impl Seen<'_> {
     fn turn(&self, started: Option<Started>) -> Turn {
         match started {
             None => Turn::Now { attempt: 1, last: None },
+            Some(Started { attempt, .. }) if fault::is_on("marker-is-truth") => Turn::Running { attempt, at: None },
             Some(Started { attempt, at }) => match at {
                 StartedAt::Time(at) | StartedAt::Since(at) if self.policy.restarts(at) > self.now => {
                     Turn::Running { attempt, at: Some(at) }

@@ -1,6 +1,6 @@
 //! Taking the inventory: listings with a beginning and an end, of what is open and of what is recent.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tallybox_model::extensions::RosterUse;
@@ -37,18 +37,30 @@ pub struct Buckets {
 pub struct Known {
     batches: Mutex<HashMap<WindowName, Arc<WindowBatches>>>,
     markers: Mutex<HashMap<String, StartedAt>>,
+    said: Mutex<HashSet<String>>,
 }
+
+/// How much of a kind is kept at most.
+const MOST: usize = 100_000;
 
 impl Known {
     /// Forgets what is older than a time, and everything if it has grown beyond all measure.
     pub(crate) fn forget_before(&self, time: BatchTime) {
-        const MOST: usize = 100_000;
-        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batches = lock(&self.batches);
         batches.retain(|name, _| name.window.end() >= time);
-        let mut markers = self.markers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut markers = lock(&self.markers);
         if markers.len() > MOST {
             markers.clear();
         }
+    }
+
+    /// Whether something has not been said before; it has then.
+    pub(crate) fn is_news(&self, what: &str) -> bool {
+        let mut said = lock(&self.said);
+        if said.len() > MOST {
+            said.clear();
+        }
+        said.insert(what.to_owned())
     }
 }
 

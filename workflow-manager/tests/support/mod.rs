@@ -8,6 +8,9 @@
     unreachable_pub
 )]
 
+#[cfg(feature = "kubernetes")]
+pub mod cluster;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -110,6 +110,10 @@ impl Verifier for AndroidVerifier {
     fn verify(&self, report: &ReportUpload, now: i64) -> Result<AttestedKey, Refusal> {
         Ok(self.check(report, now)?)
     }
+
+    fn key_minutes(&self) -> u64 {
+        self.policy.key_minutes()
+    }
 }
 
 /// The chain, if it is of a size that is worth looking at.

@@ -127,6 +127,11 @@ impl Policy {
         })
     }
 
+    /// For how many minutes the key of a day is taken.
+    pub(super) fn key_minutes(&self) -> u64 {
+        self.window.key_minutes()
+    }
+
     /// The day that a key was made for, if it is what is asked for and of this metric.
     pub(super) fn day(&self, key: &KeyDescription<'_>, metric: &str, now: i64) -> Result<i64, Reason> {
         if key.attested_in < self.level || key.kept_in < self.level {

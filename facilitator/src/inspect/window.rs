@@ -1,0 +1,149 @@
+//! Objects that belong to a window: rosters, and what a processor keeps of its agreement with the peer.
+
+use super::Inspector;
+use super::report::{Facts, Finding, Problem};
+use super::signer::Verification;
+use crate::error::Error;
+use bytes::Bytes;
+use tallybox_model::avro::{ContainerReader, Records, decode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::roster::{Listing, RosterEntry, RosterHeader, RosterObject, WindowName};
+use tallybox_model::signature::BatchSignature;
+use tallybox_transport::{SharedBucket, read_all};
+
+/// As much of a text as is shown.
+const SHOWN: usize = 4096;
+
+impl Inspector {
+    /// An object whose name is one of a window's.
+    pub(super) async fn window(
+        &self,
+        bucket: &SharedBucket,
+        key: &str,
+        (name, object): (&WindowName, RosterObject),
+        beginning: &Bytes,
+        bytes: u64,
+    ) -> Result<Finding, Error> {
+        let text = |shown: bool| Facts::Text {
+            bytes,
+            text: shown.then(|| String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned()),
+        };
+        let (kind, title, magic) = match object {
+            RosterObject::Roster(_) => {
+                let file = read_all(&**bucket, key, self.limits.object_bytes).await?;
+                return Ok(self.roster(key, name, object, &file));
+            }
+            RosterObject::Agreed => ("agreed-window", "what both rosters of a window agree on", None),
+            RosterObject::Done => ("window-done", "mark that nothing is left to do for a window", None),
+            RosterObject::Verdicts => {
+                let title = "what the batches of a roster add to a sum, sealed";
+                ("window-verdicts", title, Some(b"TALLYVD1"))
+            }
+            RosterObject::Counted => {
+                let title = "the packets that a window counts, sealed";
+                ("window-counted", title, Some(b"TALLYCT1"))
+            }
+        };
+        let mut finding = Finding::new(kind, title, key, text(magic.is_none()));
+        if magic.is_some_and(|magic| !beginning.starts_with(magic)) {
+            let message = "it does not begin as its name says".to_owned();
+            finding.problems.push(Problem::rejected("malformed", key, message));
+        }
+        Ok(finding)
+    }
+
+    /// A roster: whose, by which rules, what it lists, and whether it is signed.
+    fn roster(&self, key: &str, name: &WindowName, object: RosterObject, file: &[u8]) -> Finding {
+        let bytes = file.len() as u64;
+        let read = self.read_roster(file);
+        let text = read.as_ref().ok().map(|roster| roster.text.clone());
+        let mut finding = Finding::new("roster", "roster of a window", key, Facts::Text { bytes, text });
+        let roster = match read {
+            Ok(roster) => roster,
+            Err(problem) => {
+                finding.problems.push(Problem::rejected("malformed", key, problem));
+                return finding;
+            }
+        };
+        let writer = matches!(object, RosterObject::Roster(writer) if usize::try_from(roster.header.writer) == Ok(writer.index()));
+        let window = (name.window.start().millis(), name.window.end().millis());
+        let named = writer
+            && (roster.header.window_start, roster.header.window_end) == window
+            && roster.header.aggregation == name.aggregation.as_str();
+        if !named {
+            let message = "its header is of another window, aggregation or processor than its name".to_owned();
+            finding
+                .problems
+                .push(Problem::rejected("header-mismatch", key, message));
+        }
+        match roster.verification {
+            Some(Verification::Verifies(signer)) => {
+                let note = format!("signed by {} with key {}", signer.party, signer.key);
+                finding.notes.push(note);
+            }
+            None => finding
+                .notes
+                .push("signature not checked: there is no configuration".to_owned()),
+            Some(_) => {
+                let message = format!(
+                    "its signature, by key {:?}, does not verify with any key it may have",
+                    roster.key
+                );
+                finding.problems.push(Problem::rejected("bad-signature", key, message));
+            }
+        }
+        finding
+    }
+
+    fn read_roster(&self, file: &[u8]) -> Result<ReadRoster, String> {
+        let bad = |error: tallybox_model::avro::AvroError| error.to_string();
+        let signature: BatchSignature = decode_one(file, &self.limits.for_signature()).map_err(bad)?;
+        let (signed, key) = (
+            signature.batch_header_signature.clone(),
+            signature.key_identifier.clone(),
+        );
+        let (header_file, entries) = signature.inline().ok_or("header and entries are not inside")?;
+        let header: RosterHeader = decode_one(&header_file, &self.limits.for_header()).map_err(bad)?;
+        if Digest::of(&entries) != header.packet_file_digest {
+            return Err("its entries are not those that its header was signed for".to_owned());
+        }
+        let (mut summable, mut packets, mut open) = (0_u64, 0_u64, std::collections::BTreeMap::new());
+        let mut reader = ContainerReader::open(entries.as_slice(), &self.limits).map_err(bad)?;
+        while let Some(block) = reader.next_block().map_err(bad)? {
+            for entry in Records::<RosterEntry>::new(&block, reader.schema(), &self.limits) {
+                match entry.map_err(bad)?.listing() {
+                    Some(Listing::Summable(claim)) => {
+                        summable += 1;
+                        packets = packets.saturating_add(claim.accepted);
+                    }
+                    Some(Listing::Open(reason)) => *open.entry(reason).or_insert(0_u64) += 1,
+                    None => return Err("the count of a batch is negative".to_owned()),
+                }
+            }
+        }
+        let open: Vec<String> = open.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let open = if open.is_empty() {
+            "none".to_owned()
+        } else {
+            open.join(", ")
+        };
+        let text = format!(
+            "{summable} batches of {packets} packets can be summed; open: {open}; minimum {}, maximum age {}, replay horizon {}",
+            header.minimum, header.maximum_age, header.replay_horizon
+        );
+        Ok(ReadRoster {
+            verification: self.keys.as_ref().map(|keys| keys.judge(&key, &header_file, &signed)),
+            header,
+            key,
+            text,
+        })
+    }
+}
+
+/// A roster that was read.
+struct ReadRoster {
+    header: RosterHeader,
+    key: String,
+    text: String,
+    verification: Option<Verification>,
+}

@@ -1,2 +1,0 @@
-//! Workers on queues in memory.
-mod placeholder {}

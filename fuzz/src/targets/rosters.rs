@@ -1,0 +1,45 @@
+//! Rosters, what is agreed, and the names of all of it: what is read is written and read again to the same.
+
+use crate::forge::{MARKER, generous};
+use tallybox_model::avro::{ContainerReader, Records, decode_one, encode_one};
+use tallybox_model::role::Role;
+use tallybox_model::roster::{AgreedWindow, RosterEntry, RosterHeader, RosterObject};
+
+pub fn run(data: &[u8]) {
+    if let Ok(header) = decode_one::<RosterHeader>(data, &generous().for_header()) {
+        let ours = encode_one(&header, MARKER).expect("what was decoded can be encoded");
+        let again = decode_one::<RosterHeader>(&ours, &generous().for_header());
+        assert_eq!(again.expect("what we encode decodes"), header);
+        let _ = (header.window(), header.chain_start(), header.terms());
+    }
+    if let Ok(agreed) = serde_json::from_slice::<AgreedWindow>(data) {
+        let again = serde_json::to_vec(&agreed).expect("what was read can be written");
+        assert_eq!(serde_json::from_slice::<AgreedWindow>(&again).expect("what we write"), agreed);
+    }
+    if let Some((name, object)) = std::str::from_utf8(data).ok().and_then(RosterObject::parse) {
+        let key = match object {
+            RosterObject::Roster(writer) => name.roster(writer),
+            RosterObject::Verdicts => name.verdicts(),
+            RosterObject::Agreed => name.agreed(),
+            RosterObject::Counted => name.counted(),
+            RosterObject::Done => name.done(),
+        };
+        assert_eq!(std::str::from_utf8(data), Ok(key.as_str()));
+        let _ = name.second_roster(Role::First, "00");
+    }
+    entries(data);
+}
+
+fn entries(data: &[u8]) {
+    let Ok(mut reader) = ContainerReader::open(data, &generous()) else {
+        return;
+    };
+    while let Ok(Some(block)) = reader.next_block() {
+        for entry in Records::<RosterEntry>::new(&block, reader.schema(), &generous()).flatten() {
+            if let (Some(batch), Some(listing)) = (entry.batch(), entry.listing()) {
+                let again = RosterEntry::new(batch, &listing);
+                assert_eq!((again.batch(), again.listing()), (Some(batch), Some(listing)));
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What both processors agreed on, and whether it is what they had to: every batch has one fate, the same on both sides,
+//! and has it as soon as both could sum it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::roster::{AgreedWindow, DatedBatch, RosterObject, WindowName};
+use tallybox_model::time::{BatchTime, Window, aligned_window};
+
+use crate::bucket::Shelf;
+use crate::evidence::{Batches, objects};
+use crate::liar::Copy;
+use crate::machine::Places;
+use crate::pool::Pool;
+use crate::scenario::{PERIOD, Scenario};
+use crate::schedule::{Millis, Schedule};
+use crate::time::HOUR;
+
+/// How long before a roster is written something has to be there for the roster to know of it: listings are stale, and
+/// slow processors take their time.
+const MARGIN: Millis = 2 * HOUR;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was summed in this window.
+    Summed(Window),
+    /// Both sides found other packets good in it.
+    Excluded(Window),
+    /// This window was its last.
+    Expired(Window),
+}
+
+impl Fate {
+    fn window(self) -> Window {
+        match self {
+            Self::Summed(window) | Self::Excluded(window) | Self::Expired(window) => window,
+        }
+    }
+}
+
+/// What one processor has in its own bucket about windows.
+#[derive(Debug, Default)]
+struct Books {
+    rosters: BTreeSet<WindowName>,
+    agreed: BTreeMap<WindowName, AgreedWindow>,
+    done: BTreeSet<WindowName>,
+}
+
+/// What was agreed.
+#[derive(Debug, Default)]
+pub struct Accord {
+    /// The agreed sets of all windows, by aggregation and window.
+    pub windows: BTreeMap<WindowName, AgreedWindow>,
+    /// The fate of each batch that rosters are about.
+    pub fates: BTreeMap<BatchName, Fate>,
+}
+
+impl Books {
+    async fn read(shelf: &Shelf, role: Role, problems: &mut Vec<String>) -> Self {
+        let mut books = Self::default();
+        for (key, bytes) in objects(shelf).await {
+            let Some((name, what)) = RosterObject::parse(&key) else {
+                continue;
+            };
+            match what {
+                RosterObject::Roster(writer) if writer == role => drop(books.rosters.insert(name)),
+                RosterObject::Done => drop(books.done.insert(name)),
+                RosterObject::Agreed => match serde_json::from_slice(&bytes) {
+                    Ok(agreed) => drop(books.agreed.insert(name, agreed)),
+                    Err(error) => problems.push(format!("{role}: {key}: {error}")),
+                },
+                _ => {}
+            }
+        }
+        books
+    }
+}
+
+/// Looks at everything that is agreed.
+pub async fn accord(
+    scenario: &Scenario,
+    places: &Places,
+    schedule: &Schedule,
+    (batches, copies): (&Batches, &[Copy]),
+    problems: &mut Vec<String>,
+) -> Accord {
+    let mut accord = Accord::default();
+    let Some(from) = scenario.rosters_from() else {
+        return accord;
+    };
+    let mut books = Vec::new();
+    for role in Role::ALL {
+        books.push(Books::read(&places.own[role.index()], role, problems).await);
+    }
+    let mut names: BTreeSet<&WindowName> = BTreeSet::new();
+    for books in &books {
+        names.extend(books.rosters.iter().chain(books.agreed.keys()));
+    }
+    // What happens as the run ends is not waited for.
+    let settled = scenario.end() - 3 * HOUR;
+    for name in names.into_iter().filter(|name| name.window.end().millis() < settled) {
+        match [&books[0], &books[1]].map(|books| books.agreed.get(name)) {
+            [Some(first), Some(second)] if first == second => {
+                accord.windows.insert(name.clone(), first.clone());
+            }
+            [Some(_), Some(_)] => problems.push(format!("{name}: the sides have agreed on different sets")),
+            [None, None] => problems.push(format!("{name}: a roster is written, and nothing is agreed: stuck")),
+            [first, _] => {
+                let which = if first.is_none() { Role::First } else { Role::Second };
+                problems.push(format!("{name}: the {which} processor has not agreed: stuck"));
+            }
+        }
+        for role in Role::ALL {
+            let books = &books[role.index()];
+            if books.agreed.contains_key(name) && !books.done.contains(name) {
+                problems.push(format!(
+                    "{name}: the {role} processor has agreed and is not done: stuck"
+                ));
+            }
+        }
+    }
+    // A batch under two dates: each side binds it to the one that it saw first, so there may be none that both have.
+    let doubtful: BTreeSet<BatchId> = copies
+        .iter()
+        .filter(|copy| copy.of.id == copy.to.id)
+        .map(|copy| copy.of.id)
+        .collect();
+    accord.fates((scenario, places), batches, (from, &doubtful), problems);
+    let mut certain = batches.clone();
+    certain.retain(|batch, _| !doubtful.contains(&batch.id));
+    accord.promptness(scenario, places, &certain, problems);
+    accord.tell(schedule);
+    accord
+}
+
+impl Accord {
+    /// Gives every batch its one fate.
+    fn fates(
+        &mut self,
+        (scenario, places): (&Scenario, &Places),
+        batches: &Batches,
+        (from, doubtful): (BatchTime, &BTreeSet<BatchId>),
+        problems: &mut Vec<String>,
+    ) {
+        for (name, agreed) in &self.windows {
+            let window = name.window;
+            let summed = agreed
+                .batches
+                .iter()
+                .map(|settled| (settled.batch, Fate::Summed(window)));
+            let excluded = agreed.excluded.iter().map(|batch| (*batch, Fate::Excluded(window)));
+            let expired = agreed
+                .expired
+                .iter()
+                .map(|expired| (expired.batch, Fate::Expired(window)));
+            for (batch, fate) in summed.chain(excluded).chain(expired) {
+                let batch = named(&name.aggregation, batch);
+                if let Some(before) = self.fates.insert(batch.clone(), fate) {
+                    problems.push(format!("batch {batch} has two fates: {before:?} and {fate:?}"));
+                }
+                if batch.date < from {
+                    problems.push(format!("batch {batch} is of a time before rosters"));
+                }
+            }
+        }
+        for batch in batches.keys().filter(|batch| batch.date >= from) {
+            if !self.fates.contains_key(batch) && !far_too_late(scenario, places, batch) {
+                problems.push(format!(
+                    "batch {batch} is neither summed nor excluded nor expired: lost"
+                ));
+            }
+        }
+        for (batch, fate) in &self.fates {
+            if !doubtful.contains(&batch.id) && matches!(fate, Fate::Excluded(_)) {
+                problems.push(format!("batch {batch} is excluded, and nobody lied"));
+            }
+            if !batches.contains_key(batch) && matches!(fate, Fate::Summed(_)) {
+                problems.push(format!("batch {batch} is summed, and is not the ingestor's"));
+            }
+        }
+    }
+
+    /// A batch that both sides held in whole, well before they wrote their rosters of a window, is summed in that window
+    /// at the latest, if with the others that they held there were enough packets.
+    fn promptness(&self, scenario: &Scenario, places: &Places, batches: &Batches, problems: &mut Vec<String>) {
+        let minimum = scenario.minimum[0].max(scenario.minimum[1]);
+        for name in self.windows.keys() {
+            let Some(limits) = roster_times(places, name) else {
+                continue;
+            };
+            let held = |batch: &&BatchName| {
+                let fate = self.fates.get(*batch).map(|fate| fate.window());
+                batch.aggregation == name.aggregation
+                    && fate.is_some_and(|fate| fate >= name.window)
+                    && aligned_window(batch.date, PERIOD).is_some_and(|own| own <= name.window)
+                    && is_held(scenario, places, batch, limits)
+            };
+            let held: Vec<&BatchName> = batches.keys().filter(held).collect();
+            let packets: BTreeSet<usize> = held.iter().flat_map(|batch| &batches[*batch]).copied().collect();
+            let before: BTreeSet<usize> = self.counted_before(name, batches);
+            let counted = packets
+                .difference(&before)
+                .filter(|report| Pool::get().report(**report).counts);
+            if (counted.count() as u64) < minimum {
+                continue;
+            }
+            for batch in held {
+                let good = batches[batch].iter().any(|report| Pool::get().report(*report).counts);
+                if good && self.fates.get(batch) != Some(&Fate::Summed(name.window)) {
+                    let fate = self.fates.get(batch);
+                    problems.push(format!(
+                        "batch {batch} could be summed in {}, and its fate is {fate:?}",
+                        name.window
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The reports that the windows before this one count.
+    pub fn counted_before(&self, name: &WindowName, batches: &Batches) -> BTreeSet<usize> {
+        let earlier = self.fates.iter().filter(|(batch, fate)| {
+            batch.aggregation == name.aggregation && matches!(fate, Fate::Summed(window) if *window < name.window)
+        });
+        let reports = earlier.filter_map(|(batch, _)| batches.get(batch)).flatten().copied();
+        reports.filter(|report| Pool::get().report(*report).counts).collect()
+    }
+
+    fn tell(&self, schedule: &Schedule) {
+        for fate in self.fates.values() {
+            schedule.count(match fate {
+                Fate::Summed(_) => "settled-summed",
+                Fate::Excluded(_) => "settled-excluded",
+                Fate::Expired(_) => "settled-expired",
+            });
+        }
+        let later = self
+            .fates
+            .iter()
+            .filter(|(batch, fate)| matches!(fate, Fate::Summed(window) if !window.contains(batch.date)));
+        schedule.count_many("summed-later", later.count() as u64);
+        for agreed in self.windows.values() {
+            schedule.count("windows-agreed");
+            if agreed.batches.is_empty() {
+                schedule.count("windows-agreed-empty");
+            }
+            if agreed.below_minimum.is_some() {
+                schedule.count("windows-below-minimum");
+            }
+            let duplicates = agreed.batches.iter().map(|batch| batch.duplicates).sum();
+            schedule.count_many("duplicate-packets", duplicates);
+        }
+    }
+}
+
+fn named(aggregation: &AggregationId, batch: DatedBatch) -> BatchName {
+    BatchName {
+        aggregation: aggregation.clone(),
+        date: batch.date,
+        id: batch.id,
+    }
+}
+
+/// Whether a batch came when nobody remembered its time any more: rosters look back twice the maximum age.
+fn far_too_late(scenario: &Scenario, places: &Places, batch: &BatchName) -> bool {
+    let age = i64::from(scenario.maximum_age[0].min(scenario.maximum_age[1]));
+    let end = batch.date.millis() + 2 * age * HOUR;
+    let came = places
+        .ingestion
+        .iter()
+        .filter_map(|shelf| shelf.made_at(&batch.ingestion().signature));
+    came.min().is_none_or(|came| came > end)
+}
+
+/// What both sides must have had in hand by when to have it in their rosters of this window; `None` if one of them wrote
+/// none.
+fn roster_times(places: &Places, name: &WindowName) -> Option<[Millis; 2]> {
+    let time = |role: Role| Some(places.own[role.index()].made_at(&name.roster(role))? - MARGIN);
+    Some([time(Role::First)?, time(Role::Second)?])
+}
+
+/// Whether both sides held all that a verdict on the batch takes.
+fn is_held(scenario: &Scenario, places: &Places, batch: &BatchName, limits: [Millis; 2]) -> bool {
+    Role::ALL.into_iter().all(|role| {
+        let (side, limit) = (role.index(), limits[role.index()]);
+        let validation = batch.validation(role.peer()).signature;
+        let prepared = places.own[side].first_made(&format!("{batch}."), ".prepared");
+        let validated = places.validation[side].made_at(&validation);
+        let kept = scenario.retention.unwrap_or(Millis::MAX);
+        let is_there = |at: Millis| at <= limit && limit + MARGIN < at.saturating_add(kept);
+        prepared.is_some_and(|at| at <= limit) && validated.is_some_and(is_there)
+    })
+}

@@ -1,0 +1,112 @@
+//! An ingestor that lies: packets that stand in a second batch, batches that stand under a second date.
+
+use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::header::IngestionHeader;
+use tallybox_model::id::BatchId;
+use tallybox_model::packet::DataSharePacket;
+use tallybox_model::path::{BatchName, BatchObjects};
+use tallybox_transport::batch::signature_file;
+use tallybox_transport::{publish_bytes, read_all};
+
+use crate::bucket::Shelf;
+use crate::dice::Dice;
+use crate::keyring::{Keyring, ingestor_key_id};
+use crate::schedule::Millis;
+
+/// Most bytes of an object.
+const LIMIT: u64 = 1 << 20;
+
+/// What is copied, and into what.
+#[derive(Clone, Debug)]
+pub struct Copy {
+    /// The batch that is copied.
+    pub of: BatchName,
+    /// The copy. With the same identifier it is the same batch under another date.
+    pub to: BatchName,
+    /// Which of its packets are taken along, by place: those whose bit is set.
+    pub packets: u64,
+    /// Who gets it.
+    pub sides: [bool; 2],
+}
+
+impl Copy {
+    /// Draws one of a batch that is there.
+    pub fn draw(of: &BatchName, dice: &mut Dice) -> Self {
+        let minutes = 60 * dice.between(0, 2);
+        let same = dice.chance(250);
+        let to = BatchName {
+            date: of
+                .date
+                .plus_minutes(if same { minutes.max(60) } else { minutes })
+                .unwrap_or(of.date),
+            id: if same { of.id } else { BatchId::from_bytes(dice.bytes()) },
+            aggregation: of.aggregation.clone(),
+        };
+        let sides = *dice
+            .pick(&[[true, true], [true, true], [true, true], [true, false], [false, true]])
+            .unwrap_or(&[true, true]);
+        Self {
+            of: of.clone(),
+            to,
+            packets: if same { u64::MAX } else { 1 | dice.below(64) },
+            sides,
+        }
+    }
+
+    /// Writes it.
+    pub async fn write(&self, mailboxes: &[std::sync::Arc<Shelf>; 2], now: Millis) {
+        for (mailbox, gets) in mailboxes.iter().zip(self.sides) {
+            if gets {
+                self.write_one(mailbox, now).await;
+            }
+        }
+    }
+
+    async fn write_one(&self, mailbox: &Shelf, now: Millis) {
+        let read = async |key: &str| read_all(&*mailbox.inner, key, LIMIT).await;
+        let from = self.of.ingestion();
+        let (Ok(header), Ok(packets)) = (read(&from.header).await, read(&from.packets).await) else {
+            // Deleted by now.
+            return;
+        };
+        let to = self.to.ingestion();
+        let header: IngestionHeader = decode_one(&header, &Limits::default()).expect("the ingestor's header");
+        for (key, bytes) in self.files(&to, header, &packets) {
+            // A second copy of the same is the same.
+            if publish_bytes(&*mailbox.inner, &key, bytes.into(), false).await.is_ok() {
+                mailbox.note(&key, now);
+            }
+        }
+    }
+
+    fn files(&self, to: &BatchObjects, header: IngestionHeader, packets: &[u8]) -> [(String, Vec<u8>); 3] {
+        let limits = Limits::default();
+        let mut reader = ContainerReader::open(packets, &limits).expect("the ingestor's packets");
+        let mut file = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, [9; 16]);
+        let mut place = 0_u32;
+        while let Some(block) = reader.next_block().expect("a block") {
+            for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+                let packet = packet.expect("a packet");
+                if self.packets.checked_shr(place).is_some_and(|bits| bits & 1 == 1) {
+                    file.append(&packet).expect("a packet");
+                }
+                place += 1;
+            }
+        }
+        let packets = file.finish().expect("packets");
+        let header = IngestionHeader {
+            batch_uuid: self.to.id,
+            packet_file_digest: Digest::of(&packets),
+            ..header
+        };
+        let header = encode_one(&header, [8; 16]).expect("a header");
+        let (id, key) = (ingestor_key_id(0), &Keyring::get().ingestor[0]);
+        let signature = signature_file(&to.signature, 1, &header, None, (id.as_str(), key)).expect("a signature");
+        [
+            (to.packets.clone(), packets),
+            (to.header.clone(), header),
+            (to.signature.clone(), signature),
+        ]
+    }
+}

@@ -1,0 +1,98 @@
+//! Stopping, and being stuck.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tallybox_facilitator::worker::Kind;
+use tallybox_queue::TaskQueue as _;
+use tallybox_service::operations::Operable as _;
+use tokio::time::Instant;
+
+use crate::world::{Trouble, Troubled, World, emptied, start};
+
+/// The predecessor looked at the signal only between tasks, so that a long one was killed with its lease running.
+#[tokio::test(start_paused = true)]
+async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seconds() {
+    let world = World::new("dim8", Duration::from_secs(600));
+    let mut processor = world.processor();
+    processor.buckets.ingestion = Arc::new(Troubled {
+        inner: processor.buckets.ingestion,
+        trouble: Trouble::Slow(Duration::from_secs(100_000)),
+    });
+    let running = start(world.worker(processor));
+    world.publish_intakes().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let depth = world.intake.depth().await.unwrap();
+    assert_eq!((depth.ready, depth.held), (Some(1), Some(2)), "two are in hand");
+    let begun = Instant::now();
+    let worker = Arc::clone(&running.worker);
+    running.stop().await;
+    assert!(begun.elapsed() <= Duration::from_secs(5), "{:?}", begun.elapsed());
+    let depth = world.intake.depth().await.unwrap();
+    assert_eq!(
+        (depth.ready, depth.held),
+        (Some(3), Some(0)),
+        "all can be received at once"
+    );
+    assert!(!worker.readiness().ready());
+    let handed_back = r#"facilitator_tasks_handed_back_total{queue="intake"}"#;
+    assert_eq!(crate::world::metric(&worker, handed_back), 2);
+
+    // Another worker does them.
+    let other = start(world.worker(world.processor()));
+    emptied(&world.intake).await;
+    other.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn w20_a_task_that_ends_in_a_moment_is_not_given_back() {
+    let world = World::new("dim2", Duration::from_secs(600));
+    let mut processor = world.processor();
+    processor.buckets.ingestion = Arc::new(Troubled {
+        inner: processor.buckets.ingestion,
+        trouble: Trouble::Slow(Duration::from_millis(500)),
+    });
+    let running = start(world.worker(processor));
+    let task = world.intake_task(&world.case.batches()[0]);
+    world.intake.publish(task.into()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    running.stop().await;
+    let depth = world.intake.depth().await.unwrap();
+    assert_eq!((depth.ready, depth.held), (Some(0), Some(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_stops_within_a_moment_and_loses_no_message_that_comes_meanwhile() {
+    let world = World::new("dim2", Duration::from_secs(600));
+    let running = start(world.worker(world.processor()));
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    running.stop.cancel();
+    let task = world.intake_task(&world.case.batches()[0]);
+    world.intake.publish(task.into()).await.unwrap();
+    let begun = Instant::now();
+    running.task.await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+    // Given back, or done: nobody holds it.
+    assert_eq!(world.intake.depth().await.unwrap().held, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_task_fails_liveness_and_an_idle_or_busy_worker_does_not() {
+    let world = World::new("dim2", Duration::from_secs(600));
+    let mut processor = world.processor();
+    processor.buckets.ingestion = Arc::new(Troubled {
+        inner: processor.buckets.ingestion,
+        trouble: Trouble::Slow(Duration::from_secs(100_000)),
+    });
+    let running = start(world.worker(processor));
+    tokio::time::sleep(Duration::from_secs(10_000)).await;
+    assert!(running.worker.stuck().is_empty(), "{:?}", running.worker.stuck());
+    let task = world.intake_task(&world.case.batches()[0]);
+    world.intake.publish(task.into()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(800)).await;
+    assert!(running.worker.stuck().is_empty(), "{:?}", running.worker.stuck());
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let stuck = running.worker.stuck();
+    assert!(stuck.len() == 1 && stuck[0].contains(Kind::Intake.name()), "{stuck:?}");
+    running.stop().await;
+}

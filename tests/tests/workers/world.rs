@@ -1,0 +1,314 @@
+//! A processor beside the predecessor, with queues in memory, and what can go wrong with queues and buckets.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use tallybox_facilitator::config::Config;
+use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::worker::{Kind, RetryDelay, Worker, WorkerConfig, run};
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::task::{AggregationTask, IntakeTask, TaskBatch};
+use tallybox_queue::{Delivery, Depth, Lease, MemoryQueue, QueueError, SharedQueue, TaskQueue};
+use tallybox_service::config::load;
+use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_transport::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// One processor beside the predecessor, and its queues.
+pub(crate) struct World {
+    pub(crate) case: Case,
+    pub(crate) config: PathBuf,
+    pub(crate) intake: MemoryQueue,
+    pub(crate) aggregate: MemoryQueue,
+    _root: tempfile::TempDir,
+}
+
+/// A worker that runs.
+pub(crate) struct Running {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl World {
+    /// Leases of `lease`.
+    pub(crate) fn new(case: &str, lease: Duration) -> Self {
+        let (case, root, role) = (Case::load(case), tempfile::tempdir().unwrap(), Role::First);
+        let places = Places::beside_predecessor(&case, root.path(), role);
+        Self {
+            config: write_config(root.path(), role, &places, "threads: 2\n"),
+            case,
+            intake: MemoryQueue::new("intake", lease),
+            aggregate: MemoryQueue::new("aggregate", lease),
+            _root: root,
+        }
+    }
+
+    /// The processor, its own buckets in memory.
+    pub(crate) fn processor(&self) -> Processor {
+        let mut processor = Processor::open(&load::<Config>(&self.config).unwrap()).unwrap();
+        processor.buckets.own = memory("own");
+        processor.buckets.peer_validation_out = memory("out");
+        processor.buckets.sum_parts = memory("sum");
+        processor
+    }
+
+    pub(crate) fn worker(&self, processor: Processor) -> Arc<Worker> {
+        let intake = Arc::new(self.intake.clone()) as SharedQueue;
+        let aggregate = Arc::new(self.aggregate.clone()) as SharedQueue;
+        Worker::new(
+            processor,
+            [(Kind::Intake, intake), (Kind::Aggregate, aggregate)],
+            config(),
+        )
+    }
+
+    pub(crate) fn intake_task(&self, batch: &BatchName) -> Vec<u8> {
+        let task = IntakeTask {
+            trace_id: Uuid::nil(),
+            aggregation_id: batch.aggregation.clone(),
+            batch_id: batch.id,
+            date: batch.date,
+        };
+        task.to_json()
+    }
+
+    pub(crate) fn aggregate_task(&self, batches: &[BatchName]) -> Vec<u8> {
+        let batch = |name: &BatchName| TaskBatch {
+            id: name.id,
+            time: name.date,
+        };
+        let task = AggregationTask {
+            trace_id: Uuid::nil(),
+            aggregation_id: self.case.aggregation(),
+            window: Case::window(),
+            batches: batches.iter().map(batch).collect(),
+            agreed: false,
+        };
+        task.to_json()
+    }
+
+    /// Intake of all batches; they are not summed.
+    pub(crate) async fn publish_intakes(&self) {
+        for batch in self.case.batches() {
+            let task = self.intake_task(&batch);
+            self.intake.publish(task.into()).await.unwrap();
+        }
+    }
+
+    /// What was rejected, with the reasons.
+    pub(crate) async fn rejected(queue: &MemoryQueue) -> Vec<(Bytes, String)> {
+        let (rejected, mut all) = (queue.rejected(), Vec::new());
+        while let Some(delivery) = rejected.receive(Duration::ZERO).await.unwrap() {
+            rejected.ack(&delivery.lease).await.unwrap();
+            all.push((delivery.body, delivery.reason.unwrap()));
+        }
+        all
+    }
+}
+
+pub(crate) fn config() -> WorkerConfig {
+    WorkerConfig {
+        concurrency: 2,
+        retry_delay: RetryDelay {
+            min_secs: 1,
+            max_secs: 600,
+        },
+        ..WorkerConfig::default()
+    }
+}
+
+/// Starts the loop on both queues.
+pub(crate) fn start(worker: Arc<Worker>) -> Running {
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(run(Arc::clone(&worker), &Kind::ALL, stop.clone()));
+    Running { worker, stop, task }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// The value of a line of the metrics.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        metric(&self.worker, name)
+    }
+}
+
+pub(crate) fn metric(worker: &Worker, name: &str) -> u64 {
+    let text = worker.metrics.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+}
+
+/// Waits until nothing is left in a queue, rejected messages aside; in paused time for hours.
+pub(crate) async fn emptied(queue: &dyn TaskQueue) {
+    let emptying = async {
+        loop {
+            let depth = queue.depth().await.unwrap();
+            if (depth.ready, depth.held) == (Some(0), Some(0)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // In paused time this is no time at all.
+    let in_time = tokio::time::timeout(Duration::from_secs(50_000), emptying).await;
+    in_time.expect("the queue is emptied in time");
+}
+
+/// A queue that fails at chosen operations as often as asked, and counts.
+#[derive(Debug)]
+pub(crate) struct Flaky {
+    inner: SharedQueue,
+    failures: Mutex<BTreeMap<&'static str, u32>>,
+    pub(crate) received: AtomicU32,
+}
+
+impl Flaky {
+    pub(crate) fn new(inner: SharedQueue, failures: impl IntoIterator<Item = (&'static str, u32)>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            failures: Mutex::new(failures.into_iter().collect()),
+            received: AtomicU32::new(0),
+        })
+    }
+
+    fn fail(&self, operation: &'static str) -> Result<(), QueueError> {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        match failures.get_mut(operation) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                Err(QueueError::Unavailable {
+                    queue: "flaky".to_owned(),
+                    operation,
+                    source: "it hiccups".into(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl TaskQueue for Flaky {
+    async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
+        self.inner.publish(body).await
+    }
+
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        self.fail("receive")?;
+        let received = self.inner.receive(wait).await?;
+        if received.is_some() {
+            self.received.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(received)
+    }
+
+    async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
+        self.fail("ack")?;
+        self.inner.ack(lease).await
+    }
+
+    async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
+        self.fail("nack")?;
+        self.inner.nack(lease, delay).await
+    }
+
+    async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
+        self.fail("extend")?;
+        self.inner.extend(lease, by).await
+    }
+
+    async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        self.fail("reject")?;
+        self.inner.reject(delivery, reason).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.inner.depth().await
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.inner.lease_time()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+/// What a bucket does with every request for an object.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    /// It answers late.
+    Slow(Duration),
+    /// It panics.
+    Panic,
+}
+
+/// A bucket with trouble.
+#[derive(Debug)]
+pub(crate) struct Troubled {
+    pub(crate) inner: SharedBucket,
+    pub(crate) trouble: Trouble,
+}
+
+#[async_trait]
+impl Bucket for Troubled {
+    async fn get(&self, key: &str) -> Result<Object, BucketError> {
+        match self.trouble {
+            Trouble::Slow(time) => tokio::time::sleep(time).await,
+            Trouble::Panic => panic!("this bucket is cursed"),
+        }
+        self.inner.get(key).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
+        self.inner.get_range(key, range).await
+    }
+
+    async fn size(&self, key: &str) -> Result<u64, BucketError> {
+        self.inner.size(key).await
+    }
+
+    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+        self.inner.create(key, size_hint).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        range: ListRange,
+    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
+        self.inner.list(prefix, range).await
+    }
+
+    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+        self.inner.list_directories(prefix).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.inner.delete(key).await
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn stores_empty_objects(&self) -> bool {
+        self.inner.stores_empty_objects()
+    }
+}

@@ -1,0 +1,164 @@
+//! Starting work as Jobs: one that is there already is as good as one that we make.
+
+use std::fmt;
+use std::path::Path;
+
+use async_trait::async_trait;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
+use kube::{Client, ResourceExt as _};
+use tallybox_service::config::load;
+
+use super::manifest::{JobForm, PROCESSOR, TASKS};
+use super::{client, failed};
+use crate::config::{Config, JobsConfig, OwnerConfig};
+use crate::error::Error;
+use crate::start::{Running, Starter, Task};
+use crate::work::QueueKind;
+
+/// Jobs that one request lists.
+const PAGE: u32 = 500;
+
+/// Work as Kubernetes Jobs.
+#[derive(Clone)]
+pub struct Jobs {
+    /// Where Jobs are made.
+    pub api: Api<Job>,
+    /// What they look like.
+    pub form: JobForm,
+    /// How many unfinished ones there are at most.
+    pub most_running: usize,
+    /// How many intakes one has at most.
+    pub intakes_a_job: usize,
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+impl Jobs {
+    /// Jobs in the cluster that the surroundings name, from the template in `file`.
+    ///
+    /// # Errors
+    /// [`Error`], whose cause is the template or the cluster.
+    pub async fn open(config: &Config, jobs: &JobsConfig, file: &Path) -> Result<Self, Error> {
+        let form = JobForm {
+            template: load::<Job>(file)?.value,
+            instance: config.instance.clone(),
+            role: config.role,
+            parallelism: jobs.parallelism,
+            keep_secs: jobs.keep_secs,
+            owner: None,
+        };
+        form.check()
+            .map_err(|problem| Error::Setting(format!("jobs.template {}: {problem}", file.display())))?;
+        Self::on(client().await?, form, jobs).await
+    }
+
+    /// Jobs in this cluster. The owner, if one is named, is looked up.
+    ///
+    /// # Errors
+    /// [`Error::Kubernetes`].
+    pub async fn on(client: Client, mut form: JobForm, jobs: &JobsConfig) -> Result<Self, Error> {
+        let namespace = match &jobs.namespace {
+            Some(namespace) => namespace.clone(),
+            None => client.default_namespace().to_owned(),
+        };
+        if let Some(config) = &jobs.owner {
+            form.owner = Some(owner(client.clone(), &namespace, config).await?);
+        }
+        Ok(Self {
+            api: Api::namespaced(client, &namespace),
+            form,
+            most_running: jobs.most_running,
+            intakes_a_job: jobs.intakes_a_job,
+        })
+    }
+}
+
+/// The reference to what owns the Jobs.
+async fn owner(client: Client, namespace: &str, config: &OwnerConfig) -> Result<OwnerReference, Error> {
+    let (group, version) = config.api_version.split_once('/').unwrap_or(("", &config.api_version));
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &config.kind));
+    let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &kind);
+    let what = format!("the owner, {} {}", config.kind, config.name);
+    let found = api
+        .get(&config.name)
+        .await
+        .map_err(|error| failed(what.clone(), error))?;
+    let uid = found
+        .uid()
+        .ok_or_else(|| Error::Internal(format!("{what}, has no uid")))?;
+    Ok(OwnerReference {
+        api_version: config.api_version.clone(),
+        kind: config.kind.clone(),
+        name: config.name.clone(),
+        uid,
+        controller: Some(false),
+        block_owner_deletion: Some(false),
+    })
+}
+
+#[async_trait]
+impl Starter for Jobs {
+    async fn running(&self) -> Result<Running, Error> {
+        let mut running = Running::default();
+        let (mut unfinished, mut next) = (0, None);
+        loop {
+            let mut wanted = ListParams::default()
+                .labels(&format!("{PROCESSOR}={}", self.form.processor()))
+                .limit(PAGE);
+            wanted.continue_token = next;
+            let page = self
+                .api
+                .list(&wanted)
+                .await
+                .map_err(|error| failed("Jobs cannot be listed", error))?;
+            for job in &page.items {
+                unfinished += usize::from(!is_finished(job));
+                let tasks = job.annotations().get(TASKS).into_iter().flat_map(|tasks| tasks.lines());
+                running.keys.extend(tasks.map(str::to_owned));
+            }
+            next = page.metadata.continue_.filter(|token| !token.is_empty());
+            if next.is_none() {
+                break;
+            }
+        }
+        running.room = Some(self.most_running.saturating_sub(unfinished));
+        Ok(running)
+    }
+
+    fn together(&self, queue: QueueKind) -> usize {
+        match queue {
+            QueueKind::Intake => self.intakes_a_job,
+            QueueKind::Aggregate => 1,
+        }
+    }
+
+    async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error> {
+        let job = self.form.job(queue, tasks);
+        let name = job.name_any();
+        match self.api.create(&PostParams::default(), &job).await {
+            Ok(_) => Ok(()),
+            // The name follows from the tasks: it is the same Job.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+            Err(error) => Err(failed(format!("Job {name} cannot be made"), error)),
+        }
+    }
+
+    fn place(&self, queue: QueueKind) -> String {
+        format!("Jobs ({}) at {}", queue.word(), self.api.resource_url())
+    }
+}
+
+/// Whether a Job has succeeded or failed for good.
+fn is_finished(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True")
+}
