@@ -9,6 +9,7 @@ use clap::Args;
 use tallybox_facilitator::worker::{Kind, run};
 use tallybox_ingestor::batch::cycle;
 use tallybox_ingestor::http::Server;
+use tallybox_ingestor::metrics::Metrics;
 use tallybox_service::clock::{Clock, Pace};
 use tallybox_service::shutdown;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +63,7 @@ impl RoleArgs {
                 let server = Server::bind(ingestor).await.map_err(Error::ingestor)?;
                 server.run(stop).await;
             }
-            Program::IngestorBatch => cycle(&setting.ingestor(&self.config)?, &stop).await,
+            Program::IngestorBatch => cycle(&setting.ingestor(&self.config)?, &Metrics::new(), &stop).await,
             Program::Worker => run(setting.worker(&self.config)?, &Kind::ALL, stop).await,
             Program::WorkflowManager => setting.scheduler(&self.config).await?.run(&stop).await,
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tallybox_facilitator::worker::{self, Kind, Worker};
 use tallybox_ingestor::batch::{BatchOptions, BatchSummary, batch, cycle};
 use tallybox_ingestor::ingestor::Ingestor;
+use tallybox_ingestor::metrics::Metrics;
 use tallybox_model::role::Role;
 use tallybox_workflow_manager::serve::Scheduler;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ impl Company {
     pub async fn run(&self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         let (ingestor, ending) = (Arc::clone(&self.ingestor), stop.clone());
-        tasks.spawn(async move { cycle(&ingestor, &ending).await });
+        tasks.spawn(async move { cycle(&ingestor, &Metrics::new(), &ending).await });
         for manager in &self.managers {
             let (manager, ending) = (Arc::clone(manager), stop.clone());
             tasks.spawn(async move { manager.run(&ending).await });
