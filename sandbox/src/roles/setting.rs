@@ -51,6 +51,15 @@ impl Setting {
         }
     }
 
+    /// What time clients have: the machine's, if this one goes faster, so that a client that runs elsewhere is on time.
+    #[must_use]
+    pub fn clients_clock(&self) -> Clock {
+        match self.rate {
+            1 => self.clock.clone(),
+            _ => Clock::system(),
+        }
+    }
+
     fn bucket(&self, inner: &SharedBucket) -> SharedBucket {
         SandboxBucket::shared(Arc::clone(inner), &self.clock, self.weather.as_ref())
     }
@@ -63,8 +72,7 @@ impl Setting {
         })
     }
 
-    /// The ingestor of this configuration. Its clients have the machine's clock: the reports of a client that runs
-    /// elsewhere are good, too.
+    /// The ingestor of this configuration.
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Ingestor`].
@@ -72,9 +80,7 @@ impl Setting {
         let config = load::<IngestorConfig>(file)?;
         let mut ingestor = Ingestor::open(&config).map_err(Error::ingestor)?;
         ingestor.clock = self.clock.clone();
-        if self.rate > 1 {
-            ingestor.clients_clock = Some(Clock::system());
-        }
+        ingestor.clients_clock = Some(self.clients_clock());
         ingestor.spool = self.bucket(&ingestor.spool);
         for locality in ingestor.localities.values_mut() {
             locality.mailboxes = [0, 1].map(|side: usize| self.bucket(&locality.mailboxes[side]));

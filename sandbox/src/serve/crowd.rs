@@ -53,6 +53,8 @@ pub(super) struct Crowd {
     pub(super) flows: Vec<Flow>,
     pub(super) ledger: SharedLedger,
     pub(super) keys: Arc<SandboxKeys>,
+    /// What time clients have.
+    pub(super) clock: Clock,
     /// Reports a second, over all metrics.
     pub(super) rate: f64,
     pub(super) seed: u64,
@@ -247,7 +249,7 @@ impl Crowd {
             None => traffic.packet(index)?,
             Some(hostility) => traffic.hostile(HOSTILE_INDEX | index, hostility)?,
         };
-        let upload = report.into_upload(metric, *SCHEMA_VERSIONS.end(), Some(Clock::system().millis()));
+        let upload = report.into_upload(metric, *SCHEMA_VERSIONS.end(), Some(self.clock.millis()));
         let number = self.ledger.lock().post(Posted {
             metric: aggregation.clone(),
             bits: noisy_bits,

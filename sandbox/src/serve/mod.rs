@@ -184,6 +184,7 @@ impl Serving {
             flows: flows(&world, &registry, options, seed)?,
             ledger,
             keys: Arc::clone(&world.keys),
+            clock: setting.clients_clock(),
             rate: options.traffic,
             seed,
             state: std::sync::Mutex::default(),
@@ -204,11 +205,7 @@ impl Serving {
     }
 
     fn reporter(&self) -> Result<tallybox_client::post::Reporter, Error> {
-        let clock = match self.setting.rate {
-            1 => self.setting.clock.clone(),
-            _ => Clock::system(),
-        };
-        reporter(&self.world, self.address, clock, watch::PATIENCE)
+        reporter(&self.world, self.address, self.setting.clients_clock(), watch::PATIENCE)
     }
 
     fn now(&self) -> BatchTime {
