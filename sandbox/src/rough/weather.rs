@@ -35,8 +35,8 @@ impl Chances {
     pub const CHAOS: Self = Self {
         delayed: 100,
         stalled: 10,
-        failed: 15,
-        lost: 15,
+        failed: 10,
+        lost: 10,
         doubled: 80,
         vanished: 25,
         passed: 150,
