@@ -24,6 +24,22 @@ pub(super) async fn mailbox(
     standing(processor, &*processor.buckets.peer_validation_in, aggregation, start).await
 }
 
+/// Copies all of the peer's rosters that are in the mailbox, before we write ours: a peer that finds ours agrees on the window
+/// and does not put its own there again, and what the mailbox holds may be near the end of its retention.
+pub(super) async fn take_in(
+    processor: &Processor,
+    name: &WindowName,
+    chain: &mut Chain,
+    summary: &mut RosterSummary,
+) -> Result<(), Error> {
+    let open = chain.mailbox.theirs.difference(&chain.own.theirs);
+    let open: Vec<Window> = open.filter(|window| window.start() >= chain.next).copied().collect();
+    for window in open {
+        theirs(processor, &of(name, window), chain, summary).await?;
+    }
+    Ok(())
+}
+
 /// The peer's roster of a window; `None` if it is not there, or not valid, which is an alarm.
 pub(super) async fn theirs(
     processor: &Processor,

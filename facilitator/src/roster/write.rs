@@ -42,6 +42,7 @@ pub(super) async fn rosters(
     progress: &Progress,
 ) -> Result<Chain, Error> {
     let mut chain = load(processor, policy, name).await?;
+    peer::take_in(processor, name, &mut chain, summary).await?;
     let last = chain.own.ours.last().copied();
     let first = last.map_or(chain.start, |last| last.end());
     for window in windows(policy, first, name.window) {

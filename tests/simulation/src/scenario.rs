@@ -184,7 +184,9 @@ impl Scenario {
         let copied = if self.has(Trouble::Copies) { 2 } else { 0 };
         let age = i64::from(self.maximum_age[0].max(self.maximum_age[1])) + 1;
         let last = self.last_window_ends() + (late + copied + i64::from(self.carry) + age) * HOUR;
-        last.max(self.calm()) + 5 * HOUR
+        // Who was off for days has many windows to catch up.
+        let missed = self.down.map_or(0, |(_, from, until)| until - from);
+        last.max(self.calm() + missed / 5) + 5 * HOUR
     }
 
     /// From which window on both processors use rosters, if they do.
