@@ -48,6 +48,8 @@ pub struct Ingestor {
     pub localities: BTreeMap<String, Locality>,
     /// What time it is.
     pub clock: Clock,
+    /// What time clients have, if it is another: a sandbox's windows go by faster than its clients' clocks.
+    pub clients_clock: Option<Clock>,
 }
 
 /// A locality.
@@ -217,7 +219,14 @@ impl Ingestor {
             spool: open_bucket(config, &value.spool)?,
             localities: localities.collect::<Result<_, Error>>()?,
             clock: Clock::system(),
+            clients_clock: None,
         })
+    }
+
+    /// What time clients have, in milliseconds since the epoch: what their reports and their configuration go by.
+    #[must_use]
+    pub fn clients_millis(&self) -> i64 {
+        self.clients_clock.as_ref().unwrap_or(&self.clock).millis()
     }
 
     /// The secret with this id.

@@ -3,23 +3,26 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use tallybox_client::traffic::{EXAMPLES, METRICS, Metric};
 use tallybox_facilitator::config::Points;
 use tallybox_model::id::AggregationId;
-use tallybox_service::clock::Clock;
+use tallybox_service::clock::{Clock, Pace};
 use tallybox_service::exit::{Exit, parse};
 use tallybox_service::output::Output;
 use tallybox_service::shutdown;
 
+use crate::always::RATE;
 use crate::error::Error;
 use crate::generate::{GenerateOptions, GenerateSummary, generate};
 use crate::outcome::Outcome;
 use crate::report::Report;
+use crate::roles::RoleArgs;
 use crate::run::{DEFAULT_METRICS, RunOptions, run};
-use crate::serve::{ServeOptions, Serving};
+use crate::serve::{ServeOptions, Serving, Time, Verdict};
 
 /// Every role of Tallybox in one process, on local directories: the quick start.
 ///
@@ -52,7 +55,10 @@ Examples:
   facilitator --config demo/first.yaml inspect demo/buckets/sum-first/sandbox-ingestor/…
       then look at what was written, signature included
   tallybox-sandbox --serve
-      stay up, post to it, and ask what became of each report
+      stay up, with clients that report all the time, on a clock on which a second is ten minutes;
+      post to it, too, and ask what became of each report
+  tallybox-sandbox --serve --chaos --for 60
+      the same while its processes are killed: does every report still count once?
   tallybox-sandbox --json --seed 1 | jq '.metrics[0].sums'
       the same numbers every time, for scripts
   tallybox-sandbox generate --packets 100000 --bins 8 --dir bench
@@ -66,6 +72,9 @@ enum Command {
     /// Only write ingestion batches of valid packets, with keys and configurations, to time the programs with
     #[command(after_help = EXAMPLES_OF_GENERATE)]
     Generate(GenerateArgs),
+    /// One program of a sandbox that stays up: what a sandbox starts itself as
+    #[command(hide = true)]
+    Role(RoleArgs),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +111,18 @@ struct RunArgs {
     /// With --serve: where they ask what became of a report
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082", requires = "serve")]
     debug_listen: SocketAddr,
+    /// With --serve: reports a second that it posts to itself, some of them hostile. Default: 10, and 40 with --chaos
+    #[arg(long, value_name = "N", requires = "serve")]
+    traffic: Option<f64>,
+    /// With --serve: every program is a process of its own, and every few seconds one of them is killed (SIGKILL);
+    /// buckets and queues delay, fail, and deliver twice and in any order. At the end it says whether every
+    /// acknowledged report counts once
+    #[arg(long, requires = "serve")]
+    chaos: bool,
+    /// With --serve: take no new reports after so many seconds, let those that are there come to their sums, and end with a
+    /// verdict
+    #[arg(long = "for", value_name = "SECONDS", requires = "serve")]
+    lasting: Option<u64>,
 }
 
 const EXAMPLES_OF_GENERATE: &str = "\
@@ -172,8 +193,9 @@ fn execute(cli: Cli) -> Exit {
         Some(Command::Generate(args)) => runtime
             .block_on(generate_command(&args, output))
             .map(|summary| output.summary(&summary)),
-        Some(Command::Run(args)) if args.serve => runtime.block_on(serve_command(&args, output)).map(Ok),
-        None if cli.run.serve => runtime.block_on(serve_command(&cli.run, output)).map(Ok),
+        Some(Command::Role(args)) => runtime.block_on(args.run()).map(Ok),
+        Some(Command::Run(args)) if args.serve => return serve(&runtime, &args, output),
+        None if cli.run.serve => return serve(&runtime, &cli.run, output),
         Some(Command::Run(args)) => runtime
             .block_on(run_command(&args, output))
             .map(|report| output.summary(&report)),
@@ -196,6 +218,19 @@ fn execute(cli: Cli) -> Exit {
     }
 }
 
+/// Serves, and says at the end whether all was well.
+fn serve(runtime: &tokio::runtime::Runtime, args: &RunArgs, output: Output) -> Exit {
+    match runtime.block_on(serve_command(args, output)) {
+        Ok(None) => Exit::Done,
+        Ok(Some(verdict)) => match output.summary(&verdict) {
+            Ok(()) if verdict.good => Exit::Done,
+            Ok(()) => Exit::Rejected,
+            Err(source) => output.failure(&Error::file("stdout")(source).failure()),
+        },
+        Err(error) => output.failure(&error.failure()),
+    }
+}
+
 async fn generate_command(args: &GenerateArgs, output: Output) -> Result<GenerateSummary, Error> {
     let options = GenerateOptions {
         packets: args.packets,
@@ -212,7 +247,7 @@ async fn generate_command(args: &GenerateArgs, output: Output) -> Result<Generat
     generate(&args.dir, &options, output).await
 }
 
-async fn serve_command(args: &RunArgs, output: Output) -> Result<(), Error> {
+async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<Verdict>, Error> {
     let shutdown = shutdown::on_signal();
     let options = ServeOptions {
         metrics: metrics(args)?,
@@ -220,9 +255,15 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<(), Error> {
         listen: args.listen,
         debug_listen: args.debug_listen,
         seed: args.seed,
-        clock: Clock::system(),
+        time: Time::Pace(Pace::from_now(Clock::system().millis(), RATE)),
         packets: args.packets.unwrap_or(0),
+        traffic: args.traffic.unwrap_or(if args.chaos { 40.0 } else { 10.0 }),
+        chaos: args.chaos,
+        lasting: args.lasting.map(Duration::from_secs),
     };
+    if !options.traffic.is_finite() || options.traffic < 0.0 || options.traffic > 10_000.0 {
+        return Err(Error::Setting("--traffic has to be 0 to 10000".to_owned()));
+    }
     let serve = async |root: &Path| {
         Serving::start(root, &options, output)
             .await?
@@ -236,8 +277,12 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<(), Error> {
             let directory = tempfile::Builder::new().prefix("tallybox-sandbox-").tempdir_in(&parent);
             let directory = directory.map_err(Error::file(&parent))?;
             let served = serve(directory.path()).await;
-            if args.keep {
-                let _ = directory.keep();
+            // What is wrong can only be found out from what is there.
+            if args.keep || matches!(&served, Ok(Some(verdict)) if !verdict.good) {
+                let kept = directory.keep();
+                if !output.json {
+                    println!("everything is in {}", kept.display());
+                }
             }
             served
         }

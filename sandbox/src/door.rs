@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use tallybox_client::post::{Options, Outcome as Posted, Prepared, Reporter};
@@ -64,6 +65,11 @@ impl Door {
     pub(crate) async fn open(world: &World, clock: Clock) -> Result<Self, Error> {
         let mut ingestor = world.ingestor_program()?;
         ingestor.clock = clock;
+        Self::serve(ingestor).await
+    }
+
+    /// Lets an ingestor serve where its configuration says.
+    pub(crate) async fn serve(ingestor: Ingestor) -> Result<Self, Error> {
         let ingestor = Arc::new(ingestor);
         let server = Server::bind(Arc::clone(&ingestor)).await.map_err(Error::ingestor)?;
         let address = server.address().map_err(Error::ingestor)?;
@@ -86,16 +92,31 @@ impl Door {
 
     /// A client that trusts this ingestor's configuration.
     pub(crate) fn reporter(&self, world: &World) -> Result<Reporter, Error> {
-        let address: Address = format!("http://{}", self.address)
-            .parse()
-            .map_err(|error| Error::Internal(format!("{error}")))?;
-        let trust = world.trust(f64::from(u8::MAX));
         let clock = self.ingestor.clock.clone();
-        let mut options = Options::default();
-        // The clock of a sandbox stands within the years that a timestamp has.
-        options.clock = ClientClock::new(move || jiff::Timestamp::from_millisecond(clock.millis()).unwrap_or_default());
-        Reporter::new(&address, trust, options).map_err(|error| Error::Internal(error.to_string()))
+        reporter(world, self.address, clock, Options::default().deadline)
     }
+}
+
+/// A client of the ingestor at this address, on this clock, that tries for so long to post a report.
+pub(crate) fn reporter(
+    world: &World,
+    address: std::net::SocketAddr,
+    clock: Clock,
+    patience: Duration,
+) -> Result<Reporter, Error> {
+    let address: Address = format!("http://{address}")
+        .parse()
+        .map_err(|error| Error::Internal(format!("{error}")))?;
+    let trust = world.trust(f64::from(u8::MAX));
+    let mut options = Options::default();
+    options.deadline = patience;
+    // Whoever is impatient does not wait for one answer either.
+    options.timeouts.connect = options.timeouts.connect.min(patience);
+    options.timeouts.request = options.timeouts.request.min(2 * patience);
+    options.backoff.cap = options.backoff.cap.min(patience);
+    // The clock of a sandbox stands within the years that a timestamp has.
+    options.clock = ClientClock::new(move || jiff::Timestamp::from_millisecond(clock.millis()).unwrap_or_default());
+    Reporter::new(&address, trust, options).map_err(|error| Error::Internal(error.to_string()))
 }
 
 impl Post {

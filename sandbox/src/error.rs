@@ -58,6 +58,12 @@ pub enum Error {
     /// The ingestor refuses what it should take: a bug, or a full disk.
     #[error("the ingestor: {0}")]
     Ingestor(Box<tallybox_ingestor::error::Error>),
+    /// A workflow manager cannot look, or not start what is due.
+    #[error("a workflow manager: {0}")]
+    Manager(Box<tallybox_workflow_manager::error::Error>),
+    /// A queue cannot be used.
+    #[error(transparent)]
+    Queue(#[from] tallybox_queue::QueueError),
     /// The caller has had enough.
     #[error("interrupted; the temporary directory is removed")]
     Interrupted,
@@ -77,8 +83,9 @@ impl Error {
             Self::Occupied { .. } | Self::Setting(_) | Self::File { .. } | Self::Config(_) => Exit::Usage,
             Self::Processor { source, .. } => source.exit(),
             Self::Ingestor(source) => source.exit(),
+            Self::Manager(source) => source.exit(),
             Self::Client(_) | Self::Key(_) | Self::Check(_) => Exit::Rejected,
-            Self::Batch(_) | Self::Bucket(_) | Self::Internal(_) | Self::Interrupted => Exit::Retry,
+            Self::Batch(_) | Self::Bucket(_) | Self::Queue(_) | Self::Internal(_) | Self::Interrupted => Exit::Retry,
         }
     }
 
@@ -94,6 +101,8 @@ impl Error {
             Self::Bucket(_) => "bucket",
             Self::Processor { .. } => "processor",
             Self::Ingestor(_) => "ingestor",
+            Self::Manager(_) => "workflow-manager",
+            Self::Queue(_) => "queue",
             Self::Interrupted => "interrupted",
             Self::Check(_) => "self-check",
         };
@@ -103,6 +112,11 @@ impl Error {
     /// For `map_err`: the ingestor's error.
     pub(crate) fn ingestor(source: tallybox_ingestor::error::Error) -> Self {
         Self::Ingestor(Box::new(source))
+    }
+
+    /// For `map_err`: a workflow manager's error.
+    pub(crate) fn manager(source: tallybox_workflow_manager::error::Error) -> Self {
+        Self::Manager(Box::new(source))
     }
 
     /// For `map_err`: the file or directory that an operation was about.

@@ -23,6 +23,7 @@ pub const LOCALITY: &str = "sandbox";
 ///
 /// ```text
 /// first.yaml  second.yaml       the processors' configurations, with relative paths
+/// ROLE-manager.yaml             the workflow managers', in a sandbox that stays up
 /// ingestor.yaml registry.yaml   the ingestor's, and the metrics
 /// keys/                         all keys of all parties
 /// buckets/spool                 the ingestor's alone: reports before they are batched
@@ -30,6 +31,9 @@ pub const LOCALITY: &str = "sandbox";
 /// buckets/own-ROLE              ROLE's alone
 /// buckets/validation-for-ROLE   ROLE's peer writes, ROLE reads
 /// buckets/sum-ROLE              ROLE writes, the portal reads
+/// queues/ROLE-KIND              tasks, in a sandbox that stays up
+/// logs/                         what its processes say, with --chaos
+/// ledger.jsonl                  what it posted, and what became of it
 /// ```
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -90,6 +94,24 @@ impl Layout {
         self.root.join(format!("{role}.yaml"))
     }
 
+    /// A workflow manager's configuration file.
+    #[must_use]
+    pub fn manager_config(&self, role: Role) -> PathBuf {
+        self.root.join(format!("{role}-manager.yaml"))
+    }
+
+    /// Where processes say what they have to say.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// What was posted, and what became of it.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger.jsonl")
+    }
+
     /// The ingestor's configuration file.
     #[must_use]
     pub fn ingestor_config(&self) -> PathBuf {
@@ -135,7 +157,7 @@ impl Layout {
     pub fn write_configs(&self, points: Points) -> Result<(), Error> {
         for role in Role::ALL {
             let path = self.config(role);
-            fs::write(&path, config_text(role, points)).map_err(Error::file(&path))?;
+            fs::write(&path, config_text(role, points, 1)).map_err(Error::file(&path))?;
         }
         Ok(())
     }
@@ -179,6 +201,16 @@ pub struct Served {
     pub window_minutes: u32,
     /// How long after its end a window is batched, in seconds.
     pub settle_secs: u64,
+    /// How long reports are grouped, in milliseconds.
+    pub slab_millis: u64,
+    /// How often it looks for windows that are due, in seconds, if it batches by itself.
+    pub poll_secs: u64,
+    /// Fewest packets of a batch.
+    pub min_packets: u64,
+    /// For how many windows too few are carried.
+    pub max_carry_windows: u32,
+    /// How old a report may be, in hours.
+    pub max_age_hours: u32,
 }
 
 impl Default for Served {
@@ -190,6 +222,11 @@ impl Default for Served {
             operations: free,
             window_minutes: 60,
             settle_secs: 60,
+            slab_millis: 20,
+            poll_secs: 10,
+            min_packets: 1,
+            max_carry_windows: 24,
+            max_age_hours: 48,
         }
     }
 }
@@ -201,6 +238,11 @@ fn ingestor_text(served: &Served) -> String {
         operations,
         window_minutes,
         settle_secs,
+        slab_millis,
+        poll_secs,
+        min_packets,
+        max_carry_windows,
+        max_age_hours,
     } = served;
     let key = |role: Role| {
         let (id, file) = (keys::packet_key_id(role), keys::packet_public_file(role));
@@ -209,14 +251,21 @@ fn ingestor_text(served: &Served) -> String {
     format!(
         "# The ingestor of a sandbox; written by tallybox-sandbox. Paths are relative to this file.
 ingestor: ingestor
-serve: {{ listen: '{listen}', operations: '{operations}', slab-millis: 20 }}
+serve: {{ listen: '{listen}', operations: '{operations}', slab-millis: {slab_millis} }}
 spool: buckets/spool
 registry: registry.yaml
 batch-signing-key: {{ id: {ingestor_id}, file: keys/{ingestor_id}.pkcs8.b64 }}
 client-config-key: {{ id: {config_id}, file: keys/{config_id}.pkcs8.b64 }}
 secrets: [ {{ file: keys/{secret} }} ]
-batches: {{ window-minutes: {window_minutes}, settle-secs: {settle_secs}, min-packets: 1 }}
-acceptance: {{ per-network-per-minute: 0 }}   # all clients of a sandbox come from one address
+batches:
+  window-minutes: {window_minutes}
+  settle-secs: {settle_secs}
+  poll-secs: {poll_secs}
+  max-carry-windows: {max_carry_windows}
+  min-packets: {min_packets}
+acceptance:
+  max-age-hours: {max_age_hours}
+  per-network-per-minute: 0   # all clients of a sandbox come from one address
 localities:
   {LOCALITY}:
     attestation: none
@@ -258,7 +307,7 @@ fn registry_text(metrics: &[Metric], epsilon: Option<f64>) -> String {
 }
 
 /// The configuration of one processor, as an operator would write it.
-fn config_text(role: Role, points: Points) -> String {
+pub(crate) fn config_text(role: Role, points: Points, minimum: u64) -> String {
     let peer = role.peer();
     let points = match points {
         Points::Pinned => "pinned      # one evaluation point for all packets under a packet key",
@@ -281,7 +330,7 @@ buckets:
 ingestor-public-keys: {{ {ingestor_id}: keys/{ingestor} }}
 peer-public-keys: {{ {peer_id}: keys/{peer_key} }}
 points: {points}
-minimum-contributions: 1
+minimum-contributions: {minimum}
 ",
         packet_id = keys::packet_key_id(role),
         packet = keys::packet_key_file(role),
@@ -318,8 +367,8 @@ mod tests {
     fn what_one_processor_writes_its_peer_reads() {
         for role in Role::ALL {
             let (ours, theirs) = (
-                config_text(role, Points::Pinned),
-                config_text(role.peer(), Points::Pinned),
+                config_text(role, Points::Pinned, 1),
+                config_text(role.peer(), Points::Pinned, 1),
             );
             let line = |text: &str, key: &str| {
                 let found = text.lines().find_map(|line| line.trim().strip_prefix(key));

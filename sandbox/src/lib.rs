@@ -8,10 +8,12 @@
 //! | [`plan`], [`hostile`], [`stream`] | which packets a batch holds, hostile ones among them; made on all cores |
 //! | [`portal`], [`observe`] | adding both sum parts; what became of the hostile packets |
 //! | [`run`](mod@run), [`outcome`], [`report`] | the whole way, what came of it, and how that looks |
+//! | [`always`], [`roles`], [`rough`] | the rules of a sandbox that stays up; every program, in this process or as one of its own; delays and failures |
 //! | [`serve`] | the same for as long as a client developer wants, with pages that say what became of each report |
 //! | [`generate`](mod@generate) | batches of valid packets, the same bytes for the same seed |
 //! | [`cli`], [`error`] | the command line; why something cannot be done |
 
+pub mod always;
 mod check;
 pub mod cli;
 pub mod door;
@@ -27,6 +29,8 @@ pub mod outcome;
 pub mod plan;
 pub mod portal;
 pub mod report;
+pub mod roles;
+pub mod rough;
 pub mod run;
 pub mod schedule;
 pub mod serve;

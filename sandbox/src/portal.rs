@@ -49,19 +49,26 @@ pub struct Parts {
 /// # Errors
 /// As [`Parts::total`].
 pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -> Result<Total, Error> {
-    let trusted = |role: Role| {
-        let key = world.keys.processors[role.index()].signing.verifying_key();
-        TrustedKeys::from([(signing_key_id(role), key)])
-    };
-    let parts = Parts {
-        instance: instance()?,
-        mailboxes: Role::ALL.map(|role| world.layout.bucket(BucketKind::Sum, role)),
-        trusted: Role::ALL.map(trusted),
-    };
-    parts.total(aggregation, window).await
+    Parts::of(world)?.total(aggregation, window).await
 }
 
 impl Parts {
+    /// Those of a sandbox.
+    ///
+    /// # Errors
+    /// None in fact; the instance is a constant.
+    pub fn of(world: &World) -> Result<Self, Error> {
+        let trusted = |role: Role| {
+            let key = world.keys.processors[role.index()].signing.verifying_key();
+            TrustedKeys::from([(signing_key_id(role), key)])
+        };
+        Ok(Self {
+            instance: instance()?,
+            mailboxes: Role::ALL.map(|role| world.layout.bucket(BucketKind::Sum, role)),
+            trusted: Role::ALL.map(trusted),
+        })
+    }
+
     /// Reads both processors' parts from their mailboxes, checks signatures and digests, checks that both are of the
     /// same packets, and adds them modulo the prime.
     ///

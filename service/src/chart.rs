@@ -29,6 +29,15 @@ impl Screen {
         }
     }
 
+    /// Asks the terminal on stderr.
+    pub fn stderr() -> Self {
+        let columns = Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+        Self {
+            width: columns.unwrap_or(Self::PLAIN).max(Self::NARROWEST),
+            colour: console::colors_enabled_stderr(),
+        }
+    }
+
     /// Plain text of [`Screen::PLAIN`] columns: the same everywhere, for files and tests.
     pub fn plain() -> Self {
         Self {

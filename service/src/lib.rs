@@ -12,6 +12,7 @@ pub mod config;
 mod error;
 pub mod exit;
 pub mod fault;
+pub mod live;
 pub mod log;
 #[cfg(feature = "operations")]
 pub mod operations;

@@ -13,13 +13,13 @@ use tallybox_model::marker::{ENCODER_GENERATION, sync_marker};
 use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::BatchName;
 use tallybox_model::spool::{FixedObject, ListedBatch};
-use tallybox_transport::Bucket;
 use tallybox_transport::batch::BatchError;
 use uuid::fmt::Hyphenated;
 
 use super::chain::FixedPlan;
 use super::cut::CutBatch;
 use super::index::{Index, blocking, damaged, each_slab};
+use super::patient::Patient;
 use super::record::WindowBatch;
 use crate::error::Error;
 
@@ -78,7 +78,7 @@ impl Builder {
     /// Builds some batches: reads the slabs once more, keeps what belongs to these batches, encodes on all cores.
     pub(super) async fn build(
         self: &Arc<Self>,
-        spool: &dyn Bucket,
+        spool: Patient<'_>,
         batches: &[CutBatch],
     ) -> Result<Vec<BuiltBatch>, Error> {
         let gathered = self
@@ -95,7 +95,7 @@ impl Builder {
     /// The packets of lists of entries, in their order.
     async fn gather<'e>(
         self: &Arc<Self>,
-        spool: &dyn Bucket,
+        spool: Patient<'_>,
         lists: impl Iterator<Item = &'e [u32]> + Clone,
     ) -> Result<Vec<Raw>, Error> {
         let wanted = self.wanted(lists.clone());

@@ -5,15 +5,15 @@ use std::collections::HashMap;
 use tallybox_model::avro::{ContainerWriter, Record};
 use tallybox_model::marker::{ENCODER_GENERATION, sync_marker};
 use tallybox_model::report::StoredReport;
-use tallybox_transport::Bucket;
 
 use super::build::{Builder, encode_fault};
 use super::index::{damaged, each_slab};
+use super::patient::Patient;
 use crate::error::Error;
 
 impl Builder {
     /// The slab of what is carried into the next window.
-    pub(super) async fn carried(&self, spool: &dyn Bucket, object: &str, entries: &[u32]) -> Result<Vec<u8>, Error> {
+    pub(super) async fn carried(&self, spool: Patient<'_>, object: &str, entries: &[u32]) -> Result<Vec<u8>, Error> {
         let mut sorted = entries.to_vec();
         sorted.sort_unstable();
         let wanted: HashMap<(u32, u32), i64> = sorted

@@ -13,8 +13,8 @@ use tallybox_model::header::BatchParameters;
 use tallybox_model::id::KeyId;
 use tallybox_model::report::StoredReport;
 use tallybox_model::spool::{Plan, PlannedSlab};
-use tallybox_transport::{Bucket, read_all};
 
+use super::patient::Patient;
 use crate::error::Error;
 
 /// Most bytes of a slab.
@@ -109,14 +109,14 @@ pub(super) fn damaged(key: &str, error: &AvroError) -> Error {
 
 /// Reads slabs, several at once, and hands each to `take` on a blocking thread, some at a time and in order.
 pub(super) async fn each_slab<T: Send + 'static>(
-    spool: &dyn Bucket,
+    spool: Patient<'_>,
     slabs: &[PlannedSlab],
     take: impl Fn(usize, Slab) -> Result<T, Error> + Send + Sync + 'static,
 ) -> Result<Vec<T>, Error> {
     let take = Arc::new(take);
     let mut taken = Vec::with_capacity(slabs.len());
     let read = |(place, slab): (usize, PlannedSlab)| async move {
-        let bytes = read_all(spool, &slab.key, SLAB_LIMIT).await?;
+        let bytes = spool.read(&slab.key, SLAB_LIMIT).await?;
         Ok::<_, Error>((place, slab.key, bytes))
     };
     let numbered: Vec<_> = slabs.iter().cloned().enumerate().collect();
@@ -152,7 +152,7 @@ struct SlabIndex {
 
 impl Index {
     /// Reads all slabs of a plan.
-    pub(super) async fn read(spool: &dyn Bucket, plan: &Plan, secret: &IngestorSecret) -> Result<Self, Error> {
+    pub(super) async fn read(spool: Patient<'_>, plan: &Plan, secret: &IngestorSecret) -> Result<Self, Error> {
         let keys: Vec<String> = plan.slabs.iter().map(|slab| slab.key.clone()).collect();
         let secret = secret.clone();
         let read = move |place: usize, slab: Slab| index_slab(&keys[place], place as u32, &slab, &secret);

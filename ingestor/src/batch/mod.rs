@@ -14,6 +14,7 @@ mod chain;
 mod cut;
 mod cycle;
 mod index;
+mod patient;
 mod points;
 mod publish;
 mod record;
@@ -34,6 +35,7 @@ use tallybox_model::time::BatchTime;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 use chain::{Chain, FixedPlan};
+use patient::Patient;
 use window::{Done, WindowJob, is_gone};
 
 /// Is called with the number of packets that were written.
@@ -73,6 +75,14 @@ impl Job<'_> {
     fn takes(&self, partition: u32) -> bool {
         let share = self.options.share;
         share.is_none_or(|(ours, jobs)| partition.checked_rem(jobs).is_none_or(|place| place == ours))
+    }
+
+    /// The spool, with the patience of the configuration.
+    fn spool(&self) -> Patient<'_> {
+        Patient {
+            bucket: &*self.ingestor.spool,
+            tries: self.ingestor.batches.write_tries,
+        }
     }
 
     fn progress(&self, packets: u64) {

@@ -1,7 +1,6 @@
 //! From built batches to both mailboxes: fixed first, then packets, header, signature.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -14,6 +13,7 @@ use tallybox_model::spool::BatchList;
 use tallybox_transport::{Bucket, BucketError, Published, SharedBucket, publish_bytes, read_all};
 
 use super::build::{BuiltBatch, BuiltSide, encode_fault};
+use super::patient::patiently;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
@@ -111,23 +111,4 @@ async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &
         keys.any(|key| key.verify(header, &there.batch_header_signature).is_ok())
     });
     if verifies { Ok(()) } else { Err(conflict) }
-}
-
-/// Tries again, with growing pauses, what may succeed then.
-pub(super) async fn patiently<T, F>(tries: u32, mut operation: impl FnMut() -> F) -> Result<T, BucketError>
-where
-    F: Future<Output = Result<T, BucketError>>,
-{
-    let mut pause = Duration::from_millis(100);
-    for _ in 1..tries {
-        match operation().await {
-            Err(error @ BucketError::Unavailable { .. }) => {
-                tracing::warn!(%error, "bucket not reached, trying again");
-                tokio::time::sleep(pause).await;
-                pause *= 3;
-            }
-            done => return done,
-        }
-    }
-    operation().await
 }

@@ -8,13 +8,14 @@ use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::spool::BatchList;
 use tallybox_model::time::BatchTime;
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, publish_bytes, read_all};
+use tallybox_transport::{BucketError, publish_bytes};
 
 use super::build::Builder;
 use super::chain::{FixedPlan, keys};
 use super::cut::{CutBatch, Cutting, cut};
 use super::index::{Index, blocking};
-use super::publish::{fix, patiently, publish};
+use super::patient::patiently;
+use super::publish::{fix, publish};
 use super::record::{OpenRecord, WindowBatch, WindowRecord, seal};
 use super::replay::{ReplayCounts, Replays};
 use super::summary::WindowSummary;
@@ -54,7 +55,7 @@ impl<'j> WindowJob<'j> {
     ) -> Result<Self, Error> {
         let window = plan.plan.window.start();
         let secret = secret_of(job, window, &plan.plan.secret)?;
-        let index = Arc::new(Index::read(&*job.ingestor.spool, &plan.plan, &secret).await?);
+        let index = Arc::new(Index::read(job.spool(), &plan.plan, &secret).await?);
         let within = Arc::clone(&index);
         let mut replays = blocking(move || Ok(Replays::within(&within.entries))).await?;
         let records = if fault::is_on("forgotten-reports") {
@@ -130,7 +131,7 @@ impl<'j> WindowJob<'j> {
         let (ingestor, names) = (self.job.ingestor, &self.job.locality.names);
         let start = self.plan.plan.window.start();
         let batches: Vec<CutBatch> = self.of_partition(partition).cloned().collect();
-        let built = builder.build(&*ingestor.spool, &batches).await?;
+        let built = builder.build(self.job.spool(), &batches).await?;
         let listed = built.iter().zip(&batches).map(|(built, batch)| {
             let group = &self.index.groups[batch.group as usize];
             built.listed(group.key_ids.clone())
@@ -163,7 +164,7 @@ impl<'j> WindowJob<'j> {
 
     /// What is carried, then the record.
     async fn finish(&self, builder: &Arc<Builder>) -> Result<WindowRecord, Error> {
-        let Job { ingestor, locality, .. } = self.job;
+        let Job { locality, .. } = self.job;
         let window = self.plan.plan.window;
         if !self.cutting.carried.is_empty() && !fault::is_on("lost-reports") {
             let start = window.start();
@@ -171,7 +172,7 @@ impl<'j> WindowJob<'j> {
                 .names
                 .slab(&tallybox_model::spool::SlabName::Carried { window: start });
             let slab = builder
-                .carried(&*ingestor.spool, &object, &self.cutting.carried)
+                .carried(self.job.spool(), &object, &self.cutting.carried)
                 .await?;
             self.put(&object, slab.into()).await?;
         }
@@ -222,7 +223,7 @@ fn secret_of(job: &Job<'_>, window: BatchTime, id: &str) -> Result<IngestorSecre
 pub(super) async fn open_record(job: &Job<'_>, window: BatchTime, sealed_by: &str) -> Result<OpenRecord, Error> {
     let secret = secret_of(job, window, sealed_by)?;
     let object = job.locality.names.record(window, sealed_by);
-    let bytes = read_all(&*job.ingestor.spool, &object, RECORD_LIMIT).await?;
+    let bytes = job.spool().read(&object, RECORD_LIMIT).await?;
     let instance = job.locality.instance.clone();
     blocking(move || OpenRecord::open(&object, &bytes, &instance, window, &secret)).await
 }

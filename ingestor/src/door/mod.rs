@@ -125,7 +125,7 @@ impl Door {
         mut upload: ReportUpload,
         allowed: impl FnOnce() -> bool,
     ) -> Result<Verdict, Rejection> {
-        let now = self.ingestor.clock.millis();
+        let now = self.ingestor.clients_millis();
         let unknown = || Error::unknown_locality(&self.locality);
         let locality = self.ingestor.localities.get(&self.locality).ok_or_else(unknown)?;
         checks::schema_version(&upload)?;

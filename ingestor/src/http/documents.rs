@@ -45,7 +45,7 @@ impl SignedConfig {
     fn current(&self, ingestor: &Ingestor, locality: &Locality) -> Result<Arc<Signed>, Refusal> {
         let registry = ingestor.registry.current();
         let half = (i64::try_from(ingestor.serve.config_valid_secs).unwrap_or(i64::MAX / 2000) * 500).max(1);
-        let now = ingestor.clock.millis();
+        let now = ingestor.clients_millis();
         let issued = now - now.rem_euclid(half);
         // What is behind the lock is replaced as a whole.
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +151,7 @@ pub(super) async fn config(
     let serve = &app.ingestor.serve;
     // A copy is never older than what it says of itself.
     let valid = i64::try_from(serve.config_valid_secs).unwrap_or(i64::MAX / 1000);
-    let left = valid - (app.ingestor.clock.millis() - signed.issued) / 1000;
+    let left = valid - (app.ingestor.clients_millis() - signed.issued) / 1000;
     let age = serve.config_max_age_secs.min(u64::try_from(left).unwrap_or(0));
     let caching = [
         (header::ETAG, signed.etag.clone()),

@@ -57,18 +57,18 @@ fn examples_parse() {
         Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
         parsed += 1;
     }
-    assert_eq!(parsed, 7);
+    assert_eq!(parsed, 8);
 }
 
 #[test]
-fn a_serving_sandbox_posts_only_what_it_is_asked_to() {
+fn serving_has_options_of_its_own() {
     let parse = |words: &[&str]| {
         Cli::try_parse_from(["tallybox-sandbox"].iter().chain(words))
             .unwrap()
             .run
     };
     let plain = parse(&["--serve"]);
-    assert!(plain.serve && plain.packets.is_none());
+    assert!(plain.serve && !plain.chaos && plain.packets.is_none() && plain.traffic.is_none());
     assert_eq!(plain.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(plain.debug_listen.to_string(), "127.0.0.1:8082");
     let words = [
@@ -85,7 +85,14 @@ fn a_serving_sandbox_posts_only_what_it_is_asked_to() {
         (all.listen.port(), all.debug_listen.port(), all.packets),
         (0, 9000, Some(5))
     );
-    for words in [&["--listen", "127.0.0.1:0"][..], &["--serve", "--debug-listen", "here"]] {
+    let chaos = parse(&["--serve", "--chaos", "--for", "60", "--traffic", "0.5"]);
+    assert_eq!((chaos.chaos, chaos.lasting, chaos.traffic), (true, Some(60), Some(0.5)));
+    for words in [
+        &["--listen", "127.0.0.1:0"][..],
+        &["--chaos"],
+        &["--for", "5"],
+        &["--serve", "--debug-listen", "here"],
+    ] {
         assert!(
             Cli::try_parse_from(["tallybox-sandbox"].iter().chain(words)).is_err(),
             "{words:?}"

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tallybox_model::registry::{EncodingKind, MetricEntry};
 use tallybox_service::output::Summary;
 
-use super::Serving;
+use super::{ServeOptions, Serving};
 use crate::keys::CLIENT_CONFIG_KEY_ID;
 use crate::layout::LOCALITY;
 
@@ -14,6 +14,7 @@ use crate::layout::LOCALITY;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Announcement {
+    event: &'static str,
     base: String,
     debug: String,
     locality: &'static str,
@@ -24,15 +25,19 @@ pub(super) struct Announcement {
     /// The shortest of them, and an answer to it.
     example: [String; 2],
     directory: String,
+    /// How many times as fast as the machine's its clock goes.
+    rate: u32,
+    chaos: bool,
 }
 
 impl Announcement {
-    pub(super) fn of(serving: &Serving) -> Self {
+    pub(super) fn of(serving: &Serving, options: &ServeOptions) -> Self {
         let world = &serving.world;
         let file = world.layout.keys().join(format!("{CLIENT_CONFIG_KEY_ID}.spki.pem"));
-        let registry = serving.door.ingestor.registry.current();
+        let registry = serving.lookup.ingestor.registry.current();
         let shortest = registry.metrics.iter().min_by_key(|(_, entry)| entry.encoding.bins);
         Self {
+            event: "started",
             base: format!("http://{}", serving.address),
             debug: format!("http://{}", serving.debug_address),
             locality: LOCALITY,
@@ -42,6 +47,8 @@ impl Announcement {
             metrics: registry.metrics.keys().map(ToString::to_string).collect(),
             example: shortest.map_or_else(Default::default, |(name, entry)| [name.to_string(), answer(entry)]),
             directory: world.layout.root().display().to_string(),
+            rate: serving.setting.rate,
+            chaos: options.chaos,
         }
     }
 }
@@ -72,8 +79,17 @@ impl Summary for Announcement {
         writeln!(f, "  {debug}/                           in a browser\n")?;
         write!(
             f,
-            "A window lasts a minute. What each came to is printed below; Ctrl-C ends."
-        )
+            "A second is {} minutes here: windows of an hour go by in seconds.",
+            self.rate / 60
+        )?;
+        if self.chaos {
+            write!(
+                f,
+                "\nPrograms are killed all the time. Ctrl-C ends that; then there is a verdict."
+            )
+        } else {
+            write!(f, " Ctrl-C ends.")
+        }
     }
 }
 

@@ -56,11 +56,6 @@ impl BatchBook {
         self.packets.contains(&packet)
     }
 
-    /// How many packets are in it.
-    pub(super) fn len(&self) -> usize {
-        self.packets.len()
-    }
-
     pub(super) fn found(&self, packet: PacketId) -> [ProcessorFate; 2] {
         [0, 1].map(|place: usize| match &self.rejects[place] {
             None => ProcessorFate::default(),
@@ -134,14 +129,6 @@ impl Lookup {
             });
         }
         Ok(books)
-    }
-
-    /// The names of all batches of a metric.
-    pub(super) async fn batch_names(&self, aggregation: &AggregationId) -> Result<Vec<BatchName>, Error> {
-        let mailbox = self.world.layout.bucket(BucketKind::Ingestion, Role::First);
-        let keys = keys(&*mailbox, aggregation.as_str(), ListRange::default()).await?;
-        let names = keys.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
-        Ok(names.collect())
     }
 
     fn names(&self) -> &tallybox_model::spool::SpoolNames {

@@ -6,12 +6,15 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tallybox_model::id::PacketId;
+use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::report::ProblemKind;
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::BatchTime;
 use tokio::net::TcpListener;
 
 use super::fate::{Fate, Stage};
 use super::lookup::Lookup;
+use crate::always::window_of;
 use crate::error::Error;
 
 /// How many reports are listed.
@@ -22,13 +25,17 @@ const PAGE: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Tall
 code{background:#eee;padding:0 .2em}</style>
 <h1>Tallybox sandbox</h1>
 <p>Post reports to the ingestor, then ask here what became of each.
-A window lasts a minute and settles for five seconds; then it is batched, checked and summed.
+Time goes fast here, a second is ten minutes: a window lasts six seconds, and some seconds later it is summed.
 <form action=/debug/reports><label>Report id
 <input name=id required placeholder=3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d></label> <button>Ask</button></form>
-<ul><li><code>GET /debug/reports/{id}</code>: slab, window, batch, what each processor found, the sum, what to do next
-<li><a href=/debug/reports><code>GET /debug/reports</code></a>: the last 100 reports, the newest first</ul>
+<ul><li><code>GET /debug/reports/{id}</code>: slab, window, batch, what each processor found, both processors' rosters,
+the sum, what to do next
+<li><a href=/debug/reports><code>GET /debug/reports</code></a>: the last 100 reports, the newest first
+<li><code>GET /debug/windows/{metric}/{YYYYMMDDHHMM}</code>: both rosters of the window that starts then, as each
+processor has them</ul>
 <p>Stages: <code>spooled</code> (kept), <code>batched</code> (in both mailboxes), <code>checked</code> (both processors
-looked), <code>summed</code> (with it or without it: see <code>sum</code>), <code>dropped</code> (a replay).
+looked), <code>summed</code> (with it or without it: see <code>sum</code>), <code>given-up</code> (its batch is never
+summed), <code>dropped</code> (a replay).
 <p>What the door rejects is not kept: the answer to the post says why. <code>docs/clients.md</code> says how a report is
 made.</html>";
 
@@ -43,12 +50,28 @@ pub(super) fn router(lookup: Lookup) -> Router {
         .route("/", get(|| async { Html(PAGE) }))
         .route("/debug/reports", get(list))
         .route("/debug/reports/{id}", get(one))
+        .route("/debug/windows/{metric}/{start}", get(window))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page", "GET / says what there is") })
         .with_state(lookup)
 }
 
 async fn one(State(lookup): State<Lookup>, Path(id): Path<String>) -> Response {
     answer(&lookup, &id).await
+}
+
+async fn window(State(lookup): State<Lookup>, Path((metric, start)): Path<(String, String)>) -> Response {
+    let name = metric.parse::<AggregationId>().ok().and_then(|aggregation| {
+        let window = window_of(BatchTime::from_compact(&start).ok()?)?;
+        Some(WindowName { aggregation, window })
+    });
+    let Some(name) = name else {
+        let next = "write it as PeriodicExposureNotification-v1/202601011200";
+        return problem(StatusCode::NOT_FOUND, "this is no metric and window", next);
+    };
+    match lookup.window(&name).await {
+        Ok([first, second]) => Json(json!({ "first": first, "second": second })).into_response(),
+        Err(error) => failed(&error),
+    }
 }
 
 async fn list(State(lookup): State<Lookup>, uri: Uri) -> Response {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tallybox_facilitator::reason::PacketReason;
+use tallybox_facilitator::roster::{BatchView, Outcome};
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -9,7 +10,7 @@ use tallybox_model::time::{BatchTime, Window};
 
 /// How far a report has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// No report with this id was accepted.
     #[default]
@@ -22,6 +23,8 @@ pub enum Stage {
     Checked,
     /// Its window is summed, with it or without it.
     Summed,
+    /// Its batch is in no sum, and never will be.
+    GivenUp,
     /// The batcher did not batch it.
     Dropped,
 }
@@ -40,7 +43,7 @@ pub struct Fate {
     pub kept: usize,
     /// Its metric.
     pub metric: Option<String>,
-    /// The window that it is batched and summed in, once that is planned.
+    /// The ingestor's window that it is batched in, once that is planned.
     pub window: Option<Window>,
     /// The batch that it is in, for both processors.
     pub batch: Option<BatchFate>,
@@ -50,6 +53,8 @@ pub struct Fate {
     pub first: ProcessorFate,
     /// What the second processor found.
     pub second: ProcessorFate,
+    /// What the rosters of each window say of its batch, until one settles it.
+    pub rosters: RosterFate,
     /// Whether it is in the sum.
     pub sum: SumFate,
     /// What happens next, or what to do.
@@ -91,11 +96,31 @@ pub struct ProcessorFate {
     pub reason: Option<PacketReason>,
 }
 
+/// What rosters say of a batch, window by window, as each processor has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RosterFate {
+    /// As the first processor has them.
+    pub first: Vec<BatchView>,
+    /// As the second processor has them.
+    pub second: Vec<BatchView>,
+}
+
+impl RosterFate {
+    /// The window that settled it, as soon as one side knows: both come to the same.
+    pub(super) fn settled(&self) -> Option<(Outcome, Window)> {
+        let views = self.first.iter().chain(&self.second);
+        let settled = |view: &&BatchView| !matches!(view.outcome, Outcome::Open | Outcome::Waiting);
+        views.into_iter().find(settled).map(|view| (view.outcome, view.window))
+    }
+}
+
 /// What the sum says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SumFate {
     /// Whether the report is in it; nobody knows before there is one.
     pub counted: Option<bool>,
+    /// The window whose sum it is.
+    pub window: Option<Window>,
     /// Why, or why not.
     pub why: Option<String>,
 }
@@ -134,6 +159,7 @@ impl Fate {
         self.stage = Stage::Dropped;
         self.sum = SumFate {
             counted: Some(false),
+            window: None,
             why: Some(why),
         };
         "split and seal every answer afresh: a sealed share counts once, under whatever id".clone_into(&mut self.next);
@@ -147,12 +173,55 @@ impl Fate {
             return;
         }
         self.stage = Stage::Checked;
-        "both processors add what both found good, in a moment".clone_into(&mut self.next);
+        "when the window and its grace are over, both processors agree which batches they sum"
+            .clone_into(&mut self.next);
+    }
+
+    /// No window has settled its batch.
+    pub(super) fn wait(&mut self) {
+        let stood = self.rosters.first.iter().any(|view| view.outcome == Outcome::Open);
+        if self.stage == Stage::Checked && stood {
+            "a window has passed without it: too few good packets, or one side could not sum it then; it is listed again \
+             in the next one"
+                .clone_into(&mut self.next);
+        }
+    }
+
+    /// Both sides have agreed to sum it.
+    pub(super) fn agree(&mut self, window: Window) {
+        self.sum.window = Some(window);
+        "both processors have agreed to sum its batch, and write their parts in a moment".clone_into(&mut self.next);
+    }
+
+    /// Both sides have agreed never to sum its batch.
+    pub(super) fn give_up(&mut self, outcome: Outcome, window: Window) {
+        self.stage = Stage::GivenUp;
+        let why = match outcome {
+            Outcome::Expired => format!("its batch could not be summed by {window}, its last window"),
+            _ => format!("the processors found different packets of its batch good, in {window}"),
+        };
+        let rejected = self.rejection();
+        let why = match rejected {
+            Some((role, reason)) => format!(
+                "{why}; the {role} processor rejected the report itself: {}",
+                word(reason)
+            ),
+            None => why,
+        };
+        self.sum = SumFate {
+            counted: Some(false),
+            window: None,
+            why: Some(why),
+        };
+        rejected
+            .map_or("nothing: it is never counted", |(_, reason)| advice(reason))
+            .clone_into(&mut self.next);
     }
 
     /// What the sum says of it.
-    pub(super) fn sum(&mut self, counted: bool) {
+    pub(super) fn sum(&mut self, window: Window, counted: bool) {
         self.stage = Stage::Summed;
+        self.sum.window = Some(window);
         self.sum.counted = Some(counted);
         let (why, next) = match (counted, self.rejection()) {
             (true, _) => (

@@ -1,35 +1,23 @@
 //! Finds out what became of a report: its slab, the plan that names it, the batch, both verdicts, the sum.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use tallybox_facilitator::error::Error as FacilitatorError;
 use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::roster::{Outcome, WindowView, explain, show};
 use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::id::{AggregationId, PacketId};
+use tallybox_model::path::BatchName;
 use tallybox_model::report::ReportDigest;
+use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 
 use super::books::{BatchBook, Planned, Spooled};
-use super::fate::{BatchFate, Fate, Stage};
+use super::fate::{BatchFate, Fate, RosterFate, Stage};
 use crate::error::Error;
 use crate::portal::{self, Total};
 use crate::world::World;
-
-/// Metrics and windows that have no sum, since no report of them was good. Nothing in a bucket says so.
-#[derive(Clone, Default)]
-pub(super) struct Sumless(Arc<Mutex<BTreeSet<(AggregationId, Window)>>>);
-
-impl Sumless {
-    pub(super) fn add(&self, aggregation: &AggregationId, window: Window) {
-        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        set.insert((aggregation.clone(), window));
-    }
-
-    fn has(&self, aggregation: &AggregationId, window: Window) -> bool {
-        let set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        set.contains(&(aggregation.clone(), window))
-    }
-}
 
 /// Looks up fates.
 #[derive(Clone)]
@@ -37,14 +25,17 @@ pub(super) struct Lookup {
     pub(super) world: Arc<World>,
     pub(super) ingestor: Arc<Ingestor>,
     pub(super) processors: [Arc<Processor>; 2],
-    pub(super) sumless: Sumless,
 }
 
-/// What is read once for many reports of a metric and window.
-struct Page {
-    batches: Vec<BatchBook>,
-    /// None before both sum parts are there.
-    total: Option<Total>,
+/// What is read once for many reports.
+#[derive(Default)]
+struct Pages {
+    /// The batches of a metric and a window of the ingestor's.
+    batches: HashMap<(AggregationId, Window), Vec<BatchBook>>,
+    /// What both sides say of a batch.
+    rosters: HashMap<BatchName, RosterFate>,
+    /// The sums of a metric and window; none before both parts are there.
+    totals: HashMap<(AggregationId, Window), Option<Total>>,
 }
 
 impl Lookup {
@@ -92,7 +83,7 @@ impl Lookup {
             Some(begun) => self.plans(begun).await?,
             None => Vec::new(),
         };
-        let mut pages = HashMap::new();
+        let mut pages = Pages::default();
         let mut fates = Vec::new();
         for report in reports {
             fates.push(self.follow(report, &plans, &mut pages).await?);
@@ -100,12 +91,7 @@ impl Lookup {
         Ok(fates)
     }
 
-    async fn follow(
-        &self,
-        report: Spooled,
-        plans: &[Planned],
-        pages: &mut HashMap<(AggregationId, Window), Page>,
-    ) -> Result<Fate, Error> {
+    async fn follow(&self, report: Spooled, plans: &[Planned], pages: &mut Pages) -> Result<Fate, Error> {
         let packet = PacketId::from_bytes(self.world.keys.secret.packet(&report.digest.report).packet);
         let planned = plans.iter().find(|plan| plan.slabs.contains(&report.slab));
         let aggregation = report.metric.parse::<AggregationId>();
@@ -117,19 +103,19 @@ impl Lookup {
             metric: Some(report.metric),
             packet_id: Some(packet.to_string()),
             window: planned.map(|plan| plan.window),
-            next: "it is batched when its window of a minute has ended and settled: ask again then".to_owned(),
+            next: "it is batched when the ingestor's window has ended and settled, in some seconds: ask again then"
+                .to_owned(),
             ..Fate::default()
         };
         let (Some(planned), Ok(aggregation)) = (planned, aggregation) else {
             return Ok(fate);
         };
         let place = (aggregation, planned.window);
-        if !pages.contains_key(&place) {
-            let page = self.page(&place.0, place.1).await?;
-            pages.insert(place.clone(), page);
+        if !pages.batches.contains_key(&place) {
+            let batches = self.batches(&place.0, place.1).await?;
+            pages.batches.insert(place.clone(), batches);
         }
-        let page = &pages[&place];
-        let Some(batch) = page.batches.iter().find(|batch| batch.holds(packet)) else {
+        let Some(batch) = pages.batches[&place].iter().find(|batch| batch.holds(packet)) else {
             if planned.done {
                 fate.drop("a replay: its shares came before, under another id".to_owned());
             }
@@ -138,21 +124,56 @@ impl Lookup {
         fate.stage = Stage::Batched;
         fate.batch = Some(BatchFate::from(&batch.name));
         fate.check(batch.found(packet));
-        if let Some(total) = &page.total {
-            let summed = total.batches.contains(&batch.name.id);
-            fate.sum(summed && !total.invalid.contains(&packet));
-        } else if self.sumless.has(&place.0, place.1) {
-            fate.sum(false);
+        let name = batch.name.clone();
+        if !pages.rosters.contains_key(&name) {
+            pages.rosters.insert(name.clone(), self.rosters(&name).await?);
+        }
+        let rosters = pages.rosters[&name].clone();
+        let settled = rosters.settled();
+        fate.rosters = rosters;
+        match settled {
+            Some((Outcome::Summed, window)) => {
+                let place = (name.aggregation, window);
+                if !pages.totals.contains_key(&place) {
+                    let total = portal::total(&self.world, &place.0, window).await.ok();
+                    pages.totals.insert(place.clone(), total);
+                }
+                match &pages.totals[&place] {
+                    Some(total) => fate.sum(window, !total.invalid.contains(&packet)),
+                    None => fate.agree(window),
+                }
+            }
+            Some((outcome, window)) => fate.give_up(outcome, window),
+            None => fate.wait(),
         }
         Ok(fate)
     }
 
-    async fn page(&self, aggregation: &AggregationId, window: Window) -> Result<Page, Error> {
-        Ok(Page {
-            // Sums first: what is summed is also checked.
-            total: portal::total(&self.world, aggregation, window).await.ok(),
-            batches: self.batches(aggregation, window).await?,
+    /// What each window's rosters say of a batch, on both sides.
+    async fn rosters(&self, name: &BatchName) -> Result<RosterFate, Error> {
+        let side = |processor: &Arc<Processor>| {
+            let processor = Arc::clone(processor);
+            async move {
+                match explain(&processor, &name.aggregation, name.date, name.id).await {
+                    Ok(views) => Ok(views),
+                    // Neither side has a roster yet.
+                    Err(FacilitatorError::NoRosters | FacilitatorError::NoSuchWindow { .. }) => Ok(Vec::new()),
+                    Err(error) => Err(refused(&processor, error)),
+                }
+            }
+        };
+        Ok(RosterFate {
+            first: side(&self.processors[0]).await?,
+            second: side(&self.processors[1]).await?,
         })
+    }
+
+    /// Both rosters of a window, as each side sees them.
+    pub(super) async fn window(&self, name: &WindowName) -> Result<[WindowView; 2], Error> {
+        let [first, second] = &self.processors;
+        let first = show(first, name).await.map_err(|error| refused(first, error))?;
+        let second = show(second, name).await.map_err(|error| refused(second, error))?;
+        Ok([first, second])
     }
 
     /// The first report that has a share of this one under another digest.
@@ -168,5 +189,12 @@ impl Lookup {
             }
         }
         Ok(None)
+    }
+}
+
+fn refused(processor: &Processor, error: FacilitatorError) -> Error {
+    Error::Processor {
+        role: processor.role,
+        source: Box::new(error),
     }
 }

@@ -1,49 +1,67 @@
-//! A sandbox that stays up: a staging server for client developers, with every role behind it.
+//! A sandbox that stays up: every program by queue and scheduler, clients that report all the time, and somebody who
+//! knows the truth. With chaos, the programs are processes that are killed.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `cycle` | batch, intake, aggregate, whenever a window of a minute has ended |
-//! | `window` | what came of a window |
 //! | `announce` | what a client developer pastes |
-//! | `honest` | packets that the sandbox posts itself, if it is asked to |
+//! | `crowd` | clients: honest ones, hostile ones, and some that post twice |
+//! | `crew` | the programs as processes, killed and started again |
+//! | `truth` | the ledger of reports, and whether the sums agree with it |
+//! | `look`, `frame` | how every window stands, and the live screen |
+//! | `watch` | the loop around all of it |
+//! | `window` | what came out of a window |
 //! | `fate`, `lookup`, `books` | what became of one report, looked up in what every role left behind |
 //! | `debug` | the pages that say it |
 
 mod announce;
 mod books;
-mod cycle;
+mod crew;
+mod crowd;
 mod debug;
 mod fate;
-mod honest;
+mod frame;
+mod look;
 mod lookup;
+mod truth;
+mod watch;
 mod window;
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_client::traffic::Metric;
+use tallybox_client::RandomisedResponse;
+use tallybox_client::traffic::{Metric, Traffic};
 use tallybox_facilitator::config::Points;
+use tallybox_ingestor::ingestor::Ingestor;
+use tallybox_model::client_config::ClientConfig;
+use tallybox_model::registry::Registry;
 use tallybox_model::role::Role;
-use tallybox_service::clock::Clock;
+use tallybox_model::time::BatchTime;
+use tallybox_service::clock::{Clock, Pace};
+use tallybox_service::config::load;
 use tallybox_service::output::Output;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-use crate::door::Door;
+use crate::always::{AlwaysOn, served, window_of};
+use crate::door::{Door, reporter};
 use crate::error::Error;
 use crate::layout::Served;
+use crate::roles::{Company, Part, Setting};
 use crate::world::World;
-use announce::Announcement;
-use cycle::Cycle;
+use crew::Crew;
+use crowd::{Crowd, Flow};
+use lookup::Lookup;
+use truth::{Audit, SharedLedger};
 
-pub use fate::{BatchFate, Fate, ProcessorFate, Stage, SumFate, Verdict};
-use lookup::{Lookup, Sumless};
+pub use fate::{BatchFate, Fate, ProcessorFate, RosterFate, Stage, SumFate, Verdict as IntakeVerdict};
+pub use truth::{Fault, Faults, Kills, ReportCounts, Verdict};
 
-/// Between two turns.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The fewest packets of a sum, and of a batch, with chaos; without it a single report counts.
+const CHAOS_MINIMUM: u64 = 10;
+const CHAOS_BATCH: u64 = 3;
 
 /// How a sandbox serves.
 #[derive(Debug, Clone)]
@@ -56,12 +74,48 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Where they ask what became of a report.
     pub debug_listen: SocketAddr,
-    /// Makes all keys reproducible; for tests.
+    /// Makes all keys reproducible, and traffic and kills begin the same way.
     pub seed: Option<u64>,
     /// What time it is.
-    pub clock: Clock,
+    pub time: Time,
     /// Honest packets that are posted at the start, so that there is something to see.
     pub packets: u64,
+    /// Reports a second that are posted all the time.
+    pub traffic: f64,
+    /// Whether programs are processes that are killed, on buckets and queues that fail.
+    pub chaos: bool,
+    /// For how long it is up; until it is told to stop, if not given.
+    pub lasting: Option<Duration>,
+}
+
+/// The time in a sandbox.
+#[derive(Debug, Clone)]
+pub enum Time {
+    /// It goes by itself.
+    Pace(Pace),
+    /// A test sets it.
+    Set(Clock),
+}
+
+impl Time {
+    fn setting(&self) -> Setting {
+        match self {
+            Self::Pace(pace) => Setting {
+                clock: Clock::scaled(*pace),
+                rate: pace.rate,
+                weather: None,
+            },
+            Self::Set(clock) => Setting::calm(clock),
+        }
+    }
+}
+
+/// Who does the work.
+enum Staff {
+    /// The programs in this process.
+    Here { door: Door, company: Arc<Company> },
+    /// Processes.
+    Crew(Box<Crew>),
 }
 
 /// A sandbox that serves.
@@ -72,11 +126,13 @@ pub struct Serving {
     pub debug_address: SocketAddr,
     /// The world that it serves.
     pub world: Arc<World>,
-    door: Door,
+    setting: Setting,
+    staff: Staff,
     debug: tokio::task::JoinHandle<()>,
-    cycle: Cycle,
-    clock: Clock,
-    /// What the packets of its own follow from.
+    lookup: Lookup,
+    crowd: Arc<Crowd>,
+    audit: Audit,
+    /// What traffic and kills follow from.
     seed: u64,
     output: Output,
 }
@@ -87,82 +143,73 @@ impl Serving {
     /// # Errors
     /// [`Error`] if the directory is in use, or an address.
     pub async fn start(root: &Path, options: &ServeOptions, output: Output) -> Result<Self, Error> {
-        if !options.debug_listen.ip().is_loopback() {
-            let problem = "the debug pages listen on a loopback address only: they read everybody's secrets";
-            return Err(Error::Setting(problem.to_owned()));
-        }
-        let world = World::create(root, options.seed, Points::Pinned)?;
-        let served = Served {
-            listen: options.listen,
-            window_minutes: 1,
-            settle_secs: 5,
-            ..Served::default()
+        let setting = options.time.setting();
+        let world = Arc::new(create(root, options, &setting)?);
+        let listener = listen_for_questions(options.debug_listen).await?;
+        let debug_address = listener.local_addr().map_err(refused(options.debug_listen))?;
+        let (layout, seed) = (&world.layout, options.seed.unwrap_or_else(rand::random));
+        let (staff, address, ingestor) = match (&options.time, options.chaos) {
+            (Time::Pace(pace), true) => {
+                let ingestor: Arc<Ingestor> = Arc::new(setting.ingestor(&Part::Ingestor.config(layout))?);
+                let address = ingestor.serve.listen;
+                (
+                    Staff::Crew(Box::new(Crew::start(layout, *pace, seed)?)),
+                    address,
+                    ingestor,
+                )
+            }
+            (Time::Set(_), true) => return Err(Error::Setting("chaos needs a clock that goes by itself".to_owned())),
+            (_, false) => {
+                let door = Door::serve(setting.ingestor(&Part::Ingestor.config(layout))?).await?;
+                let company = Arc::new(Company::open(&setting, layout, &door.ingestor).await?);
+                let (address, ingestor) = (door.address, Arc::clone(&door.ingestor));
+                (Staff::Here { door, company }, address, ingestor)
+            }
         };
-        world
-            .layout
-            .write_ingestor(&options.metrics, options.epsilon, &served)?;
-        let world = Arc::new(world);
-        let refused = |error| Error::Setting(format!("{} cannot be listened on: {error}", options.debug_listen));
-        let listener = TcpListener::bind(options.debug_listen).await.map_err(refused)?;
-        let debug_address = listener.local_addr().map_err(refused)?;
-        let door = Door::open(&world, options.clock.clone()).await?;
         let lookup = Lookup {
             world: Arc::clone(&world),
-            ingestor: Arc::clone(&door.ingestor),
-            processors: [world.processor(Role::First)?, world.processor(Role::Second)?],
-            sumless: Sumless::default(),
+            ingestor,
+            processors: [
+                Arc::new(setting.processor(&layout.config(Role::First))?),
+                Arc::new(setting.processor(&layout.config(Role::Second))?),
+            ],
+        };
+        let ledger = SharedLedger::create(&layout.ledger())?;
+        let registry = load::<Registry>(&layout.root().join("registry.yaml"))?.value;
+        let noise = registry.metrics.iter();
+        let noise =
+            noise.filter_map(|(name, entry)| Some((name.clone(), RandomisedResponse::new(entry.epsilon).ok()?)));
+        let audit = Audit::new(&world, noise.collect(), ledger.clone())?;
+        let crowd = Crowd {
+            flows: flows(&world, &registry, options, seed)?,
+            ledger,
+            keys: Arc::clone(&world.keys),
+            clock: setting.clients_clock(),
+            rate: options.traffic,
+            seed,
+            state: std::sync::Mutex::default(),
         };
         Ok(Self {
-            address: door.address,
+            address,
             debug_address,
-            world,
-            door,
             debug: tokio::spawn(debug::serve(listener, lookup.clone())),
-            cycle: Cycle::new(lookup, output),
-            clock: options.clock.clone(),
-            seed: options.seed.unwrap_or_else(rand::random),
+            world,
+            setting,
+            staff,
+            lookup,
+            crowd: Arc::new(crowd),
+            audit,
+            seed,
             output,
         })
     }
 
-    /// One turn of all roles: what is due is batched, checked and summed. Answers what failed: it is tried again at the
-    /// next turn.
-    pub async fn turn(&mut self) -> Vec<Error> {
-        self.cycle.turn().await
+    fn reporter(&self) -> Result<tallybox_client::post::Reporter, Error> {
+        reporter(&self.world, self.address, self.setting.clients_clock(), watch::PATIENCE)
     }
 
-    /// Says where everything is, posts the packets of its own, then turns until it is told to stop.
-    ///
-    /// # Errors
-    /// [`Error`] if nothing can be said, or the ingestor does not end well.
-    pub async fn run(mut self, options: &ServeOptions, shutdown: CancellationToken) -> Result<(), Error> {
-        let said = self.output.summary(&Announcement::of(&self));
-        said.map_err(Error::file("stdout"))?;
-        let posting = self.post_honest(options.packets, &options.metrics, options.epsilon);
-        if let Some(Err(error)) = shutdown.run_until_cancelled(posting).await {
-            self.output.failure(&error.failure());
-        }
-        let mut told = HashSet::new();
-        while !shutdown.is_cancelled() {
-            let failures = self.turn().await;
-            told = self.tell(&failures, &told);
-            let pause = tokio::time::sleep(PAUSE);
-            let _ = shutdown.run_until_cancelled(pause).await;
-        }
-        self.stop().await
-    }
-
-    /// Says what failed, but not what was said a turn ago. Nothing a client sends should end the server it is tried on.
-    fn tell(&self, failures: &[Error], told: &HashSet<String>) -> HashSet<String> {
-        let each = failures.iter().map(|error| {
-            let failure = error.failure();
-            let text = failure.to_string();
-            if !told.contains(&text) {
-                self.output.failure(&failure);
-            }
-            text
-        });
-        each.collect()
+    fn now(&self) -> BatchTime {
+        BatchTime::of_clock(self.setting.clock.millis())
     }
 
     /// Takes no more reports, answers what is in flight, and ends.
@@ -171,8 +218,76 @@ impl Serving {
     /// [`Error`] if the ingestor does not end well.
     pub async fn stop(self) -> Result<(), Error> {
         self.debug.abort();
-        self.door.close().await
+        match self.staff {
+            Staff::Here { door, .. } => door.close().await,
+            Staff::Crew(crew) => {
+                crew.end().await;
+                Ok(())
+            }
+        }
     }
+}
+
+/// Keys, configurations and buckets.
+fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<World, Error> {
+    let world = World::create(root, options.seed, Points::Pinned)?;
+    let now = BatchTime::of_clock(setting.clock.millis());
+    let since = window_of(now)
+        .ok_or_else(|| Error::Internal("a time without a window".to_owned()))?
+        .start();
+    let (minimum, least) = if options.chaos {
+        (CHAOS_MINIMUM, CHAOS_BATCH)
+    } else {
+        (1, 1)
+    };
+    AlwaysOn { minimum, since }.write(&world.layout)?;
+    let served = Served {
+        listen: if options.chaos {
+            free(options.listen)?
+        } else {
+            options.listen
+        },
+        ..served(least)
+    };
+    world
+        .layout
+        .write_ingestor(&options.metrics, options.epsilon, &served)?;
+    Ok(world)
+}
+
+/// The address with a port that stays the same each time the ingestor starts.
+fn free(address: SocketAddr) -> Result<SocketAddr, Error> {
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    bound.map_err(refused(address))
+}
+
+async fn listen_for_questions(address: SocketAddr) -> Result<TcpListener, Error> {
+    if !address.ip().is_loopback() {
+        let problem = "the debug pages listen on a loopback address only: they read everybody's secrets";
+        return Err(Error::Setting(problem.to_owned()));
+    }
+    TcpListener::bind(address).await.map_err(refused(address))
+}
+
+fn refused(address: SocketAddr) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::Setting(format!("{address} cannot be listened on: {error}"))
+}
+
+fn flows(world: &World, registry: &Registry, options: &ServeOptions, seed: u64) -> Result<Vec<Flow>, Error> {
+    let known: BTreeMap<String, _> = ClientConfig::metrics_of(registry)
+        .into_iter()
+        .map(|metric| (metric.name.clone(), metric))
+        .collect();
+    let flow = |metric: &Metric| {
+        let missing = || Error::Internal(format!("no metric {}", metric.name));
+        let epsilon = options.epsilon.unwrap_or(metric.epsilon);
+        Ok(Flow {
+            traffic: Traffic::new(seed, metric, world.keys.for_clients(), Some(epsilon))?,
+            metric: known.get(metric.name).cloned().ok_or_else(missing)?,
+            aggregation: metric.name.parse().map_err(|_| missing())?,
+        })
+    };
+    options.metrics.iter().map(flow).collect()
 }
 
 impl std::fmt::Debug for Serving {

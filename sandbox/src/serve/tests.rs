@@ -6,18 +6,21 @@ use serde_json::Value;
 use tallybox_client::Report;
 use tallybox_client::traffic::{Hostility, Traffic};
 use tallybox_facilitator::reason::PacketReason;
-use tallybox_model::client_config::ClientConfig;
-use tallybox_model::registry::Registry;
-use tallybox_service::config::load;
+use tallybox_facilitator::roster::Outcome;
+use tallybox_model::id::PacketId;
 
+use super::announce::Announcement;
 use super::*;
 use crate::door::{DoorAnswer, post};
 
 const METRIC: &str = "CodeVerified-v1";
 /// 2026-01-01 00:00 UTC.
 const START: i64 = 1_767_225_600_000;
-/// When the first window has ended and settled.
-const SETTLED: i64 = START + 66_000;
+const MINUTE: i64 = 60_000;
+/// When the ingestor's first window has ended and settled.
+const SETTLED: i64 = START + 36 * MINUTE;
+/// When the first window and its grace are over.
+const CLOSED: i64 = START + 111 * MINUTE;
 
 struct Stand {
     directory: tempfile::TempDir,
@@ -34,8 +37,11 @@ fn options(clock: &Clock) -> ServeOptions {
         listen: free,
         debug_listen: free,
         seed: Some(1),
-        clock: clock.clone(),
+        time: Time::Set(clock.clone()),
         packets: 0,
+        traffic: 0.0,
+        chaos: false,
+        lasting: None,
     }
 }
 
@@ -58,7 +64,7 @@ impl Stand {
     async fn post(&self, reports: Vec<Report>) -> Vec<String> {
         let registry = load::<Registry>(&self.directory.path().join("registry.yaml"));
         let metric = ClientConfig::metrics_of(&registry.unwrap().value).remove(0);
-        let reporter = self.serving.door.reporter(&self.serving.world).unwrap();
+        let reporter = self.serving.reporter().unwrap();
         let ids = reports.iter().map(|report| report.id.to_string()).collect();
         let answers = post(&reporter, &metric, self.clock.millis(), reports).await.unwrap();
         assert!(answers.iter().all(|answer| *answer == DoorAnswer::Accepted));
@@ -91,15 +97,24 @@ impl Stand {
         serde_json::from_str(&body).unwrap()
     }
 
-    async fn turn(&mut self) {
-        let failures = self.serving.turn().await;
-        assert!(failures.is_empty(), "{failures:?}");
+    fn company(&self) -> &Company {
+        match &self.serving.staff {
+            Staff::Here { company, .. } => company,
+            Staff::Crew(_) => panic!("processes in a test"),
+        }
+    }
+
+    /// It is this time, and everybody does what is due.
+    async fn at(&self, millis: i64) {
+        self.clock.set(millis);
+        self.company().batch().await.unwrap();
+        self.company().turn().await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_developer_learns_what_became_of_each_report() {
-    let mut stand = Stand::new().await;
+    let stand = Stand::new().await;
     let good = stand.traffic.packet(0).unwrap().report;
     let mut replay = good.clone();
     replay.id = stand.traffic.packet(2).unwrap().report.id;
@@ -107,7 +122,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     let ids = stand.post(vec![good, bad, replay]).await;
     let [good, bad, replay] = [&ids[0], &ids[1], &ids[2]];
 
-    stand.turn().await;
+    stand.at(START).await;
     let fate = stand.fate(good).await;
     assert_eq!(fate["stage"], "spooled", "its window has not ended");
     assert_eq!(
@@ -117,7 +132,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     assert!(fate["slab"].as_str().unwrap().ends_with(".slab"));
 
     stand.clock.set(SETTLED);
-    stand.serving.cycle.batch().await.unwrap();
+    stand.company().batch().await.unwrap();
     let fate = stand.fate(good).await;
     assert_eq!(
         (&fate["stage"], &fate["second"]["verdict"]),
@@ -136,21 +151,33 @@ async fn a_client_developer_learns_what_became_of_each_report() {
             .contains("shares are those of report")
     );
 
-    let mut failures = Vec::new();
-    stand.serving.cycle.take_in(&mut failures).await;
-    assert!(failures.is_empty(), "{failures:?}");
+    stand.company().turn().await.unwrap();
     let fate = stand.fate(bad).await;
     assert_eq!(
         (&fate["stage"], &fate["sum"]["counted"]),
         (&"checked".into(), &Value::Null)
     );
 
-    stand.turn().await;
+    stand.at(CLOSED).await;
     let fate = stand.fate(good).await;
     assert_eq!(
         (&fate["stage"], &fate["sum"]["counted"], &fate["kept"]),
         (&"summed".into(), &true.into(), &1.into())
     );
+    for side in ["first", "second"] {
+        let view = &fate["rosters"][side][0];
+        assert_eq!(
+            (&view["outcome"], &view["age"]),
+            (&"summed".into(), &0.into()),
+            "{view}"
+        );
+        let both = view["sides"].as_array().unwrap();
+        assert!(
+            both.iter()
+                .all(|side| side["word"] == "summable" && side["accepted"] == 1),
+            "{view}"
+        );
+    }
     let fate = stand.fate(&bad.to_uppercase()).await;
     assert_eq!(
         (&fate["stage"], &fate["sum"]["counted"]),
@@ -169,6 +196,13 @@ async fn a_client_developer_learns_what_became_of_each_report() {
     let list: Value = serde_json::from_str(&list).unwrap();
     let stages: Vec<&str> = ids.iter().map(|id| stage(&list, id)).collect();
     assert_eq!(stages, ["summed", "summed", "dropped"]);
+    let (status, window) = stand.get(&format!("/debug/windows/{METRIC}/202601010000")).await;
+    let window: Value = serde_json::from_str(&window).unwrap();
+    assert_eq!(
+        (status, &window["second"]["agreed"]["counted"]),
+        (200, &1.into()),
+        "{window}"
+    );
     stand.serving.stop().await.unwrap();
 }
 
@@ -180,43 +214,74 @@ fn stage<'l>(list: &'l Value, id: &str) -> &'l str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_without_a_good_report_has_an_end_too() {
-    let mut stand = Stand::new().await;
+async fn a_batch_without_a_good_report_has_an_end_too() {
+    let stand = Stand::new().await;
     let ids = stand.post(vec![stand.undecryptable(1)]).await;
-    stand.clock.set(SETTLED);
-    stand.turn().await;
-    let fate = stand.serving.cycle.lookup.fate(&ids[0]).await.unwrap();
-    assert_eq!((fate.stage, fate.sum.counted), (Stage::Summed, Some(false)));
+    stand.at(SETTLED).await;
+    stand.at(CLOSED).await;
+    let fate = stand.serving.lookup.fate(&ids[0]).await.unwrap();
+    assert_eq!((fate.stage, fate.sum.counted), (Stage::Checked, None));
+    assert_eq!(fate.rosters.second[0].outcome, Outcome::Open);
+    assert!(fate.next.contains("too few"), "{}", fate.next);
     assert_eq!(
         (fate.first.verdict, fate.second.reason),
-        (Verdict::Message, Some(PacketReason::Undecryptable))
+        (IntakeVerdict::Message, Some(PacketReason::Undecryptable))
     );
+    for hour in 1..=13 {
+        stand.at(CLOSED + hour * 60 * MINUTE).await;
+    }
+    let fate = stand.serving.lookup.fate(&ids[0]).await.unwrap();
+    assert_eq!((fate.stage, fate.sum.counted), (Stage::GivenUp, Some(false)));
     assert!(fate.sum.why.unwrap().contains("second processor"));
     stand.serving.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_stage_is_tried_again() {
+async fn sums_are_compared_with_the_truth() {
     let mut stand = Stand::new().await;
-    let ids = stand.post(vec![stand.traffic.packet(0).unwrap().report]).await;
-    stand.clock.set(SETTLED);
-    stand.serving.cycle.batch().await.unwrap();
-    let mailbox = stand.directory.path().join("buckets/ingestion-second");
-    let away = stand.directory.path().join("away");
-    std::fs::rename(&mailbox, &away).unwrap();
-    assert!(!stand.serving.turn().await.is_empty());
-    std::fs::remove_dir_all(&mailbox).ok();
-    std::fs::rename(&away, &mailbox).unwrap();
-    stand.turn().await;
-    assert_eq!(stand.fate(&ids[0]).await["stage"], "summed");
+    let crowd = Arc::clone(&stand.serving.crowd);
+    Arc::clone(&crowd).burst(&stand.serving.reporter().unwrap(), 12).await;
+    let other = stand.traffic.packet(1 << 40).unwrap().report;
+    stand.post(vec![other, stand.undecryptable(1 << 41)]).await;
+    stand.at(SETTLED).await;
+    assert_eq!(stand.serving.audit.look(stand.serving.now()).await.unwrap().len(), 0);
+    assert_eq!(stand.serving.audit.unsettled(), 12);
+    stand.at(CLOSED).await;
+    let added = stand.serving.audit.look(stand.serving.now()).await.unwrap();
+    assert!(added.len() == 1 && added[0].has_foreign());
+    assert_eq!(stand.serving.audit.unsettled(), 0);
+    let verdict = Verdict::of(&mut stand.serving.audit, 0, Kills::default())
+        .await
+        .unwrap();
+    assert!(verdict.good, "{verdict:?}");
+    assert_eq!((verdict.counted, verdict.windows), (12, 1));
+
+    // A second processor that forgets its part is noticed, and so is a report that nobody has.
+    let packet = PacketId::from_bytes([7; 16]);
+    let posted = truth::Posted {
+        metric: METRIC.parse().unwrap(),
+        bits: vec![true; 6],
+        honest: true,
+        id: "nobody's".to_owned(),
+        packet,
+    };
+    {
+        let mut ledger = crowd.ledger.lock();
+        let number = ledger.post(posted);
+        ledger.acknowledge(number);
+    }
+    let verdict = Verdict::of(&mut stand.serving.audit, 0, Kills::default())
+        .await
+        .unwrap();
+    assert_eq!((verdict.good, verdict.lost), (false, 1), "{verdict:?}");
     stand.serving.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_of_its_own_and_the_pages_around_them() {
     let stand = Stand::new().await;
-    let options = options(&stand.clock);
-    stand.serving.post_honest(3, &options.metrics, None).await.unwrap();
+    let crowd = Arc::clone(&stand.serving.crowd);
+    crowd.burst(&stand.serving.reporter().unwrap(), 3).await;
     let (_, list) = stand.get("/debug/reports").await;
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["reports"].as_array().unwrap().len(), 3);
@@ -253,7 +318,7 @@ async fn the_debug_pages_are_for_this_machine_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_start_fits_a_terminal() {
     let stand = Stand::new().await;
-    let text = Human(&Announcement::of(&stand.serving)).to_string();
+    let text = Human(&Announcement::of(&stand.serving, &options(&stand.clock))).to_string();
     // Keys and paths are as long as they are.
     let whole = |line: &&str| {
         !["MF", "directory", "--key"]

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 use tallybox_client::{Estimate, RandomisedResponse};
-use tallybox_ingestor::batch::WindowSummary;
 use tallybox_model::id::AggregationId;
 use tallybox_model::time::Window;
 use tallybox_service::output::Summary;
@@ -14,15 +13,11 @@ use crate::portal::Total;
 /// Columns of a terminal.
 const COLUMNS: usize = 80;
 
-/// What the batcher made of the reports of a window.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(super) struct BatchedWindow(pub(super) WindowSummary);
-
 /// What came out of a window of a metric.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct SummedWindow {
+    event: &'static str,
     window: Window,
     metric: AggregationId,
     /// Packets in the sums.
@@ -31,6 +26,8 @@ pub(super) struct SummedWindow {
     rejected: usize,
     sums: Vec<u64>,
     estimates: Vec<Estimate>,
+    /// How many of the counted reports the sandbox has not posted itself.
+    foreign: u64,
 }
 
 impl SummedWindow {
@@ -41,38 +38,25 @@ impl SummedWindow {
             sums.map(|sum| noise.debias(*sum, total.accepted)).collect()
         };
         Self {
+            event: "summed",
             window,
             metric: metric.clone(),
             counted: total.accepted,
             rejected: total.invalid.len(),
             estimates: noise.map(estimate).unwrap_or_default(),
             sums: total.sums,
+            foreign: 0,
         }
     }
 
-    /// A window of which no packet was good: there is no sum.
-    pub(super) fn without_sum(metric: &AggregationId, window: Window, rejected: usize) -> Self {
-        Self {
-            window,
-            metric: metric.clone(),
-            counted: 0,
-            rejected,
-            sums: Vec::new(),
-            estimates: Vec::new(),
-        }
+    /// The same, with so many reports of others in it.
+    pub(super) fn with_foreign(self, foreign: u64) -> Self {
+        Self { foreign, ..self }
     }
-}
 
-impl Summary for BatchedWindow {
-    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(window) = self;
-        let (repeated, seen) = (window.replays.report, window.replays.ciphertext);
-        let start = window.window.start();
-        write!(f, "{start}  {} reports, {} batched", window.reports, window.batched)?;
-        if repeated + seen > 0 {
-            write!(f, ", {} replays dropped", repeated + seen)?;
-        }
-        Ok(())
+    /// Whether there are reports of others in it.
+    pub(super) fn has_foreign(&self) -> bool {
+        self.foreign > 0
     }
 }
 

@@ -91,11 +91,11 @@ impl Cli {
         if self.all_bugs {
             return self.hunt_all();
         }
-        if let Some(name) = &self.bug {
-            if let Err(problem) = bugs::switch(name) {
-                eprintln!("simulate: {problem}");
-                return ExitCode::from(2);
-            }
+        if let Some(name) = &self.bug
+            && let Err(problem) = bugs::switch(name)
+        {
+            eprintln!("simulate: {problem}");
+            return ExitCode::from(2);
         }
         let campaign = self.campaign();
         let (mut report, failures) = campaign.run(watch(campaign.seeds));

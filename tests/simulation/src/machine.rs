@@ -286,6 +286,7 @@ impl Machines<'_> {
             spool: self.bucket(&places.spool, life, true),
             localities: [(LOCALITY.to_owned(), locality)].into(),
             clock: clock.clone(),
+            clients_clock: None,
         }
     }
 }

@@ -142,6 +142,7 @@ fn configuration(world: &World, replica: usize, place: impl Fn(&str) -> String) 
         operations: free_address(),
         window_minutes: 1,
         settle_secs: SETTLE,
+        ..Served::default()
     };
     let metrics = [*Metric::named(METRIC).unwrap()];
     world.layout.write_ingestor(&metrics, None, &served).unwrap();
@@ -153,7 +154,7 @@ fn configuration(world: &World, replica: usize, place: impl Fn(&str) -> String) 
         (mailbox(Role::Second), place("second")),
         (
             "min-packets: 1".to_owned(),
-            "min-packets: 1, max-packets: 50, partition-bytes: 40000".to_owned(),
+            "min-packets: 1\n  max-packets: 50\n  partition-bytes: 40000".to_owned(),
         ),
     ] {
         assert_eq!(text.matches(&old).count(), 1, "{old}");

@@ -1,0 +1,193 @@
+//! The rules of a sandbox that stays up, and the configuration files that say them: rosters, queues, workers, schedules.
+//!
+//! All times are short, since its clock goes fast ([`RATE`]): a window of an hour is over in six seconds.
+
+use std::fs;
+
+use tallybox_facilitator::config::Points;
+use tallybox_model::extensions::{Extensions, RosterExtension, document_name};
+use tallybox_model::id::Instance;
+use tallybox_model::role::Role;
+use tallybox_model::time::{BatchTime, Window, aligned_window};
+
+use crate::error::Error;
+use crate::layout::{BucketKind, INSTANCE, Layout, Served, config_text};
+
+/// How many times as fast as the machine's its clock goes: a second is ten minutes.
+pub const RATE: u32 = 600;
+/// Length of a window in minutes.
+pub const PERIOD_MINUTES: u32 = 60;
+/// How long after a window's end its rosters are written, in minutes.
+pub const GRACE_MINUTES: u32 = 50;
+/// In how many windows after its own a batch may still be summed.
+pub const MAXIMUM_AGE: u32 = 12;
+/// For how many windows a packet is remembered.
+const REPLAY_HORIZON: u32 = 36;
+/// How old a report may be at the door, in hours; what was batched longer ago is not recognised when it comes again.
+const ACCEPTANCE_HOURS: u32 = 12;
+/// Length of the ingestor's windows in minutes.
+pub const INGESTOR_MINUTES: u32 = 20;
+/// How long they settle, in seconds.
+pub const SETTLE_SECS: u64 = 15 * 60;
+/// For how many of its windows the ingestor carries too few.
+const CARRY_WINDOWS: u32 = 3;
+/// For how long a worker has a task without saying that it is still at it, in seconds of the machine's clock.
+const LEASE_SECS: u64 = 5;
+
+/// What is chosen for one sandbox.
+#[derive(Debug, Clone, Copy)]
+pub struct AlwaysOn {
+    /// The fewest packets of a sum.
+    pub minimum: u64,
+    /// From when on rosters are written: before the first report.
+    pub since: BatchTime,
+}
+
+/// The window that holds a time.
+#[must_use]
+pub fn window_of(time: BatchTime) -> Option<Window> {
+    aligned_window(time, PERIOD_MINUTES)
+}
+
+/// How its ingestor serves and batches, but for the addresses.
+#[must_use]
+pub fn served(min_packets: u64) -> Served {
+    Served {
+        window_minutes: INGESTOR_MINUTES,
+        settle_secs: SETTLE_SECS,
+        slab_millis: 100,
+        poll_secs: 1,
+        min_packets,
+        max_carry_windows: CARRY_WINDOWS,
+        max_age_hours: ACCEPTANCE_HOURS,
+        ..Served::default()
+    }
+}
+
+impl AlwaysOn {
+    /// Writes the configurations of both processors and of their workflow managers, and what each announces to its peer.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(&self, layout: &Layout) -> Result<(), Error> {
+        let instance: Instance = INSTANCE
+            .parse()
+            .map_err(|_| Error::Internal("the sandbox's instance".to_owned()))?;
+        let announcement = Extensions {
+            roster: Some(RosterExtension {
+                since: self.since,
+                until: None,
+            }),
+        };
+        for role in Role::ALL {
+            let announced = layout.root().join(announcement_file(role, &instance));
+            let files = [
+                (layout.config(role), self.processor_text(role).into_bytes()),
+                (
+                    layout.manager_config(role),
+                    self.manager_text(role, &instance).into_bytes(),
+                ),
+                (announced, announcement.to_json()),
+            ];
+            for (path, bytes) in files {
+                fs::write(&path, bytes).map_err(Error::file(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn processor_text(&self, role: Role) -> String {
+        let carry_hours = (CARRY_WINDOWS * INGESTOR_MINUTES).div_ceil(60);
+        format!(
+            "{}
+# Windows are agreed on with the peer. The clock of this sandbox goes {RATE} times as fast as yours.
+rosters:
+  period-minutes: {PERIOD_MINUTES}
+  grace-minutes: {GRACE_MINUTES}
+  maximum-age-windows: {MAXIMUM_AGE}
+  replay-horizon-windows: {REPLAY_HORIZON}
+  horizons: {{ acceptance-hours: {ACCEPTANCE_HOURS}, carry-hours: {carry_hours} }}
+{}worker:
+  concurrency: 2
+  operations: 127.0.0.1:0
+  retry-delay: {{ min-secs: 1, max-secs: 4 }}
+",
+            config_text(role, Points::Pinned, self.minimum),
+            queues_text(role)
+        )
+    }
+
+    fn manager_text(&self, role: Role, instance: &Instance) -> String {
+        format!(
+            "# The workflow manager of the {role} processor of a sandbox; written by tallybox-sandbox.
+instance: {INSTANCE}
+role: {role}
+buckets:
+  ingestion: {ingestion}
+  own: {own}
+  peer-validation-in: {validation_in}
+{queues}schedule:
+  period-minutes: {PERIOD_MINUTES}
+  grace-minutes: {GRACE_MINUTES}
+  look-back-hours: {age}
+  horizon-hours: 48
+  reenqueue-after-minutes: 90
+  concurrency: 4
+roster: {{ since: {since}, peer: {peer} }}
+serve: {{ operations: 127.0.0.1:0, poll-secs: 1 }}
+",
+            ingestion = BucketKind::Ingestion.path(role),
+            own = BucketKind::Own.path(role),
+            validation_in = BucketKind::ValidationFor.path(role),
+            queues = queues_text(role),
+            age = MAXIMUM_AGE * PERIOD_MINUTES / 60,
+            since = self.since,
+            peer = announcement_file(role.peer(), instance),
+        )
+    }
+}
+
+fn queues_text(role: Role) -> String {
+    let queue = |kind| format!("{{ url: queues/{role}-{kind}, lease-seconds: {LEASE_SECS} }}");
+    format!(
+        "queues:\n  intake: {}\n  aggregate: {}\n",
+        queue("intake"),
+        queue("aggregate")
+    )
+}
+
+fn announcement_file(role: Role, instance: &Instance) -> String {
+    format!("{role}-{}", document_name(instance))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use crate::roles::{Part, Setting};
+    use crate::world::World;
+    use tallybox_service::clock::Clock;
+
+    #[tokio::test]
+    async fn every_program_opens_by_its_configuration_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::create(directory.path().join("new"), Some(1), Points::Pinned).unwrap();
+        let layout = &world.layout;
+        let since: BatchTime = "2026/01/01/00/00".parse().unwrap();
+        AlwaysOn { minimum: 10, since }.write(layout).unwrap();
+        let metric = *tallybox_client::traffic::Metric::named("CodeVerified-v1").unwrap();
+        layout.write_ingestor(&[metric], None, &served(3)).unwrap();
+        let setting = Setting::calm(&Clock::manual(since.millis()));
+        let ingestor = setting.ingestor(&Part::Batcher.config(layout)).unwrap();
+        assert_eq!(ingestor.batches.min_packets, 3);
+        for role in Role::ALL {
+            let worker = setting.worker(&Part::Worker(role).config(layout)).unwrap();
+            assert_eq!(worker.processor().minimum_contributions, 10);
+            let manager = setting.manager(&Part::Manager(role).config(layout)).await.unwrap();
+            assert_eq!(manager.policy.role, role);
+            assert!(manager.run_once().await.unwrap().failed.is_empty());
+        }
+        let window = window_of(since).unwrap();
+        assert!(since == window.start(), "rosters begin with a whole window");
+    }
+}

@@ -1,0 +1,103 @@
+//! All programs in this process but the server: batch job, workflow managers and workers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tallybox_facilitator::worker::{self, Kind, Worker};
+use tallybox_ingestor::batch::{BatchOptions, BatchSummary, batch, cycle};
+use tallybox_ingestor::ingestor::Ingestor;
+use tallybox_ingestor::metrics::Metrics;
+use tallybox_model::role::Role;
+use tallybox_workflow_manager::serve::Scheduler;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Part, Setting};
+use crate::error::Error;
+use crate::layout::{LOCALITY, Layout};
+
+/// How often all programs take their turn before a window that is ready has come to its sum, and then some.
+const TURNS: usize = 8;
+
+/// The programs behind an ingestor's server.
+pub struct Company {
+    ingestor: Arc<Ingestor>,
+    managers: [Arc<Scheduler>; 2],
+    workers: [Arc<Worker>; 2],
+}
+
+impl Company {
+    /// Opens them all; `ingestor` is the server's, too.
+    ///
+    /// # Errors
+    /// As [`Setting::scheduler`] and [`Setting::worker`].
+    pub async fn open(setting: &Setting, layout: &Layout, ingestor: &Arc<Ingestor>) -> Result<Self, Error> {
+        let manager = |role| async move {
+            setting
+                .scheduler(&Part::Manager(role).config(layout))
+                .await
+                .map(Arc::new)
+        };
+        let worker = |role| setting.worker(&Part::Worker(role).config(layout));
+        Ok(Self {
+            ingestor: Arc::clone(ingestor),
+            managers: [manager(Role::First).await?, manager(Role::Second).await?],
+            workers: [worker(Role::First)?, worker(Role::Second)?],
+        })
+    }
+
+    /// Lets them work until they are told to stop.
+    pub async fn run(&self, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let (ingestor, ending) = (Arc::clone(&self.ingestor), stop.clone());
+        tasks.spawn(async move { cycle(&ingestor, &Metrics::new(), &ending).await });
+        for manager in &self.managers {
+            let (manager, ending) = (Arc::clone(manager), stop.clone());
+            tasks.spawn(async move { manager.run(&ending).await });
+        }
+        for worker in &self.workers {
+            tasks.spawn(worker::run(Arc::clone(worker), &Kind::ALL, stop.clone()));
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    /// The batch job, once.
+    ///
+    /// # Errors
+    /// [`Error::Ingestor`].
+    pub async fn batch(&self) -> Result<BatchSummary, Error> {
+        let (ingestor, options) = (&self.ingestor, BatchOptions::default());
+        let summary = batch(ingestor, &ingestor.localities[LOCALITY], &options).await;
+        summary.map_err(Error::ingestor)
+    }
+
+    /// Workflow managers and workers, one after another, until nobody finds anything to do any more. For tests: nothing
+    /// goes on in the background.
+    ///
+    /// # Errors
+    /// [`Error::Manager`], [`Error::Queue`].
+    pub async fn turn(&self) -> Result<(), Error> {
+        for _ in 0..TURNS {
+            let mut done = 0;
+            for (manager, worker) in self.managers.iter().zip(&self.workers) {
+                done += manager.manager.run_once().await.map_err(Error::manager)?.started.len();
+                for kind in Kind::ALL {
+                    while worker::step(worker, kind, Duration::ZERO).await?.is_some() {
+                        done += 1;
+                    }
+                }
+            }
+            if done == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Company {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Company").finish_non_exhaustive()
+    }
+}

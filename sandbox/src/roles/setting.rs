@@ -1,0 +1,177 @@
+//! Opens the programs of a sandbox.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tallybox_facilitator::config::Config as ProcessorConfig;
+use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
+use tallybox_facilitator::worker::{Kind, Worker};
+use tallybox_ingestor::config::Config as IngestorConfig;
+use tallybox_ingestor::ingestor::Ingestor;
+use tallybox_queue::{QueuePlace, SharedQueue};
+use tallybox_service::clock::Clock;
+use tallybox_service::config::load;
+use tallybox_transport::SharedBucket;
+use tallybox_workflow_manager::Manager;
+use tallybox_workflow_manager::config::Config as ManagerConfig;
+use tallybox_workflow_manager::leader::BucketLock;
+use tallybox_workflow_manager::serve::{Pulse, Scheduler};
+use tallybox_workflow_manager::start::Queues;
+
+use crate::error::Error;
+use crate::rough::{RoughQueue, SandboxBucket, Weather};
+
+/// How often a workflow manager looks.
+const POLL: Duration = Duration::from_millis(500);
+/// How long a workflow manager leads without saying so again.
+const LEASE: Duration = Duration::from_secs(3);
+/// How long one of its runs may take.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// What the programs of a sandbox find around them.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// What time it is, for all but clients.
+    pub clock: Clock,
+    /// How many times as fast it goes as the machine's.
+    pub rate: u32,
+    /// How rough it is; nothing if it is calm.
+    pub weather: Option<Arc<Weather>>,
+}
+
+impl Setting {
+    /// Fine weather, and a clock that goes as fast as the machine's.
+    #[must_use]
+    pub fn calm(clock: &Clock) -> Self {
+        Self {
+            clock: clock.clone(),
+            rate: 1,
+            weather: None,
+        }
+    }
+
+    /// What time clients have: the machine's, if this one goes faster, so that a client that runs elsewhere is on time.
+    #[must_use]
+    pub fn clients_clock(&self) -> Clock {
+        match self.rate {
+            1 => self.clock.clone(),
+            _ => Clock::system(),
+        }
+    }
+
+    fn bucket(&self, inner: &SharedBucket) -> SharedBucket {
+        SandboxBucket::shared(Arc::clone(inner), &self.clock, self.weather.as_ref())
+    }
+
+    fn queue(&self, place: &QueuePlace, directory: &Path) -> Result<SharedQueue, Error> {
+        let queue = place.open(directory)?;
+        Ok(match &self.weather {
+            None => queue,
+            Some(weather) => RoughQueue::shared(queue, weather),
+        })
+    }
+
+    /// The ingestor of this configuration.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Ingestor`].
+    pub fn ingestor(&self, file: &Path) -> Result<Ingestor, Error> {
+        let config = load::<IngestorConfig>(file)?;
+        let mut ingestor = Ingestor::open(&config).map_err(Error::ingestor)?;
+        ingestor.clock = self.clock.clone();
+        ingestor.clients_clock = Some(self.clients_clock());
+        ingestor.spool = self.bucket(&ingestor.spool);
+        for locality in ingestor.localities.values_mut() {
+            locality.mailboxes = [0, 1].map(|side: usize| self.bucket(&locality.mailboxes[side]));
+        }
+        Ok(ingestor)
+    }
+
+    /// The processor of this configuration.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Processor`].
+    pub fn processor(&self, file: &Path) -> Result<Processor, Error> {
+        let config = load::<ProcessorConfig>(file)?;
+        let role = config.value.role;
+        let opened = Processor::open(&config).map_err(|source| Error::Processor {
+            role,
+            source: Box::new(source),
+        });
+        let mut processor = opened?;
+        processor.clock = self.clock.clone();
+        let buckets = &processor.buckets;
+        processor.buckets = ProcessorBuckets {
+            ingestion: self.bucket(&buckets.ingestion),
+            own: self.bucket(&buckets.own),
+            peer_validation_in: self.bucket(&buckets.peer_validation_in),
+            peer_validation_out: self.bucket(&buckets.peer_validation_out),
+            sum_parts: self.bucket(&buckets.sum_parts),
+        };
+        Ok(processor)
+    }
+
+    /// A worker of the processor of this configuration, on both queues.
+    ///
+    /// # Errors
+    /// As [`Self::processor`], and [`Error::Queue`].
+    pub fn worker(&self, file: &Path) -> Result<Arc<Worker>, Error> {
+        let config = load::<ProcessorConfig>(file)?;
+        let missing = || Error::Internal(format!("{} has no queues", file.display()));
+        let places = config.value.queues.as_ref().ok_or_else(missing)?;
+        let queues = [
+            (Kind::Intake, self.queue(&places.intake, &config.directory)?),
+            (Kind::Aggregate, self.queue(&places.aggregate, &config.directory)?),
+        ];
+        Ok(Worker::new(self.processor(file)?, queues, config.value.worker.clone()))
+    }
+
+    /// The workflow manager of this configuration.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Manager`], [`Error::Queue`].
+    pub async fn manager(&self, file: &Path) -> Result<Manager, Error> {
+        let config = load::<ManagerConfig>(file)?;
+        let mut manager = Manager::open(&config).await.map_err(Error::manager)?;
+        manager.clock = self.clock.clone();
+        let buckets = &mut manager.buckets;
+        for bucket in [
+            &mut buckets.ingestion,
+            &mut buckets.own,
+            &mut buckets.peer_validation_in,
+        ] {
+            *bucket = self.bucket(bucket);
+        }
+        let missing = || Error::Internal(format!("{} has no queues", file.display()));
+        let places = config.value.queues.as_ref().ok_or_else(missing)?;
+        manager.starter = Arc::new(Queues {
+            intake: self.queue(&places.intake, &config.directory)?,
+            aggregate: self.queue(&places.aggregate, &config.directory)?,
+        });
+        Ok(manager)
+    }
+
+    /// A workflow manager that stays up, one of several perhaps.
+    ///
+    /// # Errors
+    /// As [`Self::manager`].
+    pub async fn scheduler(&self, file: &Path) -> Result<Scheduler, Error> {
+        let manager = self.manager(file).await?;
+        let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+        let election = BucketLock {
+            own: Arc::clone(&manager.buckets.own),
+            holder: format!("sandbox-{}-{:016x}", std::process::id(), rand::random::<u64>()),
+            lease_millis: lease.saturating_mul(i64::from(self.rate)),
+            clock: self.clock.clone(),
+        };
+        Ok(Scheduler {
+            manager,
+            election: Arc::new(election),
+            poll: POLL,
+            lease: LEASE,
+            stuck: STUCK,
+            pulse: Pulse::default(),
+        })
+    }
+}

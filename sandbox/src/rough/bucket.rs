@@ -1,0 +1,179 @@
+//! A bucket of a sandbox: its date is that of the sandbox's clock, and it may be slow, fail, or lose answers.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use tallybox_service::clock::Clock;
+use tallybox_transport::{Bucket, BucketError, CLOCK, Created, Entry, ListRange, Object, SharedBucket, Upload};
+
+use super::Weather;
+use super::weather::{ANSWER_LOST, FAILED, Luck, Struck};
+
+/// A bucket as one process of a sandbox sees it.
+#[derive(Debug, Clone)]
+pub struct SandboxBucket {
+    inner: SharedBucket,
+    clock: Clock,
+    weather: Option<Arc<Weather>>,
+}
+
+impl SandboxBucket {
+    /// The bucket with this clock, in this weather if it is not calm.
+    #[must_use]
+    pub fn shared(inner: SharedBucket, clock: &Clock, weather: Option<&Arc<Weather>>) -> SharedBucket {
+        Arc::new(Self {
+            inner,
+            clock: clock.clone(),
+            weather: weather.cloned(),
+        })
+    }
+
+    fn struck(&self, key: &str, by: Struck) -> BucketError {
+        BucketError::Unavailable {
+            key: key.to_owned(),
+            bucket: self.inner.location(),
+            source: Box::new(by),
+        }
+    }
+
+    async fn run<T>(
+        &self,
+        key: &str,
+        operation: impl Future<Output = Result<T, BucketError>>,
+    ) -> Result<T, BucketError> {
+        let Some(weather) = &self.weather else {
+            return operation.await;
+        };
+        match weather.strike().await {
+            Luck::Good => operation.await,
+            Luck::Fails => Err(self.struck(key, FAILED)),
+            Luck::AnswerLost => {
+                operation.await?;
+                Err(self.struck(key, ANSWER_LOST))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Bucket for SandboxBucket {
+    async fn get(&self, key: &str) -> Result<Object, BucketError> {
+        self.run(key, self.inner.get(key)).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
+        self.run(key, self.inner.get_range(key, range)).await
+    }
+
+    async fn size(&self, key: &str) -> Result<u64, BucketError> {
+        self.run(key, self.inner.size(key)).await
+    }
+
+    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
+        // As in the clouds, where a small upload begins with its commit: there is nothing to wait for.
+        let inner = self.inner.create(key, size_hint).await?;
+        Ok(Box::new(SandboxUpload {
+            inner,
+            bucket: self.clone(),
+            key: key.to_owned(),
+        }))
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        range: ListRange,
+    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
+        self.run(prefix, self.inner.list(prefix, range)).await
+    }
+
+    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+        self.run(prefix, self.inner.list_directories(prefix)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.run(key, self.inner.delete(key)).await
+    }
+
+    async fn date(&self) -> Result<i64, BucketError> {
+        self.run(CLOCK, async { Ok(self.clock.millis()) }).await
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn stores_empty_objects(&self) -> bool {
+        self.inner.stores_empty_objects()
+    }
+}
+
+struct SandboxUpload {
+    inner: Box<dyn Upload>,
+    bucket: SandboxBucket,
+    key: String,
+}
+
+#[async_trait]
+impl Upload for SandboxUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
+        self.inner.write(bytes).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Created, BucketError> {
+        let Self { inner, bucket, key } = *self;
+        bucket.run(&key, inner.commit()).await
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.inner.abort().await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tallybox_transport::{memory, publish_bytes, read_all};
+
+    use super::*;
+    use crate::rough::Chances;
+
+    const CALM: Chances = Chances {
+        delayed: 0,
+        stalled: 0,
+        failed: 0,
+        lost: 0,
+        doubled: 0,
+        vanished: 0,
+        passed: 0,
+    };
+
+    #[tokio::test]
+    async fn its_date_is_that_of_the_sandbox() {
+        let clock = Clock::manual(42);
+        let bucket = SandboxBucket::shared(memory("own"), &clock, None);
+        clock.set(43);
+        assert_eq!(bucket.date().await.unwrap(), 43);
+    }
+
+    #[tokio::test]
+    async fn an_object_may_be_there_though_the_answer_is_lost() {
+        let inner = memory("own");
+        let rough = |chances| Arc::new(Weather::new(chances, 1));
+        let lost = rough(Chances { lost: 1000, ..CALM });
+        let bucket = SandboxBucket::shared(inner.clone(), &Clock::system(), Some(&lost));
+        let mut upload = bucket.create("a", None).await.unwrap();
+        upload.write(Bytes::from_static(b"x")).await.unwrap();
+        assert!(matches!(upload.commit().await, Err(BucketError::Unavailable { .. })));
+        assert_eq!(read_all(&*inner, "a", 10).await.unwrap(), "x");
+
+        let failed = rough(Chances { failed: 1000, ..CALM });
+        let bucket = SandboxBucket::shared(inner.clone(), &Clock::system(), Some(&failed));
+        let put = publish_bytes(&*bucket, "b", Bytes::from_static(b"x"), false).await;
+        assert!(matches!(put, Err(BucketError::Unavailable { .. })));
+        assert!(matches!(inner.get("b").await, Err(BucketError::NotFound { .. })));
+    }
+}

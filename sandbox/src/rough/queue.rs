@@ -1,0 +1,168 @@
+//! A queue that does what queues may: it delivers twice, late, in any order, and (which none should) loses a message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tallybox_queue::{Delivery, Depth, Lease, QueueError, SharedQueue, TaskQueue};
+
+use super::Weather;
+use super::weather::{ANSWER_LOST, FAILED, Luck, Struck};
+
+/// How much later a message comes that others pass, at most.
+const LATER: Duration = Duration::from_millis(1500);
+/// How many messages one may be passed by.
+const PASSED: usize = 3;
+
+/// A queue in rough weather.
+#[derive(Debug)]
+pub struct RoughQueue {
+    inner: SharedQueue,
+    weather: Arc<Weather>,
+}
+
+impl RoughQueue {
+    /// The queue in this weather.
+    #[must_use]
+    pub fn shared(inner: SharedQueue, weather: &Arc<Weather>) -> SharedQueue {
+        Arc::new(Self {
+            inner,
+            weather: Arc::clone(weather),
+        })
+    }
+
+    async fn run<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        let struck = |by: Struck| QueueError::Unavailable {
+            queue: self.inner.location(),
+            operation,
+            source: Box::new(by),
+        };
+        match self.weather.strike().await {
+            Luck::Good => work.await,
+            Luck::Fails => Err(struck(FAILED)),
+            Luck::AnswerLost => {
+                work.await?;
+                Err(struck(ANSWER_LOST))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl TaskQueue for RoughQueue {
+    async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
+        let chances = self.weather.chances();
+        self.run("publish", async {
+            if self.weather.happens(chances.vanished) {
+                return Ok(());
+            }
+            if self.weather.happens(chances.doubled) {
+                self.inner.publish(body.clone()).await?;
+            }
+            self.inner.publish(body.clone()).await
+        })
+        .await
+    }
+
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
+        // An answer that is lost here is a message that nobody has until its lease ends, which is good enough a trouble.
+        let mut wait = wait;
+        for _ in 0..PASSED {
+            let received = self.inner.receive(wait).await?;
+            let Some(delivery) = received else { return Ok(None) };
+            if !self.weather.happens(self.weather.chances().passed) {
+                return self.run("receive", async { Ok(Some(delivery)) }).await;
+            }
+            self.inner.nack(&delivery.lease, self.weather.within(LATER)).await?;
+            wait = Duration::ZERO;
+        }
+        self.inner.receive(wait).await
+    }
+
+    async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
+        self.run("ack", self.inner.ack(lease)).await
+    }
+
+    async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
+        self.run("nack", self.inner.nack(lease, delay)).await
+    }
+
+    async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError> {
+        self.run("extend", self.inner.extend(lease, by)).await
+    }
+
+    async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        self.run("reject", self.inner.reject(delivery, reason)).await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        self.inner.depth().await
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.inner.lease_time()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tallybox_queue::MemoryQueue;
+
+    use super::*;
+    use crate::rough::Chances;
+
+    const CALM: Chances = Chances {
+        delayed: 0,
+        stalled: 0,
+        failed: 0,
+        lost: 0,
+        doubled: 0,
+        vanished: 0,
+        passed: 0,
+    };
+
+    async fn ready(chances: Chances) -> u64 {
+        let inner: SharedQueue = Arc::new(MemoryQueue::new("intake", Duration::from_secs(5)));
+        let queue = RoughQueue::shared(inner.clone(), &Arc::new(Weather::new(chances, 1)));
+        let _ = queue.publish(Bytes::from_static(b"task")).await;
+        inner.depth().await.unwrap().ready.unwrap()
+    }
+
+    #[tokio::test]
+    async fn messages_vanish_and_are_doubled() {
+        assert_eq!(ready(CALM).await, 1);
+        assert_eq!(ready(Chances { vanished: 1000, ..CALM }).await, 0);
+        assert_eq!(ready(Chances { doubled: 1000, ..CALM }).await, 2);
+        assert_eq!(ready(Chances { failed: 1000, ..CALM }).await, 0);
+        assert_eq!(ready(Chances { lost: 1000, ..CALM }).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_passed_comes_all_the_same() {
+        let inner: SharedQueue = Arc::new(MemoryQueue::new("intake", Duration::from_secs(5)));
+        let passed = Chances { passed: 500, ..CALM };
+        let queue = RoughQueue::shared(inner, &Arc::new(Weather::new(passed, 1)));
+        for body in ["one", "two", "three"] {
+            queue.publish(Bytes::from_static(body.as_bytes())).await.unwrap();
+        }
+        let mut came = Vec::new();
+        while came.len() < 3 {
+            if let Some(delivery) = queue.receive(Duration::from_secs(2)).await.unwrap() {
+                queue.ack(&delivery.lease).await.unwrap();
+                came.push(delivery.body);
+            }
+        }
+        came.sort();
+        assert_eq!(came, ["one", "three", "two"]);
+    }
+}

@@ -1,0 +1,255 @@
+//! The programs as processes of their own, some of them twice, which are killed and started again.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha20Rng;
+use serde::Serialize;
+use tallybox_model::role::Role;
+use tallybox_service::clock::Pace;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout};
+
+use super::truth::Kills;
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::roles::Part;
+
+/// Who there is. Of what takes tasks there are two a processor, so that a task can go from one to the other.
+const PARTS: [Part; 8] = [
+    Part::Ingestor,
+    Part::Batcher,
+    Part::Manager(Role::First),
+    Part::Worker(Role::First),
+    Part::Worker(Role::First),
+    Part::Manager(Role::Second),
+    Part::Worker(Role::Second),
+    Part::Worker(Role::Second),
+];
+
+/// Between two kills, at least and at most.
+const BETWEEN: [u64; 2] = [1200, 3500];
+/// For how long a program is gone, at least and at most.
+const GONE: [u64; 2] = [150, 2000];
+/// How long a program may take to end that is asked to.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// All processes.
+pub(super) struct Crew {
+    members: Vec<Member>,
+    layout: Layout,
+    program: PathBuf,
+    pace: Pace,
+    dice: ChaCha20Rng,
+    /// When the next one is killed; never, if it is calm.
+    next: Option<Instant>,
+    /// What has happened to them.
+    pub(super) kills: Kills,
+}
+
+struct Member {
+    part: Part,
+    name: String,
+    child: Option<Child>,
+    /// Whether we have killed it. It is there until the system has buried it, and its address with it.
+    dying: bool,
+    /// When it is started again.
+    back: Instant,
+}
+
+impl Member {
+    fn is_up(&self) -> bool {
+        self.child.is_some() && !self.dying
+    }
+}
+
+/// Something that happened to a process.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(super) enum Happening {
+    /// We killed it.
+    Killed {
+        /// Which.
+        process: String,
+        /// When it comes back, in seconds.
+        back: f64,
+    },
+    /// It ended by itself.
+    Ended {
+        /// Which.
+        process: String,
+        /// How.
+        status: String,
+    },
+}
+
+/// How a process is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Presence {
+    pub(super) name: String,
+    pub(super) up: bool,
+    pub(super) killed: u64,
+}
+
+impl Crew {
+    /// Starts them all, in rough weather.
+    pub(super) fn start(layout: &Layout, pace: Pace, seed: u64) -> Result<Self, Error> {
+        let logs = layout.logs();
+        std::fs::create_dir_all(&logs).map_err(Error::file(&logs))?;
+        let program = std::env::current_exe().map_err(Error::file("the program itself"))?;
+        let mut members: Vec<Member> = Vec::new();
+        for part in PARTS {
+            let number = 1 + members.iter().filter(|member| member.part == part).count();
+            let name = match PARTS.iter().filter(|other| **other == part).count() {
+                1 => part.to_string(),
+                _ => format!("{part}-{number}"),
+            };
+            members.push(Member {
+                part,
+                name,
+                child: None,
+                dying: false,
+                back: Instant::now(),
+            });
+        }
+        let mut crew = Self {
+            members,
+            layout: layout.clone(),
+            program,
+            pace,
+            dice: ChaCha20Rng::seed_from_u64(seed ^ 0xC4A05),
+            next: None,
+            kills: Kills::default(),
+        };
+        let first = crew.soon(BETWEEN);
+        crew.next = Some(first);
+        crew.step()?;
+        Ok(crew)
+    }
+
+    fn soon(&mut self, [least, most]: [u64; 2]) -> Instant {
+        Instant::now() + Duration::from_millis(self.dice.random_range(least..most))
+    }
+
+    /// Starts who is to come back, and kills one if it is time.
+    pub(super) fn step(&mut self) -> Result<Vec<Happening>, Error> {
+        let mut happened = Vec::new();
+        for place in 0..self.members.len() {
+            let member = &mut self.members[place];
+            if let Some(child) = &mut member.child
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                member.child = None;
+                if !std::mem::take(&mut member.dying) {
+                    happened.push(Happening::Ended {
+                        process: member.name.clone(),
+                        status: status.to_string(),
+                    });
+                    member.back = Instant::now() + Duration::from_millis(GONE[0]);
+                    self.kills.ended += 1;
+                }
+            }
+            if self.members[place].child.is_none() && self.members[place].back <= Instant::now() {
+                let child = self.spawn(place)?;
+                self.members[place].child = Some(child);
+            }
+        }
+        if self.next.is_some_and(|next| next <= Instant::now()) {
+            happened.extend(self.kill());
+            let next = self.soon(BETWEEN);
+            self.next = Some(next);
+        }
+        Ok(happened)
+    }
+
+    fn spawn(&mut self, place: usize) -> Result<Child, Error> {
+        let Member { part, name, .. } = &self.members[place];
+        let log = self.layout.logs().join(format!("{name}.log"));
+        let log_file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(Error::file(&log))?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(["role", part.program().name(), "--config"])
+            .arg(part.config(&self.layout))
+            .args(["--clock", &self.pace.to_string()]);
+        if self.next.is_some() {
+            command.args(["--rough", &self.dice.random::<u64>().to_string()]);
+        }
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log_file)
+            .kill_on_drop(true);
+        command.spawn().map_err(Error::file(&self.program))
+    }
+
+    /// Kills one that is up, as nothing can be killed more: it does not notice.
+    fn kill(&mut self) -> Option<Happening> {
+        let up: Vec<usize> = (0..self.members.len())
+            .filter(|place| self.members[*place].is_up())
+            .collect();
+        let place = *up.get(self.dice.random_range(0..up.len().max(1)))?;
+        let back = self.soon(GONE);
+        let member = &mut self.members[place];
+        member.child.as_mut()?.start_kill().ok()?;
+        (member.dying, member.back) = (true, back);
+        *self.kills.killed.entry(member.part.to_string()).or_default() += 1;
+        Some(Happening::Killed {
+            process: member.name.clone(),
+            back: (back - Instant::now()).as_secs_f64(),
+        })
+    }
+
+    /// Kills them all at once, and starts them again in fine weather: from now on nothing goes wrong.
+    pub(super) fn calm(&mut self) {
+        self.next = None;
+        for member in &mut self.members {
+            if member.is_up()
+                && let Some(child) = &mut member.child
+                && child.start_kill().is_ok()
+            {
+                member.dying = true;
+                *self.kills.killed.entry(member.part.to_string()).or_default() += 1;
+            }
+            member.back = Instant::now() + Duration::from_millis(GONE[0]);
+        }
+    }
+
+    /// How each is.
+    pub(super) fn presence(&self) -> Vec<Presence> {
+        let of = |member: &Member| Presence {
+            name: member.name.clone(),
+            up: member.is_up(),
+            killed: self.kills.killed.get(&member.part.to_string()).copied().unwrap_or(0),
+        };
+        self.members.iter().map(of).collect()
+    }
+
+    /// Asks them all to end, and kills who does not.
+    pub(super) async fn end(mut self) {
+        let children: Vec<Child> = self
+            .members
+            .iter_mut()
+            .filter_map(|member| member.child.take())
+            .collect();
+        let mut asked = Vec::new();
+        for mut child in children {
+            // The end of its input is what it waits for.
+            drop(child.stdin.take());
+            asked.push(child);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        for mut child in asked {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if timeout(left, child.wait()).await.is_err() {
+                let _ = child.kill().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The live screen: one picture of everything, as lines for a terminal, as one line for a file, as JSON for machines.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_queue::Depth;
+use tallybox_service::chart::{Align, Screen, Table, Tone, bar};
+use tallybox_service::progress::grouped;
+
+use super::crew::Presence;
+use super::look::{Side, Stage};
+use super::truth::ReportCounts;
+
+/// Columns of the bar that shows how many reports are counted.
+const BAR: usize = 12;
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Phase {
+    /// Reports come in.
+    Running,
+    /// No new ones; what is there comes to its end, and nothing goes wrong any more.
+    Draining,
+}
+
+/// One picture.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Frame {
+    /// Always `state`.
+    pub(super) event: &'static str,
+    pub(super) phase: Phase,
+    /// The sandbox's time.
+    pub(super) now: BatchTime,
+    /// For how long it has been up, in seconds.
+    pub(super) seconds: u64,
+    /// How many times as fast its clock goes.
+    pub(super) rate: u32,
+    pub(super) chaos: bool,
+    pub(super) reports: ReportCounts,
+    pub(super) windows: Vec<Row>,
+    /// Windows of metrics that are summed.
+    pub(super) summed: u64,
+    pub(super) queues: [[Filled; 2]; 2],
+    pub(super) processes: Vec<Presence>,
+    pub(super) kills: u64,
+    /// Whatever is wrong.
+    pub(super) discrepancies: u64,
+    /// The newest of it, in a sentence.
+    pub(super) problem: Option<String>,
+}
+
+/// A window.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Row {
+    pub(super) window: Window,
+    pub(super) packets: u64,
+    pub(super) batches: u64,
+    pub(super) first: SideRow,
+    pub(super) second: SideRow,
+    /// Metrics that are over at the portal.
+    pub(super) portal: usize,
+    /// Metrics of which the portal knows.
+    pub(super) metrics: usize,
+    pub(super) counted: u64,
+}
+
+/// A window on one side: how many metrics have come how far.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct SideRow {
+    pub(super) batches: u64,
+    pub(super) taken_in: u64,
+    pub(super) rosters: usize,
+    pub(super) agreed: usize,
+    pub(super) summed: usize,
+    #[serde(skip)]
+    stages: Vec<Stage>,
+}
+
+/// How full a queue is.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Filled {
+    pub(super) ready: u64,
+    pub(super) held: u64,
+    pub(super) rejected: u64,
+}
+
+impl From<Depth> for Filled {
+    fn from(depth: Depth) -> Self {
+        let number = |depth: Option<u64>| depth.unwrap_or_default();
+        Self {
+            ready: number(depth.ready),
+            held: number(depth.held),
+            rejected: number(depth.rejected),
+        }
+    }
+}
+
+impl From<&Side> for SideRow {
+    fn from(side: &Side) -> Self {
+        let at_least = |stage| side.stages.iter().filter(|other| **other >= stage).count();
+        Self {
+            batches: side.batches,
+            taken_in: side.taken_in,
+            rosters: at_least(Stage::Roster),
+            agreed: at_least(Stage::Agreed),
+            summed: at_least(Stage::Done),
+            stages: side.stages.clone(),
+        }
+    }
+}
+
+impl Stage {
+    /// A circle that fills.
+    fn sign(self) -> char {
+        match self {
+            Self::Open => '○',
+            Self::Roster => '◔',
+            Self::Both => '◑',
+            Self::Agreed => '◕',
+            Self::Done => '●',
+        }
+    }
+}
+
+impl Frame {
+    /// The picture, as lines.
+    pub(super) fn lines(&self, screen: Screen) -> String {
+        let faint = |text: &str| screen.paint(Tone::Faint, text);
+        let mut lines = vec![self.head(screen), faint(&"─".repeat(screen.width.min(78)))];
+        lines.push(self.flow(screen));
+        lines.push(String::new());
+        lines.push(self.table(screen));
+        lines.push(faint(
+            "○ open  ◔ roster  ◑ both rosters  ◕ agreed  ● summed, or nothing to sum",
+        ));
+        lines.push(String::new());
+        lines.push(self.queues(screen));
+        if !self.processes.is_empty() {
+            lines.push(self.crew(screen));
+        }
+        lines.push(self.end(screen));
+        lines.join("\n")
+    }
+
+    fn head(&self, screen: Screen) -> String {
+        let up = Duration::from_secs(self.seconds).as_secs();
+        let mode = match (self.phase, self.chaos) {
+            (Phase::Draining, _) => screen.paint(Tone::Bar, "draining"),
+            (Phase::Running, true) => screen.paint(Tone::Bad, "chaos"),
+            (Phase::Running, false) => screen.paint(Tone::Good, "running"),
+        };
+        format!(
+            "{}  {}  {}  up {:02}:{:02}  {mode}",
+            screen.paint(Tone::Heading, "Tallybox sandbox"),
+            screen.paint(Tone::Heading, &stamp(self.now)),
+            screen.paint(Tone::Faint, &format!("1 s = {} min", self.rate / 60)),
+            up / 60,
+            up % 60
+        )
+    }
+
+    fn flow(&self, screen: Screen) -> String {
+        let counts = &self.reports;
+        let number = |number: u64| screen.paint(Tone::Heading, &grouped(number));
+        let whole = counts.acknowledged.max(1) as f64;
+        let filled = bar(counts.counted as f64, whole, BAR);
+        let rest = BAR.saturating_sub(filled.chars().count());
+        format!(
+            "reports  accepted {}  batched {}  counted {}  {}{}\n{}",
+            number(counts.acknowledged),
+            number(counts.batched),
+            number(counts.counted),
+            screen.paint(Tone::Bar, &filled),
+            screen.paint(Tone::Faint, &"·".repeat(rest)),
+            screen.paint(
+                Tone::Faint,
+                &format!(
+                    "         hostile {}  posted again {}  windows summed {}",
+                    grouped(counts.hostile),
+                    grouped(counts.repeated),
+                    grouped(self.summed)
+                )
+            )
+        )
+    }
+
+    fn table(&self, screen: Screen) -> String {
+        let mut table = Table::new(
+            screen,
+            &[
+                ("window", Align::Left),
+                ("packets", Align::Right),
+                ("first", Align::Right),
+                ("", Align::Left),
+                ("second", Align::Right),
+                ("", Align::Left),
+                ("portal", Align::Right),
+                ("counted", Align::Right),
+            ],
+        );
+        for row in &self.windows {
+            let over = row.metrics > 0 && row.portal == row.metrics;
+            let portal = match row.metrics {
+                0 => String::new(),
+                metrics => format!("{}/{metrics}", row.portal),
+            };
+            let counted = match row.counted {
+                0 => String::new(),
+                counted => grouped(counted),
+            };
+            table.row([
+                stamp(row.window.start()),
+                grouped(row.packets),
+                intake(&row.first),
+                signs(&row.first.stages, screen),
+                intake(&row.second),
+                signs(&row.second.stages, screen),
+                screen.paint(if over { Tone::Good } else { Tone::Faint }, &portal),
+                counted,
+            ]);
+        }
+        table.to_string()
+    }
+
+    fn queues(&self, screen: Screen) -> String {
+        let side = |[intake, windows]: &[Filled; 2]| {
+            let one = |what: &str, filled: &Filled| {
+                let rejected = match filled.rejected {
+                    0 => String::new(),
+                    rejected => screen.paint(Tone::Bad, &format!(" {rejected} rejected")),
+                };
+                format!("{what} {}+{}{rejected}", filled.ready, filled.held)
+            };
+            format!("{}, {}", one("intake", intake), one("windows", windows))
+        };
+        format!(
+            "queues   first {}  {}  second {}",
+            side(&self.queues[0]),
+            screen.paint(Tone::Faint, "·"),
+            side(&self.queues[1])
+        )
+    }
+
+    fn crew(&self, screen: Screen) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        let mut line = String::from("crew     ");
+        let mut width = 9;
+        for process in &self.processes {
+            let (tone, sign) = if process.up {
+                (Tone::Good, '●')
+            } else {
+                (Tone::Bad, '✗')
+            };
+            let length = process.name.chars().count() + 3;
+            if width + length > 78 {
+                lines.push(std::mem::replace(&mut line, " ".repeat(9)));
+                width = 9;
+            }
+            line.push_str(&format!("{} {} ", screen.paint(tone, &sign.to_string()), process.name));
+            width += length;
+        }
+        lines.push(line);
+        lines.push(format!(
+            "         killed {}",
+            screen.paint(Tone::Heading, &grouped(self.kills))
+        ));
+        lines.join("\n")
+    }
+
+    fn end(&self, screen: Screen) -> String {
+        match (&self.problem, self.discrepancies) {
+            (_, 0) => format!("discrepancies {}", screen.paint(Tone::Good, "0")),
+            (problem, count) => format!(
+                "discrepancies {}  {}",
+                screen.paint(Tone::Bad, &count.to_string()),
+                problem.as_deref().unwrap_or_default()
+            ),
+        }
+    }
+
+    /// The same in a line, for files.
+    pub(super) fn line(&self) -> String {
+        let counts = &self.reports;
+        format!(
+            "{}  accepted {}  batched {}  counted {}  windows summed {}  killed {}  discrepancies {}",
+            stamp(self.now),
+            counts.acknowledged,
+            counts.batched,
+            counts.counted,
+            self.summed,
+            self.kills,
+            self.discrepancies
+        )
+    }
+}
+
+/// `01-02 14:30`: the year and the seconds are not looked at.
+fn stamp(time: BatchTime) -> String {
+    let text = time.to_string();
+    let mut parts = text.split('/').skip(1);
+    let mut next = || parts.next().unwrap_or_default();
+    let [month, day, hour, minute] = [next(), next(), next(), next()];
+    format!("{month}-{day} {hour}:{minute}")
+}
+
+fn intake(side: &SideRow) -> String {
+    match side.batches {
+        0 => String::new(),
+        batches => format!("{}/{batches}", side.taken_in),
+    }
+}
+
+fn signs(stages: &[Stage], screen: Screen) -> String {
+    let sign = |stage: &Stage| {
+        let tone = match stage {
+            Stage::Open => Tone::Faint,
+            Stage::Done => Tone::Good,
+            _ => Tone::Bar,
+        };
+        screen.paint(tone, &stage.sign().to_string())
+    };
+    stages.iter().map(sign).collect()
+}

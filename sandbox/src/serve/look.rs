@@ -1,0 +1,127 @@
+//! What both workflow managers would say of the last windows, without starting anything.
+
+use std::collections::BTreeMap;
+
+use tallybox_model::role::Role;
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::Window;
+use tallybox_queue::{Depth, QueuePlace, SharedQueue};
+use tallybox_service::clock::Clock;
+use tallybox_service::config::load;
+use tallybox_workflow_manager::Manager;
+use tallybox_workflow_manager::config::Config;
+use tallybox_workflow_manager::policy::Scope;
+
+use crate::always::PERIOD_MINUTES;
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::roles::Setting;
+
+/// How many windows are looked at.
+pub(super) const WINDOWS: i64 = 8;
+
+/// Looks at both processors' buckets and queues.
+pub(super) struct Looker {
+    managers: [Manager; 2],
+    queues: [[SharedQueue; 2]; 2],
+}
+
+/// How far a window of a metric has come on one side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// It has no roster.
+    #[default]
+    Open,
+    /// Our roster is written.
+    Roster,
+    /// The peer's is there, too.
+    Both,
+    /// What both agree on is known.
+    Agreed,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// How a window stands on one side.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Side {
+    /// Its batches.
+    pub(super) batches: u64,
+    /// Those that are taken in.
+    pub(super) taken_in: u64,
+    /// Its metrics.
+    pub(super) stages: Vec<Stage>,
+}
+
+impl Looker {
+    pub(super) async fn open(clock: &Clock, layout: &Layout) -> Result<Self, Error> {
+        let setting = Setting::calm(clock);
+        let manager = async |role| setting.manager(&layout.manager_config(role)).await;
+        let queues = |role| -> Result<[SharedQueue; 2], Error> {
+            let config = load::<Config>(&layout.manager_config(role))?;
+            let places = config
+                .value
+                .queues
+                .ok_or_else(|| Error::Internal("no queues".to_owned()))?;
+            let open = |place: &QueuePlace| place.open(&config.directory);
+            Ok([open(&places.intake)?, open(&places.aggregate)?])
+        };
+        Ok(Self {
+            managers: [manager(Role::First).await?, manager(Role::Second).await?],
+            queues: [queues(Role::First)?, queues(Role::Second)?],
+        })
+    }
+
+    /// The last windows, the newest first.
+    pub(super) fn windows(&self) -> Vec<Window> {
+        let manager = &self.managers[0];
+        let newest = manager.policy.window_of(manager.now());
+        let minutes = i64::from(PERIOD_MINUTES);
+        let back =
+            |count| newest.and_then(|newest| manager.policy.window_of(newest.start().plus_minutes(-minutes * count)?));
+        (0..WINDOWS).filter_map(back).collect()
+    }
+
+    /// How each of the last windows stands on both sides.
+    pub(super) async fn look(&self) -> Result<BTreeMap<Window, [Side; 2]>, Error> {
+        let mut all: BTreeMap<Window, [Side; 2]> = BTreeMap::new();
+        let windows = self.windows();
+        let (Some(newest), Some(oldest)) = (windows.first(), windows.last()) else {
+            return Ok(all);
+        };
+        let scope = Scope {
+            windows: (oldest.start(), newest.end()),
+            batches: (oldest.start(), newest.end()),
+        };
+        for (side, manager) in self.managers.iter().enumerate() {
+            let look = manager.look(scope).await.map_err(Error::manager)?;
+            for report in &look.assessment.windows {
+                let WindowName { aggregation, window } = &report.name;
+                let place = &mut all.entry(*window).or_default()[side];
+                place.batches += report.counts.complete;
+                place.taken_in += report.counts.taken_in;
+                let known = look.inventory.aggregations.get(aggregation);
+                let state = known.and_then(|known| known.windows.get(window));
+                place.stages.push(state.map_or(Stage::Open, |state| match state {
+                    state if state.done => Stage::Done,
+                    state if state.agreed => Stage::Agreed,
+                    state if state.our_roster && state.peer_roster => Stage::Both,
+                    state if state.our_roster => Stage::Roster,
+                    _ => Stage::Open,
+                }));
+            }
+        }
+        Ok(all)
+    }
+
+    /// How full the queues are: intakes and windows, of the first and the second processor.
+    pub(super) async fn depths(&self) -> Result<[[Depth; 2]; 2], Error> {
+        let mut depths = [[Depth::default(); 2]; 2];
+        for (side, queues) in self.queues.iter().enumerate() {
+            for (place, queue) in queues.iter().enumerate() {
+                depths[side][place] = queue.depth().await?;
+            }
+        }
+        Ok(depths)
+    }
+}

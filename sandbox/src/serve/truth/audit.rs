@@ -1,0 +1,457 @@
+//! Reads what the programs leave behind, as the portal does, and compares it with the truth.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::TryStreamExt as _;
+use tallybox_client::RandomisedResponse;
+use tallybox_model::avro::{ContainerReader, Limits, Records};
+use tallybox_model::id::{AggregationId, BatchId, PacketId};
+use tallybox_model::packet::DataSharePacket;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::roster::{AgreedWindow, DatedBatch, RosterObject, WindowName};
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_transport::{Bucket, ListRange, SharedBucket, read_all};
+
+use super::fault::{Fault, Faults};
+use super::ledger::SharedLedger;
+use super::window::{Seen, Summed};
+use crate::always::{MAXIMUM_AGE, PERIOD_MINUTES};
+use crate::error::Error;
+use crate::layout::{BucketKind, INSTANCE};
+use crate::portal::{Parts, Total};
+use crate::serve::window::SummedWindow;
+use crate::world::World;
+
+/// Most bytes of an object.
+const LIMIT: u64 = 256 << 20;
+/// How far back a look goes, in windows: longer than a batch can wait.
+const LOOK_BACK: i64 = MAXIMUM_AGE as i64 + 6;
+
+/// A batch of the ingestor's.
+#[derive(Debug)]
+struct Batch {
+    name: BatchName,
+    packets: Vec<PacketId>,
+    /// The window whose sum holds it.
+    summed: Option<Window>,
+    /// Both sides say that it is never summed.
+    given_up: bool,
+}
+
+/// What the portal has added and what it has not, beside the truth.
+pub(in crate::serve) struct Audit {
+    ledger: SharedLedger,
+    metrics: BTreeMap<AggregationId, RandomisedResponse>,
+    parts: Parts,
+    ingestion: [SharedBucket; 2],
+    own: [SharedBucket; 2],
+    batches: BTreeMap<BatchId, Batch>,
+    windows: BTreeMap<(Window, AggregationId), Seen>,
+    /// What is wrong.
+    pub(in crate::serve) faults: Faults,
+}
+
+/// How a window stands at the portal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::serve) struct AtPortal {
+    /// Metrics of which anything is known.
+    pub(in crate::serve) metrics: usize,
+    /// Those that are over.
+    pub(in crate::serve) over: usize,
+    /// Packets in their sums.
+    pub(in crate::serve) counted: u64,
+}
+
+/// Reports that were acknowledged and are in no sum, by what is known of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    /// In no batch.
+    pub(super) unbatched: u64,
+    /// In a batch that both sides have given up: excluded or expired.
+    pub(super) given_up: u64,
+    /// In a batch that waits since its window had too few packets.
+    pub(super) below_minimum: u64,
+    /// In a batch of which nothing is known.
+    pub(super) open: u64,
+}
+
+impl Audit {
+    /// An audit of this world's metrics, with the noise of each.
+    pub(in crate::serve) fn new(
+        world: &World,
+        metrics: BTreeMap<AggregationId, RandomisedResponse>,
+        ledger: SharedLedger,
+    ) -> Result<Self, Error> {
+        let bucket = |kind| Role::ALL.map(|role| world.layout.bucket(kind, role));
+        Ok(Self {
+            ledger,
+            metrics,
+            parts: Parts::of(world)?,
+            ingestion: bucket(BucketKind::Ingestion),
+            own: bucket(BucketKind::Own),
+            batches: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            faults: Faults::default(),
+        })
+    }
+
+    /// Looks at what is new. Answers the windows that were added.
+    pub(in crate::serve) async fn look(&mut self, now: BatchTime) -> Result<Vec<SummedWindow>, Error> {
+        let from = now.plus_minutes(-LOOK_BACK * i64::from(PERIOD_MINUTES)).unwrap_or(now);
+        let metrics: Vec<AggregationId> = self.metrics.keys().cloned().collect();
+        for metric in &metrics {
+            // Parts first: what they name is in the mailboxes and in what is agreed.
+            let parts = self.parts_of(metric, from).await?;
+            self.read_batches(metric, from).await?;
+            self.read_agreed(metric, from).await?;
+            for (window, role) in parts {
+                self.windows.entry((window, metric.clone())).or_default().parts[role.index()] = true;
+            }
+        }
+        let ready = self
+            .windows
+            .iter()
+            .filter(|(_, seen)| seen.parts == [true; 2] && seen.summed.is_none() && !seen.told);
+        let ready: Vec<(Window, AggregationId)> = ready.map(|(name, _)| name.clone()).collect();
+        let mut added = Vec::new();
+        for (window, metric) in ready {
+            added.extend(self.add(window, &metric).await?);
+        }
+        self.ledger.lock().flush();
+        Ok(added)
+    }
+
+    async fn parts_of(&self, metric: &AggregationId, from: BatchTime) -> Result<Vec<(Window, Role)>, Error> {
+        let directory = format!("{INSTANCE}/{metric}");
+        let mut found = Vec::new();
+        for role in Role::ALL {
+            let range = ListRange {
+                start_at: Some(format!("{directory}/{}", from.compact())),
+                end_before: None,
+            };
+            let suffix = format!(".sum_{}.sig", role.index());
+            for key in keys(&*self.parts.mailboxes[role.index()], &directory, range).await? {
+                let name = key.rsplit('/').next().and_then(|name| name.strip_suffix(&suffix));
+                found.extend(name.and_then(window).map(|window| (window, role)));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn read_batches(&mut self, metric: &AggregationId, from: BatchTime) -> Result<(), Error> {
+        let range = ListRange {
+            start_at: Some(format!("{metric}/{from}/")),
+            end_before: None,
+        };
+        let mailbox = SharedBucket::clone(&self.ingestion[0]);
+        for key in keys(&*mailbox, metric.as_str(), range).await? {
+            let Some(name) = BatchName::from_ingestion_signature(&key) else {
+                continue;
+            };
+            if self.batches.contains_key(&name.id) {
+                continue;
+            }
+            let packets = read_packets(&*mailbox, &name).await?;
+            let mut ledger = self.ledger.lock();
+            for packet in &packets {
+                if let Some(number) = ledger.of_packet(*packet) {
+                    ledger.batch(number, name.id);
+                }
+            }
+            drop(ledger);
+            let batch = Batch {
+                packets,
+                summed: None,
+                given_up: false,
+                name,
+            };
+            self.batches.insert(batch.name.id, batch);
+        }
+        Ok(())
+    }
+
+    async fn read_agreed(&mut self, metric: &AggregationId, from: BatchTime) -> Result<(), Error> {
+        let directory = format!("{}/{metric}", WindowName::DIRECTORY);
+        for role in Role::ALL {
+            let own = SharedBucket::clone(&self.own[role.index()]);
+            let range = ListRange {
+                start_at: Some(RosterObject::from(WindowName::DIRECTORY, metric, from)),
+                end_before: None,
+            };
+            for key in keys(&*own, &directory, range).await? {
+                let Some((name, RosterObject::Agreed)) = RosterObject::parse(&key) else {
+                    continue;
+                };
+                let place = (name.window, metric.clone());
+                if self
+                    .windows
+                    .get(&place)
+                    .is_some_and(|seen| seen.agreed[role.index()].is_some())
+                {
+                    continue;
+                }
+                let text = read_all(&*own, &key, LIMIT).await?;
+                let agreed: AgreedWindow =
+                    serde_json::from_slice(&text).map_err(|error| Error::Internal(format!("{key}: {error}")))?;
+                self.windows.entry(place.clone()).or_default().agreed[role.index()] = Some(agreed);
+                self.compare(&place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Both sides have to agree on the same.
+    fn compare(&mut self, place: &(Window, AggregationId)) {
+        let Some(seen) = self.windows.get_mut(place) else {
+            return;
+        };
+        let [Some(first), Some(second)] = &seen.agreed else {
+            return;
+        };
+        if first != second && !seen.told {
+            seen.told = true;
+            let sentence = format!("{} {}: the two sides agree on different sets", place.1, place.0);
+            self.faults.note(Fault::Unsummable, sentence);
+            return;
+        }
+        let given_up: Vec<DatedBatch> = first
+            .excluded
+            .iter()
+            .copied()
+            .chain(first.expired.iter().map(|expired| expired.batch))
+            .collect();
+        for batch in given_up {
+            if let Some(batch) = self.batches.get_mut(&batch.id) {
+                batch.given_up = true;
+            }
+        }
+    }
+
+    /// Adds both parts of a window, and compares the sum with the truth.
+    async fn add(&mut self, window: Window, metric: &AggregationId) -> Result<Option<SummedWindow>, Error> {
+        let place = (window, metric.clone());
+        let total = match self.parts.total(metric, window).await {
+            Ok(total) => total,
+            Err(Error::Check(problem)) => {
+                self.faults
+                    .note(Fault::Unsummable, format!("{metric} {window}: {problem}"));
+                self.windows.entry(place).or_default().told = true;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        if total.batches.iter().any(|id| !self.batches.contains_key(id)) {
+            // Listed a moment before it was there, perhaps: it is looked at again, and told at the end.
+            return Ok(None);
+        }
+        let foreign = self.compare_sum(window, metric, &total);
+        let seen = self.windows.entry(place).or_default();
+        seen.summed = Some(Summed {
+            counted: total.accepted,
+        });
+        let noise = self.metrics.get(metric).copied();
+        Ok(Some(
+            SummedWindow::of(metric, window, total, noise).with_foreign(foreign),
+        ))
+    }
+
+    /// Compares a sum with what was posted; how many reports of others are in it.
+    fn compare_sum(&mut self, window: Window, metric: &AggregationId, total: &Total) -> u64 {
+        let faults = &mut self.faults;
+        let mut ledger = self.ledger.lock();
+        let mut truth = vec![0_u64; total.sums.len()];
+        let (mut counted, mut foreign) = (BTreeSet::new(), 0_u64);
+        for id in &total.batches {
+            let Some(batch) = self.batches.get_mut(id) else {
+                continue;
+            };
+            if let Some(before) = batch.summed.replace(window) {
+                faults.note(
+                    Fault::Double,
+                    format!("batch {} is summed in {before} and in {window}", batch.name),
+                );
+            }
+            for packet in &batch.packets {
+                let (number, valid) = (ledger.of_packet(*packet), !total.invalid.contains(packet));
+                match (number, valid) {
+                    (None, true) => foreign += u64::from(counted.insert(*packet)),
+                    (None, false) => {}
+                    (Some(number), false) => {
+                        if ledger.reports[number].honest {
+                            let sentence = format!("{metric} {window}: honest report {number} is not counted");
+                            faults.note(Fault::Lost, sentence);
+                        }
+                    }
+                    (Some(number), true) => {
+                        if !counted.insert(*packet) {
+                            continue;
+                        }
+                        if let Some(before) = ledger.count(number, window) {
+                            let sentence = format!("report {number} counts in {before} and in {window}");
+                            faults.note(Fault::Double, sentence);
+                        }
+                        let report = &ledger.reports[number];
+                        if !report.honest {
+                            faults.note(
+                                Fault::Wrong,
+                                format!("{metric} {window}: hostile report {number} counts"),
+                            );
+                        }
+                        for (sum, bit) in truth.iter_mut().zip(&report.bits) {
+                            *sum += u64::from(*bit);
+                        }
+                    }
+                }
+            }
+        }
+        let right = |(sum, truth): (&u64, &u64)| (*truth..=*truth + foreign).contains(sum);
+        if total.accepted != counted.len() as u64 || !total.sums.iter().zip(&truth).all(right) {
+            let (accepted, sums) = (total.accepted, &total.sums);
+            faults.note(
+                Fault::Wrong,
+                format!(
+                    "{metric} {window}: {} reports come to {truth:?}, the parts to {accepted} and {sums:?}",
+                    counted.len()
+                ),
+            );
+        }
+        foreign
+    }
+
+    /// How a window stands.
+    pub(in crate::serve) fn at_portal(&self, window: Window) -> AtPortal {
+        let mut at = AtPortal::default();
+        for metric in self.metrics.keys() {
+            let Some(seen) = self.windows.get(&(window, metric.clone())) else {
+                continue;
+            };
+            at.metrics += 1;
+            at.over += usize::from(seen.is_over());
+            at.counted += seen.summed.map_or(0, |summed| summed.counted);
+        }
+        at
+    }
+
+    /// How many windows of metrics are summed.
+    pub(in crate::serve) fn summed(&self) -> u64 {
+        self.windows.values().filter(|seen| seen.summed.is_some()).count() as u64
+    }
+
+    /// How many batches the ingestor has written for a window, and how many packets are in them.
+    pub(in crate::serve) fn ingested(&self, window: Window) -> (u64, u64) {
+        let ours = self.batches.values().filter(|batch| window.contains(batch.name.date));
+        ours.fold((0, 0), |(batches, packets), batch| {
+            (batches + 1, packets + batch.packets.len() as u64)
+        })
+    }
+
+    /// What is not settled yet of what was acknowledged; nothing once each report counts or is explained.
+    pub(in crate::serve) fn unsettled(&self) -> u64 {
+        let left = self.left();
+        let waiting = self
+            .windows
+            .values()
+            .filter(|seen| seen.parts != [false; 2] && seen.summed.is_none());
+        left.unbatched + left.open + waiting.count() as u64
+    }
+
+    pub(super) fn left(&self) -> Left {
+        let below: BTreeMap<&AggregationId, Window> = self
+            .windows
+            .iter()
+            .filter(|(_, seen)| seen.is_below_minimum())
+            .map(|((window, metric), _)| (metric, *window))
+            .collect();
+        let mut left = Left::default();
+        let ledger = self.ledger.lock();
+        let waiting =
+            |report: &&super::ledger::Report| report.honest && report.acknowledged && report.counted.is_none();
+        for report in ledger.reports.iter().filter(waiting) {
+            let batch = report.batch.and_then(|id| self.batches.get(&id));
+            let place = match batch {
+                None => &mut left.unbatched,
+                Some(batch) if batch.given_up => &mut left.given_up,
+                Some(batch)
+                    if below
+                        .get(&report.metric)
+                        .is_some_and(|window| batch.name.date < window.end()) =>
+                {
+                    &mut left.below_minimum
+                }
+                Some(_) => &mut left.open,
+            };
+            *place += 1;
+        }
+        left
+    }
+
+    /// What has to hold at the end, beyond what was compared on the way: every window of which anything is there has
+    /// both parts, and both mailboxes hold the same batches. `dropped` is what the ingestor says it left out.
+    pub(super) async fn close(&mut self, dropped: u64) -> Result<Left, Error> {
+        let mut left = self.left();
+        for ((window, metric), seen) in &self.windows {
+            let agreed = seen
+                .agreed
+                .iter()
+                .any(|agreed| agreed.as_ref().is_some_and(|agreed| !agreed.batches.is_empty()));
+            let anything = agreed || seen.parts != [false; 2];
+            if anything && seen.summed.is_none() && !seen.told {
+                let sentence = match seen.parts {
+                    [true, true] => "both parts are there, and name a batch that is not",
+                    [false, false] => "it is agreed on, and no part is there",
+                    _ => "only one part is there",
+                };
+                self.faults
+                    .note(Fault::Unsummable, format!("{metric} {window}: {sentence}"));
+            }
+        }
+        for batch in self.batches.values() {
+            let theirs = read_packets(&*self.ingestion[1], &batch.name).await;
+            if theirs.is_err() || theirs.is_ok_and(|theirs| theirs != batch.packets) {
+                let sentence = format!("the second processor has no such batch: {}", batch.name);
+                self.faults.note(Fault::Lost, sentence);
+            }
+        }
+        if left.unbatched > dropped {
+            for _ in dropped..left.unbatched {
+                self.faults.note(Fault::Lost, "an acknowledged report is in no batch");
+            }
+        }
+        left.unbatched = left.unbatched.min(dropped);
+        for _ in 0..left.open {
+            self.faults
+                .note(Fault::Lost, "an acknowledged report is in a batch that is not summed");
+        }
+        Ok(left)
+    }
+
+    pub(super) fn ledger(&self) -> &SharedLedger {
+        &self.ledger
+    }
+}
+
+/// `YYYYMMDDHHMM-YYYYMMDDHHMM`
+fn window(name: &str) -> Option<Window> {
+    let (start, end) = name.split_once('-')?;
+    Window::new(BatchTime::from_compact(start).ok()?, BatchTime::from_compact(end).ok()?).ok()
+}
+
+async fn read_packets(mailbox: &dyn Bucket, name: &BatchName) -> Result<Vec<PacketId>, Error> {
+    let file = read_all(mailbox, &name.ingestion().packets, LIMIT).await?;
+    let limits = Limits::default();
+    let bad = |error| Error::Internal(format!("{name}: {error}"));
+    let mut reader = ContainerReader::open(&*file, &limits).map_err(bad)?;
+    let mut packets = Vec::new();
+    while let Some(block) = reader.next_block().map_err(bad)? {
+        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+            packets.extend(packet.map_err(bad)?.id.parse::<PacketId>().ok());
+        }
+    }
+    Ok(packets)
+}
+
+async fn keys(bucket: &dyn Bucket, directory: &str, range: ListRange) -> Result<Vec<String>, Error> {
+    let entries = bucket.list(directory, range).await?;
+    Ok(entries.map_ok(|entry| entry.key).try_collect().await?)
+}

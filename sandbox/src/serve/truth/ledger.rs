@@ -1,0 +1,259 @@
+//! What was posted, and what became of each report: in memory, and line by line in `ledger.jsonl`, which is there for
+//! whoever wants to know afterwards. It belongs to the sandbox's own process, which nobody kills.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tallybox_model::id::{AggregationId, BatchId, PacketId};
+use tallybox_model::time::Window;
+
+use crate::error::Error;
+
+/// A report that was posted.
+#[derive(Debug, Clone)]
+pub(in crate::serve) struct Report {
+    /// What it counts for.
+    pub(super) metric: AggregationId,
+    /// The bins that were shared.
+    pub(super) bits: Vec<bool>,
+    /// Whether it has to count: nothing is wrong with it.
+    pub(super) honest: bool,
+    /// Whether the door said that it is kept.
+    pub(super) acknowledged: bool,
+    /// Whether the door said that it is not.
+    refused: bool,
+    /// The batch that it is in.
+    pub(super) batch: Option<BatchId>,
+    /// The window that counts it.
+    pub(super) counted: Option<Window>,
+}
+
+/// A report that is about to be posted.
+#[derive(Debug, Clone)]
+pub(in crate::serve) struct Posted {
+    /// What it counts for.
+    pub(in crate::serve) metric: AggregationId,
+    /// The bins that are shared.
+    pub(in crate::serve) bits: Vec<bool>,
+    /// Whether nothing is wrong with it.
+    pub(in crate::serve) honest: bool,
+    /// The id that the client gave it.
+    pub(in crate::serve) id: String,
+    /// The id that the processors know it by.
+    pub(in crate::serve) packet: PacketId,
+}
+
+/// How many reports there are of a kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReportCounts {
+    /// Honest reports that were posted.
+    pub posted: u64,
+    /// Those of them that were acknowledged.
+    pub acknowledged: u64,
+    /// Those of them that were refused.
+    pub refused: u64,
+    /// Those of them that are in a batch.
+    pub batched: u64,
+    /// Those of them that are in a sum.
+    pub counted: u64,
+    /// Hostile reports that were posted.
+    pub hostile: u64,
+    /// Posts of reports that had been posted before, as they were or under another id.
+    pub repeated: u64,
+}
+
+/// What was posted.
+#[derive(Debug, Default)]
+pub(in crate::serve) struct Ledger {
+    pub(super) reports: Vec<Report>,
+    /// The reports by the ids that processors may know them by: several of one that was copied.
+    packets: HashMap<PacketId, usize>,
+    counts: ReportCounts,
+    journal: Option<BufWriter<File>>,
+}
+
+/// A ledger that several write.
+#[derive(Debug, Clone, Default)]
+pub(in crate::serve) struct SharedLedger(Arc<Mutex<Ledger>>);
+
+impl SharedLedger {
+    /// An empty one, which writes itself to a file.
+    pub(in crate::serve) fn create(path: &Path) -> Result<Self, Error> {
+        let file = File::create(path).map_err(Error::file(path))?;
+        let ledger = Ledger {
+            journal: Some(BufWriter::new(file)),
+            ..Ledger::default()
+        };
+        Ok(Self(Arc::new(Mutex::new(ledger))))
+    }
+
+    pub(in crate::serve) fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger {
+    /// Notes a report before it is posted; its number.
+    pub(in crate::serve) fn post(&mut self, posted: Posted) -> usize {
+        let number = self.reports.len();
+        let Posted {
+            metric, bits, honest, ..
+        } = posted;
+        self.write(&json!({
+            "report": number, "posted": posted.id, "metric": metric, "packet": posted.packet.to_string(), "honest": honest,
+        }));
+        if honest {
+            self.counts.posted += 1;
+        } else {
+            self.counts.hostile += 1;
+        }
+        self.packets.insert(posted.packet, number);
+        self.reports.push(Report {
+            metric,
+            bits,
+            honest,
+            acknowledged: false,
+            refused: false,
+            batch: None,
+            counted: None,
+        });
+        number
+    }
+
+    /// Notes that a report is posted once more: under another id, if one is given. It counts once.
+    pub(in crate::serve) fn repeat(&mut self, number: usize, other: Option<PacketId>) {
+        self.counts.repeated += 1;
+        if let Some(packet) = other {
+            self.packets.insert(packet, number);
+            self.write(&json!({ "report": number, "copied": packet.to_string() }));
+        }
+    }
+
+    /// The door says that it is kept.
+    pub(in crate::serve) fn acknowledge(&mut self, number: usize) {
+        let Some(report) = self.reports.get_mut(number) else {
+            return;
+        };
+        if !std::mem::replace(&mut report.acknowledged, true) {
+            self.counts.acknowledged += u64::from(report.honest);
+            self.write(&json!({ "report": number, "acknowledged": true }));
+        }
+    }
+
+    /// The door says that it is not kept. Answers whether that was to be expected.
+    pub(in crate::serve) fn refuse(&mut self, number: usize, why: &str) -> bool {
+        let Some(report) = self.reports.get_mut(number) else {
+            return false;
+        };
+        let honest = report.honest;
+        if !std::mem::replace(&mut report.refused, true) {
+            self.counts.refused += u64::from(honest);
+            self.write(&json!({ "report": number, "refused": why }));
+        }
+        !honest
+    }
+
+    /// The report of a packet, if it is ours.
+    pub(super) fn of_packet(&self, packet: PacketId) -> Option<usize> {
+        self.packets.get(&packet).copied()
+    }
+
+    /// It stands in a batch.
+    pub(super) fn batch(&mut self, number: usize, batch: BatchId) {
+        let Some(report) = self.reports.get_mut(number) else {
+            return;
+        };
+        if report.batch.replace(batch).is_none() {
+            self.counts.batched += u64::from(report.honest);
+        }
+        self.write(&json!({ "report": number, "batch": batch.to_string() }));
+    }
+
+    /// It stands in a sum. Answers the window that had counted it before.
+    pub(super) fn count(&mut self, number: usize, window: Window) -> Option<Window> {
+        let report = self.reports.get_mut(number)?;
+        let before = report.counted;
+        if before.is_none() {
+            report.counted = Some(window);
+            self.counts.counted += u64::from(report.honest);
+        }
+        self.write(&json!({ "report": number, "counted": window }));
+        before
+    }
+
+    /// How many reports there are of each kind.
+    pub(in crate::serve) fn counts(&self) -> ReportCounts {
+        self.counts
+    }
+
+    /// Nobody reads it while it is written; a full disk costs the file, not the run.
+    fn write(&mut self, line: &Value) {
+        if let Some(journal) = &mut self.journal
+            && writeln!(journal, "{line}").is_err()
+        {
+            self.journal = None;
+        }
+    }
+
+    /// Puts all lines into the file.
+    pub(in crate::serve) fn flush(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            let _ = journal.flush();
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn posted(honest: bool, packet: u8) -> Posted {
+        Posted {
+            metric: "a".parse().unwrap(),
+            bits: vec![true],
+            honest,
+            id: format!("id-{packet}"),
+            packet: PacketId::from_bytes([packet; 16]),
+        }
+    }
+
+    #[test]
+    fn a_report_counts_once_under_all_its_ids() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.jsonl");
+        let shared = SharedLedger::create(&path).unwrap();
+        let mut ledger = shared.lock();
+        let number = ledger.post(posted(true, 1));
+        let bad = ledger.post(posted(false, 2));
+        ledger.repeat(number, Some(PacketId::from_bytes([3; 16])));
+        for _ in 0..2 {
+            ledger.acknowledge(number);
+            ledger.acknowledge(bad);
+        }
+        assert_eq!(ledger.of_packet(PacketId::from_bytes([3; 16])), Some(number));
+        assert!(ledger.refuse(bad, "conflict"));
+        let time = |text: &str| text.parse().unwrap();
+        let window = Window::new(time("2026/01/01/00/00"), time("2026/01/01/01/00")).unwrap();
+        assert_eq!(ledger.count(number, window), None);
+        assert_eq!(ledger.count(number, window), Some(window), "the second time is told");
+        let counts = ledger.counts();
+        let expected = ReportCounts {
+            posted: 1,
+            acknowledged: 1,
+            counted: 1,
+            hostile: 1,
+            repeated: 1,
+            ..ReportCounts::default()
+        };
+        assert_eq!(counts, expected);
+        ledger.flush();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 8, "{text}");
+    }
+}

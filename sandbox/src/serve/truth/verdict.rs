@@ -1,0 +1,161 @@
+//! What came of it all: a table for people, one line for machines.
+
+use std::fmt;
+
+use serde::Serialize;
+use tallybox_service::chart::{Align, Screen, Table, Tone};
+use tallybox_service::output::Summary;
+use tallybox_service::progress::grouped;
+
+use super::audit::Audit;
+use super::fault::{Fault, Faults};
+use super::ledger::ReportCounts;
+use crate::error::Error;
+
+/// Processes that were killed, or ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Kills {
+    /// By us, each program's.
+    pub killed: std::collections::BTreeMap<String, u64>,
+    /// By themselves, which none should.
+    pub ended: u64,
+}
+
+impl Kills {
+    /// All that we killed.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.killed.values().sum()
+    }
+}
+
+/// What came of a sandbox that was up for a while.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Verdict {
+    /// Always `verdict`.
+    pub event: &'static str,
+    /// Whether nothing is wrong.
+    pub good: bool,
+    /// The seed of the traffic and the kills.
+    pub seed: u64,
+    /// For how long it was up, in seconds of the machine's clock.
+    pub seconds: f64,
+    /// Reports.
+    pub reports: ReportCounts,
+    /// Acknowledged reports that count.
+    pub counted: u64,
+    /// Acknowledged reports that do not, since the ingestor had too few of them for too long.
+    pub too_few: u64,
+    /// Acknowledged reports whose batch both sides have given up: excluded, or expired.
+    pub given_up: u64,
+    /// Acknowledged reports whose batch waits, since its window has fewer packets than the minimum.
+    pub below_minimum: u64,
+    /// Acknowledged reports of which nothing is known.
+    pub lost: u64,
+    /// Reports and batches that count twice.
+    pub double: u64,
+    /// Windows that are summed.
+    pub windows: u64,
+    /// Windows whose parts cannot be added.
+    pub unsummable: u64,
+    /// Sums that are not those of their reports.
+    pub wrong: u64,
+    /// Processes.
+    pub processes: Kills,
+    /// What is wrong, in sentences.
+    pub problems: Vec<String>,
+}
+
+impl Verdict {
+    /// The verdict of an audit; `dropped` is what the ingestor says it left out.
+    pub(in crate::serve) async fn of(audit: &mut Audit, dropped: u64, processes: Kills) -> Result<Self, Error> {
+        let left = audit.close(dropped).await?;
+        let reports = audit.ledger().lock().counts();
+        let faults: &Faults = &audit.faults;
+        Ok(Self {
+            event: "verdict",
+            good: faults.total() == 0 && processes.ended == 0 && reports.refused == 0,
+            seed: 0,
+            seconds: 0.0,
+            counted: reports.counted,
+            reports,
+            too_few: left.unbatched,
+            given_up: left.given_up,
+            below_minimum: left.below_minimum,
+            lost: faults.count(Fault::Lost),
+            double: faults.count(Fault::Double),
+            windows: audit.summed(),
+            unsummable: faults.count(Fault::Unsummable),
+            wrong: faults.count(Fault::Wrong),
+            problems: faults.told.clone(),
+            processes,
+        })
+    }
+}
+
+impl Summary for Verdict {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let screen = Screen::stdout();
+        let mut table = Table::new(screen, &[("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+        let mut row = |what: &str, number: u64, note: &str| {
+            table.row([what.to_owned(), grouped(number), screen.paint(Tone::Faint, note)]);
+        };
+        row("reports acknowledged", self.reports.acknowledged, "");
+        row("  counted exactly once", self.counted, "");
+        for (what, number, note) in [
+            ("  too few for a batch", self.too_few, "the ingestor says so"),
+            ("  batch given up", self.given_up, "both rosters say so"),
+            ("  below the minimum", self.below_minimum, "both rosters say so"),
+        ] {
+            if number > 0 {
+                row(what, number, note);
+            }
+        }
+        row("hostile reports", self.reports.hostile, "none counts");
+        row("posted again", self.reports.repeated, "");
+        row("windows summed", self.windows, "");
+        row("processes killed", self.processes.total(), "SIGKILL");
+        let bad = |number: u64, what: &str| {
+            let tone = if number == 0 { Tone::Good } else { Tone::Bad };
+            (screen.paint(tone, what), screen.paint(tone, &grouped(number)))
+        };
+        for (what, number) in [
+            ("lost", self.lost),
+            ("double", self.double),
+            ("unsummable windows", self.unsummable),
+            ("wrong sums", self.wrong),
+        ] {
+            let (what, number) = bad(number, what);
+            table.row([what, number]);
+        }
+        for (what, number) in [
+            ("honest reports refused", self.reports.refused),
+            ("processes that ended by themselves", self.processes.ended),
+        ] {
+            if number > 0 {
+                let (what, number) = bad(number, what);
+                table.row([what, number]);
+            }
+        }
+        writeln!(f, "{table}")?;
+        for problem in &self.problems {
+            writeln!(f, "  ! {problem}")?;
+        }
+        let (tone, text) = match self.good {
+            true => (
+                Tone::Good,
+                "every acknowledged report counts once, and every sum is right",
+            ),
+            false => (Tone::Bad, "something is wrong"),
+        };
+        write!(
+            f,
+            "{} (seed {}, {:.0} s)",
+            screen.paint(tone, text),
+            self.seed,
+            self.seconds
+        )
+    }
+}

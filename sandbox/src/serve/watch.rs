@@ -1,0 +1,288 @@
+//! The loop around a sandbox that stays up: lets everybody work, looks at what comes of it, shows it, and says at the end
+//! whether all is well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tallybox_ingestor::batch::records;
+use tallybox_service::chart::Screen;
+use tallybox_service::live::Live;
+use tallybox_service::output::Summary;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::announce::Announcement;
+use super::crew::Happening;
+use super::frame::{Frame, Phase, Row, SideRow};
+use super::look::Looker;
+use super::truth::{Kills, Verdict};
+use super::{ServeOptions, Serving, Staff};
+use crate::always::{GRACE_MINUTES, MAXIMUM_AGE, PERIOD_MINUTES, RATE};
+use crate::error::Error;
+use crate::layout::LOCALITY;
+
+/// How long a client tries to post a report before it puts it aside for a moment.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How often processes are looked after.
+const TICK: Duration = Duration::from_millis(100);
+/// Every so many ticks the books are looked at, and the screen is drawn.
+const LOOK: u64 = 5;
+/// Every so many ticks a line is written where there is no screen.
+const LINE: u64 = 50;
+/// How long what is there has to come to its end, beyond the time that a batch may wait: for slow machines.
+const LAST: Duration = Duration::from_secs(45);
+
+impl Serving {
+    /// Says where everything is, then lets everybody work until the time is over, or it is told to stop. After a time,
+    /// or with chaos, what is there comes to its end before there is a verdict; otherwise there is none.
+    ///
+    /// # Errors
+    /// [`Error`] if nothing can be said, or a program cannot be started.
+    pub async fn run(mut self, options: &ServeOptions, shutdown: CancellationToken) -> Result<Option<Verdict>, Error> {
+        let said = self.output.summary(&Announcement::of(&self, options));
+        said.map_err(Error::file("stdout"))?;
+        let work = Work::start(&mut self, options)?;
+        let looker = Looker::open(&self.setting.clock, &self.world.layout).await?;
+        let live = Live::new(&self.output);
+        let begun = Instant::now();
+        let end = options.lasting.map(|lasting| begun + lasting);
+        let judged = options.chaos || options.lasting.is_some();
+        let mut show = Show {
+            live,
+            begun,
+            chaos: options.chaos,
+            rate: self.setting.rate,
+            phase: Phase::Running,
+        };
+        let mut drained: Option<Instant> = None;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = 0_u64;
+        loop {
+            ticks.tick().await;
+            tick += 1;
+            for happening in self.look_after()? {
+                self.tell(&show, &happening)?;
+            }
+            let over = shutdown.is_cancelled() || end.is_some_and(|end| end <= Instant::now());
+            if over && !judged {
+                break;
+            }
+            if over && drained.is_none() {
+                show.phase = Phase::Draining;
+                drained = Some(Instant::now());
+                work.no_more.cancel();
+                if let Staff::Crew(crew) = &mut self.staff {
+                    crew.calm();
+                }
+            }
+            if tick.is_multiple_of(LOOK) {
+                self.look(&looker, &show, tick.is_multiple_of(LINE)).await?;
+                if let Some(since) = drained {
+                    let settled = self.crowd.waiting() == 0 && self.audit.unsettled() <= self.dropped().await;
+                    if settled || since.elapsed() > patience() {
+                        break;
+                    }
+                }
+            }
+        }
+        work.end().await;
+        let verdict = match judged {
+            true => Some(self.verdict(begun).await?),
+            false => None,
+        };
+        match judged {
+            true => show.live.leave(),
+            false => show.live.clear(),
+        }
+        self.stop().await?;
+        Ok(verdict)
+    }
+
+    /// Starts who is to come back, and kills whose time it is.
+    fn look_after(&mut self) -> Result<Vec<Happening>, Error> {
+        match &mut self.staff {
+            Staff::Crew(crew) => crew.step(),
+            Staff::Here { .. } => Ok(Vec::new()),
+        }
+    }
+
+    /// Looks at the books, and shows what it sees.
+    async fn look(&mut self, looker: &Looker, show: &Show, line: bool) -> Result<(), Error> {
+        for (fault, sentence) in self.crowd.troubles() {
+            self.audit.faults.note(fault, sentence);
+        }
+        // A listing that meets a file on its way is made again.
+        let added = match self.audit.look(self.now()).await {
+            Ok(added) => added,
+            Err(Error::Bucket(_) | Error::Batch(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        for window in added {
+            // On a screen only what others posted is worth a line of its own.
+            if self.output.json || !show.live.is_seen() && !show.chaos || window.has_foreign() {
+                self.say(show, &window)?;
+            }
+        }
+        if show.live.is_seen() || line {
+            let Ok(frame) = self.frame(looker, show).await else {
+                return Ok(());
+            };
+            if show.live.is_seen() {
+                show.live.draw(frame.lines(Screen::stderr()));
+            } else {
+                self.say(show, &frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn frame(&self, looker: &Looker, show: &Show) -> Result<Frame, Error> {
+        let sides = looker.look().await?;
+        let depths = looker.depths().await?;
+        let row = |window| {
+            let (batches, packets) = self.audit.ingested(window);
+            let at = self.audit.at_portal(window);
+            let none = Default::default();
+            let [first, second] = sides.get(&window).unwrap_or(&none);
+            Row {
+                window,
+                packets,
+                batches,
+                first: SideRow::from(first),
+                second: SideRow::from(second),
+                portal: at.over,
+                metrics: at.metrics,
+                counted: at.counted,
+            }
+        };
+        let (processes, kills) = match &self.staff {
+            Staff::Crew(crew) => (crew.presence(), crew.kills.total()),
+            Staff::Here { .. } => (Vec::new(), 0),
+        };
+        Ok(Frame {
+            event: "state",
+            phase: show.phase,
+            now: self.now(),
+            seconds: show.begun.elapsed().as_secs(),
+            rate: show.rate,
+            chaos: show.chaos,
+            reports: self.crowd.ledger.lock().counts(),
+            windows: looker.windows().into_iter().map(row).collect(),
+            summed: self.audit.summed(),
+            queues: depths.map(|side| side.map(Into::into)),
+            processes,
+            kills,
+            discrepancies: self.audit.faults.total(),
+            problem: self.audit.faults.told.last().cloned(),
+        })
+    }
+
+    /// How many reports the ingestor says it has left out, since they were too few for too long.
+    async fn dropped(&self) -> u64 {
+        let ingestor = &self.lookup.ingestor;
+        let records = records(ingestor, &ingestor.localities[LOCALITY]).await;
+        records.map_or(0, |records| records.iter().map(|record| record.summary.dropped).sum())
+    }
+
+    async fn verdict(&mut self, begun: Instant) -> Result<Verdict, Error> {
+        for (fault, sentence) in self.crowd.troubles() {
+            self.audit.faults.note(fault, sentence);
+        }
+        let kills = match &self.staff {
+            Staff::Crew(crew) => crew.kills.clone(),
+            Staff::Here { .. } => Kills::default(),
+        };
+        let dropped = self.dropped().await;
+        let verdict = Verdict::of(&mut self.audit, dropped, kills).await?;
+        Ok(Verdict {
+            seed: self.seed,
+            seconds: begun.elapsed().as_secs_f64(),
+            ..verdict
+        })
+    }
+
+    fn tell(&self, show: &Show, happening: &Happening) -> Result<(), Error> {
+        if self.output.json || matches!(happening, Happening::Ended { .. }) {
+            return self.say(show, happening);
+        }
+        Ok(())
+    }
+
+    fn say(&self, show: &Show, summary: &impl Summary) -> Result<(), Error> {
+        let mut said = Ok(());
+        show.live.above(|| said = self.output.summary(summary));
+        said.map_err(Error::file("stdout"))
+    }
+}
+
+/// How long what is there may take to come to its end.
+fn patience() -> Duration {
+    let minutes = u64::from(MAXIMUM_AGE + 2) * u64::from(PERIOD_MINUTES) + u64::from(GRACE_MINUTES);
+    Duration::from_secs(minutes * 60 / u64::from(RATE)) + LAST
+}
+
+/// How it is shown.
+struct Show {
+    live: Live,
+    begun: Instant,
+    chaos: bool,
+    rate: u32,
+    phase: Phase,
+}
+
+/// What goes on in the background.
+struct Work {
+    /// Clients take up nothing new.
+    no_more: CancellationToken,
+    /// Clients stop, whatever they have in hand.
+    clients: CancellationToken,
+    programs: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Work {
+    fn start(serving: &mut Serving, options: &ServeOptions) -> Result<Self, Error> {
+        let work = Self {
+            no_more: CancellationToken::new(),
+            clients: CancellationToken::new(),
+            programs: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        if let Staff::Here { company, .. } = &serving.staff {
+            let (company, stop) = (Arc::clone(company), work.programs.clone());
+            work.tasks.spawn(async move { company.run(stop).await });
+        }
+        let (crowd, reporter) = (Arc::clone(&serving.crowd), serving.reporter()?);
+        let (no_more, clients, packets) = (work.no_more.clone(), work.clients.clone(), options.packets);
+        work.tasks
+            .spawn(async move { crowd.run(reporter, packets, no_more, clients).await });
+        Ok(work)
+    }
+
+    async fn end(self) {
+        self.no_more.cancel();
+        self.clients.cancel();
+        self.programs.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Summary for Frame {
+    fn human(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
+impl Summary for Happening {
+    fn human(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Killed { process, back } => write!(f, "killed {process}, back in {back:.1} s"),
+            Self::Ended { process, status } => {
+                write!(f, "{process} ended by itself: {status}; logs/{process}.log says more")
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The sandbox that stays up, as people run it: the release binary, whose programs are processes that it kills. Every
+//! report that was acknowledged counts once, or somebody says why not; every window has two sum parts that can be added.
+//!
+//! As `kill.rs`, it takes release binaries. `TALLYBOX_CHAOS_SECONDS` says for how long it kills (40; the bar of the
+//! project is 600), `TALLYBOX_CHAOS_SEED` repeats the choices of a run, as far as the machine lets it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use tallybox_tests::process::release_binary;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Runs it to its end; what it said, line by line, the verdict last.
+fn run(arguments: &[&str], seconds: u64, seed: u64) -> (Option<i32>, Vec<Value>) {
+    let output = Command::new(release_binary("tallybox-sandbox"))
+        .args([
+            "--serve",
+            "--json",
+            "--listen",
+            "127.0.0.1:0",
+            "--debug-listen",
+            "127.0.0.1:0",
+        ])
+        .args(arguments)
+        .args(["--for", &seconds.to_string(), "--seed", &seed.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let verdict = events.last().unwrap();
+    println!("{verdict:#}");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), events)
+}
+
+fn well(code: Option<i32>, verdict: &Value) {
+    let count = |name: &str| verdict[name].as_u64().unwrap();
+    assert_eq!(verdict["event"], "verdict");
+    let bad = ["lost", "double", "unsummable", "wrong"].map(count);
+    assert_eq!(
+        (code, bad, &verdict["good"]),
+        (Some(0), [0; 4], &true.into()),
+        "{verdict:#}"
+    );
+    let explained = ["counted", "too-few", "given-up", "below-minimum"].map(count);
+    assert_eq!(
+        explained.iter().sum::<u64>(),
+        verdict["reports"]["acknowledged"].as_u64().unwrap(),
+        "{verdict:#}"
+    );
+}
+
+#[test]
+fn under_chaos_every_report_counts_once() {
+    let (seconds, seed) = (
+        number("TALLYBOX_CHAOS_SECONDS", 40),
+        number("TALLYBOX_CHAOS_SEED", rand::random()),
+    );
+    println!("TALLYBOX_CHAOS_SEED={seed}");
+    let (code, events) = run(&["--chaos"], seconds, seed);
+    let verdict = events.last().unwrap();
+    well(code, verdict);
+    let kills = events.iter().filter(|event| event["event"] == "killed").count() as u64;
+    assert!(kills >= seconds / 4, "{kills} kills in {seconds} seconds");
+    assert!(verdict["counted"].as_u64().unwrap() > 5 * seconds, "{verdict:#}");
+    assert!(verdict["windows"].as_u64().unwrap() > 4, "{verdict:#}");
+}
+
+#[test]
+fn in_fine_weather_everything_is_in_one_process() {
+    let (code, events) = run(&["--traffic", "30", "--packets", "100"], 8, 7);
+    let verdict = events.last().unwrap();
+    well(code, verdict);
+    assert!(verdict["counted"].as_u64().unwrap() > 150, "{verdict:#}");
+    assert_eq!(verdict["processes"]["killed"], serde_json::json!({}));
+    assert!(events.iter().any(|event| event["event"] == "state"));
+    assert!(events.iter().any(|event| event["event"] == "summed"));
+}
