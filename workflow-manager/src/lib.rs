@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`policy`] | the lengths of time that everything follows from |
 //! | [`inventory`] | what stands in the buckets, by bounded listings |
-//! | [`due`] | what is due, and where each batch and window stands: pure |
+//! | [`mod@due`] | what is due, and where each batch and window stands: pure |
 //! | [`work`] | one task to be started, and why |
 //! | [`start`] | starting work: as messages on queues, or as Kubernetes Jobs |
 //! | `kubernetes` | Jobs, and leading by a Lease (feature `kubernetes`) |

@@ -131,6 +131,9 @@ impl RosterSummary {
     }
 
     pub(super) fn alarm(&mut self, alarm: Alarm) {
+        if self.alarms.contains(&alarm) {
+            return;
+        }
         tracing::warn!(aggregation_id = %self.aggregation, alarm = alarm.word(), detail = %alarm, "roster alarm");
         self.alarms.push(alarm);
     }

@@ -10,6 +10,7 @@ use tallybox_model::spool::{Cut, Plan, PlannedSlab};
 use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
 use tallybox_transport::{Bucket, BucketError, ListRange, publish_bytes, read_all};
 
+use super::patient::Patient;
 use crate::config::IngestionDate;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
@@ -51,7 +52,7 @@ impl<'i> Chain<'i> {
         };
         for key in keys(&*ingestor.spool, &locality.names.plans()).await? {
             if let Some(start) = locality.names.parse_plan(&key) {
-                let plan = read_plan(&*ingestor.spool, &key).await?;
+                let plan = read_plan(ingestor, &key).await?;
                 chain.plans.insert(start, plan);
             }
         }
@@ -272,7 +273,7 @@ impl<'i> Chain<'i> {
         let digest = Digest::of(&bytes);
         match publish_bytes(&**spool, &key, bytes.into(), false).await {
             Ok(_) => Ok(FixedPlan { plan, digest }),
-            Err(BucketError::Conflict { .. }) => read_plan(&**spool, &key).await,
+            Err(BucketError::Conflict { .. }) => read_plan(self.ingestor, &key).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -291,8 +292,14 @@ fn parse_origin(key: &str, bytes: &[u8]) -> Result<BatchTime, Error> {
     })
 }
 
-async fn read_plan(spool: &dyn Bucket, key: &str) -> Result<FixedPlan, Error> {
-    let bytes = read_all(spool, key, PLAN_LIMIT).await?;
+/// The chain has as many plans as the horizon has windows: a read that fails is tried again, or a spool that fails now and
+/// then is never batched.
+async fn read_plan(ingestor: &Ingestor, key: &str) -> Result<FixedPlan, Error> {
+    let spool = Patient {
+        bucket: &*ingestor.spool,
+        tries: ingestor.batches.write_tries,
+    };
+    let bytes = spool.read(key, PLAN_LIMIT).await?;
     let plan = Plan::parse(&bytes).map_err(|problem| Error::Damaged {
         object: key.to_owned(),
         problem,

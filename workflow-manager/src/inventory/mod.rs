@@ -1,6 +1,6 @@
 //! What stands in the buckets, as far as scheduling needs it: which batches are complete, which windows have what.
 //!
-//! [`take`] fills it from bounded listings; [`crate::due`] looks at it and at nothing else.
+//! [`take`] fills it from bounded listings; [`mod@crate::due`] looks at it and at nothing else.
 
 mod foreign;
 mod listing;

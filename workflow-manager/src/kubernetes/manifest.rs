@@ -74,7 +74,7 @@ impl JobForm {
         Ok(())
     }
 
-    /// The value of the label [`PROCESSOR`].
+    /// The value of the label that names the processor.
     #[must_use]
     pub fn processor(&self) -> String {
         digest(&[&self.instance.to_string(), &self.role.to_string()])
