@@ -2,7 +2,7 @@
 # Development commands leave the cloud stores out (--workspace --no-default-features), so that nothing is compiled twice.
 SECONDS_EACH ?= 60
 
-.PHONY: help build check test fmt clippy docs policy cloud-check kubernetes release bench bench-ingest bench-workers fuzz fuzz-smoke simulate simulate-bugs
+.PHONY: help build check test fmt clippy docs policy cloud-check kubernetes release bench bench-ingest bench-workers fuzz fuzz-smoke simulate simulate-bugs chaos
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,12 @@ fuzz: ## fuzz every decoder for SECONDS_EACH (60) seconds
 
 fuzz-smoke: ## fuzz every decoder for a few seconds
 	./scripts/check fuzz
+
+# Chaos: real processes, killed; docs/sandbox.md.
+CHAOS_SECONDS ?= 600
+
+chaos: ## the sandbox under chaos for CHAOS_SECONDS (600): zero lost, zero double, zero unsummable windows
+	cargo run --release --no-default-features -p tallybox-sandbox -- --serve --chaos --for $(CHAOS_SECONDS) --listen 127.0.0.1:0 --debug-listen 127.0.0.1:0
 
 # The simulation: SEEDS, FIRST_SEED, BUG, WITHOUT, WINDOWS, METRICS, TRACE; docs/simulation.md.
 SEEDS ?= 200

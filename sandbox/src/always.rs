@@ -19,18 +19,19 @@ pub const RATE: u32 = 600;
 pub const PERIOD_MINUTES: u32 = 60;
 /// How long after a window's end its rosters are written, in minutes.
 pub const GRACE_MINUTES: u32 = 50;
-/// In how many windows after its own a batch may still be summed.
-pub const MAXIMUM_AGE: u32 = 12;
+/// In how many windows after its own a batch may still be summed: two minutes and a half, for a batch job that is killed
+/// again and again on a slow machine.
+pub const MAXIMUM_AGE: u32 = 24;
 /// For how many windows a packet is remembered.
-const REPLAY_HORIZON: u32 = 36;
+const REPLAY_HORIZON: u32 = 42;
 /// How old a report may be at the door, in hours; what was batched longer ago is not recognised when it comes again.
 const ACCEPTANCE_HOURS: u32 = 12;
 /// Length of the ingestor's windows in minutes.
-pub const INGESTOR_MINUTES: u32 = 20;
+pub const INGESTOR_MINUTES: u32 = 30;
 /// How long they settle, in seconds.
 pub const SETTLE_SECS: u64 = 15 * 60;
 /// For how many of its windows the ingestor carries too few.
-const CARRY_WINDOWS: u32 = 3;
+const CARRY_WINDOWS: u32 = 2;
 /// For how long a worker has a task without saying that it is still at it, in seconds of the machine's clock.
 const LEASE_SECS: u64 = 5;
 
@@ -51,7 +52,7 @@ pub fn window_of(time: BatchTime) -> Option<Window> {
 
 /// How its ingestor serves and batches, but for the addresses.
 #[must_use]
-pub fn served(min_packets: u64) -> Served {
+pub fn served(min_packets: u64, keep_slabs_hours: u32) -> Served {
     Served {
         window_minutes: INGESTOR_MINUTES,
         settle_secs: SETTLE_SECS,
@@ -60,6 +61,7 @@ pub fn served(min_packets: u64) -> Served {
         min_packets,
         max_carry_windows: CARRY_WINDOWS,
         max_age_hours: ACCEPTANCE_HOURS,
+        keep_slabs_hours,
         ..Served::default()
     }
 }
@@ -176,7 +178,7 @@ mod tests {
         let since: BatchTime = "2026/01/01/00/00".parse().unwrap();
         AlwaysOn { minimum: 10, since }.write(layout).unwrap();
         let metric = *tallybox_client::traffic::Metric::named("CodeVerified-v1").unwrap();
-        layout.write_ingestor(&[metric], None, &served(3)).unwrap();
+        layout.write_ingestor(&[metric], None, &served(3, 24)).unwrap();
         let setting = Setting::calm(&Clock::manual(since.millis()));
         let ingestor = setting.ingestor(&Part::Batcher.config(layout)).unwrap();
         assert_eq!(ingestor.batches.min_packets, 3);

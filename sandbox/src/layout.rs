@@ -209,6 +209,8 @@ pub struct Served {
     pub min_packets: u64,
     /// For how many windows too few are carried.
     pub max_carry_windows: u32,
+    /// How long slabs are kept after their window is done, in hours.
+    pub keep_slabs_hours: u32,
     /// How old a report may be, in hours.
     pub max_age_hours: u32,
 }
@@ -226,6 +228,7 @@ impl Default for Served {
             poll_secs: 10,
             min_packets: 1,
             max_carry_windows: 24,
+            keep_slabs_hours: 48,
             max_age_hours: 48,
         }
     }
@@ -242,6 +245,7 @@ fn ingestor_text(served: &Served) -> String {
         poll_secs,
         min_packets,
         max_carry_windows,
+        keep_slabs_hours,
         max_age_hours,
     } = served;
     let key = |role: Role| {
@@ -262,6 +266,7 @@ batches:
   settle-secs: {settle_secs}
   poll-secs: {poll_secs}
   max-carry-windows: {max_carry_windows}
+  keep-slabs-hours: {keep_slabs_hours}
   min-packets: {min_packets}
 acceptance:
   max-age-hours: {max_age_hours}

@@ -50,13 +50,14 @@ impl<'i> Chain<'i> {
             records: BTreeMap::new(),
             free: None,
         };
-        for key in keys(&*ingestor.spool, &locality.names.plans()).await? {
+        let spool = Patient::spool(ingestor);
+        for key in spool.keys(&locality.names.plans()).await? {
             if let Some(start) = locality.names.parse_plan(&key) {
-                let plan = read_plan(ingestor, &key).await?;
+                let plan = read_plan(spool, &key).await?;
                 chain.plans.insert(start, plan);
             }
         }
-        for key in keys(&*ingestor.spool, &locality.names.records()).await? {
+        for key in spool.keys(&locality.names.records()).await? {
             chain.records.extend(locality.names.parse_record(&key));
         }
         Ok(chain)
@@ -97,7 +98,7 @@ impl<'i> Chain<'i> {
     /// it is looked for after the plan is made, and nothing is batched a second time.
     async fn look_for_record(&mut self, start: BatchTime) -> Result<(), Error> {
         let names = &self.locality.names;
-        let records = keys(&*self.ingestor.spool, &names.records_near(start)).await?;
+        let records = Patient::spool(self.ingestor).keys(&names.records_near(start)).await?;
         let found = records.iter().filter_map(|key| names.parse_record(key));
         self.records.extend(found.filter(|(window, _)| *window == start));
         Ok(())
@@ -273,7 +274,7 @@ impl<'i> Chain<'i> {
         let digest = Digest::of(&bytes);
         match publish_bytes(&**spool, &key, bytes.into(), false).await {
             Ok(_) => Ok(FixedPlan { plan, digest }),
-            Err(BucketError::Conflict { .. }) => read_plan(self.ingestor, &key).await,
+            Err(BucketError::Conflict { .. }) => read_plan(Patient::spool(self.ingestor), &key).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -292,13 +293,7 @@ fn parse_origin(key: &str, bytes: &[u8]) -> Result<BatchTime, Error> {
     })
 }
 
-/// The chain has as many plans as the horizon has windows: a read that fails is tried again, or a spool that fails now and
-/// then is never batched.
-async fn read_plan(ingestor: &Ingestor, key: &str) -> Result<FixedPlan, Error> {
-    let spool = Patient {
-        bucket: &*ingestor.spool,
-        tries: ingestor.batches.write_tries,
-    };
+async fn read_plan(spool: Patient<'_>, key: &str) -> Result<FixedPlan, Error> {
     let bytes = spool.read(key, PLAN_LIMIT).await?;
     let plan = Plan::parse(&bytes).map_err(|problem| Error::Damaged {
         object: key.to_owned(),

@@ -79,10 +79,7 @@ impl Job<'_> {
 
     /// The spool, with the patience of the configuration.
     fn spool(&self) -> Patient<'_> {
-        Patient {
-            bucket: &*self.ingestor.spool,
-            tries: self.ingestor.batches.write_tries,
-        }
+        Patient::spool(self.ingestor)
     }
 
     fn progress(&self, packets: u64) {

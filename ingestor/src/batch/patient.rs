@@ -1,10 +1,13 @@
-//! Patience with buckets that cannot be reached for a moment. A window has many slabs: if each failed read ended the run,
-//! a spool that fails now and then would be one that is never batched.
+//! Patience with buckets that cannot be reached for a moment. A run reads many slabs, plans and records: if each failed
+//! read ended it, a spool that fails now and then would be one that is never batched.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use tallybox_transport::{Bucket, BucketError, read_all};
+use futures::TryStreamExt as _;
+use tallybox_transport::{Bucket, BucketError, ListRange, read_all};
+
+use crate::ingestor::Ingestor;
 
 /// A bucket that is asked again when it cannot be reached.
 #[derive(Clone, Copy, Debug)]
@@ -14,11 +17,29 @@ pub(super) struct Patient<'b> {
     pub(super) tries: u32,
 }
 
-impl Patient<'_> {
+impl<'b> Patient<'b> {
+    /// An ingestor's spool, with the patience of its configuration.
+    pub(super) fn spool(ingestor: &'b Ingestor) -> Self {
+        Self {
+            bucket: &*ingestor.spool,
+            tries: ingestor.batches.write_tries,
+        }
+    }
+
     /// Reads an object of at most so many bytes.
     pub(super) async fn read(&self, key: &str, limit: u64) -> Result<Bytes, BucketError> {
         patiently(self.tries, || read_all(self.bucket, key, limit)).await
     }
+
+    /// The names of all objects in a directory.
+    pub(super) async fn keys(&self, directory: &str) -> Result<Vec<String>, BucketError> {
+        patiently(self.tries, || keys(self.bucket, directory)).await
+    }
+}
+
+async fn keys(bucket: &dyn Bucket, directory: &str) -> Result<Vec<String>, BucketError> {
+    let entries = bucket.list(directory, ListRange::default()).await?;
+    entries.map_ok(|entry| entry.key).try_collect().await
 }
 
 /// Tries again, with growing pauses, what may succeed then.

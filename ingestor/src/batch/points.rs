@@ -7,8 +7,9 @@
 use serde::{Deserialize, Serialize};
 use tallybox_model::digest::Digest;
 use tallybox_model::id::KeyId;
-use tallybox_transport::{Bucket, BucketError, publish_bytes, read_all};
+use tallybox_transport::{BucketError, publish_bytes};
 
+use super::patient::Patient;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
@@ -25,7 +26,7 @@ struct Origin {
 
 /// The point of a pair of keys.
 pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, key_ids: &[KeyId; 2]) -> Result<i64, Error> {
-    let spool = &*ingestor.spool;
+    let spool = Patient::spool(ingestor);
     let objects = [0, 1].map(|side| {
         let digest = Digest::of(key_ids[side].as_bytes()).to_hex();
         locality.names.point(&format!("{side}-{}", &digest[..32]))
@@ -61,8 +62,8 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, key_ids: &[K
     Ok(secret.point([first, second]))
 }
 
-async fn read(spool: &dyn Bucket, object: &str) -> Result<Option<Origin>, Error> {
-    let bytes = match read_all(spool, object, LIMIT).await {
+async fn read(spool: Patient<'_>, object: &str) -> Result<Option<Origin>, Error> {
+    let bytes = match spool.read(object, LIMIT).await {
         Err(BucketError::NotFound { .. }) => return Ok(None),
         bytes => bytes?,
     };
@@ -75,9 +76,9 @@ async fn read(spool: &dyn Bucket, object: &str) -> Result<Option<Origin>, Error>
 }
 
 /// Creates the object, or takes the one that is there.
-async fn fix(spool: &dyn Bucket, object: &str, origin: Origin) -> Result<Origin, Error> {
+async fn fix(spool: Patient<'_>, object: &str, origin: Origin) -> Result<Origin, Error> {
     let bytes = serde_json::to_vec(&origin).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
-    match publish_bytes(spool, object, bytes.into(), false).await {
+    match publish_bytes(spool.bucket, object, bytes.into(), false).await {
         Ok(_) => Ok(origin),
         Err(BucketError::Conflict { .. }) => {
             let vanished = || Error::Internal(format!("{object} has vanished"));

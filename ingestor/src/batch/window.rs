@@ -11,7 +11,7 @@ use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes};
 
 use super::build::Builder;
-use super::chain::{FixedPlan, keys};
+use super::chain::FixedPlan;
 use super::cut::{CutBatch, Cutting, cut};
 use super::index::{Index, blocking};
 use super::patient::patiently;
@@ -121,7 +121,7 @@ impl<'j> WindowJob<'j> {
     /// The partitions that no mark says are written.
     async fn missing(&self) -> Result<Vec<u32>, Error> {
         let (names, start) = (&self.job.locality.names, self.plan.plan.window.start());
-        let marks = keys(&*self.job.ingestor.spool, &names.written(start)).await?;
+        let marks = self.job.spool().keys(&names.written(start)).await?;
         let partitions = 0..self.plan.plan.partitions;
         let is_missing = |partition: &u32| !marks.contains(&names.partition_written(start, *partition));
         Ok(partitions.filter(is_missing).collect())

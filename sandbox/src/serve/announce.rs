@@ -56,6 +56,9 @@ impl Announcement {
 impl Summary for Announcement {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { base, debug, .. } = self;
+        if self.chaos {
+            return self.chaos(f);
+        }
         writeln!(f, "A staging ingestor with both processors and a portal behind it.\n")?;
         writeln!(f, "  post to      {base}/v1/{LOCALITY}/reports")?;
         writeln!(f, "  locality     {LOCALITY}")?;
@@ -79,17 +82,27 @@ impl Summary for Announcement {
         writeln!(f, "  {debug}/                           in a browser\n")?;
         write!(
             f,
-            "A second is {} minutes here: windows of an hour go by in seconds.",
+            "A second is {} minutes here: windows of an hour go by in seconds. Ctrl-C ends.",
             self.rate / 60
-        )?;
-        if self.chaos {
-            write!(
-                f,
-                "\nPrograms are killed all the time. Ctrl-C ends that; then there is a verdict."
-            )
-        } else {
-            write!(f, " Ctrl-C ends.")
-        }
+        )
+    }
+}
+
+impl Announcement {
+    /// Nobody tries a client on this one: what matters is how it ends.
+    fn chaos(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            base, debug, directory, ..
+        } = self;
+        writeln!(f, "Every program is a process, and one is killed every few seconds.\n")?;
+        writeln!(f, "  post to      {base}/v1/{LOCALITY}/reports")?;
+        writeln!(f, "  ask          {debug}/debug/reports/ID")?;
+        writeln!(f, "  directory    {directory}\n")?;
+        write!(
+            f,
+            "A second is {} minutes here. Ctrl-C ends the killing; a verdict follows.",
+            self.rate / 60
+        )
     }
 }
 

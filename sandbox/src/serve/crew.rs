@@ -186,6 +186,9 @@ impl Crew {
             .stdout(Stdio::null())
             .stderr(log_file)
             .kill_on_drop(true);
+        // What a terminal sends to the sandbox, Ctrl-C above all, is not for them.
+        #[cfg(unix)]
+        command.process_group(0);
         command.spawn().map_err(Error::file(&self.program))
     }
 

@@ -326,3 +326,98 @@ fn signs(stages: &[Stage], screen: Screen) -> String {
     };
     stages.iter().map(sign).collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        let time = |text: &str| text.parse::<BatchTime>().unwrap();
+        let side = |stages: &[Stage]| {
+            SideRow::from(&Side {
+                batches: 24,
+                taken_in: 23,
+                stages: stages.to_vec(),
+            })
+        };
+        let presence = |name: &str| Presence {
+            name: name.to_owned(),
+            up: name != "first-manager",
+            killed: 7,
+        };
+        Frame {
+            event: "state",
+            phase: Phase::Running,
+            now: time("2026/01/02/14/30"),
+            seconds: 75,
+            rate: 600,
+            chaos: true,
+            reports: ReportCounts {
+                acknowledged: 1_234_567,
+                counted: 617_283,
+                ..ReportCounts::default()
+            },
+            windows: vec![Row {
+                window: Window::new(time("2026/01/02/13/00"), time("2026/01/02/14/00")).unwrap(),
+                packets: 12_345,
+                batches: 24,
+                first: side(&[Stage::Done, Stage::Agreed, Stage::Both, Stage::Roster]),
+                second: side(&[Stage::Open; 4]),
+                portal: 3,
+                metrics: 4,
+                counted: 9876,
+            }],
+            summed: 40,
+            queues: [[Filled::default(); 2]; 2],
+            processes: [
+                "ingestor",
+                "first-manager",
+                "first-worker-1",
+                "second-worker-2",
+                "second-worker-3",
+            ]
+            .map(presence)
+            .to_vec(),
+            kills: 12,
+            discrepancies: 0,
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn the_screen_fits_a_terminal_and_says_it_all() {
+        let text = frame().lines(Screen::plain());
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        for needed in [
+            "01-02 14:30",
+            "1 s = 10 min",
+            "up 01:15",
+            "chaos",
+            "accepted 1,234,567",
+            "██████······",
+            "23/24",
+            "●◕◑◔",
+            "○○○○",
+            "3/4",
+            "9,876",
+            "✗ first-manager",
+            "killed 12",
+            "discrepancies 0",
+        ] {
+            assert!(text.contains(needed), "{needed} in\n{text}");
+        }
+        let bad = Frame {
+            discrepancies: 2,
+            problem: Some("lost: a report".to_owned()),
+            ..frame()
+        };
+        assert!(bad.lines(Screen::plain()).ends_with("discrepancies 2  lost: a report"));
+        assert!(
+            bad.line()
+                .contains("counted 617283  windows summed 40  killed 12  discrepancies 2")
+        );
+    }
+}

@@ -39,7 +39,7 @@ use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::client_config::ClientConfig;
 use tallybox_model::registry::Registry;
 use tallybox_model::role::Role;
-use tallybox_model::time::BatchTime;
+use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::clock::{Clock, Pace};
 use tallybox_service::config::load;
 use tallybox_service::output::Output;
@@ -62,6 +62,10 @@ pub use truth::{Fault, Faults, Kills, ReportCounts, Verdict};
 /// The fewest packets of a sum, and of a batch, with chaos; without it a single report counts.
 const CHAOS_MINIMUM: u64 = 10;
 const CHAOS_BATCH: u64 = 3;
+/// For how long slabs are kept, in hours of the sandbox: for a quarter of an hour for those who ask what became of their
+/// reports; with chaos for two minutes, since a batch job reads the plans of all that are there.
+const KEEP_HOURS: u32 = 150;
+const CHAOS_KEEP_HOURS: u32 = 20;
 
 /// How a sandbox serves.
 #[derive(Debug, Clone)]
@@ -130,6 +134,8 @@ pub struct Serving {
     staff: Staff,
     debug: tokio::task::JoinHandle<()>,
     lookup: Lookup,
+    /// Reports that the ingestor has left out, by its windows: it forgets them in time.
+    dropped: BTreeMap<Window, u64>,
     crowd: Arc<Crowd>,
     audit: Audit,
     /// What traffic and kills follow from.
@@ -197,6 +203,7 @@ impl Serving {
             setting,
             staff,
             lookup,
+            dropped: BTreeMap::new(),
             crowd: Arc::new(crowd),
             audit,
             seed,
@@ -235,10 +242,9 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
     let since = window_of(now)
         .ok_or_else(|| Error::Internal("a time without a window".to_owned()))?
         .start();
-    let (minimum, least) = if options.chaos {
-        (CHAOS_MINIMUM, CHAOS_BATCH)
-    } else {
-        (1, 1)
+    let (minimum, least, keep) = match options.chaos {
+        true => (CHAOS_MINIMUM, CHAOS_BATCH, CHAOS_KEEP_HOURS),
+        false => (1, 1, KEEP_HOURS),
     };
     AlwaysOn { minimum, since }.write(&world.layout)?;
     let served = Served {
@@ -247,7 +253,7 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
         } else {
             options.listen
         },
-        ..served(least)
+        ..served(least, keep)
     };
     world
         .layout

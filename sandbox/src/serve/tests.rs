@@ -18,7 +18,7 @@ const METRIC: &str = "CodeVerified-v1";
 const START: i64 = 1_767_225_600_000;
 const MINUTE: i64 = 60_000;
 /// When the ingestor's first window has ended and settled.
-const SETTLED: i64 = START + 36 * MINUTE;
+const SETTLED: i64 = START + 46 * MINUTE;
 /// When the first window and its grace are over.
 const CLOSED: i64 = START + 111 * MINUTE;
 
@@ -227,7 +227,7 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
         (fate.first.verdict, fate.second.reason),
         (IntakeVerdict::Message, Some(PacketReason::Undecryptable))
     );
-    for hour in 1..=13 {
+    for hour in 1..=25 {
         stand.at(CLOSED + hour * 60 * MINUTE).await;
     }
     let fate = stand.serving.lookup.fate(&ids[0]).await.unwrap();

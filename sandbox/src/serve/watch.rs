@@ -79,8 +79,12 @@ impl Serving {
             }
             if tick.is_multiple_of(LOOK) {
                 self.look(&looker, &show, tick.is_multiple_of(LINE)).await?;
+                if tick.is_multiple_of(LINE) {
+                    self.dropped().await;
+                }
                 if let Some(since) = drained {
-                    let settled = self.crowd.waiting() == 0 && self.audit.unsettled() <= self.dropped().await;
+                    let dropped = self.dropped().await;
+                    let settled = self.crowd.waiting() == 0 && self.audit.unsettled() <= dropped;
                     if settled || since.elapsed() > patience() {
                         break;
                     }
@@ -180,10 +184,16 @@ impl Serving {
     }
 
     /// How many reports the ingestor says it has left out, since they were too few for too long.
-    async fn dropped(&self) -> u64 {
+    async fn dropped(&mut self) -> u64 {
         let ingestor = &self.lookup.ingestor;
-        let records = records(ingestor, &ingestor.localities[LOCALITY]).await;
-        records.map_or(0, |records| records.iter().map(|record| record.summary.dropped).sum())
+        // A record that is swept while it is read is not needed.
+        if let Ok(records) = records(ingestor, &ingestor.localities[LOCALITY]).await {
+            let dropped = records
+                .iter()
+                .map(|record| (record.summary.window, record.summary.dropped));
+            self.dropped.extend(dropped);
+        }
+        self.dropped.values().sum()
     }
 
     async fn verdict(&mut self, begun: Instant) -> Result<Verdict, Error> {
