@@ -49,8 +49,12 @@ pub(super) async fn rosters(
         write(processor, policy, &of(name, window), &mut chain, progress).await?;
         summary.written.push(window);
     }
-    // A run that died between the two puts it there now. What is agreed on, the peer has.
-    let open: Vec<Window> = chain.own.ours.difference(&chain.own.agreed).copied().collect();
+    // A run that died between the two puts it there now. What is agreed on, the peer has, since it takes ours in before it
+    // writes its own; only the last one it may have written first, and have been down since for longer than its mailbox
+    // keeps ours.
+    let last = chain.own.agreed.last().filter(|last| chain.own.ours.contains(last));
+    let open = chain.own.ours.difference(&chain.own.agreed);
+    let open: Vec<Window> = last.into_iter().chain(open).copied().collect();
     if fault::is_on("twice-is-new") && open.contains(&name.window) {
         processor.buckets.own.delete(&name.verdicts()).await?;
         processor.buckets.own.delete(&name.roster(processor.role)).await?;

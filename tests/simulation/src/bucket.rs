@@ -23,6 +23,8 @@ pub struct Shelf {
     pub inner: SharedBucket,
     /// When each object was made.
     made: Mutex<HashMap<String, Millis>>,
+    /// The object that was made last.
+    newest: Mutex<Option<String>>,
     /// What a retention has deleted.
     deleted: Mutex<BTreeMap<String, Bytes>>,
 }
@@ -35,6 +37,7 @@ impl Shelf {
             name,
             inner: memory(name),
             made: Mutex::default(),
+            newest: Mutex::default(),
             deleted: Mutex::default(),
         })
     }
@@ -43,6 +46,7 @@ impl Shelf {
     pub fn note(&self, key: &str, now: Millis) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.insert(key.to_owned(), now);
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.remove(key);
     }
@@ -100,6 +104,11 @@ impl Shelf {
             .unwrap_or_else(PoisonError::into_inner)
             .get(key)
             .copied()
+    }
+
+    /// The object that was made last, if it is the first time that somebody asks.
+    pub fn newest(&self) -> Option<String> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// When the first object was made whose key begins and ends so.

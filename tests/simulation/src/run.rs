@@ -25,7 +25,7 @@ use crate::pool::Pool;
 use crate::queue::{Habits, Line};
 use crate::scenario::{Cuts, Scenario};
 use crate::schedule::{Fired, Millis, Schedule, Weather};
-use crate::tamper::{Lie, set_right, tell};
+use crate::tamper::{Lie, Told, ambush, set_right, tell};
 use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 use crate::trouble::Trouble;
@@ -76,6 +76,8 @@ struct Stage<'s> {
     cast: Vec<Process>,
     dice: Dice,
     lies: Lies,
+    /// Whose next copy of a roster a liar waits for.
+    ambush: Option<Role>,
 }
 
 fn places(scenario: &Scenario) -> Places {
@@ -106,6 +108,7 @@ impl<'s> Stage<'s> {
             cast: processes(scenario),
             dice: Dice::new(scenario.seed, "stage"),
             lies: Lies::default(),
+            ambush: None,
         }
     }
 
@@ -138,8 +141,15 @@ impl<'s> Stage<'s> {
         schedule.timer(scenario.calm(), Timer::Calm);
     }
 
-    async fn next(&self) -> Option<Fired> {
+    async fn next(&mut self) -> Option<Fired> {
         self.schedule.quiescent().await;
+        if let Some(victim) = self.ambush
+            && let Some(told) = ambush(&self.places, victim, &mut self.dice, self.schedule.now()).await
+        {
+            self.schedule.count("ambushes");
+            self.tell(vec![told]);
+            self.ambush = None;
+        }
         self.schedule.fire()
     }
 
@@ -308,7 +318,19 @@ impl<'s> Stage<'s> {
         if self.schedule.is_calm() {
             return;
         }
-        let told = tell(&self.places, &mut self.dice, self.schedule.now()).await;
+        if self.dice.chance(300) {
+            let victims = Role::ALL;
+            self.ambush = self.dice.pick(&victims).copied();
+        } else {
+            let told = tell(&self.places, &mut self.dice, self.schedule.now()).await;
+            self.tell(told);
+        }
+        let next = self.schedule.now() + self.dice.between(10 * MINUTE, HOUR);
+        self.schedule.timer(next, Timer::Lie);
+    }
+
+    /// Books lies.
+    fn tell(&mut self, told: Vec<Told>) {
         for told in &told {
             self.schedule.count(match told.lie {
                 Lie::Roster(_) => "replaced-rosters",
@@ -318,8 +340,6 @@ impl<'s> Stage<'s> {
             self.schedule.note(|| format!("{told:?}"));
         }
         self.lies.told.extend(told);
-        let next = self.schedule.now() + self.dice.between(10 * MINUTE, HOUR);
-        self.schedule.timer(next, Timer::Lie);
     }
 
     /// Mailboxes delete what is old.
@@ -339,6 +359,7 @@ impl<'s> Stage<'s> {
     /// From now on nothing goes wrong.
     async fn calm(&mut self) {
         self.schedule.calm();
+        self.ambush = None;
         for told in self.lies.told.iter().rev() {
             set_right(&self.places, told, self.schedule.now()).await;
         }

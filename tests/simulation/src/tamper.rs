@@ -96,11 +96,27 @@ fn rosters(mailbox: &Shelf, writer: Role) -> Vec<(String, WindowName)> {
 }
 
 async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
-    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
-    let all = rosters(mailbox, liar);
+    let all = rosters(&places.validation[victim.index()], victim.peer());
     // The last ones are those that matter.
     let recent = &all[all.len().saturating_sub(4)..];
-    let (key, name) = dice.pick(recent)?;
+    let (_, name) = dice.pick(recent)?;
+    shorten(places, victim, name, dice, now).await
+}
+
+/// Lies about the roster that the victim has just copied, before it does anything with the copy, if it has.
+pub async fn ambush(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+    let (name, what) = RosterObject::parse(&places.own[victim.index()].newest()?)?;
+    if what != RosterObject::Roster(victim.peer()) {
+        return None;
+    }
+    // After the copy, which was made at this moment.
+    shorten(places, victim, &name, dice, now + 1).await
+}
+
+/// Puts a roster of which an entry is missing into the place of this one.
+async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Dice, now: Millis) -> Option<Told> {
+    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
+    let key = &name.roster(liar);
     let old = read_all(&*mailbox.inner, key, LIMIT).await.ok()?;
     let limits = Limits::default();
     let signature: BatchSignature = decode_one(&old, &limits).ok()?;
