@@ -1,8 +1,7 @@
 # The commands of this house. `make check` is what CI runs; see CONTRIBUTING.md for each kind of test.
-# Development commands leave the cloud stores out (--workspace --no-default-features), so that nothing is compiled twice.
 SECONDS_EACH ?= 60
 
-.PHONY: help build check test fmt clippy docs policy cloud-check kubernetes release bench bench-ingest bench-workers fuzz fuzz-smoke simulate simulate-bugs chaos
+.PHONY: help build check test fmt clippy docs policy kubernetes bench bench-ingest bench-workers fuzz fuzz-smoke simulate simulate-bugs chaos
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -13,7 +12,7 @@ build: ## release binaries with S3, GCS and Azure: target/release/facilitator, t
 check: ## everything that CI checks
 	./scripts/check
 
-test: release ## all tests
+test: ## all tests
 	./scripts/check test
 
 fmt: ## format the code
@@ -28,14 +27,8 @@ docs: ## the API documentation, warnings denied
 policy: ## licences, bans, sources, absences
 	./scripts/check policy
 
-cloud-check: ## compile with the cloud stores
-	./scripts/check cloud
-
 kubernetes: ## Kubernetes Jobs and Leases, on a real API server where there is one
 	./scripts/check kubernetes
-
-release: ## release binaries without the clouds, as the crash test kills them
-	./scripts/check release
 
 bench: build ## time the release binaries as whole processes (a quarter of an hour): target/bench/facilitator.json
 	rm -rf target/bench

@@ -1,6 +1,6 @@
 //! Puts the tasks of a sandbox's `generated.json` onto queues in directories, for `scripts/bench-workers`.
 //!
-//! usage: enqueue intake|aggregate GENERATED QUEUE
+//! usage: enqueue intake|roster|aggregate GENERATED QUEUE
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,7 +11,7 @@
 use serde::Deserialize;
 use std::time::Duration;
 use tallybox_model::id::{AggregationId, BatchId};
-use tallybox_model::task::{AggregationTask, IntakeTask, TaskBatch};
+use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_queue::{DirectoryQueue, TaskQueue as _};
 use uuid::Uuid;
@@ -39,31 +39,43 @@ struct Batch {
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, generated, queue] = arguments.as_slice() else {
-        panic!("usage: enqueue intake|aggregate GENERATED QUEUE");
+        panic!("usage: enqueue intake|roster|aggregate GENERATED QUEUE");
     };
     let generated = std::fs::read(generated).unwrap();
     let generated: Generated = serde_json::from_slice(&generated).unwrap();
     let queue = DirectoryQueue::new(queue, Duration::from_secs(600));
     let aggregation_id = generated.aggregation;
-    if what == "aggregate" {
-        let batches = generated.batches.iter();
-        let batch = |batch: &Batch| TaskBatch {
-            id: batch.id,
-            time: batch.date,
-        };
-        let task = AggregationTask {
-            trace_id: Uuid::nil(),
-            aggregation_id,
-            window: Window::new(generated.window.start, generated.window.end).unwrap(),
-            batches: batches.map(batch).collect(),
-            agreed: false,
-        };
-        queue.publish(task.to_json().into()).await.unwrap();
+    let window = Window::new(generated.window.start, generated.window.end).unwrap();
+    let trace_id = Uuid::nil();
+    let task = match what.as_str() {
+        "roster" => Some(
+            RosterTask {
+                trace_id,
+                aggregation_id: aggregation_id.clone(),
+                window,
+            }
+            .to_json(),
+        ),
+        // What both sides have agreed on.
+        "aggregate" => Some(
+            AggregationTask {
+                trace_id,
+                aggregation_id: aggregation_id.clone(),
+                window,
+                batches: Vec::new(),
+                agreed: true,
+            }
+            .to_json(),
+        ),
+        _ => None,
+    };
+    if let Some(task) = task {
+        queue.publish(task.into()).await.unwrap();
         return;
     }
     for batch in generated.batches {
         let task = IntakeTask {
-            trace_id: Uuid::nil(),
+            trace_id,
             aggregation_id: aggregation_id.clone(),
             batch_id: batch.id,
             date: batch.date,

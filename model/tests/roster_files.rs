@@ -6,7 +6,8 @@ use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, PRIME};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
-    AgreedWindow, Claim, DatedBatch, LastWord, Listing, OpenReason, RosterEntry, RosterHeader, RosterTerms, WindowName,
+    AgreedWindow, ChainReach, Claim, DatedBatch, LastWord, Listing, OpenReason, RosterEntry, RosterHeader, RosterTerms,
+    WindowName,
 };
 use tallybox_model::time::Window;
 
@@ -48,13 +49,16 @@ fn a_header_has_these_bytes() {
         minimum: 100,
         maximum_age: 56,
     };
-    let start = "2023/11/14/20/00".parse().unwrap();
+    let chain = ChainReach {
+        start: "2023/11/14/20/00".parse().unwrap(),
+        agreed_until: "2023/11/14/22/00".parse().unwrap(),
+    };
     let instance = "us-ca-example".parse().unwrap();
-    let header = RosterHeader::new(&instance, &name(), Role::Second, start, &terms, Digest::empty());
+    let header = RosterHeader::new(&instance, &name(), Role::Second, chain, &terms, Digest::empty());
     let file = encode_one(&header, [7; 16]).unwrap();
     assert_eq!(Digest::of(&file).to_hex(), HEADER);
     let read: RosterHeader = decode_one(&file, &Limits::default()).unwrap();
-    assert_eq!((read.terms(), read.chain_start()), (Some(terms), Some(start)));
+    assert_eq!((read.terms(), read.chain()), (Some(terms), Some(chain)));
     assert!(read.is_of(&instance, &name(), Role::Second) && !read.is_of(&instance, &name(), Role::First));
     assert!(!read.is_of(&"other".parse().unwrap(), &name(), Role::Second));
 }
@@ -109,7 +113,7 @@ fn what_is_agreed_has_this_form() {
     assert_eq!(serde_json::to_string_pretty(&agreed).unwrap(), AGREED);
 }
 
-const HEADER: &str = "4ec2b40fd59cc55719dd37a7230f6ab28399567ba302391f762ea0925f928150";
+const HEADER: &str = "97b8ef460a0f79e711ec0f7f885cbcd7b0116df3240206ea110a8efd4951ec8c";
 const SUMMABLE: &str = "efa9ed6ab424f964a402d2ed68d7eafd66b82314d9b8e623e06192124efc141d";
 const OPEN: &str = "722c277b8db0a6013900fd540443526b949687a0877faded58d646c6f31da48f";
 const AGREED: &str = r#"{

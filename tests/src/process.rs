@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A release binary, in `TALLYBOX_RELEASE_DIR` or the target folder.
+/// A program of this project: in the folder `TALLYBOX_BINARIES`, or where the running test was built, which is where
+/// `cargo test --workspace` and `cargo nextest run --workspace` put all of them.
 ///
 /// # Panics
 /// If it is not there.
 #[must_use]
-pub fn release_binary(name: &str) -> PathBuf {
-    let folder = std::env::var_os("TALLYBOX_RELEASE_DIR").map(PathBuf::from);
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));
-    let default = || target.join("release");
-    let path = folder.unwrap_or_else(default).join(name);
+pub fn binary(name: &str) -> PathBuf {
+    let folder = std::env::var_os("TALLYBOX_BINARIES").map(PathBuf::from);
+    let built = || {
+        let test = std::env::current_exe().expect("a running test");
+        // target/debug/deps/this-test
+        test.ancestors().nth(2).expect("a folder of programs").to_owned()
+    };
+    let path = folder.unwrap_or_else(built).join(name);
     assert!(
         path.exists(),
-        "{} is not there: cargo build --release --workspace --bins",
+        "{} is not there: cargo build --workspace --bins",
         path.display()
     );
     path

@@ -1,13 +1,13 @@
-//! The sandbox that stays up, as people run it: the release binary, whose programs are processes that it kills. Every
+//! The sandbox that stays up, as people run it: its programs are processes that it kills. Every
 //! report that was acknowledged counts once, or somebody says why not; every window has two sum parts that can be added.
 //!
-//! As `kill.rs`, it takes release binaries. `TALLYBOX_CHAOS_SECONDS` says for how long it kills (40; the bar of the
+//! `TALLYBOX_BINARIES` is as in `kill.rs`. `TALLYBOX_CHAOS_SECONDS` says for how long it kills (40; the bar of the
 //! project is 600), `TALLYBOX_CHAOS_SEED` repeats the choices of a run, as far as the machine lets it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
 use std::process::{Command, Stdio};
-use tallybox_tests::process::release_binary;
+use tallybox_tests::process::binary;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -15,7 +15,7 @@ fn number(name: &str, default: u64) -> u64 {
 
 /// Runs it to its end; what it said, line by line, the verdict last.
 fn run(arguments: &[&str], seconds: u64, seed: u64) -> (Option<i32>, Vec<Value>) {
-    let output = Command::new(release_binary("tallybox-sandbox"))
+    let output = Command::new(binary("tallybox-sandbox"))
         .args([
             "--serve",
             "--json",

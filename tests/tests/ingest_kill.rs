@@ -1,7 +1,7 @@
 //! Real ingestors killed at random under load: two servers and two batch jobs on one spool. Each report that was
 //! acknowledged is in exactly one batch on both sides, and nothing is there twice.
 //!
-//! As `kill.rs`, it takes release binaries. `TALLYBOX_KILL_SECONDS` says for how long it kills (20, or some more
+//! `TALLYBOX_BINARIES` is as in `kill.rs`. `TALLYBOX_KILL_SECONDS` says for how long it kills (20, or some more
 //! to see a window end); then it waits for the last window of a minute to end. `TALLYBOX_KILL_SEED` repeats the choices of a run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 

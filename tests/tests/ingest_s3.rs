@@ -1,7 +1,7 @@
 //! The ingestor on S3: what holds on local buckets holds on a real server, SeaweedFS, too.
 //!
 //! `TALLYBOX_WEED` names its binary, as `scripts/seaweedfs` prints it. Where there is none the tests say so and pass,
-//! but in CI they fail. `ingestor`, which has to know S3, is taken from `TALLYBOX_RELEASE_DIR` as in `ingest_kill.rs`.
+//! but in CI they fail. `ingestor` has to know S3.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod seaweed;

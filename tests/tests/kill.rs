@@ -1,7 +1,7 @@
-//! The release binary, killed at random moments: run again, it ends in the same bytes.
+//! The facilitator, killed at random moments: run again, it ends in the same bytes.
 //!
-//! `TALLYBOX_RELEASE_DIR` names the folder of the release binaries, `target/release` if it is not set; the test fails
-//! where there is none. `TALLYBOX_KILLS` changes the number of kills.
+//! `TALLYBOX_BINARIES` names the folder of the programs; if it is not set, they are those that were built with this test.
+//! `TALLYBOX_KILLS` changes the number of kills.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use rand::{RngExt as _, SeedableRng as _};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use tallybox_tests::process::{files, release_binary};
+use tallybox_tests::process::{binary, files};
 
 struct World {
     folder: PathBuf,
@@ -20,7 +20,7 @@ struct World {
 
 impl World {
     fn command(&self, role: &str, what: &str) -> Command {
-        let mut command = Command::new(release_binary("facilitator"));
+        let mut command = Command::new(binary("facilitator"));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         command
             .arg("--config")
@@ -85,7 +85,7 @@ impl World {
 fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("world");
-    let generate = Command::new(release_binary("tallybox-sandbox"))
+    let generate = Command::new(binary("tallybox-sandbox"))
         .args([
             "generate",
             "--packets",

@@ -7,7 +7,9 @@ use tallybox_facilitator::config::Config;
 use tallybox_facilitator::error::Error;
 use tallybox_facilitator::intake::{intake, no_progress};
 use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
-use tallybox_facilitator::roster::{Alarm, RosterRules, RosterSummary, aggregate_agreed, roster};
+use tallybox_facilitator::roster::{
+    Alarm, Outcome, RosterRules, RosterSummary, Whereabouts, aggregate_agreed, explain, roster, show,
+};
 use tallybox_model::avro::{Limits, decode_one};
 use tallybox_model::header::SumPart;
 use tallybox_model::path::{BatchName, SumPartName};
@@ -179,6 +181,60 @@ async fn both_sum_what_both_can() {
     pair.agree(0).await;
     pair.sums(0).await;
     assert_eq!(difference(&before, &written(&pair.buckets[0]).await), [""; 0]);
+}
+
+/// An operator who asks why a window waits sees what the peer says before anything is taken in.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_sees_of_a_window() {
+    let pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    let (late, rest) = batches.split_last().unwrap();
+    pair.intake(Role::First, &batches).await;
+    let (name, first) = (pair.window(0), pair.get(Role::First));
+    let empty = show(&first, &name).await.unwrap();
+    assert_eq!(empty.rosters, [Whereabouts::Missing, Whereabouts::Missing]);
+    assert!(empty.to_string().contains("no batch stands in a roster"), "{empty}");
+    // The second lacks the late batch for good.
+    let ingestion = memory("ingestion");
+    copy_all(&pair.buckets[1].ingestion, &ingestion, &late.to_string()).await;
+    let mut pair = pair;
+    pair.buckets[1].ingestion = ingestion;
+    pair.intake(Role::Second, rest).await;
+    pair.roster(Role::Second, 0).await;
+    let waiting = show(&first, &name).await.unwrap();
+    assert_eq!(waiting.rosters, [Whereabouts::Missing, Whereabouts::Mailbox]);
+    assert_eq!(
+        waiting.batches.len(),
+        batches.len(),
+        "the second says that it lacks the late one"
+    );
+    assert!(waiting.batches.iter().all(|view| view.outcome == Outcome::Waiting));
+    assert!(waiting.to_string().contains("the next run takes it in"), "{waiting}");
+    pair.agree(0).await;
+    let agreed = show(&first, &name).await.unwrap();
+    assert_eq!(agreed.rosters, [Whereabouts::Own, Whereabouts::Own]);
+    let outcomes = |outcome| agreed.batches.iter().filter(|view| view.outcome == outcome).count();
+    assert_eq!((outcomes(Outcome::Summed), outcomes(Outcome::Open)), (rest.len(), 1));
+    // Window by window, until it is too old.
+    for later in 1..=3 {
+        pair.agree(later).await;
+    }
+    let way = explain(&first, &name.aggregation, late.date, late.id).await.unwrap();
+    let outcomes: Vec<Outcome> = way.iter().map(|view| view.outcome).collect();
+    assert_eq!(outcomes.last(), Some(&Outcome::Expired), "{way:?}");
+    assert_eq!(
+        way[0].sides[0].as_ref().unwrap().accepted,
+        way[1].sides[0].as_ref().unwrap().accepted
+    );
+    // What nobody known has signed is shown as that.
+    let pair = Pair::new("dim8");
+    let forged = pair.with(Role::Second, |processor| processor.signing_key_id = "who".to_owned());
+    roster(&forged, &name, no_progress()).await.unwrap();
+    let refused = show(&pair.get(Role::First), &name).await.unwrap();
+    assert!(
+        matches!(refused.rosters, [Whereabouts::Missing, Whereabouts::Refused(_)]),
+        "{refused:?}"
+    );
 }
 
 /// W3: the predecessor's processors chose their batches apart, and one late validation made a window of no use.

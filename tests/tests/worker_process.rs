@@ -1,6 +1,6 @@
-//! The release binary of a worker: its pages, and what it does at signals.
+//! A worker as a process: its pages, and what it does at signals.
 //!
-//! `TALLYBOX_RELEASE_DIR` names the folder of the release binaries, `target/release` if it is not set.
+//! `TALLYBOX_BINARIES` is as in `kill.rs`.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -14,7 +14,7 @@ use tallybox_model::role::Role;
 use tallybox_model::task::IntakeTask;
 use tallybox_queue::{DirectoryQueue, TaskQueue as _};
 use tallybox_tests::forge::Batch;
-use tallybox_tests::process::release_binary;
+use tallybox_tests::process::binary;
 use tallybox_tests::vectors::{Case, Places, write_config};
 use tallybox_transport::LocalBucket;
 use uuid::Uuid;
@@ -71,7 +71,7 @@ struct Process {
 
 impl Process {
     fn start(config: &Path) -> Self {
-        let mut child = Command::new(release_binary("facilitator"))
+        let mut child = Command::new(binary("facilitator"))
             .arg("--config")
             .arg(config)
             .args(["--json", "worker", "all"])

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tallybox_model::id::{BatchId, PacketId};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
-    AgreedWindow, Claim, DatedBatch, ExpiredBatch, LastWord, Listing, RosterTerms, SettledBatch,
+    AgreedWindow, ChainReach, Claim, DatedBatch, ExpiredBatch, LastWord, Listing, RosterTerms, SettledBatch,
 };
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 use tallybox_service::fault;
@@ -20,8 +20,8 @@ pub struct Roster {
     pub window: Window,
     /// Whose.
     pub writer: Role,
-    /// Start of the first window of which the writer has written a roster.
-    pub chain_start: BatchTime,
+    /// How far the writer's chain goes.
+    pub chain: ChainReach,
     /// The writer's rules.
     pub terms: RosterTerms,
     /// The entries.
@@ -146,9 +146,10 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     let batches = largest_group(equal);
     let all: BTreeSet<DatedBatch> = first.entries.keys().chain(second.entries.keys()).copied().collect();
     // One that came too late for any window is told of in the first that hears of it, as long as both sides remember which
-    // are closed.
+    // are closed. A side keeps no books of windows before its chain.
+    let begun = window.start() >= first.chain.start.max(second.chain.start);
     let at_end = |batch: &DatedBatch| {
-        let age = age(batch).filter(|age| *age <= memory(maximum_age));
+        let age = age(batch).filter(|age| begun && *age <= memory(maximum_age));
         age.is_some_and(|age| last || age >= maximum_age)
     };
     let at_their_end = all.into_iter().filter(at_end);

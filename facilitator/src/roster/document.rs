@@ -10,8 +10,7 @@ use tallybox_model::digest::Digest;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
-use tallybox_model::roster::{DatedBatch, RosterEntry, RosterHeader, RosterTerms, WindowName};
-use tallybox_model::time::BatchTime;
+use tallybox_model::roster::{ChainReach, DatedBatch, RosterEntry, RosterHeader, RosterTerms, WindowName};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
 
 /// The roster is one object; the names of its inner files stand in messages only.
@@ -28,7 +27,7 @@ fn objects(name: &WindowName, writer: Role) -> BatchObjects {
 pub(super) fn encode(
     processor: &Processor,
     name: &WindowName,
-    chain_start: BatchTime,
+    chain: ChainReach,
     terms: &RosterTerms,
     listed: &[Listed],
 ) -> Result<Vec<u8>, Error> {
@@ -46,7 +45,7 @@ pub(super) fn encode(
     }
     let packets = writer.finish().map_err(bad(&objects.packets))?;
     let digest = Digest::of(&packets);
-    let header = RosterHeader::new(&processor.instance, name, processor.role, chain_start, terms, digest);
+    let header = RosterHeader::new(&processor.instance, name, processor.role, chain, terms, digest);
     let marker = sync_marker(processor.generation, &objects.header, &[digest]);
     let header = encode_one(&header, marker).map_err(bad(&objects.header))?;
     let key = (processor.signing_key_id.as_str(), &processor.signing_key);
@@ -78,7 +77,9 @@ pub(super) fn decode(
             "it is the roster of another window, aggregation, instance or processor",
         ));
     }
-    let chain_start = header.chain_start().ok_or_else(|| bad("chain_start is no time"))?;
+    let chain = header
+        .chain()
+        .ok_or_else(|| bad("chain_start or agreed_until is no time"))?;
     let terms = header
         .terms()
         .ok_or_else(|| bad("a rule in its header is out of range"))?;
@@ -102,7 +103,7 @@ pub(super) fn decode(
     Ok(Roster {
         window: name.window,
         writer,
-        chain_start,
+        chain,
         terms,
         entries,
     })

@@ -42,8 +42,13 @@ pub(super) async fn verdicts(
     let mut seen = look(processor, policy, name).await?;
     for listed in before(processor, policy, name).await? {
         let batch = listed.batch();
-        if !is_open(policy, name.window, history, batch) {
+        if history.is_closed(batch.id) {
             seen.remove(&batch);
+            continue;
+        }
+        if !is_open(policy, name.window, history, batch) {
+            // It has expired, unless the peer's chain had not begun by then: this roster tells of it once more.
+            seen.entry(batch).or_default();
             continue;
         }
         if fault::is_on("lost-carry") {
@@ -68,7 +73,7 @@ pub(super) async fn verdicts(
     for (batch, seen) in seen {
         if is_open(policy, name.window, history, batch) {
             judge(processor, &mut writer, name, (batch, seen), progress).await?;
-        } else if !history.is_closed(batch.id) {
+        } else if !history.is_closed(batch.id) && is_remembered(policy, name.window, batch) {
             let reason = OpenReason::TooLate;
             writer.listed(&Listed::Open { batch, reason }).await?;
         }
@@ -81,6 +86,12 @@ pub(super) async fn verdicts(
 fn is_open(policy: &RosterPolicy, window: Window, history: &History, batch: DatedBatch) -> bool {
     let age = age(batch.date, window, policy.terms.period_minutes);
     age.is_some_and(|age| age <= policy.terms.maximum_age) && !history.is_closed(batch.id)
+}
+
+/// Whether both sides remember what became of a batch of this age.
+fn is_remembered(policy: &RosterPolicy, window: Window, batch: DatedBatch) -> bool {
+    let age = age(batch.date, window, policy.terms.period_minutes);
+    age.is_some_and(|age| age <= memory(policy.terms.maximum_age))
 }
 
 /// The window before, which is the same if there is none.

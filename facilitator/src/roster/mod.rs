@@ -37,7 +37,7 @@ pub use agreement::TermsDiffer;
 pub use policy::{RosterPolicy, RosterRules};
 pub use sum::aggregate_agreed;
 pub use summary::{Alarm, RosterSummary};
-pub use view::{BatchView, Outcome, SideView, WindowView, explain, show};
+pub use view::{BatchView, Outcome, SideView, Whereabouts, WindowView, explain, show};
 
 use crate::error::Error;
 use crate::intake::Progress;

@@ -85,6 +85,16 @@ pub(super) async fn theirs(
     copy(processor, name).await.map(Some)
 }
 
+/// The first window of which the peer may lack our roster: how far it has agreed, as its last roster says.
+pub(super) async fn may_lack(processor: &Processor, name: &WindowName, chain: &Chain) -> Result<BatchTime, Error> {
+    let Some(last) = chain.own.theirs.last() else {
+        return Ok(chain.start);
+    };
+    let last = copy(processor, &of(name, *last)).await?;
+    // What is not agreed on here is not agreed on there for long.
+    Ok(last.chain.agreed_until.clamp(chain.start, chain.next))
+}
+
 /// The copy in the own bucket.
 async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
     let role = processor.role.peer();
@@ -121,7 +131,7 @@ async fn before_their_chain(
     };
     // One step, since the roster of that window is there.
     let roster = Box::pin(theirs(processor, &of(name, window), chain, summary)).await?;
-    let roster = roster.filter(|roster| name.window.start() < roster.chain_start);
+    let roster = roster.filter(|roster| name.window.start() < roster.chain.start);
     Ok(roster.map(|roster| roster.before_the_chain(name.window)))
 }
 

@@ -13,7 +13,7 @@ use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, LastWord, Listing, WindowName};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{BucketError, read_all};
+use tallybox_transport::{BucketError, SharedBucket, read_all};
 
 /// What a side says of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -70,6 +70,20 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// Where a roster is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whereabouts {
+    /// Nowhere yet.
+    Missing,
+    /// In the own bucket, for good.
+    Own,
+    /// The peer's, in the mailbox: the next run takes it in.
+    Mailbox,
+    /// The peer's, in the mailbox, and nobody can take it in; why not.
+    Refused(String),
+}
+
 /// Both rosters of a window, side by side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -80,8 +94,8 @@ pub struct WindowView {
     pub aggregation: AggregationId,
     /// The window.
     pub window: Window,
-    /// Whether the first and the second processor's rosters are here.
-    pub rosters: [bool; 2],
+    /// Where the first and the second processor's rosters are.
+    pub rosters: [Whereabouts; 2],
     /// What is agreed on, if anything is.
     pub agreed: Option<AgreedWindow>,
     /// Every batch of either roster.
@@ -95,10 +109,8 @@ pub struct WindowView {
 pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView, Error> {
     let policy = super::policy(processor).await?;
     policy.check(name.window)?;
-    let (first, second) = (
-        read(processor, name, Role::First).await?,
-        read(processor, name, Role::Second).await?,
-    );
+    let (first, first_place) = read(processor, name, Role::First).await?;
+    let (second, second_place) = read(processor, name, Role::Second).await?;
     let agreed = match read_agreed(processor, name).await {
         Ok(agreed) => Some(agreed),
         Err(Error::NotAgreed { .. }) => None,
@@ -122,7 +134,7 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         role: processor.role,
         aggregation: name.aggregation.clone(),
         window: name.window,
-        rosters: sides.map(|roster| roster.is_some()),
+        rosters: [first_place, second_place],
         agreed,
         batches,
     })
@@ -152,7 +164,7 @@ pub async fn explain(
             window,
         };
         let view = show(processor, &name).await?;
-        if view.rosters == [false; 2] {
+        if view.rosters == [Whereabouts::Missing, Whereabouts::Missing] {
             break;
         }
         let found = view.batches.into_iter().find(|view| view.batch.id == batch);
@@ -176,18 +188,34 @@ pub async fn explain(
     Ok(views)
 }
 
-async fn read(processor: &Processor, name: &WindowName, writer: Role) -> Result<Option<Roster>, Error> {
+/// A roster, and where it is: the peer's may be in the mailbox still.
+async fn read(processor: &Processor, name: &WindowName, writer: Role) -> Result<(Option<Roster>, Whereabouts), Error> {
     let object = name.roster(writer);
-    let file = match read_all(&*processor.buckets.own, &object, processor.limits.object_bytes).await {
-        Err(BucketError::NotFound { .. }) => return Ok(None),
-        other => other?,
+    let look = async |bucket: &SharedBucket| match read_all(&**bucket, &object, processor.limits.object_bytes).await {
+        Err(BucketError::NotFound { .. }) => Ok(None),
+        other => other.map(Some),
     };
-    let keys = if writer == processor.role {
+    let is_ours = writer == processor.role;
+    let keys = if is_ours {
         &processor.own_keys
     } else {
         &processor.peer_keys
     };
-    decode(processor, name, writer, keys, &file).map(Some)
+    if let Some(file) = look(&processor.buckets.own).await? {
+        return Ok((Some(decode(processor, name, writer, keys, &file)?), Whereabouts::Own));
+    }
+    let waiting = if is_ours {
+        None
+    } else {
+        look(&processor.buckets.peer_validation_in).await?
+    };
+    let Some(file) = waiting else {
+        return Ok((None, Whereabouts::Missing));
+    };
+    Ok(match decode(processor, name, writer, keys, &file) {
+        Ok(roster) => (Some(roster), Whereabouts::Mailbox),
+        Err(error) => (None, Whereabouts::Refused(error.to_string())),
+    })
 }
 
 fn side(listing: &Listing) -> Option<SideView> {
@@ -246,9 +274,18 @@ impl fmt::Display for WindowView {
             "{}, {}, as the {} processor sees it",
             self.aggregation, self.window, self.role
         )?;
-        for (role, there) in Role::ALL.into_iter().zip(self.rosters) {
-            if !there {
-                writeln!(f, "  the roster of the {role} processor is not here")?;
+        for (role, place) in Role::ALL.into_iter().zip(&self.rosters) {
+            match place {
+                Whereabouts::Own => {}
+                Whereabouts::Missing => writeln!(f, "  the roster of the {role} processor is not here")?,
+                Whereabouts::Mailbox => writeln!(
+                    f,
+                    "  the roster of the {role} processor is in the mailbox; the next run takes it in"
+                )?,
+                Whereabouts::Refused(problem) => writeln!(
+                    f,
+                    "  the roster of the {role} processor is in the mailbox and is refused: {problem}"
+                )?,
             }
         }
         if self.batches.is_empty() {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use std::sync::Arc;
 use tallybox_model::path::{BatchName, window_range};
-use tallybox_model::roster::WindowName;
+use tallybox_model::roster::{ChainReach, WindowName};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, ListRange, publish_bytes, read_all};
@@ -49,13 +49,7 @@ pub(super) async fn rosters(
         write(processor, policy, &of(name, window), &mut chain, progress).await?;
         summary.written.push(window);
     }
-    // A run that died between the two puts it there now. What is agreed on, the peer has, since it takes ours in before it
-    // writes its own; only the last one it may have written first, and have been down since for longer than its mailbox
-    // keeps ours.
-    let last = chain.own.agreed.last().filter(|last| chain.own.ours.contains(last));
-    let open = chain.own.ours.difference(&chain.own.agreed);
-    let open: Vec<Window> = last.into_iter().chain(open).copied().collect();
-    if fault::is_on("twice-is-new") && open.contains(&name.window) {
+    if fault::is_on("twice-is-new") && !chain.own.agreed.contains(&name.window) {
         processor.buckets.own.delete(&name.verdicts()).await?;
         processor.buckets.own.delete(&name.roster(processor.role)).await?;
         processor
@@ -65,10 +59,33 @@ pub(super) async fn rosters(
             .await?;
         write(processor, policy, name, &mut chain, progress).await?;
     }
-    for window in open {
+    for window in lacking(processor, name, &chain, summary).await? {
         publish(processor, &of(name, window), None).await?;
     }
     Ok(chain)
+}
+
+/// The windows of which the peer may lack our roster, less those that this run has put there: a run may have died before it
+/// did so, and a mailbox deletes what a peer that is down does not fetch.
+async fn lacking(
+    processor: &Processor,
+    name: &WindowName,
+    chain: &Chain,
+    summary: &RosterSummary,
+) -> Result<Vec<Window>, Error> {
+    let since = peer::may_lack(processor, name, chain).await?;
+    let is_listed = chain.own.ours.first().is_some_and(|first| first.start() <= since);
+    let ours = match is_listed {
+        true => chain.own.ours.clone(),
+        // Further back than anybody looks otherwise.
+        false => {
+            standing(processor, &*processor.buckets.own, &name.aggregation, since)
+                .await?
+                .ours
+        }
+    };
+    let lacks = |window: &Window| window.start() >= since && !summary.written.contains(window);
+    Ok(ours.into_iter().filter(lacks).collect())
 }
 
 /// The same aggregation's other window.
@@ -137,8 +154,9 @@ async fn first(
     if let Some(theirs) = mailbox.theirs.first() {
         first = first.min(*theirs);
     }
-    let back = policy.back(name.window, policy.terms.maximum_age);
-    let range = Window::new(back, name.window.end()).map_err(|error| Error::Internal(error.to_string()))?;
+    // However long nobody knew whether there are rosters: a batch that waited for too long is told of, too.
+    let origin = policy.terms.origin.min(name.window.start());
+    let range = Window::new(origin, name.window.end()).map_err(|error| Error::Internal(error.to_string()))?;
     let (start, end) = window_range(&name.aggregation, &range);
     let range = ListRange {
         start_at: Some(start),
@@ -171,7 +189,11 @@ async fn write(
         processor.buckets.own.delete(&name.verdicts()).await?;
     }
     let verdicts = gather::verdicts(processor, policy, name, &chain.history, progress).await?;
-    let file = Bytes::from(encode(processor, name, chain.start, &policy.terms, &verdicts.listed)?);
+    let reach = ChainReach {
+        start: chain.start,
+        agreed_until: chain.next,
+    };
+    let file = Bytes::from(encode(processor, name, reach, &policy.terms, &verdicts.listed)?);
     let object = name.roster(processor.role);
     if fault::is_on("overwrite") {
         processor.buckets.own.delete(&object).await?;

@@ -10,7 +10,7 @@ pub fn run(data: &[u8]) {
         let ours = encode_one(&header, MARKER).expect("what was decoded can be encoded");
         let again = decode_one::<RosterHeader>(&ours, &generous().for_header());
         assert_eq!(again.expect("what we encode decodes"), header);
-        let _ = (header.window(), header.chain_start(), header.terms());
+        let _ = (header.window(), header.chain(), header.terms());
     }
     if let Ok(agreed) = serde_json::from_slice::<AgreedWindow>(data) {
         let again = serde_json::to_vec(&agreed).expect("what was read can be written");

@@ -34,6 +34,16 @@ impl RosterTerms {
     }
 }
 
+/// How far the chain of a side's rosters goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainReach {
+    /// Start of the first window of this aggregation of which the side has written a roster: before it, it lists nothing.
+    pub start: BatchTime,
+    /// End of the last window that the side had agreed on when it wrote this; `start` if there was none. What it says
+    /// changes no agreed set: it tells the other side which of its rosters need not be kept in the mailbox any more.
+    pub agreed_until: BatchTime,
+}
+
 /// The header of a roster (`TallyboxRosterHeader`), its fields as on the wire. Times are milliseconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterHeader {
@@ -47,8 +57,10 @@ pub struct RosterHeader {
     pub window_start: i64,
     /// End of the window.
     pub window_end: i64,
-    /// Start of the first window of this aggregation of which the writer has written a roster: before it, it lists nothing.
+    /// See [`ChainReach::start`].
     pub chain_start: i64,
+    /// See [`ChainReach::agreed_until`].
+    pub agreed_until: i64,
     /// See [`RosterTerms::origin`].
     pub origin: i64,
     /// See [`RosterTerms::period_minutes`].
@@ -71,7 +83,7 @@ impl RosterHeader {
         instance: &Instance,
         name: &WindowName,
         writer: Role,
-        chain_start: BatchTime,
+        chain: ChainReach,
         terms: &RosterTerms,
         entries: Digest,
     ) -> Self {
@@ -81,7 +93,8 @@ impl RosterHeader {
             writer: i32::try_from(writer.index()).unwrap_or(i32::MAX),
             window_start: name.window.start().millis(),
             window_end: name.window.end().millis(),
-            chain_start: chain_start.millis(),
+            chain_start: chain.start.millis(),
+            agreed_until: chain.agreed_until.millis(),
             origin: terms.origin.millis(),
             period_minutes: i32::try_from(terms.period_minutes).unwrap_or(i32::MAX),
             minimum: i64::try_from(terms.minimum).unwrap_or(i64::MAX),
@@ -108,10 +121,13 @@ impl RosterHeader {
         Window::new(time(self.window_start)?, time(self.window_end)?).ok()
     }
 
-    /// Where the writer's chain starts; `None` if that is no time.
+    /// How far the writer's chain goes; `None` if one of it is no time.
     #[must_use]
-    pub fn chain_start(&self) -> Option<BatchTime> {
-        BatchTime::from_millis(self.chain_start)
+    pub fn chain(&self) -> Option<ChainReach> {
+        Some(ChainReach {
+            start: BatchTime::from_millis(self.chain_start)?,
+            agreed_until: BatchTime::from_millis(self.agreed_until)?,
+        })
     }
 
     /// The writer's rules; `None` if a number is out of its range.

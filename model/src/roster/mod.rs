@@ -11,6 +11,6 @@ mod reason;
 
 pub use agreed::{AgreedWindow, ExpiredBatch, LastWord, SettledBatch};
 pub use entry::{Claim, DatedBatch, Listing, RosterEntry};
-pub use header::{RosterHeader, RosterTerms};
+pub use header::{ChainReach, RosterHeader, RosterTerms};
 pub use names::{RosterObject, WindowName, chain};
 pub use reason::OpenReason;

@@ -120,7 +120,11 @@ pub async fn accord(
             [Some(first), Some(second)] if first == second => {
                 accord.windows.insert(name.clone(), first.clone());
             }
-            [Some(_), Some(_)] => problems.push(format!("{name}: the sides have agreed on different sets")),
+            [Some(first), Some(second)] => problems.push(format!(
+                "{name}: the sides have agreed on different sets: {} and {}",
+                set(first),
+                set(second)
+            )),
             [None, None] => problems.push(format!("{name}: a roster is written, and nothing is agreed: stuck")),
             [first, second] => {
                 let which = if first.is_none() { Role::First } else { Role::Second };
@@ -309,6 +313,27 @@ fn once(agreed: &BTreeMap<WindowName, AgreedWindow>, role: Role, problems: &mut 
             }
         }
     }
+}
+
+/// A set in a line.
+fn set(agreed: &AgreedWindow) -> String {
+    let AgreedWindow {
+        batches,
+        excluded,
+        expired,
+        below_minimum,
+        ..
+    } = agreed;
+    let summed = batches.iter().map(|settled| {
+        let (accepted, duplicates) = (settled.claim.accepted, settled.duplicates);
+        format!("{}: {accepted} less {duplicates}", settled.batch)
+    });
+    let excluded = excluded.iter().map(|batch| format!("{batch}: excluded"));
+    let expired = expired
+        .iter()
+        .map(|expired| format!("{}: {:?}", expired.batch, expired.said));
+    let all: Vec<String> = summed.chain(excluded).chain(expired).collect();
+    format!("[{}], below minimum {below_minimum:?}", all.join(", "))
 }
 
 fn named(aggregation: &AggregationId, batch: DatedBatch) -> BatchName {

@@ -38,7 +38,7 @@ impl Part {
     #[must_use]
     pub fn pause(self) -> Millis {
         match self {
-            Self::Batcher | Self::Manager(_) => 10 * MINUTE,
+            Self::Batcher | Self::Manager(_) => 20 * MINUTE,
             Self::Intake(_) | Self::Aggregate(_) => 3 * MINUTE,
         }
     }

@@ -186,7 +186,7 @@ impl Scenario {
         let last = self.last_window_ends() + (late + copied + i64::from(self.carry) + age) * HOUR;
         // Who was off for days has many windows to catch up.
         let missed = self.down.map_or(0, |(_, from, until)| until - from);
-        last.max(self.calm() + missed / 5) + 5 * HOUR
+        last.max(self.calm() + missed / 3) + 5 * HOUR
     }
 
     /// From which window on both processors use rosters, if they do.

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use tallybox_tests::process::release_binary;
+use tallybox_tests::process::binary;
 use tokio::time::sleep;
 
 use super::site::Site;
@@ -15,7 +15,7 @@ impl Process {
     /// Starts a command of one of the two replicas.
     pub fn start(site: &Site, replica: usize, command: &str) -> Self {
         let log = site.log();
-        let child = Command::new(release_binary("ingestor"))
+        let child = Command::new(binary("ingestor"))
             .arg("--config")
             .arg(&site.replicas[replica].0)
             .arg(command)

@@ -68,7 +68,10 @@ fn roster(writer: Role, number: i64, terms: RosterTerms, entries: &[(DatedBatch,
     Roster {
         window: window(number),
         writer,
-        chain_start: time(0),
+        chain: ChainReach {
+            start: time(0),
+            agreed_until: time(0),
+        },
         terms,
         entries: entries.iter().cloned().collect(),
     }
@@ -217,6 +220,32 @@ fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
     let mut history = History::default();
     history.push(&now);
     assert_eq!(history.closed_in(old.id), Some(window(5)));
+}
+
+/// Who begins later keeps no books of the windows before, and would tell of it a second time.
+#[test]
+fn rule_7_nothing_expires_before_both_chains_have_begun() {
+    let old = batch(1, 3);
+    let first = roster(Role::First, 5, terms(1, 2), &[(old, summable(8, &[1]))]);
+    let second = Roster {
+        chain: ChainReach {
+            start: window(6).start(),
+            agreed_until: window(6).start(),
+        },
+        ..roster(Role::Second, 6, terms(1, 2), &[])
+    };
+    let pair = [&first, &second.before_the_chain(window(5))];
+    let draft = compare(pair, &History::default(), false).unwrap();
+    assert!(draft.conclude(&Count::new(IdSet::default())).expired.is_empty());
+    let too_late = [(old, Listing::Open(OpenReason::TooLate))];
+    let first = roster(Role::First, 6, terms(1, 2), &too_late);
+    let draft = compare([&first, &second], &History::default(), false).unwrap();
+    let expired = draft.conclude(&Count::new(IdSet::default())).expired;
+    assert_eq!(
+        (expired.len(), expired[0].batch),
+        (1, old),
+        "the first common window tells of it"
+    );
 }
 
 #[test]
