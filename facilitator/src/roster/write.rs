@@ -162,16 +162,21 @@ async fn first(
         start_at: Some(start),
         end_before: Some(end),
     };
-    let mut entries = processor
-        .buckets
-        .ingestion
-        .list(name.aggregation.as_str(), range)
-        .await?;
-    while let Some(entry) = entries.try_next().await? {
-        if let Some(batch) = BatchName::from_ingestion_signature(&entry.key) {
-            let window = policy.window_of(batch.date).unwrap_or(first);
-            first = first.min(window);
-            break;
+    // The mailbox may have deleted by now what we have taken in.
+    let (ingestion, own) = (&processor.buckets.ingestion, &processor.buckets.own);
+    for (bucket, parse) in [
+        (
+            ingestion,
+            BatchName::from_ingestion_signature as fn(&str) -> Option<BatchName>,
+        ),
+        (own, BatchName::from_prepared),
+    ] {
+        let mut entries = bucket.list(name.aggregation.as_str(), range.clone()).await?;
+        while let Some(entry) = entries.try_next().await? {
+            if let Some(batch) = parse(&entry.key) {
+                first = policy.window_of(batch.date).map_or(first, |window| first.min(window));
+                break;
+            }
         }
     }
     Ok(first.start())
