@@ -12,6 +12,7 @@
 //! | `policy`, `chain` | which windows there are; what of each is in the own bucket |
 //! | `gather`, `verdicts`, `listed` | what our roster lists, and what each listed batch adds to a sum |
 //! | `document` | rosters as bytes |
+//! | `patience` | reads that are tried again |
 //! | `write`, `peer` | our rosters go out; the peer's come in |
 //! | `settle`, `counted` | the agreed sets, one after another; the packets that each counts |
 //! | `sum` | the sum part of an agreed set |
@@ -24,6 +25,7 @@ mod document;
 mod gather;
 pub(crate) mod horizons;
 mod listed;
+mod patience;
 mod peer;
 mod policy;
 mod settle;

@@ -3,6 +3,7 @@
 use super::agreement::Roster;
 use super::chain::{Standing, standing};
 use super::document::decode;
+use super::patience::patiently;
 use super::summary::{Alarm, RosterSummary};
 use super::write::{Chain, of};
 use crate::error::Error;
@@ -97,6 +98,10 @@ pub(super) async fn may_lack(processor: &Processor, name: &WindowName, chain: &C
 
 /// The copy in the own bucket.
 async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
+    patiently!(read_copy(processor, name))
+}
+
+async fn read_copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
     let role = processor.role.peer();
     let file = read_all(
         &*processor.buckets.own,

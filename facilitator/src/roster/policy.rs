@@ -1,6 +1,7 @@
 //! The rules by which this processor writes rosters: what its configuration says, and from when on both sides write them.
 
 use super::agreement::memory;
+use super::patience::patiently;
 use crate::error::Error;
 use crate::processor::Processor;
 use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
@@ -57,6 +58,10 @@ impl RosterRules {
 }
 
 async fn switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>, Error> {
+    patiently!(read_switch(processor, object))
+}
+
+async fn read_switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>, Error> {
     match read_all(&*processor.buckets.own, object, SWITCH_BYTES).await {
         Err(BucketError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),

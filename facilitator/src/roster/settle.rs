@@ -3,6 +3,7 @@
 use super::agreement::{Count, Draft, Roster, compare};
 use super::chain::windows;
 use super::counted::{read_counted, write_counted};
+use super::patience::patiently;
 use super::peer;
 use super::policy::RosterPolicy;
 use super::summary::{Alarm, RosterSummary};
@@ -43,7 +44,7 @@ pub(super) async fn settle(
             return Ok(());
         };
         heal(processor, &name, &theirs).await?;
-        let ours = ours(processor, &name).await?;
+        let ours = patiently!(ours(processor, &name))?;
         let pair = match processor.role.index() {
             0 => [&ours, &theirs],
             _ => [&theirs, &ours],
@@ -173,12 +174,12 @@ async fn count(
         if !chain.own.agreed.contains(window) {
             continue;
         }
-        read_counted(processor, &of(name, *window), |id| {
+        let earlier = of(name, *window);
+        patiently!(read_counted(processor, &earlier, |id| {
             if wanted.contains(id) {
                 before.insert(id);
             }
-        })
-        .await?;
+        }))?;
     }
     if fault::is_on("forgotten-packets") {
         before = IdSet::default();

@@ -1,8 +1,9 @@
 //! Our rosters: written in the order of the windows, none skipped; fixed in the own bucket, then put into the mailbox.
 
 use super::agreement::{History, Roster, memory};
-use super::chain::{Standing, find_start, fix_start, standing, windows};
+use super::chain::{Standing, find_start, fix_start, from, standing, windows};
 use super::document::{decode, encode};
+use super::patience::patiently;
 use super::policy::RosterPolicy;
 use super::settle::read_agreed;
 use super::summary::RosterSummary;
@@ -98,11 +99,11 @@ pub(super) fn of(name: &WindowName, window: Window) -> WindowName {
 
 async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<Chain, Error> {
     let aggregation = &name.aggregation;
-    let look = |from| standing(processor, &*processor.buckets.own, aggregation, from);
+    let look = async |from| patiently!(standing(processor, &*processor.buckets.own, aggregation, from));
     let recent = policy.back(name.window, policy.horizon());
     let mut own = look(recent).await?;
     let mut mailbox = None;
-    let start = match find_start(processor, aggregation).await? {
+    let start = match patiently!(find_start(processor, aggregation))? {
         Some(start) => start,
         None => {
             let theirs = peer::mailbox(processor, aggregation, recent).await?;
@@ -115,13 +116,14 @@ async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -
         // Nothing for as long as the horizon: the chain goes on where it ended, however long ago.
         own = look(start).await?;
     }
-    // Windows are agreed on in order, without a gap: all before the first that is not.
-    let next = own.agreed.last().map_or(start, |window| window.end());
+    let next = first_open(policy, &own, start);
+    own.agreed.retain(|window| window.start() < next);
     let needed = policy
         .window_of(next)
         .map_or(start, |next| policy.back(next, policy.horizon()));
     if needed < recent {
         own = look(needed).await?;
+        own.agreed.retain(|window| window.start() < next);
     }
     let mailbox = match mailbox {
         Some(mailbox) => mailbox,
@@ -132,7 +134,13 @@ async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -
         .window_of(next)
         .map_or(start, |next| policy.back(next, memory(policy.terms.maximum_age)));
     for window in own.agreed.iter().filter(|window| window.start() >= oldest) {
-        history.push(&read_agreed(processor, &of(name, *window)).await?);
+        let window = of(name, *window);
+        let agreed = patiently!(read_agreed(processor, &window))?;
+        history.push(&agreed);
+        // It was written before, whether the listing has seen it or not.
+        if !agreed.batches.is_empty() {
+            own.counted.insert(agreed.window);
+        }
     }
     Ok(Chain {
         start,
@@ -141,6 +149,16 @@ async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -
         mailbox,
         history,
     })
+}
+
+/// Start of the first window that is not agreed on. They are agreed on in order; but a listing is made while another worker
+/// agrees, and a directory may show a later window's set and not the one before. What is behind a gap is computed again: it
+/// comes out the same.
+fn first_open(policy: &RosterPolicy, own: &Standing, start: BatchTime) -> BatchTime {
+    let listed = own.ours.first().into_iter().chain(own.agreed.first()).min();
+    let Some(first) = listed else { return start };
+    let open = from(policy, *first).find(|window| !own.agreed.contains(window));
+    open.map_or(start, |window| window.start().max(start))
 }
 
 /// The first window that has a batch, or a roster of the peer's; at the latest the one that is asked for.
@@ -236,4 +254,53 @@ pub(super) async fn ours(processor: &Processor, name: &WindowName) -> Result<Ros
     let object = name.roster(processor.role);
     let file = read_all(&*processor.buckets.own, &object, processor.limits.object_bytes).await?;
     decode(processor, name, processor.role, &processor.own_keys, &file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tallybox_model::roster::RosterTerms;
+
+    fn policy() -> RosterPolicy {
+        RosterPolicy {
+            terms: RosterTerms {
+                origin: "2026/01/31/00/00".parse().expect("a time"),
+                period_minutes: 60,
+                replay_horizon: 10,
+                minimum: 1,
+                maximum_age: 3,
+            },
+            grace_minutes: 0,
+            until: None,
+        }
+    }
+
+    /// The windows of these hours.
+    fn hours(hours: &[i64]) -> std::collections::BTreeSet<Window> {
+        let at = |hour: &i64| policy().terms.origin.plus_minutes(60 * hour).expect("a time");
+        hours.iter().filter_map(|hour| policy().window_of(at(hour))).collect()
+    }
+
+    /// A listing of a directory while another worker agrees on several windows in a row.
+    #[test]
+    fn what_is_behind_a_gap_in_a_listing_is_not_agreed_on() {
+        for (ours, agreed, open) in [
+            (vec![], vec![], 2),
+            (vec![2, 3], vec![], 2),
+            (vec![2, 3, 4, 5], vec![2, 3], 4),
+            (vec![2, 3, 4, 5], vec![2, 4], 3),
+            (vec![2, 3, 4, 5], vec![3, 4], 2),
+            (vec![3], vec![2, 3], 4),
+        ] {
+            let own = Standing {
+                ours: hours(&ours),
+                agreed: hours(&agreed),
+                ..Standing::default()
+            };
+            let start = policy().terms.origin.plus_minutes(120).expect("a time");
+            let found = first_open(&policy(), &own, start);
+            let expected = hours(&[open]).first().map(Window::start);
+            assert_eq!(Some(found), expected, "{ours:?} {agreed:?}");
+        }
+    }
 }
