@@ -257,6 +257,7 @@ pub(super) async fn ours(processor: &Processor, name: &WindowName) -> Result<Ros
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use tallybox_model::roster::RosterTerms;
