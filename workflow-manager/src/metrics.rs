@@ -13,7 +13,7 @@ use crate::summary::RunSummary;
 /// The kinds of task.
 const KINDS: [&str; 4] = ["intake", "roster", "agree", "aggregate"];
 /// The stages in which a window waits.
-const STAGES: [&str; 8] = [
+const STAGES: [&str; 9] = [
     "collecting",
     "grace",
     "undecided",
@@ -22,6 +22,7 @@ const STAGES: [&str; 8] = [
     "peer-roster",
     "due",
     "started",
+    "with-later",
 ];
 
 /// A kind of task.

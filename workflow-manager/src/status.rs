@@ -165,7 +165,9 @@ impl WindowStatus {
             mode: mode_word(window.mode),
             stage: window.stage.word(),
             task: match window.stage {
-                WindowStage::Due { task } | WindowStage::Started { task, .. } => Some(task.word()),
+                WindowStage::Due { task } | WindowStage::Started { task, .. } | WindowStage::WithLater { task, .. } => {
+                    Some(task.word())
+                }
                 _ => None,
             },
             attempt: window.attempt,

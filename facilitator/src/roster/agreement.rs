@@ -62,11 +62,12 @@ pub struct History {
 }
 
 impl History {
-    /// Takes what was agreed on a window.
+    /// Takes what was agreed on a window, which is later than those before.
     pub fn push(&mut self, agreed: &AgreedWindow) {
         let expired = agreed.expired.iter().map(|expired| expired.batch);
         for batch in agreed.settled().chain(expired) {
-            self.closed.entry(batch.id).or_insert(agreed.window);
+            // The last one counts: a side that looks further back than the other must not come to another answer.
+            self.closed.insert(batch.id, agreed.window);
         }
     }
 
@@ -76,7 +77,7 @@ impl History {
         self.closed.contains_key(&batch)
     }
 
-    /// The window that settled the batch, or saw it expire.
+    /// The last window that settled the batch, or saw it expire under one of its dates.
     #[must_use]
     pub fn closed_in(&self, batch: BatchId) -> Option<Window> {
         self.closed.get(&batch).copied()

@@ -38,15 +38,16 @@ pub(super) async fn verdicts(
     if let Some(verdicts) = Verdicts::open(processor, name).await? {
         return Ok(verdicts);
     }
+    let is_open = |batch| is_at_most(policy, name.window, batch, policy.terms.maximum_age);
+    let is_remembered = |batch| is_at_most(policy, name.window, batch, memory(policy.terms.maximum_age));
     let mut writer = VerdictsWriter::create(processor, name).await?;
     let mut seen = look(processor, policy, name).await?;
     for listed in before(processor, policy, name).await? {
         let batch = listed.batch();
         if history.is_closed(batch.id) {
-            seen.remove(&batch);
             continue;
         }
-        if !is_open(policy, name.window, history, batch) {
+        if !is_open(batch) {
             // It has expired, unless the peer's chain had not begun by then: this roster tells of it once more.
             seen.entry(batch).or_default();
             continue;
@@ -70,10 +71,11 @@ pub(super) async fn verdicts(
         let keep = i64::from(policy.terms.maximum_age + 1) * i64::from(policy.terms.period_minutes) * 60_000;
         seen.retain(|batch, _| batch.date.millis() + keep > processor.clock.millis());
     }
+    seen.retain(|batch, _| !history.is_closed(batch.id));
     for (batch, seen) in seen {
-        if is_open(policy, name.window, history, batch) {
+        if is_open(batch) {
             judge(processor, &mut writer, name, (batch, seen), progress).await?;
-        } else if !history.is_closed(batch.id) && is_remembered(policy, name.window, batch) {
+        } else if is_remembered(batch) {
             let reason = OpenReason::TooLate;
             writer.listed(&Listed::Open { batch, reason }).await?;
         }
@@ -83,15 +85,9 @@ pub(super) async fn verdicts(
     verdicts.ok_or_else(|| Error::Internal(format!("{} vanished", name.verdicts())))
 }
 
-fn is_open(policy: &RosterPolicy, window: Window, history: &History, batch: DatedBatch) -> bool {
-    let age = age(batch.date, window, policy.terms.period_minutes);
-    age.is_some_and(|age| age <= policy.terms.maximum_age) && !history.is_closed(batch.id)
-}
-
-/// Whether both sides remember what became of a batch of this age.
-fn is_remembered(policy: &RosterPolicy, window: Window, batch: DatedBatch) -> bool {
-    let age = age(batch.date, window, policy.terms.period_minutes);
-    age.is_some_and(|age| age <= memory(policy.terms.maximum_age))
+/// Whether a batch is of this window, or of one that is not more windows before it.
+fn is_at_most(policy: &RosterPolicy, window: Window, batch: DatedBatch, windows: u32) -> bool {
+    age(batch.date, window, policy.terms.period_minutes).is_some_and(|age| age <= windows)
 }
 
 /// The window before, which is the same if there is none.

@@ -117,29 +117,33 @@ async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -
         own = look(start).await?;
     }
     let next = first_open(policy, &own, start);
-    own.agreed.retain(|window| window.start() < next);
-    let needed = policy
-        .window_of(next)
-        .map_or(start, |next| policy.back(next, policy.horizon()));
+    let needed = back_from(policy, next, policy.horizon()).max(start);
     if needed < recent {
         own = look(needed).await?;
-        own.agreed.retain(|window| window.start() < next);
     }
+    own.agreed.retain(|window| window.start() < next);
     let mailbox = match mailbox {
         Some(mailbox) => mailbox,
         None => peer::mailbox(processor, aggregation, next).await?,
     };
+    let remembered = back_from(policy, next, memory(policy.terms.maximum_age));
     let mut history = History::default();
-    let oldest = policy
-        .window_of(next)
-        .map_or(start, |next| policy.back(next, memory(policy.terms.maximum_age)));
-    for window in own.agreed.iter().filter(|window| window.start() >= oldest) {
-        let window = of(name, *window);
-        let agreed = patiently!(read_agreed(processor, &window))?;
-        history.push(&agreed);
-        // It was written before, whether the listing has seen it or not.
+    let before = policy
+        .window_of(needed)
+        .into_iter()
+        .flat_map(|first| from(policy, first));
+    // All of them are agreed on, whether the listing has seen them or not.
+    for window in before.take_while(|window| window.start() < next) {
+        if window.start() < remembered && own.agreed.contains(&window) {
+            continue;
+        }
+        let agreed = patiently!(read_agreed(processor, &of(name, window)))?;
+        if window.start() >= remembered {
+            history.push(&agreed);
+        }
+        own.agreed.insert(window);
         if !agreed.batches.is_empty() {
-            own.counted.insert(agreed.window);
+            own.counted.insert(window);
         }
     }
     Ok(Chain {
@@ -149,6 +153,12 @@ async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -
         mailbox,
         history,
     })
+}
+
+/// The start of the window so many windows before the one that starts then.
+fn back_from(policy: &RosterPolicy, start: BatchTime, windows: u32) -> BatchTime {
+    let window = policy.window_of(start);
+    window.map_or(start, |window| policy.back(window, windows))
 }
 
 /// Start of the first window that is not agreed on. They are agreed on in order; but a listing is made while another worker

@@ -17,7 +17,6 @@ use crate::pool::Pool;
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
 use crate::time::HOUR;
-use crate::trouble::Trouble;
 
 /// How long before a roster is written something has to be there for the roster to know of it: listings are stale, and
 /// slow processors take their time.
@@ -158,7 +157,7 @@ pub async fn accord(
         (scenario, places),
         &known,
         from,
-        (&doubtful, &lies.one_sided()),
+        (&doubtful, &unseen(scenario, places, lies, &books)),
         problems,
     );
     let certain = |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
@@ -175,7 +174,7 @@ impl Accord {
         (scenario, places): (&Scenario, &Places),
         batches: &Batches,
         from: BatchTime,
-        (doubtful, one_sided): (&BTreeSet<BatchId>, &BTreeSet<&BatchName>),
+        (doubtful, unseen): (&BTreeSet<BatchId>, &BTreeSet<&BatchName>),
         problems: &mut Vec<String>,
     ) {
         for (name, agreed) in &self.windows {
@@ -205,8 +204,7 @@ impl Accord {
                 .fates
                 .keys()
                 .any(|known| known == batch || (doubtful.contains(&batch.id) && known.id == batch.id));
-            let unseen = one_sided.contains(batch) && scenario.has(Trouble::Retention);
-            if !has_fate && !unseen && !far_too_late(scenario, places, batch) {
+            if !has_fate && !unseen.contains(batch) && !far_too_late(scenario, places, batch) {
                 problems.push(format!(
                     "batch {batch} is neither summed nor excluded nor expired: lost"
                 ));
@@ -355,10 +353,34 @@ fn far_too_late(scenario: &Scenario, places: &Places, batch: &BatchName) -> bool
     came.min().is_none_or(|came| came > end)
 }
 
-/// What both sides must have had in hand by when to have it in their rosters of this window; `None` if one of them wrote
-/// none.
+/// A lying ingestor's copies that need not stand in any roster. One that only a single side got may be gone before that side
+/// is up again. One under a second date is refused by whoever takes it in; if that is before its first roster, the mailbox
+/// may have deleted it by then.
+fn unseen<'a>(scenario: &Scenario, places: &Places, lies: &'a Lies, books: &[Books]) -> BTreeSet<&'a BatchName> {
+    let Some(kept) = scenario.retention else {
+        return BTreeSet::new();
+    };
+    let begins = |role: Role, aggregation: &AggregationId| {
+        let of_it = books[role.index()].rosters.iter();
+        let verdicts = of_it.filter(|name| name.aggregation == *aggregation);
+        let times = verdicts.filter_map(|name| places.own[role.index()].made_at(&name.verdicts()));
+        times.min().unwrap_or(Millis::MAX)
+    };
+    let gone = |batch: &BatchName| {
+        Role::ALL.into_iter().all(|role| {
+            let came = places.ingestion[role.index()].made_at(&batch.ingestion().signature);
+            came.is_none_or(|came| came.saturating_add(kept) < begins(role, &batch.aggregation))
+        })
+    };
+    let copies = lies.copies.iter();
+    let unseen = copies.filter(|copy| copy.sides != [true, true] || (copy.of.id == copy.to.id && gone(&copy.to)));
+    unseen.map(|copy| &copy.to).collect()
+}
+
+/// What both sides must have had in hand by when to have it in their rosters of this window: the verdicts, which a roster
+/// is made of, may be fixed long before it is written. `None` if one of them wrote none.
 fn roster_times(places: &Places, name: &WindowName) -> Option<[Millis; 2]> {
-    let time = |role: Role| Some(places.own[role.index()].made_at(&name.roster(role))? - MARGIN);
+    let time = |role: Role| Some(places.own[role.index()].made_at(&name.verdicts())? - MARGIN);
     Some([time(Role::First)?, time(Role::Second)?])
 }
 

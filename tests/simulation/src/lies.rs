@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tallybox_model::id::{AggregationId, BatchId};
-use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 
@@ -31,13 +30,6 @@ impl Lies {
             Lie::Roster(_) | Lie::Replay(_) => None,
         });
         copies.map(|copy| copy.of.id).chain(validations).collect()
-    }
-
-    /// Copies that only one side got: it may have been down until its mailbox had deleted them.
-    #[must_use]
-    pub fn one_sided(&self) -> BTreeSet<&BatchName> {
-        let one = self.copies.iter().filter(|copy| copy.sides != [true, true]);
-        one.map(|copy| &copy.to).collect()
     }
 
     /// Whether rosters of an aggregation may have waited until everything was set right.

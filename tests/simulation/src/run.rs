@@ -25,7 +25,7 @@ use crate::pool::Pool;
 use crate::queue::{Habits, Line};
 use crate::scenario::{Cuts, Scenario};
 use crate::schedule::{Fired, Millis, Schedule, Weather};
-use crate::tamper::{Lie, Told, ambush, set_right, tell};
+use crate::tamper::{Ambush, Lie, Told, ambush, set_right, tell};
 use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 use crate::trouble::Trouble;
@@ -76,8 +76,8 @@ struct Stage<'s> {
     cast: Vec<Process>,
     dice: Dice,
     lies: Lies,
-    /// Whose next copy of a roster a liar waits for.
-    ambush: Option<Role>,
+    /// What a liar waits for.
+    ambush: Option<Ambush>,
 }
 
 fn places(scenario: &Scenario) -> Places {
@@ -143,12 +143,13 @@ impl<'s> Stage<'s> {
 
     async fn next(&mut self) -> Option<Fired> {
         self.schedule.quiescent().await;
-        if let Some(victim) = self.ambush
-            && let Some(told) = ambush(&self.places, victim, &mut self.dice, self.schedule.now()).await
-        {
-            self.schedule.count("ambushes");
-            self.tell(vec![told]);
-            self.ambush = None;
+        if let Some(prey) = self.ambush {
+            let told = ambush(&self.places, prey, &mut self.dice, self.schedule.now()).await;
+            if !told.is_empty() {
+                self.schedule.count("ambushes");
+                self.tell(told);
+                self.ambush = None;
+            }
         }
         self.schedule.fire()
     }
@@ -318,9 +319,13 @@ impl<'s> Stage<'s> {
         if self.schedule.is_calm() {
             return;
         }
-        if self.dice.chance(300) {
+        if self.dice.chance(500) {
             let victims = Role::ALL;
-            self.ambush = self.dice.pick(&victims).copied();
+            let prey = victims
+                .map(Ambush::Copy)
+                .into_iter()
+                .chain(victims.map(Ambush::Validation));
+            self.ambush = self.dice.pick(&prey.collect::<Vec<_>>()).copied();
         } else {
             let told = tell(&self.places, &mut self.dice, self.schedule.now()).await;
             self.tell(told);

@@ -1,6 +1,7 @@
 //! A processor that lies to its peer: other rosters and validations in the place of those that it wrote, with good
 //! signatures of its own.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use tallybox_model::avro::{
 use tallybox_model::digest::Digest;
 use tallybox_model::header::ValidationHeader;
 use tallybox_model::packet::ValidationPacket;
-use tallybox_model::path::BatchName;
+use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{RosterEntry, RosterHeader, RosterObject, WindowName};
 use tallybox_model::signature::BatchSignature;
@@ -103,14 +104,39 @@ async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> 
     shorten(places, victim, name, dice, now).await
 }
 
-/// Lies about the roster that the victim has just copied, before it does anything with the copy, if it has.
-pub async fn ambush(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
-    let (name, what) = RosterObject::parse(&places.own[victim.index()].newest()?)?;
-    if what != RosterObject::Roster(victim.peer()) {
-        return None;
+/// What a liar waits for, and then lies about at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Ambush {
+    /// A copy that this side makes of a roster: the lie comes before it does anything with the copy.
+    Copy(Role),
+    /// The second validation of a batch, written for this side: the lie is to both.
+    Validation(Role),
+}
+
+/// Lies, if what is waited for has just been written.
+pub async fn ambush(places: &Places, ambush: Ambush, dice: &mut Dice, now: Millis) -> Vec<Told> {
+    match ambush {
+        Ambush::Copy(victim) => {
+            let copied = places.own[victim.index()].newest();
+            match copied.and_then(|key| RosterObject::parse(&key)) {
+                Some((name, RosterObject::Roster(writer))) if writer == victim.peer() => {
+                    // After the copy, which was made at this moment.
+                    let told = shorten(places, victim, &name, dice, now + 1).await;
+                    told.into_iter().collect()
+                }
+                _ => Vec::new(),
+            }
+        }
+        Ambush::Validation(victim) => {
+            let written = places.validation[victim.index()].newest();
+            match written.and_then(|key| BatchName::validation_part(&key, victim.peer())) {
+                Some((name, BatchPart::Signature)) if written_last(places, &name, &Role::ALL).is_some() => {
+                    falsify_each(places, &name, &Role::ALL, now).await
+                }
+                _ => Vec::new(),
+            }
+        }
     }
-    // After the copy, which was made at this moment.
-    shorten(places, victim, &name, dice, now + 1).await
 }
 
 /// Puts a roster of which an entry is missing into the place of this one.
@@ -165,26 +191,41 @@ async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> 
 }
 
 async fn validation(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Vec<Told> {
-    let mailbox = &places.validation[victim.index()];
-    let batches: Vec<BatchName> = mailbox
+    let victims = [victim, victim.peer()];
+    let victims = &victims[..if dice.chance(500) { 2 } else { 1 }];
+    let name = |key: &String| BatchName::validation_part(key, victim.peer()).map(|(name, _)| name);
+    let names: BTreeSet<BatchName> = places.validation[victim.index()]
         .keys()
         .iter()
-        .filter_map(|key| BatchName::validation_part(key, victim.peer()).map(|(name, _)| name))
+        .filter_map(name)
         .collect();
-    let recent = &batches[batches.len().saturating_sub(8)..];
-    let Some(name) = dice.pick(recent).cloned() else {
-        return Vec::new();
-    };
-    // Lying to both, each about another packet, leaves as many good ones on both sides.
-    let both = dice.chance(500);
-    let mut all = Vec::new();
-    for (place, victim) in [victim, victim.peer()]
+    let written = names
         .into_iter()
-        .enumerate()
-        .take(if both { 2 } else { 1 })
-    {
+        .filter_map(|name| Some((written_last(places, &name, victims)?, name)));
+    let mut batches: Vec<(Millis, BatchName)> = written.collect();
+    batches.sort();
+    // The last ones are those that no roster lists yet.
+    match dice.pick(&batches[batches.len().saturating_sub(4)..]) {
+        Some((_, name)) => falsify_each(places, name, victims, now).await,
+        None => Vec::new(),
+    }
+}
+
+/// When the last of the validations that these victims get of a batch was written, if all are.
+fn written_last(places: &Places, name: &BatchName, victims: &[Role]) -> Option<Millis> {
+    let times = victims.iter().map(|victim| {
+        let signature = name.validation(victim.peer()).signature;
+        places.validation[victim.index()].made_at(&signature)
+    });
+    times.collect::<Option<Vec<Millis>>>()?.into_iter().max()
+}
+
+/// Lies about a batch, to each about another packet: two sides that are lied to have as many good packets left.
+async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: Millis) -> Vec<Told> {
+    let mut all = Vec::new();
+    for (place, victim) in victims.iter().copied().enumerate() {
         let mailbox = &places.validation[victim.index()];
-        if falsify(mailbox, &name, victim.peer(), place, now).await.is_some() {
+        if falsify(mailbox, name, victim.peer(), place, now).await.is_some() {
             all.push(Told {
                 lie: Lie::Validation(name.clone()),
                 victim,

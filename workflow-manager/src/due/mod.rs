@@ -1,7 +1,7 @@
 //! What is due: a pure function of the inventory, the time, and the policy.
 //!
-//! Each window goes its way by itself. No window stands in for another and none is skipped: what could not be done
-//! while the program was down is due when it comes back, oldest first, as far back as the horizon.
+//! No window is skipped: what could not be done while the program was down is due when it comes back, oldest first, as far
+//! back as the horizon. The rosters of all windows that wait for one are one task, that of the newest.
 
 mod again;
 mod batch;
@@ -59,8 +59,10 @@ pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessm
         for ((date, id), batch) in &aggregation.batches {
             seen.batch(*date, *id, batch, &mut all);
         }
-        for window in seen.windows() {
-            seen.window(window, &mut all);
+        let windows = seen.windows();
+        let last = windows.iter().rev().copied().find(|window| seen.needs_rosters(*window));
+        for window in windows {
+            seen.window(window, last, &mut all);
         }
     }
     all.due.sort_by_cached_key(|due| due.work.order());

@@ -5,7 +5,7 @@ use tallybox_model::extensions::Mode;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::WindowKind;
-use tallybox_model::time::BatchTime;
+use tallybox_model::time::{BatchTime, Window};
 
 /// Where a batch stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -133,6 +133,13 @@ pub enum WindowStage {
         /// When; `None` if the predecessor started it.
         at: Option<BatchTime>,
     },
+    /// The rosters of a later window are due or under way, and that task does this window's, too.
+    WithLater {
+        /// What this window needs.
+        task: WindowKind,
+        /// The later one.
+        window: Window,
+    },
     /// Nothing is left to do.
     Done,
 }
@@ -156,6 +163,7 @@ impl WindowStage {
             Self::PeerRoster => "peer-roster",
             Self::Due { .. } => "due",
             Self::Started { .. } => "started",
+            Self::WithLater { .. } => "with-later",
             Self::Done => "done",
         }
     }
@@ -174,6 +182,9 @@ impl WindowReport {
             WindowStage::Due { .. } => Some("its task to be started".to_owned()),
             WindowStage::Started { at: Some(at), .. } => Some(format!("the task started {at}")),
             WindowStage::Started { at: None, .. } => Some("nothing: the predecessor summed it".to_owned()),
+            WindowStage::WithLater { window, .. } => {
+                Some(format!("the task of the window that starts {}", window.start()))
+            }
             WindowStage::Empty | WindowStage::Done => None,
         }
     }

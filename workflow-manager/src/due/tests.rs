@@ -251,17 +251,55 @@ fn windows_with_rosters() {
 }
 
 #[test]
-fn with_rosters_no_window_between_is_skipped() {
+fn with_rosters_no_window_between_is_skipped_and_the_last_does_them_all() {
     let mut case = of(&[("06/00", "rp"), ("09/30", "rp")]);
+    let stages = |case: &Case, now: &str| -> Vec<&'static str> {
+        let windows = case.assess(now).windows.into_iter();
+        windows.map(|window| window.stage.word()).collect()
+    };
     case.rosters = roster_from("00/00");
+    assert_eq!(case.due("10/10"), ["roster 09/00"]);
     assert_eq!(
-        case.due("10/10"),
-        ["roster 06/00", "roster 07/00", "roster 08/00", "roster 09/00"]
+        stages(&case, "10/10"),
+        ["with-later", "with-later", "with-later", "due"]
     );
-    assert_eq!(case.due("10/09"), ["roster 06/00", "roster 07/00", "roster 08/00"]);
+    assert_eq!(case.due("10/09"), ["roster 08/00"]);
+    assert_eq!(stages(&case, "10/09"), ["with-later", "with-later", "due", "grace"]);
     case.rosters = roster_from("08/00");
     // Before the switch, a window without a batch is nothing.
-    assert_eq!(case.due("10/10"), ["roster 08/00", "roster 09/00"]);
+    assert_eq!(stages(&case, "10/10"), ["peer-validations", "with-later", "due"]);
+}
+
+#[test]
+fn what_is_agreed_is_summed_by_itself_and_what_waits_for_the_peer_waits() {
+    let both = WindowState {
+        our_roster: true,
+        peer_roster: true,
+        ..WindowState::default()
+    };
+    let agreed = WindowState {
+        agreed: true,
+        ..both.clone()
+    };
+    let waits = WindowState {
+        peer_roster: false,
+        ..both.clone()
+    };
+    let mut case = of(&[]);
+    case.rosters = roster_from("00/00");
+    case.windows = vec![
+        ("05/00", agreed),
+        ("06/00", both.clone()),
+        ("07/00", both),
+        ("08/00", waits),
+    ];
+    assert_eq!(case.due("09/10"), ["sum-agreed 05/00", "agree 07/00"]);
+    let windows = case.assess("09/10").windows;
+    assert_eq!(windows[3].stage.word(), "peer-roster");
+    assert_eq!(
+        windows[1].waits_for().unwrap(),
+        "the task of the window that starts 2026/03/01/07/00"
+    );
 }
 
 #[test]

@@ -22,13 +22,25 @@ enum Step {
 }
 
 impl Seen<'_> {
-    /// Looks at a window.
-    pub(super) fn window(&self, window: Window, all: &mut Assessment) {
+    /// Whether a task about rosters is this window's next step. That of a window does what those before it lack, too, since
+    /// rosters are written and agreed on in order.
+    pub(super) fn needs_rosters(&self, window: Window) -> bool {
+        let state = self.aggregation.windows.get(&window).cloned().unwrap_or_default();
+        let (mode, closed) = (self.mode(window), self.is_closed(window));
+        let step = self.step(&window_name(self.name, window), &state, mode, closed, 0);
+        matches!(step, Step::Task(WindowKind::Roster | WindowKind::Agree, ..))
+    }
+
+    fn is_closed(&self, window: Window) -> bool {
+        self.policy.closes(window) <= self.now
+    }
+
+    /// Looks at a window; `last` is the last one that needs rosters.
+    pub(super) fn window(&self, window: Window, last: Option<Window>, all: &mut Assessment) {
         let nothing = WindowState::default();
         let state = self.aggregation.windows.get(&window).unwrap_or(&nothing);
         let name = window_name(self.name, window);
-        let mode = self.mode(window);
-        let closed = self.policy.closes(window) <= self.now;
+        let (mode, closed) = (self.mode(window), self.is_closed(window));
         let (mut skipped, mut late) = (Vec::new(), Vec::new());
         if mode == Mode::Enpa {
             late = self.late(window, state);
@@ -36,7 +48,12 @@ impl Seen<'_> {
                 skipped = self.skipped(window, state);
             }
         }
-        let step = self.step(&name, state, mode, closed, skipped.len());
+        let step = match (self.step(&name, state, mode, closed, skipped.len()), last) {
+            (Step::Task(task @ (WindowKind::Roster | WindowKind::Agree), ..), Some(last)) if window < last => {
+                Step::Wait(WindowStage::WithLater { task, window: last })
+            }
+            (step, _) => step,
+        };
         let (stage, attempt) = self.take(step, state, all);
         all.windows.push(WindowReport {
             name,

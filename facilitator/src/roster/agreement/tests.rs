@@ -222,6 +222,40 @@ fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
     assert_eq!(history.closed_in(old.id), Some(window(5)));
 }
 
+/// The side with the larger maximum age looks further back than the other, and both need the same answer.
+#[test]
+fn rule_7_of_all_windows_that_closed_a_batch_the_last_counts() {
+    let rules = [terms(1, 3), terms(1, 4)];
+    let (first_date, second_date) = (batch(1, 0), batch(1, 2));
+    let both = [(first_date, summable(8, &[1]))];
+    let roster_of = |writer: Role, number, entries: &[_]| roster(writer, number, rules[writer.index()], entries);
+    let at = |number, entries: &[_], history: &History| {
+        let pair = Role::ALL.map(|role| roster_of(role, number, entries));
+        let draft = compare([&pair[0], &pair[1]], history, false).unwrap();
+        draft.conclude(&Count::new(IdSet::default()))
+    };
+    let mut whole = History::default();
+    let summed = at(0, &both, &whole);
+    whole.push(&AgreedWindow {
+        batches: vec![SettledBatch {
+            batch: first_date,
+            claim: claim(8, &[1]),
+            duplicates: 0,
+        }],
+        ..summed
+    });
+    let copy = [(second_date, Listing::Open(OpenReason::TooLate))];
+    let told = at(7, &copy, &whole);
+    assert_eq!(told.expired.len(), 1, "what closed the batch is too long ago by now");
+    let mut short = History::default();
+    for history in [&mut whole, &mut short] {
+        history.push(&told);
+    }
+    for history in [whole, short] {
+        assert!(at(8, &copy, &history).expired.is_empty(), "told of once");
+    }
+}
+
 /// Who begins later keeps no books of the windows before, and would tell of it a second time.
 #[test]
 fn rule_7_nothing_expires_before_both_chains_have_begun() {
