@@ -31,13 +31,13 @@ pub async fn publish_bytes(
     if bytes.is_empty() && !bucket.stores_empty_objects() {
         return Ok(Published::New);
     }
-    let ours: [u8; 32] = Sha256::digest(&bytes).into();
     let mut upload = bucket.create(key, Some(bytes.len() as u64)).await?;
-    if let Err(error) = upload.write(bytes).await {
+    if let Err(error) = upload.write(bytes.clone()).await {
         upload.abort().await;
         return Err(error);
     }
-    settle(bucket, key, upload.commit().await?, ours, fixed).await
+    let created = upload.commit().await?;
+    settle(bucket, key, created, || Sha256::digest(&bytes).into(), fixed).await
 }
 
 /// Publishes an object of `size` bytes with the SHA-256 `digest` from a stream, in constant memory; else as
@@ -76,7 +76,7 @@ pub async fn publish_stream(
         upload.abort().await;
         return Ok(Published::New);
     }
-    settle(bucket, key, upload.commit().await?, *digest, fixed).await
+    settle(bucket, key, upload.commit().await?, || *digest, fixed).await
 }
 
 /// Reads a whole object of at most `limit` bytes into memory; [`BucketError::TooLarge`] if it is larger, found out
@@ -146,20 +146,25 @@ async fn settle(
     bucket: &dyn Bucket,
     key: &str,
     created: Created,
-    ours: [u8; 32],
+    ours: impl FnOnce() -> [u8; 32] + Send,
     fixed: bool,
 ) -> Result<Published, BucketError> {
     if created == Created::New {
         return Ok(Published::New);
     }
     match digest(bucket, key).await {
-        Ok((theirs, _)) if theirs == ours => Ok(Published::Same),
-        Ok((theirs, _)) => Err(BucketError::Conflict {
-            key: key.to_owned(),
-            bucket: bucket.location(),
-            ours,
-            theirs,
-        }),
+        Ok((theirs, _)) => {
+            let ours = ours();
+            if ours == theirs {
+                return Ok(Published::Same);
+            }
+            Err(BucketError::Conflict {
+                key: key.to_owned(),
+                bucket: bucket.location(),
+                ours,
+                theirs,
+            })
+        }
         Err(BucketError::PermissionDenied { .. }) if fixed => Ok(Published::Same),
         Err(error) => Err(error),
     }

@@ -17,7 +17,7 @@ use tallybox_transport::batch::BatchError;
 use uuid::fmt::Hyphenated;
 
 use super::chain::FixedPlan;
-use super::cut::CutBatch;
+use super::cut::{CutBatch, file_bytes};
 use super::index::{Index, blocking, damaged, each_slab};
 use super::patient::Patient;
 use super::record::WindowBatch;
@@ -63,12 +63,19 @@ pub(super) struct Builder {
     pub(super) points: Vec<i64>,
 }
 
-/// What the packets of a batch are made of, gathered from the slabs: all bytes in one piece, and where each is.
+/// The sealed shares of some reports of one slab, all bytes in one piece.
 #[derive(Default)]
-struct Raw {
+struct Shares {
     bytes: Vec<u8>,
-    /// For each packet: its entry, and where its two sealed shares begin and end.
-    packets: Vec<(u32, [usize; 3])>,
+    /// Where the two shares of each report begin and end.
+    bounds: Vec<[usize; 3]>,
+}
+
+/// What the packets of batches are made of, as it came from the slabs.
+struct Gathered {
+    slabs: Vec<Shares>,
+    /// For each batch and each of its packets: which slab has it, and which place there.
+    places: Vec<Vec<(u32, u32)>>,
 }
 
 /// Where a report of a slab goes: which record, which batch, which packet of it.
@@ -81,13 +88,14 @@ impl Builder {
         spool: Patient<'_>,
         batches: &[CutBatch],
     ) -> Result<Vec<BuiltBatch>, Error> {
-        let gathered = self
-            .gather(spool, batches.iter().map(|batch| batch.entries.as_slice()))
-            .await?;
+        let lists = batches.iter().map(|batch| batch.entries.as_slice());
+        let gathered = self.gather(spool, lists).await?;
         let (builder, batches) = (Arc::clone(self), batches.to_vec());
         let encode = move || {
-            let pairs = batches.into_par_iter().zip(gathered);
-            pairs.map(|(batch, packets)| builder.encode(&batch, &packets)).collect()
+            let pairs = batches.par_iter().zip(&gathered.places);
+            pairs
+                .map(|(batch, places)| builder.encode(batch, places, &gathered.slabs))
+                .collect()
         };
         blocking(encode).await
     }
@@ -97,25 +105,29 @@ impl Builder {
         self: &Arc<Self>,
         spool: Patient<'_>,
         lists: impl Iterator<Item = &'e [u32]> + Clone,
-    ) -> Result<Vec<Raw>, Error> {
-        let wanted = self.wanted(lists.clone());
+    ) -> Result<Gathered, Error> {
+        // All are found: the index was made of the same slabs, which never change.
+        let mut places: Vec<Vec<(u32, u32)>> = lists.clone().map(|list| vec![(0, 0); list.len()]).collect();
+        let wanted = self.wanted(lists);
+        for (of_slab, slab) in wanted.iter().zip(0..) {
+            for ((_, list, rank), place) in of_slab.iter().zip(0..) {
+                places[*list as usize][*rank as usize] = (slab, place);
+            }
+        }
         let keys: Vec<String> = self.plan.plan.slabs.iter().map(|slab| slab.key.clone()).collect();
-        let parts = each_slab(spool, &self.plan.plan.slabs, move |place, slab| {
-            let mut found = Raw::default();
-            let mut at = Vec::new();
+        let slabs = each_slab(spool, &self.plan.plan.slabs, move |place, slab| {
+            let mut shares = Shares::default();
             let mut wanted = wanted[place].iter().peekable();
             for (report, position) in slab.reports().zip(0..) {
                 let report = report.map_err(|error| damaged(&keys[place], &error))?;
-                if let Some((_, list, rank)) = wanted.next_if(|wanted| wanted.0 == position) {
-                    found.push(0, [report.payload_first, report.payload_second]);
-                    at.push((*list, *rank));
+                if wanted.next_if(|wanted| wanted.0 == position).is_some() {
+                    shares.push([report.payload_first, report.payload_second]);
                 }
             }
-            Ok((found, at))
+            Ok(shares)
         });
-        let parts = parts.await?;
-        let lists: Vec<Vec<u32>> = lists.map(<[u32]>::to_vec).collect();
-        blocking(move || Ok(arrange(&parts, &lists))).await
+        let slabs = slabs.await?;
+        Ok(Gathered { slabs, places })
     }
 
     /// For each slab of the plan, what is wanted of it, in the order of its records.
@@ -131,53 +143,67 @@ impl Builder {
         wanted
     }
 
-    fn encode(&self, batch: &CutBatch, raw: &Raw) -> Result<BuiltBatch, Error> {
-        let group = &self.index.groups[batch.group as usize];
+    fn encode(&self, batch: &CutBatch, places: &[(u32, u32)], slabs: &[Shares]) -> Result<BuiltBatch, Error> {
         let name = BatchName {
             aggregation: self.aggregation(batch)?,
             date: self.plan.plan.date,
             id: self.batch_id(batch),
         };
+        let sides = [0, 1].into_par_iter().map(|side| {
+            let shares = places
+                .iter()
+                .map(|(slab, place)| slabs[*slab as usize].of(*place, side));
+            self.encode_side(batch, side, &name, shares)
+        });
+        Ok(BuiltBatch {
+            sides: sides.collect::<Result<_, _>>()?,
+            name,
+            packets: batch.entries.len() as u64,
+        })
+    }
+
+    /// The objects of one side, given its share of each packet.
+    fn encode_side<'s>(
+        &self,
+        batch: &CutBatch,
+        side: usize,
+        name: &BatchName,
+        shares: impl Iterator<Item = &'s [u8]>,
+    ) -> Result<BuiltSide, Error> {
+        let group = &self.index.groups[batch.group as usize];
         let objects = name.ingestion();
         let fault = |source| encode_fault(&objects.packets, source);
-        let mut sides = Vec::with_capacity(2);
-        for side in 0..2 {
-            let marker = sync_marker(ENCODER_GENERATION, &objects.packets, &[self.plan.digest]);
-            let mut file = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, marker);
-            for (entry, bounds) in &raw.packets {
-                let id = self.index.entries[*entry as usize].becomes.packet;
-                let mut text = [0; Hyphenated::LENGTH];
-                let packet = DataSharePacket {
-                    id: PacketId::from_bytes(id).0.hyphenated().encode_lower(&mut text),
-                    encrypted_payload: &raw.bytes[bounds[side]..bounds[side + 1]],
-                    encryption_key_id: Some(&group.key_ids[side]),
-                    r_pit: self.points[batch.group as usize],
-                    version_configuration: None,
-                    device_nonce: None,
-                };
-                file.append(&packet).map_err(fault)?;
-            }
-            let file = file.finish().map_err(fault)?;
-            let window = &self.plan.plan.window;
-            let times = (window.start().millis(), window.end().millis());
-            let digest = Digest::of(&file);
-            let header = IngestionHeader::new(name.id, group.parameters.clone(), times, digest);
-            let marker = sync_marker(ENCODER_GENERATION, &objects.header, &[digest]);
-            let header = encode_one(&header, marker).map_err(fault)?;
-            let packets = FixedObject {
-                size: file.len() as u64,
-                sha256: digest,
+        let marker = sync_marker(ENCODER_GENERATION, &objects.packets, &[self.plan.digest]);
+        let space = Vec::with_capacity(file_bytes(group, side, batch.entries.len()));
+        let mut file = ContainerWriter::new(space, DataSharePacket::KIND, marker);
+        for (entry, share) in batch.entries.iter().zip(shares) {
+            let id = self.index.entries[*entry as usize].becomes.packet;
+            let mut text = [0; Hyphenated::LENGTH];
+            let packet = DataSharePacket {
+                id: PacketId::from_bytes(id).0.hyphenated().encode_lower(&mut text),
+                encrypted_payload: share,
+                encryption_key_id: Some(&group.key_ids[side]),
+                r_pit: self.points[batch.group as usize],
+                version_configuration: None,
+                device_nonce: None,
             };
-            sides.push(BuiltSide {
-                fixed: [packets, FixedObject::of(&header)],
-                packets: file.into(),
-                header: header.into(),
-            });
+            file.append(&packet).map_err(fault)?;
         }
-        Ok(BuiltBatch {
-            name,
-            sides,
-            packets: raw.packets.len() as u64,
+        let file = file.finish().map_err(fault)?;
+        let window = &self.plan.plan.window;
+        let times = (window.start().millis(), window.end().millis());
+        let digest = Digest::of(&file);
+        let header = IngestionHeader::new(name.id, group.parameters.clone(), times, digest);
+        let marker = sync_marker(ENCODER_GENERATION, &objects.header, &[digest]);
+        let header = encode_one(&header, marker).map_err(fault)?;
+        let packets = FixedObject {
+            size: file.len() as u64,
+            sha256: digest,
+        };
+        Ok(BuiltSide {
+            fixed: [packets, FixedObject::of(&header)],
+            packets: file.into(),
+            header: header.into(),
         })
     }
 
@@ -213,40 +239,19 @@ impl Builder {
     }
 }
 
-impl Raw {
-    fn push(&mut self, entry: u32, payloads: [&[u8]; 2]) {
+impl Shares {
+    fn push(&mut self, shares: [&[u8]; 2]) {
         let start = self.bytes.len();
-        let middle = start + payloads[0].len();
-        self.bytes.extend_from_slice(payloads[0]);
-        self.bytes.extend_from_slice(payloads[1]);
-        self.packets.push((entry, [start, middle, self.bytes.len()]));
+        let middle = start + shares[0].len();
+        self.bytes.extend_from_slice(shares[0]);
+        self.bytes.extend_from_slice(shares[1]);
+        self.bounds.push([start, middle, self.bytes.len()]);
     }
 
-    fn payloads(&self, place: usize) -> [&[u8]; 2] {
-        let (_, [start, middle, end]) = self.packets[place];
-        [&self.bytes[start..middle], &self.bytes[middle..end]]
+    fn of(&self, place: u32, side: usize) -> &[u8] {
+        let bounds = &self.bounds[place as usize];
+        &self.bytes[bounds[side]..bounds[side + 1]]
     }
-}
-
-/// From what each slab had to what each batch needs, in the order of its packets.
-fn arrange(parts: &[(Raw, Vec<(u32, u32)>)], lists: &[Vec<u32>]) -> Vec<Raw> {
-    // Which part and which place in it holds the packet of each list and rank. All are found: the index was made of the
-    // same slabs, which never change.
-    let mut places: Vec<Vec<(u32, u32)>> = lists.iter().map(|list| vec![(0, 0); list.len()]).collect();
-    for ((_, at), part) in parts.iter().zip(0..) {
-        for ((list, rank), place) in at.iter().zip(0..) {
-            places[*list as usize][*rank as usize] = (part, place);
-        }
-    }
-    let pairs = lists.par_iter().zip(places);
-    let one = |(list, places): (&Vec<u32>, Vec<(u32, u32)>)| {
-        let mut raw = Raw::default();
-        for (entry, (part, place)) in list.iter().zip(places) {
-            raw.push(*entry, parts[part as usize].0.payloads(place as usize));
-        }
-        raw
-    };
-    pairs.map(one).collect()
 }
 
 pub(super) fn encode_fault(object: &str, source: AvroError) -> Error {

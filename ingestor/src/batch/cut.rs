@@ -94,9 +94,19 @@ fn cut_group<'m>(plan: &Plan, group: &Group, members: &'m [u32], number: u32, ou
 fn most_packets(plan: &Plan, group: &Group) -> u64 {
     let bytes = plan.cut.max_bytes.saturating_sub(FILE_HEAD);
     let bytes = bytes - bytes / BLOCK_SHARE;
-    let packet = |side: usize| (group.longest[side] + group.key_ids[side].len()) as u64 + PACKET_OVERHEAD;
-    let by_bytes = bytes / packet(0).max(packet(1));
+    let by_bytes = bytes / packet_bytes(group, 0).max(packet_bytes(group, 1));
     plan.cut.max_packets.min(by_bytes).max(1)
+}
+
+/// Most bytes that a packet of this group has in the file for one side.
+fn packet_bytes(group: &Group, side: usize) -> u64 {
+    (group.longest[side] + group.key_ids[side].len()) as u64 + PACKET_OVERHEAD
+}
+
+/// About how many bytes the file of so many packets has for one side: enough space for it.
+pub(super) fn file_bytes(group: &Group, side: usize, packets: usize) -> usize {
+    let bytes = packets as u64 * packet_bytes(group, side) + FILE_HEAD;
+    usize::try_from(bytes + bytes / (BLOCK_SHARE - 1)).unwrap_or(0)
 }
 
 fn carry(plan: &Plan, entries: &[Entry], left: &[u32], cutting: &mut Cutting) {

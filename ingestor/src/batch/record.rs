@@ -10,6 +10,7 @@
 //!   16 bytes   a report, for each: the digests of whole reports, sorted; of their first shares; of their second ones
 //! ```
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tallybox_crypto::IngestorSecret;
 use tallybox_crypto::prepared::{CHUNK, FileKey};
@@ -75,7 +76,7 @@ pub(super) fn seal(
         let mut keys: Vec<_> = entries
             .map(|entry| key(&index.entries[*entry as usize], which))
             .collect();
-        keys.sort_unstable();
+        keys.par_sort_unstable();
         plain.extend(keys.as_flattened());
     }
     let key = file_key(secret, instance, record.summary.window.start());

@@ -32,7 +32,7 @@ pub(super) struct WindowJob<'j> {
     plan: FixedPlan,
     secret: IngestorSecret,
     index: Arc<Index>,
-    cutting: Cutting,
+    cutting: Arc<Cutting>,
     replays: ReplayCounts,
 }
 
@@ -82,7 +82,7 @@ impl<'j> WindowJob<'j> {
             plan,
             secret,
             index,
-            cutting,
+            cutting: Arc::new(cutting),
             replays,
         })
     }
@@ -178,7 +178,13 @@ impl<'j> WindowJob<'j> {
         }
         let record = self.record(builder)?;
         let object = locality.names.record(window.start(), &self.plan.plan.secret);
-        let bytes = seal(&record, &locality.instance, &self.secret, &self.index, &self.cutting)?;
+        let (instance, secret) = (locality.instance.clone(), self.secret.clone());
+        let (index, cutting) = (Arc::clone(&self.index), Arc::clone(&self.cutting));
+        let (record, bytes) = blocking(move || {
+            let bytes = seal(&record, &instance, &secret, &index, &cutting)?;
+            Ok((record, bytes))
+        })
+        .await?;
         self.put(&object, bytes.into()).await?;
         Ok(record)
     }
