@@ -147,10 +147,11 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     let batches = largest_group(equal);
     let all: BTreeSet<DatedBatch> = first.entries.keys().chain(second.entries.keys()).copied().collect();
     // One that came too late for any window is told of in the first that hears of it, as long as both sides remember which
-    // are closed. A side keeps no books of windows before its chain.
-    let begun = window.start() >= first.chain.start.max(second.chain.start);
+    // are closed. A side keeps no books of windows before its chain; in the first window of both, nothing is closed yet.
+    let begin = first.chain.start.max(second.chain.start);
+    let is_remembered = |age: &u32| window.start() == begin || (window.start() > begin && *age <= memory(maximum_age));
     let at_end = |batch: &DatedBatch| {
-        let age = age(batch).filter(|age| begun && *age <= memory(maximum_age));
+        let age = age(batch).filter(is_remembered);
         age.is_some_and(|age| last || age >= maximum_age)
     };
     let at_their_end = all.into_iter().filter(at_end);

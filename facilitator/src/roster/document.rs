@@ -80,6 +80,9 @@ pub(super) fn decode(
     let chain = header
         .chain()
         .ok_or_else(|| bad("chain_start or agreed_until is no time"))?;
+    if chain.start > name.window.start() {
+        return Err(bad("chain_start is after the window"));
+    }
     let terms = header
         .terms()
         .ok_or_else(|| bad("a rule in its header is out of range"))?;

@@ -1,6 +1,7 @@
 //! Which batches a roster lists: what was listed before and is not settled, and what has come since.
 
-use super::agreement::{History, age, memory};
+use super::agreement::{age, memory};
+use super::chain::Chain;
 use super::listed::Listed;
 use super::policy::RosterPolicy;
 use super::verdicts::{Verdicts, VerdictsWriter};
@@ -32,14 +33,17 @@ pub(super) async fn verdicts(
     processor: &Arc<Processor>,
     policy: &RosterPolicy,
     name: &WindowName,
-    history: &History,
+    chain: &Chain,
     progress: &Progress,
 ) -> Result<Verdicts, Error> {
     if let Some(verdicts) = Verdicts::open(processor, name).await? {
         return Ok(verdicts);
     }
     let is_open = |batch| is_at_most(policy, name.window, batch, policy.terms.maximum_age);
-    let is_remembered = |batch| is_at_most(policy, name.window, batch, memory(policy.terms.maximum_age));
+    // Until both chains have begun nobody tells that a batch has expired, so nothing is forgotten.
+    let begins = chain.theirs.is_none_or(|theirs| name.window.start() <= theirs.start);
+    let is_remembered = |batch| begins || is_at_most(policy, name.window, batch, memory(policy.terms.maximum_age));
+    let history = &chain.history;
     let mut writer = VerdictsWriter::create(processor, name).await?;
     let mut seen = look(processor, policy, name).await?;
     for listed in before(processor, policy, name).await? {

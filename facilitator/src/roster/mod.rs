@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`agreement`] | the rules, pure: what two rosters agree on, which packets count, what expires |
 //! | `horizons` | whether the rules fit to how long things are kept and how late they can come |
-//! | `policy`, `chain` | which windows there are; what of each is in the own bucket |
+//! | `policy`, `standing`, `chain` | which windows there are; what of each is in a bucket; how far they are agreed on |
 //! | `gather`, `verdicts`, `listed` | what our roster lists, and what each listed batch adds to a sum |
 //! | `document` | rosters as bytes |
 //! | `patience` | reads that are tried again |
@@ -29,6 +29,7 @@ mod patience;
 mod peer;
 mod policy;
 mod settle;
+mod standing;
 mod sum;
 mod summary;
 mod verdicts;

@@ -1,17 +1,17 @@
 //! The peer's rosters: the first valid one of each window is copied into the own bucket, and only the copy counts.
 
 use super::agreement::Roster;
-use super::chain::{Standing, standing};
+use super::chain::{Chain, of};
 use super::document::decode;
 use super::patience::patiently;
+use super::standing::{Standing, standing};
 use super::summary::{Alarm, RosterSummary};
-use super::write::{Chain, of};
 use crate::error::Error;
 use crate::processor::Processor;
 use bytes::Bytes;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::AggregationId;
-use tallybox_model::roster::WindowName;
+use tallybox_model::roster::{ChainReach, WindowName};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes, read_all};
@@ -86,14 +86,16 @@ pub(super) async fn theirs(
     copy(processor, name).await.map(Some)
 }
 
-/// The first window of which the peer may lack our roster: how far it has agreed, as its last roster says.
-pub(super) async fn may_lack(processor: &Processor, name: &WindowName, chain: &Chain) -> Result<BatchTime, Error> {
-    let Some(last) = chain.own.theirs.last() else {
-        return Ok(chain.start);
-    };
-    let last = copy(processor, &of(name, *last)).await?;
-    // What is not agreed on here is not agreed on there for long.
-    Ok(last.chain.agreed_until.clamp(chain.start, chain.next))
+/// How far the peer's chain goes, as its last roster says; `None` before its first.
+pub(super) async fn reach(
+    processor: &Processor,
+    name: &WindowName,
+    chain: &Chain,
+) -> Result<Option<ChainReach>, Error> {
+    match chain.own.theirs.last() {
+        Some(last) => Ok(Some(copy(processor, &of(name, *last)).await?.chain)),
+        None => Ok(None),
+    }
 }
 
 /// The copy in the own bucket.

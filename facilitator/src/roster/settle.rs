@@ -1,14 +1,14 @@
 //! The agreed sets: computed in the order of the windows, each fixed in the own bucket.
 
 use super::agreement::{Count, Draft, Roster, compare};
-use super::chain::windows;
+use super::chain::{Chain, of, windows};
 use super::counted::{read_counted, write_counted};
 use super::patience::patiently;
 use super::peer;
 use super::policy::RosterPolicy;
 use super::summary::{Alarm, RosterSummary};
 use super::verdicts::Verdicts;
-use super::write::{Chain, of, ours};
+use super::write::ours;
 use crate::aggregate::{DoneMark, mark_done};
 use crate::error::Error;
 use crate::ids::IdSet;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use rayon::prelude::*;
 use tallybox_crypto::IngestorSecret;
 use tallybox_crypto::pseudonym::Pseudonym;
 use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, Records, WriterSchema};
@@ -18,7 +19,7 @@ use crate::error::Error;
 
 /// Most bytes of a slab.
 const SLAB_LIMIT: u64 = 256 << 20;
-/// Slabs that are read or looked at at once.
+/// Slabs that are read at once.
 const AT_ONCE: usize = 8;
 
 /// What reports of one batch have in common, in the order in which batches are listed.
@@ -106,27 +107,36 @@ pub(super) fn damaged(key: &str, error: &AvroError) -> Error {
     }
 }
 
-/// Reads slabs and hands each to `take` on a blocking thread, several at once; the answers are in the order of the slabs.
+/// Reads slabs, several at once, and hands each to `take` on a blocking thread, some at a time and in order.
+//
+// Those of a chunk are all there before the first is looked at. The simulation, whose windows have fewer slabs than a chunk,
+// relies on it: a process that waits for a bucket does nothing else meanwhile, so a seed is the same every time.
 pub(super) async fn each_slab<T: Send + 'static>(
     spool: Patient<'_>,
     slabs: &[PlannedSlab],
     take: impl Fn(usize, Slab) -> Result<T, Error> + Send + Sync + 'static,
 ) -> Result<Vec<T>, Error> {
     let take = Arc::new(take);
-    let one = |(place, slab): (usize, PlannedSlab)| {
-        let take = Arc::clone(&take);
-        async move {
-            let bytes = spool.read(&slab.key, SLAB_LIMIT).await?;
-            blocking(move || {
-                let parsed = Slab::parse(&slab.key, &bytes)?;
-                drop(bytes);
-                take(place, parsed)
-            })
-            .await
-        }
+    let mut taken = Vec::with_capacity(slabs.len());
+    let read = |(place, slab): (usize, PlannedSlab)| async move {
+        let bytes = spool.read(&slab.key, SLAB_LIMIT).await?;
+        Ok::<_, Error>((place, slab.key, bytes))
     };
     let numbered: Vec<_> = slabs.iter().cloned().enumerate().collect();
-    stream::iter(numbered).map(one).buffered(AT_ONCE).try_collect().await
+    let mut chunks = stream::iter(numbered).map(read).buffered(AT_ONCE).try_chunks(AT_ONCE);
+    while let Some(chunk) = chunks.try_next().await.map_err(|error| error.1)? {
+        let take = Arc::clone(&take);
+        let work = move || -> Result<Vec<T>, Error> {
+            let one = |(place, key, bytes): (usize, String, Bytes)| {
+                let slab = Slab::parse(&key, &bytes)?;
+                drop(bytes);
+                take(place, slab)
+            };
+            chunk.into_par_iter().map(one).collect()
+        };
+        taken.extend(blocking(work).await?);
+    }
+    Ok(taken)
 }
 
 /// Work on a blocking thread.

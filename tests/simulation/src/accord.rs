@@ -91,8 +91,11 @@ pub async fn accord(
     (batches, lies): (&Batches, &Lies),
     problems: &mut Vec<String>,
 ) -> Accord {
+    // A batch under two dates: each side binds it to the one that it saw first, so there may be none that both have.
+    let doubtful = lies.doubtful();
     let mut accord = Accord::default();
     let Some(from) = scenario.rosters_from() else {
+        accord.doubtful = doubtful;
         return accord;
     };
     let mut books = Vec::new();
@@ -148,8 +151,6 @@ pub async fn accord(
             }
         }
     }
-    // A batch under two dates: each side binds it to the one that it saw first, so there may be none that both have.
-    let doubtful = lies.doubtful();
     let mut known = batches.clone();
     known.retain(|batch, _| !split.contains_key(&batch.aggregation));
     accord.split.clone_from(&split);
@@ -245,7 +246,7 @@ impl Accord {
             };
             let held: Vec<&BatchName> = batches.keys().filter(held).collect();
             let packets: BTreeSet<usize> = held.iter().flat_map(|batch| &batches[*batch]).copied().collect();
-            let before: BTreeSet<usize> = self.counted_before(name, batches);
+            let before: BTreeSet<usize> = self.counted_before(name, batches, |_| true);
             let counted = packets
                 .difference(&before)
                 .filter(|report| Pool::get().report(**report).counts);
@@ -265,10 +266,16 @@ impl Accord {
         }
     }
 
-    /// The reports that the windows before this one count.
-    pub fn counted_before(&self, name: &WindowName, batches: &Batches) -> BTreeSet<usize> {
+    /// The reports that the windows before this one count, of those batches that are wanted.
+    pub fn counted_before(
+        &self,
+        name: &WindowName,
+        batches: &Batches,
+        wanted: impl Fn(&BatchName) -> bool,
+    ) -> BTreeSet<usize> {
         let earlier = self.fates.iter().filter(|(batch, fate)| {
-            batch.aggregation == name.aggregation && matches!(fate, Fate::Summed(window) if *window < name.window)
+            let is_earlier = matches!(fate, Fate::Summed(window) if *window < name.window);
+            is_earlier && batch.aggregation == name.aggregation && wanted(batch)
         });
         let reports = earlier.filter_map(|(batch, _)| batches.get(batch)).flatten().copied();
         reports.filter(|report| Pool::get().report(*report).counts).collect()

@@ -193,28 +193,23 @@ async fn summed(
                 None => problems.push(format!("{name}: batch {id} is not the ingestor's")),
             }
         }
-        if by_roster {
-            let before = accord.counted_before(name, batches);
-            reports.retain(|report| !before.contains(report));
-        }
         reports.retain(|report| Pool::get().report(*report).counts);
-        let mut truth = vec![0; total.sums.len()];
-        for report in &reports {
-            for (sum, bit) in truth.iter_mut().zip(&Pool::get().report(*report).bits) {
-                *sum += u64::from(*bit);
-            }
+        let mut all = sum_of(reports.iter(), total.sums.len());
+        let mut sure = all.clone();
+        if by_roster {
+            let before = accord.counted_before(name, batches, |_| true);
+            all = sum_of(reports.difference(&before), total.sums.len());
+            let before = accord.counted_before(name, batches, |batch| !accord.doubtful.contains(&batch.id));
+            sure = sum_of(reports.difference(&before), total.sums.len());
         }
-        // Where a processor lied about packets, those need not count; but nothing else may.
+        // Where a processor lied about packets, those need not count, and may count when they come again; but nothing else may.
         let lied = named.iter().any(|id| accord.doubtful.contains(id));
-        let less = |sums: &[u64]| sums.iter().zip(&truth).all(|(sum, true_sum)| sum <= true_sum);
-        if lied && total.accepted <= reports.len() as u64 && less(&total.sums) {
+        let found = (total.accepted, total.sums.clone());
+        if (lied || all != sure) && at_most(&found, &sure) {
             schedule.count("windows-lied-about");
-        } else if (reports.len() as u64, &truth) != (total.accepted, &total.sums) {
+        } else if found != all {
             problems.push(format!(
-                "{name}: {} reports come to {truth:?}, but the sum parts to {} and {:?}",
-                reports.len(),
-                total.accepted,
-                total.sums
+                "{name}: reports come to {all:?}, but the sum parts to {found:?}"
             ));
         }
         let minimum = scenario.minimum[0].max(scenario.minimum[1]);
@@ -233,6 +228,22 @@ async fn summed(
     let left = batches.keys().filter(|name| !counted.contains_key(&name.id)).count() as u64;
     schedule.count_many("batches", batches.len() as u64);
     schedule.count_many("batches-left", left);
+}
+
+/// How many reports, and the sum of their bits.
+fn sum_of<'r>(reports: impl Iterator<Item = &'r usize>, bins: usize) -> (u64, Vec<u64>) {
+    let mut sum = (0, vec![0; bins]);
+    for report in reports {
+        sum.0 += 1;
+        for (sum, bit) in sum.1.iter_mut().zip(&Pool::get().report(*report).bits) {
+            *sum += u64::from(*bit);
+        }
+    }
+    sum
+}
+
+fn at_most(found: &(u64, Vec<u64>), most: &(u64, Vec<u64>)) -> bool {
+    found.0 <= most.0 && found.1.iter().zip(&most.1).all(|(found, most)| found <= most)
 }
 
 /// The window of the header of a sum part, by its name.

@@ -55,8 +55,8 @@ pub struct Told {
 pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
     let victim = if dice.chance(500) { Role::First } else { Role::Second };
     match dice.below(5) {
-        0 => replay(places, victim, dice, now).await.into_iter().collect(),
-        1 | 2 => roster(places, victim, dice, now).await.into_iter().collect(),
+        0 | 1 => replay(places, victim, dice, now).await.into_iter().collect(),
+        2 => roster(places, victim, dice, now).await.into_iter().collect(),
         _ => validation(places, victim, dice, now).await,
     }
 }

@@ -282,6 +282,27 @@ fn rule_7_nothing_expires_before_both_chains_have_begun() {
     );
 }
 
+/// However long the other side took to begin.
+#[test]
+fn rule_7_the_first_window_of_both_tells_of_all_that_waited_for_it() {
+    let begin = window(30).start();
+    let chain = ChainReach {
+        start: begin,
+        agreed_until: begin,
+    };
+    let waited = [(batch(1, 3), Listing::Open(OpenReason::TooLate))];
+    for (number, told) in [(29, 0), (30, 1), (31, 0)] {
+        let first = roster(Role::First, number, terms(1, 2), &waited);
+        let second = Roster {
+            chain,
+            ..roster(Role::Second, number, terms(1, 2), &[])
+        };
+        let draft = compare([&first, &second], &History::default(), false).unwrap();
+        let expired = draft.conclude(&Count::new(IdSet::default())).expired;
+        assert_eq!(expired.len(), told, "window {number}");
+    }
+}
+
 #[test]
 fn rule_7_unequal_claims_settle_a_batch_as_excluded() {
     let a = batch(1, 5);

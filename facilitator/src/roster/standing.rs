@@ -1,0 +1,49 @@
+//! What of which window is in a bucket.
+
+use crate::error::Error;
+use crate::processor::Processor;
+use futures::TryStreamExt as _;
+use std::collections::BTreeSet;
+use tallybox_model::id::AggregationId;
+use tallybox_model::roster::{RosterObject, WindowName};
+use tallybox_model::time::{BatchTime, Window};
+use tallybox_transport::{Bucket, ListRange};
+
+/// What there is of each window, by the start of the windows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing {
+    pub(super) ours: BTreeSet<Window>,
+    pub(super) theirs: BTreeSet<Window>,
+    pub(super) agreed: BTreeSet<Window>,
+    pub(super) counted: BTreeSet<Window>,
+}
+
+/// Lists a bucket's roster objects of the windows from `start` on.
+pub(super) async fn standing(
+    processor: &Processor,
+    bucket: &dyn Bucket,
+    aggregation: &AggregationId,
+    start: BatchTime,
+) -> Result<Standing, Error> {
+    let directory = format!("{}/{aggregation}", WindowName::DIRECTORY);
+    let range = ListRange {
+        start_at: Some(RosterObject::from(WindowName::DIRECTORY, aggregation, start)),
+        end_before: None,
+    };
+    let mut entries = bucket.list(&directory, range).await?;
+    let mut standing = Standing::default();
+    while let Some(entry) = entries.try_next().await? {
+        let Some((name, object)) = RosterObject::parse(&entry.key) else {
+            continue;
+        };
+        let of_kind = match object {
+            RosterObject::Roster(role) if role == processor.role => &mut standing.ours,
+            RosterObject::Roster(_) => &mut standing.theirs,
+            RosterObject::Agreed => &mut standing.agreed,
+            RosterObject::Counted => &mut standing.counted,
+            RosterObject::Verdicts | RosterObject::Done => continue,
+        };
+        of_kind.insert(name.window);
+    }
+    Ok(standing)
+}
