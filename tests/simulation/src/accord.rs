@@ -368,9 +368,9 @@ fn unseen<'a>(scenario: &Scenario, places: &Places, lies: &'a Lies, books: &[Boo
         return BTreeSet::new();
     };
     let begins = |role: Role, aggregation: &AggregationId| {
-        let of_it = books[role.index()].rosters.iter();
-        let verdicts = of_it.filter(|name| name.aggregation == *aggregation);
-        let times = verdicts.filter_map(|name| places.own[role.index()].made_at(&name.verdicts()));
+        let rosters = books[role.index()].rosters.iter();
+        let of_it = rosters.filter(|name| name.aggregation == *aggregation);
+        let times = of_it.filter_map(|name| places.own[role.index()].made_at(&name.verdicts()));
         times.min().unwrap_or(Millis::MAX)
     };
     let gone = |batch: &BatchName| {

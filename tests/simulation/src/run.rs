@@ -320,12 +320,7 @@ impl<'s> Stage<'s> {
             return;
         }
         if self.dice.chance(500) {
-            let victims = Role::ALL;
-            let prey = victims
-                .map(Ambush::Copy)
-                .into_iter()
-                .chain(victims.map(Ambush::Validation));
-            self.ambush = self.dice.pick(&prey.collect::<Vec<_>>()).copied();
+            self.ambush = self.dice.pick(&Ambush::ALL).copied();
         } else {
             let told = tell(&self.places, &mut self.dice, self.schedule.now()).await;
             self.tell(told);

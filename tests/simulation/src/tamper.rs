@@ -113,6 +113,16 @@ pub enum Ambush {
     Validation(Role),
 }
 
+impl Ambush {
+    /// Every one.
+    pub const ALL: [Self; 4] = [
+        Self::Copy(Role::First),
+        Self::Copy(Role::Second),
+        Self::Validation(Role::First),
+        Self::Validation(Role::Second),
+    ];
+}
+
 /// Lies, if what is waited for has just been written.
 pub async fn ambush(places: &Places, ambush: Ambush, dice: &mut Dice, now: Millis) -> Vec<Told> {
     match ambush {

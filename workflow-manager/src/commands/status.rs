@@ -23,6 +23,7 @@ Stages of a window:
   peer-validations  closed; the peer has validated none of its batches
   peer-roster       our roster is written; the peer's is awaited
   due, started      a task is due, or has been started
+  with-later        the task of a later window does this one's rosters, too
   done              nothing is left to do
 
 Try it:

@@ -25,10 +25,9 @@ impl Seen<'_> {
     /// Whether a task about rosters is this window's next step. That of a window does what those before it lack, too, since
     /// rosters are written and agreed on in order.
     pub(super) fn needs_rosters(&self, window: Window) -> bool {
-        let state = self.aggregation.windows.get(&window).cloned().unwrap_or_default();
-        let (mode, closed) = (self.mode(window), self.is_closed(window));
-        let step = self.step(&window_name(self.name, window), &state, mode, closed, 0);
-        matches!(step, Step::Task(WindowKind::Roster | WindowKind::Agree, ..))
+        let state = self.aggregation.windows.get(&window);
+        let task = state.map_or(Some(WindowKind::Roster), roster_task);
+        task.is_some() && self.mode(window) == Mode::Roster && self.is_closed(window)
     }
 
     fn is_closed(&self, window: Window) -> bool {
@@ -84,11 +83,11 @@ impl Seen<'_> {
         }
         match mode {
             Mode::Undecided => Step::Wait(WindowStage::Undecided),
-            Mode::Roster => match (state.agreed, state.our_roster, state.peer_roster) {
-                (true, ..) => Step::Task(WindowKind::Aggregate, Work::SumAgreed(name.clone()), Why::Agreed),
-                (false, false, _) => Step::Task(WindowKind::Roster, Work::Roster(name.clone()), Why::NoRoster),
-                (false, true, true) => Step::Task(WindowKind::Agree, Work::Agree(name.clone()), Why::BothRosters),
-                (false, true, false) => Step::Wait(WindowStage::PeerRoster),
+            Mode::Roster => match roster_task(state) {
+                Some(WindowKind::Agree) => Step::Task(WindowKind::Agree, Work::Agree(name.clone()), Why::BothRosters),
+                Some(task) => Step::Task(task, Work::Roster(name.clone()), Why::NoRoster),
+                None if state.agreed => Step::Task(WindowKind::Aggregate, Work::SumAgreed(name.clone()), Why::Agreed),
+                None => Step::Wait(WindowStage::PeerRoster),
             },
             Mode::Enpa => self.enpa(name, state, skipped),
         }
@@ -165,6 +164,15 @@ impl Seen<'_> {
             counts.validated += u64::from(batch.validated);
         }
         counts
+    }
+}
+
+/// The task about rosters that a closed window still needs, and that can be started.
+fn roster_task(state: &WindowState) -> Option<WindowKind> {
+    match (state.done || state.agreed, state.our_roster, state.peer_roster) {
+        (false, false, _) => Some(WindowKind::Roster),
+        (false, true, true) => Some(WindowKind::Agree),
+        (true, ..) | (false, true, false) => None,
     }
 }
 
