@@ -20,6 +20,8 @@ const POINTS: &[u8] = b"tallybox evaluation point v1";
 const BATCHES: &[u8] = b"tallybox batch id v1";
 /// Separates the ids and the order of packets.
 const PACKETS: &[u8] = b"tallybox packet id v1";
+/// Separates the key of the spool's records.
+const RECORDS: &[u8] = b"tallybox spool record key v1";
 /// Candidates for a point that one block of output holds; hardly ever is the first one not taken.
 const CANDIDATES: usize = 8;
 
@@ -110,6 +112,13 @@ impl IngestorSecret {
     /// The key of a sealed file of the ingestor's own; see [`FileKey::derive`].
     pub fn file_key(&self, context: &[&[u8]]) -> FileKey {
         FileKey::derive(&self.key, context)
+    }
+
+    /// The bytes of the key that authenticates what the ingestor keeps in its spool.
+    pub fn record_key(&self) -> Zeroizing<[u8; 32]> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        self.key.expand(&[RECORDS], bytes.as_mut_slice());
+        bytes
     }
 
     /// The first safe one of a keyed sequence.

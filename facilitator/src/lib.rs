@@ -25,6 +25,7 @@ pub mod intake;
 pub mod prepared;
 pub mod processor;
 pub mod reason;
+mod records;
 pub mod roster;
 pub mod sealed;
 pub mod worker;

@@ -18,7 +18,7 @@ use tallybox_model::role::Role;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::{Loaded, NamedKey};
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
-use tallybox_transport::{Bucket, BucketError, BucketPlace, SharedBucket};
+use tallybox_transport::{Bucket, BucketError, BucketPlace, RecordKey, Records, SharedBucket};
 use zeroize::Zeroizing;
 
 /// A packet decryption key with the identifier that packets may name it by.
@@ -64,6 +64,8 @@ pub struct Processor {
     pub own_keys: TrustedKeys,
     /// The first seals, all open.
     pub sealing_keys: Vec<SealingKey>,
+    /// What makes and verifies every other object of the own bucket.
+    pub records: Records,
     /// Where everything is.
     pub buckets: ProcessorBuckets,
     /// What the ingestor signs with.
@@ -116,11 +118,13 @@ impl Processor {
             .collect::<Result<Vec<_>, _>>()?;
         let packet_keys = value.packet_decryption_keys.iter().map(|key| packet_key(config, key));
         let packet_keys = packet_keys.collect::<Result<Vec<_>, _>>()?;
-        if packet_keys.is_empty() || sealing_keys.is_empty() {
+        let record_keys = sealing_keys.iter().map(|key| RecordKey::from_bytes(key.record_key()));
+        let records = Records::of_processor(record_keys, &value.instance, value.role);
+        let (false, Some(records)) = (packet_keys.is_empty(), records) else {
             return Err(Error::Setting(
                 "packet-decryption-keys and prepared-sealing-key need a key each".to_owned(),
             ));
-        }
+        };
         let mut own_keys = trusted(config, &value.earlier_public_keys)?;
         own_keys.insert(value.batch_signing_key.id.clone(), signing_key.verifying_key());
         Ok(Self {
@@ -131,6 +135,7 @@ impl Processor {
             signing_key_id: value.batch_signing_key.id.clone(),
             signing_key,
             sealing_keys,
+            records,
             buckets,
             ingestor_keys: trusted(config, &value.ingestor_public_keys)?,
             peer_keys: trusted(config, &value.peer_public_keys)?,

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use crate::record::RecordFault;
+
 /// What a worker does with a task that met an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Disposition {
@@ -54,6 +56,21 @@ pub enum BucketError {
         actual: [u8; 32],
         /// Length of what was made now, in bytes.
         actual_size: u64,
+    },
+
+    /// The object of our own bucket or spool is no record of ours, or belongs elsewhere: somebody else wrote there, or a key
+    /// is missing from our configuration.
+    #[error(
+        "{bucket}: object {key} cannot be trusted: {source}; restore it from a backup, or delete it once it is clear who \
+         wrote it and what follows"
+    )]
+    Unverified {
+        /// Key of the object.
+        key: String,
+        /// Location of the bucket.
+        bucket: String,
+        /// What is wrong with it.
+        source: RecordFault,
     },
 
     /// The credentials do not allow the operation: the bucket owner's or our configuration. S3 says so also of an
@@ -140,10 +157,17 @@ impl BucketError {
             | Self::InvalidUrl { .. }
             | Self::InvalidSettings { .. }
             | Self::FeatureMissing { .. }
-            | Self::Unavailable { .. } => Disposition::Retry,
-            Self::Conflict { .. } | Self::NotReproduced { .. } | Self::TooLarge { .. } | Self::InvalidKey { .. } => {
-                Disposition::Reject
-            }
+            | Self::Unavailable { .. }
+            // A key that has not reached this replica yet, for all we know.
+            | Self::Unverified {
+                source: RecordFault::UnknownKey { .. },
+                ..
+            } => Disposition::Retry,
+            Self::Conflict { .. }
+            | Self::NotReproduced { .. }
+            | Self::Unverified { .. }
+            | Self::TooLarge { .. }
+            | Self::InvalidKey { .. } => Disposition::Reject,
         }
     }
 
@@ -206,7 +230,7 @@ impl From<BucketError> for io::Error {
 }
 
 /// Lower-case hexadecimal, for messages.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

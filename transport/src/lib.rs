@@ -2,7 +2,7 @@
 //!
 //! A [`Bucket`] holds objects that appear whole and never change. Its location is a [`BucketUrl`], opened with
 //! [`BucketSettings`] by [`open`]. [`publish_bytes`] and [`publish_stream`] make an object that is the same whoever
-//! makes it and however often; [`BlockingReader`] and [`BlockingWriter`] lead to code that runs on blocking threads.
+//! makes it and however often; [`Records`] makes objects of our own that only we can make or change; [`BlockingReader`] and [`BlockingWriter`] lead to code that runs on blocking threads.
 //! `batch` makes signed batches of such objects (feature `batches`, on unless a program turns it off).
 
 #[cfg(feature = "batches")]
@@ -21,6 +21,7 @@ mod memory;
 mod open;
 mod place;
 mod publish;
+mod record;
 #[cfg(any(test, feature = "test-util"))]
 pub mod recorded;
 mod settings;
@@ -35,5 +36,6 @@ pub use memory::memory;
 pub use open::open;
 pub use place::{BucketPlace, BucketWithSettings};
 pub use publish::{Published, digest, publish_bytes, publish_stream, read_all};
+pub use record::{Opening, RecordFault, RecordKey, RecordKeyError, Records, TRAILER_BYTES};
 pub use settings::BucketSettings;
 pub use url::BucketUrl;

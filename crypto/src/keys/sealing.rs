@@ -14,6 +14,8 @@ use crate::error::KeyError;
 const WANTED: &str = "a sealing key (base64 of 32 random bytes)";
 /// Separates the identifier from everything else that is derived from the key.
 const ID_INFO: &[u8] = b"tallybox sealing key id v1";
+/// Separates the key of records.
+const RECORD_INFO: &[u8] = b"tallybox record key v1";
 
 /// 32 random bytes from which the keys of prepared batches are derived.
 #[derive(Clone, ZeroizeOnDrop)]
@@ -53,6 +55,14 @@ impl SealingKey {
         let mut id = [0; 4];
         self.expand(&[ID_INFO], &mut id);
         hex(&id)
+    }
+
+    /// The bytes of the key that authenticates the processor's other objects in its own bucket. Whoever holds it can
+    /// open no prepared batch.
+    pub fn record_key(&self) -> Zeroizing<[u8; 32]> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        self.expand(&[RECORD_INFO], bytes.as_mut_slice());
+        bytes
     }
 
     /// Fills `output` with key material bound to `info` (HKDF-SHA256, RFC 5869, no salt).

@@ -20,7 +20,7 @@ use tallybox_model::role::Role;
 use tallybox_model::spool::SpoolNames;
 use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
-use tallybox_transport::SharedBucket;
+use tallybox_transport::{RecordKey, Records, SharedBucket};
 use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::inventory::{Buckets, Known};
 use tallybox_workflow_manager::metrics::Metrics;
@@ -201,8 +201,11 @@ impl Machines<'_> {
         if self.since(|rotation| rotation.seals[side]) {
             sealing_keys.reverse();
         }
+        let instance = INSTANCE.parse().expect("an instance");
+        let record_keys = sealing_keys.iter().map(|key| RecordKey::from_bytes(key.record_key()));
         Processor {
-            instance: INSTANCE.parse().expect("an instance"),
+            records: Records::of_processor(record_keys, &instance, role).expect("a sealing key"),
+            instance,
             role,
             packet_keys: (0..held).map(packet_key).collect(),
             signing_key_id: signing_key_id(role, signing),

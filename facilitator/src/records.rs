@@ -1,0 +1,51 @@
+//! The records of a processor in its own bucket: every object there but the sealed files, which bring their own protection.
+
+use crate::error::Error;
+use crate::processor::Processor;
+use bytes::Bytes;
+use tallybox_service::fault;
+use tallybox_transport::{BucketError, Published, TRAILER_BYTES, read_all};
+
+impl Processor {
+    /// Makes a record in the own bucket, unless one is there; see [`tallybox_transport::Records::create`].
+    ///
+    /// # Errors
+    /// [`BucketError::Conflict`] if a record with another payload is there, [`BucketError::Unverified`] if what is there is
+    /// no record of ours, and the own bucket's.
+    pub async fn create_record(&self, name: &str, payload: &[u8]) -> Result<Published, BucketError> {
+        self.records.create(&*self.buckets.own, name, payload).await
+    }
+
+    /// Reads a record of the own bucket with a payload of at most `limit` bytes; `None` if there is no such object.
+    ///
+    /// # Errors
+    /// [`BucketError::Unverified`] if the object is no record of ours, and the own bucket's.
+    pub async fn read_record(&self, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
+        let own = &*self.buckets.own;
+        if fault::is_on("records-unverified") {
+            return match read_all(own, name, limit.saturating_add(TRAILER_BYTES as u64)).await {
+                Ok(object) => Ok(Some(object.slice(..object.len().saturating_sub(TRAILER_BYTES)))),
+                Err(BucketError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        self.records.read(own, name, limit).await
+    }
+
+    /// Reads a record of the own bucket that holds a short text, such as a date or a number.
+    ///
+    /// # Errors
+    /// As [`Self::read_record`]; [`Error::Internal`] if we have recorded something else.
+    pub(crate) async fn read_text<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
+        let Some(payload) = self.read_record(name, TEXT_BYTES).await? else {
+            return Ok(None);
+        };
+        let value = std::str::from_utf8(&payload).ok().and_then(|text| text.parse().ok());
+        let value =
+            value.ok_or_else(|| Error::Internal(format!("{name} in the own bucket holds no value of its kind")));
+        value.map(Some)
+    }
+}
+
+/// The longest text of a date or number.
+const TEXT_BYTES: u64 = 64;
