@@ -28,6 +28,13 @@ pub enum KeyError {
         /// The forms that would have been accepted.
         wanted: &'static str,
     },
+    /// A private key where a public one belongs: another organisation must never be given it, and a copy in a
+    /// configuration that only verifies is one copy too many.
+    #[error(
+        "key is private where a public key belongs: replace the file by its public half \
+         (`facilitator key public FILE`), and treat the private key as exposed if others could read it"
+    )]
+    Private,
     /// The scalar is zero or not below the order of P-256, or the point is not on the curve.
     #[error("key is not a valid P-256 key")]
     Invalid,

@@ -6,6 +6,7 @@
 
 mod packet_private;
 mod packet_public;
+mod purposes;
 mod request;
 mod scalar;
 mod sealing;
@@ -15,6 +16,7 @@ mod verifying;
 
 pub use packet_private::PacketPrivateKey;
 pub use packet_public::PacketPublicKey;
+pub use purposes::{KeyPurposes, KeyReuse};
 pub use sealing::SealingKey;
 pub use signing::SigningKey;
 pub use verifying::VerifyingKey;

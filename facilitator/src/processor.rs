@@ -8,7 +8,7 @@ use crate::roster::{RosterRules, horizons};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tallybox_crypto::{KeyError, PacketPrivateKey, SealingKey, SigningKey, VerifyingKey};
+use tallybox_crypto::{KeyError, KeyPurposes, PacketPrivateKey, SealingKey, SigningKey, VerifyingKey};
 use tallybox_model::avro::Limits;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::{Instance, KeyId};
@@ -17,6 +17,7 @@ use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::{Loaded, NamedKey};
+use tallybox_service::secret_file;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
 use tallybox_transport::{Bucket, BucketError, BucketPlace, RecordKey, Records, SharedBucket};
 use zeroize::Zeroizing;
@@ -105,7 +106,7 @@ impl Processor {
         let value = &config.value;
         horizons::check(config)?;
         let buckets = open_buckets(config)?;
-        let signing_key = read_key(
+        let signing_key = secret_key(
             config,
             &value.batch_signing_key.file,
             "batch signing key",
@@ -114,7 +115,7 @@ impl Processor {
         let sealing = value.prepared_sealing_key.as_slice();
         let sealing_keys = sealing
             .iter()
-            .map(|key| read_key(config, &key.file, "prepared sealing key", SealingKey::parse))
+            .map(|key| secret_key(config, &key.file, "prepared sealing key", SealingKey::parse))
             .collect::<Result<Vec<_>, _>>()?;
         let packet_keys = value.packet_decryption_keys.iter().map(|key| packet_key(config, key));
         let packet_keys = packet_keys.collect::<Result<Vec<_>, _>>()?;
@@ -125,8 +126,16 @@ impl Processor {
                 "packet-decryption-keys and prepared-sealing-key need a key each".to_owned(),
             ));
         };
+        if value.minimum_contributions == 0 {
+            return Err(Error::Setting(
+                "minimum-contributions has to be 1 or more: a sum of no packets protects no client".to_owned(),
+            ));
+        }
         let mut own_keys = trusted(config, &value.earlier_public_keys)?;
         own_keys.insert(value.batch_signing_key.id.clone(), signing_key.verifying_key());
+        let ingestor_keys = trusted(config, &value.ingestor_public_keys)?;
+        let peer_keys = trusted(config, &value.peer_public_keys)?;
+        check_purposes(&packet_keys, [&own_keys, &ingestor_keys, &peer_keys])?;
         Ok(Self {
             own_keys,
             instance: value.instance.clone(),
@@ -137,8 +146,8 @@ impl Processor {
             sealing_keys,
             records,
             buckets,
-            ingestor_keys: trusted(config, &value.ingestor_public_keys)?,
-            peer_keys: trusted(config, &value.peer_public_keys)?,
+            ingestor_keys,
+            peer_keys,
             points: value.points,
             validation_form: value.validation_form,
             minimum_contributions: value.minimum_contributions,
@@ -211,25 +220,56 @@ fn usage(error: tallybox_transport::BucketError) -> Error {
     Error::Setting(error.to_string())
 }
 
-fn read_key<T>(
+/// Refuses a key pair that serves two purposes; `trusted` are our own keys, the ingestor's and the peer's.
+fn check_purposes(packet_keys: &[PacketKey], trusted: [&TrustedKeys; 3]) -> Result<(), Error> {
+    let mut purposes = KeyPurposes::default();
+    let mut add = |purpose, name: &KeyId, fingerprint| {
+        let added = purposes.add(purpose, name, fingerprint);
+        added.map_err(|reuse| Error::Setting(reuse.to_string()))
+    };
+    for key in packet_keys {
+        add("packet decryption key", &key.id, key.fingerprint.clone())?;
+    }
+    let named = ["batch signing key of ours", "ingestor public key", "peer public key"];
+    for (purpose, keys) in named.into_iter().zip(trusted) {
+        for (id, key) in keys {
+            add(purpose, id, key.fingerprint())?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a private or sealing key.
+fn secret_key<T>(
     config: &Loaded<Config>,
     file: &Path,
     what: &'static str,
     parse: impl Fn(&str) -> Result<T, KeyError>,
 ) -> Result<T, Error> {
     let path = config.resolve(file);
-    let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(&path).map_err(|source| Error::File { file: shown(), source })?;
-    let text = Zeroizing::new(text);
-    parse(text.trim()).map_err(|source| Error::Key {
-        file: shown(),
-        what,
-        source,
-    })
+    let file = path.display().to_string();
+    match secret_file::read(&path) {
+        Ok(text) => parse(text.trim()).map_err(|source| Error::Key { file, what, source }),
+        Err(source) => Err(Error::File { file, source }),
+    }
+}
+
+/// Reads a public key.
+fn public_key(config: &Loaded<Config>, file: &Path) -> Result<VerifyingKey, Error> {
+    let path = config.resolve(file);
+    let file = path.display().to_string();
+    match std::fs::read_to_string(&path).map(Zeroizing::new) {
+        Ok(text) => VerifyingKey::parse(text.trim()).map_err(|source| Error::Key {
+            file,
+            what: "public key",
+            source,
+        }),
+        Err(source) => Err(Error::File { file, source }),
+    }
 }
 
 fn packet_key(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
-    let secret = read_key(config, &key.file, "packet decryption key", PacketPrivateKey::parse)?;
+    let secret = secret_key(config, &key.file, "packet decryption key", PacketPrivateKey::parse)?;
     let fingerprint = secret.public().fingerprint();
     Ok(PacketKey {
         id: key.id.clone(),
@@ -239,8 +279,6 @@ fn packet_key(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Erro
 }
 
 fn trusted(config: &Loaded<Config>, files: &BTreeMap<KeyId, std::path::PathBuf>) -> Result<TrustedKeys, Error> {
-    let read = |(id, file): (&KeyId, &std::path::PathBuf)| {
-        Ok((id.clone(), read_key(config, file, "public key", VerifyingKey::parse)?))
-    };
+    let read = |(id, file): (&KeyId, &std::path::PathBuf)| Ok((id.clone(), public_key(config, file)?));
     files.iter().map(read).collect()
 }

@@ -9,6 +9,12 @@ fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/vectors")
 }
 
+/// Makes a file one that its owner alone can read, as the program demands of secrets.
+fn restrict(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// The first processor's place in the world, in a folder of its own; it reads a copy of a case.
 struct World {
     root: tempfile::TempDir,
@@ -26,11 +32,11 @@ impl World {
             copy(&folder.join(from), &root.path().join(to));
         }
         copy(&vectors().join("keys"), &root.path().join("keys"));
-        std::fs::write(
-            root.path().join("keys/sealing.b64"),
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
-        )
-        .unwrap();
+        let sealing = root.path().join("keys/sealing.b64");
+        std::fs::write(sealing, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").unwrap();
+        for file in std::fs::read_dir(root.path().join("keys")).unwrap() {
+            restrict(&file.unwrap().path());
+        }
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let first = &expected["batches"][0];
         let (batch, date) = (text(&first[0]), text(&first[1]));
@@ -317,4 +323,59 @@ fn a_task_of_a_job_is_done_as_a_worker_does_it() {
     assert_eq!(run("1", &absent), (4, "retry".to_owned()));
     assert_eq!(run("0", &good), (3, "rejected".to_owned()));
     assert_eq!(run("2", &good), (2, "usage".to_owned()));
+}
+
+#[test]
+fn keys_in_the_wrong_place_are_refused() {
+    let world = World::new("dim2");
+    let good = std::fs::read_to_string(world.root.path().join("first.yaml")).unwrap();
+    for (from, to, expected) in [
+        (
+            "ingestor-key-1: keys/ingestor-signing.spki.pem",
+            "ingestor-key-1: keys/ingestor-signing.pkcs8.b64",
+            "key is private where a public key belongs",
+        ),
+        (
+            "facilitator-key-1: keys/facilitator-signing.spki.pem",
+            "facilitator-key-1: keys/ingestor-signing.spki.pem",
+            "ingestor public key \"ingestor-key-1\" and peer public key \"facilitator-key-1\" are the same key pair",
+        ),
+        (
+            "facilitator-key-1: keys/facilitator-signing.spki.pem",
+            "facilitator-key-1: keys/pha-signing.spki.pem",
+            "batch signing key of ours",
+        ),
+        (
+            "file: keys/pha-signing.pkcs8.b64",
+            "file: keys/pha-packet-1.x963-private.b64",
+            "cannot use this batch signing key",
+        ),
+        (
+            "minimum-contributions: 1",
+            "minimum-contributions: 0",
+            "has to be 1 or more",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(world.root.path().join("first.yaml"), good.replace(from, to)).unwrap();
+        let (code, json) = world.run(&["check-config"]);
+        let told = json.to_string().replace("\\\"", "\"");
+        assert_eq!(code, 2, "{to}: {json}");
+        assert!(told.contains(expected), "{to}: {told}");
+    }
+}
+
+#[test]
+fn a_key_that_every_user_may_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new("dim2");
+    for file in ["pha-packet-1.x963-private.b64", "pha-signing.pkcs8.b64", "sealing.b64"] {
+        let path = world.root.path().join("keys").join(file);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let (code, json) = world.run(&["check-config"]);
+        assert_eq!(code, 2, "{file}: {json}");
+        assert!(json.to_string().contains("chmod o-rwx"), "{file}: {json}");
+        restrict(&path);
+    }
+    assert_eq!(world.run(&["check-config"]).0, 0);
 }

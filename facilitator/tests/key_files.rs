@@ -156,7 +156,10 @@ fn the_public_half_of_every_vector_key_is_the_committed_one() {
         let requested = PacketPublicKey::parse(&stdout(&request)).unwrap();
         assert_eq!(
             requested.fingerprint(),
-            PacketPublicKey::parse(&committed(&private)).unwrap().fingerprint()
+            PacketPrivateKey::parse(&committed(&private))
+                .unwrap()
+                .public()
+                .fingerprint()
         );
     }
 }

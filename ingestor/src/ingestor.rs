@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use tallybox_crypto::{IngestorSecret, KeyError, PacketPublicKey, SigningKey, VerifyingKey};
+use tallybox_crypto::{IngestorSecret, KeyError, KeyPurposes, PacketPublicKey, SigningKey, VerifyingKey};
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::registry::Registry;
 use tallybox_model::spool::SpoolNames;
 use tallybox_service::config::{Loaded, NamedKey, load};
+use tallybox_service::secret_file;
 use tallybox_transport::{BucketPlace, SharedBucket};
 use zeroize::Zeroizing;
 
@@ -186,10 +187,10 @@ impl Ingestor {
         let value = &config.value;
         crate::config::check(value).map_err(Error::Setting)?;
         let secrets = value.secrets.iter();
-        let secrets = secrets.map(|secret| read_key(config, &secret.file, "secret", IngestorSecret::parse));
+        let secrets = secrets.map(|secret| secret_key(config, &secret.file, "secret", IngestorSecret::parse));
         let signer = FileSigner {
             id: value.batch_signing_key.id.clone(),
-            key: read_key(
+            key: secret_key(
                 config,
                 &value.batch_signing_key.file,
                 "batch signing key",
@@ -199,10 +200,10 @@ impl Ingestor {
         let config_key = &value.client_config_key;
         let other_keys = value.manifest.other_public_keys.iter();
         let other_keys =
-            other_keys.map(|(id, file)| Ok((id.clone(), read_key(config, file, "public key", VerifyingKey::parse)?)));
+            other_keys.map(|(id, file)| Ok((id.clone(), public_key(config, file, "public key", VerifyingKey::parse)?)));
         let localities = value.localities.iter();
         let localities = localities.map(|(name, locality)| Ok((name.clone(), open_locality(config, name, locality)?)));
-        Ok(Self {
+        let ingestor = Self {
             name: value.ingestor.clone(),
             serve: resolve_tls(config),
             batches: value.batches.clone(),
@@ -212,7 +213,7 @@ impl Ingestor {
             signer: Arc::new(signer),
             config_key: (
                 config_key.id.clone(),
-                read_key(config, &config_key.file, "client configuration key", SigningKey::parse)?,
+                secret_key(config, &config_key.file, "client configuration key", SigningKey::parse)?,
             ),
             secrets: secrets.collect::<Result<_, _>>()?,
             registry: LiveRegistry::load(config.resolve(&value.registry))?,
@@ -220,7 +221,39 @@ impl Ingestor {
             localities: localities.collect::<Result<_, Error>>()?,
             clock: Clock::system(),
             clients_clock: None,
-        })
+        };
+        ingestor.check_purposes()?;
+        Ok(ingestor)
+    }
+
+    /// Refuses a key pair that serves two purposes; a pair of packet keys that are one key would let one processor open
+    /// both shares of a report.
+    fn check_purposes(&self) -> Result<(), Error> {
+        let mut purposes = KeyPurposes::default();
+        let mut add = |purpose, name: &str, fingerprint| {
+            let added = purposes.add(purpose, name, fingerprint);
+            added.map_err(|reuse| Error::Setting(reuse.to_string()))
+        };
+        add(
+            "batch signing key",
+            self.signer.key_id(),
+            self.signer.verifying_key().fingerprint(),
+        )?;
+        let (id, key) = &self.config_key;
+        add("client configuration key", id, key.verifying_key().fingerprint())?;
+        for [first, second] in self.localities.values().flat_map(|locality| &locality.key_pairs) {
+            add(
+                "packet key of the first processor",
+                &first.id,
+                first.public.fingerprint(),
+            )?;
+            add(
+                "packet key of the second processor",
+                &second.id,
+                second.public.fingerprint(),
+            )?;
+        }
+        Ok(())
     }
 
     /// What time clients have, in milliseconds since the epoch: what their reports and their configuration go by.
@@ -251,7 +284,7 @@ fn open_locality(config: &Loaded<Config>, name: &str, locality: &LocalityConfig)
         .parse()
         .map_err(|error| Error::Setting(format!("locality {name}: {error}")))?;
     let key = |key: &NamedKey| -> Result<PacketKey, Error> {
-        let public = read_key(config, &key.file, "packet encryption key", PacketPublicKey::parse)?;
+        let public = public_key(config, &key.file, "packet encryption key", PacketPublicKey::parse)?;
         let id = key.id.clone();
         Ok(PacketKey { id, public })
     };
@@ -278,19 +311,37 @@ fn open_bucket(config: &Loaded<Config>, place: &BucketPlace) -> Result<SharedBuc
         .map_err(|error| Error::Setting(error.to_string()))
 }
 
-fn read_key<T>(
+/// Reads a private key or another secret.
+fn secret_key<T>(
     config: &Loaded<Config>,
     file: &Path,
     what: &'static str,
     parse: impl Fn(&str) -> Result<T, KeyError>,
 ) -> Result<T, Error> {
     let path = config.resolve(file);
-    let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(&path).map_err(|source| Error::File { file: shown(), source })?;
-    let text = Zeroizing::new(text);
-    parse(text.trim()).map_err(|source| Error::Key {
-        file: shown(),
-        what,
-        source,
-    })
+    parse_key(&path, what, secret_file::read(&path), parse)
+}
+
+/// Reads a public key.
+fn public_key<T>(
+    config: &Loaded<Config>,
+    file: &Path,
+    what: &'static str,
+    parse: impl Fn(&str) -> Result<T, KeyError>,
+) -> Result<T, Error> {
+    let path = config.resolve(file);
+    parse_key(&path, what, std::fs::read_to_string(&path).map(Zeroizing::new), parse)
+}
+
+fn parse_key<T>(
+    path: &Path,
+    what: &'static str,
+    text: std::io::Result<Zeroizing<String>>,
+    parse: impl Fn(&str) -> Result<T, KeyError>,
+) -> Result<T, Error> {
+    let file = path.display().to_string();
+    match text {
+        Ok(text) => parse(text.trim()).map_err(|source| Error::Key { file, what, source }),
+        Err(source) => Err(Error::File { file, source }),
+    }
 }

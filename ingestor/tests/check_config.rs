@@ -80,6 +80,11 @@ fn what_cannot_be_is_refused_by_name() {
             "idle-secs",
         ),
         ("ingestor: ingestor\n", "ingestor: ingestor\ncolour: 1\n", "colour"),
+        (
+            "client-config-key: { id: config-1, file: sign-config }",
+            "client-config-key: { id: config-1, file: sign }",
+            "are the same key pair",
+        ),
     ] {
         let output = program(&changed(from, to), &["check-config"]);
         let text = String::from_utf8_lossy(&output.stderr);

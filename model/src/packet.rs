@@ -3,11 +3,13 @@
 use crate::avro::{Record, RecordKind};
 use crate::id::{IdError, PacketId};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One client's encrypted share (`PrioDataSharePacket`), borrowed from the block it was decoded from.
 ///
-/// `id` and `r_pit` are carried as they came: a packet in which they are nonsense costs that packet, not its batch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// `id` and `r_pit` are carried as they came: a packet in which they are nonsense costs that packet, not its batch. The
+/// evaluation point is a secret of ingestor and processors, so `Debug` shows neither it nor the share.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataSharePacket<'a> {
     /// The packet's identifier, as text.
     #[serde(rename = "uuid", borrow)]
@@ -26,6 +28,15 @@ pub struct DataSharePacket<'a> {
     /// Carried, never used.
     #[serde(with = "serde_bytes", borrow, default)]
     pub device_nonce: Option<&'a [u8]>,
+}
+
+impl fmt::Debug for DataSharePacket<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataSharePacket")
+            .field("id", &self.id)
+            .field("encryption_key_id", &self.encryption_key_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl DataSharePacket<'_> {
@@ -50,8 +61,8 @@ impl Record for DataSharePacket<'_> {
 }
 
 /// One processor's verification message for one packet (`PrioValidityPacket`): values of the proof's polynomials at
-/// the evaluation point, each in `0..prime`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// the evaluation point, each in `0..prime`. `Debug` shows the identifier alone.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidationPacket {
     /// The packet's identifier.
     #[serde(rename = "uuid")]
@@ -62,6 +73,14 @@ pub struct ValidationPacket {
     pub g_r: i64,
     /// h at the point.
     pub h_r: i64,
+}
+
+impl fmt::Debug for ValidationPacket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValidationPacket")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Record for ValidationPacket {

@@ -176,6 +176,7 @@ fn metric_names() -> PossibleValuesParser {
 
 /// Reads the command line, does what it says, and answers the exit code.
 pub fn main() -> ExitCode {
+    tallybox_service::process::protect_memory();
     match parse::<Cli>() {
         Ok(cli) => execute(cli).into(),
         Err(exit) => exit.into(),

@@ -17,7 +17,9 @@ pub mod log;
 #[cfg(feature = "operations")]
 pub mod operations;
 pub mod output;
+pub mod process;
 pub mod progress;
+pub mod secret_file;
 #[cfg(feature = "shutdown")]
 pub mod shutdown;
 mod yaml;

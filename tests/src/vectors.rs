@@ -154,14 +154,16 @@ impl Places {
 /// If the folder cannot be written.
 #[must_use]
 pub fn write_config(folder: &Path, role: Role, places: &Places, more: &str) -> PathBuf {
-    let (side, peer, keys) = (side(role), side(role.peer()), vectors().join("keys"));
+    let (side, peer, keys) = (side(role), side(role.peer()), folder.join("keys"));
+    std::fs::create_dir_all(&keys).expect("a folder");
+    for file in std::fs::read_dir(vectors().join("keys")).expect("the predecessor's keys") {
+        let file = file.expect("a key");
+        let text = std::fs::read_to_string(file.path()).expect("a key");
+        write_private(&keys.join(file.file_name()), &text);
+    }
     let keys = keys.display();
-    std::fs::create_dir_all(folder).expect("a folder");
-    std::fs::write(
-        folder.join("sealing.b64"),
-        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-    )
-    .expect("a file");
+    let sealing = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    write_private(&folder.join("sealing.b64"), sealing);
     let text = format!(
         "instance: interop
 role: {role}
@@ -190,6 +192,16 @@ minimum-contributions: 1
     let path = folder.join(format!("{role}.yaml"));
     std::fs::write(&path, text).expect("a config file");
     path
+}
+
+/// Writes a file that its owner alone can read, as the programs demand of secrets.
+///
+/// # Panics
+/// If the file cannot be written.
+pub fn write_private(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).expect("a file");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
 }
 
 /// Opens the processor of a configuration file.

@@ -49,6 +49,7 @@ enum Command {
 /// Parses the command line, runs it, and answers with the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    tallybox_service::process::protect_memory();
     let cli = match parse::<Cli>() {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),

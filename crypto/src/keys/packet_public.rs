@@ -5,7 +5,6 @@ use std::fmt;
 use p256::PublicKey;
 use p256::pkcs8::DecodePublicKey as _;
 
-use super::scalar::X963_LENGTH;
 use super::text::{KeyText, encode, fingerprint};
 use super::verifying::spki_pem;
 use super::{POINT_LENGTH, request, scalar};
@@ -13,7 +12,7 @@ use crate::error::KeyError;
 
 /// What [`PacketPublicKey::parse`] takes.
 const WANTED: &str =
-    "a P-256 packet encryption key (base64 of 65 or 97 bytes, PEM `CERTIFICATE REQUEST`, or PEM `PUBLIC KEY`)";
+    "a P-256 packet encryption key (base64 of 65 bytes, PEM `CERTIFICATE REQUEST`, or PEM `PUBLIC KEY`)";
 
 /// A P-256 public key that packets are encrypted to (ENPA `packet-encryption-keys`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,15 +21,15 @@ pub struct PacketPublicKey {
 }
 
 impl PacketPublicKey {
-    /// Reads base64 of the 65-byte uncompressed point, base64 of the 97-byte private form (its first 65 bytes are
-    /// used), a PEM `CERTIFICATE REQUEST`, or an SPKI as PEM or base64.
+    /// Reads base64 of the 65-byte uncompressed point, a PEM `CERTIFICATE REQUEST`, or an SPKI as PEM or base64.
     ///
     /// # Errors
-    /// If the text is none of these, the point is not on the curve, or a certificate request is not signed by
-    /// the key in it (ENPA's reader does not look; we do).
+    /// [`KeyError::Private`] for every form of a private key; others if the text is none of these, the point is not on
+    /// the curve, or a certificate request is not signed by the key in it (ENPA's reader does not check; this one does).
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let format = |_| KeyError::Format { wanted: WANTED };
-        let public = match KeyText::read(text)? {
+        let text = KeyText::read(text)?;
+        let public = match &text {
             KeyText::Pem {
                 label: "CERTIFICATE REQUEST",
                 text,
@@ -39,11 +38,13 @@ impl PacketPublicKey {
                 label: "PUBLIC KEY",
                 text,
             } => PublicKey::from_public_key_pem(text).map_err(format)?,
-            KeyText::Pem { .. } => return Err(KeyError::Format { wanted: WANTED }),
-            KeyText::Bytes(bytes) if matches!(bytes.len(), POINT_LENGTH | X963_LENGTH) => {
-                PublicKey::from_sec1_bytes(&bytes[..POINT_LENGTH]).map_err(|_| KeyError::Invalid)?
+            KeyText::Pem { .. } => return Err(scalar::not_public(&text, WANTED)),
+            KeyText::Bytes(bytes) if bytes.len() == POINT_LENGTH => {
+                PublicKey::from_sec1_bytes(bytes).map_err(|_| KeyError::Invalid)?
             }
-            KeyText::Bytes(bytes) => PublicKey::from_public_key_der(&bytes).map_err(format)?,
+            KeyText::Bytes(bytes) => {
+                PublicKey::from_public_key_der(bytes).map_err(|_| scalar::not_public(&text, WANTED))?
+            }
         };
         Ok(Self::from_public(&public))
     }

@@ -32,7 +32,21 @@ pub(crate) fn parse(text: &KeyText<'_>, wanted: &'static str) -> Result<SecretKe
     }
 }
 
-/// A scalar with its public point beside it (SEC1, compressed or not); the two have to belong together.
+/// Why a text is not a public key: [`KeyError::Private`] if it is any form of a private key.
+pub(crate) fn not_public(text: &KeyText<'_>, wanted: &'static str) -> KeyError {
+    let private = match text {
+        KeyText::Pem { label, .. } => label.ends_with("PRIVATE KEY"),
+        // A private packet key of ENPA begins with its public half, so a reader could take it for a public key.
+        KeyText::Bytes(bytes) => bytes.len() == X963_LENGTH || parse(text, wanted).is_ok(),
+    };
+    if private {
+        KeyError::Private
+    } else {
+        KeyError::Format { wanted }
+    }
+}
+
+/// A scalar with its public point (SEC1, compressed or not); the two have to belong together.
 pub(crate) fn from_halves(point: &[u8], scalar: &[u8]) -> Result<SecretKey, KeyError> {
     let secret = SecretKey::from_slice(scalar).map_err(|_| KeyError::Invalid)?;
     let public = p256::PublicKey::from_sec1_bytes(point).map_err(|_| KeyError::Invalid)?;

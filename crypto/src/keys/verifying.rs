@@ -9,7 +9,7 @@ use super::{POINT_LENGTH, scalar};
 use crate::error::{KeyError, SignatureError};
 
 /// What [`VerifyingKey::parse`] takes.
-const WANTED: &str = "a P-256 public key (PEM `PUBLIC KEY`, base64 SPKI, base64 65-byte point, or a private key)";
+const WANTED: &str = "a P-256 public key (PEM `PUBLIC KEY`, base64 SPKI, or base64 65-byte point)";
 
 /// An ECDSA P-256 public key for batch signatures, as manifests publish it.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// Reads PEM `PUBLIC KEY`, base64 of SPKI DER, base64 of the 65-byte uncompressed point, or any form that
-    /// [`super::SigningKey::parse`] takes (its public half is used, as ENPA's command line does).
+    /// Reads PEM `PUBLIC KEY`, base64 of SPKI DER, or base64 of the 65-byte uncompressed point.
     ///
     /// # Errors
-    /// If the text is none of these, or the point is not on the curve.
+    /// [`KeyError::Private`] for every form of a private key, which ENPA's command line accepts here; others if the text
+    /// is none of these, or the point is not on the curve.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let text = KeyText::read(text)?;
         let public = match &text {
@@ -33,11 +33,10 @@ impl VerifyingKey {
             KeyText::Bytes(bytes) if bytes.len() == POINT_LENGTH => {
                 PublicKey::from_sec1_bytes(bytes).map_err(|_| KeyError::Invalid)?
             }
-            KeyText::Bytes(bytes) => match PublicKey::from_public_key_der(bytes) {
-                Ok(public) => public,
-                Err(_) => scalar::parse(&text, WANTED)?.public_key(),
-            },
-            KeyText::Pem { .. } => scalar::parse(&text, WANTED)?.public_key(),
+            KeyText::Bytes(bytes) => {
+                PublicKey::from_public_key_der(bytes).map_err(|_| scalar::not_public(&text, WANTED))?
+            }
+            KeyText::Pem { .. } => return Err(scalar::not_public(&text, WANTED)),
         };
         Ok(Self::from_public(&public))
     }

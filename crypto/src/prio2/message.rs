@@ -1,10 +1,14 @@
 //! Verification messages: one processor's part of one packet's check.
 
+use std::fmt;
+
 use super::field::{MODULUS, mul, reduce};
 use crate::error::MessageError;
 
 /// A share of f, g and h at the evaluation point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+///
+/// Both processors' messages about packets of one client at two points give its answer, so values are not in `Debug`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Message {
     /// f at the point, a field element.
     pub f: u32,
@@ -12,6 +16,12 @@ pub struct Message {
     pub g: u32,
     /// h at the point, a field element.
     pub h: u32,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").finish_non_exhaustive()
+    }
 }
 
 impl Message {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tallybox_service::config::load;
 use tallybox_service::exit::{self, Exit};
 use tallybox_service::output::{Failure, Output, Summary};
+use tallybox_service::process;
 
 const AFTER_HELP: &str = "\
 A processor takes a batch in, its peer does the same, then each sums its window:
@@ -79,6 +80,7 @@ enum Command {
 /// Runs the program on this process's command line.
 #[must_use]
 pub fn main() -> Exit {
+    process::protect_memory();
     let arguments = match exit::parse::<Arguments>() {
         Ok(arguments) => arguments,
         Err(exit) => return exit,

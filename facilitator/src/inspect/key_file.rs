@@ -84,7 +84,7 @@ impl AnyKey {
             Err(private) => match public(text) {
                 Ok((key, encoding)) => Ok((Self::Public(key), encoding)),
                 // Of both refusals, the one that says more.
-                Err(KeyError::Format { .. }) => Err(private),
+                Err(KeyError::Format { .. } | KeyError::Private) => Err(private),
                 Err(public) => Err(public),
             },
         }

@@ -13,8 +13,7 @@ use tallybox_model::packet::DataSharePacket;
 use tallybox_transport::batch::PacketBlock;
 use zeroize::Zeroizing;
 
-/// What became of a packet.
-#[derive(Debug)]
+/// The outcome of opening a packet. It holds shares, so it has no `Debug`.
 pub enum Verdict {
     /// Opened and evaluated. Its share is in the block's `shares`.
     Message(Message),
@@ -31,8 +30,7 @@ pub enum Verdict {
     Rejected(PacketReason),
 }
 
-/// A packet that has been looked at.
-#[derive(Debug)]
+/// A packet that was opened, or could not be.
 pub struct OpenedPacket {
     /// Its identifier, if it has one.
     pub id: Option<PacketId>,
@@ -42,8 +40,7 @@ pub struct OpenedPacket {
     pub verdict: Verdict,
 }
 
-/// A block that has been looked at.
-#[derive(Debug)]
+/// A block of packets that were opened, or could not be.
 pub struct OpenedBlock {
     /// Its packets, in order.
     pub packets: Vec<OpenedPacket>,

@@ -19,13 +19,15 @@ pub(crate) fn side(role: Role) -> &'static str {
 /// Writes the configuration of a processor that reads `case`, its own buckets in `folder`.
 pub(crate) fn write_config(folder: &Path, case: &str, role: Role) -> PathBuf {
     let (own, peer) = (side(role), side(role.peer()));
-    let (keys, case) = (vectors().join("keys"), vectors().join(case));
+    let (keys, case) = (folder.join("keys"), vectors().join(case));
+    std::fs::create_dir_all(&keys).unwrap();
+    for file in files(&vectors().join("keys")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        write_private(&keys.join(file.file_name().unwrap()), &text);
+    }
     let (keys, case) = (keys.display(), case.display());
-    std::fs::write(
-        folder.join("sealing.b64"),
-        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-    )
-    .unwrap();
+    let sealing = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    write_private(&folder.join("sealing.b64"), sealing);
     let text = format!(
         "instance: interop
 role: {role}
@@ -49,6 +51,13 @@ minimum-contributions: 1
     let file = folder.join(format!("{role}.yaml"));
     std::fs::write(&file, text).unwrap();
     file
+}
+
+/// Writes a file that its owner alone can read, as the program demands of secrets.
+pub(crate) fn write_private(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// Runs the program in a folder.

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use tallybox_service::config::load;
 use tallybox_service::exit::{self, Exit};
 use tallybox_service::output::{Failure, Output, Summary};
+use tallybox_service::process;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -53,6 +54,7 @@ enum Command {
 /// Runs the program on this process's command line.
 #[must_use]
 pub fn main() -> Exit {
+    process::protect_memory();
     let arguments = match exit::parse::<Arguments>() {
         Ok(arguments) => arguments,
         Err(exit) => return exit,

@@ -106,7 +106,13 @@ pub fn config_key() -> SigningKey {
 /// The files of a configuration.
 pub fn files() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let write = |name: &str, text: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        // Secrets have to be their owner's alone; the other files do not mind.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
     for (side, name) in KEYS.iter().enumerate() {
         let key = PacketPrivateKey::generate(&mut rng(100 + side as u64));
         write(name, &key.public().to_x962_base64());

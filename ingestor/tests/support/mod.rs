@@ -58,6 +58,13 @@ pub fn time(text: &str) -> BatchTime {
     text.parse().unwrap()
 }
 
+/// Writes a file that its owner alone can read, as the program demands of secrets.
+pub fn write_private(path: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// The first window of all tests.
 pub const START: &str = "2026/11/23/10/00";
 
@@ -72,9 +79,11 @@ impl World {
         for (side, name) in KEYS.iter().enumerate() {
             std::fs::write(at(name), packet_key(side).public().to_x962_base64()).unwrap();
         }
-        std::fs::write(at("sign"), signing_key().to_pkcs8_base64().as_str()).unwrap();
         let secret = IngestorSecret::generate(&mut rng(300));
-        std::fs::write(at("secret"), secret.to_base64().as_str()).unwrap();
+        write_private(&at("sign"), &signing_key().to_pkcs8_base64());
+        let config_key = SigningKey::generate(&mut rng(201));
+        write_private(&at("sign-config"), &config_key.to_pkcs8_base64());
+        write_private(&at("secret"), &secret.to_base64());
         std::fs::write(at("registry.yaml"), REGISTRY).unwrap();
         std::fs::write(at("ingestor.yaml"), CONFIG).unwrap();
         Self {
@@ -390,7 +399,7 @@ ingestor: ingestor
 spool: 'memory:'
 registry: registry.yaml
 batch-signing-key: { id: ingestor-1, file: sign }
-client-config-key: { id: config-1, file: sign }
+client-config-key: { id: config-1, file: sign-config }
 secrets: [ { file: secret } ]
 localities:
   us-xx:
