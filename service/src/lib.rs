@@ -6,6 +6,7 @@
 //! [`exit::Exit`] is what `main` returns. None of it knows what the program does, and without those features none of it
 //! knows a network.
 
+pub mod cause;
 pub mod chart;
 pub mod clock;
 pub mod config;

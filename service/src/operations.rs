@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::cause::chain;
+
 /// Connections at once; more wait.
 const OPERATORS: usize = 32;
 /// How long the head of a request may take to come.
@@ -160,10 +162,7 @@ impl Operations {
                     }
                     Err(error) => {
                         // Too many open files, or a connection that has gone: neither ends the page.
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "connection of an operator could not be accepted"
-                        );
+                        tracing::warn!(error = chain(&error), "connection of an operator could not be accepted");
                         sleep(Duration::from_millis(50)).await;
                     }
                 }

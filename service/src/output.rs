@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::cause::chain;
 use crate::exit::Exit;
 use crate::progress::Progress;
 
@@ -52,16 +53,7 @@ impl Failure {
 
     /// An error and everything behind it, in one sentence: `cannot read: no such file or directory`.
     pub fn from_error(exit: Exit, reason: impl Into<String>, error: &dyn std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let text = inner.to_string();
-            if !message.ends_with(&text) {
-                message = format!("{message}: {text}");
-            }
-            cause = inner.source();
-        }
-        Self::new(exit, reason, message)
+        Self::new(exit, reason, chain(error))
     }
 
     /// Names the object it is about.

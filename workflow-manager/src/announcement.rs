@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tallybox_model::extensions::{EXTENSIONS_SIZE_LIMIT, Extensions, Sighting};
+use tallybox_service::cause::chain;
 
 use crate::error::Error;
 
@@ -77,7 +78,7 @@ pub(crate) fn read(place: &str, document: &[u8]) -> Sighting {
 }
 
 pub(crate) fn unknown(place: &str, error: &dyn std::error::Error) -> Sighting {
-    let problem = crate::error::sentence(error);
+    let problem = chain(error);
     tracing::warn!(place, problem, "the peer's announcement cannot be read");
     Sighting::Unknown
 }

@@ -113,8 +113,3 @@ impl Error {
         }
     }
 }
-
-/// An error and all its causes in one sentence.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
-    tallybox_service::output::Failure::from_error(Exit::Retry, "", error).message
-}

@@ -9,11 +9,12 @@ use tallybox_model::id::{AggregationId, Instance};
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::{TaskMarker, WindowBatches};
 use tallybox_model::time::BatchTime;
+use tallybox_service::cause::chain;
 use tallybox_service::clock::Clock;
 use tallybox_transport::Created;
 
 use crate::due::{Assessment, assess};
-use crate::error::{Error, sentence};
+use crate::error::Error;
 use crate::inventory::{Buckets, Inventory, Known, fixed_batches, take};
 use crate::metrics::Metrics;
 use crate::policy::{Policy, Scope};
@@ -135,7 +136,7 @@ impl Manager {
         let running = match self.starter.running().await {
             Ok(running) => running,
             Err(error) => {
-                tracing::error!(error = %error, "what runs cannot be seen");
+                tracing::error!(error = chain(&error), "what runs cannot be seen");
                 summary.left += due.len();
                 summary.failed.push(FailedStart::of("what runs", &error));
                 return;
@@ -236,7 +237,7 @@ impl Run<'_> {
                 tracing::error!(
                     aggregation_id = %aggregation,
                     task = what,
-                    error = %sentence(&error),
+                    error = chain(&error),
                     "work cannot be started"
                 );
                 let mut set = self.broken.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tallybox_service::cause::chain;
 use tallybox_service::operations::{Operable, Readiness};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, sentence};
+use crate::error::Error;
 use crate::leader::{Election, Leadership};
 use crate::manager::Manager;
 
@@ -55,7 +56,10 @@ impl Scheduler {
         self.manager.metrics.leads(false);
         let resigned = tokio::time::timeout(Duration::from_secs(3), self.election.resign()).await;
         if let Ok(Err(error)) = resigned {
-            tracing::warn!(error = %sentence(&error), "leadership could not be given up; it ends by itself");
+            tracing::warn!(
+                error = chain(&error),
+                "leadership could not be given up; it ends by itself"
+            );
         }
     }
 
@@ -112,13 +116,13 @@ impl Scheduler {
                 Ok(Leadership::Theirs { holder }) => {
                     tracing::warn!(holder, "another leads now; this run goes on, which does no harm");
                 }
-                Err(error) => tracing::warn!(error = %sentence(&error), "leadership could not be renewed"),
+                Err(error) => tracing::warn!(error = chain(&error), "leadership could not be renewed"),
             }
         }
     }
 
     fn trouble(&self, what: &str, error: &Error) {
-        let problem = sentence(error);
+        let problem = chain(error);
         tracing::error!(error = problem, "{what}");
         self.pulse.set(vec![format!("{what}: {problem}")]);
     }

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use serde::Serialize;
+use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
-use crate::error::{Error, sentence};
+use crate::error::Error;
 use crate::inventory::Foreign;
 use crate::manager::Look;
 use crate::work::Due;
@@ -72,7 +73,7 @@ impl FailedStart {
     pub(crate) fn of(what: &str, error: &Error) -> Self {
         Self {
             what: what.to_owned(),
-            problem: sentence(error),
+            problem: chain(error),
         }
     }
 }

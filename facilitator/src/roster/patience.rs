@@ -13,7 +13,7 @@ macro_rules! patiently {
         loop {
             match $read.await {
                 Err(error) if tries < $crate::roster::patience::TRIES && crate::error::Error::is_passing(&error) => {
-                    tracing::debug!(%error, "read again");
+                    tracing::debug!(error = tallybox_service::cause::chain(&error), "read again");
                     tries += 1;
                 }
                 other => break other,

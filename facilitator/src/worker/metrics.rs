@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::time::Duration;
 use tallybox_queue::QueueError;
+use tallybox_service::cause::chain;
 
 /// Seconds that a task takes.
 const SECONDS: [f64; 12] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0];
@@ -284,7 +285,7 @@ impl Metrics {
     pub(super) fn queue_error(&self, kind: Kind, operation: &'static str, error: &QueueError) {
         let queue = kind.name();
         self.queue_errors.get_or_create(&QueueLabels { queue, operation }).inc();
-        let error = super::outcome::told(error);
+        let error = chain(error);
         tracing::warn!(queue, operation, error, "queue failed");
     }
 

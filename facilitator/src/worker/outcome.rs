@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use std::time::Duration;
+use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 
 /// What becomes of a message.
@@ -44,7 +45,7 @@ impl Outcome {
     /// | conflict | reject: somebody has to look, and a redelivery finds the same bytes |
     /// | below the minimum | done: that is an answer about the window, no fault of the task; it is counted and logged |
     pub(super) fn of_error(error: &Error) -> Self {
-        let reason = || format!("{}: {}", error.reason(), told(error));
+        let reason = || format!("{}: {}", error.reason(), chain(error));
         match error.exit() {
             Exit::Done | Exit::BelowMinimum => Self::Done,
             Exit::Retry | Exit::Usage => Self::Retry {
@@ -54,20 +55,4 @@ impl Outcome {
             Exit::Rejected | Exit::Conflict => Self::Reject { reason: reason() },
         }
     }
-}
-
-/// An error and its causes, in one line.
-pub(super) fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        // A transparent error says what its cause says.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }

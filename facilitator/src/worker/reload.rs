@@ -7,6 +7,7 @@ use crate::processor::Processor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tallybox_service::cause::chain;
 use tallybox_service::config::{Loaded, load};
 use tallybox_service::shutdown::Reload;
 use tokio::time::sleep;
@@ -95,7 +96,7 @@ pub async fn watch(worker: Arc<Worker>, source: Source, mut reload: Reload, ever
                 worker.metrics.reload_failures.inc();
                 worker.state.reload_failed(true);
                 tracing::error!(
-                    error = super::outcome::told(&error),
+                    error = chain(&error),
                     "configuration or keys cannot be read; the old ones stay in force"
                 );
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tallybox_model::time::{BatchTime, aligned_window};
+use tallybox_service::cause::chain;
 use tokio_util::sync::CancellationToken;
 
 use super::{BatchOptions, WindowSummary, batch};
@@ -63,7 +64,7 @@ async fn turn(ingestor: &Ingestor, locality: &Locality, counters: &BatchCounters
         }
         Err(error) => {
             counters.failures.inc();
-            tracing::error!(instance, error = &error as &dyn std::error::Error, "window not batched");
+            tracing::error!(instance, error = chain(&error), "window not batched");
             false
         }
     }

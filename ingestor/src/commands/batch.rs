@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 use tallybox_model::time::BatchTime;
+use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
@@ -55,7 +56,7 @@ impl BatchCommand {
             match batch(&ingestor, locality, &options).await {
                 Ok(summary) => done.push(summary),
                 Err(error) => {
-                    tracing::error!(locality = name, %error, "batching failed");
+                    tracing::error!(locality = name, error = chain(&error), "batching failed");
                     failed.get_or_insert(error);
                 }
             }

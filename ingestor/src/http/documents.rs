@@ -15,6 +15,7 @@ use tallybox_model::digest::Digest;
 use tallybox_model::manifest::{BatchSigningPublicKey, Expiration, IngestorIdentity, IngestorManifest};
 use tallybox_model::registry::Registry;
 use tallybox_model::report::{ProblemKind, SCHEMA_VERSIONS};
+use tallybox_service::cause::chain;
 
 use super::refusal::Refusal;
 use super::{App, openapi};
@@ -62,8 +63,12 @@ impl SignedConfig {
 }
 
 fn sign(ingestor: &Ingestor, locality: &Locality, registry: Arc<Registry>, issued: i64) -> Result<Signed, Refusal> {
-    let failed = |error: &(dyn std::error::Error + 'static)| {
-        tracing::error!(locality = locality.name, error, "configuration could not be signed");
+    let failed = |error: &dyn std::error::Error| {
+        tracing::error!(
+            locality = locality.name,
+            error = chain(error),
+            "configuration could not be signed"
+        );
         Refusal::new(ProblemKind::Unavailable, "the configuration could not be signed")
     };
     let config = client_config(ingestor, locality, &registry, issued).ok_or_else(|| {

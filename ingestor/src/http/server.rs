@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tallybox_service::cause::chain;
 use tallybox_service::operations::Operations;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -191,10 +192,7 @@ impl Shared {
                     }
                     Err(error) => {
                         // Too many open files, or a connection that has gone: neither ends the server.
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "connection could not be accepted"
-                        );
+                        tracing::warn!(error = chain(&error), "connection could not be accepted");
                         sleep(Duration::from_millis(50)).await;
                     }
                 }

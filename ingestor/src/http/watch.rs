@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tallybox_service::cause::chain;
 use tallybox_service::shutdown::Reload;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -35,7 +36,7 @@ pub(super) async fn registry(app: Arc<App>) {
                 let text = error.to_string();
                 if said.as_ref() != Some(&text) {
                     app.metrics.registry_failures.inc();
-                    let error = &error as &dyn std::error::Error;
+                    let error = chain(&error);
                     tracing::error!(error, "registry cannot be read; the old one stays in force");
                     said = Some(text);
                 }
@@ -63,7 +64,7 @@ pub(super) async fn certificates(app: Arc<App>, certificates: Certificates) {
             // Certificate and key are rarely written at once: the next look may find both.
             Err(error) => {
                 app.metrics.certificate_failures.inc();
-                let error = &error as &dyn std::error::Error;
+                let error = chain(&error);
                 tracing::error!(error, "certificates cannot be read; the old ones stay in force");
             }
         }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tallybox_service::cause::chain;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
@@ -170,7 +171,7 @@ async fn look(writer: &SlabWriter, looked: &AtomicBool) {
             }
         }
         Ok(Err(error)) => {
-            let error = &error as &dyn std::error::Error;
+            let error = chain(&error);
             tracing::warn!(%instance, error, "plans could not be listed");
         }
         Err(_) => tracing::warn!(%instance, "plans were not listed in time"),
@@ -187,7 +188,7 @@ async fn look_behind(writer: &SlabWriter) {
             writer.counters.batching_behind.set(seconds);
         }
         Ok(Err(error)) => {
-            let error = &error as &dyn std::error::Error;
+            let error = chain(&error);
             tracing::warn!(%instance, error, "what is not batched could not be listed");
         }
         Err(_) => tracing::warn!(%instance, "what is not batched was not listed in time"),
@@ -234,7 +235,7 @@ impl Grouping {
         while !pending.is_empty() && open.as_ref().is_none_or(|slab| slab.bytes() < self.slab_bytes) {
             let Some(deposit) = pending.pop_front() else { return };
             if let Err(error) = open.get_or_insert_with(OpenSlab::new).add(deposit) {
-                let error = &error as &dyn std::error::Error;
+                let error = chain(&error);
                 tracing::error!(error, "a report could not be encoded; its slab is given up");
                 *open = None;
             }
@@ -249,7 +250,7 @@ impl Grouping {
             let (pieces, waiting) = match slab.close() {
                 Ok(closed) => closed,
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
+                    let error = chain(&error);
                     tracing::error!(error, "a slab could not be encoded; it is given up");
                     return;
                 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::RngExt as _;
 use tallybox_model::spool::{SlabName, SpoolNames};
+use tallybox_service::cause::chain;
 use tallybox_transport::{BucketError, Created, SharedBucket};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -101,7 +102,7 @@ impl SlabWriter {
         let instance = self.names.instance();
         match error {
             Some(error) => {
-                let error = error as &dyn std::error::Error;
+                let error = chain(error);
                 tracing::warn!(%instance, error, "slab could not be written");
             }
             None => tracing::warn!(%instance, "slab was not written in time"),

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
+use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 
 use super::Arguments;
@@ -63,7 +64,7 @@ impl StatusCommand {
             }
             match status {
                 Ok(status) => arguments.print(&status)?,
-                Err(error) => tracing::error!(error = %crate::error::sentence(&error), "cannot look"),
+                Err(error) => tracing::error!(error = chain(&error), "cannot look"),
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(seconds.max(1))) => {}

@@ -9,6 +9,7 @@ use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::roster::{RosterObject, WindowName};
 use tallybox_model::task::{MarkedTask, TaskMarker, WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
+use tallybox_service::cause::chain;
 use tallybox_transport::{Bucket, BucketError, Disposition, SharedBucket, read_all};
 
 use super::listing::each;
@@ -105,10 +106,10 @@ pub async fn take(
                 inventory.aggregations.insert(aggregation, found);
             }
             Err(error) => {
-                tracing::error!(aggregation_id = %aggregation, error = %error, "an aggregation cannot be looked at");
+                tracing::error!(aggregation_id = %aggregation, error = chain(&error), "an aggregation cannot be looked at");
                 inventory.failed.push(Unseen {
                     aggregation,
-                    problem: crate::error::sentence(&error),
+                    problem: chain(&error),
                 });
             }
         }

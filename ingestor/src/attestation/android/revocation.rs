@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+use tallybox_service::cause::chain;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -109,7 +110,7 @@ impl RevocationList {
             Ok(()) => state.good = Some(now),
             Err(error) if !state.failing => {
                 let file = self.file.display();
-                tracing::warn!(%file, %error, "revocation list cannot be read: the last one is used up to its age limit");
+                tracing::warn!(%file, error = chain(&error), "revocation list cannot be read: the last one is used up to its age limit");
             }
             Err(_) => {}
         }

@@ -1,0 +1,47 @@
+//! An error with everything behind it, for logs and messages.
+
+use std::error::Error;
+
+/// An error and its causes in one line: `own: cannot reach a/b: connection refused`.
+///
+/// Every log line about a failure prints this, since the last cause says what an operator has to mend ("no space left on
+/// device", "SignatureDoesNotMatch"). A cause that the text before ends with is not said twice: transparent errors, and
+/// errors that print their own source, say what their cause says.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failed {
+        #[error("cannot reach a/b")]
+        Unavailable(#[source] Box<dyn Error>),
+        #[error(transparent)]
+        Transparent(Box<dyn Error>),
+        #[error("request failed: {0}")]
+        SaysItsSource(#[source] std::io::Error),
+    }
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let refused = || std::io::Error::other("connection refused");
+        let request = Failed::Unavailable(Box::new(Failed::SaysItsSource(refused())));
+        let error = Failed::Transparent(Box::new(request));
+        assert_eq!(chain(&error), "cannot reach a/b: request failed: connection refused");
+        assert_eq!(chain(&refused()), "connection refused");
+    }
+}
