@@ -4,6 +4,7 @@
 
 use crate::id::{AggregationId, BatchId, Instance};
 use crate::role::Role;
+use crate::roster::WindowName;
 use crate::time::{BatchTime, Window};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -48,6 +49,17 @@ pub enum BatchPart {
 }
 
 impl BatchPart {
+    /// All three, in the order in which they are written.
+    pub const ALL: [Self; 3] = [Self::Packets, Self::Header, Self::Signature];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Packets => "packets",
+            Self::Signature => "signature",
+        }
+    }
+
     /// The part that an object is, and the name of the header beside it.
     fn split(key: &str) -> (Self, &str) {
         if let Some(header) = key.strip_suffix(SIGNATURE) {
@@ -200,6 +212,69 @@ impl fmt::Display for SumPartName {
     }
 }
 
+/// An object in another organisation's mailbox of which only the bucket's word "exists" is known.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Unconfirmed {
+    /// A part of our validation of a batch.
+    Validation(BatchName, BatchPart),
+    /// A part of our sum part of a window.
+    SumPart(WindowName, BatchPart),
+}
+
+impl Unconfirmed {
+    /// The notes on the validation of a batch.
+    #[must_use]
+    pub fn of_validation(name: &BatchName) -> [Self; 3] {
+        BatchPart::ALL.map(|part| Self::Validation(name.clone(), part))
+    }
+
+    /// The notes on the sum part of a window.
+    #[must_use]
+    pub fn of_sum_part(name: &WindowName) -> [Self; 3] {
+        BatchPart::ALL.map(|part| Self::SumPart(name.clone(), part))
+    }
+
+    /// `unconfirmed/{agg}`, in the processor's own bucket: where the notes on an aggregation's objects are.
+    #[must_use]
+    pub fn directory(aggregation: &AggregationId) -> String {
+        format!("{UNCONFIRMED}/{aggregation}")
+    }
+
+    /// `unconfirmed/{agg}/{DATE}/{id}.{part}` for a validation, `unconfirmed/{agg}/{start}-{end}.{part}` for a sum part,
+    /// in the processor's own bucket. The note holds when it was made.
+    #[must_use]
+    pub fn note(&self) -> String {
+        match self {
+            Self::Validation(name, part) => format!("{UNCONFIRMED}/{name}.{}", part.word()),
+            Self::SumPart(name, part) => format!("{UNCONFIRMED}/{name}.{}", part.word()),
+        }
+    }
+
+    /// Reads the name of a note; `None` for any other object.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        let (stem, word) = key.strip_prefix(UNCONFIRMED)?.strip_prefix('/')?.rsplit_once('.')?;
+        let part = BatchPart::ALL.into_iter().find(|part| part.word() == word)?;
+        let found = match BatchName::parse(stem) {
+            Some(name) => Self::Validation(name, part),
+            None => {
+                let (aggregation, window) = stem.split_once('/')?;
+                let (start, end) = window.split_once('-')?;
+                let time = |text| BatchTime::from_compact(text).ok();
+                let name = WindowName {
+                    aggregation: aggregation.parse().ok()?,
+                    window: Window::new(time(start)?, time(end)?).ok()?,
+                };
+                Self::SumPart(name, part)
+            }
+        };
+        (found.note() == key).then_some(found)
+    }
+}
+
+/// The directory, in the processor's own bucket, of notes on what a mailbox only says to hold.
+const UNCONFIRMED: &str = "unconfirmed";
+
 /// `points/{instance}/{fingerprint of the packet key}`, in the processor's own bucket: the one evaluation point
 /// that this ingestor's packets have under this key.
 #[must_use]
@@ -245,6 +320,28 @@ mod tests {
 
     fn name() -> BatchName {
         BatchName::parse("kittens-seen/2020/10/31/20/29/00112233-4455-6677-8899-aabbccddeeff").unwrap()
+    }
+
+    #[test]
+    fn notes_on_unconfirmed_objects_are_read_as_they_are_written() {
+        let time = |text: &str| text.parse().unwrap();
+        let window = WindowName {
+            aggregation: name().aggregation,
+            window: Window::new(time("2020/10/31/20/00"), time("2020/10/31/21/00")).unwrap(),
+        };
+        let notes = Unconfirmed::of_validation(&name()).into_iter();
+        for note in notes.chain(Unconfirmed::of_sum_part(&window)) {
+            let key = note.note();
+            assert!(key.starts_with("unconfirmed/kittens-seen/"), "{key}");
+            assert_eq!(Unconfirmed::parse(&key), Some(note));
+        }
+        for other in [
+            "unconfirmed/kittens-seen/x.header",
+            "unconfirmed/kittens-seen/2020.other",
+            "rosters/a/b.header",
+        ] {
+            assert_eq!(Unconfirmed::parse(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub struct Entry {
 /// Which part of a listing is wanted, by full keys in the order of their bytes. The default is all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListRange {
-    /// The first key wanted, inclusive; need not be the key of an object.
+    /// The first key wanted, inclusive; need not be the key of an object, and may be a directory's with or without a slash
+    /// at its end.
     pub start_at: Option<String>,
     /// Keys from this one on are not wanted.
     pub end_before: Option<String>,
@@ -64,7 +65,8 @@ impl ListRange {
 pub enum Created {
     /// The object is there now, whole and durable, with the bytes written.
     New,
-    /// An object with this key was there already, and was not changed.
+    /// The bucket says that an object with this key was there already; it was not changed. Whoever may read looks at
+    /// it: buckets have been seen to say so of objects that are not there.
     Exists,
 }
 
@@ -110,6 +112,12 @@ pub trait Bucket: Send + Sync + std::fmt::Debug {
     async fn date(&self) -> Result<i64, BucketError> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Whether the bucket is there at all, as far as that can be told without asking for an object: a directory whose mount
+    /// is missing is not. A cloud answers with the first request.
+    async fn check_there(&self) -> Result<(), BucketError> {
+        Ok(())
     }
 
     /// Where the bucket is, for messages: its URL without secrets.

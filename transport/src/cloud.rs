@@ -1,8 +1,9 @@
 //! Buckets in the clouds, each behind the cargo feature of its name.
 //!
 //! All are `object_store`'s, with one retry policy. S3 creates with `If-None-Match`, GCS with a generation, Azure with an
-//! ETag condition. Some servers that speak S3 ignore the condition and overwrite: objects that must not change are fixed
-//! in our own bucket before they are published, so what such a server overwrites is the same bytes.
+//! ETag condition; only an answer that says that the object exists counts as that (`store/answer.rs`). Some servers that
+//! speak S3 ignore the condition and overwrite: objects that must not change are fixed in our own bucket before they are
+//! published, so what such a server overwrites is the same bytes.
 #![cfg_attr(
     not(any(feature = "aws", feature = "gcp", feature = "azure")),
     allow(unused_variables)
@@ -19,6 +20,8 @@ mod azure;
 mod common;
 #[cfg(feature = "gcp")]
 mod gcp;
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+mod noting;
 
 /// Opens a bucket in a cloud.
 pub(crate) fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<SharedBucket, BucketError> {

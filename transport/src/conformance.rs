@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
+use crate::faults::{Phantoms, WriteOnly};
 use crate::{
     Bucket, BucketError, Created, ListRange, Published, SharedBucket, digest, publish_bytes, publish_stream, read_all,
 };
@@ -24,8 +25,8 @@ pub async fn conformance(make: impl Fn() -> SharedBucket) {
 }
 
 /// The same for a server that lists as one walks through directories, as SeaweedFS does: `a/x` stands where `a` would,
-/// before `a-b`, and not after it as the bytes have it. Bounds are left out, and directories may outlast what was in
-/// them. We give no directory a name that others begin with, and no bound is one character longer than a directory.
+/// before `a-b`, and not after it as the bytes have it, and directories may outlast what was in them. We give no
+/// directory a name that others begin with.
 pub async fn conformance_of_tree(make: impl Fn() -> SharedBucket) {
     suite(make, &SORTED[SIBLINGS..]).await;
 }
@@ -42,6 +43,7 @@ async fn suite(make: impl Fn() -> SharedBucket, sorted: &[&str]) {
     directories(&*make()).await;
     deletion(&*make(), sorted.len() == SORTED.len()).await;
     publishing(&*make()).await;
+    publishing_after_a_phantom(&make()).await;
     dates(&*make()).await;
     publishing_streams(&*make()).await;
 }
@@ -329,18 +331,19 @@ async fn listings(bucket: &dyn Bucket, sorted: &[&str]) {
         "a directory is whole components"
     );
 
-    // Such a server, asked to start after the name of a directory, leaves out what is in it.
-    if sorted.len() < SORTED.len() {
-        return;
-    }
-
     // Every pair of bounds gives what a plain comparison gives, with bounds that are keys, parts of keys, and neither.
+    // A server that walks through directories, asked to start after the name of one, leaves out what is in it: bounds
+    // of all depths, with and without a slash at the end.
     let cuts = [
         "a",
         "a-",
         "a/",
         "a/2020/10",
+        "a/2020/10/",
         "a/2020/10/31/20/29",
+        "a/2020/10/31/20/29/",
+        "a/2020/10/31/20/30/",
+        "a/2020/11/01/00/00/",
         "a/2020/10/31/20/30/x",
         "a/2020/10/31/20/5",
         "a0",
@@ -426,6 +429,28 @@ async fn publishing(bucket: &dyn Bucket) {
     assert_eq!((key.as_str(), ours[..] == Sha256::digest(b"other")[..]), ("p/q", true));
     assert_eq!(theirs[..], Sha256::digest(b"the bytes")[..]);
     assert_eq!(read_all(bucket, "p/q", 9).await.unwrap(), bytes, "nothing was changed");
+}
+
+/// A bucket that once says "exists" and makes nothing: nothing is published then, and a later run makes it.
+async fn publishing_after_a_phantom(bucket: &SharedBucket) {
+    let bytes = Bytes::from_static(b"the bytes");
+    let phantom = Phantoms::wrap(SharedBucket::clone(bucket), |_| true);
+    let unsettled = publish_bytes(&*phantom, "p/phantom", bytes.clone(), true).await;
+    assert!(
+        matches!(&unsettled, Err(BucketError::NotSettled { key, .. }) if key == "p/phantom"),
+        "{unsettled:?}"
+    );
+    assert!(is_not_found(bucket.size("p/phantom").await, "p/phantom"));
+    let again = publish_bytes(&*phantom, "p/phantom", bytes.clone(), true).await;
+    assert_eq!(again.unwrap(), Published::New);
+    assert_eq!(read_all(&**bucket, "p/phantom", 9).await.unwrap(), bytes);
+
+    let mailbox = WriteOnly(Phantoms::wrap(SharedBucket::clone(bucket), |_| true));
+    for expected in [Published::Assumed, Published::New, Published::Assumed] {
+        let published = publish_bytes(&mailbox, "p/unseen", bytes.clone(), true).await;
+        assert_eq!(published.unwrap(), expected);
+    }
+    assert_eq!(read_all(&**bucket, "p/unseen", 9).await.unwrap(), bytes);
 }
 
 async fn publishing_streams(bucket: &dyn Bucket) {

@@ -133,6 +133,21 @@ pub enum BucketError {
         feature: &'static str,
     },
 
+    /// The bucket said that the object exists, or that another request for it is under way, and the object cannot be
+    /// seen. Nothing was made by us; the same request may succeed later.
+    #[error(
+        "{bucket}: object {key} is neither made nor known to exist: the bucket answered with a conflict that settles nothing; it is put again by the next run"
+    )]
+    NotSettled {
+        /// Key of the object.
+        key: String,
+        /// Location of the bucket.
+        bucket: String,
+        /// The last answer, if it was more than "exists".
+        #[source]
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+
     /// The file system, the network or the cloud failed; nothing is known about the object.
     #[error("{bucket}: cannot reach {key}")]
     Unavailable {
@@ -157,6 +172,7 @@ impl BucketError {
             | Self::InvalidUrl { .. }
             | Self::InvalidSettings { .. }
             | Self::FeatureMissing { .. }
+            | Self::NotSettled { .. }
             | Self::Unavailable { .. }
             // A key that has not reached this replica yet, for all we know.
             | Self::Unverified {
@@ -187,6 +203,14 @@ impl BucketError {
         Self::NotFound {
             key: key.to_owned(),
             bucket: bucket.to_owned(),
+        }
+    }
+
+    pub(crate) fn not_settled(bucket: &str, key: &str, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::NotSettled {
+            key: key.to_owned(),
+            bucket: bucket.to_owned(),
+            source,
         }
     }
 

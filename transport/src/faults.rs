@@ -3,6 +3,10 @@
 //! Every call counts as one operation: opening an object, a range, a size, starting an upload, each write, the commit,
 //! both listings, a deletion, the date. Bytes of an object or listing already opened, and aborting, do not.
 
+mod flipped;
+mod phantoms;
+mod write_only;
+
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,6 +18,10 @@ use futures::stream::BoxStream;
 
 use crate::bucket::CLOCK;
 use crate::{Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload};
+
+pub use flipped::{FlippedReads, flip};
+pub use phantoms::Phantoms;
+pub use write_only::WriteOnly;
 
 /// What happens at the chosen operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,7 @@ mod local;
 mod memory;
 mod open;
 mod place;
+pub mod probe;
 mod publish;
 mod record;
 #[cfg(any(test, feature = "test-util"))]

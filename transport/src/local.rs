@@ -104,6 +104,11 @@ impl Bucket for LocalBucket {
             })
             .await
             .map_err(|error| match error {
+                // A missing mount says nothing about the key.
+                BucketError::NotFound { key, .. } | BucketError::InvalidKey { key, .. } if !self.root.is_dir() => {
+                    let reason = "the bucket's directory is not there and cannot be made: is something not mounted?";
+                    BucketError::unavailable(&self.location, &key, reason)
+                }
                 // Nothing we looked for is absent: a component of the key is an object.
                 BucketError::NotFound { key, .. } => BucketError::InvalidKey {
                     key,
@@ -155,6 +160,14 @@ impl Bucket for LocalBucket {
             }
         })
         .await
+    }
+
+    async fn check_there(&self) -> Result<(), BucketError> {
+        if self.root.is_dir() {
+            return Ok(());
+        }
+        let reason = "there is no such directory: is something not mounted?";
+        Err(BucketError::unavailable(&self.location, "", reason))
     }
 
     fn location(&self) -> String {

@@ -11,15 +11,28 @@ use crate::{Bucket, BucketError, Created, Upload};
 pub enum Published {
     /// We have made it.
     New,
-    /// It was there before.
+    /// It was there before, and has been read.
     Same,
+    /// The bucket says that it was there before, and we may not read it.
+    Assumed,
+}
+
+impl Published {
+    /// Whether nothing but the word "exists" speaks for the object. It is put again by later runs, until one of them makes
+    /// it or it has had its time.
+    #[must_use]
+    pub fn is_assumed(self) -> bool {
+        self == Self::Assumed
+    }
 }
 
 /// Publishes an object of bytes held in memory.
 ///
 /// If the object is there, its digest decides: equal is [`Published::Same`], another is [`BucketError::Conflict`].
 /// In a mailbox that we may not read, a present object counts as ours only if `fixed` says that exactly these bytes
-/// were fixed in our own bucket before; else the error is [`BucketError::PermissionDenied`].
+/// were fixed in our own bucket before, and is [`Published::Assumed`]; else the error is
+/// [`BucketError::PermissionDenied`]. An object that is said to exist and cannot be found is
+/// [`BucketError::NotSettled`].
 ///
 /// No bytes make no object in a bucket that does not store empty ones: nothing is done, and the answer is `New`.
 pub async fn publish_bytes(
@@ -152,9 +165,14 @@ async fn settle(
     if created == Created::New {
         return Ok(Published::New);
     }
-    match digest(bucket, key).await {
+    let ours = ours();
+    let mut read = digest(bucket, key).await;
+    if read.as_ref().is_ok_and(|(theirs, _)| *theirs != ours) {
+        // One bad read is no conflict.
+        read = digest(bucket, key).await;
+    }
+    match read {
         Ok((theirs, _)) => {
-            let ours = ours();
             if ours == theirs {
                 return Ok(Published::Same);
             }
@@ -165,7 +183,8 @@ async fn settle(
                 theirs,
             })
         }
-        Err(BucketError::PermissionDenied { .. }) if fixed => Ok(Published::Same),
+        Err(BucketError::PermissionDenied { .. }) if fixed => Ok(Published::Assumed),
+        Err(BucketError::NotFound { .. }) => Err(BucketError::not_settled(&bucket.location(), key, None)),
         Err(error) => Err(error),
     }
 }

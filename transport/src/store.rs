@@ -1,17 +1,22 @@
 //! Any `object_store` as a bucket: the clouds', and the one in memory.
 
+mod answer;
+
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 
 use crate::bucket::CLOCK;
 use crate::key::{check_key, check_prefix};
 use crate::{Bucket, BucketError, Created, Entry, ListRange, Object, Upload};
+
+pub(crate) use answer::LastAnswer;
 
 /// Up to this many bytes an object is one conditional request; above it is a multipart upload, for which
 /// `object_store` knows no condition.
@@ -25,6 +30,12 @@ const PARTS_AT_ONCE: usize = 4;
 
 /// Bytes handed on at a time; a store may give far more at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// How often an object is put whose creation was answered with a conflict that settles nothing.
+const CREATE_TRIES: u32 = 6;
+
+/// Pause before the second try; it doubles with each, so that all take about six seconds.
+const CREATE_PAUSE: Duration = Duration::from_millis(200);
 
 /// A bucket in an [`ObjectStore`].
 #[derive(Debug, Clone)]
@@ -242,19 +253,38 @@ impl StoreUpload {
         Ok(())
     }
 
-    /// One request that fails if the object is there.
+    /// Puts the object unless it is there. A conflict that does not say that it is there is answered by another try.
     async fn put_if_absent(&mut self, chunks: Vec<Bytes>) -> Result<Created, BucketError> {
         let payload = PutPayload::from_iter(chunks);
-        match self
-            .bucket
-            .store
-            .put_opts(&self.path, payload, PutMode::Create.into())
-            .await
-        {
-            Ok(_) => Ok(Created::New),
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(Created::Exists),
-            Err(error) => Err(self.error(error)),
+        let mut pause = CREATE_PAUSE;
+        for tries in 1.. {
+            let answer = LastAnswer::default();
+            let options = answer.create_options();
+            let error = match self.bucket.store.put_opts(&self.path, payload.clone(), options).await {
+                Ok(_) => return Ok(Created::New),
+                Err(
+                    error @ (StoreError::AlreadyExists { .. }
+                    | StoreError::Precondition { .. }
+                    | StoreError::NotModified { .. }),
+                ) => error,
+                Err(error) => return Err(self.error(error)),
+            };
+            // Some servers answer 409 to whatever exists; what can be seen is there.
+            if answer.is_settled() || self.bucket.store.head(&self.path).await.is_ok() {
+                return Ok(Created::Exists);
+            }
+            if tries == CREATE_TRIES {
+                return Err(BucketError::not_settled(
+                    &self.bucket.location,
+                    self.path.as_ref(),
+                    Some(Box::new(error)),
+                ));
+            }
+            tracing::info!(bucket = self.bucket.location, key = %self.path, tries, "a conflict that settles nothing, put again");
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
+        Err(self.over())
     }
 }
 
@@ -330,15 +360,35 @@ fn split(chunk: Result<Bytes, BucketError>) -> Vec<Result<Bytes, BucketError>> {
     }
 }
 
-/// Where a server may start listing. Servers leave the offset itself out, so it has to stand before the first key
-/// wanted: that key less its last character does, and little stands between them.
+/// Where a server may start listing: it leaves the offset itself out, so the offset sorts before the first key wanted, and
+/// the rest is filtered here. A server that lists as one walks through directories (SeaweedFS) also leaves out what is in
+/// a directory of the offset's name, so the offset is no part of the first key: its last component sorts just before
+/// that key's, and everything below it does, too.
 fn offset(range: &ListRange) -> Option<Path> {
-    let start = range.start_at.as_deref()?;
-    let (last, _) = start.char_indices().next_back()?;
-    // What is no path is no help, and listing from the beginning is right too.
-    Path::parse(&start[..last])
-        .ok()
-        .filter(|offset| !offset.as_ref().is_empty())
+    let mut start = range.start_at.as_deref()?.trim_end_matches('/');
+    while !start.is_empty() {
+        let (parent, component) = start.rsplit_once('/').unwrap_or(("", start));
+        // What is no path is no help. An earlier offset is as right, and so is none.
+        if let Some(before) = just_before(component)
+            && let Ok(offset) = Path::parse(format!("{parent}/{before}").trim_start_matches('/'))
+        {
+            return Some(offset);
+        }
+        start = parent;
+    }
+    None
+}
+
+/// A text that sorts before this component of a key and is no beginning of it, with little between them.
+fn just_before(component: &str) -> Option<String> {
+    let (at, last) = component.char_indices().next_back()?;
+    let previous = match last {
+        // A slash ends a component, and some servers take a backslash for one.
+        '0' => '.',
+        ']' => '[',
+        _ => char::from_u32(u32::from(last).checked_sub(1)?)?,
+    };
+    (!previous.is_control()).then(|| format!("{}{previous}~", &component[..at]))
 }
 
 /// A checked key or prefix as the store's path, character for character.

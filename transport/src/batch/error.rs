@@ -79,6 +79,16 @@ impl BatchError {
         }
     }
 
+    /// Whether bytes that were read are not what their writer signed. One bad read looks the same: what is rejected for
+    /// this has been read twice.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed { .. } | Self::UnknownKey { .. } | Self::BadSignature { .. } | Self::BadDigest { .. }
+        )
+    }
+
     /// A short name for counters and summaries.
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -29,11 +29,27 @@ pub struct SignedBatch {
 
 impl SignedBatch {
     /// Fetches signature and header and verifies the one over the other. Two bucket operations, or one if the batch
-    /// is inline.
+    /// is inline. What does not verify is fetched once more: one bad read is no forgery.
     ///
     /// # Errors
     /// [`BatchError`]: not there, incomplete, malformed, unknown key, bad signature, or the bucket's own.
     pub async fn open(
+        bucket: &dyn Bucket,
+        objects: BatchObjects,
+        keys: &TrustedKeys,
+        limits: &Limits,
+    ) -> Result<Self, BatchError> {
+        match Self::fetch(bucket, objects.clone(), keys, limits).await {
+            Err(error) if error.is_damage() => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, bucket = bucket.location(), "a batch does not verify, read again");
+                Self::fetch(bucket, objects, keys, limits).await
+            }
+            other => other,
+        }
+    }
+
+    async fn fetch(
         bucket: &dyn Bucket,
         objects: BatchObjects,
         keys: &TrustedKeys,

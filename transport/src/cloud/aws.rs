@@ -1,8 +1,10 @@
 //! S3 and servers like it.
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::client::ReqwestConnector;
 
 use super::common::{bucket, client, retries, secret, unusable};
+use super::noting::Noting;
 use crate::settings::invalid;
 use crate::{BucketError, BucketSettings, BucketUrl, SharedBucket};
 
@@ -58,6 +60,7 @@ pub(super) fn open(
         .with_region(settings.region.as_deref().unwrap_or(region))
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_retry(retries())
+        .with_http_connector(Noting(ReqwestConnector::default()))
         .with_client_options(client(&shown, settings)?)
         .with_skip_signature(settings.anonymous)
         .with_virtual_hosted_style_request(settings.virtual_hosted_style);

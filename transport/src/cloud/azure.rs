@@ -1,8 +1,10 @@
 //! Azure Blob Storage.
 
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::ReqwestConnector;
 
 use super::common::{bucket, client, retries, secret, unusable};
+use super::noting::Noting;
 use crate::{BucketError, BucketSettings, BucketUrl, SharedBucket};
 
 const SETTINGS: [&str; 6] = [
@@ -30,6 +32,7 @@ pub(super) fn open(
         .with_account(account)
         .with_container_name(container)
         .with_retry(retries())
+        .with_http_connector(Noting(ReqwestConnector::default()))
         .with_client_options(client(&shown, settings)?)
         .with_skip_signature(settings.anonymous);
     if let Some(endpoint) = &settings.endpoint {

@@ -1,8 +1,10 @@
 //! Google Cloud Storage.
 
+use object_store::client::ReqwestConnector;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use super::common::{bucket, client, read, retries, unusable};
+use super::noting::Noting;
 use crate::{BucketError, BucketSettings, BucketUrl, SharedBucket};
 
 const SETTINGS: [&str; 5] = [
@@ -27,6 +29,7 @@ pub(super) fn open(
     let mut builder = base
         .with_bucket_name(name)
         .with_retry(retries())
+        .with_http_connector(Noting(ReqwestConnector::default()))
         .with_client_options(client(&shown, settings)?)
         .with_skip_signature(settings.anonymous);
     if let Some(endpoint) = &settings.endpoint {

@@ -122,6 +122,21 @@ async fn a_removed_directory_is_made_again() {
     );
 }
 
+/// A bucket whose mount is missing: the task is good, and is tried again.
+#[tokio::test]
+async fn a_missing_mount_is_no_fault_of_the_key() {
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("mount");
+    std::fs::write(&file, "").unwrap();
+    for root in [file.clone(), file.join("bucket")] {
+        let bucket = LocalBucket::new(root);
+        let error = publish_bytes(&bucket, "a/b", BYTES, false).await.unwrap_err();
+        assert!(matches!(error, BucketError::Unavailable { .. }), "{error}");
+        assert_eq!(error.disposition(), crate::Disposition::Retry);
+        assert!(matches!(bucket.get("a/b").await, Err(BucketError::NotFound { .. })));
+    }
+}
+
 #[tokio::test]
 async fn no_object_under_or_over_another() {
     let (_directory, bucket) = bucket();

@@ -7,57 +7,8 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
 
 use super::*;
-use crate::faults::{Faults, Kind, died};
+use crate::faults::{Faults, FlippedReads, Kind, Phantoms, WriteOnly, died};
 use crate::{Entry, ListRange, LocalBucket, Object, SharedBucket, memory};
-
-/// A peer's mailbox: objects can be created, nothing else is allowed.
-#[derive(Debug)]
-struct Mailbox(SharedBucket);
-
-impl Mailbox {
-    fn denied<T>(&self, key: &str) -> Result<T, BucketError> {
-        Err(BucketError::PermissionDenied {
-            key: key.to_owned(),
-            bucket: self.location(),
-            source: "403".into(),
-        })
-    }
-}
-
-#[async_trait]
-impl Bucket for Mailbox {
-    async fn get(&self, key: &str) -> Result<Object, BucketError> {
-        self.denied(key)
-    }
-    async fn get_range(&self, key: &str, _: Range<u64>) -> Result<Bytes, BucketError> {
-        self.denied(key)
-    }
-    async fn size(&self, key: &str) -> Result<u64, BucketError> {
-        self.denied(key)
-    }
-    async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
-        self.0.create(key, size_hint).await
-    }
-    async fn list(
-        &self,
-        prefix: &str,
-        _: ListRange,
-    ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
-        self.denied(prefix)
-    }
-    async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
-        self.denied(prefix)
-    }
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.denied(key)
-    }
-    fn location(&self) -> String {
-        self.0.location()
-    }
-    fn stores_empty_objects(&self) -> bool {
-        self.0.stores_empty_objects()
-    }
-}
 
 const BYTES: Bytes = Bytes::from_static(b"what was fixed");
 
@@ -71,9 +22,9 @@ async fn publish_both(bucket: &dyn Bucket, fixed: bool) -> Result<[Published; 2]
 
 #[tokio::test]
 async fn in_a_mailbox_we_cannot_read_only_fixed_bytes_count_as_ours() {
-    let mailbox = Mailbox(memory("peer"));
+    let mailbox = WriteOnly(memory("peer"));
     assert_eq!(publish_both(&mailbox, false).await.unwrap(), [Published::New; 2]);
-    assert_eq!(publish_both(&mailbox, true).await.unwrap(), [Published::Same; 2]);
+    assert_eq!(publish_both(&mailbox, true).await.unwrap(), [Published::Assumed; 2]);
     let unsure = publish_both(&mailbox, false).await;
     assert!(
         matches!(unsure, Err(BucketError::PermissionDenied { .. })),
@@ -102,6 +53,40 @@ async fn a_rerun_after_any_failure_ends_in_the_same_bytes() {
             }
         }
     }
+}
+
+/// A bucket that says "exists" of an object that is not there: nothing counts as published that is not.
+#[tokio::test]
+async fn what_is_said_to_exist_and_is_not_there_is_not_published() {
+    for n in ["d/bytes", "d/stream"] {
+        let inner = memory("");
+        let readable = Phantoms::wrap(inner.clone(), move |key| key == n);
+        let error = publish_both(&*readable, true).await.unwrap_err();
+        assert!(matches!(error, BucketError::NotSettled { .. }), "{n}: {error}");
+        assert_eq!(error.disposition(), crate::Disposition::Retry);
+
+        let inner = memory("");
+        let mailbox = WriteOnly(Phantoms::wrap(inner.clone(), move |key| key == n));
+        let published = publish_both(&mailbox, true).await.unwrap();
+        assert!(published.into_iter().any(Published::is_assumed), "{n}: {published:?}");
+        let again = publish_both(&mailbox, true).await.unwrap();
+        assert!(again.contains(&Published::New), "{n}: {again:?}");
+        for key in ["d/bytes", "d/stream"] {
+            assert_eq!(read_all(&*inner, key, 99).await.unwrap(), BYTES);
+        }
+    }
+}
+
+/// The bytes found are read once more before they are another's.
+#[tokio::test]
+async fn one_bad_read_is_no_conflict() {
+    let inner = memory("");
+    publish_both(&*inner, false).await.unwrap();
+    let bucket = FlippedReads::new(inner.clone(), |_| true);
+    assert_eq!(publish_both(&*bucket, false).await.unwrap(), [Published::Same; 2]);
+    assert_eq!(bucket.flipped(), ["d/bytes", "d/stream"]);
+    let other = publish_bytes(&*inner, "d/bytes", Bytes::from_static(b"other"), true).await;
+    assert!(matches!(other, Err(BucketError::Conflict { .. })), "{other:?}");
 }
 
 /// A server that announces less than it sends must not fill the memory.

@@ -46,16 +46,33 @@ async fn a_large_upload_looks_before_it_writes() {
 }
 
 #[test]
-fn an_offset_stands_before_the_first_key_wanted() {
+fn an_offset_sorts_just_before_the_first_key_wanted_and_is_no_part_of_it() {
     let range = |start: &str| ListRange {
         start_at: Some(start.into()),
         end_before: None,
     };
-    assert_eq!(offset(&range("a/2020/31")).unwrap().as_ref(), "a/2020/3");
-    assert_eq!(offset(&range("a/b")).unwrap().as_ref(), "a");
-    assert_eq!(offset(&range("a/ü")).unwrap().as_ref(), "a");
-    for start in ["", "a", "a//b"] {
-        assert_eq!(offset(&range(start)), None, "{start}");
+    for (start, expected) in [
+        ("a/2020/31", Some("a/2020/30~")),
+        ("a/2020/31/", Some("a/2020/30~")),
+        ("a/2020/10/31/20/00/", Some("a/2020/10/31/20/0.~")),
+        ("a/b", Some("a/a~")),
+        ("a/0", Some("a/.~")),
+        ("a/ü", Some("a/û~")),
+        ("a", Some("`~")),
+        // Nothing that a key may have stands before a space: then the directory before.
+        ("a/ ", Some("`~")),
+        (" ", None),
+        ("", None),
+        ("a//b", Some("`~")),
+    ] {
+        let offset = offset(&range(start));
+        assert_eq!(offset.as_ref().map(Path::as_ref), expected, "{start:?}");
+        if let Some(offset) = offset {
+            assert!(
+                offset.as_ref() < start && !start.starts_with(offset.as_ref()),
+                "{start:?}"
+            );
+        }
     }
     assert_eq!(offset(&ListRange::default()), None);
 }

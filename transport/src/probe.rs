@@ -1,0 +1,395 @@
+//! Probes of a bucket, for operators: what our credentials may do, what they may do and should not, and whether the bucket
+//! does what the programs rely on.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+
+use crate::{Bucket, BucketError, Created, Entry, ListRange};
+
+/// The object that probes make. It stays in a mailbox from which we may not delete.
+pub const PROBE: &str = "tallybox-check";
+/// The directory of objects that the probe of listings makes and deletes.
+const PROBE_DIRECTORY: &str = "tallybox-check-list";
+/// By how much the bucket's clock and ours may differ, in milliseconds.
+const CLOCKS_MILLIS: i64 = 5 * 60_000;
+
+/// What a bucket is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Ours alone: read, listed, written, deleted from.
+    Own,
+    /// A mailbox of ours, into which another organisation writes: read and listed.
+    Inbox,
+    /// A mailbox of another organisation, into which we write.
+    Outbox,
+    /// Only listed.
+    Listed,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Something that is needed does not work.
+    Failed,
+    /// The bucket cannot be reached: nothing is known.
+    Unreachable,
+    /// Something works that is not needed, and should not.
+    TooMuch,
+}
+
+/// One check of one bucket.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// What was tried.
+    pub check: &'static str,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// Details for people.
+    pub detail: String,
+}
+
+/// A bucket that was probed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Probed {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is.
+    pub location: String,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+impl Probed {
+    /// Whether a check found this.
+    #[must_use]
+    pub fn has(&self, verdict: Verdict) -> bool {
+        self.findings.iter().any(|finding| finding.verdict == verdict)
+    }
+}
+
+impl fmt::Display for Probed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {}: {}", self.name, self.location)?;
+        for finding in &self.findings {
+            let mark = match finding.verdict {
+                Verdict::Good => "good",
+                Verdict::Failed => "FAILED",
+                Verdict::Unreachable => "UNREACHABLE",
+                Verdict::TooMuch => "too much",
+            };
+            write!(f, "\n    {:<18} {mark:<12} {}", finding.check, finding.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// The worst that any bucket's check found, of what keeps a program from its work; `None` if nothing does.
+#[must_use]
+pub fn worst(probed: &[Probed]) -> Option<Verdict> {
+    let found = |verdict| probed.iter().any(|bucket| bucket.has(verdict)).then_some(verdict);
+    found(Verdict::Failed).or_else(|| found(Verdict::Unreachable))
+}
+
+/// Probes a bucket by its purpose; `now` is this machine's clock in milliseconds since 1970.
+pub async fn probe(name: &str, bucket: &dyn Bucket, purpose: Purpose, now: i64) -> Probed {
+    let mut findings = vec![needed("directory", "it is there", bucket.check_there().await)];
+    if findings[0].verdict == Verdict::Good {
+        match purpose {
+            Purpose::Own => own(bucket, now, &mut findings).await,
+            Purpose::Inbox => {
+                findings.extend([list(bucket).await, read(bucket).await]);
+                findings.push(unneeded("create", create(bucket).await.map(drop)));
+                findings.push(unneeded("delete", bucket.delete(PROBE).await));
+            }
+            Purpose::Outbox => {
+                findings.push(create_if_absent(bucket).await);
+                findings.push(unneeded("delete", bucket.delete(PROBE).await));
+            }
+            Purpose::Listed => findings.push(list(bucket).await),
+        }
+    }
+    Probed {
+        name: name.to_owned(),
+        location: bucket.location(),
+        findings,
+    }
+}
+
+async fn own(bucket: &dyn Bucket, now: i64, findings: &mut Vec<Finding>) {
+    findings.extend([
+        list(bucket).await,
+        create_if_absent(bucket).await,
+        read(bucket).await,
+        needed("delete", "allowed", bucket.delete(PROBE).await),
+        date(bucket, now).await,
+        list_from_bound(bucket).await,
+    ]);
+}
+
+fn finding(check: &'static str, verdict: Verdict, detail: impl Into<String>) -> Finding {
+    let detail = detail.into();
+    Finding { check, verdict, detail }
+}
+
+/// What an operation that has to work came to.
+fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) -> Finding {
+    match result {
+        Ok(_) => finding(check, Verdict::Good, good),
+        Err(error) => {
+            let unreachable = matches!(error, BucketError::Unavailable { .. });
+            let verdict = if unreachable {
+                Verdict::Unreachable
+            } else {
+                Verdict::Failed
+            };
+            finding(check, verdict, said(&error))
+        }
+    }
+}
+
+/// What an operation that should be refused came to.
+fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
+    match result {
+        Err(BucketError::PermissionDenied { .. }) => finding(check, Verdict::Good, "refused, as it should be"),
+        Ok(()) => finding(check, Verdict::TooMuch, "allowed, and not needed: take this right away"),
+        Err(error) => finding(check, Verdict::Unreachable, said(&error)),
+    }
+}
+
+/// An error and its causes.
+fn said(error: &BucketError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+async fn list(bucket: &dyn Bucket) -> Finding {
+    let first = async { bucket.list("", ListRange::default()).await?.next().await.transpose() };
+    needed("list", "allowed", first.await)
+}
+
+async fn read(bucket: &dyn Bucket) -> Finding {
+    match bucket.get(PROBE).await {
+        Ok(_) | Err(BucketError::NotFound { .. }) => finding("read", Verdict::Good, "allowed"),
+        Err(error) => needed::<()>("read", "", Err(error)),
+    }
+}
+
+async fn create(bucket: &dyn Bucket) -> Result<Created, BucketError> {
+    put(bucket, PROBE).await
+}
+
+async fn put(bucket: &dyn Bucket, key: &str) -> Result<Created, BucketError> {
+    let text = Bytes::from_static(b"made by check-config --buckets\n");
+    let mut upload = bucket.create(key, Some(text.len() as u64)).await?;
+    upload.write(text).await?;
+    upload.commit().await
+}
+
+/// Of two requests to make an object, the second has to be told that it exists.
+async fn create_if_absent(bucket: &dyn Bucket) -> Finding {
+    let twice = async {
+        create(bucket).await?;
+        create(bucket).await
+    };
+    match twice.await {
+        Ok(Created::Exists) => finding("create-if-absent", Verdict::Good, "an object is not replaced"),
+        Ok(Created::New) => finding(
+            "create-if-absent",
+            Verdict::Failed,
+            "the condition is ignored: a second request replaced the object; use a server that knows If-None-Match",
+        ),
+        Err(error) => needed::<()>("create-if-absent", "", Err(error)),
+    }
+}
+
+async fn date(bucket: &dyn Bucket, now: i64) -> Finding {
+    match bucket.date().await {
+        Ok(date) if (date - now).abs() <= CLOCKS_MILLIS => {
+            let seconds = (date - now) / 1000;
+            finding("date", Verdict::Good, format!("{seconds} s from this machine's clock"))
+        }
+        Ok(date) => {
+            let seconds = (date - now) / 1000;
+            let detail = format!("{seconds} s from this machine's clock: correct the clock that is wrong");
+            finding("date", Verdict::Failed, detail)
+        }
+        Err(error) => needed::<()>("date", "", Err(error)),
+    }
+}
+
+async fn list_from_bound(bucket: &dyn Bucket) -> Finding {
+    let directories = [0, 1].map(|minute| format!("{PROBE_DIRECTORY}/2026/01/01/00/{minute:02}"));
+    let keys = directories.each_ref().map(|directory| format!("{directory}/x"));
+    let result = lists_all_from(bucket, &directories, &keys).await;
+    for key in &keys {
+        // What cannot be deleted shows in its own check.
+        let _ = bucket.delete(key).await;
+    }
+    match result {
+        Ok(true) => finding("list-from-bound", Verdict::Good, "nothing is left out"),
+        Ok(false) => finding(
+            "list-from-bound",
+            Verdict::Failed,
+            "a listing from a bound on leaves objects out or has others: batches would be missed; use another server",
+        ),
+        Err(error) => needed::<()>("list-from-bound", "", Err(error)),
+    }
+}
+
+/// Whether a listing from each directory's name on has what is in the directory and in those after it.
+async fn lists_all_from(
+    bucket: &dyn Bucket,
+    directories: &[String; 2],
+    keys: &[String; 2],
+) -> Result<bool, BucketError> {
+    for key in keys {
+        put(bucket, key).await?;
+    }
+    for (place, directory) in directories.iter().enumerate() {
+        let range = ListRange {
+            start_at: Some(format!("{directory}/")),
+            end_before: None,
+        };
+        let entries = bucket.list(PROBE_DIRECTORY, range).await?;
+        let found: Vec<Entry> = entries.try_collect().await?;
+        if !found.iter().map(|entry| &entry.key).eq(&keys[place..]) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::*;
+    use crate::faults::{Faults, Kind, WriteOnly};
+    use crate::{LocalBucket, memory};
+
+    fn now() -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(since.as_millis()).unwrap()
+    }
+
+    fn of(probed: &Probed, verdict: Verdict) -> Vec<&'static str> {
+        let found = probed.findings.iter().filter(|finding| finding.verdict == verdict);
+        found.map(|finding| finding.check).collect()
+    }
+
+    #[tokio::test]
+    async fn a_good_bucket_is_good_and_keeps_nothing() {
+        let bucket = memory("own");
+        let probed = probe("own", &*bucket, Purpose::Own, now()).await;
+        assert_eq!(of(&probed, Verdict::Good).len(), probed.findings.len(), "{probed}");
+        assert!(
+            bucket
+                .list("", ListRange::default())
+                .await
+                .unwrap()
+                .next()
+                .await
+                .is_none()
+        );
+        let late = probe("own", &*bucket, Purpose::Own, now() - 10 * 60_000).await;
+        assert_eq!(of(&late, Verdict::Failed), ["date"], "{late}");
+    }
+
+    #[tokio::test]
+    async fn rights_that_are_missing_and_rights_that_should_be() {
+        let mailbox = WriteOnly(memory("mailbox"));
+        let outbox = probe("out", &mailbox, Purpose::Outbox, now()).await;
+        assert_eq!(
+            of(&outbox, Verdict::Good),
+            ["directory", "create-if-absent", "delete"],
+            "{outbox}"
+        );
+        let own = probe("own", &mailbox, Purpose::Own, now()).await;
+        assert_eq!(
+            of(&own, Verdict::Failed),
+            ["list", "read", "delete", "list-from-bound"],
+            "{own}"
+        );
+        let inbox = probe("in", &*memory("inbox"), Purpose::Inbox, now()).await;
+        assert_eq!(of(&inbox, Verdict::TooMuch), ["create", "delete"], "{inbox}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_reached_is_told_from_what_is_refused() {
+        let dead = Faults::new(1, Kind::Die).wrap(memory("dead"));
+        let probed = probe("own", &*dead, Purpose::Own, now()).await;
+        assert!(
+            probed.has(Verdict::Unreachable) && !probed.has(Verdict::Failed),
+            "{probed}"
+        );
+        let missing = LocalBucket::new("/nowhere/at/all");
+        let probed = probe("own", &missing, Purpose::Own, now()).await;
+        assert_eq!(of(&probed, Verdict::Unreachable), ["directory"], "{probed}");
+    }
+
+    #[tokio::test]
+    async fn a_bucket_that_replaces_objects_is_found() {
+        #[derive(Debug)]
+        struct Replaces(crate::SharedBucket);
+        // Each creation deletes what is there, as a server does that ignores the condition.
+        #[async_trait::async_trait]
+        impl Bucket for Replaces {
+            async fn get(&self, key: &str) -> Result<crate::Object, BucketError> {
+                self.0.get(key).await
+            }
+            async fn get_range(&self, key: &str, range: std::ops::Range<u64>) -> Result<Bytes, BucketError> {
+                self.0.get_range(key, range).await
+            }
+            async fn size(&self, key: &str) -> Result<u64, BucketError> {
+                self.0.size(key).await
+            }
+            async fn create(&self, key: &str, hint: Option<u64>) -> Result<Box<dyn crate::Upload>, BucketError> {
+                self.0.delete(key).await?;
+                self.0.create(key, hint).await
+            }
+            async fn list(
+                &self,
+                prefix: &str,
+                _: ListRange,
+            ) -> Result<futures::stream::BoxStream<'static, Result<crate::Entry, BucketError>>, BucketError>
+            {
+                self.0.list(prefix, ListRange::default()).await
+            }
+            async fn list_directories(&self, prefix: &str) -> Result<Vec<String>, BucketError> {
+                self.0.list_directories(prefix).await
+            }
+            async fn delete(&self, key: &str) -> Result<(), BucketError> {
+                self.0.delete(key).await
+            }
+            fn location(&self) -> String {
+                self.0.location()
+            }
+            fn stores_empty_objects(&self) -> bool {
+                true
+            }
+        }
+        let probed = probe("own", &Replaces(memory("own")), Purpose::Own, now()).await;
+        assert_eq!(
+            of(&probed, Verdict::Failed),
+            ["create-if-absent", "list-from-bound"],
+            "{probed}"
+        );
+    }
+}
