@@ -245,6 +245,12 @@ impl Error {
         }
     }
 
+    /// Whether what was read is not what its writer signed, as one bad read looks, too.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Batch(error) if error.is_damage())
+    }
+
     /// Whether a bucket fails for now, so that nothing is known of the batch.
     #[must_use]
     pub fn is_passing(&self) -> bool {

@@ -7,6 +7,7 @@
 //! | [`prepared`] | the sealed record of an intake, in the processor's own bucket |
 //! | [`aggregate`] | prepared batches and the peer's validations in; a sum part out |
 //! | [`inspect`] | what any file, object or batch is, and whether it verifies |
+//! | [`unconfirmed`] | objects that a mailbox only says to hold, put again by later tasks |
 //! | [`worker`] | tasks from queues, several at once |
 //! | [`budget`], [`cache`] | memory: how much at once, and what is kept between batches |
 //! | [`commands`] | the command line |
@@ -28,4 +29,5 @@ pub mod reason;
 mod records;
 pub mod roster;
 pub mod sealed;
+pub mod unconfirmed;
 pub mod worker;

@@ -43,7 +43,9 @@ use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::role::Role;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
+use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
+use tallybox_service::fault;
 use tallybox_transport::batch::SignedBatch;
 
 /// What to sum.
@@ -169,7 +171,7 @@ async fn verdict(
 /// Both processors' messages about a batch, brought together.
 pub(crate) struct JoinedBatch {
     name: BatchName,
-    prepared: PreparedReader,
+    prepared: Arc<PreparedReader>,
     prio2: Prio2,
     joined: Joined,
     inputs: [Digest; 2],
@@ -205,17 +207,34 @@ impl JoinedBatch {
     }
 }
 
-/// Reads the peer's validation of a batch, and joins its messages with ours.
+/// Reads the peer's validation of a batch, and joins its messages with ours. What does not verify is read once more: one
+/// bad read is no forgery.
 pub(crate) async fn join_peer(
     processor: &Arc<Processor>,
     name: &BatchName,
     prepared: PreparedReader,
     progress: &Progress,
 ) -> Result<JoinedBatch, Error> {
+    let prepared = Arc::new(prepared);
+    match join_once(processor, name, &prepared, progress).await {
+        Err(error) if error.is_damage() && !fault::is_on("believed-bad-read") => {
+            tracing::warn!(error = chain(&error), "a validation does not verify, read again");
+            join_once(processor, name, &prepared, progress).await
+        }
+        other => other,
+    }
+}
+
+async fn join_once(
+    processor: &Arc<Processor>,
+    name: &BatchName,
+    prepared: &Arc<PreparedReader>,
+    progress: &Progress,
+) -> Result<JoinedBatch, Error> {
     let peer = processor.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;
     let validation = SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &processor.limits).await?;
-    let header = verdict::check_header(name, &validation, &prepared)?;
+    let header = verdict::check_header(name, &validation, prepared)?;
     let packets = validation.packets(bucket, header.packet_file_digest).await?;
     let bins = usize::try_from(prepared.footer().parameters.bins).unwrap_or(0);
     let prio2 = Prio2::new(bins).map_err(|source| Error::Bins {
@@ -225,19 +244,16 @@ pub(crate) async fn join_peer(
     let share = processor.budget.take(packets.bytes(), progress).await;
     let (runtime, giving_up) = (tokio::runtime::Handle::current(), GivingUp::default());
     let given_up = giving_up.flag();
-    let joining = tokio::task::spawn_blocking(move || {
-        let joined = join::join(&prepared, packets, &runtime, &given_up);
-        joined.map(|joined| (joined, prepared))
-    });
+    let ours = Arc::clone(prepared);
+    let joining = tokio::task::spawn_blocking(move || join::join(&ours, packets, &runtime, &given_up));
     let joined = joining
         .await
-        .map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))?;
-    let (joined, prepared) = joined?;
+        .map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))??;
     drop(share);
     let inputs = [prepared.ingestion_header(), validation.header_digest()];
     Ok(JoinedBatch {
         name: name.clone(),
-        prepared,
+        prepared: Arc::clone(prepared),
         prio2,
         joined,
         inputs,

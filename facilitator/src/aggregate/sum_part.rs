@@ -4,13 +4,15 @@ use super::Group;
 use crate::error::Error;
 use crate::prepared::FixedObject;
 use crate::processor::{Processor, has_published};
+use crate::unconfirmed;
 use serde::{Deserialize, Serialize};
 use tallybox_model::avro::{AvroError, ContainerWriter, RecordKind, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::SumPart;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::packet::InvalidPacket;
-use tallybox_model::path::{BatchObjects, SumPartName};
+use tallybox_model::path::{BatchObjects, SumPartName, Unconfirmed};
+use tallybox_model::roster::WindowName;
 use tallybox_transport::batch::{BatchError, signature_file};
 use tallybox_transport::{BucketError, Published, publish_bytes, read_all};
 
@@ -31,6 +33,13 @@ pub struct FixedSumPart {
 }
 
 impl FixedSumPart {
+    /// Reads what is fixed of a sum part.
+    pub(crate) async fn read(processor: &Processor, name: &SumPartName) -> Result<Self, Error> {
+        let text = read_all(&*processor.buckets.own, &name.fixed(), FIXED_BYTES).await?;
+        let malformed = |_| Error::Internal(format!("{} in the own bucket is malformed", name.fixed()));
+        serde_json::from_slice(&text).map_err(malformed)
+    }
+
     /// Whether both are about the same packets, in whatever bytes.
     fn same_content(&self, other: &Self) -> bool {
         self.batches == other.batches && self.accepted == other.accepted
@@ -59,7 +68,9 @@ pub(crate) async fn publish(processor: &Processor, name: &SumPartName, group: &G
         header: FixedObject::of(&files.objects.header, &files.header),
     };
     let bucket = &*processor.buckets.sum_parts;
-    if let Some(then) = fix(processor, name, &fixed).await? {
+    let then = fix(processor, name, &fixed).await?;
+    let rerun = then.is_some();
+    if let Some(then) = then {
         // A newer program, whose bytes are others, leaves alone what an older one has published in whole.
         if then.same_content(&fixed) && has_published(processor, bucket, &files.objects, then.header.sha256).await? {
             return Ok(true);
@@ -74,9 +85,16 @@ pub(crate) async fn publish(processor: &Processor, name: &SumPartName, group: &G
         header,
         signature,
     } = files;
-    publish_bytes(bucket, &objects.packets, packets.into(), true).await?;
-    publish_bytes(bucket, &objects.header, header.into(), true).await?;
-    publish_bytes(bucket, &objects.signature, signature.into(), true).await?;
+    let packets = publish_bytes(bucket, &objects.packets, packets.into(), true).await?;
+    let header = publish_bytes(bucket, &objects.header, header.into(), true).await?;
+    let signature = publish_bytes(bucket, &objects.signature, signature.into(), true).await?;
+    let window = WindowName {
+        aggregation: name.aggregation.clone(),
+        window: name.window,
+    };
+    let put = Unconfirmed::of_sum_part(&window).into_iter();
+    let put: Vec<_> = put.zip([packets, header, signature]).collect();
+    unconfirmed::note(processor, &put, rerun).await?;
     Ok(false)
 }
 
@@ -138,10 +156,8 @@ async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) ->
     match publish_bytes(own, &name.fixed(), text.into(), false).await {
         Ok(Published::New) => Ok(None),
         Ok(Published::Same) => Ok(Some(fixed.clone())),
-        Err(BucketError::Conflict { .. }) => {
-            let then = read_all(own, &name.fixed(), FIXED_BYTES).await?;
-            let malformed = |_| Error::Internal(format!("{} in the own bucket is malformed", name.fixed()));
-            serde_json::from_slice(&then).map(Some).map_err(malformed)
+        Ok(Published::Assumed) | Err(BucketError::Conflict { .. }) => {
+            FixedSumPart::read(processor, name).await.map(Some)
         }
         Err(error) => Err(error.into()),
     }

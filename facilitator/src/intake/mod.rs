@@ -38,6 +38,8 @@ use std::time::Instant;
 use tallybox_crypto::SealingKey;
 use tallybox_model::header::IngestionHeader;
 use tallybox_model::path::BatchName;
+use tallybox_service::cause::chain;
+use tallybox_service::fault;
 use tallybox_transport::Published;
 use tallybox_transport::batch::SignedBatch;
 
@@ -148,8 +150,25 @@ enum Reading {
     Found(Box<PreparedReader>),
 }
 
-/// Reads the ingestion batch, opens its packets, and stops before anything of it exists.
+/// Reads the ingestion batch, opens its packets, and stops before anything of it exists. What does not verify is read
+/// once more: one bad read is no forgery.
 async fn read(
+    processor: &Arc<Processor>,
+    name: &BatchName,
+    expected: Record,
+    published: Option<PublishedValidation>,
+    progress: &Progress,
+) -> Result<Reading, Error> {
+    match read_once(processor, name, expected, published.clone(), progress).await {
+        Err(error) if error.is_damage() && !fault::is_on("believed-bad-read") => {
+            tracing::warn!(error = chain(&error), "an ingestion batch does not verify, read again");
+            read_once(processor, name, expected, published, progress).await
+        }
+        other => other,
+    }
+}
+
+async fn read_once(
     processor: &Arc<Processor>,
     name: &BatchName,
     expected: Record,

@@ -4,6 +4,7 @@ use crate::config::ValidationForm;
 use crate::error::Error;
 use crate::prepared::{ChunkKind, FixedObject, PreparedReader};
 use crate::processor::{Processor, has_published};
+use crate::unconfirmed;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
@@ -14,9 +15,9 @@ use tallybox_model::header::{BatchParameters, ValidationHeader};
 use tallybox_model::id::PacketId;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::packet::ValidationPacket;
-use tallybox_model::path::BatchName;
+use tallybox_model::path::{BatchName, BatchPart, Unconfirmed};
 use tallybox_transport::batch::{BatchError, signature_file};
-use tallybox_transport::{BucketError, publish_bytes, publish_stream};
+use tallybox_transport::{BucketError, Published, publish_bytes, publish_stream};
 
 /// The validation packet of a message.
 pub(super) fn packet(id: PacketId, message: Message) -> ValidationPacket {
@@ -64,11 +65,19 @@ pub(super) async fn publish(
             theirs,
         });
     }
-    match processor.validation_form {
-        ValidationForm::ThreeObjects => three_objects(processor, name, prepared, header).await,
-        ValidationForm::SingleObject => single_object(processor, name, prepared, header).await,
-    }
+    let put = match processor.validation_form {
+        ValidationForm::ThreeObjects => three_objects(processor, name, prepared, header).await?,
+        ValidationForm::SingleObject => single_object(processor, name, prepared, header).await?,
+    };
+    let put: Vec<_> = put
+        .into_iter()
+        .map(|(part, published)| (Unconfirmed::Validation(name.clone(), part), published))
+        .collect();
+    unconfirmed::note(processor, &put, !fresh).await
 }
+
+/// What came of putting each object of a validation.
+type Put = Vec<(BatchPart, Published)>;
 
 /// Whether our encoders make the bytes that were fixed.
 async fn reproduced(processor: &Processor, prepared: &PreparedReader, header: &[u8]) -> Result<bool, Error> {
@@ -88,20 +97,20 @@ async fn three_objects(
     name: &BatchName,
     prepared: &PreparedReader,
     header: Vec<u8>,
-) -> Result<(), Error> {
+) -> Result<Put, Error> {
     let bucket = &*processor.buckets.peer_validation_out;
     let objects = name.validation(processor.role);
     let packets = &prepared.footer().validation.packets;
-    if packets.bytes > 0 {
+    let packets = if packets.bytes > 0 {
         let stream = validation_stream(processor.generation, prepared);
-        publish_stream(bucket, &objects.packets, &packets.sha256.0, packets.bytes, true, stream).await?;
+        publish_stream(bucket, &objects.packets, &packets.sha256.0, packets.bytes, true, stream).await?
     } else {
-        publish_bytes(bucket, &objects.packets, Bytes::new(), true).await?;
-    }
-    let signature = sign(processor, &objects.signature, &header, None)?;
-    publish_bytes(bucket, &objects.header, header.into(), true).await?;
-    publish_bytes(bucket, &objects.signature, signature.into(), true).await?;
-    Ok(())
+        publish_bytes(bucket, &objects.packets, Bytes::new(), true).await?
+    };
+    let file = sign(processor, &objects.signature, &header, None)?;
+    let header = publish_bytes(bucket, &objects.header, header.into(), true).await?;
+    let signature = publish_bytes(bucket, &objects.signature, file.into(), true).await?;
+    Ok(BatchPart::ALL.into_iter().zip([packets, header, signature]).collect())
 }
 
 async fn single_object(
@@ -109,13 +118,14 @@ async fn single_object(
     name: &BatchName,
     prepared: &PreparedReader,
     header: Vec<u8>,
-) -> Result<(), Error> {
+) -> Result<Put, Error> {
     let stream = validation_stream(processor.generation, prepared);
     let packets: BytesMut = stream.try_fold(BytesMut::new(), append).await?;
     let object = name.validation(processor.role).signature;
     let signature = sign(processor, &object, &header, Some(packets.to_vec()))?;
-    publish_bytes(&*processor.buckets.peer_validation_out, &object, signature.into(), true).await?;
-    Ok(())
+    let bucket = &*processor.buckets.peer_validation_out;
+    let published = publish_bytes(bucket, &object, signature.into(), true).await?;
+    Ok(vec![(BatchPart::Signature, published)])
 }
 
 async fn append(mut all: BytesMut, part: Bytes) -> Result<BytesMut, BucketError> {

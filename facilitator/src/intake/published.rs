@@ -28,6 +28,14 @@ impl PublishedValidation {
     /// Looks for it; `None` where there is none, where we may not look, or where what stands there is not ours (the
     /// attempt to publish will then find the conflict).
     pub(super) async fn find(processor: &Processor, name: &BatchName) -> Result<Option<Self>, Error> {
+        match Self::read(processor, name).await {
+            // One bad read says nothing of the batch.
+            Err(error) if error.is_damage() => Self::read(processor, name).await,
+            other => other,
+        }
+    }
+
+    async fn read(processor: &Processor, name: &BatchName) -> Result<Option<Self>, Error> {
         let objects = name.validation(processor.role);
         let bucket = &*processor.buckets.peer_validation_out;
         let batch = match SignedBatch::open(bucket, objects.clone(), &processor.own_keys, &processor.limits).await {
@@ -52,7 +60,7 @@ impl PublishedValidation {
                 sha256: batch.header_digest(),
             },
         };
-        let reading = tokio::task::spawn_blocking(move || read(packets));
+        let reading = tokio::task::spawn_blocking(move || messages_of(packets));
         let messages = reading.await.map_err(|error| Error::Internal(error.to_string()))??;
         Ok(Some(Self {
             fixed,
@@ -66,7 +74,7 @@ impl PublishedValidation {
     }
 }
 
-fn read(mut packets: PacketStream) -> Result<HashMap<PacketId, Message>, BatchError> {
+fn messages_of(mut packets: PacketStream) -> Result<HashMap<PacketId, Message>, BatchError> {
     let mut messages = HashMap::new();
     let limits = packets.limits().clone();
     while let Some(block) = packets.next_block()? {

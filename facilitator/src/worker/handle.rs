@@ -1,12 +1,12 @@
 //! One message, from its bytes to what becomes of it.
 
-use super::outcome::told;
 use super::{Kind, Outcome, TaskKind};
 use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, mark_nothing};
 use crate::error::Error;
 use crate::intake::{IntakeSummary, Progress, intake, no_progress};
 use crate::processor::Processor;
 use crate::roster::{RosterSummary, aggregate_agreed, roster, rostered};
+use crate::unconfirmed::put_again;
 use futures::FutureExt as _;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::task::{AggregationTask, IntakeTask, RosterTask, TaskError, WindowTask};
+use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tracing::{Instrument as _, Span, field};
 
@@ -58,7 +59,7 @@ pub(super) async fn handled(processor: &Arc<Processor>, kind: Kind, body: &[u8],
     let task = match Task::parse(kind, body) {
         Ok(task) => task,
         Err(error) => {
-            let reason = told(&error);
+            let reason = chain(&error);
             tracing::warn!(queue = kind.name(), reason, "message is no task; rejected");
             return Handled {
                 task: TaskKind::Unreadable,
@@ -98,7 +99,7 @@ fn failed(error: &Error, found: &mut Found) -> Outcome {
         found.aggregate = Some(summary.clone());
     }
     if found.below_minimum {
-        tracing::warn!(reason = told(error), "window has no sum part");
+        tracing::warn!(reason = chain(error), "window has no sum part");
     }
     Outcome::of_error(error)
 }
@@ -196,6 +197,7 @@ impl Task {
             }
             Self::Roster(task) => {
                 let window = window_name(&task.aggregation_id, task.window);
+                put_again(processor, &task.aggregation_id).await;
                 found.roster = Some(roster(processor, &window, progress).await?);
             }
             Self::Aggregate(task) if task.agreed => {
@@ -203,6 +205,7 @@ impl Task {
                 found.aggregate = Some(aggregate_agreed(processor, &window, progress).await?);
             }
             Self::Aggregate(task) => {
+                put_again(processor, &task.aggregation_id).await;
                 found.aggregate = Some(aggregate_named(processor, task, progress).await?);
             }
         }
