@@ -1,6 +1,7 @@
 //! Why the ingestor cannot start, or a window cannot be batched: whose fault it is, and what the program answers.
 
 use tallybox_crypto::KeyError;
+use tallybox_model::id::BatchId;
 use tallybox_model::time::BatchTime;
 use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
@@ -85,6 +86,22 @@ pub enum Error {
         /// The second processor's key.
         second: String,
     },
+    /// The spool does not hold what a window is made of: it never did, or it has been swept.
+    #[error(
+        "window {window}: the spool does not hold what its batches are made of: no window starts then, it is not batched yet, or batches.keep-slabs-hours have passed"
+    )]
+    NotKept {
+        /// Start of the window.
+        window: BatchTime,
+    },
+    /// The window has no such batch.
+    #[error("window {window}: there is no batch {batch} in it")]
+    UnknownBatch {
+        /// Start of the window.
+        window: BatchTime,
+        /// The batch.
+        batch: BatchId,
+    },
     /// The server cannot listen.
     #[error("cannot listen on {address}")]
     Listen {
@@ -106,9 +123,12 @@ impl Error {
         match self {
             Self::Bucket(error) => error.disposition(),
             Self::Batch(BatchError::Bucket(error)) => error.disposition(),
-            Self::Damaged { .. } | Self::Generation { .. } | Self::Batch(_) | Self::Points { .. } => {
-                Disposition::Reject
-            }
+            Self::Damaged { .. }
+            | Self::Generation { .. }
+            | Self::Batch(_)
+            | Self::Points { .. }
+            | Self::NotKept { .. }
+            | Self::UnknownBatch { .. } => Disposition::Reject,
             Self::Config(_)
             | Self::Key { .. }
             | Self::File { .. }
@@ -159,6 +179,8 @@ impl Error {
             Self::UnknownSecret { .. } => "unknown-secret",
             Self::Generation { .. } => "generation",
             Self::Points { .. } => "points",
+            Self::NotKept { .. } => "not-kept",
+            Self::UnknownBatch { .. } => "unknown-batch",
             Self::Listen { .. } => "listen",
             Self::Internal(_) => "internal",
         }

@@ -225,7 +225,7 @@ impl Builder {
     }
 
     /// Follows from secret, plan, group, partition and ordinal; never from the content.
-    fn batch_id(&self, batch: &CutBatch) -> BatchId {
+    pub(super) fn batch_id(&self, batch: &CutBatch) -> BatchId {
         let group = &self.index.groups[batch.group as usize];
         let id = self.secret.batch(&[
             &self.plan.digest.0,

@@ -3,11 +3,13 @@
 //! ```text
 //! chain    which windows are due; their plans, each created if absent and adopted by whoever loses
 //! window   one window: index -> replay -> cut -> build -> publish -> carried slab -> record
+//! again    what is fixed is put into the mailboxes once more
 //! sweep    what is no longer needed
 //! ```
 //!
 //! Any number of jobs may run at once, on any number of machines, and be broken off anywhere.
 
+mod again;
 mod build;
 mod carry;
 mod chain;
@@ -23,10 +25,11 @@ mod summary;
 mod sweep;
 mod window;
 
+pub use again::{Redelivery, redeliver};
 pub use cycle::cycle;
 pub use record::{WindowBatch, WindowRecord};
 pub use replay::ReplayCounts;
-pub use summary::{BatchSummary, WindowSummary};
+pub use summary::{BatchSummary, RedeliverySummary, WindowSummary};
 
 use std::sync::Arc;
 
@@ -100,6 +103,7 @@ pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOpti
         options,
     };
     let mut chain = Chain::read(ingestor, locality).await?;
+    again::put_again(&job, &chain).await?;
     let mut summary = BatchSummary::new(&locality.instance);
     loop {
         let Some(plan) = chain.open() else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+use tallybox_service::cause::chain;
 use tallybox_transport::{Bucket, BucketError, ListRange, read_all};
 
 use crate::ingestor::Ingestor;
@@ -50,8 +51,8 @@ where
     let mut pause = Duration::from_millis(100);
     for _ in 1..tries {
         match operation().await {
-            Err(error @ BucketError::Unavailable { .. }) => {
-                tracing::warn!(%error, "bucket not reached, trying again");
+            Err(error @ (BucketError::Unavailable { .. } | BucketError::NotSettled { .. })) => {
+                tracing::warn!(error = chain(&error), "bucket not reached, trying again");
                 tokio::time::sleep(pause).await;
                 pause *= 3;
             }

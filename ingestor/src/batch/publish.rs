@@ -13,7 +13,7 @@ use tallybox_model::spool::BatchList;
 use tallybox_transport::{Bucket, BucketError, Published, SharedBucket, publish_bytes, read_all};
 
 use super::build::{BuiltBatch, BuiltSide, encode_fault};
-use super::patient::patiently;
+use super::patient::{Patient, patiently};
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
@@ -38,11 +38,7 @@ pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> 
         Err(error @ BucketError::Conflict { .. }) => error,
         Err(error) => return Err(error.into()),
     };
-    let there = read_all(spool, object, LIST_LIMIT).await?;
-    let there = BatchList::parse(&there).map_err(|problem| Error::Damaged {
-        object: object.to_owned(),
-        problem,
-    })?;
+    let there = read_list(ingestor, object).await?;
     if there.generation != list.generation {
         return Err(Error::Generation {
             object: object.to_owned(),
@@ -53,31 +49,66 @@ pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> 
     Err(conflict.into())
 }
 
-/// Publishes batches to both mailboxes, some at a time. All of them are there when it is done.
-pub(super) async fn publish(ingestor: &Ingestor, locality: &Locality, batches: &[BuiltBatch]) -> Result<(), Error> {
+/// Reads what is fixed of a partition.
+pub(super) async fn read_list(ingestor: &Ingestor, object: &str) -> Result<BatchList, Error> {
+    let there = Patient::spool(ingestor).read(object, LIST_LIMIT).await?;
+    BatchList::parse(&there).map_err(|problem| Error::Damaged {
+        object: object.to_owned(),
+        problem,
+    })
+}
+
+/// To which processors, by their index.
+pub(super) type Sides = [bool; 2];
+/// To both.
+pub(super) const BOTH: Sides = [true; 2];
+
+/// What came of putting an object into a mailbox.
+#[derive(Debug)]
+pub(super) struct Put {
+    /// Whose mailbox, by the processor's index.
+    pub(super) side: usize,
+    pub(super) object: String,
+    pub(super) published: Published,
+}
+
+/// Publishes batches to the mailboxes, some at a time. When it is done, all of them are there, or said to be.
+pub(super) async fn publish(
+    ingestor: &Ingestor,
+    locality: &Locality,
+    batches: &[BuiltBatch],
+    to: Sides,
+) -> Result<Vec<Put>, Error> {
     let sides = batches.iter().flat_map(|batch| {
-        let mailboxes = locality.mailboxes.iter();
+        let mailboxes = locality.mailboxes.iter().zip(&batch.sides).enumerate();
         mailboxes
-            .zip(&batch.sides)
-            .map(|(mailbox, side)| (batch.name.ingestion(), mailbox, side))
+            .filter(|(side, _)| to[*side])
+            .map(|(side, (mailbox, built))| (batch.name.ingestion(), side, mailbox, built))
     });
-    let one = |(name, mailbox, side): (BatchObjects, &SharedBucket, &BuiltSide)| {
-        let (mailbox, packets, header) = (Arc::clone(mailbox), side.packets.clone(), side.header.clone());
+    let one = |(name, side, mailbox, built): (BatchObjects, usize, &SharedBucket, &BuiltSide)| {
+        let (mailbox, packets, header) = (Arc::clone(mailbox), built.packets.clone(), built.header.clone());
         async move {
             let mailbox = &*mailbox;
             let tries = ingestor.batches.write_tries;
-            put(tries, mailbox, &name.packets, packets).await?;
-            put(tries, mailbox, &name.header, header.clone()).await?;
-            sign(ingestor, mailbox, &name.signature, &header).await
+            let packets = put(tries, mailbox, &name.packets, packets).await?;
+            let first = put(tries, mailbox, &name.header, header.clone()).await?;
+            let signature = sign(ingestor, mailbox, &name.signature, &header).await?;
+            let put = [
+                (name.packets, packets),
+                (name.header, first),
+                (name.signature, signature),
+            ];
+            Ok::<_, Error>(put.map(|(object, published)| Put {
+                side,
+                object,
+                published,
+            }))
         }
     };
     // Collected first: the closure's borrows are then those of plain futures.
     let work: Vec<_> = sides.map(one).collect();
-    stream::iter(work)
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<()>>()
-        .await?;
-    Ok(())
+    let put: Vec<[Put; 3]> = stream::iter(work).buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(put.into_iter().flatten().collect())
 }
 
 /// The bytes were fixed before, so in a mailbox that we may not read an object that is there is ours.
@@ -88,7 +119,7 @@ async fn put(tries: u32, mailbox: &dyn Bucket, object: &str, bytes: Bytes) -> Re
 /// Writes the signature object. Another one is there already when a key signs with a fresh nonce each time, or when the key
 /// has changed since a run that was broken off: one that verifies over the same header, by our key or one that the
 /// manifest names beside it, is done.
-async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &[u8]) -> Result<(), Error> {
+async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &[u8]) -> Result<Published, Error> {
     let signer = &*ingestor.signer;
     let record = BatchSignature {
         batch_header_signature: signer.sign(header).await?,
@@ -100,7 +131,7 @@ async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &
     let bytes = encode_one(&record, marker).map_err(|source| encode_fault(object, source))?;
     let conflict = match put(ingestor.batches.write_tries, mailbox, object, bytes.into()).await {
         Err(error @ Error::Bucket(BucketError::Conflict { .. })) => error,
-        done => return done.map(|_| ()),
+        done => return done,
     };
     let there = read_all(mailbox, object, SIGNATURE_LIMIT).await?;
     let verifies = decode_one::<BatchSignature>(&there, &Limits::default()).is_ok_and(|there| {
@@ -110,5 +141,5 @@ async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &
         let mut keys = std::iter::once(&own).chain(others);
         keys.any(|key| key.verify(header, &there.batch_header_signature).is_ok())
     });
-    if verifies { Ok(()) } else { Err(conflict) }
+    if verifies { Ok(Published::Same) } else { Err(conflict) }
 }

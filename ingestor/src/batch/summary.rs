@@ -7,7 +7,9 @@ use tallybox_model::id::Instance;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
+use tallybox_transport::Published;
 
+use super::publish::Put;
 use super::record::WindowBatch;
 use super::replay::ReplayCounts;
 
@@ -58,6 +60,64 @@ impl BatchSummary {
 
     pub(super) fn wait_for(&mut self, window: BatchTime, partitions: Vec<u32>) {
         self.waiting = Some((window, partitions));
+    }
+}
+
+/// What came of writing batches of a window again.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RedeliverySummary {
+    /// Locality and ingestor.
+    pub instance: Instance,
+    /// The start of the window.
+    pub window: BatchTime,
+    /// Batches that were put again.
+    pub batches: u64,
+    /// Objects that a mailbox did not hold, and holds now.
+    pub objects_written: u64,
+    /// Objects that were there and have been read: they are the same.
+    pub objects_present: u64,
+    /// Objects that a mailbox says to hold, and that we may not read.
+    pub objects_said_to_exist: u64,
+}
+
+impl RedeliverySummary {
+    pub(super) fn new(instance: &Instance, window: BatchTime) -> Self {
+        Self {
+            instance: instance.clone(),
+            window,
+            batches: 0,
+            objects_written: 0,
+            objects_present: 0,
+            objects_said_to_exist: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, batches: usize, put: &[Put]) {
+        self.batches += batches as u64;
+        for Put { published, .. } in put {
+            let count = match published {
+                Published::New => &mut self.objects_written,
+                Published::Same => &mut self.objects_present,
+                Published::Assumed => &mut self.objects_said_to_exist,
+            };
+            *count += 1;
+        }
+    }
+}
+
+impl Summary for RedeliverySummary {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: window {}, {} batches: {} objects written, {} there with the same bytes, {} said to exist",
+            self.instance,
+            self.window,
+            grouped(self.batches),
+            grouped(self.objects_written),
+            grouped(self.objects_present),
+            grouped(self.objects_said_to_exist)
+        )
     }
 }
 

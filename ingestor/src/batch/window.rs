@@ -1,21 +1,24 @@
 //! One window, from its plan to its record. Everything in between is a pure function of the plan, so any number of runs
 //! and jobs, at once or one after another, broken off anywhere, come to the same bytes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tallybox_crypto::IngestorSecret;
+use tallybox_model::id::BatchId;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::spool::BatchList;
 use tallybox_model::time::BatchTime;
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes};
 
-use super::build::Builder;
+use super::again::note;
+use super::build::{Builder, BuiltBatch};
 use super::chain::FixedPlan;
 use super::cut::{CutBatch, Cutting, cut};
 use super::index::{Index, blocking};
 use super::patient::patiently;
-use super::publish::{fix, publish};
+use super::publish::{BOTH, fix, publish, read_list};
 use super::record::{OpenRecord, WindowBatch, WindowRecord, seal};
 use super::replay::{ReplayCounts, Replays};
 use super::summary::WindowSummary;
@@ -144,7 +147,8 @@ impl<'j> WindowJob<'j> {
             batches: listed.collect(),
         };
         fix(ingestor, &names.list(start, partition), &list).await?;
-        publish(ingestor, self.job.locality, &built).await?;
+        let put = publish(ingestor, self.job.locality, &built, BOTH).await?;
+        note(self.job, (start, partition), &put).await?;
         for batch in &built {
             self.job.progress(batch.packets);
         }
@@ -153,6 +157,33 @@ impl<'j> WindowJob<'j> {
             self.plan.digest.to_hex().into(),
         )
         .await
+    }
+
+    /// Builds those of a partition's batches that have one of these ids once more, all if there is no id; checks that they
+    /// are what is fixed.
+    pub(super) async fn rebuild(&self, partition: u32, ids: &BTreeSet<BatchId>) -> Result<Vec<BuiltBatch>, Error> {
+        let builder = Arc::new(self.builder().await?);
+        let wanted = |batch: &&CutBatch| ids.is_empty() || ids.contains(&builder.batch_id(batch));
+        let batches: Vec<CutBatch> = self.of_partition(partition).filter(wanted).cloned().collect();
+        if batches.is_empty() {
+            return Ok(Vec::new());
+        }
+        let object = self.job.locality.names.list(self.plan.plan.window.start(), partition);
+        let list = read_list(self.job.ingestor, &object).await?;
+        let built = builder.build(self.job.spool(), &batches).await?;
+        for (built, batch) in built.iter().zip(&batches) {
+            let group = &self.index.groups[batch.group as usize];
+            if list.batches.contains(&built.listed(group.key_ids.clone())) {
+                continue;
+            }
+            if list.generation != ENCODER_GENERATION {
+                let (ours, theirs) = (ENCODER_GENERATION, list.generation);
+                return Err(Error::Generation { object, ours, theirs });
+            }
+            let problem = format!("batch {} comes out with other bytes than it fixes", built.name);
+            return Err(Error::Damaged { object, problem });
+        }
+        Ok(built)
     }
 
     fn of_partition(&self, partition: u32) -> impl Iterator<Item = &CutBatch> {

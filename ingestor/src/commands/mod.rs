@@ -2,6 +2,7 @@
 
 mod batch;
 mod check_config;
+mod redeliver;
 mod registry;
 mod serve;
 
@@ -47,6 +48,7 @@ pub struct Arguments {
 enum Command {
     Batch(batch::BatchCommand),
     CheckConfig(check_config::CheckConfig),
+    Redeliver(redeliver::RedeliverCommand),
     Registry(registry::RegistryCommand),
     Serve(serve::ServeCommand),
 }
@@ -80,7 +82,8 @@ pub fn main() -> Exit {
 async fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
         Command::Batch(command) => command.run(arguments).await,
-        Command::CheckConfig(command) => command.run(arguments),
+        Command::CheckConfig(command) => command.run(arguments).await,
+        Command::Redeliver(command) => command.run(arguments).await,
         Command::Registry(command) => command.run(arguments),
         Command::Serve(command) => command.run(arguments).await,
     }

@@ -13,6 +13,7 @@ use std::fmt;
 /// {instance}/plans/{DATE}.plan                       what the batches of the window are made of
 /// {instance}/lists/{DATE}/{partition}.list           what will be published
 /// {instance}/written/{DATE}/{partition}.done         that it was
+/// {instance}/unconfirmed/{DATE}/{partition}.{tag}    objects that mailboxes only say to hold
 /// {instance}/records/{DATE}.{secret id}.record       what was batched, sealed; with it the window is done
 /// {instance}/points/{key}                            which pair of keys an evaluation point was drawn for
 /// ```
@@ -154,6 +155,28 @@ impl SpoolNames {
     #[must_use]
     pub fn partition_written(&self, start: BatchTime, partition: u32) -> String {
         format!("{}/{partition:05}.done", self.written(start))
+    }
+
+    /// The directory of notes on objects that a mailbox only says to hold.
+    #[must_use]
+    pub fn unconfirmed(&self) -> String {
+        format!("{}/unconfirmed", self.instance)
+    }
+
+    /// A note of a run of a batch job: which objects of this partition of a window mailboxes only say to hold. `tag` tells
+    /// notes apart.
+    #[must_use]
+    pub fn unconfirmed_note(&self, start: BatchTime, partition: u32, tag: &str) -> String {
+        format!("{}/{start}/{partition:05}.{tag}", self.unconfirmed())
+    }
+
+    /// Reads window and partition from the name of such a note.
+    #[must_use]
+    pub fn parse_unconfirmed(&self, key: &str) -> Option<(BatchTime, u32)> {
+        let rest = key.strip_prefix(&self.unconfirmed())?.strip_prefix('/')?;
+        let (start, file) = rest.rsplit_once('/')?;
+        let (partition, _tag) = file.split_once('.')?;
+        Some((start.parse().ok()?, partition.parse().ok()?))
     }
 
     /// The directory of all records.

@@ -1,0 +1,179 @@
+//! Batches of windows that are fixed, put into the mailboxes once more: what a mailbox only says to hold, and what an
+//! operator asks for.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tallybox_model::digest::Digest;
+use tallybox_model::id::BatchId;
+use tallybox_model::path::BatchName;
+use tallybox_model::time::BatchTime;
+use tallybox_service::cause;
+use tallybox_service::fault;
+use tallybox_transport::{BucketError, publish_bytes};
+
+use super::chain::Chain;
+use super::patient::patiently;
+use super::publish::{Put, Sides, publish};
+use super::summary::RedeliverySummary;
+use super::window::{WindowJob, is_gone};
+use super::{BatchOptions, Job};
+use crate::error::Error;
+use crate::ingestor::{Ingestor, Locality};
+
+/// For how long a mailbox has to say "exists" until it is believed, in milliseconds: no request is in flight that long.
+const SETTLED_MILLIS: i64 = 60 * 60_000;
+/// Most bytes of a note.
+const NOTE_LIMIT: u64 = 64 << 20;
+
+/// What an operator asks for.
+#[derive(Clone, Debug)]
+pub struct Redelivery {
+    /// The start of the window.
+    pub window: BatchTime,
+    /// These batches; all of the window, if empty.
+    pub batches: BTreeSet<BatchId>,
+    /// To which processors, by their index.
+    pub sides: [bool; 2],
+}
+
+/// Writes batches of a window again, byte for byte as they are fixed, where a mailbox does not hold them.
+///
+/// # Errors
+/// [`Error::NotKept`] if the spool does not hold what the window is made of; [`Error::UnknownBatch`]; the buckets'.
+pub async fn redeliver(
+    ingestor: &Ingestor,
+    locality: &Locality,
+    redelivery: &Redelivery,
+) -> Result<RedeliverySummary, Error> {
+    let options = BatchOptions::default();
+    let job = Job {
+        ingestor,
+        locality,
+        options: &options,
+    };
+    let chain = Chain::read(ingestor, locality).await?;
+    let start = redelivery.window;
+    let gone = || Error::NotKept { window: start };
+    let plan = chain.plans.get(&start).cloned().ok_or_else(gone)?;
+    let (partitions, before) = (plan.plan.partitions, chain.replayed(&plan.plan));
+    let missing = |error: Error| if is_gone(&error) { gone() } else { error };
+    let window = WindowJob::read(&job, plan, &before).await.map_err(missing)?;
+    let mut summary = RedeliverySummary::new(&locality.instance, start);
+    let mut found = BTreeSet::new();
+    for partition in 0..partitions {
+        let built = window.rebuild(partition, &redelivery.batches).await.map_err(missing)?;
+        found.extend(built.iter().map(|batch| batch.name.id));
+        let put = publish(ingestor, locality, &built, redelivery.sides).await?;
+        note(&job, (start, partition), &put).await?;
+        summary.add(built.len(), &put);
+    }
+    if let Some(unknown) = redelivery.batches.difference(&found).next() {
+        return Err(Error::UnknownBatch {
+            window: start,
+            batch: *unknown,
+        });
+    }
+    Ok(summary)
+}
+
+/// A note in the spool, JSON: what a run put that mailboxes only say to hold.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Note {
+    /// When it was made, by the spool's clock.
+    since: i64,
+    /// The objects, each with the index of the processor.
+    objects: BTreeSet<(usize, String)>,
+}
+
+/// Notes which objects a mailbox only says to hold.
+pub(super) async fn note(job: &Job<'_>, (start, partition): (BatchTime, u32), put: &[Put]) -> Result<(), Error> {
+    let assumed = put.iter().filter(|put| put.published.is_assumed());
+    let objects: BTreeSet<(usize, String)> = assumed.map(|put| (put.side, put.object.clone())).collect();
+    if objects.is_empty() || fault::is_on("exists-is-delivered") {
+        return Ok(());
+    }
+    let (spool, tries) = (&*job.ingestor.spool, job.ingestor.batches.write_tries);
+    let bug = |error: serde_json::Error| Error::Internal(error.to_string());
+    let tag = Digest::of(&serde_json::to_vec(&objects).map_err(bug)?).to_hex();
+    let object = job.locality.names.unconfirmed_note(start, partition, &tag[..16]);
+    tracing::info!(%object, "mailboxes only say that objects exist: they are put again later");
+    // The bucket's clock, since this machine's may be wrong.
+    let since = patiently(tries, || spool.date()).await?;
+    let bytes = Bytes::from(serde_json::to_vec(&Note { since, objects }).map_err(bug)?);
+    match patiently(tries, || publish_bytes(spool, &object, bytes.clone(), false)).await {
+        // An earlier run has noted the same.
+        Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts again what mailboxes are only said to hold. What cannot be put now is put by a later run, and holds up no window.
+pub(super) async fn put_again(job: &Job<'_>, chain: &Chain<'_>) -> Result<(), Error> {
+    let names = &job.locality.names;
+    for note in job.spool().keys(&names.unconfirmed()).await? {
+        let Some(place) = names
+            .parse_unconfirmed(&note)
+            .filter(|(_, partition)| job.takes(*partition))
+        else {
+            continue;
+        };
+        match put_note_again(job, chain, place, &note).await {
+            Ok(true) => job.ingestor.spool.delete(&note).await?,
+            Ok(false) => {}
+            // The spool has swept the window: nobody can make these objects any more.
+            Err(error) if is_gone(&error) || matches!(error, Error::NotKept { .. }) => {
+                tracing::warn!(
+                    note,
+                    "what objects that mailboxes only say to hold are made of is not kept any more"
+                );
+                job.ingestor.spool.delete(&note).await?;
+            }
+            Err(error) => {
+                let error = cause::chain(&error);
+                tracing::warn!(
+                    error,
+                    note,
+                    "objects that mailboxes only say to hold could not be put again"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the objects of a note again; whether the note has had its time: all of them have been made now, or have been said
+/// to exist for long enough.
+async fn put_note_again(
+    job: &Job<'_>,
+    chain: &Chain<'_>,
+    (start, partition): (BatchTime, u32),
+    object: &str,
+) -> Result<bool, Error> {
+    let text = job.spool().read(object, NOTE_LIMIT).await?;
+    let note: Note = serde_json::from_slice(&text).map_err(|error| Error::Damaged {
+        object: object.to_owned(),
+        problem: error.to_string(),
+    })?;
+    let (mut sides, mut ids): (Sides, BTreeSet<BatchId>) = ([false; 2], BTreeSet::new());
+    for (side, object) in &note.objects {
+        if let (Some(side), Some(name)) = (sides.get_mut(*side), BatchName::from_ingestion_object(object)) {
+            *side = true;
+            ids.insert(name.id);
+        }
+    }
+    let gone = || Error::NotKept { window: start };
+    let plan = chain.plans.get(&start).cloned().ok_or_else(gone)?;
+    let before = chain.replayed(&plan.plan);
+    let window = WindowJob::read(job, plan, &before).await?;
+    let built = window.rebuild(partition, &ids).await?;
+    let put = publish(job.ingestor, job.locality, &built, sides).await?;
+    let doubtful = |put: &Put| put.published.is_assumed() && note.objects.contains(&(put.side, put.object.clone()));
+    if !put.iter().any(doubtful) {
+        return Ok(true);
+    }
+    let now = job.ingestor.spool.date().await?;
+    Ok(now.saturating_sub(note.since) >= SETTLED_MILLIS)
+}

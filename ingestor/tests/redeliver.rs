@@ -1,0 +1,139 @@
+//! Batches that are fixed and written again: because a mailbox only said that it holds them, or because an operator asks.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use support::*;
+use tallybox_ingestor::batch::{BatchOptions, Redelivery, redeliver};
+use tallybox_ingestor::error::Error;
+use tallybox_model::id::BatchId;
+use tallybox_model::path::BatchName;
+use tallybox_service::exit::Exit;
+use tallybox_transport::SharedBucket;
+use tallybox_transport::faults::{FlippedReads, Phantoms, WriteOnly};
+
+/// A mailbox that may not be read, and says once of each object that ends so that it exists.
+fn deceiving(mailbox: &SharedBucket, suffix: &'static str) -> SharedBucket {
+    Arc::new(WriteOnly(Phantoms::wrap(Arc::clone(mailbox), move |key| {
+        key.ends_with(suffix)
+    })))
+}
+
+async fn notes(world: &World) -> usize {
+    let keys = keys(&*world.spool).await;
+    keys.iter().filter(|key| key.contains("/unconfirmed/")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_mailbox_only_says_to_hold_is_put_again_by_the_next_run() {
+    let (undisturbed, _) = World::new().with_two_windows().await;
+    undisturbed.batch().await.unwrap();
+    for suffix in [".batch.sig", ".batch", ".batch.avro"] {
+        let (world, reports) = World::new().with_two_windows().await;
+        let [first, second] = world.mailboxes.each_ref();
+        let mailboxes = [
+            deceiving(first, suffix),
+            Arc::new(WriteOnly(Arc::clone(second))) as SharedBucket,
+        ];
+        let ingestor = world.ingestor_over(Arc::clone(&world.spool), mailboxes);
+        world.batch_with(&ingestor, &BatchOptions::default()).await.unwrap();
+        let there = keys(&**first).await;
+        assert!(!there.iter().any(|key| key.ends_with(suffix)), "{suffix}");
+        assert!(notes(&world).await > 0, "{suffix}");
+        world.batch_with(&ingestor, &BatchOptions::default()).await.unwrap();
+        assert_eq!(notes(&world).await, 0, "{suffix}");
+        world.batched().await.assert_exactly(&reports);
+        assert_eq!(world.published().await, undisturbed.published().await, "{suffix}");
+    }
+}
+
+/// The batches of the first window, as a processor has them.
+async fn of_first_window(world: &World) -> Vec<BatchName> {
+    let all = keys(&*world.mailboxes[0]).await;
+    let batches = all.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
+    batches.filter(|name| name.date == time(START)).collect()
+}
+
+async fn delete(mailbox: &SharedBucket, name: &BatchName) {
+    let objects = name.ingestion();
+    for object in [objects.header, objects.packets, objects.signature] {
+        mailbox.delete(&object).await.unwrap();
+    }
+}
+
+fn redelivery(batches: &[BatchName], sides: [bool; 2]) -> Redelivery {
+    Redelivery {
+        window: time(START),
+        batches: batches.iter().map(|name| name.id).collect::<BTreeSet<_>>(),
+        sides,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_batch_is_written_again_byte_for_byte() {
+    let (world, _) = World::new().with_two_windows().await;
+    world.batch().await.unwrap();
+    let before = world.published().await;
+    let batches = of_first_window(&world).await;
+    let ingestor = world.ingestor();
+    for mailbox in &world.mailboxes {
+        delete(mailbox, &batches[0]).await;
+    }
+    delete(&world.mailboxes[1], &batches[1]).await;
+
+    // One batch, to one processor.
+    let asked = redelivery(&batches[..1], [false, true]);
+    let summary = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap();
+    assert_eq!((summary.batches, summary.objects_written), (1, 3));
+    let missing = before.len() - world.published().await.len();
+    assert_eq!(missing, 6, "the first processor's, and the other batch");
+
+    // Everything of the window.
+    let asked = redelivery(&[], [true; 2]);
+    let summary = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap();
+    assert_eq!((summary.batches, summary.objects_written), (batches.len() as u64, 6));
+    assert_eq!(world.published().await, before);
+    let again = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap();
+    assert_eq!(again.objects_written, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_redelivered_is_said_and_nothing_is_written() {
+    let (world, _) = World::new().with_two_windows().await;
+    world.batch().await.unwrap();
+    let before = world.snapshot().await;
+    let ingestor = world.ingestor();
+    let mut asked = redelivery(&[], [true; 2]);
+    asked.batches.insert(BatchId::from_bytes([9; 16]));
+    let unknown = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap_err();
+    assert!(matches!(unknown, Error::UnknownBatch { .. }), "{unknown}");
+    asked.window = time("2026/11/23/15/00");
+    let none = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap_err();
+    assert!(matches!(none, Error::NotKept { .. }), "{none}");
+    assert_eq!(none.exit(), Exit::Rejected);
+    assert_eq!(world.snapshot().await, before);
+
+    // Slabs are gone after the retention.
+    world.at(60 * 24 * 30);
+    world.batch().await.unwrap();
+    asked.window = time(START);
+    asked.batches.clear();
+    let swept = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap_err();
+    assert!(matches!(swept, Error::NotKept { .. }), "{swept}");
+}
+
+/// Another signature over the same header is compared by its meaning, and a bad read of it is no conflict.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_read_of_what_is_there_is_no_conflict() {
+    let (world, reports) = World::new().with_two_windows().await;
+    world.batch().await.unwrap();
+    let flip = |side: usize| -> SharedBucket { FlippedReads::new(Arc::clone(&world.mailboxes[side]), |_| true) };
+    let ingestor = world.ingestor_over(Arc::clone(&world.spool), [flip(0), flip(1)]);
+    let all = redelivery(&[], [true; 2]);
+    let summary = redeliver(&ingestor, locality(&ingestor), &all).await.unwrap();
+    assert_eq!(summary.objects_written, 0);
+    world.batched().await.assert_exactly(&reports);
+}
