@@ -1,6 +1,6 @@
 //! A bucket as one process sees it: in memory, behind a network that delays, fails, loses answers and lists late.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use tallybox_transport::faults::flip;
 use tallybox_transport::{
     Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload, memory, read_all,
 };
 
 use crate::schedule::{Answer, Asked, Life, Millis, Schedule};
+use crate::time::MINUTE;
 
 /// The objects of a bucket, shared by all who see it.
 #[derive(Debug)]
@@ -27,6 +29,10 @@ pub struct Shelf {
     newest: Mutex<Option<String>>,
     /// What a retention has deleted.
     deleted: Mutex<BTreeMap<String, Bytes>>,
+    /// Until when each object is said to exist although it is not there.
+    phantoms: Mutex<HashMap<String, Millis>>,
+    /// Batches and rosters of which one object was given with a wrong byte, once.
+    flipped: Mutex<HashSet<String>>,
 }
 
 impl Shelf {
@@ -39,6 +45,8 @@ impl Shelf {
             made: Mutex::default(),
             newest: Mutex::default(),
             deleted: Mutex::default(),
+            phantoms: Mutex::default(),
+            flipped: Mutex::default(),
         })
     }
 
@@ -120,6 +128,21 @@ impl Shelf {
         found.map(|(_, at)| *at).min()
     }
 
+    /// Whether an object that is put now is said to exist although it is not there. The first request for it decides for
+    /// how long; `draw` says so, if it is to be.
+    fn is_phantom(&self, key: &str, now: Millis, draw: impl FnOnce() -> Millis) -> bool {
+        let mut phantoms = self.phantoms.lock().unwrap_or_else(PoisonError::into_inner);
+        now < *phantoms.entry(key.to_owned()).or_insert_with(draw)
+    }
+
+    /// Whether this is the first bad read of a batch or a roster: two would be a forgery.
+    fn flips(&self, key: &str) -> bool {
+        let (directory, file) = key.rsplit_once('/').unwrap_or(("", key));
+        let stem = file.split('.').next().unwrap_or(file);
+        let mut flipped = self.flipped.lock().unwrap_or_else(PoisonError::into_inner);
+        flipped.insert(format!("{directory}/{stem}"))
+    }
+
     fn is_younger_than(&self, key: &str, time: Millis) -> bool {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.get(key).is_some_and(|at| *at > time)
@@ -137,7 +160,14 @@ pub struct View {
     pub stale: u64,
     /// By how much it is at most.
     pub staleness: Millis,
+    /// Chance in 1000 that the first request to make an object is answered "exists", and makes nothing.
+    pub phantoms: u64,
+    /// Chance in 1000 that a read has a wrong byte.
+    pub bad_reads: u64,
 }
+
+/// The longest time for which an object that is not there is said to exist.
+const PHANTOM: Millis = 20 * MINUTE;
 
 /// A bucket as one life of a process sees it.
 #[derive(Clone, Debug)]
@@ -205,6 +235,16 @@ impl SimBucket {
         })
     }
 
+    /// Whether an object that is put now is said to exist although it is not there.
+    fn is_phantom(&self, key: &str) -> bool {
+        let (now, chance) = (self.schedule.now(), self.view.phantoms);
+        let draw = || match chance > 0 && self.schedule.chance(chance) {
+            true => now + i64::try_from(self.schedule.below(PHANTOM.unsigned_abs())).unwrap_or(0),
+            false => now,
+        };
+        chance > 0 && self.shelf.is_phantom(key, now, draw)
+    }
+
     /// From when on objects are missing in a listing that is made now, if it is stale.
     fn horizon(&self) -> Option<Millis> {
         let stale = self.view.stale > 0 && self.schedule.chance(self.view.stale);
@@ -222,7 +262,13 @@ impl Bucket for SimBucket {
     async fn get(&self, key: &str) -> Result<Object, BucketError> {
         self.run("get", key, async {
             self.may_read(key)?;
-            self.shelf.inner.get(key).await
+            let object = self.shelf.inner.get(key).await?;
+            let bad = self.view.bad_reads > 0 && self.schedule.chance(self.view.bad_reads);
+            if bad && self.shelf.flips(key) {
+                self.schedule.count("bad-reads");
+                return Ok(flip(object).await);
+            }
+            Ok(object)
         })
         .await
     }
@@ -324,6 +370,11 @@ impl Upload for SimUpload {
     async fn commit(self: Box<Self>) -> Result<Created, BucketError> {
         let Self { inner, bucket, key } = *self;
         let made = async {
+            if bucket.is_phantom(&key) {
+                inner.abort().await;
+                bucket.schedule.count("phantoms");
+                return Ok(Created::Exists);
+            }
             let created = inner.commit().await?;
             if created == Created::New {
                 bucket.shelf.note(&key, bucket.schedule.now());

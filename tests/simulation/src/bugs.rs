@@ -70,6 +70,15 @@ pub const ALL: &[Bug] = &[
         "forgotten-reports",
         "the ingestor does not look for replays in earlier windows",
     ),
+    bug(
+        "exists-is-there",
+        "what a processor's mailbox only says to hold counts as published",
+    ),
+    bug(
+        "exists-is-delivered",
+        "what the ingestor's mailboxes only say to hold counts as delivered",
+    ),
+    bug("believed-bad-read", "one bad read is taken for a forgery"),
 ];
 
 /// Switches a fault on, and every other off.

@@ -100,7 +100,23 @@ impl Machines<'_> {
                 0
             },
             staleness: 20 * MINUTE,
+            phantoms: if !reads && self.scenario.has(Trouble::Phantoms) {
+                50
+            } else {
+                0
+            },
+            bad_reads: 0,
         }
+    }
+
+    /// A processor's mailbox, as the processor sees it.
+    fn inbox(&self, shelf: &Arc<Shelf>, life: &Arc<Life>) -> SharedBucket {
+        let bad_reads = if self.scenario.has(Trouble::BadReads) { 40 } else { 0 };
+        let view = View {
+            bad_reads,
+            ..self.view(true)
+        };
+        SimBucket::shared(shelf, self.schedule, life, view)
     }
 
     fn bucket(&self, shelf: &Arc<Shelf>, life: &Arc<Life>, reads: bool) -> SharedBucket {
@@ -213,9 +229,9 @@ impl Machines<'_> {
             own_keys: keyring.trusted(role),
             sealing_keys,
             buckets: ProcessorBuckets {
-                ingestion: self.bucket(&places.ingestion[side], life, true),
+                ingestion: self.inbox(&places.ingestion[side], life),
                 own: self.bucket(&places.own[side], life, true),
-                peer_validation_in: self.bucket(&places.validation[side], life, true),
+                peer_validation_in: self.inbox(&places.validation[side], life),
                 peer_validation_out: self.bucket(&places.validation[1 - side], life, false),
                 sum_parts: self.bucket(&places.sums[side], life, false),
             },

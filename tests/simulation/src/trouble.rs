@@ -47,10 +47,14 @@ pub enum Trouble {
     NoExtension,
     /// A processor takes its announcement of rosters back.
     ExtensionOff,
+    /// Mailboxes say for a while that an object exists which is not there.
+    Phantoms,
+    /// Mailboxes give a wrong byte, once.
+    BadReads,
 }
 
 /// All kinds with their names.
-const NAMES: [(Trouble, &str); 20] = [
+const NAMES: [(Trouble, &str); 22] = [
     (Trouble::Failures, "failures"),
     (Trouble::LostAnswers, "lost-answers"),
     (Trouble::Crashes, "crashes"),
@@ -71,6 +75,8 @@ const NAMES: [(Trouble, &str); 20] = [
     (Trouble::LateSwitch, "late-switch"),
     (Trouble::NoExtension, "no-extension"),
     (Trouble::ExtensionOff, "extension-off"),
+    (Trouble::Phantoms, "phantoms"),
+    (Trouble::BadReads, "bad-reads"),
 ];
 
 impl Trouble {
