@@ -1,0 +1,284 @@
+//! What a bucket says need not be so: "exists" of an object that is not there, and a wrong byte in one read.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
+use tallybox_facilitator::config::Config;
+use tallybox_facilitator::error::Error;
+use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
+use tallybox_facilitator::roster::{RosterRules, roster};
+use tallybox_facilitator::unconfirmed::put_again;
+use tallybox_model::avro::{Limits, decode_one};
+use tallybox_model::header::SumPart;
+use tallybox_model::path::{BatchName, SumPartName, Unconfirmed};
+use tallybox_model::role::Role;
+use tallybox_model::roster::WindowName;
+use tallybox_service::config::load;
+use tallybox_tests::snapshot::written;
+use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_transport::faults::{FlippedReads, Phantoms, WriteOnly};
+use tallybox_transport::{BucketError, SharedBucket, memory, publish_bytes, read_all};
+
+/// Two processors of ours, everything between them in memory.
+struct Pair {
+    case: Case,
+    buckets: [ProcessorBuckets; 2],
+    configs: [PathBuf; 2],
+    _root: tempfile::TempDir,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let (case, root) = (Case::load("dim8"), tempfile::tempdir().unwrap());
+        let configs = Role::ALL.map(|role| {
+            let places = Places::among_ours(&case, root.path(), role);
+            write_config(&root.path().join(role.to_string()), role, &places, "")
+        });
+        let mailboxes = Role::ALL.map(|_| memory("mailbox"));
+        let buckets = Role::ALL.map(|role| {
+            let opened = Processor::open(&load::<Config>(&configs[role.index()]).unwrap()).unwrap();
+            ProcessorBuckets {
+                ingestion: opened.buckets.ingestion,
+                own: memory("own"),
+                peer_validation_in: mailboxes[role.index()].clone(),
+                peer_validation_out: mailboxes[role.peer().index()].clone(),
+                sum_parts: memory("sum"),
+            }
+        });
+        Self {
+            case,
+            buckets,
+            configs,
+            _root: root,
+        }
+    }
+
+    fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
+        let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
+        processor.buckets = self.buckets[role.index()].clone();
+        change(&mut processor);
+        Arc::new(processor)
+    }
+
+    /// A processor that may not read what it writes to others, and is told once of each of these objects that it exists.
+    fn deceived(&self, role: Role, suffixes: &'static [&'static str]) -> Arc<Processor> {
+        self.with(role, |processor| {
+            let buckets = &mut processor.buckets;
+            for bucket in [&mut buckets.peer_validation_out, &mut buckets.sum_parts] {
+                let phantoms = Phantoms::wrap(bucket.clone(), |key| {
+                    suffixes.iter().any(|suffix| key.ends_with(suffix))
+                });
+                *bucket = Arc::new(WriteOnly(phantoms));
+            }
+        })
+    }
+
+    fn task(&self) -> AggregateTask {
+        AggregateTask {
+            aggregation: self.case.aggregation(),
+            window: Case::window(),
+            batches: self.case.batches(),
+            dry_run: false,
+        }
+    }
+
+    async fn intakes(&self, role: Role) {
+        for batch in self.case.batches() {
+            intake(&self.with(role, |_| {}), &batch, no_progress()).await.unwrap();
+        }
+    }
+
+    async fn accepted(&self, role: Role, processor: &Arc<Processor>) -> u64 {
+        aggregate(processor, &self.task(), no_progress()).await.unwrap();
+        let part = SumPartName {
+            instance: processor.instance.clone(),
+            aggregation: self.case.aggregation(),
+            window: Case::window(),
+            writer: role,
+        };
+        let sums = &*self.buckets[role.index()].sum_parts;
+        let file = read_all(sums, &part.objects().header, 1 << 20).await.unwrap();
+        let part = decode_one::<SumPart>(&file, &Limits::default()).unwrap();
+        u64::try_from(part.total_individual_clients).unwrap()
+    }
+}
+
+/// The notes in a bucket.
+async fn notes(own: &SharedBucket) -> Vec<String> {
+    let buckets = ProcessorBuckets {
+        ingestion: memory("none"),
+        own: own.clone(),
+        peer_validation_in: memory("none"),
+        peer_validation_out: memory("none"),
+        sum_parts: memory("none"),
+    };
+    let objects = written(&buckets).await;
+    let keys = objects.keys().filter(|key| key.contains("unconfirmed/"));
+    keys.cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validation_of_which_a_mailbox_only_says_that_it_exists_is_put_again() {
+    for suffix in [".validity_0.sig", ".validity_0", ".validity_0.avro"] {
+        let suffixes: &'static [&'static str] = match suffix {
+            ".validity_0.sig" => &[".validity_0.sig"],
+            ".validity_0" => &[".validity_0"],
+            _ => &[".validity_0.avro"],
+        };
+        let pair = Pair::new();
+        let (batch, own) = (pair.case.batches().remove(0), &pair.buckets[0].own);
+        let object = format!("{batch}{suffix}");
+        let processor = pair.deceived(Role::First, suffixes);
+        intake(&processor, &batch, no_progress()).await.unwrap();
+        let mailbox = &pair.buckets[0].peer_validation_out;
+        let absent = mailbox.size(&object).await;
+        assert!(matches!(absent, Err(BucketError::NotFound { .. })), "{absent:?}");
+        assert_eq!(notes(own).await.len(), 1, "{suffix}");
+        put_again(&processor, &batch.aggregation).await;
+        mailbox.size(&object).await.unwrap();
+        assert_eq!(notes(own).await, [""; 0], "{suffix}");
+    }
+}
+
+/// A run that died after it had made everything leaves a validation that is there and is only said to exist.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_is_believed_after_an_hour() {
+    let pair = Pair::new();
+    let (batch, own) = (pair.case.batches().remove(0), &pair.buckets[0].own);
+    let processor = pair.deceived(Role::First, &[]);
+    for _ in 0..2 {
+        intake(&processor, &batch, no_progress()).await.unwrap();
+    }
+    assert_eq!(notes(own).await.len(), 3);
+    put_again(&processor, &batch.aggregation).await;
+    assert_eq!(notes(own).await.len(), 3);
+    for note in Unconfirmed::of_validation(&batch) {
+        own.delete(&note.note()).await.unwrap();
+        publish_bytes(&**own, &note.note(), "1700000000000".into(), false)
+            .await
+            .unwrap();
+    }
+    put_again(&processor, &batch.aggregation).await;
+    assert_eq!(notes(own).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_part_of_which_a_mailbox_only_says_that_it_exists_is_put_again() {
+    let pair = Pair::new();
+    for role in Role::ALL {
+        pair.intakes(role).await;
+    }
+    let processor = pair.deceived(Role::First, &[".sum_0.sig"]);
+    let accepted = pair.accepted(Role::First, &processor).await;
+    let name = SumPartName {
+        instance: processor.instance.clone(),
+        aggregation: pair.case.aggregation(),
+        window: Case::window(),
+        writer: Role::First,
+    };
+    let (sums, signature) = (&pair.buckets[0].sum_parts, name.objects().signature);
+    assert!(matches!(sums.size(&signature).await, Err(BucketError::NotFound { .. })));
+    assert_eq!(notes(&pair.buckets[0].own).await.len(), 1);
+    put_again(&processor, &pair.case.aggregation()).await;
+    sums.size(&signature).await.unwrap();
+    assert_eq!(
+        pair.accepted(Role::Second, &pair.with(Role::Second, |_| {})).await,
+        accepted
+    );
+}
+
+/// The processor's readers, each with one wrong byte in the first read of an object that ends so.
+async fn with_bad_reads(suffix: &'static str) {
+    let pair = Pair::new();
+    let undisturbed = pair.with(Role::Second, |_| {});
+    let flip = |bucket: &SharedBucket| FlippedReads::new(bucket.clone(), move |key| key.ends_with(suffix));
+    let (ingestion, inbox) = (
+        flip(&pair.buckets[0].ingestion),
+        flip(&pair.buckets[0].peer_validation_in),
+    );
+    let processor = pair.with(Role::First, |processor| {
+        processor.buckets.ingestion = ingestion.clone();
+        processor.buckets.peer_validation_in = inbox.clone();
+    });
+    for batch in pair.case.batches() {
+        intake(&processor, &batch, no_progress()).await.unwrap();
+        intake(&undisturbed, &batch, no_progress()).await.unwrap();
+    }
+    let accepted = pair.accepted(Role::First, &processor).await;
+    assert_eq!(accepted, pair.accepted(Role::Second, &undisturbed).await, "{suffix}");
+    let flipped = ingestion.flipped().len() + inbox.flipped().len();
+    assert_eq!(flipped, pair.case.batches().len(), "{suffix}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_read_of_any_object_is_no_forgery() {
+    for suffix in [
+        ".batch",
+        ".batch.avro",
+        ".batch.sig",
+        ".validity_1",
+        ".validity_1.avro",
+        ".validity_1.sig",
+    ] {
+        with_bad_reads(suffix).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_read_of_a_roster_is_no_bad_roster() {
+    let pair = Pair::new();
+    let rules = RosterRules {
+        origin: Some(Case::window().start()),
+        period_minutes: 60,
+        grace_minutes: 0,
+        replay_horizon: 10,
+        minimum: 1,
+        maximum_age: 3,
+    };
+    for role in Role::ALL {
+        pair.intakes(role).await;
+    }
+    let name = WindowName {
+        aggregation: pair.case.aggregation(),
+        window: Case::window(),
+    };
+    let second = pair.with(Role::Second, |processor| processor.rosters = Some(rules));
+    roster(&second, &name, no_progress()).await.unwrap();
+    let inbox = FlippedReads::new(pair.buckets[0].peer_validation_in.clone(), |key| {
+        key.ends_with(".roster_1")
+    });
+    let first = pair.with(Role::First, |processor| {
+        processor.rosters = Some(rules);
+        processor.buckets.peer_validation_in = inbox.clone();
+    });
+    let summary = roster(&first, &name, no_progress()).await.unwrap();
+    assert_eq!((summary.agreed.len(), summary.alarms.len()), (1, 0), "{summary:?}");
+    assert_eq!(inbox.flipped().len(), 1);
+}
+
+/// Bytes that are wrong each time are a forgery still.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_stays_rejects_its_batch() {
+    let pair = Pair::new();
+    let batch: BatchName = pair.case.batches().remove(0);
+    let ingestion = memory("ingestion");
+    let objects = batch.ingestion();
+    for object in [&objects.header, &objects.packets, &objects.signature] {
+        let mut bytes = read_all(&*pair.buckets[0].ingestion, object, 1 << 30)
+            .await
+            .unwrap()
+            .to_vec();
+        if object.ends_with(".avro") {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        }
+        publish_bytes(&*ingestion, object, bytes.into(), false).await.unwrap();
+    }
+    let processor = pair.with(Role::First, |processor| processor.buckets.ingestion = ingestion);
+    let error = intake(&processor, &batch, no_progress()).await.unwrap_err();
+    assert!(matches!(&error, Error::Batch(error) if error.is_damage()), "{error}");
+    assert_eq!(error.reason(), "bad-digest");
+}
