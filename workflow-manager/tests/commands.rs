@@ -285,3 +285,42 @@ fn serve_looks_leads_and_ends_when_it_is_told() {
     assert!(killed.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn check_config_probes_buckets_and_compares_with_the_facilitator() {
+    let world = World::new();
+    let good = world.run(&["check-config", "--buckets"]);
+    assert!(good.status.success(), "{good:?}");
+    let text = String::from_utf8(good.stdout).unwrap();
+    assert!(text.contains("list-from-bound") && text.contains("create-if-absent"), "{text}");
+    assert_eq!(files(&world.folder.path().join("own")), 0, "probes leave nothing in the own bucket");
+    let file = world.folder.path().join("facilitator.yaml");
+    let same = "
+instance: us-ca-example
+role: first
+batch-signing-key: { id: not-looked-at, file: nowhere }
+buckets: { ingestion: ingestion, own: own, peer-validation-in: mailbox, sum-parts: sums }
+queues: { intake: queues/intake, aggregate: queues/aggregate }
+";
+    let compare = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        world.run(&["check-config", "--facilitator", file.to_str().unwrap()])
+    };
+    assert!(compare(same).status.success());
+    for (from, to, said) in [
+        ("role: first", "role: second", "role: first here, second at the facilitator"),
+        ("own: own", "own: other", "buckets.own"),
+        ("intake: queues/intake", "intake: queues/other", "queues.intake"),
+        ("instance: us-ca-example", "instance: us-ca-example\nrosters: {}", "rosters"),
+    ] {
+        let output = compare(&same.replace(from, to));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(2), "{to}: {output:?}");
+        assert!(text.contains("DIFFERS") && text.contains(said), "{to}: {text}");
+    }
+    // A mount is missing.
+    std::fs::remove_dir(world.folder.path().join("mailbox")).unwrap();
+    let missing = world.run(&["check-config", "--buckets"]);
+    assert_eq!(missing.status.code(), Some(4), "{missing:?}");
+    assert!(String::from_utf8(missing.stdout).unwrap().contains("mounted"));
+}

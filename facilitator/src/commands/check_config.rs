@@ -9,17 +9,49 @@ use serde::Serialize;
 use std::fmt;
 use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
+use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
 
-/// Read the configuration and every key file it names, and say what they come to; nothing is written
+/// Read the configuration and every key file it names, and say what they come to; nothing is written without --buckets
 #[derive(Debug, Args)]
-pub(super) struct CheckConfig {}
+pub(super) struct CheckConfig {
+    /// Probe every bucket, too: rights that are needed and rights that should be missing, creation of absent objects
+    /// only, the bucket's clock, listings from a bound on. Leaves an object `tallybox-check` in the mailboxes that this
+    /// processor writes to
+    #[arg(long)]
+    buckets: bool,
+}
 
 impl CheckConfig {
-    #[allow(clippy::unused_self, reason = "commands have one form")]
-    pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
-        arguments.print(&ConfigSummary::of(&*arguments.processor()?))
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let processor = arguments.processor()?;
+        let mut summary = ConfigSummary::of(&processor);
+        if self.buckets {
+            summary.probed = probe_all(&processor).await;
+        }
+        arguments.print(&summary)?;
+        Ok(match worst(&summary.probed) {
+            Some(Verdict::Failed) => Exit::Usage,
+            Some(_) => Exit::Retry,
+            None => Exit::Done,
+        })
     }
+}
+
+async fn probe_all(processor: &Processor) -> Vec<Probed> {
+    let buckets = &processor.buckets;
+    let mut probed = Vec::new();
+    for (name, bucket, purpose) in [
+        ("ingestion", &buckets.ingestion, Purpose::Inbox),
+        ("own", &buckets.own, Purpose::Own),
+        ("peer-validation-in", &buckets.peer_validation_in, Purpose::Inbox),
+        ("peer-validation-out", &buckets.peer_validation_out, Purpose::Outbox),
+        ("sum-parts", &buckets.sum_parts, Purpose::Outbox),
+    ] {
+        probed.push(probe(name, &**bucket, purpose, processor.clock.millis()).await);
+    }
+    probed
 }
 
 /// What the configuration comes to. No secret is in it.
@@ -39,6 +71,8 @@ struct ConfigSummary {
     minimum_contributions: u64,
     legacy_count: bool,
     threads: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    probed: Vec<Probed>,
 }
 
 /// A key's identifier and the fingerprint of its public half.
@@ -94,6 +128,7 @@ impl ConfigSummary {
             minimum_contributions: processor.minimum_contributions,
             legacy_count: processor.legacy_count,
             threads: processor.pool.current_num_threads(),
+            probed: Vec::new(),
         }
     }
 }
@@ -132,6 +167,7 @@ impl Summary for ConfigSummary {
             "validation form",
             word(serde_json::to_value(self.validation_form).unwrap_or_default())
         )?;
-        write!(f, "  {:<22} {}", "minimum contributions", self.minimum_contributions)
+        write!(f, "  {:<22} {}", "minimum contributions", self.minimum_contributions)?;
+        self.probed.iter().try_for_each(|bucket| write!(f, "\n{bucket}"))
     }
 }

@@ -112,7 +112,7 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
         Command::IntakeBatch(command) => command.run(arguments).await?,
         Command::Aggregate(command) => command.run(arguments).await?,
         Command::Roster(command) => command.run(arguments).await?,
-        Command::CheckConfig(command) => command.run(arguments)?,
+        Command::CheckConfig(command) => return command.run(arguments).await,
         Command::Inspect(command) => return command.run(arguments).await,
         Command::RunTask(command) => return command.run(arguments).await,
         Command::Key(command) => command.run(arguments)?,

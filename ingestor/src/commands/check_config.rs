@@ -7,21 +7,48 @@ use serde::Serialize;
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
 
 use super::Arguments;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
-/// Read the configuration and every file it names, and say what they come to; nothing is written
+/// Read the configuration and every file it names, and say what they come to; nothing is written without --buckets
 #[derive(Debug, Args)]
-pub(super) struct CheckConfig {}
+pub(super) struct CheckConfig {
+    /// Probe the spool and every mailbox, too: rights that are needed and rights that should be missing, creation of
+    /// absent objects only, the spool's clock, listings from a bound on. Leaves an object `tallybox-check` in the
+    /// mailboxes
+    #[arg(long)]
+    buckets: bool,
+}
 
 impl CheckConfig {
-    #[allow(clippy::unused_self, reason = "commands have one form")]
-    pub(super) fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        arguments.print(&ConfigSummary::of(&arguments.ingestor()?))?;
-        Ok(Exit::Done)
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let ingestor = arguments.ingestor()?;
+        let mut summary = ConfigSummary::of(&ingestor);
+        if self.buckets {
+            summary.probed = probe_all(&ingestor).await;
+        }
+        arguments.print(&summary)?;
+        Ok(match worst(&summary.probed) {
+            Some(Verdict::Failed) => Exit::Usage,
+            Some(_) => Exit::Retry,
+            None => Exit::Done,
+        })
     }
+}
+
+async fn probe_all(ingestor: &Ingestor) -> Vec<Probed> {
+    let now = ingestor.clock.millis();
+    let mut probed = vec![probe("spool", &*ingestor.spool, Purpose::Own, now).await];
+    for (name, locality) in &ingestor.localities {
+        for (side, mailbox) in ["first", "second"].iter().zip(&locality.mailboxes) {
+            let name = format!("{name}, {side}-mailbox");
+            probed.push(probe(&name, &**mailbox, Purpose::Outbox, now).await);
+        }
+    }
+    probed
 }
 
 /// What the configuration comes to. No secret is in it.
@@ -36,6 +63,8 @@ struct ConfigSummary {
     registry_version: u64,
     metrics: usize,
     localities: Vec<LocalitySummary>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    probed: Vec<Probed>,
 }
 
 /// A key's id and the fingerprint of its public half.
@@ -88,6 +117,7 @@ impl ConfigSummary {
             registry_version: registry.version,
             metrics: registry.metrics.len(),
             localities: ingestor.localities.values().map(locality).collect(),
+            probed: Vec::new(),
         }
     }
 }
@@ -119,6 +149,6 @@ impl Summary for ConfigSummary {
                 write!(f, "\n    {:<20} {mailbox}", "mailbox")?;
             }
         }
-        Ok(())
+        self.probed.iter().try_for_each(|bucket| write!(f, "\n{bucket}"))
     }
 }

@@ -1,27 +1,60 @@
 //! `workflow-manager check-config`
 
 use std::fmt;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
+use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
 
-use super::Arguments;
+use super::{Arguments, counterpart};
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::work::QueueKind;
 
-/// Read the configuration and say what it comes to; no bucket and no queue is asked, nothing is written
+/// Read the configuration and say what it comes to; without --buckets no bucket and no queue is asked, nothing is written
 #[derive(Debug, Args)]
-pub(super) struct CheckConfig {}
+pub(super) struct CheckConfig {
+    /// Probe the buckets, too: rights that are needed, creation of absent objects only, the own bucket's clock, listings
+    /// from a bound on
+    #[arg(long)]
+    buckets: bool,
+    /// Compare with this configuration file of the same processor's facilitator: instance, role, windows, buckets, queues
+    #[arg(long, value_name = "FILE")]
+    facilitator: Option<PathBuf>,
+}
 
 impl CheckConfig {
-    #[allow(clippy::unused_self, reason = "commands have one form")]
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        arguments.print(&ConfigSummary::of(&arguments.manager().await?))?;
-        Ok(Exit::Done)
+        let manager = arguments.manager().await?;
+        let mut summary = ConfigSummary::of(&manager);
+        if self.buckets {
+            summary.probed = probe_all(&manager).await;
+        }
+        if let Some(file) = &self.facilitator {
+            summary.differences = counterpart::compare(&manager, file)?;
+        }
+        arguments.print(&summary)?;
+        if !summary.differences.is_empty() {
+            return Ok(Exit::Usage);
+        }
+        Ok(match worst(&summary.probed) {
+            Some(Verdict::Failed) => Exit::Usage,
+            Some(_) => Exit::Retry,
+            None => Exit::Done,
+        })
     }
+}
+
+async fn probe_all(manager: &Manager) -> Vec<Probed> {
+    let (buckets, now) = (&manager.buckets, manager.clock.millis());
+    vec![
+        probe("ingestion", &*buckets.ingestion, Purpose::Listed, now).await,
+        probe("own", &*buckets.own, Purpose::Own, now).await,
+        probe("peer-validation-in", &*buckets.peer_validation_in, Purpose::Listed, now).await,
+    ]
 }
 
 /// What the configuration comes to.
@@ -42,6 +75,11 @@ struct ConfigSummary {
     reenqueue_after_minutes: u32,
     rosters_since: Option<String>,
     peer_announcement: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    probed: Vec<Probed>,
+    /// What the facilitator's configuration says otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<String>,
 }
 
 impl ConfigSummary {
@@ -62,6 +100,8 @@ impl ConfigSummary {
             reenqueue_after_minutes: policy.reenqueue_after_minutes,
             rosters_since: announcements.ours.map(|ours| ours.since.to_string()),
             peer_announcement: announcements.ours.map(|_| announcements.peer.place()),
+            probed: Vec::new(),
+            differences: Vec::new(),
         }
     }
 }
@@ -91,8 +131,13 @@ impl Summary for ConfigSummary {
             "started again after", self.reenqueue_after_minutes
         )?;
         match (&self.rosters_since, &self.peer_announcement) {
-            (Some(since), Some(place)) => write!(f, "\n  {:<20} since {since}, if {place} says so, too", "rosters"),
-            _ => write!(f, "\n  {:<20} none: as ENPA", "rosters"),
+            (Some(since), Some(place)) => write!(f, "\n  {:<20} since {since}, if {place} says so, too", "rosters")?,
+            _ => write!(f, "\n  {:<20} none: as ENPA", "rosters")?,
         }
+        self.probed.iter().try_for_each(|bucket| write!(f, "\n{bucket}"))?;
+        let differences = self.differences.iter();
+        differences
+            .into_iter()
+            .try_for_each(|line| write!(f, "\n  DIFFERS: {line}"))
     }
 }

@@ -3,6 +3,7 @@
 mod announcement;
 mod backfill;
 mod check_config;
+mod counterpart;
 mod plan;
 mod replay;
 mod run_once;

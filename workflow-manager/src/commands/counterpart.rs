@@ -1,0 +1,114 @@
+//! The facilitator's configuration of the same processor, as far as both have to say the same.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use tallybox_model::id::Instance;
+use tallybox_model::role::Role;
+use tallybox_queue::QueuePlace;
+use tallybox_service::config::load;
+use tallybox_transport::BucketPlace;
+
+use crate::error::Error;
+use crate::manager::Manager;
+use crate::work::QueueKind;
+
+/// What is read of the facilitator's file; everything else in it is left alone.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Counterpart {
+    instance: Instance,
+    role: Role,
+    buckets: Buckets,
+    #[serde(default)]
+    queues: Option<Queues>,
+    #[serde(default)]
+    rosters: Option<Rosters>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Buckets {
+    ingestion: BucketPlace,
+    own: BucketPlace,
+    peer_validation_in: BucketPlace,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Queues {
+    #[serde(default)]
+    intake: Option<QueuePlace>,
+    #[serde(default)]
+    aggregate: Option<QueuePlace>,
+}
+
+/// Absent settings have the facilitator's defaults, which are these.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Rosters {
+    period_minutes: u32,
+    grace_minutes: u32,
+}
+
+impl Default for Rosters {
+    fn default() -> Self {
+        Self {
+            period_minutes: 180,
+            grace_minutes: 60,
+        }
+    }
+}
+
+/// What the facilitator's file says otherwise than this manager's, in sentences.
+///
+/// # Errors
+/// If the file cannot be read, or a place in it is none.
+pub(super) fn compare(manager: &Manager, file: &Path) -> Result<Vec<String>, Error> {
+    let theirs = load::<Counterpart>(file)?;
+    let (directory, theirs) = (&theirs.directory, theirs.value);
+    let mut pairs = vec![
+        ("instance", manager.instance.to_string(), theirs.instance.to_string()),
+        ("role", manager.policy.role.to_string(), theirs.role.to_string()),
+    ];
+    let buckets = &manager.buckets;
+    for (name, ours, theirs) in [
+        ("buckets.ingestion", &buckets.ingestion, &theirs.buckets.ingestion),
+        ("buckets.own", &buckets.own, &theirs.buckets.own),
+        (
+            "buckets.peer-validation-in",
+            &buckets.peer_validation_in,
+            &theirs.buckets.peer_validation_in,
+        ),
+    ] {
+        pairs.push((name, ours.location(), theirs.open(directory)?.location()));
+    }
+    if let Some(queues) = &theirs.queues {
+        for (name, kind, theirs) in [
+            ("queues.intake", QueueKind::Intake, &queues.intake),
+            ("queues.aggregate", QueueKind::Aggregate, &queues.aggregate),
+        ] {
+            if let Some(theirs) = theirs {
+                pairs.push((name, manager.starter.place(kind), theirs.open(directory)?.location()));
+            }
+        }
+    }
+    let ours = manager.announcements.ours;
+    let mut differences: Vec<String> = match (&theirs.rosters, ours) {
+        (Some(_), Some(_)) | (None, None) => Vec::new(),
+        (Some(_), None) => vec!["the facilitator has a section `rosters`, and here is no `roster`".to_owned()],
+        (None, Some(_)) => vec!["here is a `roster`, and the facilitator has no section `rosters`".to_owned()],
+    };
+    if let Some(rosters) = &theirs.rosters {
+        let policy = &manager.policy;
+        for (name, ours, theirs) in [
+            ("period-minutes", policy.period_minutes, rosters.period_minutes),
+            ("grace-minutes", policy.grace_minutes, rosters.grace_minutes),
+        ] {
+            pairs.push((name, ours.to_string(), theirs.to_string()));
+        }
+    }
+    let other = pairs.into_iter().filter(|(_, ours, theirs)| ours != theirs);
+    differences.extend(other.map(|(name, ours, theirs)| format!("{name}: {ours} here, {theirs} at the facilitator")));
+    Ok(differences)
+}
