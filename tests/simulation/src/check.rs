@@ -55,7 +55,18 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
     let batches = &batches;
     let accord = accord(scenario, places, schedule, (batches, lies), &mut problems).await;
     summed(scenario, places, schedule, (batches, &accord), &mut problems).await;
+    undamaged(places, &mut problems);
     Findings { problems, digest }
+}
+
+/// No ingestion batch is rejected as damaged: nobody damages one, and one bad read is no damage.
+fn undamaged(places: &Places, problems: &mut Vec<String>) {
+    const DAMAGE: [&str; 4] = ["malformed", "unknown-key", "bad-signature", "bad-digest"];
+    for (_, reason) in places.intake.iter().flat_map(|line| line.rejected()) {
+        if DAMAGE.iter().any(|word| reason.starts_with(word)) {
+            problems.push(format!("an ingestion batch was rejected: {reason}"));
+        }
+    }
 }
 
 /// Every accepted report stands in exactly one batch, or is counted as dropped.
