@@ -292,8 +292,15 @@ fn check_config_probes_buckets_and_compares_with_the_facilitator() {
     let good = world.run(&["check-config", "--buckets"]);
     assert!(good.status.success(), "{good:?}");
     let text = String::from_utf8(good.stdout).unwrap();
-    assert!(text.contains("list-from-bound") && text.contains("create-if-absent"), "{text}");
-    assert_eq!(files(&world.folder.path().join("own")), 0, "probes leave nothing in the own bucket");
+    assert!(
+        text.contains("list-from-bound") && text.contains("create-if-absent"),
+        "{text}"
+    );
+    assert_eq!(
+        files(&world.folder.path().join("own")),
+        0,
+        "probes leave nothing in the own bucket"
+    );
     let file = world.folder.path().join("facilitator.yaml");
     let same = "
 instance: us-ca-example
@@ -308,10 +315,18 @@ queues: { intake: queues/intake, aggregate: queues/aggregate }
     };
     assert!(compare(same).status.success());
     for (from, to, said) in [
-        ("role: first", "role: second", "role: first here, second at the facilitator"),
+        (
+            "role: first",
+            "role: second",
+            "role: first here, second at the facilitator",
+        ),
         ("own: own", "own: other", "buckets.own"),
         ("intake: queues/intake", "intake: queues/other", "queues.intake"),
-        ("instance: us-ca-example", "instance: us-ca-example\nrosters: {}", "rosters"),
+        (
+            "instance: us-ca-example",
+            "instance: us-ca-example\nrosters: {}",
+            "rosters",
+        ),
     ] {
         let output = compare(&same.replace(from, to));
         let text = String::from_utf8_lossy(&output.stdout);
