@@ -1,5 +1,5 @@
 //! The shell all programs share: config files, logs, exit codes, progress, what the terminal shows; and for programs that
-//! stay up, signals (feature `shutdown`) and the page for operators (feature `operations`).
+//! stay up, signals (feature `shutdown`), the page for operators and the places of a server's connections (feature `operations`).
 //!
 //! A one-shot command is put together like this: [`exit::parse`] reads the command line, [`log::init`] sets up the
 //! logs, [`config::load`] reads the YAML file, [`output::Output`] prints the summary or the reason of the failure, and
@@ -10,6 +10,8 @@ pub mod cause;
 pub mod chart;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "operations")]
+pub mod connections;
 mod error;
 pub mod exit;
 pub mod fault;

@@ -22,20 +22,25 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::cause::chain;
+use crate::connections::{Connection, PlaceLimits, Places, Times};
 
-/// Connections at once; more wait.
-const OPERATORS: usize = 32;
-/// How long the head of a request may take to come.
-const HEAD_TIME: Duration = Duration::from_secs(20);
-/// How long a connection may last, so that no silent one keeps a place.
-const CONNECTION_TIME: Duration = Duration::from_secs(300);
+/// Connections at once. A new one is always accepted; the one that has gone longest without a request is closed for it, so
+/// that probes are answered whatever else is connected.
+const LIMITS: PlaceLimits = PlaceLimits {
+    all: 64,
+    of_a_group: 0,
+    times: Times {
+        first: Duration::from_secs(5),
+        idle: Duration::from_secs(90),
+        bytes_per_second: 1024,
+    },
+};
 /// How long answers in flight have when the page ends.
 const LAST_TIME: Duration = Duration::from_secs(1);
 /// Bytes that a connection holds of what it reads.
@@ -147,21 +152,22 @@ impl Operations {
 
     /// Serves these pages until it is stopped.
     pub async fn run(self, router: Router, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(OPERATORS));
+        let places = Places::<()>::new(LIMITS);
         let tasks = TaskTracker::new();
         let accepting = async {
-            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            loop {
                 match self.listener.accept().await {
                     Ok((stream, _)) => {
+                        let Ok(place) = places.enter(None).await else { continue };
                         let (router, stop) = (router.clone(), stop.clone());
                         tasks.spawn(async move {
-                            // Its faults are its own: nothing is logged of them.
-                            let _ = timeout(CONNECTION_TIME, connection(stream, router, stop)).await;
-                            drop(place);
+                            // Faults of a connection are the client's: nothing is logged about them.
+                            serve(stream, router, stop, place.connection()).await;
                         });
                     }
                     Err(error) => {
                         // Too many open files, or a connection that has gone: neither ends the page.
+                        places.make_room();
                         tracing::warn!(error = chain(&error), "connection of an operator could not be accepted");
                         sleep(Duration::from_millis(50)).await;
                     }
@@ -174,16 +180,23 @@ impl Operations {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
-    let service = service_fn(|request: hyper::Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+async fn serve(stream: TcpStream, router: Router, stop: CancellationToken, connection: &Arc<Connection>) {
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let asked = connection.asked();
+        let request = request.map(|body| Body::new(asked.coming(body)));
+        let answering = router.clone().oneshot(request);
+        async move { answering.await.map(|answer| answer.map(|body| asked.going(body))) }
+    });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(LIMITS.times.idle)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {
         _ = serving.as_mut() => return,
+        _ = connection.over() => return,
+        () = connection.evicted() => return,
         () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
     }
     let _ = serving.await;
@@ -263,5 +276,28 @@ mod tests {
         stop.cancel();
         running.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn silent_and_slow_connections_keep_no_probe_waiting() {
+        let page = Operations::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, stop) = (page.address().unwrap(), CancellationToken::new());
+        let running = tokio::spawn(page.run(router(Arc::new(Program::default())), stop.clone()));
+        let mut held = Vec::new();
+        for index in 0..3 * LIMITS.all {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            if index % 3 > 0 {
+                let slow: &[u8] = [
+                    b"GET /heal",
+                    b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n" as &[u8],
+                ][index % 3 - 1];
+                stream.write_all(slow).await.unwrap();
+            }
+            held.push(stream);
+        }
+        let answer = timeout(Duration::from_secs(1), get(address, "/healthz")).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        stop.cancel();
+        running.await.unwrap();
     }
 }
