@@ -6,6 +6,8 @@ use std::io::Read as _;
 
 /// Blocks of up to this many decompressed bytes are exempt from the expansion limit.
 const SMALL: u64 = 64 << 10;
+/// Memory that inflating asks for at a time.
+const PIECE: u64 = 64 << 10;
 
 /// How the blocks of a container file are compressed. We write `null` only: ciphertext does not compress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,12 +36,17 @@ impl Codec {
         }
     }
 
-    /// Decompresses a block, never to more than the limits allow.
-    pub(super) fn decompress(self, block: Vec<u8>, limits: &Limits) -> Result<Vec<u8>, AvroError> {
+    /// Decompresses a block, never to more than the limits allow, nor to more than `take` grants.
+    pub(super) fn decompress(
+        self,
+        block: Vec<u8>,
+        limits: &Limits,
+        take: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Vec<u8>, AvroError> {
         match self {
-            Self::Null => Ok(block),
-            Self::Deflate => inflate(&block, limits),
-            Self::Snappy => unsnap(&block, limits),
+            Self::Null => granted(take(block.len() as u64)).map(|()| block),
+            Self::Deflate => inflate(&block, limits, take),
+            Self::Snappy => unsnap(&block, limits, take),
         }
     }
 }
@@ -57,14 +64,25 @@ fn too_large(limit: u64) -> AvroError {
     }
 }
 
-fn inflate(block: &[u8], limits: &Limits) -> Result<Vec<u8>, AvroError> {
+fn granted(granted: bool) -> Result<(), AvroError> {
+    granted.then_some(()).ok_or(AvroError::NoMemory)
+}
+
+fn inflate(block: &[u8], limits: &Limits, take: &mut dyn FnMut(u64) -> bool) -> Result<Vec<u8>, AvroError> {
     let most = allowance(block, limits);
     let mut decoder = DeflateDecoder::new(block);
     let mut out = Vec::new();
-    let read = decoder.by_ref().take(most + 1).read_to_end(&mut out);
-    read.map_err(|error| AvroError::Decompression(error.to_string()))?;
-    if out.len() as u64 > most {
-        return Err(too_large(most));
+    loop {
+        let wanted = PIECE.min(most - out.len() as u64 + 1);
+        granted(take(wanted))?;
+        let read = decoder.by_ref().take(wanted).read_to_end(&mut out);
+        let read = read.map_err(|error| AvroError::Decompression(error.to_string()))?;
+        if out.len() as u64 > most {
+            return Err(too_large(most));
+        }
+        if (read as u64) < wanted {
+            break;
+        }
     }
     let rest = block.get(decoder.total_in() as usize..).unwrap_or_default();
     if !is_zlib_remnant(rest, &out) {
@@ -79,7 +97,7 @@ fn is_zlib_remnant(rest: &[u8], out: &[u8]) -> bool {
     rest.is_empty() || rest == &adler2::adler32_slice(out).to_be_bytes()[..3]
 }
 
-fn unsnap(block: &[u8], limits: &Limits) -> Result<Vec<u8>, AvroError> {
+fn unsnap(block: &[u8], limits: &Limits, take: &mut dyn FnMut(u64) -> bool) -> Result<Vec<u8>, AvroError> {
     let bad = |reason: &str| AvroError::Decompression(reason.to_owned());
     let (body, check) = block.split_last_chunk::<4>().ok_or_else(|| bad("no CRC-32"))?;
     let length = snap::raw::decompress_len(body).map_err(|error| bad(&error.to_string()))?;
@@ -87,6 +105,7 @@ fn unsnap(block: &[u8], limits: &Limits) -> Result<Vec<u8>, AvroError> {
     if length as u64 > most {
         return Err(too_large(most));
     }
+    granted(take(length as u64))?;
     let out = snap::raw::Decoder::new()
         .decompress_vec(body)
         .map_err(|error| bad(&error.to_string()))?;
@@ -119,25 +138,67 @@ mod tests {
     fn each_codec_decompresses_and_refuses_damage() {
         let text = b"tally tally tally tally".repeat(20);
         let limits = Limits::default();
-        assert_eq!(Codec::Deflate.decompress(deflated(&text), &limits).unwrap(), text);
-        assert_eq!(Codec::Snappy.decompress(snapped(&text), &limits).unwrap(), text);
+        assert_eq!(
+            Codec::Deflate
+                .decompress(deflated(&text), &limits, &mut |_| true)
+                .unwrap(),
+            text
+        );
+        assert_eq!(
+            Codec::Snappy
+                .decompress(snapped(&text), &limits, &mut |_| true)
+                .unwrap(),
+            text
+        );
         let mut trailing = deflated(&text);
         trailing.push(0);
         assert!(matches!(
-            Codec::Deflate.decompress(trailing, &limits),
+            Codec::Deflate.decompress(trailing, &limits, &mut |_| true),
             Err(AvroError::TrailingBytes(_))
         ));
         let mut remnant = deflated(&text);
         remnant.extend(&adler2::adler32_slice(&text).to_be_bytes()[..3]);
-        assert_eq!(Codec::Deflate.decompress(remnant, &limits).unwrap(), text);
+        assert_eq!(
+            Codec::Deflate.decompress(remnant, &limits, &mut |_| true).unwrap(),
+            text
+        );
         let mut flipped = snapped(&text);
         *flipped.last_mut().unwrap() ^= 1;
         assert!(matches!(
-            Codec::Snappy.decompress(flipped, &limits),
+            Codec::Snappy.decompress(flipped, &limits, &mut |_| true),
             Err(AvroError::Decompression(_))
         ));
-        assert!(Codec::Snappy.decompress(vec![1, 2], &limits).is_err());
+        assert!(Codec::Snappy.decompress(vec![1, 2], &limits, &mut |_| true).is_err());
         assert!(Codec::from_name(b"zstandard").is_err());
+    }
+
+    #[test]
+    fn a_block_is_not_decompressed_without_memory() {
+        let text = b"tally".repeat(50_000);
+        let limits = Limits::default();
+        for (codec, block) in [
+            (Codec::Null, text.clone()),
+            (Codec::Deflate, deflated(&text)),
+            (Codec::Snappy, snapped(&text)),
+        ] {
+            let mut left: u64 = 200_000;
+            let mut take = |bytes: u64| match u64::checked_sub(left, bytes) {
+                Some(rest) => {
+                    left = rest;
+                    true
+                }
+                None => false,
+            };
+            let refused = codec.decompress(block.clone(), &limits, &mut take);
+            assert!(matches!(refused, Err(AvroError::NoMemory)), "{codec:?}");
+            let mut taken = 0;
+            let mut count = |bytes| {
+                taken += bytes;
+                true
+            };
+            assert_eq!(codec.decompress(block, &limits, &mut count).unwrap(), text);
+            assert!((250_000..=250_000 + PIECE).contains(&taken), "{codec:?} {taken}");
+        }
     }
 
     #[test]
@@ -145,7 +206,7 @@ mod tests {
         let zeros = vec![0; 10 << 20];
         let limits = Limits::default();
         assert!(matches!(
-            Codec::Deflate.decompress(deflated(&zeros), &limits),
+            Codec::Deflate.decompress(deflated(&zeros), &limits, &mut |_| true),
             Err(AvroError::Limit { .. })
         ));
         let tight = Limits {
@@ -153,7 +214,7 @@ mod tests {
             ..limits
         };
         assert!(matches!(
-            Codec::Snappy.decompress(snapped(&zeros), &tight),
+            Codec::Snappy.decompress(snapped(&zeros), &tight, &mut |_| true),
             Err(AvroError::Limit { .. })
         ));
     }

@@ -69,6 +69,9 @@ pub enum AvroError {
     /// A file that holds exactly one record holds more.
     #[error("more than one {0} record in the file")]
     ExtraRecord(RecordKind),
+    /// The caller has no memory for a block.
+    #[error("no memory is left for a block")]
+    NoMemory,
     /// Something is larger than the configured limit.
     #[error("{what} is over the limit of {limit}")]
     Limit {

@@ -85,6 +85,15 @@ impl<R: Read> ContainerReader<R> {
     /// # Errors
     /// [`AvroError`] if the block is malformed, cut off, or over the limits.
     pub fn next_block(&mut self) -> Result<Option<Block>, AvroError> {
+        self.next_block_within(&mut |_| true)
+    }
+
+    /// The next block, as [`next_block`](Self::next_block), for a caller that has only so much memory: `take` is asked for
+    /// the bytes of the decompressed block before they are there, piece by piece.
+    ///
+    /// # Errors
+    /// Also [`AvroError::NoMemory`] if `take` refuses.
+    pub fn next_block_within(&mut self, take: &mut dyn FnMut(u64) -> bool) -> Result<Option<Block>, AvroError> {
         let Some(records) = read_long(&mut self.input, "record count of a block")? else {
             return Ok(None);
         };
@@ -109,7 +118,7 @@ impl<R: Read> ContainerReader<R> {
         if marker != self.marker {
             return Err(AvroError::SyncMarker);
         }
-        let bytes = self.codec.decompress(bytes, &self.limits)?;
+        let bytes = self.codec.decompress(bytes, &self.limits, take)?;
         // A record has a byte at least, so a block cannot announce more of them than it has bytes.
         if records > bytes.len() as u64 {
             return Err(AvroError::Number("record count of a block"));
