@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct ReportResult {
     /// The report's id, as it was sent; empty if it could not be read.
     pub uuid: String,
+    /// Which report of the body it is, from 0: there if it was rejected and the body held many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
     /// What became of it.
     pub status: ReportStatus,
     /// Why it was rejected.
@@ -48,8 +51,12 @@ impl ReportResult {
             false => ReportStatus::Accepted,
             true => ReportStatus::AlreadyAccepted,
         };
-        let problem = None;
-        Self { uuid, status, problem }
+        Self {
+            uuid,
+            index: None,
+            status,
+            problem: None,
+        }
     }
 
     /// It is not kept.
@@ -57,6 +64,7 @@ impl ReportResult {
     pub fn rejected(uuid: String, kind: ProblemKind, detail: impl Into<String>) -> Self {
         Self {
             uuid,
+            index: None,
             status: ReportStatus::Rejected,
             problem: Some(kind.problem(detail)),
         }
@@ -65,7 +73,10 @@ impl ReportResult {
 
 impl FromIterator<ReportResult> for ReportsAnswer {
     fn from_iter<I: IntoIterator<Item = ReportResult>>(results: I) -> Self {
-        let results: Vec<_> = results.into_iter().collect();
+        let mut results: Vec<_> = results.into_iter().collect();
+        for (index, result) in (0..).zip(&mut results) {
+            result.index = result.problem.is_some().then_some(index);
+        }
         let rejected = results.iter().filter(|result| result.problem.is_some()).count() as u64;
         Self {
             accepted: results.len() as u64 - rejected,

@@ -19,7 +19,11 @@ use serde_bytes::ByteBuf;
 
 /// A report as JSON has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "a report: an object with metricName and payload"
+)]
 pub struct JsonReport {
     /// The metric with its version, the last component of ENPA's document path.
     pub metric_name: String,
@@ -35,7 +39,11 @@ pub struct JsonReport {
 
 /// The body of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "an object with uuid, schemaVersion, prioParams and encryptedDataShares"
+)]
 pub struct JsonPayload {
     /// The report's id.
     pub uuid: String,
@@ -52,7 +60,11 @@ pub struct JsonPayload {
 
 /// The parameters of Prio and of the randomised response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "an object with prime, bins, epsilon and numberServers"
+)]
 pub struct JsonParameters {
     /// Modulus of the field.
     pub prime: i64,
@@ -69,7 +81,11 @@ pub struct JsonParameters {
 
 /// One processor's share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "a share: an object with payload and encryptionKeyId"
+)]
 pub struct JsonShare {
     /// The sealed share, base64.
     pub payload: Encoded,
