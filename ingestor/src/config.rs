@@ -1,5 +1,7 @@
 //! The ingestor's configuration: one YAML file, every key documented, unknown keys refused.
 
+mod serve;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,22 +65,34 @@ pub struct ServeConfig {
     pub tls: Option<TlsConfig>,
     /// The proxy in front, if there is one.
     pub behind_proxy: Option<ProxyConfig>,
+    /// The origins whose pages may use this server from a browser, such as `https://example.org`; `*` is any.
+    pub cors_origins: Vec<String>,
     /// How long reports are grouped before they are made durable, in milliseconds, at most.
     pub slab_millis: u64,
     /// How many bytes of reports are grouped at most.
     pub slab_bytes: u64,
     /// How many slabs are on their way into the spool at once.
     pub slabs_at_once: usize,
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once. A new one is always accepted; the one that has gone longest without a complete request is closed
+    /// for it.
     pub connections: usize,
+    /// Connections at once from one network (an IPv4 /24, an IPv6 /48); 0 is no limit. Not with `behind-proxy`.
+    pub connections_per_network: usize,
     /// Bytes of bodies and reports that are being worked on, at most; more is answered 503.
     pub memory_bytes: u64,
+    /// The same for one network; half of `memory-bytes` if it is not given.
+    pub memory_bytes_per_network: Option<u64>,
     /// Most bytes of a body, as sent and unpacked.
     pub body_bytes: u64,
     /// Most reports of a body.
     pub body_reports: u64,
-    /// How long a connection may be idle, and the head of a request may take to come, in seconds.
+    /// How long a new connection may take to send the head of its first request, TLS handshake included, in seconds.
+    /// With `behind-proxy` it is `idle-secs`.
+    pub first_request_secs: u64,
+    /// How long a connection may be idle, and the head of a later request may take to come, in seconds.
     pub idle_secs: u64,
+    /// At which rate a body has to come, and an answer to be taken.
+    pub body_bytes_per_second: u32,
     /// How long a body may take to come, and the spool to take it, in seconds.
     pub request_secs: u64,
     /// How long requests in flight may take after SIGTERM, in seconds.
@@ -209,6 +223,13 @@ pub struct KeyPair {
     pub second: NamedKey,
 }
 
+impl ServeConfig {
+    /// Bytes that the requests of one network may hold.
+    pub(crate) fn memory_per_network(&self) -> u64 {
+        self.memory_bytes_per_network.unwrap_or(self.memory_bytes / 2)
+    }
+}
+
 impl Default for ServeConfig {
     fn default() -> Self {
         Self {
@@ -216,14 +237,19 @@ impl Default for ServeConfig {
             operations: SocketAddr::from(([127, 0, 0, 1], 8081)),
             tls: None,
             behind_proxy: None,
+            cors_origins: Vec::new(),
             slab_millis: 100,
             slab_bytes: 4 << 20,
             slabs_at_once: 2,
             connections: 4096,
+            connections_per_network: 1024,
             memory_bytes: 48 << 20,
+            memory_bytes_per_network: None,
             body_bytes: 8 << 20,
             body_reports: 10_000,
+            first_request_secs: 5,
             idle_secs: 20,
+            body_bytes_per_second: 1024,
             request_secs: 30,
             drain_secs: 30,
             remembered_reports: 1_000_000,
@@ -269,12 +295,6 @@ fn one() -> usize {
 /// Most bytes of a batch's packet file: what is larger is no longer created in one piece.
 const MOST_BATCH_BYTES: u64 = 64 << 20;
 
-/// Most reports of a body, whatever its size.
-const MOST_BODY_REPORTS: u64 = 1 << 16;
-
-/// Longest that a client is waited for, in seconds: a day.
-const MOST_SECONDS: u64 = 86_400;
-
 /// What no single key shows: that they go together.
 ///
 /// # Errors
@@ -287,7 +307,7 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
         return Err("localities: at least one is needed".to_owned());
     }
     check_batches(&config.batches)?;
-    check_serve(&config.serve)?;
+    serve::check(&config.serve)?;
     config.localities.iter().try_for_each(|(name, locality)| {
         check_locality(locality).map_err(|problem| format!("localities.{name}.{problem}"))
     })
@@ -309,36 +329,6 @@ fn check_batches(batches: &BatchConfig) -> Result<(), String> {
     }
     if batches.partition_bytes == 0 || batches.keep_slabs_hours == 0 || batches.poll_secs == 0 {
         return refuse("partition-bytes, keep-slabs-hours and poll-secs have to be 1 or more");
-    }
-    Ok(())
-}
-
-fn check_serve(serve: &ServeConfig) -> Result<(), String> {
-    let refuse = |problem: &str| Err(format!("serve.{problem}"));
-    if serve.tls.is_none() && serve.behind_proxy.is_none() && !serve.listen.ip().is_loopback() {
-        return refuse(
-            "listen is not a loopback address: plain HTTP would show reports to the network; give tls, or \
-             behind-proxy if a proxy ends it",
-        );
-    }
-    if serve.slabs_at_once == 0 || serve.connections == 0 || serve.body_reports == 0 {
-        return refuse("slabs-at-once, connections and body-reports have to be 1 or more");
-    }
-    let seconds = 1..=MOST_SECONDS;
-    if !seconds.contains(&serve.request_secs) || !seconds.contains(&serve.idle_secs) {
-        return refuse("request-secs and idle-secs have to be 1 to 86400");
-    }
-    if serve.body_reports > MOST_BODY_REPORTS {
-        return refuse("body-reports has to be 65536 or less");
-    }
-    if serve.slab_bytes == 0 || serve.slab_bytes > MOST_BATCH_BYTES / 2 {
-        return refuse("slab-bytes has to be 1 to 33554432");
-    }
-    if serve.body_bytes == 0 || serve.memory_bytes < 2 * serve.body_bytes {
-        return refuse("memory-bytes has to be twice body-bytes or more");
-    }
-    if serve.config_valid_secs <= serve.config_max_age_secs {
-        return refuse("config-valid-secs has to be above config-max-age-secs");
     }
     Ok(())
 }

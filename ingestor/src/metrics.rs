@@ -1,14 +1,18 @@
 //! What is counted. Names are `ingestor_<thing>_<unit>[_total]`; what can be known at the start stands at 0 from then.
 
+mod labels;
+
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tallybox_model::report::ProblemKind;
+
+pub use labels::{Closed, FateLabels, LocalityLabels, ProblemLabels, RejectedLabels, ReportLabels};
 
 /// Seconds that writing a slab or answering a request takes.
 const SECONDS: [f64; 14] = [
@@ -18,49 +22,6 @@ const SECONDS: [f64; 14] = [
 const SKEW: [f64; 15] = [
     -900.0, -300.0, -60.0, -10.0, -1.0, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0, 172_800.0, 604_800.0,
 ];
-
-/// A locality, and a metric that the registry knows; none for all others.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ReportLabels {
-    /// The locality.
-    pub locality: String,
-    /// The metric; empty for one that the registry does not know.
-    pub metric: String,
-}
-
-/// Why reports of a metric were rejected.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct RejectedLabels {
-    /// The locality.
-    pub locality: String,
-    /// The metric; empty for one that the registry does not know.
-    pub metric: String,
-    /// The problem's name.
-    pub reason: &'static str,
-}
-
-/// A locality.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct LocalityLabels {
-    /// Its name.
-    pub locality: String,
-}
-
-/// What became of reports in a window of a locality.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct FateLabels {
-    /// The locality.
-    pub locality: String,
-    /// As the member of the summary is called.
-    pub fate: &'static str,
-}
-
-/// Why a request was answered as a whole with a problem.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ProblemLabels {
-    /// The problem's name.
-    pub reason: &'static str,
-}
 
 /// Everything that the server counts.
 #[derive(Debug)]
@@ -81,6 +42,7 @@ pub struct Metrics {
     batch_conflicts: Family<LocalityLabels, Counter>,
     batch_reports: Family<FateLabels, Counter>,
     requests_refused: Family<ProblemLabels, Counter>,
+    connections_closed: Family<ProblemLabels, Counter>,
     /// Seconds from the head of a request to its answer.
     pub request_seconds: Histogram,
     /// Seconds that making a slab durable took, failures included.
@@ -93,6 +55,8 @@ pub struct Metrics {
     pub connections_accepted: Counter,
     /// Bytes of the budget in use.
     pub memory: Gauge,
+    /// Bodies and answers of slow clients that were given up because others needed their memory.
+    pub bodies_evicted: Counter,
     /// Version of the registry in force.
     pub registry_version: Gauge<u64, AtomicU64>,
     /// Registries that could not be read.
@@ -187,12 +151,14 @@ impl Metrics {
             batch_conflicts: Family::default(),
             batch_reports: Family::default(),
             requests_refused: Family::default(),
+            connections_closed: Family::default(),
             request_seconds: Histogram::new(SECONDS),
             slab_seconds: Histogram::new(SECONDS),
             created_skew: Histogram::new(SKEW),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             memory: Gauge::default(),
+            bodies_evicted: Counter::default(),
             registry_version: Gauge::default(),
             registry_failures: Counter::default(),
             certificate_failures: Counter::default(),
@@ -203,6 +169,9 @@ impl Metrics {
         metrics.register_server();
         for kind in ProblemKind::ALL {
             let _ = metrics.refused(kind);
+        }
+        for closed in Closed::ALL {
+            let _ = metrics.closed(closed);
         }
         metrics
     }
@@ -282,6 +251,10 @@ impl Metrics {
         registry.register("connections", "Connections open now", self.connections.clone());
         let help = "Connections accepted";
         registry.register("connections_accepted", help, self.connections_accepted.clone());
+        let help = "Connections closed by the server, by reason";
+        registry.register("connections_closed", help, self.connections_closed.clone());
+        let help = "Bodies and answers of slow clients given up because others needed their memory";
+        registry.register("bodies_evicted", help, self.bodies_evicted.clone());
         let help = "Bytes of bodies and reports that are being worked on";
         registry.register("memory_in_use_bytes", help, self.memory.clone());
         let help = "Version of the metric registry in force";
@@ -363,6 +336,13 @@ impl Metrics {
             .get_or_create_owned(&ProblemLabels { reason: kind.name() })
     }
 
+    /// The counter of connections that the server closed for this reason.
+    #[must_use]
+    pub fn closed(&self, closed: Closed) -> Counter {
+        let reason = closed.name();
+        self.connections_closed.get_or_create_owned(&ProblemLabels { reason })
+    }
+
     /// All of them, as Prometheus reads them.
     #[must_use]
     pub fn text(&self) -> String {
@@ -405,6 +385,7 @@ mod tests {
             r#"ingestor_batch_reports_total{locality="us-xx",fate="dropped"} 0"#,
             r#"ingestor_batch_failures_total{locality="us-xx"} 0"#,
             r#"ingestor_requests_refused_total{reason="overloaded"} 0"#,
+            r#"ingestor_connections_closed_total{reason="evicted"} 0"#,
             "ingestor_registry_version 0",
         ] {
             assert!(text.contains(line), "{line} in {text}");

@@ -20,6 +20,7 @@ Pages for clients (serve.listen):
   GET  /v1/{locality}/config    metrics, keys and limits, signed
   GET  /manifest                the keys that batches are signed with
   GET  /openapi.json            all of this, for machines
+  GET  /problems                what each problem means, for people
 
 Pages for operators (serve.operations):
   GET  /healthz                 the program runs

@@ -10,16 +10,19 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
+use bytes::Bytes;
 use futures::future::join_all;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tallybox_model::report::ProblemKind;
 use tallybox_service::operations::{self, Operable};
 
-use super::budget::Budget;
+use super::budget::{Budget, BudgetLimits};
+use super::cors::{self, Origins};
 use super::documents::{self, SignedConfig};
 use super::network::Networks;
 use super::refusal::Refusal;
-use super::{openapi, reports};
+use super::{openapi, problems, reports};
+use crate::config::ServeConfig;
 use crate::door::{Door, Memory, Rates};
 use crate::error::Error;
 use crate::ingestor::Ingestor;
@@ -35,10 +38,12 @@ pub struct App {
     pub(super) places: BTreeMap<String, Place>,
     pub(super) budget: Budget,
     pub(super) networks: Networks,
+    pub(super) origins: Origins,
     /// Where large bodies are worked on: a thread a core, always the same ones, since each keeps memory of its own.
     pub(super) workers: ThreadPool,
-    pub(super) manifest: Vec<u8>,
-    pub(super) description: Vec<u8>,
+    /// Shared by all answers, so that clients that do not take theirs hold no copies.
+    pub(super) manifest: Bytes,
+    pub(super) description: Bytes,
     draining: AtomicBool,
 }
 
@@ -89,11 +94,12 @@ impl App {
         metrics.registry_version.set(ingestor.registry.current().version);
         Ok(Arc::new(Self {
             places,
-            budget: Budget::new(serve.memory_bytes, metrics.memory.clone()),
+            budget: budget(serve, &metrics),
             networks: Networks::new(serve.behind_proxy.clone(), ingestor.acceptance.per_network_per_minute),
+            origins: Origins::new(&serve.cors_origins),
             workers: workers()?,
-            manifest: documents::manifest(&ingestor)?,
-            description: openapi::description(&ingestor),
+            manifest: documents::manifest(&ingestor)?.into(),
+            description: openapi::description(&ingestor).into(),
             draining: AtomicBool::new(false),
             metrics,
             ingestor,
@@ -107,9 +113,11 @@ impl App {
             .route("/v1/{locality}/config", get(documents::config))
             .route("/manifest", get(documents::manifest_page))
             .route("/openapi.json", get(openapi::page))
+            .route("/problems", get(problems::page))
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(from_fn_with_state(Arc::clone(self), observe))
+            .layer(from_fn_with_state(Arc::clone(self), cors::allow))
             // Bodies have limits of their own, which the budget knows.
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(self))
@@ -161,6 +169,19 @@ impl App {
         let unknown = || Refusal::new(ProblemKind::UnknownLocality, "nobody counts here for this locality");
         self.places.get(locality).ok_or_else(unknown)
     }
+}
+
+/// The budget of the configuration. Large requests leave a quarter of the memory to small ones, as far as there is room for
+/// the largest.
+fn budget(serve: &ServeConfig, metrics: &Metrics) -> Budget {
+    let all = serve.memory_bytes;
+    let for_small = (all / 4).min(all.saturating_sub(2 * serve.body_bytes));
+    let limits = BudgetLimits {
+        all,
+        large: all - for_small,
+        of_a_network: serve.memory_per_network(),
+    };
+    Budget::new(limits, metrics.memory.clone(), metrics.bodies_evicted.clone())
 }
 
 fn workers() -> Result<ThreadPool, Error> {

@@ -5,21 +5,27 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tallybox_model::report::ProblemKind;
-use tokio::time::timeout;
+use tallybox_service::connections::Pace;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::budget::Hold;
 use super::refusal::Refusal;
 
 /// Unpacked bytes for a packed one, at most; and so many are always allowed.
-const MOST_EXPANSION: u64 = 100;
+pub(super) const MOST_EXPANSION: u64 = 100;
 const ALWAYS_UNPACKED: u64 = 64 << 10;
 /// Unpacked bytes that the budget is asked for at a time.
 const UNPACKED_AT_ONCE: u64 = 64 << 10;
+/// How late a client may be with its body.
+const SLOW_TIME: Duration = Duration::from_secs(5);
+/// What a report takes in addition to its bytes: its result, and what it is while it waits.
+pub(super) const REPORT_BYTES: u64 = 1536;
 /// How much of a body that nobody wants is read away, and for how long.
 const DISCARD_BYTES: u64 = 1 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
@@ -101,39 +107,93 @@ pub(super) fn announced(body: &Body, limit: u64) -> Result<u64, Refusal> {
     Ok(announced)
 }
 
-/// Reads a body of at most `limit` bytes in `patience`.
-pub(super) async fn read(body: Body, limit: u64, patience: Duration) -> Result<Bytes, Refusal> {
-    let slow = |_| {
-        let detail = format!("the body did not come within {} seconds", patience.as_secs());
-        Refusal::new(ProblemKind::SlowBody, detail)
-    };
-    timeout(patience, read_all(body, limit)).await.map_err(slow)?
+/// How a body has to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// At most so many bytes.
+    pub(super) most: u64,
+    /// Within this time as a whole.
+    pub(super) time: Duration,
+    /// At this rate; a client may be [`SLOW_TIME`] late.
+    pub(super) bytes_per_second: u32,
 }
 
-async fn read_all(mut body: Body, limit: u64) -> Result<Bytes, Refusal> {
-    let announced = body.size_hint().exact();
+/// Reads a body. Its bytes are taken from the budget as they come, and may be given to others while it does.
+pub(super) async fn read(body: Body, terms: Terms, hold: &mut Hold) -> Result<Bytes, Refusal> {
+    let cut = CancellationToken::new();
+    hold.wait(cut.clone());
+    let reading = timeout(terms.time, read_all(body, terms, hold));
+    let slow = |_| {
+        let detail = format!("the body did not come within {} seconds", terms.time.as_secs());
+        Refusal::new(ProblemKind::SlowBody, detail)
+    };
+    let read = cut.run_until_cancelled(reading).await;
+    let bytes = read.ok_or_else(Refusal::overloaded)?.map_err(slow)??;
+    // What is kept beyond the bytes is for the result.
+    match hold.keep(bytes.len() as u64 + REPORT_BYTES) {
+        true => Ok(bytes),
+        false => Err(Refusal::overloaded()),
+    }
+}
+
+async fn read_all(mut body: Body, terms: Terms, hold: &mut Hold) -> Result<Bytes, Refusal> {
+    let announced = body.size_hint().exact().unwrap_or(terms.most);
+    let mut pace = Pace::new(terms.bytes_per_second, Instant::now());
+    let slow = sleep_until(pace.late_at(SLOW_TIME));
+    tokio::pin!(slow);
     let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    let mut rest = Vec::new();
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = slow.as_mut() => return Err(too_slow(terms.bytes_per_second)),
+        };
+        let Some(frame) = frame else { break };
         let broken = |_| Refusal::new(ProblemKind::Malformed, "the body broke off");
         let Ok(data) = frame.map_err(broken)?.into_data() else {
             continue;
         };
-        if (first.len() + rest.len() + data.len()) as u64 > limit {
-            return Err(too_large(limit));
+        let length = first.len() + rest.len() + data.len();
+        if length as u64 > terms.most {
+            return Err(too_large(terms.most));
         }
+        let now = Instant::now();
+        pace.moved(data.len(), now);
+        slow.as_mut().reset(pace.late_at(SLOW_TIME));
         if rest.is_empty() && first.is_empty() {
+            grow(hold, data.len())?;
             first = data;
             continue;
         }
+        if length > rest.capacity() {
+            // Twice what has come, but no more than was announced: copying stays cheap, and memory in proportion.
+            let wanted = usize::try_from(announced)
+                .unwrap_or(usize::MAX)
+                .min(2 * length)
+                .max(length);
+            grow(hold, wanted - rest.capacity())?;
+            rest.reserve_exact(wanted - rest.len());
+        }
         if !first.is_empty() {
-            // What was announced was taken from the budget.
-            rest.reserve(announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
             rest.extend_from_slice(&std::mem::take(&mut first));
         }
         rest.extend_from_slice(&data);
     }
-    Ok(if first.is_empty() { rest.freeze() } else { first })
+    Ok(if first.is_empty() { rest.into() } else { first })
+}
+
+fn grow(hold: &mut Hold, bytes: usize) -> Result<(), Refusal> {
+    match hold.grow(bytes as u64) {
+        true => Ok(()),
+        false => Err(Refusal::overloaded()),
+    }
+}
+
+fn too_slow(bytes_per_second: u32) -> Refusal {
+    let seconds = SLOW_TIME.as_secs();
+    let detail = format!("the body came {seconds} seconds behind a rate of {bytes_per_second} bytes a second");
+    Refusal::new(ProblemKind::SlowBody, detail)
 }
 
 /// Reads a body away, within bounds: a connection that is closed while its client is still sending loses the answer.
@@ -153,9 +213,7 @@ pub(super) async fn discard(mut body: Body) {
 
 /// The unpacked body, of at most `limit` bytes; what it takes is added to `hold` before it is there.
 pub(super) fn unpack(packed: Bytes, packing: Packing, limit: u64, hold: &mut Hold) -> Result<Bytes, Refusal> {
-    let most = ALWAYS_UNPACKED
-        .max((packed.len() as u64).saturating_mul(MOST_EXPANSION))
-        .min(limit);
+    let most = most_unpacked(packed.len(), limit);
     let input = &packed[..];
     let broken = |_| Refusal::new(ProblemKind::Malformed, "the body cannot be unpacked");
     match packing {
@@ -179,14 +237,23 @@ fn unpack_from(mut decoder: impl Read, most: u64, hold: &mut Hold) -> Result<Byt
         let read = (&mut decoder).take(wanted).read_to_end(&mut whole);
         let read = read.map_err(|_| Refusal::new(ProblemKind::Malformed, "the body cannot be unpacked"))?;
         if whole.len() as u64 > most {
-            let detail =
-                format!("the body is more than {most} bytes unpacked, or more than {MOST_EXPANSION} times as many");
-            return Err(Refusal::new(ProblemKind::TooLarge, detail));
+            return Err(too_much_unpacked(most));
         }
         if (read as u64) < wanted {
             return Ok(whole.into());
         }
     }
+}
+
+/// The most bytes that a packed body may become.
+pub(super) fn most_unpacked(packed: usize, limit: u64) -> u64 {
+    let by_ratio = (packed as u64).saturating_mul(MOST_EXPANSION);
+    ALWAYS_UNPACKED.max(by_ratio).min(limit)
+}
+
+pub(super) fn too_much_unpacked(most: u64) -> Refusal {
+    let detail = format!("the body is more than {most} bytes unpacked, or more than {MOST_EXPANSION} times as many");
+    Refusal::new(ProblemKind::TooLarge, detail)
 }
 
 fn too_large(limit: u64) -> Refusal {

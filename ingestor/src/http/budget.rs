@@ -1,73 +1,241 @@
-//! Bytes that are being worked on: taken before they are read, given back after the answer.
+//! Bytes that are being worked on: each is taken when it has come, and given back after the answer.
+//!
+//! Nothing is reserved for bytes that a client only announces. Where memory is short, bodies that have been coming for
+//! longest are given up for newer ones, so bytes that a client sends and then holds never keep another client out.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-/// How many bytes there are.
+use super::network::Network;
+
+/// For how long a body that comes is safe from newer ones.
+const SAFE: Duration = Duration::from_secs(1);
+/// Up to so many bytes a request is small. A part of the memory is for small requests only.
+const SMALL: u64 = 64 << 10;
+/// Bodies that hold less are given up last: that frees little.
+const WORTHWHILE: u64 = 4 << 10;
+
+/// How many bytes there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BudgetLimits {
+    /// Of all requests.
+    pub(super) all: u64,
+    /// Of all requests, for one that is large already: the rest is for small ones.
+    pub(super) large: u64,
+    /// Of the requests of one network.
+    pub(super) of_a_network: u64,
+}
+
+/// All bytes of the server.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
-    left: Arc<Semaphore>,
+pub(super) struct Budget(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: BudgetLimits,
+    ledger: Mutex<Ledger>,
     used: Gauge,
+    evicted: Counter,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    used: u64,
+    networks: HashMap<Network, u64>,
+    next: u64,
+    /// Bytes that wait for their client, in the order in which the waiting began.
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: u64,
+    network: Option<Network>,
+    since: Instant,
+    cut: CancellationToken,
 }
 
 /// Bytes taken from a budget, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Hold {
-    permit: OwnedSemaphorePermit,
     budget: Budget,
+    network: Option<Network>,
+    bytes: u64,
+    /// Its place among those that wait for their client.
+    waiting: Option<u64>,
 }
 
 impl Budget {
-    pub(super) fn new(bytes: u64, used: Gauge) -> Self {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let left = Arc::new(Semaphore::new(bytes));
-        Self { left, used }
+    pub(super) fn new(limits: BudgetLimits, used: Gauge, evicted: Counter) -> Self {
+        Self(Arc::new(Inner {
+            limits,
+            ledger: Mutex::default(),
+            used,
+            evicted,
+        }))
     }
 
-    /// Takes bytes, if there are so many left; never waits.
-    pub(super) fn take(&self, bytes: u64) -> Option<Hold> {
-        let permit = self.permit(bytes)?;
-        let budget = self.clone();
-        Some(Hold { permit, budget })
+    /// Takes bytes of a request, if there are so many left; never waits. A request of no network is only bounded by the
+    /// memory of all.
+    pub(super) fn take(&self, bytes: u64, network: Option<Network>) -> Option<Hold> {
+        let mut hold = Hold {
+            budget: self.clone(),
+            network,
+            bytes: 0,
+            waiting: None,
+        };
+        hold.grow(bytes).then_some(hold)
     }
 
-    fn permit(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let count = u32::try_from(bytes).ok()?;
-        match Arc::clone(&self.left).try_acquire_many_owned(count) {
-            Ok(permit) => {
-                self.used.inc_by(i64::from(count));
-                Some(permit)
-            }
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => None,
-        }
+    /// Takes the bytes of an answer, which exists already, until the client has it. The connection is cut if others need
+    /// the memory.
+    pub(super) fn answer(&self, bytes: u64, network: Option<Network>, cut: CancellationToken) -> Hold {
+        self.0.ledger().add(bytes, network);
+        self.0.used.inc_by(bytes as i64);
+        let mut hold = Hold {
+            budget: self.clone(),
+            network,
+            bytes,
+            waiting: None,
+        };
+        hold.wait(cut);
+        hold
     }
 }
 
 impl Hold {
-    /// Takes more, if there is more left.
-    pub(super) fn grow(&mut self, bytes: u64) -> bool {
-        let Some(more) = self.budget.permit(bytes) else {
-            return false;
+    /// From now on the bytes wait for the client. `cut` is cancelled when others need them.
+    pub(super) fn wait(&mut self, cut: CancellationToken) {
+        let mut ledger = self.budget.0.ledger();
+        let id = ledger.next;
+        ledger.next += 1;
+        let waiting = Waiting {
+            bytes: self.bytes,
+            network: self.network,
+            since: Instant::now(),
+            cut,
         };
-        self.permit.merge(more);
-        true
+        ledger.waiting.insert(id, waiting);
+        self.waiting = Some(id);
     }
 
-    /// Gives back what is above so many bytes.
-    pub(super) fn shrink_to(&mut self, bytes: u64) {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let surplus = self.permit.num_permits().saturating_sub(bytes);
-        if let Some(permit) = self.permit.split(surplus) {
-            self.budget.used.dec_by(permit.num_permits() as i64);
+    /// The client has done its part, and the bytes are needed, so many of them; `false` if they were given to others.
+    pub(super) fn keep(&mut self, bytes: u64) -> bool {
+        let surplus = self.bytes.saturating_sub(bytes);
+        let mut ledger = self.budget.0.ledger();
+        let kept = self
+            .waiting
+            .take()
+            .is_none_or(|id| ledger.waiting.remove(&id).is_some());
+        if kept {
+            ledger.give_back(surplus, self.network);
+            self.bytes -= surplus;
+            self.budget.0.used.dec_by(surplus as i64);
+        } else {
+            self.bytes = 0;
         }
+        kept
+    }
+
+    /// Takes more, if there is more left, from bodies that have been coming for longer if it has to be.
+    pub(super) fn grow(&mut self, bytes: u64) -> bool {
+        let inner = &self.budget.0;
+        let limits = inner.limits;
+        let mut ledger = inner.ledger();
+        if self.waiting.is_some_and(|id| !ledger.waiting.contains_key(&id)) {
+            return false;
+        }
+        let most = match self.bytes.saturating_add(bytes) <= SMALL {
+            true => limits.all,
+            false => limits.large,
+        };
+        let before = ledger.used;
+        let fits = loop {
+            let of_network = self.network.and_then(|network| ledger.networks.get(&network).copied());
+            let wanted = of_network.unwrap_or(0).saturating_add(bytes);
+            let only = if self.network.is_some() && wanted > limits.of_a_network {
+                self.network
+            } else if ledger.used.saturating_add(bytes) > most {
+                None
+            } else {
+                break true;
+            };
+            if !ledger.evict(only, self.waiting) {
+                break false;
+            }
+            inner.evicted.inc();
+        };
+        if fits {
+            ledger.add(bytes, self.network);
+            self.bytes += bytes;
+            if let Some(waiting) = self.waiting.and_then(|id| ledger.waiting.get_mut(&id)) {
+                waiting.bytes += bytes;
+            }
+        }
+        inner.used.inc_by(ledger.used as i64 - before as i64);
+        fits
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.budget.used.dec_by(self.permit.num_permits() as i64);
+        self.keep(0);
+    }
+}
+
+impl Inner {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // No call leaves the ledger half changed.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger {
+    fn add(&mut self, bytes: u64, network: Option<Network>) {
+        self.used += bytes;
+        if let Some(network) = network {
+            *self.networks.entry(network).or_default() += bytes;
+        }
+    }
+
+    fn give_back(&mut self, bytes: u64, network: Option<Network>) {
+        self.used = self.used.saturating_sub(bytes);
+        let Some(network) = network else { return };
+        if let Some(used) = self.networks.get_mut(&network) {
+            *used = used.saturating_sub(bytes);
+            if *used == 0 {
+                self.networks.remove(&network);
+            }
+        }
+    }
+
+    /// Gives up the bytes that have waited for their client for longest: of one network if one is given, and for one that
+    /// waits itself only older ones. Whether there were any.
+    fn evict(&mut self, network: Option<Network>, than: Option<u64>) -> bool {
+        let safe_since = Instant::now().checked_sub(SAFE);
+        let older = self.waiting.range(..than.unwrap_or(u64::MAX));
+        let mut candidates = older
+            .take_while(|(_, waiting)| safe_since.is_some_and(|safe| waiting.since <= safe))
+            .filter(|(_, waiting)| network.is_none() || waiting.network == network);
+        let mut any = None;
+        let found = candidates.find(|(id, waiting)| {
+            any = any.or(Some(**id));
+            waiting.bytes >= WORTHWHILE
+        });
+        let Some(id) = found.map(|(id, _)| *id).or(any) else {
+            return false;
+        };
+        if let Some(waiting) = self.waiting.remove(&id) {
+            waiting.cut.cancel();
+            self.give_back(waiting.bytes, waiting.network);
+        }
+        true
     }
 }
 
@@ -76,19 +244,76 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const K: u64 = 1 << 10;
+
+    fn network(last: u8) -> Option<Network> {
+        Some(Network::of([10, 0, last, 1].into()))
+    }
+
+    fn budget(all: u64, of_a_network: u64) -> (Budget, Gauge) {
+        let used = Gauge::default();
+        let large = all / 4 * 3;
+        let limits = BudgetLimits {
+            all,
+            large,
+            of_a_network,
+        };
+        (Budget::new(limits, used.clone(), Counter::default()), used)
+    }
+
     #[test]
     fn bytes_come_back() {
-        let used = Gauge::default();
-        let budget = Budget::new(100, used.clone());
-        let mut hold = budget.take(60).unwrap();
-        assert!(budget.take(41).is_none() && !hold.grow(41) && hold.grow(40));
+        let (budget, used) = budget(100, 100);
+        let mut hold = budget.take(60, None).unwrap();
+        assert!(budget.take(41, network(1)).is_none() && !hold.grow(41) && hold.grow(40));
         assert_eq!(used.get(), 100);
-        hold.shrink_to(30);
-        hold.shrink_to(200);
+        assert!(hold.keep(30) && hold.keep(200));
         assert_eq!(used.get(), 30);
-        assert!(budget.take(70).is_some());
+        assert!(budget.take(70, None).is_some());
         drop(hold);
         assert_eq!(used.get(), 0);
-        assert!(budget.take(100).is_some() && budget.take(u64::MAX).is_none());
+        assert!(budget.take(100, network(1)).is_some() && budget.take(u64::MAX, None).is_none());
+        assert!(budget.0.ledger().networks.is_empty());
+    }
+
+    #[test]
+    fn a_network_has_its_part_and_small_requests_have_theirs() {
+        let (budget, _) = budget(1000 * K, 500 * K);
+        let _large = budget.take(450 * K, network(1)).unwrap();
+        assert!(budget.take(51 * K, network(1)).is_none());
+        let _other = budget.take(300 * K, network(2)).unwrap();
+        assert!(
+            budget.take(100 * K, network(3)).is_none(),
+            "the last quarter is for small ones"
+        );
+        assert!(budget.take(50 * K, network(3)).is_some());
+        let _proxied = budget.take(60 * K, None).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_a_slow_client_makes_room_for_others() {
+        let (budget, used) = budget(1000 * K, 1000 * K);
+        let mut held: Vec<_> = (0..10)
+            .map(|index| budget.take(60 * K, network(index)).unwrap())
+            .collect();
+        let cuts: Vec<_> = held.iter().map(|_| CancellationToken::new()).collect();
+        for (hold, cut) in held.iter_mut().zip(&cuts) {
+            hold.wait(cut.clone());
+        }
+        assert!(budget.take(700 * K, None).is_none(), "all are fresh");
+        tokio::time::advance(SAFE).await;
+        let mut fresh = budget.take(300 * K, None).unwrap();
+        fresh.wait(CancellationToken::new());
+        let given: Vec<_> = cuts.iter().map(CancellationToken::is_cancelled).collect();
+        assert_eq!(given.iter().filter(|given| **given).count(), 3, "{given:?}");
+        assert!(given[..3].iter().all(|given| *given), "the oldest first: {given:?}");
+        assert_eq!(used.get(), 720 * K as i64);
+        // One that lost its bytes gets no more, and gives nothing back twice.
+        assert!(!held[0].grow(1) && !held[0].keep(1) && held[9].keep(10 * K));
+        // One that waits itself takes nothing from newer ones.
+        tokio::time::advance(SAFE).await;
+        assert!(!held[3].grow(800 * K));
+        drop((held, fresh));
+        assert_eq!(used.get(), 0);
     }
 }

@@ -6,10 +6,12 @@ use std::fmt;
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use tallybox_model::avro::{AvroError, Codec, ContainerReader, Limits, Records};
+use tallybox_model::avro::{AvroError, ContainerReader, Limits, Records};
 use tallybox_model::report::json::JsonReport;
 use tallybox_model::report::{ProblemKind, ReportUpload};
 
+use super::body::{MOST_EXPANSION, most_unpacked, too_much_unpacked};
+use super::reason;
 use super::refusal::Refusal;
 
 /// Longest piece of a decoder's message that is passed on, in characters.
@@ -21,7 +23,7 @@ pub(super) enum Parts<'b> {
     One(&'b [u8]),
     /// A JSON body with a list of them.
     Many(Vec<&'b RawValue>),
-    /// What an Avro file holds, as far as it can be read.
+    /// What an Avro file holds.
     Read(Vec<Part>),
 }
 
@@ -54,7 +56,10 @@ pub(super) fn json(body: &[u8], most: u64) -> Result<Parts<'_>, Refusal> {
     let shape: Shape<'_> = serde_json::from_slice(body).map_err(|error| {
         Refusal::new(
             ProblemKind::Malformed,
-            shown(&format!("the body is not as it should be: {error}")),
+            shown(&format!(
+                "the body cannot be read: {}",
+                reason::plain(&error.to_string())
+            )),
         )
     })?;
     match shape {
@@ -67,63 +72,99 @@ pub(super) fn json(body: &[u8], most: u64) -> Result<Parts<'_>, Refusal> {
 
 /// Reads one report.
 pub(super) fn report(text: &[u8]) -> Part {
-    let malformed = |error: &dyn fmt::Display| Part::Malformed {
+    let malformed = |detail: &str| Part::Malformed {
         id: id_of(text),
-        detail: shown(&error.to_string()),
+        detail: shown(detail),
     };
     match serde_json::from_slice::<JsonReport>(text) {
         Ok(report) => match ReportUpload::try_from(report) {
             Ok(upload) => Part::Report(Box::new(upload)),
-            Err(error) => malformed(&error),
+            Err(error) => malformed(&error.to_string()),
         },
-        Err(error) => malformed(&error),
+        Err(error) => malformed(&reason::of_report(text, &error)),
     }
 }
 
-/// Reads an Avro file of at most so many reports. It ends where it can no longer be read.
-pub(super) fn avro(body: &[u8], most: u64) -> Result<Vec<Part>, Refusal> {
+/// Reads an Avro file within limits, whose decompressed blocks are taken from the budget. A file that cannot be read to its
+/// end is refused as a whole: where it is damaged, no report after it can be told apart.
+pub(super) fn avro(body: &[u8], most: Most, take: &mut dyn FnMut(u64) -> bool) -> Result<Vec<Part>, Refusal> {
     // A file of no records has no bytes.
     if body.is_empty() {
         return Ok(Vec::new());
     }
     let limits = Limits {
         object_bytes: body.len() as u64,
-        block_bytes: body.len() as u64,
-        record_bytes: body.len() as u64,
-        records: most,
+        block_bytes: most.bytes,
+        record_bytes: most.bytes,
+        records: most.reports,
+        expansion_ratio: MOST_EXPANSION,
         ..Limits::default()
     };
+    let mut unpacked = Unpacked {
+        most: most_unpacked(body.len(), most.bytes),
+        bytes: 0,
+        take,
+    };
     let mut parts = Vec::new();
-    match avro_parts(body, &limits, &mut parts) {
+    match avro_parts(body, &limits, &mut unpacked, &mut parts) {
         Ok(()) => Ok(parts),
         Err(AvroError::Limit {
             what: "the number of records",
             ..
-        }) => Err(too_many(most)),
+        }) => Err(too_many(most.reports)),
+        Err(AvroError::NoMemory) if unpacked.bytes > unpacked.most => Err(too_much_unpacked(unpacked.most)),
+        Err(AvroError::NoMemory) => Err(Refusal::overloaded()),
+        Err(AvroError::Limit {
+            what: "a decompressed block",
+            limit,
+        }) => Err(too_much_unpacked(limit)),
         Err(error) => {
-            let (id, detail) = (String::new(), shown(&error.to_string()));
-            parts.push(Part::Malformed { id, detail });
-            Ok(parts)
+            let read = parts.len();
+            Err(Refusal::new(
+                ProblemKind::Malformed,
+                shown(&format!(
+                    "the file cannot be read after {read} reports: {}; none of its reports is kept: send a whole file, \
+                     or those reports again",
+                    reason::plain(&error.to_string())
+                )),
+            ))
         }
     }
 }
 
-fn avro_parts(body: &[u8], limits: &Limits, parts: &mut Vec<Part>) -> Result<(), AvroError> {
+/// What a body may hold.
+#[derive(Clone, Copy)]
+pub(super) struct Most {
+    pub(super) bytes: u64,
+    pub(super) reports: u64,
+}
+
+/// What the blocks of a file have become so far.
+struct Unpacked<'t> {
+    most: u64,
+    bytes: u64,
+    take: &'t mut dyn FnMut(u64) -> bool,
+}
+
+fn avro_parts(
+    body: &[u8],
+    limits: &Limits,
+    unpacked: &mut Unpacked<'_>,
+    parts: &mut Vec<Part>,
+) -> Result<(), AvroError> {
     let mut reader = ContainerReader::open(body, limits)?;
-    // What a codec makes of a block is not in the budget; Content-Encoding is for that.
-    if reader.codec() != Codec::Null {
-        parts.push(Part::Malformed {
-            id: String::new(),
-            detail: "the blocks have to be of codec null; Content-Encoding packs the whole body".to_owned(),
-        });
-        return Ok(());
-    }
-    while let Some(block) = reader.next_block()? {
+    loop {
+        let Some(block) = reader.next_block_within(unpacked.take)? else {
+            return Ok(());
+        };
+        unpacked.bytes += block.bytes.len() as u64;
+        if unpacked.bytes > unpacked.most {
+            return Err(AvroError::NoMemory);
+        }
         for upload in Records::<ReportUpload>::new(&block, reader.schema(), limits) {
             parts.push(Part::Report(Box::new(upload?)));
         }
     }
-    Ok(())
 }
 
 fn too_many(most: u64) -> Refusal {
@@ -249,7 +290,11 @@ pub mod fuzzing {
     /// The same for an Avro body.
     #[must_use]
     pub fn avro(body: &[u8]) -> Option<(usize, usize)> {
-        let parts = super::avro(body, 10_000).ok()?;
+        let most = super::Most {
+            bytes: 8 << 20,
+            reports: 10_000,
+        };
+        let parts = super::avro(body, most, &mut |_| true).ok()?;
         Some((parts.iter().filter(|part| is_good(part)).count(), parts.len()))
     }
 

@@ -36,6 +36,12 @@ impl fmt::Debug for Peer {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Network(u64);
 
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Network")
+    }
+}
+
 /// Limits for networks.
 pub(super) struct Networks {
     proxy: Option<ProxyConfig>,
@@ -46,6 +52,23 @@ impl Networks {
     pub(super) fn new(proxy: Option<ProxyConfig>, per_minute: u32) -> Self {
         let rates = Rates::per_minute(per_minute);
         Self { proxy, rates }
+    }
+
+    /// The network of a connection, for the limits of one: none behind proxies, which hold connections of many clients.
+    pub(super) fn of_connection(&self, peer: Peer) -> Option<Network> {
+        match self.proxy {
+            None => Some(Network::of(peer.0)),
+            Some(_) => None,
+        }
+    }
+
+    /// The network of a request's client, for the memory of one: none if our proxies do not say it.
+    pub(super) fn known(&self, peer: Peer, headers: &HeaderMap) -> Option<Network> {
+        let network = |address| Some(Network::of(address));
+        match &self.proxy {
+            None => network(peer.0),
+            Some(proxy) => forwarded(headers, proxy.hops).and_then(network),
+        }
     }
 
     /// The network of a request's client: the connection's other end, or what our proxies say of it.
@@ -78,7 +101,7 @@ fn forwarded(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
 }
 
 impl Network {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
             // 48 bits, with one above them that no IPv4 network has.

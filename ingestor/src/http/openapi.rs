@@ -9,10 +9,11 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{OpenApi, ToSchema};
 
-use super::{App, documents, reports};
+use super::{App, documents, example, problems, reports};
 use crate::ingestor::Ingestor;
 
 const ABOUT: &str = "Takes encrypted reports from clients. What a page answers when something is wrong is a problem \
@@ -22,7 +23,7 @@ const ABOUT: &str = "Takes encrypted reports from clients. What a page answers w
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Tallybox ingestor", description = ABOUT),
-    paths(reports::post, documents::config, documents::manifest_page, page),
+    paths(reports::post, documents::config, documents::manifest_page, problems::page, page),
     components(schemas(
         Report,
         Reports,
@@ -117,7 +118,17 @@ struct Share {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reports {
-    reports: Vec<Anything>,
+    reports: Vec<Element>,
+}
+
+/// An element of a list of reports.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Element {
+    /// What it should be.
+    Report(Box<Report>),
+    /// Anything else, which is answered `malformed`.
+    Other(Anything),
 }
 
 /// Any JSON.
@@ -152,6 +163,9 @@ pub(super) struct ReportResult {
     /// The report's id as it was sent, cut to 64 characters; empty if it could not be read.
     #[schema(max_length = 64)]
     uuid: String,
+    /// Which report of the body it is, from 0: there if it was rejected and the body held many.
+    #[schema(required = false, nullable = false, minimum = 0)]
+    index: Option<u64>,
     status: ReportStatus,
     /// Why it was rejected.
     #[schema(required = false, nullable = false)]
@@ -167,8 +181,7 @@ enum ReportStatus {
     Rejected,
 }
 
-/// One result for each report, in their order. An Avro file that cannot be read to its end has one `malformed` result
-/// after those before it.
+/// One result for each report, in their order.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReportsAnswer {
@@ -193,7 +206,7 @@ pub(super) enum Answer {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Problem {
-    /// A stable name.
+    /// A stable name. The page /problems has a paragraph for each, under the anchor of its last part.
     #[serde(rename = "type")]
     #[schema(
         pattern = "^urn:tallybox:problem:[A-Za-z]+$",
@@ -262,15 +275,25 @@ pub(super) async fn page(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], app.description.clone()).into_response()
 }
 
-/// The bytes of the description: that of the pages, with the localities that there are.
+/// The bytes of the description: that of the pages, with the localities that there are, and a request that is accepted.
 pub(super) fn description(ingestor: &Ingestor) -> Vec<u8> {
     let mut description = serde_json::to_value(Pages::openapi()).unwrap_or_default();
+    description["servers"] = json!([{ "url": "/", "description": "The server of this description" }]);
+    description["externalDocs"] =
+        json!({ "url": "/problems", "description": "What each problem means, and what to do" });
     let localities: Vec<&String> = ingestor.localities.keys().collect();
     for page in ["/v1/{locality}/reports/post", "/v1/{locality}/config/get"] {
         let (path, method) = page.rsplit_once('/').unwrap_or_default();
         if let Some(locality) = description["paths"][path][method].pointer_mut("/parameters/0") {
-            locality["schema"] = serde_json::json!({"type": "string", "enum": localities});
+            locality["schema"] = json!({"type": "string", "enum": localities});
         }
+    }
+    if let Some(report) = example::report(ingestor) {
+        let post = &mut description["paths"]["/v1/{locality}/reports"]["post"];
+        post["requestBody"]["content"]["application/json"]["examples"] = json!({
+            "one": { "summary": "One report", "value": report },
+            "many": { "summary": "Many reports", "value": { "reports": [report] } },
+        });
     }
     serde_json::to_vec(&description).unwrap_or_default()
 }

@@ -1,9 +1,7 @@
-//! Connections that do not say what they want, or do not take their answer: they are given up after a while, since they
-//! hold memory and a place that others wait for.
+//! Answers that a client does not take are given up after a while, since they hold memory that others wait for.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,14 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::budget::Hold;
+use super::framing::{Framing, TwoLengths};
 
 /// Bytes of an answer handed on at a time.
 const PIECE: usize = 16 << 10;
-/// With so many bytes it is known which version of HTTP is spoken, and whose time limits hold.
-const GREETING: usize = 24;
 
 /// An answer that holds its memory until the last piece is taken, and breaks off when that takes too long.
-pub(super) fn body(bytes: Bytes, hold: Arc<Hold>, patience: Duration) -> Body {
+pub(super) fn body(bytes: Bytes, hold: Hold, patience: Duration) -> Body {
     if bytes.len() <= PIECE {
         return Body::from(bytes);
     }
@@ -38,22 +35,20 @@ pub(super) fn body(bytes: Bytes, hold: Arc<Hold>, patience: Duration) -> Body {
     }))
 }
 
-/// A connection with bounds on how long its first bytes may take to come, and how long written bytes may wait.
+/// A connection with a bound on how long written bytes may wait, whose requests are looked at for two lengths.
 pub(super) struct Patient<S> {
     inner: S,
-    came: usize,
-    greeting: Pin<Box<Sleep>>,
+    framing: Framing,
     /// Runs while written bytes wait.
     stalled: Option<Pin<Box<Sleep>>>,
     patience: Duration,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(inner: S, greeting: Duration, patience: Duration) -> Self {
+    pub(super) fn new(inner: S, patience: Duration, two_lengths: TwoLengths) -> Self {
         Self {
             inner,
-            came: 0,
-            greeting: Box::pin(sleep(greeting)),
+            framing: Framing::new(two_lengths),
             stalled: None,
             patience,
         }
@@ -80,17 +75,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        match Pin::new(&mut self.inner).poll_read(context, buffer) {
-            Poll::Ready(result) => {
-                self.came = self.came.saturating_add(buffer.filled().len() - before);
-                Poll::Ready(result)
-            }
-            Poll::Pending if self.came < GREETING => {
-                ready!(self.greeting.as_mut().poll(context));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            Poll::Pending => Poll::Pending,
-        }
+        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
+        self.framing.came(&buffer.filled()[before..]);
+        polled
     }
 }
 
@@ -142,13 +129,9 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
-    async fn who_says_nothing_or_takes_nothing_is_given_up() {
-        let (ours, mut theirs) = duplex(16);
-        let mut ours = Patient::new(ours, SOON, SOON);
-        theirs.write_all(b"P").await.unwrap();
-        let mut byte = [0; 2];
-        assert_eq!(ours.read(&mut byte).await.unwrap(), 1);
-        assert_eq!(ours.read(&mut byte).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let (ours, _theirs) = duplex(16);
+        let mut ours = Patient::new(ours, SOON, TwoLengths::default());
         let error = ours.write_all(&[0; 100]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -156,7 +139,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_that_goes_on_is_served() {
         let (ours, mut theirs) = duplex(16);
-        let mut ours = Patient::new(ours, SOON, SOON);
+        let mut ours = Patient::new(ours, SOON, TwoLengths::default());
         let reading = tokio::spawn(async move {
             let mut all = Vec::new();
             let mut piece = [0; 8];

@@ -9,13 +9,15 @@ use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tallybox_model::report::{ProblemKind, ReportResult, ReportsAnswer};
+use tallybox_model::report::{Problem, ProblemKind, ReportResult, ReportStatus, ReportsAnswer};
+use tallybox_service::connections::Connection;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::app::Place;
-use super::body::{self, Form, Media, Packing};
-use super::budget::Hold;
+use super::body::{self, Form, Media, Packing, REPORT_BYTES, Terms};
+use super::budget::{Budget, Hold};
 use super::decode::{self, Part, Parts};
 use super::network::{Network, Peer};
 use super::refusal::{Refusal, answer, retry_after};
@@ -23,8 +25,6 @@ use super::{openapi, patience};
 use crate::door::{Table, Verdict};
 use crate::spool::{Deposited, Kept};
 
-/// What a report takes beside its bytes: its result, and what it is while it waits.
-const REPORT_BYTES: u64 = 1536;
 /// Up to so many bytes a body is worked on where it was read: a few dozen reports.
 const SMALL_BODY: usize = 32 << 10;
 /// The same for a packed one, which may become far more.
@@ -45,7 +45,7 @@ const SHOWN_ID: usize = 64;
     tag = "clients",
     params(("locality" = String, Path, description = "The locality")),
     request_body(
-        description = "One report or many; an Avro container file holds TallyboxReport records, its codec null",
+        description = "One report or many; an Avro container file holds TallyboxReport records, its codec null, deflate or snappy",
         content((openapi::Body = "application/json"), (openapi::AvroFile = "avro/binary"))
     ),
     responses(
@@ -80,6 +80,7 @@ pub(super) async fn post(
     State(app): State<Arc<App>>,
     locality: Result<Path<String>, PathRejection>,
     peer: Option<Extension<Peer>>,
+    connection: Option<Extension<Arc<Connection>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -102,11 +103,26 @@ pub(super) async fn post(
         form,
         most,
         network,
+        known,
         mut hold,
     } = expected;
-    let patience = Duration::from_secs(app.ingestor.serve.request_secs);
-    let bytes = body::read(body, most, patience).await?;
-    hold.shrink_to(bytes.len() as u64 + REPORT_BYTES);
+    let serve = &app.ingestor.serve;
+    let patience = Duration::from_secs(serve.request_secs);
+    let terms = Terms {
+        most,
+        time: patience,
+        bytes_per_second: serve.body_bytes_per_second,
+    };
+    let bytes = body::read(body, terms, &mut hold).await?;
+    let taker = Taker {
+        budget: app.budget.clone(),
+        network: known,
+        // Where there is no connection there is nothing to cut.
+        cut: connection
+            .map(|Extension(connection)| connection.cut().clone())
+            .unwrap_or_default(),
+        patience,
+    };
     let post = Post {
         app,
         locality,
@@ -116,15 +132,26 @@ pub(super) async fn post(
         hold,
     };
     let pending = post.admit_somewhere().await?;
-    Ok(pending.answer(patience).await)
+    Ok(pending.answer(&taker).await)
 }
 
 /// What is known of a post before its body comes.
 struct Expected {
     form: Form,
     most: u64,
+    /// For its rate.
     network: Network,
+    /// For its memory.
+    known: Option<Network>,
     hold: Hold,
+}
+
+/// Who takes an answer, and what of.
+struct Taker {
+    budget: Budget,
+    network: Option<Network>,
+    cut: CancellationToken,
+    patience: Duration,
 }
 
 fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Body) -> Result<Expected, Refusal> {
@@ -138,11 +165,14 @@ fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Bod
             "this network sends more reports a minute than are taken",
         ));
     }
-    let hold = app.budget.take(most + REPORT_BYTES).ok_or_else(Refusal::overloaded)?;
+    // The body's bytes are taken when they come.
+    let known = app.networks.known(peer, headers);
+    let hold = app.budget.take(REPORT_BYTES, known).ok_or_else(Refusal::overloaded)?;
     Ok(Expected {
         form,
         most,
         network,
+        known,
         hold,
     })
 }
@@ -185,7 +215,13 @@ impl Post {
         let body = body::unpack(packed, self.form.packing, serve.body_bytes, &mut self.hold)?;
         let parts = match self.form.media {
             Media::Json => decode::json(&body, serve.body_reports)?,
-            Media::Avro => Parts::Read(decode::avro(&body, serve.body_reports)?),
+            Media::Avro => {
+                let most = decode::Most {
+                    bytes: serve.body_bytes,
+                    reports: serve.body_reports,
+                };
+                Parts::Read(decode::avro(&body, most, &mut |bytes| self.hold.grow(bytes))?)
+            }
         };
         if parts.count() > 1 && !self.hold.grow(REPORT_BYTES * parts.count() as u64) {
             return Err(Refusal::overloaded());
@@ -290,7 +326,7 @@ struct Pending {
 
 impl Pending {
     /// The answer, once everything is durable or given up.
-    async fn answer(mut self, patience: Duration) -> Response {
+    async fn answer(mut self, taker: &Taker) -> Response {
         for (indices, wait) in std::mem::take(&mut self.waits) {
             if let Ok(Deposited::Durable) = wait.await {
                 continue;
@@ -303,7 +339,7 @@ impl Pending {
         }
         match self.one {
             true => self.one_answer(),
-            false => self.list_answer(patience),
+            false => self.list_answer(taker),
         }
     }
 
@@ -317,7 +353,10 @@ impl Pending {
         }
     }
 
-    fn list_answer(self, patience: Duration) -> Response {
+    fn list_answer(self, taker: &Taker) -> Response {
+        if let Some(refusal) = self.nothing_stored() {
+            return refusal.into_response();
+        }
         let kinds = self
             .results
             .iter()
@@ -325,11 +364,27 @@ impl Pending {
         let later = kinds.filter_map(retry_after).next();
         let answer: ReportsAnswer = self.results.into_iter().collect();
         let bytes = serde_json::to_vec(&answer).unwrap_or_default();
-        let mut response = json(patience::body(bytes.into(), self.hold, patience));
+        drop((answer, self.hold));
+        let hold = taker
+            .budget
+            .answer(bytes.len() as u64, taker.network, taker.cut.clone());
+        let mut response = json(patience::body(bytes.into(), hold, taker.patience));
         if let Some(seconds) = later {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response
+    }
+
+    /// A post of which nothing is stored because the spool cannot be written is a failure as a whole: many clients and all
+    /// proxies look at the status alone.
+    fn nothing_stored(&self) -> Option<Refusal> {
+        let stored = |result: &ReportResult| result.status != ReportStatus::Rejected;
+        let unavailable = |result: &ReportResult| {
+            let problem = result.problem.as_ref();
+            problem.and_then(Problem::known) == Some(ProblemKind::Unavailable)
+        };
+        let nothing = !self.results.iter().any(stored) && self.results.iter().any(unavailable);
+        nothing.then(|| Refusal::new(ProblemKind::Unavailable, "no report of the body could be made durable"))
     }
 }
 

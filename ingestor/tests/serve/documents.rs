@@ -171,6 +171,7 @@ async fn the_description_is_that_of_the_pages() {
         [
             "/manifest",
             "/openapi.json",
+            "/problems",
             "/v1/{locality}/config",
             "/v1/{locality}/reports"
         ]
@@ -229,6 +230,65 @@ async fn the_description_is_that_of_the_pages() {
         sorted("ReportsAnswer"),
         keys(&serde_json::from_slice(&answer.body).unwrap())
     );
+    // Requests stand there that are accepted as they are, and elements of lists have a type.
+    assert_eq!(description["servers"][0]["url"], "/");
+    let examples = &post["requestBody"]["content"]["application/json"]["examples"];
+    let one = world.post(examples["one"]["value"].to_string(), JSON).await;
+    assert_eq!(outcome(&one.result()), "accepted");
+    let many = world.post(examples["many"]["value"].to_string(), JSON).await;
+    assert_eq!(many.results(), ["alreadyAccepted"]);
+    let element = &schemas["Reports"]["properties"]["reports"]["items"];
+    let text = format!("{element} {}", schemas["Element"]);
+    assert!(text.contains("#/components/schemas/Report\""), "{text}");
+    let page = world.get(description["externalDocs"]["url"].as_str().unwrap()).await;
+    assert!(page.header("content-type").starts_with("text/html"));
     let manifest: serde_json::Value = serde_json::from_slice(&world.get("/manifest").await.body).unwrap();
     assert_eq!(sorted("Manifest"), keys(&manifest));
+}
+
+async fn from_origin(world: &World, method: &str, path: &str, origin: &str) -> Answer {
+    let mut request = axum::http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("origin", origin);
+    if method == "OPTIONS" {
+        request = request
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type");
+    }
+    world.call(request.body(axum::body::Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn pages_of_configured_origins_may_use_the_server() {
+    const REPORTS: &str = "/v1/us-xx/reports";
+    const OURS: &str = "https://example.org";
+    let world = World::with(|ingestor| ingestor.serve.cors_origins = vec![OURS.to_owned()]).await;
+    let answer = from_origin(&world, "OPTIONS", REPORTS, OURS).await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(answer.header("access-control-allow-origin"), OURS);
+    assert!(answer.header("access-control-allow-methods").contains("POST"));
+    assert!(answer.header("access-control-allow-headers").contains("content-type"));
+    let answer = from_origin(&world, "GET", "/v1/us-xx/config", OURS).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("access-control-allow-origin")),
+        (200, OURS)
+    );
+    assert_eq!(answer.header("vary"), "origin");
+    assert!(answer.header("access-control-expose-headers").contains("retry-after"));
+    // Problems can be read, too.
+    let answer = from_origin(&world, "POST", REPORTS, OURS).await;
+    assert_eq!(
+        (answer.problem(), answer.header("access-control-allow-origin")),
+        ("unsupportedMedia", OURS)
+    );
+    let answer = from_origin(&world, "OPTIONS", REPORTS, "https://elsewhere.example").await;
+    assert_eq!(answer.header("access-control-allow-origin"), "");
+    // Without origins, which is the default, there is no such thing.
+    let closed = World::new().await;
+    let answer = from_origin(&closed, "OPTIONS", REPORTS, OURS).await;
+    assert_eq!((answer.status.as_u16(), answer.header("vary")), (405, ""));
+    let open = World::with(|ingestor| ingestor.serve.cors_origins = vec!["*".to_owned()]).await;
+    let answer = from_origin(&open, "GET", "/manifest", OURS).await;
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
 }

@@ -23,15 +23,24 @@ async fn a_dead_spool_acknowledges_nothing() {
     assert!((1..=30).contains(&seconds));
     assert!(faults.operations() > 3, "it was tried more than once");
     let answer = world.post_many(&[report(0), report(1)]).await;
-    assert_eq!(answer.results(), ["unavailable"; 2]);
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("unavailable", 503));
     assert!(!answer.header("retry-after").is_empty());
+    // With a report among them that nothing would help, too: the client learns of it when the others are kept.
+    let mut bad = report(2);
+    bad.bins = 4;
+    let answer = world.post_many(&[report(0), bad.clone()]).await;
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("unavailable", 503));
+    assert_eq!(
+        world.post_many(&[bad.clone(), bad]).await.results(),
+        ["parameterMismatch"; 2]
+    );
     let ready = world.ready().await;
     assert_eq!(ready.status, 503);
     assert!(String::from_utf8_lossy(&ready.body).contains("could not be written"));
     assert!(slabs(&*inner).await.is_empty());
     let line =
         format!("ingestor_reports_rejected_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\",reason=\"unavailable\"}}");
-    assert_eq!(world.count(&line), 3);
+    assert_eq!(world.count(&line), 4);
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
 }
 

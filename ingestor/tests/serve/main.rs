@@ -14,5 +14,6 @@ mod documents;
 mod failures;
 mod overload;
 mod packing;
+mod slow;
 mod sockets;
 mod world;

@@ -1,6 +1,7 @@
-//! More than fits into memory is refused at once, and what was taken comes back.
+//! More than fits into memory is refused, slow bodies are given up, and what was taken comes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use tokio::sync::mpsc;
@@ -9,20 +10,32 @@ use tower::ServiceExt as _;
 
 use crate::world::*;
 
-#[tokio::test]
-async fn who_comes_when_memory_is_used_up_is_told_to_come_again() {
+/// A body that comes piece by piece from a channel.
+fn pieces() -> (mpsc::Sender<Result<Vec<u8>, std::io::Error>>, Body) {
+    let (pieces, coming) = mpsc::channel(1);
+    let coming = futures::stream::unfold(coming, |mut coming: mpsc::Receiver<_>| async move {
+        Some((coming.recv().await?, coming))
+    });
+    (pieces, Body::from_stream(coming))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up() {
     let world = World::with(|ingestor| {
         ingestor.serve.body_bytes = 64 << 10;
         ingestor.serve.memory_bytes = 128 << 10;
+        ingestor.serve.memory_bytes_per_network = Some(128 << 10);
     })
     .await;
-    // A body that does not say its length, and does not come: it holds what a body can be.
-    let (pieces, coming) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
-    let coming = futures::stream::unfold(coming, |mut coming| async move { Some((coming.recv().await?, coming)) });
     let tasks = TaskTracker::new();
-    let router = world.app.router();
-    let waiting = tasks.spawn(router.oneshot(post_to(LOCALITY, Body::from_stream(coming), JSON)));
-    while world.count("ingestor_memory_in_use_bytes") == 0 {
+    let (first, body) = pieces();
+    let slow = tasks.spawn(world.app.router().oneshot(post_to(LOCALITY, body, JSON)));
+    let (second, body) = pieces();
+    let slower = tasks.spawn(world.app.router().oneshot(post_to(LOCALITY, body, JSON)));
+    for pieces in [&first, &second] {
+        pieces.send(Ok(vec![b' '; 60 << 10])).await.unwrap();
+    }
+    while world.count("ingestor_memory_in_use_bytes") < 120 << 10 {
         tokio::task::yield_now().await;
     }
     let answer = world.post(vec![b' '; 64 << 10], JSON).await;
@@ -31,13 +44,42 @@ async fn who_comes_when_memory_is_used_up_is_told_to_come_again() {
     assert!((1..=5).contains(&seconds));
     // A small one still fits.
     assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
-    pieces.send(Ok(one(&report(1)).into_bytes())).await.unwrap();
-    drop(pieces);
-    let answer = Answer::of(waiting.await.unwrap().unwrap()).await;
-    assert_eq!(outcome(&answer.result()), "accepted");
+    // After a second the oldest body makes room, and its client is told to send it again.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.post(vec![b' '; 60 << 10], JSON).await.problem(), "malformed");
+    let answer = Answer::of(slow.await.unwrap().unwrap()).await;
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("overloaded", 503));
+    assert_eq!(world.count("ingestor_bodies_evicted_total"), 1);
+    second.send(Ok(b"{".to_vec())).await.unwrap();
+    drop(second);
+    assert_eq!(Answer::of(slower.await.unwrap().unwrap()).await.problem(), "malformed");
     assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
     let refused = "ingestor_requests_refused_total{reason=\"overloaded\"}";
-    assert_eq!(world.count(refused), 1);
+    assert_eq!(world.count(refused), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_to_come_at_a_rate() {
+    let world = World::new().await;
+    let body = one(&report(0)).into_bytes();
+    // At the rate of 1,024 bytes a second it is taken, however long it takes.
+    let paced = |size: usize, pause: Duration| {
+        let pieces: Vec<_> = body.chunks(size).map(<[u8]>::to_vec).collect();
+        Body::from_stream(futures::stream::unfold(
+            pieces.into_iter(),
+            move |mut pieces| async move {
+                tokio::time::sleep(pause).await;
+                Some((Ok::<_, std::io::Error>(pieces.next()?), pieces))
+            },
+        ))
+    };
+    let answer = world.post(paced(103, Duration::from_millis(100)), JSON).await;
+    assert_eq!(outcome(&answer.result()), "accepted");
+    let begun = tokio::time::Instant::now();
+    let answer = world.post(paced(1, Duration::from_millis(100)), JSON).await;
+    assert_eq!((answer.problem(), answer.status.as_u16()), ("slowBody", 408));
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
 }
 
 #[tokio::test(start_paused = true)]

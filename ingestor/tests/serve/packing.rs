@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tallybox_model::avro::{ContainerReader, Limits};
 
 use crate::world::*;
 
@@ -110,4 +111,87 @@ async fn bodies_have_a_largest_size_and_a_largest_number() {
     let answer = world.post(axum::body::Body::from_stream(pieces), JSON).await;
     assert_eq!(answer.problem(), "tooLarge");
     assert_eq!(world.stored().await.len(), 3);
+}
+
+/// The file with its blocks compressed by another codec.
+fn recoded(file: &[u8], codec: &str, compress: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let (named, null) = (b"avro.codec".as_slice(), [b"\x08null".as_slice()].concat());
+    let place = file.windows(named.len()).position(|window| window == named).unwrap() + named.len();
+    assert_eq!(file[place..place + 5], null[..]);
+    let marker = &file[file.len() - 16..];
+    let header = file.windows(16).position(|window| window == marker).unwrap() + 16;
+    let mut out = file[..place].to_vec();
+    out.push(2 * codec.len() as u8);
+    out.extend(codec.as_bytes());
+    out.extend(&file[place + 5..header]);
+    let mut reader = ContainerReader::open(file, &Limits::default()).unwrap();
+    while let Some(block) = reader.next_block().unwrap() {
+        let compressed = compress(&block.bytes);
+        for mut number in [block.records * 2, compressed.len() as u64 * 2] {
+            while number >= 0x80 {
+                out.push(number as u8 | 0x80);
+                number >>= 7;
+            }
+            out.push(number as u8);
+        }
+        out.extend(&compressed);
+        out.extend(marker);
+    }
+    out
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn snappy(bytes: &[u8]) -> Vec<u8> {
+    let mut out = snap::raw::Encoder::new().compress_vec(bytes).unwrap();
+    out.extend(crc32fast::hash(bytes).to_be_bytes());
+    out
+}
+
+#[tokio::test]
+async fn avro_files_may_have_each_codec() {
+    let world = World::new().await;
+    let all: Vec<_> = (0..60).map(report).collect();
+    let file = avro(&all);
+    assert_eq!(
+        world.post(recoded(&file, "deflate", deflate), AVRO).await.results(),
+        ["accepted"; 60]
+    );
+    for again in [recoded(&file, "snappy", snappy), file.clone()] {
+        assert_eq!(world.post(again, AVRO).await.results(), ["alreadyAccepted"; 60]);
+    }
+    let answer = world.post(recoded(&file, "bzip2", deflate), AVRO).await;
+    assert_eq!(answer.problem(), "malformed");
+    assert!(String::from_utf8_lossy(&answer.body).contains("null, deflate and snappy"));
+    assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
+}
+
+#[tokio::test]
+async fn blocks_do_not_become_more_than_a_body_may_have() {
+    let world = World::with(|ingestor| {
+        ingestor.serve.body_bytes = 1 << 20;
+        ingestor.serve.memory_bytes = 8 << 20;
+    })
+    .await;
+    let mut blank = report(0);
+    blank.payload_first = vec![0; 900 << 10];
+    let one = recoded(&avro(&[blank.clone()]), "deflate", deflate);
+    let answer = world.post(one, AVRO).await;
+    assert_eq!(
+        (answer.problem(), answer.status.as_u16()),
+        ("tooLarge", 413),
+        "over a hundred times"
+    );
+    // Each block within the limit, all of them together not.
+    blank.payload_first = vec![0; 60 << 10];
+    let blanks: Vec<_> = (0..40).map(|_| blank.clone()).collect();
+    for (codec, compress) in [("deflate", deflate as fn(&[u8]) -> Vec<u8>), ("snappy", snappy)] {
+        let answer = world.post(recoded(&avro(&blanks), codec, compress), AVRO).await;
+        assert_eq!(answer.problem(), "tooLarge", "{codec}");
+    }
+    assert_eq!(world.count("ingestor_memory_in_use_bytes"), 0);
 }

@@ -13,16 +13,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::*;
 
-struct Running {
-    address: std::net::SocketAddr,
-    operations: std::net::SocketAddr,
-    spool: SharedBucket,
-    shutdown: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+pub struct Running {
+    pub address: std::net::SocketAddr,
+    pub operations: std::net::SocketAddr,
+    pub spool: SharedBucket,
+    pub shutdown: CancellationToken,
+    pub task: tokio::task::JoinHandle<()>,
     _directory: tempfile::TempDir,
 }
 
-async fn start(change: impl FnOnce(&mut Ingestor, &std::path::Path)) -> Running {
+impl Running {
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+pub async fn start(change: impl FnOnce(&mut Ingestor, &std::path::Path)) -> Running {
     let directory = files();
     let mut ingestor = open(&directory);
     ingestor.spool = memory("spool");
@@ -40,13 +47,13 @@ async fn start(change: impl FnOnce(&mut Ingestor, &std::path::Path)) -> Running 
     }
 }
 
-fn fresh(index: u64) -> String {
+pub fn fresh(index: u64) -> String {
     let mut report = report(index);
     report.created = None;
     one(&report)
 }
 
-fn head(length: usize) -> String {
+pub fn head(length: usize) -> String {
     format!(
         "POST /v1/us-xx/reports HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n\r\n"
@@ -54,7 +61,7 @@ fn head(length: usize) -> String {
 }
 
 /// Reads what comes until it holds the text.
-async fn until(stream: &mut TcpStream, text: &str) -> String {
+pub async fn until(stream: &mut TcpStream, text: &str) -> String {
     let mut all = Vec::new();
     while !String::from_utf8_lossy(&all).contains(text) {
         let mut piece = [0; 4096];
@@ -138,94 +145,8 @@ async fn who_does_not_end_is_cut() {
     assert_eq!(half.read(&mut [0; 1]).await.unwrap_or(0), 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_there_are_places_wait() {
-    let running = start(|ingestor, _| ingestor.serve.connections = 1).await;
-    let ask = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    let mut first = TcpStream::connect(running.address).await.unwrap();
-    first.write_all(ask).await.unwrap();
-    until(&mut first, "200 OK").await;
-    let mut second = TcpStream::connect(running.address).await.unwrap();
-    second.write_all(ask).await.unwrap();
-    let waiting = tokio::time::timeout(Duration::from_millis(100), second.read_u8()).await;
-    assert!(waiting.is_err());
-    drop(first);
-    until(&mut second, "TTP/1.1 200 OK").await;
-    running.shutdown.cancel();
-    running.task.await.unwrap();
-}
-
-/// A frame of HTTP/2 without a stream (RFC 9113 section 4.1).
-fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 0];
-    frame.extend_from_slice(payload);
-    frame
-}
-
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GO_AWAY: u8 = 7;
-const ACK: u8 = 1;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_only_pings_loses_its_place() {
-    let running = start(|ingestor, _| {
-        ingestor.serve.connections = 1;
-        ingestor.serve.idle_secs = 1;
-    })
-    .await;
-    let stream = TcpStream::connect(running.address).await.unwrap();
-    let (mut coming, mut going) = stream.into_split();
-    let greeting = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, &[])].concat();
-    going.write_all(&greeting).await.unwrap();
-    let (answers, mut answer) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
-    let pinging = tokio::spawn(async move {
-        loop {
-            let pause = tokio::time::sleep(Duration::from_millis(100));
-            let next = tokio::select! {
-                Some(answer) = answer.recv() => answer,
-                () = pause => frame(PING, 0, b"livelive"),
-            };
-            if going.write_all(&next).await.is_err() {
-                return;
-            }
-        }
-    });
-    // Everything that the server says is answered as it should be, until it goes.
-    let mut said = Vec::new();
-    let reading = async {
-        loop {
-            let mut head = [0; 9];
-            if coming.read_exact(&mut head).await.is_err() {
-                return;
-            }
-            let mut payload = vec![0; usize::from(head[2]) + 256 * usize::from(head[1])];
-            if coming.read_exact(&mut payload).await.is_err() {
-                return;
-            }
-            said.push(head[3]);
-            match (head[3], head[4] & ACK) {
-                (SETTINGS, 0) => answers.send(frame(SETTINGS, ACK, &[])).unwrap(),
-                (PING, 0) => answers.send(frame(PING, ACK, &payload)).unwrap(),
-                _ => {}
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(15), reading).await.unwrap();
-    assert!(said.contains(&PING) && said.contains(&GO_AWAY), "{said:?}");
-    // The place is another's now.
-    let mut next = TcpStream::connect(running.address).await.unwrap();
-    next.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
-    until(&mut next, "200 OK").await;
-    pinging.abort();
-    running.shutdown.cancel();
-    running.task.await.unwrap();
-}
-
 /// A certificate for localhost, and its key, as files.
-fn certificate(directory: &std::path::Path) -> (TlsConfig, String) {
+pub fn certificate(directory: &std::path::Path) -> (TlsConfig, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let files = TlsConfig {
         certificates: directory.join("certificate.pem"),
@@ -282,4 +203,28 @@ async fn tls_speaks_both_versions_and_takes_up_new_certificates() {
     }
     running.shutdown.cancel();
     running.task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_with_two_lengths_are_refused() {
+    let running = start(|_, _| {}).await;
+    let body = fresh(0);
+    let length = format!("content-length: {}\r\n", body.len());
+    let chunked = "transfer-encoding: chunked\r\n";
+    for fields in [format!("{length}{chunked}"), format!("{chunked}{length}")] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let request = format!(
+            "POST /v1/us-xx/reports HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{fields}\r\n\
+             {:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = until(&mut stream, "send one of them").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400") && answer.contains("connection: close"),
+            "{answer}"
+        );
+    }
+    assert!(slabs(&*running.spool).await.is_empty());
+    running.stop().await;
 }

@@ -1,0 +1,252 @@
+//! The connections of clients, each from its first byte to its last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use axum_server::accept::{Accept as _, DefaultAcceptor};
+use axum_server::tls_rustls::RustlsAcceptor;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tallybox_model::report::ProblemKind;
+use tallybox_service::cause::chain;
+use tallybox_service::connections::{Connection, End, Place, PlaceLimits, Places, Times};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::App;
+use super::framing::TwoLengths;
+use super::network::{Network, Peer};
+use super::patience::Patient;
+use super::refusal::Refusal;
+use super::tls::Certificates;
+use crate::metrics::Closed;
+
+/// How long a client of HTTP/2 may take to answer a ping, and how often it is sent one.
+const PING_TIME: Duration = Duration::from_secs(20);
+/// How long a request that has begun may take, in times of patience: for its body, for the spool, for the answer.
+const PATIENCES: u32 = 3;
+/// Bytes that a connection holds of what it reads: heads are bounded by it, bodies have memory of their own.
+const BUFFER: usize = 16 << 10;
+/// Requests at once on a connection of HTTP/2, and bytes that may come before they are asked for.
+const STREAMS: u32 = 32;
+const WINDOW: u32 = 64 << 10;
+
+/// What every connection of a listener has.
+#[derive(Clone)]
+pub(super) struct Connections {
+    app: Arc<App>,
+    router: Router,
+    certificates: Option<Certificates>,
+    builder: auto::Builder<TokioExecutor>,
+    places: Arc<Places<Network>>,
+    times: Times,
+    /// No new requests.
+    stop: CancellationToken,
+    /// Out of patience.
+    cut: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Connections {
+    /// No connections yet; at most so many at once.
+    pub(super) fn new(
+        app: &Arc<App>,
+        router: Router,
+        certificates: Option<Certificates>,
+        stop: CancellationToken,
+        most: usize,
+    ) -> Self {
+        let serve = &app.ingestor.serve;
+        let idle = Duration::from_secs(serve.idle_secs);
+        let times = Times {
+            // Proxies open connections before they have a request.
+            first: match serve.behind_proxy {
+                None => Duration::from_secs(serve.first_request_secs),
+                Some(_) => idle,
+            },
+            idle,
+            bytes_per_second: serve.body_bytes_per_second,
+        };
+        let limits = PlaceLimits {
+            all: most,
+            of_a_group: serve.connections_per_network,
+            times,
+        };
+        Self {
+            app: Arc::clone(app),
+            router,
+            certificates,
+            builder: builder(idle),
+            places: Arc::new(Places::new(limits)),
+            times,
+            stop,
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The tasks of the connections.
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Cuts all of them.
+    pub(super) fn cut(&self) -> &CancellationToken {
+        &self.cut
+    }
+
+    /// Accepts connections until it is stopped. A new one always finds a place: those that have gone longest without a
+    /// complete request are closed for it.
+    pub(super) async fn accept(self, listener: TcpListener) {
+        let stop = self.stop.clone();
+        let accepting = async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, address)) => self.enter(stream, Peer::of(address)).await,
+                    Err(error) => {
+                        // Too many open files, or a connection that has gone: neither ends the server.
+                        self.places.make_room();
+                        tracing::warn!(error = chain(&error), "connection could not be accepted");
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        let _ = stop.run_until_cancelled(accepting).await;
+    }
+
+    async fn enter(&self, stream: TcpStream, peer: Peer) {
+        self.app.metrics.connections_accepted.inc();
+        let network = self.app.networks.of_connection(peer);
+        match self.places.enter(network).await {
+            Ok(place) => {
+                self.tasks.spawn(self.clone().connection(stream, peer, place));
+            }
+            Err(_crowded) => {
+                self.app.metrics.closed(Closed::Crowded).inc();
+            }
+        }
+    }
+
+    /// One connection. Its faults are its client's: nothing is logged about them.
+    async fn connection(self, stream: TcpStream, peer: Peer, place: Place<Network>) {
+        let metrics = Arc::clone(&self.app.metrics);
+        metrics.connections.inc();
+        let _ = stream.set_nodelay(true);
+        let connection = Arc::clone(place.connection());
+        let serving = async {
+            match &self.certificates {
+                None => Box::pin(self.serve(stream, peer, &connection)).await,
+                Some(certificates) => {
+                    let acceptor = RustlsAcceptor::new(certificates.current.clone()).acceptor(DefaultAcceptor::new());
+                    let shaking = self.stop.run_until_cancelled(acceptor.accept(stream, ()));
+                    match Box::pin(timeout(self.times.first, shaking)).await {
+                        Ok(Some(Ok((stream, ())))) => Box::pin(self.serve(stream, peer, &connection)).await,
+                        Ok(_) => {}
+                        Err(_) => {
+                            metrics.closed(Closed::Late).inc();
+                        }
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = serving => {}
+            () = connection.evicted() => {
+                metrics.closed(Closed::Evicted).inc();
+            }
+        }
+        metrics.connections.dec();
+        drop(place);
+    }
+
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        connection: &Arc<Connection>,
+    ) {
+        let patience = Duration::from_secs(self.app.ingestor.serve.request_secs);
+        let two_lengths = TwoLengths::default();
+        let stream = Patient::new(stream, patience, two_lengths.clone());
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let asked = connection.asked();
+            let mut request = request.map(|body| Body::new(asked.coming(body)));
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(Arc::clone(connection));
+            let refused = two_lengths.seen().then(|| {
+                self.app.metrics.refused(ProblemKind::Malformed).inc();
+                two_lengths_refusal()
+            });
+            let answering = self.router.clone().oneshot(request);
+            async move {
+                let answer = match refused {
+                    Some(refusal) => Ok(refusal),
+                    None => answering.await,
+                };
+                answer.map(|answer| answer.map(|body| asked.going(body)))
+            }
+        });
+        let serving = self.builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(serving);
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = self.stop.cancelled() => {}
+            end = connection.over() => match end {
+                End::Idle => {
+                    self.app.metrics.closed(Closed::Idle).inc();
+                }
+                End::Late => {
+                    self.app.metrics.closed(Closed::Late).inc();
+                    return;
+                }
+            }
+        }
+        // What has begun is answered. Nothing that is right takes longer.
+        serving.as_mut().graceful_shutdown();
+        let ending = timeout(self.times.idle + patience * PATIENCES, serving);
+        let _ = self.cut.run_until_cancelled(ending).await;
+    }
+}
+
+/// The answer to a request with two lengths, and to what may be a part of it: the connection ends with it.
+fn two_lengths_refusal() -> Response {
+    let detail = "Content-Length and Transfer-Encoding are both given; send one of them";
+    let mut answer = Refusal::new(ProblemKind::Malformed, detail).into_response();
+    answer
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+fn builder(idle: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle)
+        .max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .adaptive_window(false)
+        .max_concurrent_streams(STREAMS)
+        .max_frame_size(BUFFER as u32)
+        .max_send_buf_size(BUFFER)
+        .max_header_list_size(BUFFER as u32)
+        .keep_alive_interval(PING_TIME)
+        .keep_alive_timeout(PING_TIME);
+    builder
+}

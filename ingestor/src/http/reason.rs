@@ -1,0 +1,108 @@
+//! Why a report cannot be read, in words of JSON and not of this program.
+
+use serde_json::error::Category;
+use tallybox_model::report::json::JsonReport;
+
+/// What the decoder calls things, and what they are called in answers.
+const WORDS: [(&str, &str); 15] = [
+    ("expected i32", "expected a whole number of 32 bits"),
+    ("expected i64", "expected a whole number of 64 bits"),
+    ("expected u64", "expected a whole number that is not negative"),
+    (
+        "expected u32",
+        "expected a whole number of 32 bits that is not negative",
+    ),
+    ("expected f64", "expected a number"),
+    ("expected a sequence", "expected an array"),
+    ("expected unit", "expected null"),
+    ("expected a borrowed string", "expected a string"),
+    ("expected identifier", "expected the name of a member"),
+    ("expected byte array", "expected bytes"),
+    ("invalid type: map", "invalid type: object"),
+    ("invalid type: sequence", "invalid type: array"),
+    ("invalid type: unit value", "invalid type: null"),
+    ("unknown field", "unknown member"),
+    ("missing field", "missing member"),
+];
+
+/// Why a text that `error` was found in is no report: the member at fault first.
+pub(super) fn of_report(text: &[u8], error: &serde_json::Error) -> String {
+    if error.classify() != Category::Data {
+        return plain(&error.to_string());
+    }
+    // Only reports that cannot be read are read again, to learn where the fault is.
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    match serde_path_to_error::deserialize::<_, JsonReport>(&mut deserializer) {
+        Ok(_) => plain(&error.to_string()),
+        Err(found) => {
+            let path = found.path().to_string();
+            let message = plain(&without_place(&found.into_inner().to_string()));
+            if path == "." {
+                message
+            } else {
+                format!("{path}: {message}")
+            }
+        }
+    }
+}
+
+/// A decoder's message in the words of answers.
+pub(super) fn plain(message: &str) -> String {
+    let mut message = message.to_owned();
+    for (theirs, ours) in WORDS {
+        message = message.replace(theirs, ours);
+    }
+    message
+}
+
+/// The message without line and column, which count from the beginning of the report and not of the body.
+fn without_place(message: &str) -> String {
+    let place = message.rfind(" at line ").unwrap_or(message.len());
+    message[..place].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn why(text: &str) -> String {
+        let error = serde_json::from_str::<JsonReport>(text).unwrap_err();
+        of_report(text.as_bytes(), &error)
+    }
+
+    #[test]
+    fn the_member_at_fault_is_named_in_words_of_json() {
+        let payload = |inside: &str| format!("{{\"metricName\":\"a\",\"payload\":{{{inside}}}}}");
+        for (text, expected) in [
+            (
+                "7".to_owned(),
+                "invalid type: integer `7`, expected a report: an object with metricName and payload",
+            ),
+            (
+                payload("\"schemaVersion\":\"2\""),
+                "payload.schemaVersion: invalid type: string \"2\", expected a whole number of 32 bits",
+            ),
+            (
+                payload("\"prioParams\":{\"bins\":2.5}"),
+                "payload.prioParams.bins: invalid type: floating point `2.5`, expected a whole number of 32 bits",
+            ),
+            (
+                payload("\"encryptedDataShares\":[{\"payload\":\"!\"}]"),
+                "payload.encryptedDataShares[0].payload: not padded base64",
+            ),
+            (
+                payload("\"uuid\":{}"),
+                "payload.uuid: invalid type: object, expected a string",
+            ),
+            ("{}".to_owned(), "missing member `metricName`"),
+        ] {
+            assert_eq!(why(&text), expected, "{text}");
+        }
+        assert!(
+            why(&payload("\"colour\":1"))
+                .starts_with("payload.colour: unknown member `colour`, expected one of `uuid`")
+        );
+        assert!(why("{").contains("line 1"));
+    }
+}
