@@ -22,7 +22,7 @@ use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::roles::RoleArgs;
 use crate::run::{DEFAULT_METRICS, RunOptions, run};
-use crate::serve::{ServeOptions, Serving, Time, Verdict};
+use crate::serve::{ServeOptions, Serving, Time, Unfriendly, Verdict};
 
 /// Every role of Tallybox in one process, on local directories: the quick start.
 ///
@@ -111,7 +111,8 @@ struct RunArgs {
     /// With --serve: where they ask what became of a report
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082", requires = "serve")]
     debug_listen: SocketAddr,
-    /// With --serve: reports a second that it posts to itself, some of them hostile. Default: 10, and 40 with --chaos
+    /// With --serve: reports a second that it posts to itself, some of them hostile. Default: 10, and 40 with --chaos, and
+    /// 0 with --unfriendly
     #[arg(long, value_name = "N", requires = "serve")]
     traffic: Option<f64>,
     /// With --serve: every program is a process of its own, and every few seconds one of them is killed (SIGKILL);
@@ -119,6 +120,10 @@ struct RunArgs {
     /// acknowledged report counts once
     #[arg(long, requires = "serve")]
     chaos: bool,
+    /// With --serve: one request of four meets this; repeat for several, which take turns. The sandbox posts nothing
+    /// itself then
+    #[arg(long, value_name = "KIND", requires = "serve", value_enum)]
+    unfriendly: Vec<Unfriendly>,
     /// With --serve: take no new reports after so many seconds, let those that are there come to their sums, and end with a
     /// verdict
     #[arg(long = "for", value_name = "SECONDS", requires = "serve")]
@@ -248,6 +253,15 @@ async fn generate_command(args: &GenerateArgs, output: Output) -> Result<Generat
     generate(&args.dir, &options, output).await
 }
 
+/// Reports a second that the sandbox posts to itself.
+fn default_traffic(args: &RunArgs) -> f64 {
+    match args.unfriendly.is_empty() {
+        true if args.chaos => 40.0,
+        true => 10.0,
+        false => 0.0,
+    }
+}
+
 async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<Verdict>, Error> {
     let shutdown = shutdown::on_signal();
     let options = ServeOptions {
@@ -258,10 +272,15 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<Verdict>
         seed: args.seed,
         time: Time::Pace(Pace::from_now(Clock::system().millis(), RATE)),
         packets: args.packets.unwrap_or(0),
-        traffic: args.traffic.unwrap_or(if args.chaos { 40.0 } else { 10.0 }),
+        traffic: args.traffic.unwrap_or(default_traffic(args)),
         chaos: args.chaos,
+        unfriendly: args.unfriendly.clone(),
         lasting: args.lasting.map(Duration::from_secs),
     };
+    if !args.unfriendly.is_empty() && (args.chaos || options.traffic > 0.0 || options.packets > 0) {
+        let problem = "--unfriendly is for your own client: leave out --chaos, --traffic and --packets";
+        return Err(Error::Setting(problem.to_owned()));
+    }
     if !options.traffic.is_finite() || options.traffic < 0.0 || options.traffic > 10_000.0 {
         return Err(Error::Setting("--traffic has to be 0 to 10000".to_owned()));
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use serde::{Serialize, Serializer};
 use tallybox_client::post::{Options, Outcome as Posted, Prepared, Reporter};
 use tallybox_client::traffic::{Generated, Hostility, Traffic};
@@ -65,13 +66,14 @@ impl Door {
     pub(crate) async fn open(world: &World, clock: Clock) -> Result<Self, Error> {
         let mut ingestor = world.ingestor_program()?;
         ingestor.clock = clock;
-        Self::serve(ingestor).await
+        Self::serve(ingestor, |pages| pages).await
     }
 
-    /// Lets an ingestor serve where its configuration says.
-    pub(crate) async fn serve(ingestor: Ingestor) -> Result<Self, Error> {
+    /// Lets an ingestor serve where its configuration says, with something in front of its pages.
+    pub(crate) async fn serve(ingestor: Ingestor, front: impl FnOnce(Router) -> Router) -> Result<Self, Error> {
         let ingestor = Arc::new(ingestor);
         let server = Server::bind(Arc::clone(&ingestor)).await.map_err(Error::ingestor)?;
+        let server = server.behind(front);
         let address = server.address().map_err(Error::ingestor)?;
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(server.run(shutdown.clone()));

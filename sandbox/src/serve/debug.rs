@@ -3,8 +3,9 @@
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use clap::ValueEnum as _;
 use serde_json::{Value, json};
 use tallybox_model::id::{AggregationId, PacketId};
 use tallybox_model::report::ProblemKind;
@@ -13,6 +14,7 @@ use tallybox_model::time::BatchTime;
 use tokio::net::TcpListener;
 
 use super::fate::{Fate, Stage};
+use super::front::Unfriendly;
 use super::lookup::Lookup;
 use crate::always::window_of;
 use crate::error::Error;
@@ -36,7 +38,11 @@ processor has them</ul>
 <p>Stages: <code>spooled</code> (kept), <code>batched</code> (in both mailboxes), <code>checked</code> (both processors
 looked), <code>summed</code> (with it or without it: see <code>sum</code>), <code>given-up</code> (its batch is never
 summed), <code>dropped</code> (a replay).
-<p>What the door rejects is not kept: the answer to the post says why. <code>docs/clients.md</code> says how a report is
+<p>What the ingestor refuses is not kept: stage <code>refused</code>, with the problem that it answered.
+<p><code>POST /debug/unfriendly/{kind}</code>: the next request meets it: <code>rate-limited</code>,
+<code>unavailable</code>, <code>lost-answer</code>, <code>rotated-key</code>, <code>closed-metric</code>,
+<code>expired-config</code>.
+<p> <code>docs/clients.md</code> says how a report is
 made.</html>";
 
 /// Serves until it is aborted.
@@ -51,6 +57,7 @@ pub(super) fn router(lookup: Lookup) -> Router {
         .route("/debug/reports", get(list))
         .route("/debug/reports/{id}", get(one))
         .route("/debug/windows/{metric}/{start}", get(window))
+        .route("/debug/unfriendly/{kind}", post(unfriendly))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page", "GET / says what there is") })
         .with_state(lookup)
 }
@@ -71,6 +78,26 @@ async fn window(State(lookup): State<Lookup>, Path((metric, start)): Path<(Strin
     match lookup.window(&name).await {
         Ok([first, second]) => Json(json!({ "first": first, "second": second })).into_response(),
         Err(error) => failed(&error),
+    }
+}
+
+async fn unfriendly(State(lookup): State<Lookup>, Path(kind): Path<String>) -> Response {
+    match Unfriendly::from_str(&kind, true) {
+        Ok(kind) => {
+            lookup.front.ask_for(kind);
+            Json(json!({ "next": kind })).into_response()
+        }
+        Err(_) => {
+            let kinds: Vec<String> = Unfriendly::value_variants()
+                .iter()
+                .filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned()))
+                .collect();
+            problem(
+                StatusCode::NOT_FOUND,
+                "there is no such unfriendliness",
+                &kinds.join(", "),
+            )
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use tallybox_facilitator::reason::PacketReason;
 use tallybox_facilitator::roster::{BatchView, Outcome};
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
+use tallybox_model::report::Problem;
 use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window};
 
@@ -15,6 +16,8 @@ pub enum Stage {
     /// No report with this id was accepted.
     #[default]
     Unknown,
+    /// The ingestor refused it, and keeps nothing of it.
+    Refused,
     /// It stands in a slab.
     Spooled,
     /// It stands in a batch for each processor.
@@ -37,6 +40,8 @@ pub struct Fate {
     pub id: String,
     /// How far it has come.
     pub stage: Stage,
+    /// Why the ingestor refused it the last time, if it was never kept.
+    pub problem: Option<Problem>,
     /// The slab that it was kept in; the first of them, if it came again.
     pub slab: Option<String>,
     /// How often it was kept. It counts once.
@@ -150,6 +155,17 @@ impl Fate {
             next: "no report with this id is kept: was it rejected at the door? the answer to its post says why; or \
                    it was deleted, two days after it was summed"
                 .to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Of a report that the ingestor refused.
+    pub(super) fn refused(id: &str, problem: Problem) -> Self {
+        Self {
+            id: id.to_owned(),
+            stage: Stage::Refused,
+            next: problem.next.clone(),
+            problem: Some(problem),
             ..Self::default()
         }
     }

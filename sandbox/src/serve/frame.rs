@@ -167,14 +167,14 @@ impl Frame {
     fn flow(&self, screen: Screen) -> String {
         let counts = &self.reports;
         let number = |number: u64| screen.paint(Tone::Heading, &grouped(number));
-        let whole = counts.acknowledged.max(1) as f64;
-        let filled = bar(counts.counted as f64, whole, BAR);
+        let whole = counts.kept().max(1) as f64;
+        let filled = bar(counts.in_sums() as f64, whole, BAR);
         let rest = BAR.saturating_sub(filled.chars().count());
         format!(
             "reports  accepted {}  batched {}  counted {}  {}{}\n{}",
-            number(counts.acknowledged),
-            number(counts.batched),
-            number(counts.counted),
+            number(counts.kept()),
+            number(counts.in_batches()),
+            number(counts.in_sums()),
             screen.paint(Tone::Bar, &filled),
             screen.paint(Tone::Faint, &"·".repeat(rest)),
             screen.paint(
@@ -289,9 +289,9 @@ impl Frame {
         format!(
             "{}  accepted {}  batched {}  counted {}  windows summed {}  killed {}  discrepancies {}",
             stamp(self.now),
-            counts.acknowledged,
-            counts.batched,
-            counts.counted,
+            counts.kept(),
+            counts.in_batches(),
+            counts.in_sums(),
             self.summed,
             self.kills,
             self.discrepancies

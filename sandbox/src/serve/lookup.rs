@@ -15,6 +15,7 @@ use tallybox_model::time::Window;
 
 use super::books::{BatchBook, Planned, Spooled};
 use super::fate::{BatchFate, Fate, RosterFate, Stage};
+use super::front::Front;
 use crate::error::Error;
 use crate::portal::{self, Total};
 use crate::world::World;
@@ -24,6 +25,7 @@ use crate::world::World;
 pub(super) struct Lookup {
     pub(super) world: Arc<World>,
     pub(super) ingestor: Arc<Ingestor>,
+    pub(super) front: Arc<Front>,
     pub(super) processors: [Arc<Processor>; 2],
 }
 
@@ -49,7 +51,10 @@ impl Lookup {
         let kept = found.len();
         found.truncate(1);
         let Some(digest) = found.first().map(|report| report.digest) else {
-            return Ok(Fate::unknown(id));
+            return Ok(match self.front.refusal(id) {
+                Some(problem) => Fate::refused(id, problem),
+                None => Fate::unknown(id),
+            });
         };
         let mut fates = self.fates(found).await?;
         let mut fate = fates.pop().unwrap_or_else(|| Fate::unknown(id));

@@ -11,7 +11,9 @@
 //! | `watch` | the loop around all of it |
 //! | `window` | what came out of a window |
 //! | `fate`, `lookup`, `books` | what became of one report, looked up in what every role left behind |
+//! | `front` | what is in front of the ingestor: remembers refusals, is unfriendly on request |
 //! | `debug` | the pages that say it |
+//! | `spool` | what the ingestor keeps and has not batched yet |
 
 mod announce;
 mod books;
@@ -20,8 +22,10 @@ mod crowd;
 mod debug;
 mod fate;
 mod frame;
+mod front;
 mod look;
 mod lookup;
+mod spool;
 mod truth;
 mod watch;
 mod window;
@@ -53,8 +57,12 @@ use crate::roles::{Company, Part, Setting};
 use crate::world::World;
 use crew::Crew;
 use crowd::{Crowd, Flow};
+use front::Front;
 use lookup::Lookup;
+use spool::SpoolReader;
 use truth::{Audit, SharedLedger};
+
+pub use front::Unfriendly;
 
 pub use fate::{BatchFate, Fate, ProcessorFate, RosterFate, Stage, SumFate, Verdict as IntakeVerdict};
 pub use truth::{Fault, Faults, Kills, ReportCounts, Verdict};
@@ -88,6 +96,8 @@ pub struct ServeOptions {
     pub traffic: f64,
     /// Whether programs are processes that are killed, on buckets and queues that fail.
     pub chaos: bool,
+    /// What one request of four meets.
+    pub unfriendly: Vec<Unfriendly>,
     /// For how long it is up; until it is told to stop, if not given.
     pub lasting: Option<Duration>,
 }
@@ -137,6 +147,7 @@ pub struct Serving {
     /// Reports that the ingestor has left out, by its windows: it forgets them in time.
     dropped: BTreeMap<Window, u64>,
     crowd: Arc<Crowd>,
+    spool: SpoolReader,
     audit: Audit,
     /// What traffic and kills follow from.
     seed: u64,
@@ -153,6 +164,7 @@ impl Serving {
         let world = Arc::new(create(root, options, &setting)?);
         let listener = listen_for_questions(options.debug_listen).await?;
         let debug_address = listener.local_addr().map_err(refused(options.debug_listen))?;
+        let front = Front::new(Arc::clone(&world.keys), options.unfriendly.clone());
         let (layout, seed) = (&world.layout, options.seed.unwrap_or_else(rand::random));
         let (staff, address, ingestor) = match (&options.time, options.chaos) {
             (Time::Pace(pace), true) => {
@@ -166,7 +178,10 @@ impl Serving {
             }
             (Time::Set(_), true) => return Err(Error::Setting("chaos needs a clock that goes by itself".to_owned())),
             (_, false) => {
-                let door = Door::serve(setting.ingestor(&Part::Ingestor.config(layout))?).await?;
+                let door = Door::serve(setting.ingestor(&Part::Ingestor.config(layout))?, |pages| {
+                    front.before(pages)
+                })
+                .await?;
                 let company = Arc::new(Company::open(&setting, layout, &door.ingestor).await?);
                 let (address, ingestor) = (door.address, Arc::clone(&door.ingestor));
                 (Staff::Here { door, company }, address, ingestor)
@@ -175,6 +190,7 @@ impl Serving {
         let lookup = Lookup {
             world: Arc::clone(&world),
             ingestor,
+            front,
             processors: [
                 Arc::new(setting.processor(&layout.config(Role::First))?),
                 Arc::new(setting.processor(&layout.config(Role::Second))?),
@@ -205,6 +221,7 @@ impl Serving {
             lookup,
             dropped: BTreeMap::new(),
             crowd: Arc::new(crowd),
+            spool: SpoolReader::default(),
             audit,
             seed,
             output,

@@ -41,6 +41,7 @@ fn options(clock: &Clock) -> ServeOptions {
         packets: 0,
         traffic: 0.0,
         chaos: false,
+        unfriendly: Vec::new(),
         lasting: None,
     }
 }
@@ -243,9 +244,15 @@ async fn sums_are_compared_with_the_truth() {
     Arc::clone(&crowd).burst(&stand.serving.reporter().unwrap(), 12).await;
     let other = stand.traffic.packet(1 << 40).unwrap().report;
     stand.post(vec![other, stand.undecryptable(1 << 41)]).await;
+    let mut spool = SpoolReader::default();
+    spool.read(&stand.serving.lookup, &crowd.ledger).await.unwrap();
+    assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 14);
+    assert_eq!(crowd.ledger.lock().counts().foreign, 2);
     stand.at(SETTLED).await;
+    assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 0);
     assert_eq!(stand.serving.audit.look(stand.serving.now()).await.unwrap().len(), 0);
-    assert_eq!(stand.serving.audit.unsettled(), 12);
+    // Two of them are another client's.
+    assert_eq!(stand.serving.audit.unsettled(), 14);
     stand.at(CLOSED).await;
     let added = stand.serving.audit.look(stand.serving.now()).await.unwrap();
     assert!(added.len() == 1 && added[0].has_foreign());
@@ -255,6 +262,12 @@ async fn sums_are_compared_with_the_truth() {
         .unwrap();
     assert!(verdict.good, "{verdict:?}");
     assert_eq!((verdict.counted, verdict.windows), (12, 1));
+    let reports = &verdict.reports;
+    assert_eq!(
+        (reports.foreign, reports.foreign_batched, reports.foreign_counted),
+        (2, 2, 1)
+    );
+    assert_eq!((reports.kept(), reports.in_sums()), (14, 13));
 
     // A second processor that forgets its part is noticed, and so is a report that nobody has.
     let packet = PacketId::from_bytes([7; 16]);
@@ -347,4 +360,90 @@ impl std::fmt::Display for Human<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         tallybox_service::output::Summary::human(self.0, f)
     }
+}
+
+/// Posts by hand, and answers the status; nothing if the connection broke.
+async fn post_by_hand(stand: &Stand, body: String) -> Option<u16> {
+    let (address, length) = (stand.serving.address, body.len());
+    let posting = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let head = format!(
+            "POST /v1/sandbox/reports HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.split(' ').nth(1).map(|status| status.parse().unwrap())
+    });
+    posting.await.unwrap()
+}
+
+async fn ask_for(stand: &Stand, kind: &str) -> u16 {
+    let address = stand.serving.debug_address;
+    let request = format!("POST /debug/unfriendly/{kind} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    });
+    asking.await.unwrap()
+}
+
+/// A request that the ingestor's own description gives as an example, with another id.
+async fn example(stand: &Stand, id: &str) -> String {
+    let address = stand.serving.address;
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let request = "GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    });
+    let description: Value = serde_json::from_str(&asking.await.unwrap()).unwrap();
+    let post = &description["paths"]["/v1/{locality}/reports"]["post"];
+    let mut report = post["requestBody"]["content"]["application/json"]["examples"]["one"]["value"].clone();
+    report["payload"]["uuid"] = id.into();
+    report.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_remembered_and_unfriendliness_can_be_asked_for() {
+    const ID: &str = "3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d";
+    let stand = Stand::new().await;
+    let good = example(&stand, ID).await;
+    let mut bad: Value = serde_json::from_str(&good).unwrap();
+    bad["payload"]["prioParams"]["epsilon"] = 1.5.into();
+    assert_eq!(post_by_hand(&stand, bad.to_string()).await, Some(400));
+    let fate = stand.fate(ID).await;
+    assert_eq!(
+        (&fate["stage"], &fate["problem"]["status"]),
+        (&"refused".into(), &400.into())
+    );
+    assert!(
+        fate["problem"]["detail"].as_str().unwrap().contains("epsilon"),
+        "{fate}"
+    );
+    for (kind, status) in [
+        ("rate-limited", Some(429)),
+        ("unavailable", Some(503)),
+        ("rotated-key", Some(400)),
+        ("closed-metric", Some(410)),
+        ("lost-answer", None),
+    ] {
+        assert_eq!(ask_for(&stand, kind).await, 200);
+        assert_eq!(post_by_hand(&stand, good.clone()).await, status, "{kind}");
+    }
+    // What the lost answer said: it is kept.
+    assert_eq!(stand.fate(ID).await["stage"], "spooled");
+    assert_eq!(post_by_hand(&stand, good).await, Some(200));
+    assert_eq!(ask_for(&stand, "rude").await, 404);
+    assert_eq!(ask_for(&stand, "expired-config").await, 200);
+    let metric = Metric::named(METRIC).unwrap();
+    let refused = stand.serving.reporter().unwrap().source().refresh().await;
+    assert!(refused.is_err(), "{} {refused:?}", metric.name);
+    stand.serving.stop().await.unwrap();
 }

@@ -84,7 +84,9 @@ impl Serving {
                 }
                 if let Some(since) = drained {
                     let dropped = self.dropped().await;
-                    let settled = self.crowd.waiting() == 0 && self.audit.unsettled() <= dropped;
+                    let own = self.crowd.waiting() == 0 && self.audit.unsettled() <= dropped;
+                    // The spool holds what other clients posted, too. One that cannot be read is looked at again.
+                    let settled = own && self.spool.waiting(&self.lookup).await.is_ok_and(|waiting| waiting == 0);
                     if settled || since.elapsed() > patience() {
                         break;
                     }
@@ -117,6 +119,8 @@ impl Serving {
         for (fault, sentence) in self.crowd.troubles() {
             self.audit.faults.note(fault, sentence);
         }
+        // A slab that cannot be read now is read at the next look.
+        let _ = self.spool.read(&self.lookup, &self.crowd.ledger).await;
         // A listing that meets a file on its way is made again.
         let added = match self.audit.look(self.now()).await {
             Ok(added) => added,
@@ -205,6 +209,8 @@ impl Serving {
             Staff::Here { .. } => Kills::default(),
         };
         let dropped = self.dropped().await;
+        let waiting = self.spool.waiting(&self.lookup).await?;
+        self.audit.close_spool(waiting);
         let verdict = Verdict::of(&mut self.audit, dropped, kills).await?;
         Ok(Verdict {
             seed: self.seed,

@@ -33,6 +33,8 @@ const LOOK_BACK: i64 = MAXIMUM_AGE as i64 + 6;
 struct Batch {
     name: BatchName,
     packets: Vec<PacketId>,
+    /// How many of them other clients posted.
+    foreign: u64,
     /// The window whose sum holds it.
     summed: Option<Window>,
     /// Both sides say that it is never summed.
@@ -74,6 +76,8 @@ pub(super) struct Left {
     pub(super) below_minimum: u64,
     /// In a batch of which nothing is known.
     pub(super) open: u64,
+    /// The same for packets of other clients, whether or not they would count.
+    pub(super) foreign_open: u64,
 }
 
 impl Audit {
@@ -154,14 +158,14 @@ impl Audit {
             }
             let packets = read_packets(&*mailbox, &name).await?;
             let mut ledger = self.ledger.lock();
-            for packet in &packets {
-                if let Some(number) = ledger.of_packet(*packet) {
-                    ledger.batch(number, name.id);
-                }
-            }
+            let foreign = packets
+                .iter()
+                .filter(|packet| ledger.batched(**packet, name.id))
+                .count() as u64;
             drop(ledger);
             let batch = Batch {
                 packets,
+                foreign,
                 summed: None,
                 given_up: false,
                 name,
@@ -275,7 +279,10 @@ impl Audit {
             for packet in &batch.packets {
                 let (number, valid) = (ledger.of_packet(*packet), !total.invalid.contains(packet));
                 match (number, valid) {
-                    (None, true) => foreign += u64::from(counted.insert(*packet)),
+                    (None, true) => {
+                        foreign += u64::from(counted.insert(*packet));
+                        ledger.count_foreign(*packet);
+                    }
                     (None, false) => {}
                     (Some(number), false) => {
                         if ledger.reports[number].honest {
@@ -353,7 +360,7 @@ impl Audit {
             .windows
             .values()
             .filter(|seen| seen.parts != [false; 2] && seen.summed.is_none());
-        left.unbatched + left.open + waiting.count() as u64
+        left.unbatched + left.open + left.foreign_open + waiting.count() as u64
     }
 
     pub(super) fn left(&self) -> Left {
@@ -363,7 +370,13 @@ impl Audit {
             .filter(|(_, seen)| seen.is_below_minimum())
             .map(|((window, metric), _)| (metric, *window))
             .collect();
+        let is_below = |batch: &Batch| {
+            let window = below.get(&batch.name.aggregation);
+            window.is_some_and(|window| batch.name.date < window.end())
+        };
         let mut left = Left::default();
+        let open = |batch: &&Batch| batch.summed.is_none() && !batch.given_up && !is_below(batch);
+        left.foreign_open = self.batches.values().filter(open).map(|batch| batch.foreign).sum();
         let ledger = self.ledger.lock();
         let waiting =
             |report: &&super::ledger::Report| report.honest && report.acknowledged && report.counted.is_none();
@@ -372,13 +385,7 @@ impl Audit {
             let place = match batch {
                 None => &mut left.unbatched,
                 Some(batch) if batch.given_up => &mut left.given_up,
-                Some(batch)
-                    if below
-                        .get(&report.metric)
-                        .is_some_and(|window| batch.name.date < window.end()) =>
-                {
-                    &mut left.below_minimum
-                }
+                Some(batch) if is_below(batch) => &mut left.below_minimum,
                 Some(_) => &mut left.open,
             };
             *place += 1;
@@ -423,7 +430,20 @@ impl Audit {
             self.faults
                 .note(Fault::Lost, "an acknowledged report is in a batch that is not summed");
         }
+        for _ in 0..left.foreign_open {
+            let sentence = "a report of another client is in a batch that is not summed";
+            self.faults.note(Fault::Lost, sentence);
+        }
         Ok(left)
+    }
+
+    /// What has to hold of the spool at the end: what waits in it is known to be waiting. `waiting` counts the reports of all
+    /// clients in it that are in no batch.
+    pub(in crate::serve) fn close_spool(&mut self, waiting: u64) {
+        for _ in self.left().unbatched..waiting {
+            let sentence = "a report of another client is in the spool and in no batch";
+            self.faults.note(Fault::Lost, sentence);
+        }
     }
 
     pub(super) fn ledger(&self) -> &SharedLedger {

@@ -65,6 +65,39 @@ pub struct ReportCounts {
     pub hostile: u64,
     /// Posts of reports that had been posted before, as they were or under another id.
     pub repeated: u64,
+    /// Reports of other clients that the ingestor keeps.
+    pub foreign: u64,
+    /// Those of them that are in a batch.
+    pub foreign_batched: u64,
+    /// Those of them that are in a sum.
+    pub foreign_counted: u64,
+}
+
+impl ReportCounts {
+    /// Reports that the ingestor keeps, of all clients.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.acknowledged + self.foreign
+    }
+
+    /// Those of them that are in a batch.
+    #[must_use]
+    pub fn in_batches(&self) -> u64 {
+        self.batched + self.foreign_batched
+    }
+
+    /// Those of them that are in a sum.
+    #[must_use]
+    pub fn in_sums(&self) -> u64 {
+        self.counted + self.foreign_counted
+    }
+}
+
+/// How far a report of another client has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Foreign {
+    batched: bool,
+    counted: bool,
 }
 
 /// What was posted.
@@ -73,6 +106,8 @@ pub(in crate::serve) struct Ledger {
     pub(super) reports: Vec<Report>,
     /// The reports by the ids that processors may know them by: several of one that was copied.
     packets: HashMap<PacketId, usize>,
+    /// Reports that others posted, by the ids that processors know them by.
+    foreign: HashMap<PacketId, Foreign>,
     counts: ReportCounts,
     journal: Option<BufWriter<File>>,
 }
@@ -161,6 +196,45 @@ impl Ledger {
     /// The report of a packet, if it is ours.
     pub(super) fn of_packet(&self, packet: PacketId) -> Option<usize> {
         self.packets.get(&packet).copied()
+    }
+
+    /// A report is in the spool. One that is not in this ledger is another client's.
+    pub(in crate::serve) fn spooled(&mut self, packet: PacketId) {
+        self.foreign(packet);
+    }
+
+    /// A report is in a batch; whether it is another client's.
+    pub(super) fn batched(&mut self, packet: PacketId, batch: BatchId) -> bool {
+        if let Some(number) = self.of_packet(packet) {
+            self.batch(number, batch);
+            return false;
+        }
+        if let Some(foreign) = self.foreign(packet)
+            && !std::mem::replace(&mut foreign.batched, true)
+        {
+            self.counts.foreign_batched += 1;
+        }
+        true
+    }
+
+    /// A report of another client is in a sum.
+    pub(super) fn count_foreign(&mut self, packet: PacketId) {
+        if let Some(foreign) = self.foreign(packet)
+            && !std::mem::replace(&mut foreign.counted, true)
+        {
+            self.counts.foreign_counted += 1;
+        }
+    }
+
+    /// The entry of another client's report, which is made if there is none.
+    fn foreign(&mut self, packet: PacketId) -> Option<&mut Foreign> {
+        if self.packets.contains_key(&packet) {
+            return None;
+        }
+        Some(self.foreign.entry(packet).or_insert_with(|| {
+            self.counts.foreign += 1;
+            Foreign::default()
+        }))
     }
 
     /// It stands in a batch.

@@ -115,6 +115,10 @@ impl Summary for Verdict {
         }
         row("hostile reports", self.reports.hostile, "none counts");
         row("posted again", self.reports.repeated, "");
+        if self.reports.foreign > 0 {
+            row("of other clients", self.reports.foreign, "kept by the ingestor");
+            row("  in a sum", self.reports.foreign_counted, "");
+        }
         row("windows summed", self.windows, "");
         row("processes killed", self.processes.total(), "SIGKILL");
         let bad = |number: u64, what: &str| {

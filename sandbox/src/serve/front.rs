@@ -1,0 +1,260 @@
+//! What is in front of the ingestor of a staging server: it remembers what was refused, and is unfriendly on request.
+//!
+//! Clients have to cope with all that an ingestor and the network do to them. On an honest day they meet none of it, so a
+//! developer asks for it here. The ingestor itself knows nothing of this.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use clap::ValueEnum;
+use jiff::Timestamp;
+use serde_json::Value;
+use tallybox_crypto::jws;
+use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig};
+use tallybox_model::report::{Problem, ProblemKind, ReportsAnswer};
+use tallybox_service::connections::Connection;
+
+use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys};
+
+/// Most bytes of a body.
+const LIMIT: usize = 64 << 20;
+/// How many refused reports are remembered.
+const REMEMBERED: usize = 10_000;
+/// One request of so many meets what was asked for at the start.
+const ONE_OF: u64 = 4;
+
+/// A way of being unfriendly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unfriendly {
+    /// A post is answered 429, with Retry-After
+    RateLimited,
+    /// A post is answered 503, with Retry-After
+    Unavailable,
+    /// The connection breaks after a post was worked on: the reports are kept, the client does not know
+    LostAnswer,
+    /// A post is answered as if the packet keys had changed since the client fetched its configuration
+    RotatedKey,
+    /// A post is answered as if its metric had been closed
+    ClosedMetric,
+    /// The configuration that is served has expired
+    ExpiredConfig,
+}
+
+/// The memory and the switches.
+#[derive(Debug)]
+pub(crate) struct Front {
+    keys: Arc<SandboxKeys>,
+    /// What one request of [`ONE_OF`] meets.
+    always: Vec<Unfriendly>,
+    state: Mutex<Switches>,
+}
+
+#[derive(Debug, Default)]
+struct Switches {
+    /// What the next requests meet.
+    next: VecDeque<Unfriendly>,
+    posts: u64,
+    fetches: u64,
+    refused: HashMap<String, Problem>,
+    order: VecDeque<String>,
+}
+
+impl Front {
+    pub(crate) fn new(keys: Arc<SandboxKeys>, always: Vec<Unfriendly>) -> Arc<Self> {
+        let state = Mutex::default();
+        Arc::new(Self { keys, always, state })
+    }
+
+    /// Puts itself in front of an ingestor's pages.
+    pub(crate) fn before(self: &Arc<Self>, pages: Router) -> Router {
+        pages.layer(from_fn_with_state(Arc::clone(self), stand))
+    }
+
+    /// The next request that it concerns meets this.
+    pub(super) fn ask_for(&self, what: Unfriendly) {
+        self.state().next.push_back(what);
+    }
+
+    /// Why the report with this id was refused last, if it was.
+    pub(super) fn refusal(&self, id: &str) -> Option<Problem> {
+        self.state().refused.get(id).cloned()
+    }
+
+    fn remember(&self, id: &str, problem: &Problem) {
+        let id = id.to_lowercase();
+        let mut state = self.state();
+        if state.refused.insert(id.clone(), problem.clone()).is_none() {
+            state.order.push_back(id);
+        }
+        if state.order.len() > REMEMBERED
+            && let Some(oldest) = state.order.pop_front()
+        {
+            state.refused.remove(&oldest);
+        }
+    }
+
+    /// What this request meets: what was asked for last, or each in its turn.
+    fn turn(&self, post: bool) -> Option<Unfriendly> {
+        let concerns = |what: &Unfriendly| post != (*what == Unfriendly::ExpiredConfig);
+        let mut state = self.state();
+        if let Some(place) = state.next.iter().position(concerns) {
+            return state.next.remove(place);
+        }
+        let count = match post {
+            true => &mut state.posts,
+            false => &mut state.fetches,
+        };
+        *count += 1;
+        let turn = *count;
+        drop(state);
+        let mine: Vec<Unfriendly> = self.always.iter().copied().filter(|what| concerns(what)).collect();
+        if mine.is_empty() || !turn.is_multiple_of(ONE_OF) {
+            return None;
+        }
+        let place = (turn / ONE_OF - 1) % mine.len() as u64;
+        mine.get(usize::try_from(place).unwrap_or(0)).copied()
+    }
+
+    fn state(&self) -> MutexGuard<'_, Switches> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn stand(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if request.method() == Method::POST && path.ends_with("/reports") {
+        return front.post(request, next).await;
+    }
+    let fetches = request.method() == Method::GET && path.ends_with("/config");
+    if fetches && front.turn(false).is_some() {
+        return front.expired(request, next).await;
+    }
+    next.run(request).await
+}
+
+impl Front {
+    async fn post(&self, request: Request, next: Next) -> Response {
+        let connection = request.extensions().get::<Arc<Connection>>().cloned();
+        let (head, body) = request.into_parts();
+        let Ok(body) = to_bytes(body, LIMIT).await else {
+            return problem(ProblemKind::Malformed, "the body broke off");
+        };
+        let refusal = match self.turn(true) {
+            Some(Unfriendly::RateLimited) => {
+                Some((ProblemKind::RateLimited, "the sandbox was asked to refuse this post"))
+            }
+            Some(Unfriendly::Unavailable) => {
+                Some((ProblemKind::Unavailable, "the sandbox was asked to refuse this post"))
+            }
+            Some(Unfriendly::RotatedKey) => Some((
+                ProblemKind::OutdatedKey,
+                "the sandbox was asked to answer as if the packet keys had changed",
+            )),
+            Some(Unfriendly::ClosedMetric) => Some((
+                ProblemKind::MetricClosed,
+                "the sandbox was asked to answer as if the metric had been closed",
+            )),
+            Some(Unfriendly::LostAnswer) => {
+                let _lost = next.run(Request::from_parts(head, Body::from(body))).await;
+                if let Some(connection) = connection {
+                    connection.evict();
+                }
+                // The connection is cut before anything is written.
+                return std::future::pending().await;
+            }
+            Some(Unfriendly::ExpiredConfig) | None => None,
+        };
+        let response = match refusal {
+            Some((kind, detail)) => problem(kind, detail),
+            None => next.run(Request::from_parts(head, Body::from(body.clone()))).await,
+        };
+        self.note(&body, response).await
+    }
+
+    /// Remembers the refusals of an answer.
+    async fn note(&self, sent: &Bytes, response: Response) -> Response {
+        let (head, body) = response.into_parts();
+        let Ok(answer) = to_bytes(body, LIMIT).await else {
+            return Response::from_parts(head, Body::empty());
+        };
+        if let Ok(many) = serde_json::from_slice::<ReportsAnswer>(&answer) {
+            for result in &many.results {
+                if let Some(problem) = &result.problem {
+                    self.remember(&result.uuid, problem);
+                }
+            }
+        } else if let Ok(problem) = serde_json::from_slice::<Problem>(&answer) {
+            for id in ids(sent) {
+                self.remember(&id, &problem);
+            }
+        }
+        Response::from_parts(head, Body::from(answer))
+    }
+
+    /// The configuration as it would be if it had not been fetched again for too long.
+    async fn expired(&self, mut request: Request, next: Next) -> Response {
+        request.headers_mut().remove(header::IF_NONE_MATCH);
+        let (mut head, body) = next.run(request).await.into_parts();
+        let document = to_bytes(body, LIMIT).await.unwrap_or_default();
+        let key = &self.keys.client_config;
+        let public = key.verifying_key();
+        let payload = jws::verify(&document, CLIENT_CONFIG_TYPE, |_| Some(&public)).ok();
+        let config = payload.and_then(|payload| serde_json::from_slice::<ClientConfig>(&payload).ok());
+        let expired = config.and_then(|config| {
+            let issued: Timestamp = config.issued.parse().ok()?;
+            let year = jiff::SignedDuration::from_hours(24 * 365);
+            let long_ago = |time: Timestamp| time.checked_sub(year).ok().map(|time| time.to_string());
+            let expires: Timestamp = config.expires.parse().ok()?;
+            let config = ClientConfig {
+                issued: long_ago(issued)?,
+                expires: long_ago(expires)?,
+                ..config
+            };
+            jws::sign(
+                &serde_json::to_vec(&config).ok()?,
+                CLIENT_CONFIG_TYPE,
+                CLIENT_CONFIG_KEY_ID,
+                key,
+            )
+            .ok()
+        });
+        head.headers.remove(header::ETAG);
+        head.headers.remove(header::CONTENT_LENGTH);
+        head.headers
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Response::from_parts(head, Body::from(expired.unwrap_or_else(|| document.to_vec())))
+    }
+}
+
+/// The ids of the reports of a JSON body, as far as they can be read.
+fn ids(sent: &Bytes) -> Vec<String> {
+    let Ok(body) = serde_json::from_slice::<Value>(sent) else {
+        return Vec::new();
+    };
+    let id = |report: &Value| Some(report["payload"]["uuid"].as_str()?.to_owned());
+    match body["reports"].as_array() {
+        Some(reports) => reports.iter().filter_map(id).collect(),
+        None => id(&body).into_iter().collect(),
+    }
+}
+
+fn problem(kind: ProblemKind, detail: &str) -> Response {
+    let document = kind.problem(detail);
+    let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content = [(header::CONTENT_TYPE, "application/problem+json")];
+    let body = serde_json::to_string(&document).unwrap_or_default();
+    let mut response = (status, content, body).into_response();
+    if matches!(kind, ProblemKind::RateLimited | ProblemKind::Unavailable) {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

@@ -1,0 +1,60 @@
+//! What the ingestor keeps and has not batched yet, whoever posted it.
+
+use std::collections::{HashMap, HashSet};
+
+use tallybox_ingestor::batch::records;
+use tallybox_model::id::PacketId;
+
+use super::lookup::Lookup;
+use super::truth::SharedLedger;
+use crate::error::Error;
+use crate::layout::LOCALITY;
+
+/// A reader of the spool: each slab once.
+#[derive(Debug, Default)]
+pub(super) struct SpoolReader {
+    /// Reports of each slab.
+    slabs: HashMap<String, u64>,
+}
+
+impl SpoolReader {
+    /// Reads the slabs that are new, and notes their reports in the ledger.
+    pub(super) async fn read(&mut self, lookup: &Lookup, ledger: &SharedLedger) -> Result<(), Error> {
+        let listed = lookup.slabs().await?;
+        for key in &listed {
+            if self.slabs.contains_key(key) {
+                continue;
+            }
+            let reports = lookup.slab(key, |_| true).await?;
+            let mut ledger = ledger.lock();
+            for report in &reports {
+                let secret = &lookup.world.keys.secret;
+                ledger.spooled(PacketId::from_bytes(secret.packet(&report.digest.report).packet));
+            }
+            self.slabs.insert(key.clone(), reports.len() as u64);
+        }
+        let listed: HashSet<&String> = listed.iter().collect();
+        self.slabs.retain(|key, _| listed.contains(key));
+        Ok(())
+    }
+
+    /// Reports that are in no finished window of the ingestor yet, or wait for the next one because they are too few.
+    pub(super) async fn waiting(&self, lookup: &Lookup) -> Result<u64, Error> {
+        let Some(begun) = self.slabs.keys().filter_map(|key| lookup.begun(key)).min() else {
+            return Ok(0);
+        };
+        let plans = lookup.plans(begun).await?;
+        let done: HashSet<&String> = plans
+            .iter()
+            .filter(|plan| plan.done)
+            .flat_map(|plan| &plan.slabs)
+            .collect();
+        let open = self.slabs.iter().filter(|(key, _)| !done.contains(key));
+        let open: u64 = open.map(|(_, reports)| reports).sum();
+        let ingestor = &lookup.ingestor;
+        let records = records(ingestor, &ingestor.localities[LOCALITY]).await;
+        let records = records.map_err(Error::ingestor)?;
+        let newest = records.iter().max_by_key(|record| record.summary.window.start());
+        Ok(open + newest.map_or(0, |record| record.summary.carried))
+    }
+}
