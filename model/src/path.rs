@@ -80,6 +80,8 @@ const SIGNATURE: &str = ".sig";
 const INGESTION: &str = ".batch";
 /// The suffix of a prepared batch.
 const PREPARED: &str = ".prepared";
+/// The directory, in the processor's own bucket, of the records of which window sums which batch.
+const SUMMED: &str = "summed";
 
 impl BatchObjects {
     fn of(header: String) -> Self {
@@ -114,6 +116,18 @@ impl BatchName {
     #[must_use]
     pub fn first_seen(&self) -> String {
         format!("batch-dates/{}/{}", self.aggregation, self.id)
+    }
+
+    /// `summed/{agg}/{DATE}/{id}`, in the processor's own bucket: without rosters, which window sums the batch.
+    #[must_use]
+    pub fn summed(&self) -> String {
+        format!("{SUMMED}/{self}")
+    }
+
+    /// Reads the name that [`Self::summed`] writes; `None` for any other object.
+    #[must_use]
+    pub fn from_summed(key: &str) -> Option<Self> {
+        Self::parse(key.strip_prefix(SUMMED)?.strip_prefix('/')?)
     }
 
     /// Reads the name of a batch from that of its ingestion signature object; `None` for any other object.
@@ -313,6 +327,14 @@ pub fn window_range(aggregation: &AggregationId, window: &Window) -> (String, St
     )
 }
 
+/// The directory `summed/{agg}`, and the half-open range of keys in it of the batches that a window holds.
+#[must_use]
+pub fn summed_range(aggregation: &AggregationId, window: &Window) -> (String, (String, String)) {
+    let (start, end) = window_range(aggregation, window);
+    let below = |key: String| format!("{SUMMED}/{key}");
+    (below(aggregation.to_string()), (below(start), below(end)))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -381,6 +403,8 @@ mod tests {
         for key in [format!("{}.prepared", name()), format!("{}.k", name())] {
             assert_eq!(BatchName::from_prepared(&key), None, "{key}");
         }
+        assert_eq!(BatchName::from_summed(&name().summed()), Some(name()));
+        assert_eq!(BatchName::from_summed(&name().to_string()), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::{Serialize, Serializer};
 /// | 4 | `Retry` | call again later: something is not there yet, or out of reach |
 /// | 5 | `Conflict` | look: an object exists with other bytes, both are named; nothing was overwritten |
 /// | 6 | `BelowMinimum` | nothing, or call again later: too few accepted packets, so no sum part |
+/// | 7 | `Held` | look: an operator has to release what would be published |
 ///
 /// Code 1 is left to the language (a panic ends in 101), so it never carries a meaning of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,17 +33,20 @@ pub enum Exit {
     Conflict = 5,
     /// Fewer accepted packets than the configured minimum.
     BelowMinimum = 6,
+    /// An operator has to release it.
+    Held = 7,
 }
 
 impl Exit {
     /// All outcomes, in the order of their codes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Done,
         Self::Usage,
         Self::Rejected,
         Self::Retry,
         Self::Conflict,
         Self::BelowMinimum,
+        Self::Held,
     ];
 
     /// The process exit code.
@@ -59,6 +63,7 @@ impl Exit {
             Self::Retry => "retry",
             Self::Conflict => "conflict",
             Self::BelowMinimum => "below-minimum",
+            Self::Held => "held",
         }
     }
 }
@@ -116,7 +121,7 @@ mod tests {
     #[test]
     fn codes_are_what_cron_jobs_were_told() {
         let codes: Vec<u8> = Exit::ALL.into_iter().map(Exit::code).collect();
-        assert_eq!(codes, [0, 2, 3, 4, 5, 6]);
+        assert_eq!(codes, [0, 2, 3, 4, 5, 6, 7]);
         let debugged = format!("{:?}", ExitCode::from(Exit::Conflict));
         assert_eq!(debugged, format!("{:?}", ExitCode::from(5)));
     }

@@ -22,6 +22,7 @@ pub fn run(data: &[u8]) {
             RosterObject::Verdicts => name.verdicts(),
             RosterObject::Agreed => name.agreed(),
             RosterObject::Counted => name.counted(),
+            RosterObject::Held => name.held(),
             RosterObject::Done => name.done(),
         };
         assert_eq!(std::str::from_utf8(data), Ok(key.as_str()));

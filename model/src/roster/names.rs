@@ -9,8 +9,16 @@ use std::fmt;
 const ROSTERS: &str = "rosters";
 /// The directory of the marks of windows that are done, in the own bucket.
 const WINDOWS: &str = "windows";
+/// The directory of the marks of windows that passed the scheduler's horizon, in the own bucket.
+const GIVEN_UP: &str = "given-up";
+/// The suffix of such a mark.
+const UNSUMMED: &str = "unsummed";
+/// The suffix of an operator's answer to it.
+const ACKNOWLEDGED: &str = "acknowledged";
 /// The suffix of the batches of a window.
 const BATCHES: &str = ".batches";
+/// The suffix of releases, before the counts.
+const RELEASED: &str = "released";
 
 /// A window of an aggregation, `{agg}/{start}-{end}` with both times as `YYYYMMDDHHMM`, and the names that follow from it.
 ///
@@ -21,7 +29,11 @@ const BATCHES: &str = ".batches";
 /// rosters/{agg}/{start}-{end}.agreed               own bucket: what both rosters agree on
 /// rosters/{agg}/{start}-{end}.counted              own bucket: the packets that the window counts, sealed
 /// windows/{agg}/{start}-{end}.batches              own bucket: without rosters, the batches that its task names
+/// windows/{agg}/{start}-{end}.held                 own bucket: the sum part waits for an operator's release
+/// windows/{agg}/{start}-{end}.released-{n}-of-{m}  own bucket: an operator has released it, n of m packets not counting
 /// windows/{agg}/{start}-{end}.done                 own bucket: nothing is left to do for the window
+/// given-up/{agg}/{start}-{end}.unsummed            own bucket: it passed the scheduler's horizon without being done
+/// given-up/{agg}/{start}-{end}.acknowledged        own bucket: an operator has seen that
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WindowName {
@@ -43,6 +55,8 @@ impl WindowName {
     pub const DIRECTORY: &str = ROSTERS;
     /// The directory of the marks of windows that are done.
     pub const DONE_DIRECTORY: &str = WINDOWS;
+    /// The directory of the marks of windows that passed the scheduler's horizon.
+    pub const GIVEN_UP_DIRECTORY: &str = GIVEN_UP;
 
     /// The roster of this processor.
     #[must_use]
@@ -74,6 +88,34 @@ impl WindowName {
         format!("{ROSTERS}/{self}.counted")
     }
 
+    /// That the window passed the scheduler's horizon without being done.
+    #[must_use]
+    pub fn given_up(&self) -> String {
+        format!("{GIVEN_UP}/{self}.{UNSUMMED}")
+    }
+
+    /// That an operator has seen that the window was given up.
+    #[must_use]
+    pub fn acknowledged(&self) -> String {
+        format!("{GIVEN_UP}/{self}.{ACKNOWLEDGED}")
+    }
+
+    /// Reads the names that [`Self::given_up`] and [`Self::acknowledged`] write, and whether it is the latter; `None` for any
+    /// other.
+    #[must_use]
+    pub fn from_given_up(key: &str) -> Option<(Self, bool)> {
+        let (stem, suffix) = key.strip_prefix(GIVEN_UP)?.split_once('.')?;
+        let acknowledged = match suffix {
+            UNSUMMED => false,
+            ACKNOWLEDGED => true,
+            _ => return None,
+        };
+        match RosterObject::parse(&format!("{WINDOWS}{stem}.done"))? {
+            (name, RosterObject::Done) => Some((name, acknowledged)),
+            _ => None,
+        }
+    }
+
     /// Without rosters: the batches that the window's task names, fixed before the task is started.
     #[must_use]
     pub fn batches(&self) -> String {
@@ -86,6 +128,31 @@ impl WindowName {
         let stem = key.strip_suffix(BATCHES)?;
         match RosterObject::parse(&format!("{stem}.done"))? {
             (name, RosterObject::Done) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// That the window's sum part waits for an operator's release: too many of its packets do not count.
+    #[must_use]
+    pub fn held(&self) -> String {
+        format!("{WINDOWS}/{self}.held")
+    }
+
+    /// That an operator has released the window, `rejected` of `messages` packets not counting.
+    #[must_use]
+    pub fn released(&self, rejected: u64, messages: u64) -> String {
+        format!("{WINDOWS}/{self}.{RELEASED}-{rejected}-of-{messages}")
+    }
+
+    /// Reads the name that [`Self::released`] writes, whatever the counts; `None` for any other.
+    #[must_use]
+    pub fn from_released(key: &str) -> Option<Self> {
+        let (stem, counts) = key.rsplit_once('.')?;
+        let counts = counts.strip_prefix(RELEASED)?.strip_prefix('-')?;
+        let (rejected, messages) = counts.split_once("-of-")?;
+        let (rejected, messages) = (rejected.parse().ok()?, messages.parse().ok()?);
+        match RosterObject::parse(&format!("{stem}.done"))? {
+            (name, RosterObject::Done) if name.released(rejected, messages) == key => Some(name),
             _ => None,
         }
     }
@@ -114,6 +181,8 @@ pub enum RosterObject {
     Agreed,
     /// Sealed identifiers of counted packets.
     Counted,
+    /// The sum part waits for an operator's release.
+    Held,
     /// Nothing is left to do.
     Done,
 }
@@ -136,6 +205,7 @@ impl RosterObject {
             (ROSTERS, "roster_1") => Self::Roster(Role::Second),
             (ROSTERS, "agreed") => Self::Agreed,
             (WINDOWS, "done") => Self::Done,
+            (WINDOWS, "held") => Self::Held,
             (ROSTERS, "verdicts") => Self::Verdicts,
             (ROSTERS, "counted") => Self::Counted,
             _ => return None,
@@ -174,6 +244,7 @@ mod tests {
             (name.agreed(), RosterObject::Agreed),
             (name.counted(), RosterObject::Counted),
             (name.done(), RosterObject::Done),
+            (name.held(), RosterObject::Held),
         ] {
             assert_eq!(RosterObject::parse(&key), Some((name.clone(), what)), "{key}");
         }
@@ -191,6 +262,26 @@ mod tests {
         assert_eq!(WindowName::from_batches(&name.batches()), Some(name.clone()));
         assert_eq!(WindowName::from_batches(&name.done()), None);
         assert_eq!(RosterObject::parse(&name.batches()), None);
+        assert_eq!(WindowName::from_given_up(&name.given_up()), Some((name.clone(), false)));
+        assert_eq!(
+            WindowName::from_given_up(&name.acknowledged()),
+            Some((name.clone(), true))
+        );
+        assert_eq!(WindowName::from_given_up(&name.done()), None);
+        let released = name.released(3, 40);
+        assert_eq!(
+            released,
+            "windows/org.example.a/202311142200-202311142300.released-3-of-40"
+        );
+        assert_eq!(WindowName::from_released(&released), Some(name.clone()));
+        assert_eq!(RosterObject::parse(&released), None);
+        for key in [
+            name.held(),
+            released.replace("-3-", "-03-"),
+            released.replace("-of-", "-"),
+        ] {
+            assert_eq!(WindowName::from_released(&key), None, "{key}");
+        }
         let from = RosterObject::from(WindowName::DIRECTORY, &name.aggregation, window.start());
         assert!(from <= name.agreed());
     }

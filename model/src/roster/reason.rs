@@ -11,6 +11,8 @@ pub enum OpenReason {
     NoIngestion,
     /// It is there, and has not been taken in yet.
     NotTakenIn,
+    /// It is there, and nearly all of its packets fail as with a wrong key of this side: somebody has to look.
+    WrongKey,
     /// The peer's validation of it is not there yet.
     NoValidation,
     /// The ingestion batch is damaged, badly signed, or asks for what cannot be done.
@@ -31,9 +33,10 @@ pub enum OpenReason {
 
 impl OpenReason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoIngestion,
         Self::NotTakenIn,
+        Self::WrongKey,
         Self::NoValidation,
         Self::BadIngestion,
         Self::BadValidation,
@@ -50,6 +53,7 @@ impl OpenReason {
         match self {
             Self::NoIngestion => "no-ingestion",
             Self::NotTakenIn => "not-taken-in",
+            Self::WrongKey => "wrong-key",
             Self::NoValidation => "no-validation",
             Self::BadIngestion => "bad-ingestion",
             Self::BadValidation => "bad-validation",
