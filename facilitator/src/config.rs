@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tallybox_model::avro::Limits;
-use tallybox_model::id::{Instance, KeyId};
+use tallybox_model::id::{AggregationId, Instance, KeyId};
 use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
 use tallybox_service::config::{NamedKey, OneOrMany};
@@ -46,10 +46,22 @@ pub struct Config {
     /// The fewest accepted packets for which a sum part is released. Default 100.
     #[serde(default = "default_minimum")]
     pub minimum_contributions: u64,
+    /// Above which share of packets that do not count because of the peer, of those for which we have a message, a sum part
+    /// is held until an operator releases it: above 0, at most 1. Default 0.75.
+    #[serde(default = "default_rejected_share")]
+    pub maximum_rejected_share: f64,
+    /// The same for single metrics, by name. Default: none.
+    #[serde(default)]
+    pub maximum_rejected_share_by_metric: BTreeMap<AggregationId, f64>,
     /// When windows are agreed on with the peer, and by which rules. Default: never; then both processors have to be told
     /// which batches to sum, as in ENPA.
     #[serde(default)]
     pub rosters: Option<Rosters>,
+    /// Without rosters: how long after a window's end a batch that its task names waits for a packet key that opens it, or for
+    /// the peer's validation, in minutes. Then the window is summed without it. Default 240: the workflow manager's grace and
+    /// wait, and two hours. 0: it is left out at once.
+    #[serde(default = "default_leave_out_after")]
+    pub leave_out_after_minutes: u32,
     /// `true` counts packets as the predecessor does in `total_individual_clients`: those for which both messages
     /// are there, valid or not. Default `false`: accepted packets. The minimum always counts accepted ones.
     #[serde(default)]
@@ -220,4 +232,12 @@ fn default_horizon() -> u32 {
 
 fn default_minimum() -> u64 {
     100
+}
+
+fn default_leave_out_after() -> u32 {
+    240
+}
+
+fn default_rejected_share() -> f64 {
+    0.75
 }

@@ -1,11 +1,12 @@
 //! Why a batch or a window cannot be done: whose fault it is, and what the program answers.
 
-use crate::aggregate::AggregateSummary;
+use crate::aggregate::{AggregateSummary, PeerRejections};
 use crate::prepared::PreparedError;
 use crate::roster::TermsDiffer;
 use crate::sealed::SealedError;
 use tallybox_crypto::{KeyError, Prio2Error};
 use tallybox_model::path::BatchName;
+use tallybox_model::time::Window;
 use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
 use tallybox_transport::batch::BatchError;
@@ -95,6 +96,20 @@ pub enum Error {
         /// The batch.
         batch: BatchName,
     },
+    /// Our fault most likely: a key, the role or a point that does not fit makes every packet fail. Perhaps the ingestor's.
+    #[error(
+        "batch {batch}: {failed} of {packets} packets fail as with a wrong packet key, role or point ({reasons}): nothing was fixed or published. Compare the keys' fingerprints (`check-config`) with what the ingestor announces; if the batch is at fault, `facilitator intake-batch --accept-rejections` takes it in"
+    )]
+    WrongKey {
+        /// The batch.
+        batch: BatchName,
+        /// Packets that fail for such a reason.
+        failed: u64,
+        /// Packets in the batch.
+        packets: u64,
+        /// The reasons, with their counts.
+        reasons: String,
+    },
     /// Two runs pinned a point at once; the next run uses the one that stands.
     #[error("the evaluation point of packet key {key} was fixed by another run at the same time: run again")]
     PointRace {
@@ -123,6 +138,28 @@ pub enum Error {
         /// What this run would write.
         now: String,
     },
+    /// Another window sums the batch.
+    #[error(
+        "batch {batch}: summed before, in window {then}; it cannot be summed again in window {now}. Sum this window without it, with --batch"
+    )]
+    SummedBefore {
+        /// The batch.
+        batch: BatchName,
+        /// The window that sums it.
+        then: Window,
+        /// The window that was to be summed now.
+        now: Window,
+    },
+    /// The caller's fault: part of the window is summed as both sides' rosters agree.
+    #[error(
+        "window {window}: batches of this time are agreed on by rosters, and summed in their windows only: {problem}"
+    )]
+    TouchesRosters {
+        /// The window.
+        window: String,
+        /// Why it cannot be summed.
+        problem: String,
+    },
     /// No batch of the window can be summed.
     #[error("window {window}: no batch to sum: {detail}")]
     NothingToSum {
@@ -148,6 +185,21 @@ pub enum Error {
         accepted: u64,
         /// The configured minimum.
         minimum: u64,
+        /// Every batch that was looked at.
+        summary: Box<AggregateSummary>,
+    },
+    /// Perhaps the peer's fault: so many packets do not count that the sum part waits for a person.
+    #[error(
+        "window {window}: {} of {} packets for which we have a message do not count, a share of {:.3} and above the maximum of {maximum}: the sum part is held. Compare with the peer's summaries; `facilitator aggregate --accept-rejections` releases it",
+        .rejections.rejected, .rejections.messages, .rejections.share()
+    )]
+    Held {
+        /// The window.
+        window: String,
+        /// How many packets do not count.
+        rejections: PeerRejections,
+        /// The configured share.
+        maximum: f64,
         /// Every batch that was looked at.
         summary: Box<AggregateSummary>,
     },
@@ -230,12 +282,13 @@ impl Error {
             Self::Batch(BatchError::Bucket(error)) => bucket_exit(error),
             Self::Batch(error) => disposition_exit(error.disposition()),
             Self::Prepared(PreparedError::Bucket(error)) => bucket_exit(error),
-            Self::Prepared(_) | Self::NoKey { .. } | Self::PointRace { .. } => Exit::Retry,
+            Self::Prepared(_) | Self::NoKey { .. } | Self::WrongKey { .. } | Self::PointRace { .. } => Exit::Retry,
             Self::Header { .. } | Self::Bins { .. } | Self::EmptyBatch { .. } | Self::Copied { .. } => Exit::Rejected,
-            Self::BadTask(_) => Exit::Rejected,
-            Self::Generation { .. } | Self::OtherSumPart { .. } => Exit::Conflict,
+            Self::BadTask(_) | Self::TouchesRosters { .. } => Exit::Rejected,
+            Self::Generation { .. } | Self::OtherSumPart { .. } | Self::SummedBefore { .. } => Exit::Conflict,
             Self::NothingToSum { exit, .. } => *exit,
             Self::BelowMinimum { .. } | Self::NoAcceptedPacket { .. } => Exit::BelowMinimum,
+            Self::Held { .. } => Exit::Held,
             Self::Sealed(SealedError::Bucket(error)) => bucket_exit(error),
             Self::Roster { .. } | Self::NoSuchWindow { .. } => Exit::Rejected,
             Self::NoRosters => Exit::Usage,
@@ -268,7 +321,9 @@ impl Error {
     #[must_use]
     pub fn summary(&self) -> Option<&AggregateSummary> {
         match self {
-            Self::NothingToSum { summary, .. } | Self::BelowMinimum { summary, .. } => Some(summary),
+            Self::NothingToSum { summary, .. } | Self::BelowMinimum { summary, .. } | Self::Held { summary, .. } => {
+                Some(summary)
+            }
             _ => None,
         }
     }
@@ -290,11 +345,15 @@ impl Error {
             Self::NoAcceptedPacket { .. } => "no-accepted-packet",
             Self::Copied { .. } => "copied",
             Self::NoKey { .. } => "no-key",
+            Self::WrongKey { .. } => "wrong-key",
             Self::PointRace { .. } => "point-race",
             Self::Generation { .. } => "other-generation",
             Self::OtherSumPart { .. } => "other-sum-part",
+            Self::SummedBefore { .. } => "summed-before",
+            Self::TouchesRosters { .. } => "touches-rosters",
             Self::NothingToSum { reason, .. } => reason,
             Self::BelowMinimum { .. } => "below-minimum",
+            Self::Held { .. } => "held",
             Self::BadTask(_) => "bad-task",
             Self::Sealed(SealedError::Bucket(BucketError::Conflict { .. })) => "conflict",
             Self::Sealed(SealedError::Bucket(_)) => "bucket",

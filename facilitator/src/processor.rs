@@ -1,5 +1,6 @@
 //! What the configuration opens: buckets, keys, limits, threads.
 
+use crate::aggregate::RejectionLimits;
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::config::{Config, Points, Rosters, ValidationForm};
@@ -48,6 +49,24 @@ pub struct ProcessorBuckets {
     pub sum_parts: SharedBucket,
 }
 
+/// When a batch of which nearly all packets fail as with a wrong key of ours is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongKeyRule {
+    /// Packets from which a batch is large enough to tell.
+    pub packets: u64,
+    /// An operator says that the batch is at fault.
+    pub accept: bool,
+}
+
+impl Default for WrongKeyRule {
+    fn default() -> Self {
+        Self {
+            packets: 20,
+            accept: false,
+        }
+    }
+}
+
 /// A processor, ready to work: everything that its commands share.
 #[derive(Debug)]
 pub struct Processor {
@@ -79,8 +98,14 @@ pub struct Processor {
     pub validation_form: ValidationForm,
     /// The fewest accepted packets for a sum part.
     pub minimum_contributions: u64,
+    /// Above which share of rejected packets a sum part is held.
+    pub rejection_limits: RejectionLimits,
     /// By which rules windows are agreed on, if they are.
     pub rosters: Option<RosterRules>,
+    /// When a batch waits since a wrong key of ours may be at fault.
+    pub wrong_key: WrongKeyRule,
+    /// Without rosters: how long after a window's end a batch that the task names is waited for, in minutes.
+    pub leave_out_after_minutes: u32,
     /// Whether packets are counted as the predecessor does.
     pub legacy_count: bool,
     /// What readers take.
@@ -151,7 +176,10 @@ impl Processor {
             points: value.points,
             validation_form: value.validation_form,
             minimum_contributions: value.minimum_contributions,
+            rejection_limits: rejection_limits(value)?,
             rosters: value.rosters.as_ref().map(|rosters| rules(value, rosters)),
+            wrong_key: WrongKeyRule::default(),
+            leave_out_after_minutes: value.leave_out_after_minutes,
             legacy_count: value.legacy_count,
             limits: value.limits.clone(),
             pool: Arc::new(pool(value.threads)?),
@@ -179,6 +207,23 @@ pub(crate) async fn has_published(
         Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
         Err(_) => Ok(false),
     }
+}
+
+fn rejection_limits(config: &Config) -> Result<RejectionLimits, Error> {
+    let by_metric = &config.maximum_rejected_share_by_metric;
+    let default = config.maximum_rejected_share;
+    for share in by_metric.values().chain([&default]) {
+        // A share of 0 would hold every window with one bad packet; what is not a number is no limit.
+        if !(*share > 0.0 && *share <= 1.0) {
+            return Err(Error::Setting(format!(
+                "maximum-rejected-share: {share} is not above 0 and at most 1"
+            )));
+        }
+    }
+    Ok(RejectionLimits {
+        default,
+        by_metric: by_metric.clone(),
+    })
 }
 
 fn rules(config: &Config, rosters: &Rosters) -> RosterRules {

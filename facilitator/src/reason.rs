@@ -96,6 +96,14 @@ impl PacketReason {
     }
 }
 
+impl PacketReason {
+    /// Whether a wrong packet key, role or point of ours makes every packet fail for this reason.
+    #[must_use]
+    pub fn may_be_a_wrong_key(self) -> bool {
+        matches!(self, Self::Undecryptable | Self::BadShare | Self::PointChanged)
+    }
+}
+
 /// How many packets were not counted, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

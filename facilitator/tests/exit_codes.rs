@@ -114,6 +114,16 @@ peer-public-keys: {{ facilitator-key-1: keys/facilitator-signing.spki.pem }}
         folder.join(format!("{}.{suffix}", self.batch))
     }
 
+    /// Names of prepared batches in the own bucket.
+    fn prepared(&self) -> Vec<PathBuf> {
+        let folder = self.root.path().join("own").join(&self.aggregation).join(&self.date);
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "prepared"))
+            .collect()
+    }
+
     fn has_sums(&self) -> bool {
         self.root.path().join("sums/interop").exists()
     }
@@ -257,6 +267,45 @@ fn a_key_that_has_not_reached_us_is_4_and_nothing_is_published() {
     assert!(world.object("validation-out", "validity_0.sig").exists());
 }
 
+/// The file of a packet key does not fit to its id: every packet names the key, and none opens.
+#[test]
+fn a_wrong_key_consumes_no_batch() {
+    let world = World::new("dim2");
+    let good = std::fs::read(world.root.path().join("keys/pha-packet-1.x963-private.b64")).unwrap();
+    let other = std::fs::read(world.root.path().join("keys/pha-packet-2.x963-private.b64")).unwrap();
+    let key = |bytes: &[u8]| std::fs::write(world.root.path().join("keys/pha-packet-1.x963-private.b64"), bytes);
+    key(&other).unwrap();
+    let refused = world.intake();
+    // Where no packet names the key, it is a key that has not reached us.
+    assert_eq!(
+        (refused.0, refused.1["outcome"].as_str()),
+        (4, Some("retry")),
+        "{refused:?}"
+    );
+    assert!(!world.object("validation-out", "validity_0.sig").exists());
+    assert!(world.prepared().is_empty());
+    key(&good).unwrap();
+    assert_eq!(world.intake().1["packets-accepted"], 20);
+}
+
+/// The header's bins are wrong, so that no share has their length: an operator says that the batch is at fault.
+#[test]
+fn a_batch_that_is_at_fault_is_taken_in_on_request() {
+    let world = World::new("bad/bins-wrong");
+    let refused = world.intake();
+    assert_eq!(outcome(&refused), (4, "retry", "wrong-key"));
+    assert!(
+        refused.1["message"].as_str().unwrap().contains("20 bad-share"),
+        "{refused:?}"
+    );
+    assert!(!world.object("validation-out", "validity_0.sig").exists() && world.prepared().is_empty());
+    let batch = ["--date", &world.date, "--batch", &world.batch, "--accept-rejections"];
+    let accepted = world.run(&[&["intake-batch", "--aggregation", &world.aggregation][..], &batch].concat());
+    assert_eq!((accepted.0, &accepted.1["packets-rejected"]), (0, &20.into()));
+    assert!(world.object("validation-out", "validity_0.sig").exists());
+    assert_eq!(world.intake().0, 0, "what is taken in stays");
+}
+
 #[test]
 fn other_bytes_in_our_place_are_5() {
     let world = World::new("dim2");
@@ -281,12 +330,55 @@ fn too_few_packets_are_6() {
     assert!(!world.has_sums());
     world.configure("points: per-packet\nminimum-contributions: 20\n", 1);
     assert_eq!(world.aggregate(&[]).0, 0);
+    // An operator says that the batch is at fault, and none of its packets is accepted.
     let world = World::new("bad/bins-wrong");
+    let batch = ["--date", &world.date, "--batch", &world.batch, "--accept-rejections"];
+    world.run(&[&["intake-batch", "--aggregation", &world.aggregation][..], &batch].concat());
     assert_eq!(
         outcome(&world.aggregate(&[])),
         (6, "below-minimum", "no-accepted-packet"),
         "none is accepted"
     );
+}
+
+/// Two of twenty packets have a wrong proof.
+#[test]
+fn a_window_of_which_too_much_does_not_count_is_7_until_it_is_released() {
+    let world = World::new("bad/invalid-proof");
+    let configure = |more: &str| world.configure(&format!("points: per-packet\nminimum-contributions: 1\n{more}"), 1);
+    configure("maximum-rejected-share: 0.09\n");
+    let mark = format!("own/windows/{}/202311142200-202311142300.held", world.aggregation);
+    let dry = world.aggregate(&["--dry-run"]);
+    assert_eq!(outcome(&dry), (7, "held", "held"));
+    assert!(!world.root.path().join(&mark).exists());
+    let held = world.aggregate(&[]);
+    assert_eq!(outcome(&held), (7, "held", "held"));
+    assert!(held.1["message"].as_str().unwrap().contains("2 of 20"), "{held:?}");
+    assert!(!world.has_sums() && world.root.path().join(&mark).exists());
+    assert_eq!(outcome(&world.aggregate(&[])).0, 7, "again");
+    let released = world.aggregate(&["--accept-rejections"]);
+    assert_eq!((released.0, &released.1["packets-accepted"]), (0, &18.into()));
+    assert_eq!(released.1["rejections"]["rejected"], 2);
+    assert!(world.has_sums());
+    assert_eq!(world.aggregate(&[]).0, 0, "what is released stays released");
+    for (limits, code) in [
+        ("maximum-rejected-share: 0.1\n", 0),
+        (
+            "maximum-rejected-share-by-metric: { org.example.bad.invalid-proof: 0.09 }\n",
+            7,
+        ),
+        (
+            "maximum-rejected-share: 0.09\nmaximum-rejected-share-by-metric: { org.example.bad.invalid-proof: 1 }\n",
+            0,
+        ),
+        ("maximum-rejected-share: 0\n", 2),
+        ("maximum-rejected-share: 1.1\n", 2),
+        ("maximum-rejected-share-by-metric: { a: .nan }\n", 2),
+    ] {
+        let world = World::new("bad/invalid-proof");
+        world.configure(&format!("points: per-packet\nminimum-contributions: 1\n{limits}"), 1);
+        assert_eq!(world.aggregate(&[]).0, code, "{limits}");
+    }
 }
 
 #[test]

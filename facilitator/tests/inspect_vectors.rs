@@ -264,6 +264,7 @@ async fn everything_of_ours_is_recognised_and_opened() {
         ("fixed-sum-part", 2),
         ("prepared-batch", 2),
         ("sum-part", 6),
+        ("summed-batch", 2),
         ("validation-batch", 6),
         ("window-done", 2),
     ];

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use tallybox_crypto::prio2::Sum;
 use tallybox_model::header::BatchParameters;
 use tallybox_model::id::PacketId;
+use tallybox_model::path::BatchName;
 
 /// Batches with the same parameters: what one sum part can hold.
 pub struct Group {
@@ -43,6 +44,12 @@ impl Group {
     #[must_use]
     pub fn with_both_messages(&self) -> u64 {
         self.verdicts.iter().map(|verdict| verdict.both_messages).sum()
+    }
+
+    /// The names of its batches, in their order.
+    #[must_use]
+    pub fn batches(&self) -> Vec<BatchName> {
+        self.verdicts.iter().map(|verdict| verdict.name.clone()).collect()
     }
 
     /// The sum of all batches.

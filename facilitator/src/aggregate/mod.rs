@@ -3,22 +3,28 @@
 //! ```text
 //! prepared batch --messages--> join <--messages-- peer's validation batch
 //!        `--sum, shares of the few that do not count--> verdict of the batch
-//! verdicts of the window --> sum part --fixed in the own bucket--> portal's mailbox
+//! verdicts of the window --> claims of its batches --> sum part --fixed in the own bucket--> portal's mailbox
 //! ```
 //!
 //! No packet is opened here: what intake has found is read from the prepared batch. Only a lost one is made again.
 
+mod claims;
 mod done;
 mod group;
 mod join;
+mod judge;
+mod rejections;
 mod select;
 mod sum_part;
 mod summary;
 mod verdict;
 
+pub(crate) use claims::{claimed, summed_before};
 pub use done::{DoneMark, mark_done, mark_nothing};
 pub use group::Group;
 pub use join::{Join, Joined};
+pub use rejections::{PeerRejections, RejectionLimits, release};
+pub(crate) use rejections::{alarm, check_share};
 pub use select::{Selection, select};
 pub use sum_part::FixedSumPart;
 pub(crate) use sum_part::publish as publish_sum;
@@ -31,8 +37,8 @@ use crate::given_up::GivingUp;
 use crate::intake::{Progress, find_prepared, intake, no_progress, prepare};
 use crate::prepared::PreparedReader;
 use crate::processor::Processor;
+use crate::roster::rostered;
 use group::choose;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_crypto::prio2::Prio2;
@@ -63,19 +69,31 @@ pub struct AggregateTask {
 
 /// Sums a window. Done twice, it changes nothing the second time.
 ///
+/// Every way to a sum without rosters passes here: the command line, a queue's task and a Job's.
+///
 /// # Errors
-/// [`Error`]: nothing to sum, too few packets, a sum part of other content, or what is not there yet.
+/// [`Error`]: nothing to sum, too few packets, a sum part of other content, a batch that another window sums, or what is
+/// not there yet.
 pub async fn aggregate(
     processor: &Arc<Processor>,
     task: &AggregateTask,
     progress: Progress,
 ) -> Result<AggregateSummary, Error> {
     let start = Instant::now();
+    // Summed apart from the peer, a window of rosters would have two parts that cannot be added.
+    if rostered(processor, task.window).await? {
+        return Err(Error::TouchesRosters {
+            window: task.window.to_string(),
+            problem: "it is one of them, and no task or command names its batches".to_owned(),
+        });
+    }
     let selection = select(processor, task).await?;
     let mut summary = AggregateSummary::new(processor.role, task, &selection);
-    let verdicts = verdicts(processor, task, &selection, &mut summary, &progress).await?;
-    let group = choose(verdicts, &mut summary);
+    let groups = judge::judge(processor, task, &selection, (&mut summary, &progress)).await?;
+    let group = choose(groups, &mut summary);
     summary.finish(group.as_ref(), start.elapsed());
+    let window = window_name(task);
+    alarm(&window, &summary);
     let Some(group) = group else {
         return Err(nothing(task, summary));
     };
@@ -89,6 +107,7 @@ pub async fn aggregate(
             summary: Box::new(summary),
         });
     }
+    check_share(processor, &window, &summary, task.dry_run).await?;
     let name = SumPartName {
         instance: processor.instance.clone(),
         aggregation: task.aggregation.clone(),
@@ -96,10 +115,14 @@ pub async fn aggregate(
         writer: processor.role,
     };
     summary.sum_part = Some(name.objects().header);
+    let batches = group.batches();
+    let claimed = claims::check(processor, &window, &batches).await?;
     if !task.dry_run {
+        // A sum part that is fixed with other batches stays as it is: what this run would add is not claimed.
+        sum_part::check_fixed(processor, &name, &group).await?;
+        claims::claim(processor, &window, &batches, &claimed).await?;
         summary.done_before = sum_part::publish(processor, &name, &group).await?;
-        let mark = DoneMark::of_sum_part(&name, &group);
-        mark_done(processor, &window_name(task), &mark).await?;
+        mark_done(processor, &window, &DoneMark::of_sum_part(&name, &group)).await?;
     }
     summary.elapsed(start.elapsed());
     Ok(summary)
@@ -110,62 +133,6 @@ fn window_name(task: &AggregateTask) -> WindowName {
         aggregation: task.aggregation.clone(),
         window: task.window,
     }
-}
-
-/// Judges every selected batch; one that cannot be judged is excluded with its reason and harms no other.
-async fn verdicts(
-    processor: &Arc<Processor>,
-    task: &AggregateTask,
-    selection: &Selection,
-    summary: &mut AggregateSummary,
-    progress: &Progress,
-) -> Result<Vec<Group>, Error> {
-    let mut groups: BTreeMap<Vec<u8>, Group> = BTreeMap::new();
-    for name in &selection.batches {
-        match verdict(
-            processor,
-            (task, name),
-            selection.batches.len() > 1,
-            &mut groups,
-            progress,
-        )
-        .await
-        {
-            Ok(()) => {}
-            Err(error) if stops(&error, task) => return Err(error),
-            Err(error) => summary.exclude(name, &error),
-        }
-    }
-    Ok(groups.into_values().collect())
-}
-
-/// Whether an error concerns more than its batch: a bucket that fails for now, or a batch that the task names and
-/// that is not there yet. Summing without it would fix a sum part that lacks it.
-fn stops(error: &Error, task: &AggregateTask) -> bool {
-    error.is_passing() || (error.exit() == Exit::Retry && !task.batches.is_empty())
-}
-
-async fn verdict(
-    processor: &Arc<Processor>,
-    (task, name): (&AggregateTask, &BatchName),
-    several: bool,
-    groups: &mut BTreeMap<Vec<u8>, Group>,
-    progress: &Progress,
-) -> Result<(), Error> {
-    // Our own side first: what is wrong with the batch itself says more than that the peer has not validated it.
-    let prepared = prepared(processor, name, task.dry_run).await?;
-    let joined = join_peer(processor, name, prepared, progress).await?;
-    progress(joined.packets(), joined.bytes());
-    let group = groups
-        .entry(joined.parameters().encode())
-        .or_insert_with(|| Group::new(joined.parameters().clone(), several));
-    let counted_before = |id| group.counts(id);
-    let (verdict, counted) = joined.judge(processor.role, counted_before).await?;
-    if verdict.accepted == 0 {
-        return Err(Error::NoAcceptedPacket { batch: name.clone() });
-    }
-    group.push(verdict, &counted);
-    Ok(())
 }
 
 /// Both processors' messages about a batch, brought together.

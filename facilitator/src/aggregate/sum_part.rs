@@ -57,16 +57,22 @@ struct Files {
     signature: Vec<u8>,
 }
 
+impl Files {
+    fn fixed(&self, processor: &Processor, group: &Group) -> FixedSumPart {
+        FixedSumPart {
+            generation: processor.generation,
+            batches: sorted(group).into_iter().map(|(_, name)| name).collect(),
+            accepted: group.accepted(),
+            invalid_packets: FixedObject::of(&self.objects.packets, &self.packets),
+            header: FixedObject::of(&self.objects.header, &self.header),
+        }
+    }
+}
+
 /// Fixes and publishes the sum part; `true` if it had been published before.
 pub(crate) async fn publish(processor: &Processor, name: &SumPartName, group: &Group) -> Result<bool, Error> {
     let files = encode(processor, name, group)?;
-    let fixed = FixedSumPart {
-        generation: processor.generation,
-        batches: sorted(group).iter().map(|(_, name)| name.clone()).collect(),
-        accepted: group.accepted(),
-        invalid_packets: FixedObject::of(&files.objects.packets, &files.packets),
-        header: FixedObject::of(&files.objects.header, &files.header),
-    };
+    let fixed = files.fixed(processor, group);
     let bucket = &*processor.buckets.sum_parts;
     let then = fix(processor, name, &fixed).await?;
     let rerun = then.is_some();
@@ -96,6 +102,19 @@ pub(crate) async fn publish(processor: &Processor, name: &SumPartName, group: &G
     let put: Vec<_> = put.zip([packets, header, signature]).collect();
     unconfirmed::note(processor, &put, rerun).await?;
     Ok(false)
+}
+
+/// Checks that no sum part of the window is fixed with other content.
+pub(super) async fn check_fixed(processor: &Processor, name: &SumPartName, group: &Group) -> Result<(), Error> {
+    let then = match FixedSumPart::read(processor, name).await {
+        Err(Error::Bucket(BucketError::NotFound { .. })) => return Ok(()),
+        other => other?,
+    };
+    let now = encode(processor, name, group)?.fixed(processor, group);
+    match then.same_content(&now) {
+        true => Ok(()),
+        false => Err(conflict(name, &then, &now)),
+    }
 }
 
 /// Identifiers and names of the batches, sorted by identifier.

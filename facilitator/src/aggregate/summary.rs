@@ -1,6 +1,6 @@
 //! What an aggregation says at its end: the window, and what became of each batch.
 
-use super::{AggregateTask, Group, Selection};
+use super::{AggregateTask, Group, PeerRejections, Selection};
 use crate::error::Error;
 use crate::intake::write_reasons;
 use crate::reason::Rejections;
@@ -80,6 +80,8 @@ pub struct AggregateSummary {
     pub rejected_by_reason: Rejections,
     /// Repetitions.
     pub duplicates: u64,
+    /// Of the packets for which we have a message, those that do not count because of the peer.
+    pub rejections: PeerRejections,
     /// This processor's part of each bin's sum: what is, or (dry run) would be, in the sum part.
     pub sum: Vec<u32>,
     /// Time it took, in seconds.
@@ -105,6 +107,7 @@ impl AggregateSummary {
             packets_rejected: 0,
             rejected_by_reason: Rejections::default(),
             duplicates: 0,
+            rejections: PeerRejections::default(),
             sum: Vec::new(),
             seconds: 0.0,
             packets_per_second: 0.0,
@@ -188,6 +191,8 @@ impl fmt::Display for AggregateSummary {
         writeln!(f, "  rejected           {:>12}", self.packets_rejected)?;
         writeln!(f, "  duplicates         {:>12}", self.duplicates)?;
         write_reasons(f, &self.rejected_by_reason)?;
+        let PeerRejections { messages, rejected } = self.rejections;
+        writeln!(f, "  ruled out by peer  {rejected:>12} of {messages}")?;
         if let Some(object) = &self.sum_part {
             writeln!(f, "  sum part           {object}")?;
         }

@@ -1,8 +1,10 @@
 //! `facilitator aggregate`
 
 use super::Arguments;
-use crate::aggregate::{AggregateSummary, AggregateTask, aggregate};
+use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, release};
 use crate::error::Error;
+use crate::intake::Progress;
+use crate::processor::Processor;
 use crate::roster::{aggregate_agreed, rostered};
 use clap::Args;
 use std::fmt;
@@ -18,7 +20,8 @@ use tallybox_service::output::Summary;
 /// Reads prepared batches from `buckets.own` and the peer's validations from `buckets.peer-validation-in`, writes the
 /// sum part to `buckets.sum-parts`. Without --batch it takes every batch of the window that both processors have
 /// taken in; one without the peer's validation is left out and named. A bad batch never takes its neighbours down. A window
-/// that has rosters is summed as they agree: see `roster`.
+/// that has rosters is summed as they agree: see `roster`. A window of which more than `maximum-rejected-share` of the
+/// packets do not count because of the peer is held, and summed with --accept-rejections only.
 #[derive(Debug, Args)]
 pub(super) struct Aggregate {
     /// The aggregation: the first component of the batches' object names
@@ -36,6 +39,9 @@ pub(super) struct Aggregate {
     /// Only print what would be summed
     #[arg(long)]
     dry_run: bool,
+    /// Release a window that is held since too many of its packets do not count (exit code 7), and sum it
+    #[arg(long, conflicts_with = "dry_run")]
+    accept_rejections: bool,
 }
 
 /// A batch on the command line, its date before its identifier.
@@ -83,24 +89,38 @@ impl Aggregate {
         };
         let bar = arguments.output.progress(None, "aggregate");
         let shown = bar.clone();
-        let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
+        let progress: Progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
         let name = WindowName {
             aggregation: task.aggregation.clone(),
             window,
         };
-        // What both sides agree on by rosters is not chosen by one of them.
-        let summary = if rostered(&processor, window).await? {
-            if !task.batches.is_empty() || task.dry_run {
-                let problem = format!("--batch and --dry-run are for windows without rosters; {window} has them");
-                return Err(Error::Setting(problem));
-            }
-            aggregate_agreed(&processor, &name, progress).await
-        } else {
-            aggregate(&processor, &task, progress).await
-        };
+        let mut summary = sum(&processor, &task, &name, Arc::clone(&progress)).await;
+        if let (Err(Error::Held { rejections, .. }), true) = (&summary, self.accept_rejections) {
+            release(&processor, &name, *rejections).await?;
+            summary = sum(&processor, &task, &name, progress).await;
+        }
         bar.finish();
         arguments.print(&summary?)
     }
+}
+
+/// Sums a window as both sides' rosters agree, or without rosters the batches that the command chooses.
+async fn sum(
+    processor: &Arc<Processor>,
+    task: &AggregateTask,
+    name: &WindowName,
+    progress: Progress,
+) -> Result<AggregateSummary, Error> {
+    let window = task.window;
+    if !rostered(processor, window).await? {
+        return aggregate(processor, task, progress).await;
+    }
+    // What both sides agree on by rosters is not chosen by one of them.
+    if !task.batches.is_empty() || task.dry_run {
+        let problem = format!("--batch and --dry-run are for windows without rosters; {window} has them");
+        return Err(Error::Setting(problem));
+    }
+    aggregate_agreed(processor, name, progress).await
 }
 
 impl Summary for AggregateSummary {

@@ -15,7 +15,8 @@ use tallybox_service::output::Summary;
 ///
 /// Reads the batch from `buckets.ingestion`, writes the prepared batch to `buckets.own` and the validation batch to
 /// `buckets.peer-validation-out`. A packet that cannot be used costs that packet, never the batch; the summary counts
-/// them by reason.
+/// them by reason. If nearly all packets of a batch of at least 20 fail as with a wrong packet key, role or point of ours,
+/// nothing is written (exit code 4, `wrong-key`), unless --accept-rejections says that the batch is at fault.
 #[derive(Debug, Args)]
 pub(super) struct IntakeBatch {
     /// The aggregation: the first component of the batch's object names
@@ -27,11 +28,14 @@ pub(super) struct IntakeBatch {
     /// The batch's identifier
     #[arg(long, value_name = "UUID")]
     batch: BatchId,
+    /// Take the batch in though nearly all of its packets fail as with a wrong key: it is the batch that is at fault
+    #[arg(long)]
+    accept_rejections: bool,
 }
 
 impl IntakeBatch {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<(), Error> {
-        let processor = arguments.processor()?;
+        let processor = arguments.processor_with(|processor| processor.wrong_key.accept = self.accept_rejections)?;
         let name = BatchName {
             aggregation: self.aggregation.clone(),
             date: self.date,

@@ -43,6 +43,7 @@ Exit codes:
   4  not there yet: run it again later
   5  conflict: an object exists with other bytes; nothing was overwritten
   6  too few accepted packets for a sum part
+  7  held: so many packets do not count that an operator has to release the sum
 
 docs/operating.md explains each reason, docs/formats.md each file,
 config/facilitator.yaml each setting.";
@@ -130,9 +131,16 @@ impl Arguments {
 
     /// The processor that `--config` describes.
     fn processor(&self) -> Result<Arc<Processor>, Error> {
+        self.processor_with(|_| {})
+    }
+
+    /// The processor that `--config` describes, with what a command changes of it.
+    fn processor_with(&self, change: impl FnOnce(&mut Processor)) -> Result<Arc<Processor>, Error> {
         let config = load::<Config>(self.config_file()?)?;
         config.value.worker.check()?;
-        Ok(Arc::new(Processor::open(&config)?))
+        let mut processor = Processor::open(&config)?;
+        change(&mut processor);
+        Ok(Arc::new(processor))
     }
 
     fn print(&self, summary: &impl Summary) -> Result<(), Error> {

@@ -167,6 +167,7 @@ fn word(object: &OwnObject) -> &'static str {
         OwnObject::Fixed(_) => "fixed-sum-part",
         OwnObject::Point => "pinned-point",
         OwnObject::FirstSeen => "first-seen-date",
+        OwnObject::Summed => "summed-batch",
         OwnObject::Birth => "own-bucket-birth",
         OwnObject::Chain => "roster-chain",
         OwnObject::Window(_, object) => match object {
@@ -174,6 +175,7 @@ fn word(object: &OwnObject) -> &'static str {
             RosterObject::Verdicts => "window-verdicts",
             RosterObject::Agreed => "agreed-window",
             RosterObject::Counted => "window-counted",
+            RosterObject::Held => "window-held",
             RosterObject::Done => "window-done",
         },
     }

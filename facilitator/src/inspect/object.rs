@@ -57,6 +57,10 @@ impl Inspector {
                     text(Some(&date)),
                 ))
             }
+            Some(OwnObject::Summed) => {
+                let title = "window without rosters that sums a batch";
+                Ok(Finding::new("summed-batch", title, key, text(None)))
+            }
             Some(OwnObject::Birth) => {
                 let time = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
                 let title = "time at which an own bucket was first used";

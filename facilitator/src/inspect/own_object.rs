@@ -22,6 +22,8 @@ pub enum OwnObject {
     Point,
     /// At which date a batch was first seen.
     FirstSeen,
+    /// Without rosters: which window sums a batch.
+    Summed,
     /// When the bucket was first used.
     Birth,
     /// With which window our rosters of an aggregation begin.
@@ -36,6 +38,7 @@ impl OwnObject {
     pub fn parse(key: &str) -> Option<(Self, usize)> {
         prepared(key)
             .or_else(|| fixed(key))
+            .or_else(|| summed(key))
             .or_else(|| small(key))
             .or_else(|| window(key))
             .or_else(|| born(key))
@@ -68,6 +71,12 @@ fn fixed(key: &str) -> Option<(OwnObject, usize)> {
     // The record is of the processor whose bucket it stands in; its name does not say which.
     let name = sum_part(stem, Role::First)?;
     (name.fixed() == key).then_some((OwnObject::Fixed(name), components))
+}
+
+fn summed(key: &str) -> Option<(OwnObject, usize)> {
+    let components = BATCH_COMPONENTS + 1;
+    BatchName::from_summed(tail(key, components)?)?;
+    Some((OwnObject::Summed, components))
 }
 
 fn small(key: &str) -> Option<(OwnObject, usize)> {
@@ -121,6 +130,7 @@ mod tests {
         };
         assert_eq!(parse(batch.prepared("00112233")), Some(prepared));
         assert_eq!(parse(batch.first_seen()), Some(OwnObject::FirstSeen));
+        assert_eq!(parse(batch.summed()), Some(OwnObject::Summed));
         assert_eq!(
             parse("points/interop/0011223344556677".to_owned()),
             Some(OwnObject::Point)

@@ -34,6 +34,11 @@ impl Inspector {
                 return Ok(self.roster(key, name, object, &file));
             }
             RosterObject::Agreed => ("agreed-window", "what both rosters of a window agree on", None),
+            RosterObject::Held => (
+                "window-held",
+                "mark that a sum part waits for an operator's release",
+                None,
+            ),
             RosterObject::Done => ("window-done", "mark that nothing is left to do for a window", None),
             RosterObject::Verdicts => {
                 let title = "what the batches of a roster add to a sum, sealed";

@@ -19,6 +19,7 @@ use tallybox_model::id::PacketId;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::packet::ValidationPacket;
 use tallybox_model::path::BatchName;
+use tallybox_service::fault;
 use tallybox_transport::BlockingWriter;
 use zeroize::Zeroizing;
 
@@ -171,6 +172,30 @@ impl Collector {
         }
     }
 
+    /// Checks that not all packets, or nearly all, fail for reasons that a wrong key of ours explains: then the fault is
+    /// ours more likely than theirs, and a validation without them could not be taken back.
+    fn check_keys(&self) -> Result<(), Error> {
+        let rule = self.processor.wrong_key;
+        let reasons = self.rejections.iter().filter(|(reason, _)| reason.may_be_a_wrong_key());
+        let reasons: Vec<_> = reasons.collect();
+        let failed: u64 = reasons.iter().map(|(_, count)| count).sum();
+        let different = self.packets - self.rejections.duplicates();
+        let nearly_all = failed > 0 && failed * 20 >= different * 19;
+        if rule.accept || self.packets < rule.packets || !nearly_all || fault::is_on("key-consumes") {
+            return Ok(());
+        }
+        let reasons: Vec<String> = reasons
+            .iter()
+            .map(|(reason, count)| format!("{count} {}", reason.name()))
+            .collect();
+        Err(Error::WrongKey {
+            batch: self.name.clone(),
+            failed,
+            packets: self.packets,
+            reasons: reasons.join(", "),
+        })
+    }
+
     /// Checks that there was anything to take in, and writes the footer.
     pub(super) fn finish(self, ingestion_bytes: u64) -> Result<Prepared, Error> {
         if self.packets == 0 {
@@ -180,6 +205,7 @@ impl Collector {
         if self.opened == 0 && undecryptable && !self.names_our_key {
             return Err(Error::NoKey { batch: self.name });
         }
+        self.check_keys()?;
         let validation = match self.published {
             Some(published) => published.fixed,
             None => fix(&self.processor, &self.name, &self.checked, self.validation)?,

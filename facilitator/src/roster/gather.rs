@@ -4,6 +4,7 @@ use super::agreement::{age, memory};
 use super::chain::Chain;
 use super::listed::Listed;
 use super::policy::RosterPolicy;
+use super::summed::without_rosters;
 use super::verdicts::{Verdicts, VerdictsWriter};
 use crate::aggregate::{join_peer, prepared};
 use crate::error::Error;
@@ -45,10 +46,12 @@ pub(super) async fn verdicts(
     let is_remembered = |batch| begins || is_at_most(policy, name.window, batch, memory(policy.terms.maximum_age));
     let history = &chain.history;
     let mut writer = VerdictsWriter::create(processor, name).await?;
-    let mut seen = look(processor, policy, name).await?;
+    let dates = dates(policy, name)?;
+    let summed = without_rosters(processor, name, dates).await?;
+    let mut seen = look(processor, name, dates).await?;
     for listed in before(processor, policy, name).await? {
         let batch = listed.batch();
-        if history.is_closed(batch.id) {
+        if history.is_closed(batch.id) || summed.contains(&batch) {
             continue;
         }
         if !is_open(batch) {
@@ -75,7 +78,7 @@ pub(super) async fn verdicts(
         let keep = i64::from(policy.terms.maximum_age + 1) * i64::from(policy.terms.period_minutes) * 60_000;
         seen.retain(|batch, _| batch.date.millis() + keep > processor.clock.millis());
     }
-    seen.retain(|batch, _| !history.is_closed(batch.id));
+    seen.retain(|batch, _| !history.is_closed(batch.id) && !summed.contains(batch));
     for (batch, seen) in seen {
         if is_open(batch) {
             judge(processor, &mut writer, name, (batch, seen), progress).await?;
@@ -113,14 +116,14 @@ async fn before(processor: &Processor, policy: &RosterPolicy, name: &WindowName)
     Ok(verdicts.map(|verdicts| verdicts.listed).unwrap_or_default())
 }
 
-/// What the buckets hold of the batches that are not too old, and of those that came too late.
-async fn look(
-    processor: &Processor,
-    policy: &RosterPolicy,
-    name: &WindowName,
-) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
+/// The dates of the batches that are not too old, and of those that came too late.
+fn dates(policy: &RosterPolicy, name: &WindowName) -> Result<Window, Error> {
     let start = policy.back(name.window, memory(policy.terms.maximum_age));
-    let range = Window::new(start, name.window.end()).map_err(|error| Error::Internal(error.to_string()))?;
+    Window::new(start, name.window.end()).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// What the buckets hold of the batches of these dates.
+async fn look(processor: &Processor, name: &WindowName, range: Window) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
     let (buckets, peer) = (&processor.buckets, processor.role.peer());
     let mut seen: BTreeMap<DatedBatch, Seen> = BTreeMap::new();
     for key in keys(&*buckets.ingestion, name, range).await? {
@@ -220,6 +223,7 @@ fn ours(error: Error) -> Result<OpenReason, Error> {
     Ok(match error {
         Error::Batch(BatchError::NotThere { .. }) => OpenReason::NoIngestion,
         Error::Batch(BatchError::Incomplete { .. }) | Error::NoKey { .. } => OpenReason::NotTakenIn,
+        Error::WrongKey { .. } => OpenReason::WrongKey,
         Error::Copied { .. } => OpenReason::Copied,
         Error::Prepared(PreparedError::Bucket(_)) => return Err(error),
         Error::Generation { .. } | Error::Bucket(BucketError::Conflict { .. }) | Error::Prepared(_) => {

@@ -15,7 +15,7 @@
 //! | `patience` | reads that are tried again |
 //! | `write`, `peer` | our rosters go out; the peer's come in |
 //! | `settle`, `counted` | the agreed sets, one after another; the packets that each counts |
-//! | `sum` | the sum part of an agreed set |
+//! | `sum`, `summed` | the sum part of an agreed set; which batches are summed with rosters, and which without |
 //! | `view` | both sides' view of a window, and a batch's way through windows, for people |
 
 pub mod agreement;
@@ -32,6 +32,7 @@ mod settle;
 mod standing;
 mod sum;
 mod summary;
+mod summed;
 mod verdicts;
 mod view;
 mod write;
@@ -40,6 +41,7 @@ pub use agreement::TermsDiffer;
 pub use policy::{RosterPolicy, RosterRules};
 pub use sum::aggregate_agreed;
 pub use summary::{Alarm, RosterSummary};
+pub(crate) use summed::agreed_in;
 pub use view::{BatchView, Outcome, SideView, Whereabouts, WindowView, explain, show};
 
 use crate::error::Error;
@@ -75,10 +77,10 @@ pub async fn roster(processor: &Arc<Processor>, name: &WindowName, progress: Pro
 /// Whether a window's batches are agreed on by rosters.
 ///
 /// # Errors
-/// The own bucket's.
+/// [`Error::TouchesRosters`] if the window overlaps windows of rosters and is none of them; the own bucket's.
 pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Error> {
     match policy(processor).await {
-        Ok(policy) => Ok(policy.holds(window)),
+        Ok(policy) => policy.holds(window),
         Err(Error::NoRosters) => Ok(false),
         Err(error) => Err(error),
     }

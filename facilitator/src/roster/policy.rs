@@ -7,6 +7,7 @@ use crate::processor::Processor;
 use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
 use tallybox_model::roster::RosterTerms;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
+use tallybox_service::fault;
 use tallybox_transport::{BucketError, read_all};
 
 /// The largest switch that is read.
@@ -99,10 +100,25 @@ impl RosterPolicy {
         start.map_or(self.terms.origin, |start| start.max(self.terms.origin))
     }
 
-    /// Whether rosters are written of a window that starts then.
-    #[must_use]
-    pub fn holds(&self, window: Window) -> bool {
-        window.start() >= self.terms.origin && self.until.is_none_or(|until| window.start() < until)
+    /// Whether this is a window of rosters. One that lies outside their time is not.
+    ///
+    /// # Errors
+    /// [`Error::TouchesRosters`] if it overlaps the time of rosters and is none of their windows: some of its batches are
+    /// summed by rosters, whichever batches it names.
+    pub fn holds(&self, window: Window) -> Result<bool, Error> {
+        if fault::is_on("window-start-only") {
+            return Ok(window.start() >= self.terms.origin && self.until.is_none_or(|until| window.start() < until));
+        }
+        let before = window.end() <= self.terms.origin;
+        let after = self.until.is_some_and(|until| until <= window.start());
+        if before || after {
+            return Ok(false);
+        }
+        let refuse = |error: Error| match error {
+            Error::NoSuchWindow { window, problem } => Error::TouchesRosters { window, problem },
+            other => other,
+        };
+        self.check(window).map(|()| true).map_err(refuse)
     }
 
     /// Whether no later window has rosters: then what it leaves open is never summed.
@@ -141,5 +157,58 @@ impl RosterPolicy {
             window: window.to_string(),
             problem,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Windows of an hour from 10:00 to 13:00.
+    fn policy(until: bool) -> RosterPolicy {
+        RosterPolicy {
+            terms: RosterTerms {
+                origin: "2026/01/01/10/00".parse().unwrap(),
+                period_minutes: 60,
+                replay_horizon: 10,
+                minimum: 1,
+                maximum_age: 3,
+            },
+            grace_minutes: 0,
+            until: until.then(|| "2026/01/01/13/00".parse().unwrap()),
+        }
+    }
+
+    fn window(start: &str, end: &str) -> Window {
+        let time = |text: &str| format!("2026/01/01/{text}").parse().unwrap();
+        Window::new(time(start), time(end)).unwrap()
+    }
+
+    #[test]
+    fn a_window_is_one_of_rosters_or_outside_their_time_or_refused() {
+        let held = |until, start, end| policy(until).holds(window(start, end)).ok();
+        for until in [false, true] {
+            for (start, end) in [("10/00", "11/00"), ("12/00", "13/00")] {
+                assert_eq!(held(until, start, end), Some(true), "{start} {end}");
+            }
+            for (start, end) in [("09/00", "10/00"), ("00/00", "10/00"), ("08/30", "09/15")] {
+                assert_eq!(held(until, start, end), Some(false), "{start} {end}");
+            }
+            for (start, end) in [
+                ("09/59", "11/00"),
+                ("09/59", "10/01"),
+                ("00/00", "23/00"),
+                ("10/00", "12/00"),
+                ("10/30", "11/30"),
+                ("10/00", "10/30"),
+                ("12/59", "14/00"),
+            ] {
+                assert_eq!(held(until, start, end), None, "{start} {end}");
+            }
+        }
+        assert_eq!(held(true, "13/00", "14/00"), Some(false));
+        assert_eq!(held(true, "13/30", "23/00"), Some(false));
+        assert_eq!(held(false, "13/00", "14/00"), Some(true));
     }
 }

@@ -237,6 +237,20 @@ impl VerdictFiles {
         })
     }
 
+    /// The batches dated in this window of which the peer rules out every packet.
+    pub(super) fn without_accepted_packet(&self) -> Vec<DatedBatch> {
+        use super::listed::Listed;
+        let own = self.open.get(&self.name.window);
+        let listed = own.iter().flat_map(|own| &own.listed);
+        listed
+            .filter_map(|listed| match listed {
+                Listed::Open { batch, reason } if *reason == OpenReason::NoAcceptedPacket => Some(*batch),
+                _ => None,
+            })
+            .filter(|batch| self.name.window.contains(batch.date))
+            .collect()
+    }
+
     /// The file that holds the verdict on this batch.
     pub(super) async fn of(&mut self, processor: &Processor, batch: DatedBatch) -> Result<&Verdicts, Error> {
         let window = *self.places.get(&batch).ok_or_else(|| missing(batch))?;

@@ -41,7 +41,7 @@ pub(super) async fn standing(
             RosterObject::Roster(_) => &mut standing.theirs,
             RosterObject::Agreed => &mut standing.agreed,
             RosterObject::Counted => &mut standing.counted,
-            RosterObject::Verdicts | RosterObject::Done => continue,
+            RosterObject::Verdicts | RosterObject::Held | RosterObject::Done => continue,
         };
         of_kind.insert(name.window);
     }

@@ -2,12 +2,13 @@
 
 use super::counted::read_duplicates;
 use super::settle::{VerdictFiles, read_agreed};
+use super::summed::check_agreed;
 use crate::aggregate::{
-    AggregateSummary, AggregateTask, BatchVerdict, DoneMark, Group, Selection, mark_done, prepared, publish_sum,
-    subtract,
+    AggregateSummary, AggregateTask, BatchVerdict, DoneMark, Group, PeerRejections, Selection, alarm, check_share,
+    mark_done, prepared, publish_sum, subtract,
 };
 use crate::error::Error;
-use crate::intake::Progress;
+use crate::intake::{Progress, find_prepared};
 use crate::prepared::ChunkKind;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
@@ -43,8 +44,12 @@ pub async fn aggregate_agreed(
         summary.finish(None, begun.elapsed());
         return Ok(summary);
     }
+    check_agreed(processor, name, &agreed).await?;
     let group = group(processor, name, &agreed, &progress).await?;
+    summary.rejections = rejections(processor, name, &group).await?;
     summary.finish(Some(&group), begun.elapsed());
+    alarm(name, &summary);
+    check_share(processor, name, &summary, false).await?;
     let sum_part = SumPartName {
         instance: processor.instance.clone(),
         aggregation: name.aggregation.clone(),
@@ -67,6 +72,26 @@ async fn agreed(processor: &Arc<Processor>, name: &WindowName, progress: &Progre
     }
     super::roster(processor, name, Arc::clone(progress)).await?;
     read_agreed(processor, name).await
+}
+
+/// How many packets of the window the peer rules out: those of the agreed batches, and of the batches dated in it of which it
+/// rules out every one.
+async fn rejections(processor: &Processor, name: &WindowName, group: &Group) -> Result<PeerRejections, Error> {
+    let mut rejections = PeerRejections::default();
+    group.verdicts.iter().for_each(|verdict| rejections.add(verdict));
+    let files = VerdictFiles::open(processor, name).await?;
+    for batch in files.without_accepted_packet() {
+        let batch = BatchName {
+            aggregation: name.aggregation.clone(),
+            date: batch.date,
+            id: batch.id,
+        };
+        // A record that is gone by now says nothing.
+        if let Some(prepared) = find_prepared(processor, &batch).await? {
+            rejections.all_of(prepared.footer().messages);
+        }
+    }
+    Ok(rejections)
 }
 
 /// The verdicts of an agreed set, without the packets that an earlier batch counts.

@@ -5,7 +5,7 @@ use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, mark_nothing}
 use crate::error::Error;
 use crate::intake::{IntakeSummary, Progress, intake, no_progress};
 use crate::processor::Processor;
-use crate::roster::{RosterSummary, aggregate_agreed, roster, rostered};
+use crate::roster::{RosterSummary, aggregate_agreed, roster};
 use crate::unconfirmed::put_again;
 use futures::FutureExt as _;
 use std::any::Any;
@@ -44,6 +44,10 @@ pub(super) struct Found {
     pub(super) conflict: bool,
     /// Too few packets for a sum part.
     pub(super) below_minimum: bool,
+    /// A key of ours does not fit, perhaps.
+    pub(super) wrong_key: bool,
+    /// The sum part waits for an operator.
+    pub(super) held: bool,
 }
 
 /// Does what a message of this queue asks for, to its end.
@@ -95,11 +99,22 @@ fn failed(error: &Error, found: &mut Found) -> Outcome {
     found.suspicious = matches!(error, Error::Internal(_));
     found.conflict = error.exit() == Exit::Conflict;
     found.below_minimum = error.exit() == Exit::BelowMinimum;
+    found.held = error.exit() == Exit::Held;
+    found.wrong_key = matches!(error, Error::WrongKey { .. });
+    if found.wrong_key {
+        tracing::error!(
+            reason = chain(error),
+            "batch is not taken in: a packet key, the role or a point may be wrong"
+        );
+    }
     if let Some(summary) = error.summary() {
         found.aggregate = Some(summary.clone());
     }
     if found.below_minimum {
         tracing::warn!(reason = chain(error), "window has no sum part");
+    }
+    if found.held {
+        tracing::error!(reason = chain(error), "window is held: an operator has to look");
     }
     Outcome::of_error(error)
 }
@@ -231,12 +246,6 @@ async fn aggregate_named(
         return Err(Error::BadTask(format!(
             "batch {outside} is outside the window {}",
             task.window
-        )));
-    }
-    // Summed apart from the peer, a window of rosters would have two parts that cannot be added.
-    if rostered(processor, task.window).await? {
-        return Err(Error::BadTask(format!(
-            "the batches of window {window} are agreed on by rosters, not named by a task"
         )));
     }
     if batches.is_empty() {

@@ -56,7 +56,7 @@ impl TaskKind {
 }
 
 /// What can become of a task, as it is counted.
-const OUTCOMES: [&str; 4] = ["done", "below-minimum", "retry", "reject"];
+const OUTCOMES: [&str; 5] = ["done", "below-minimum", "held", "retry", "reject"];
 /// What is asked of a queue.
 const OPERATIONS: [&str; 5] = ["receive", "ack", "nack", "extend", "reject"];
 
@@ -103,6 +103,9 @@ pub struct Metrics {
     poison: Counter,
     conflicts: Counter,
     roster_alarms: Family<ReasonLabel, Counter>,
+    rejection_alarms: Counter,
+    windows_held: Counter,
+    wrong_key: Counter,
     suspicious: Counter,
     /// Leases extended.
     pub leases_extended: Counter,
@@ -148,6 +151,9 @@ impl Metrics {
             poison: Counter::default(),
             conflicts: Counter::default(),
             roster_alarms: Family::default(),
+            rejection_alarms: Counter::default(),
+            windows_held: Counter::default(),
+            wrong_key: Counter::default(),
             suspicious: Counter::default(),
             leases_extended: Counter::default(),
             leases_lost: Counter::default(),
@@ -185,6 +191,21 @@ impl Metrics {
                 "conflicts",
                 "Tasks that found other bytes where ours should be",
                 &self.conflicts,
+            ),
+            (
+                "rejection_alarms",
+                "Windows of which the peer ruled out more than a twentieth of the packets",
+                &self.rejection_alarms,
+            ),
+            (
+                "wrong_key",
+                "Times that a batch was not taken in, since nearly all packets failed as with a wrong key",
+                &self.wrong_key,
+            ),
+            (
+                "windows_held",
+                "Times that a sum part was held for an operator",
+                &self.windows_held,
             ),
             (
                 "panics",
@@ -246,6 +267,8 @@ impl Metrics {
         let task = task.name();
         let outcome = if found.below_minimum {
             "below-minimum"
+        } else if found.held {
+            "held"
         } else {
             outcome.name()
         };
@@ -258,6 +281,11 @@ impl Metrics {
         }
         self.conflicts.inc_by(u64::from(found.conflict));
         self.suspicious.inc_by(u64::from(found.suspicious));
+        let summed = found.aggregate.as_ref().filter(|sum| !sum.done_before);
+        let alarming = summed.is_some_and(|sum| sum.rejections.is_alarming());
+        self.rejection_alarms.inc_by(u64::from(alarming));
+        self.windows_held.inc_by(u64::from(found.held));
+        self.wrong_key.inc_by(u64::from(found.wrong_key));
         self.packets(found);
         self.alarms(found.roster.iter().flat_map(|roster| roster.alarms.as_slice()));
     }
@@ -327,6 +355,9 @@ mod tests {
             "facilitator_poison_messages_total 0",
             "facilitator_leases_lost_total 0",
             "facilitator_conflicts_total 0",
+            "facilitator_rejection_alarms_total 0",
+            "facilitator_windows_held_total 0",
+            "facilitator_wrong_key_total 0",
             "facilitator_reload_failures_total 0",
         ] {
             assert!(text.contains(line), "{line} in {text}");

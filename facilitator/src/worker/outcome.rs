@@ -43,11 +43,12 @@ impl Outcome {
     /// | usage | retry: the task is good, and our configuration gets mended |
     /// | rejected | reject |
     /// | conflict | reject: somebody has to look, and a redelivery finds the same bytes |
+    /// | held | done: the window is marked as held, and an operator's release starts it again; it is counted and logged |
     /// | below the minimum | done: that is an answer about the window, no fault of the task; it is counted and logged |
     pub(super) fn of_error(error: &Error) -> Self {
         let reason = || format!("{}: {}", error.reason(), chain(error));
         match error.exit() {
-            Exit::Done | Exit::BelowMinimum => Self::Done,
+            Exit::Done | Exit::BelowMinimum | Exit::Held => Self::Done,
             Exit::Retry | Exit::Usage => Self::Retry {
                 delay: None,
                 reason: reason(),

@@ -92,6 +92,7 @@ impl Looker {
         let scope = Scope {
             windows: (oldest.start(), newest.end()),
             batches: (oldest.start(), newest.end()),
+            passed: oldest.start(),
         };
         for (side, manager) in self.managers.iter().enumerate() {
             let look = manager.look(scope).await.map_err(Error::manager)?;

@@ -1,0 +1,137 @@
+//! The window that sums each batch: without rosters a batch is claimed for one window before that window's sum part is
+//! fixed, so that no other window can sum it again.
+//!
+//! With rosters the agreed sets say the same. Both kinds of record are looked at on either way, so that a batch that was
+//! summed with rosters is not summed again without them, nor the other way round.
+
+use crate::error::Error;
+use crate::processor::Processor;
+use crate::roster::agreed_in;
+use futures::TryStreamExt as _;
+use futures::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tallybox_model::id::AggregationId;
+use tallybox_model::path::{BatchName, summed_range};
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::Window;
+use tallybox_service::fault;
+use tallybox_transport::{BucketError, ListRange};
+
+/// The largest claim that is read.
+const CLAIM_BYTES: u64 = 4 << 10;
+/// How many claims are made at once.
+const AT_ONCE: usize = 8;
+
+/// `summed/{agg}/{DATE}/{id}` in the own bucket, an authenticated record in JSON: which window sums the batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Claim {
+    window: Window,
+}
+
+/// The batches dated within `dates` that are claimed, each with the window that sums it.
+///
+/// # Errors
+/// The own bucket's.
+pub(crate) async fn claimed(
+    processor: &Processor,
+    aggregation: &AggregationId,
+    dates: Window,
+) -> Result<BTreeMap<BatchName, Window>, Error> {
+    let (directory, (start, end)) = summed_range(aggregation, &dates);
+    let range = ListRange {
+        start_at: Some(start),
+        end_before: Some(end),
+    };
+    let entries = processor.buckets.own.list(&directory, range).await?;
+    let keys: Vec<String> = entries.map_ok(|entry| entry.key).try_collect().await?;
+    let mut claimed = BTreeMap::new();
+    for batch in keys.iter().filter_map(|key| BatchName::from_summed(key)) {
+        let window = read(processor, &batch).await?;
+        claimed.insert(batch, window);
+    }
+    Ok(claimed)
+}
+
+async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error> {
+    let object = batch.summed();
+    let vanished = || Error::Internal(format!("{object} in the own bucket vanished"));
+    let text = processor
+        .read_record(&object, CLAIM_BYTES)
+        .await?
+        .ok_or_else(vanished)?;
+    let claim: Claim = serde_json::from_slice(&text)
+        .map_err(|error| Error::Internal(format!("{object} in the own bucket is malformed: {error}")))?;
+    Ok(claim.window)
+}
+
+/// Checks that no other window sums any of these batches, with rosters or without; the batches that this window has
+/// claimed already.
+///
+/// # Errors
+/// [`Error::SummedBefore`], which names both windows; the own bucket's.
+pub(super) async fn check(
+    processor: &Processor,
+    name: &WindowName,
+    batches: &[BatchName],
+) -> Result<BTreeMap<BatchName, Window>, Error> {
+    if fault::is_on("summed-twice") {
+        return Ok(BTreeMap::new());
+    }
+    let mut claimed = claimed(processor, &name.aggregation, name.window).await?;
+    let agreed = agreed_in(processor, name).await?;
+    for batch in batches {
+        if let Some(then) = agreed.get(batch) {
+            return Err(summed_before(batch, *then, name.window));
+        }
+        if let Some(then) = claimed.get(batch) {
+            same_window(batch, *then, name.window)?;
+        }
+    }
+    claimed.retain(|_, window| *window == name.window);
+    Ok(claimed)
+}
+
+/// Claims batches for a window, but for those that it has `claimed` already.
+///
+/// # Errors
+/// [`Error::SummedBefore`] if another window has claimed one meanwhile; the own bucket's.
+pub(super) async fn claim(
+    processor: &Processor,
+    name: &WindowName,
+    batches: &[BatchName],
+    claimed: &BTreeMap<BatchName, Window>,
+) -> Result<(), Error> {
+    let claim = Claim { window: name.window };
+    let text = serde_json::to_vec(&claim).map_err(|error| Error::Internal(error.to_string()))?;
+    let open: Vec<&BatchName> = batches.iter().filter(|batch| !claimed.contains_key(batch)).collect();
+    for some in open.chunks(AT_ONCE) {
+        try_join_all(some.iter().map(|batch| claim_one(processor, batch, name.window, &text))).await?;
+    }
+    Ok(())
+}
+
+async fn claim_one(processor: &Processor, batch: &BatchName, window: Window, text: &[u8]) -> Result<(), Error> {
+    match processor.create_record(&batch.summed(), text).await {
+        Ok(_) => Ok(()),
+        Err(BucketError::Conflict { .. }) if fault::is_on("summed-twice") => Ok(()),
+        Err(BucketError::Conflict { .. }) => same_window(batch, read(processor, batch).await?, window),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn same_window(batch: &BatchName, then: Window, now: Window) -> Result<(), Error> {
+    match then == now {
+        true => Ok(()),
+        false => Err(summed_before(batch, then, now)),
+    }
+}
+
+pub(crate) fn summed_before(batch: &BatchName, then: Window, now: Window) -> Error {
+    Error::SummedBefore {
+        batch: batch.clone(),
+        then,
+        now,
+    }
+}

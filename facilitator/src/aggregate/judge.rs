@@ -1,0 +1,107 @@
+//! The verdicts on the batches of a window without rosters: one batch that cannot be judged harms no other.
+
+use super::{AggregateSummary, AggregateTask, Group, PeerRejections, Selection, join_peer, prepared};
+use crate::error::Error;
+use crate::intake::Progress;
+use crate::processor::Processor;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tallybox_model::path::BatchName;
+use tallybox_service::exit::Exit;
+use tallybox_service::fault;
+use tallybox_transport::batch::BatchError;
+
+/// Judges every selected batch, and groups them by their parameters. One that cannot be judged is excluded with its reason.
+pub(super) async fn judge(
+    processor: &Arc<Processor>,
+    task: &AggregateTask,
+    selection: &Selection,
+    (summary, progress): (&mut AggregateSummary, &Progress),
+) -> Result<Vec<Group>, Error> {
+    let mut judge = Judge {
+        processor,
+        task,
+        several: selection.batches.len() > 1,
+        progress,
+        groups: BTreeMap::new(),
+        rejections: PeerRejections::default(),
+    };
+    for name in &selection.batches {
+        match judge.batch(name).await {
+            Ok(()) => {}
+            Err(error) if judge.stops(&error) => return Err(error),
+            Err(error) => {
+                if is_one_sided(&error) {
+                    tracing::warn!(batch = %name, reason = error.reason(), "batch is left out of its window's sum");
+                }
+                summary.exclude(name, &error);
+            }
+        }
+    }
+    summary.rejections = judge.rejections;
+    Ok(judge.groups.into_values().collect())
+}
+
+struct Judge<'a> {
+    processor: &'a Arc<Processor>,
+    task: &'a AggregateTask,
+    several: bool,
+    progress: &'a Progress,
+    groups: BTreeMap<Vec<u8>, Group>,
+    rejections: PeerRejections,
+}
+
+impl Judge<'_> {
+    async fn batch(&mut self, name: &BatchName) -> Result<(), Error> {
+        // Our own side first: what is wrong with the batch itself says more than that the peer has not validated it.
+        let prepared = prepared(self.processor, name, self.task.dry_run).await?;
+        let messages = prepared.footer().messages;
+        let joined = match join_peer(self.processor, name, prepared, self.progress).await {
+            // A validation that is there and of no use rules every packet out, as an empty one does.
+            Err(error) if error.exit() == Exit::Rejected => {
+                self.rejections.all_of(messages);
+                return Err(error);
+            }
+            other => other?,
+        };
+        (self.progress)(joined.packets(), joined.bytes());
+        let several = self.several;
+        let group = self
+            .groups
+            .entry(joined.parameters().encode())
+            .or_insert_with(|| Group::new(joined.parameters().clone(), several));
+        let counted_before = |id| group.counts(id);
+        let (verdict, counted) = joined.judge(self.processor.role, counted_before).await?;
+        self.rejections.add(&verdict);
+        if verdict.accepted == 0 {
+            return Err(Error::NoAcceptedPacket { batch: name.clone() });
+        }
+        group.push(verdict, &counted);
+        Ok(())
+    }
+
+    /// Whether an error concerns more than its batch: a bucket that fails for now, or a batch that the task names and that
+    /// is not there yet. Summing without it would fix a sum part that lacks it.
+    ///
+    /// A batch that one side cannot take in is never validated by it, so the other side cannot sum it either. It does not keep
+    /// the window from being summed for ever: after some time both sides leave it out.
+    fn stops(&self, error: &Error) -> bool {
+        let waits = error.exit() == Exit::Retry && !self.task.batches.is_empty();
+        error.is_passing() || (waits && !(is_one_sided(error) && self.is_over()))
+    }
+
+    /// Whether the time for which batches of the window are waited for is over.
+    fn is_over(&self) -> bool {
+        let minutes = i64::from(self.processor.leave_out_after_minutes);
+        let until = self.task.window.end().millis() + minutes * 60_000;
+        self.processor.clock.millis() >= until && !fault::is_on("waits-for-ever")
+    }
+}
+
+/// Whether a batch waits for one of both sides to take it in: for a key of ours that opens it, or for the peer's validation.
+fn is_one_sided(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NoKey { .. } | Error::WrongKey { .. } | Error::Batch(BatchError::NotThere { .. })
+    )
+}

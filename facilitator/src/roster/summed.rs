@@ -1,0 +1,89 @@
+//! Which batches are summed with rosters, for sums without them; and the other way round.
+
+use super::patience::patiently;
+use super::settle::read_agreed;
+use super::standing::standing;
+use crate::aggregate::{claimed, summed_before};
+use crate::error::Error;
+use crate::processor::Processor;
+use std::collections::{BTreeMap, BTreeSet};
+use tallybox_model::path::BatchName;
+use tallybox_model::roster::{AgreedWindow, DatedBatch, WindowName};
+use tallybox_model::time::Window;
+
+/// No window of rosters is longer, in minutes.
+const LONGEST_WINDOW: i64 = 31 * 24 * 60;
+
+/// The batches dated in this window that agreed sets hold, each with the window that sums it.
+///
+/// A batch is agreed on in its own window or a later one, so the sets of all windows from this one on are read. In a
+/// window before the time of rosters or after it there are few of them, or none.
+///
+/// # Errors
+/// The own bucket's.
+pub(crate) async fn agreed_in(processor: &Processor, name: &WindowName) -> Result<BTreeMap<BatchName, Window>, Error> {
+    let own = &*processor.buckets.own;
+    let start = name.window.start();
+    // A window of rosters that began earlier may hold the start of this one.
+    let from = start.plus_minutes(-LONGEST_WINDOW).unwrap_or(start);
+    let standing = patiently!(standing(processor, own, &name.aggregation, from))?;
+    let mut batches = BTreeMap::new();
+    for window in standing.agreed.into_iter().filter(|window| window.end() > start) {
+        let of = WindowName {
+            aggregation: name.aggregation.clone(),
+            window,
+        };
+        let agreed = patiently!(read_agreed(processor, &of))?;
+        for settled in agreed.batches {
+            batches.insert(batch_name(name, settled.batch), window);
+        }
+    }
+    Ok(batches)
+}
+
+fn batch_name(name: &WindowName, batch: DatedBatch) -> BatchName {
+    BatchName {
+        aggregation: name.aggregation.clone(),
+        date: batch.date,
+        id: batch.id,
+    }
+}
+
+/// Checks that none of the batches of an agreed set has been summed without rosters.
+///
+/// # Errors
+/// [`Error::SummedBefore`]; the own bucket's.
+pub(super) async fn check_agreed(processor: &Processor, name: &WindowName, agreed: &AgreedWindow) -> Result<(), Error> {
+    let dates = agreed.batches.iter().map(|settled| settled.batch.date);
+    let Some((first, last)) = dates.clone().min().zip(dates.max()) else {
+        return Ok(());
+    };
+    let after = last.plus_minutes(1).unwrap_or(last);
+    let Ok(dates) = Window::new(first, after) else {
+        return Ok(());
+    };
+    let claimed = claimed(processor, &name.aggregation, dates).await?;
+    for settled in &agreed.batches {
+        let batch = batch_name(name, settled.batch);
+        if let Some(then) = claimed.get(&batch) {
+            return Err(summed_before(&batch, *then, name.window));
+        }
+    }
+    Ok(())
+}
+
+/// The batches dated within `dates` that are summed without rosters: no roster of ours lists them.
+///
+/// # Errors
+/// The own bucket's.
+pub(super) async fn without_rosters(
+    processor: &Processor,
+    name: &WindowName,
+    dates: Window,
+) -> Result<BTreeSet<DatedBatch>, Error> {
+    let claimed = claimed(processor, &name.aggregation, dates).await?;
+    for (batch, window) in &claimed {
+        tracing::warn!(%batch, summed_in = %window, "batch is summed without rosters: our roster does not list it");
+    }
+    Ok(claimed.keys().map(DatedBatch::of).collect())
+}
