@@ -108,6 +108,10 @@ pub struct ScheduleConfig {
     /// How long after its end a window is closed, in minutes.
     #[serde(default = "default_grace_minutes")]
     pub grace_minutes: u32,
+    /// Without rosters: how long after it is closed a window waits for complete batches that this or the other processor has
+    /// not taken in, in minutes. Then it is summed without them. Both processors need the same.
+    #[serde(default = "default_wait_minutes")]
+    pub wait_minutes: u32,
     /// How old a batch may be, by the date in its name, to be taken in though its window is done, in hours.
     #[serde(default = "default_week_hours")]
     pub look_back_hours: u32,
@@ -191,6 +195,10 @@ fn default_grace_minutes() -> u32 {
     60
 }
 
+fn default_wait_minutes() -> u32 {
+    60
+}
+
 fn default_week_hours() -> u32 {
     7 * 24
 }
@@ -231,6 +239,7 @@ impl Config {
             role: self.role,
             period_minutes: schedule.period_minutes,
             grace_minutes: schedule.grace_minutes,
+            wait_minutes: schedule.wait_minutes,
             look_back_minutes: schedule.look_back_hours.saturating_mul(60),
             horizon_minutes: schedule.horizon_hours.saturating_mul(60),
             reenqueue_after_minutes: schedule.reenqueue_after_minutes,
@@ -256,11 +265,12 @@ impl Config {
         if schedule.period_minutes == 0 || schedule.reenqueue_after_minutes == 0 || schedule.concurrency == 0 {
             return refuse("schedule: period-minutes, reenqueue-after-minutes and concurrency have to be 1 or more");
         }
-        let closed = u64::from(policy.period_minutes) * 2 + u64::from(policy.grace_minutes);
+        let closed =
+            u64::from(policy.period_minutes) * 2 + u64::from(policy.grace_minutes) + u64::from(policy.wait_minutes);
         if u64::from(policy.horizon_minutes) < closed {
             return refuse(
-                "schedule.horizon-hours has to be twice period-minutes and grace-minutes or more: no window would be \
-                 closed before it is too old",
+                "schedule.horizon-hours has to be twice period-minutes, grace-minutes and wait-minutes or more: no window \
+                 would be closed before it is too old",
             );
         }
         if u64::from(policy.look_back_minutes) < u64::from(policy.period_minutes) {

@@ -96,11 +96,56 @@ impl Manager {
             .await?;
         let look = self.assess(scope, now, switch).await?;
         tell(&look, &self.known);
+        self.give_up(&look).await?;
         self.metrics.look(&look);
         let mut summary = RunSummary::of(&look);
         let due = look.assessment.due;
         self.start(now, due, &mut summary).await;
         Ok(summary)
+    }
+
+    /// Marks the windows that have passed the horizon without being done. Each is reported by the run that marks it.
+    async fn give_up(&self, look: &Look) -> Result<(), Error> {
+        for name in &look.assessment.passed {
+            let text = format!("{{\"given-up\":\"{}\"}}", look.now);
+            if create(&*self.buckets.own, &name.given_up(), text.into_bytes()).await? == Created::New {
+                self.metrics.given_up();
+                tracing::warn!(
+                    aggregation_id = %name.aggregation, window = %name.window,
+                    "a window has passed the horizon and was never summed: it is not started again; `backfill` starts it, \
+                     `acknowledge` takes it off the status"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that an operator has seen windows that were given up: those that hold this minute, or all.
+    ///
+    /// # Errors
+    /// [`Error::Nothing`] if there is none; the own bucket's.
+    pub async fn acknowledge(
+        &self,
+        aggregation: &AggregationId,
+        minute: Option<BatchTime>,
+    ) -> Result<Vec<WindowName>, Error> {
+        let look = self.look(self.policy.scope(self.now())).await?;
+        let given_up = look.assessment.given_up.into_iter();
+        let wanted: Vec<WindowName> = given_up
+            .filter(|name| name.aggregation == *aggregation)
+            .filter(|name| minute.is_none_or(|minute| name.window.contains(minute)))
+            .collect();
+        if wanted.is_empty() {
+            let which = minute.map_or_else(String::new, |minute| format!(" that holds {minute}"));
+            return Err(Error::Nothing(format!(
+                "{aggregation}: there is no window{which} that was given up and is not acknowledged"
+            )));
+        }
+        for name in &wanted {
+            let text = format!("{{\"acknowledged\":\"{}\"}}", look.now);
+            create(&*self.buckets.own, &name.acknowledged(), text.into_bytes()).await?;
+        }
+        Ok(wanted)
     }
 
     /// Looks at everything, and writes nothing.

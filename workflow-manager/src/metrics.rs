@@ -13,16 +13,18 @@ use crate::summary::RunSummary;
 /// The kinds of task.
 const KINDS: [&str; 4] = ["intake", "roster", "agree", "aggregate"];
 /// The stages in which a window waits.
-const STAGES: [&str; 9] = [
+const STAGES: [&str; 11] = [
     "collecting",
     "grace",
     "undecided",
     "empty",
     "peer-validations",
+    "one-sided",
     "peer-roster",
     "due",
     "started",
     "with-later",
+    "held",
 ];
 
 /// A kind of task.
@@ -51,6 +53,8 @@ pub struct Metrics {
     left: Gauge,
     skipped: Gauge,
     skipped_total: Counter,
+    given_up: Counter,
+    given_up_now: Gauge,
     late: Gauge,
     foreign: Gauge,
     last_success: Gauge,
@@ -77,6 +81,8 @@ impl Metrics {
             left: Gauge::default(),
             skipped: Gauge::default(),
             skipped_total: Counter::default(),
+            given_up: Counter::default(),
+            given_up_now: Gauge::default(),
             late: Gauge::default(),
             foreign: Gauge::default(),
             last_success: Gauge::default(),
@@ -113,6 +119,11 @@ impl Metrics {
                 &self.failures,
             ),
             (
+                "windows_given_up",
+                "Windows that passed the horizon without being summed",
+                &self.given_up,
+            ),
+            (
                 "peer_skipped_batches",
                 "Batches that a window was summed without, since the peer had not validated them",
                 &self.skipped_total,
@@ -130,6 +141,11 @@ impl Metrics {
                 "peer_skipped_batches_now",
                 "Complete batches of closed windows that the peer has not validated",
                 &self.skipped,
+            ),
+            (
+                "windows_given_up_now",
+                "Windows that were given up, and that no operator has acknowledged",
+                &self.given_up_now,
             ),
             (
                 "late_batches",
@@ -155,7 +171,12 @@ impl Metrics {
     /// Counts what a look has seen.
     pub fn look(&self, look: &Look) {
         let Assessment {
-            windows, skipped, late, ..
+            windows,
+            skipped,
+            late,
+            passed,
+            given_up,
+            ..
         } = &look.assessment;
         for stage in STAGES {
             let count = windows.iter().filter(|window| window.stage.word() == stage).count();
@@ -170,6 +191,7 @@ impl Metrics {
         );
         self.skipped.set(number(skipped.len()));
         self.late.set(number(late.len()));
+        self.given_up_now.set(number(passed.len() + given_up.len()));
         self.foreign
             .set(i64::try_from(look.inventory.foreign.count).unwrap_or(i64::MAX));
     }
@@ -196,6 +218,11 @@ impl Metrics {
     pub fn failed_run(&self) {
         self.runs.inc();
         self.failed_runs.inc();
+    }
+
+    /// Counts a window that has passed the horizon without being summed.
+    pub fn given_up(&self) {
+        self.given_up.inc();
     }
 
     /// Counts batches that a window is summed without.

@@ -15,6 +15,8 @@ pub struct Policy {
     pub period_minutes: u32,
     /// How long after its end a window is closed.
     pub grace_minutes: u32,
+    /// Without rosters: how long after it is closed a window waits for complete batches that one side has not taken in.
+    pub wait_minutes: u32,
     /// How old a batch may be, by the date in its name, to be taken in though its window is done.
     pub look_back_minutes: u32,
     /// How old a window may be, by its start, to be caught up.
@@ -30,6 +32,9 @@ pub struct Scope {
     pub windows: (BatchTime, BatchTime),
     /// The dates of batches that are looked at whatever has become of their window.
     pub batches: (BatchTime, BatchTime),
+    /// Windows that start at or after this time, and before [`Self::windows`], have passed the horizon: they are not caught up
+    /// any more, and reported if they are not done.
+    pub passed: BatchTime,
 }
 
 impl Policy {
@@ -40,6 +45,7 @@ impl Policy {
         Scope {
             windows: (later(now, -i64::from(self.horizon_minutes)), ahead),
             batches: (later(now, -i64::from(self.look_back_minutes)), ahead),
+            passed: later(now, -2 * i64::from(self.horizon_minutes)),
         }
     }
 
@@ -66,6 +72,12 @@ impl Policy {
         later(window.end(), i64::from(self.grace_minutes))
     }
 
+    /// Without rosters: when a closed window is summed without the batches that one side has not taken in.
+    #[must_use]
+    pub fn waits_until(&self, window: Window) -> BatchTime {
+        later(self.closes(window), i64::from(self.wait_minutes))
+    }
+
     /// When a task that was started then is started again, if it has had no outcome.
     #[must_use]
     pub fn restarts(&self, started: BatchTime) -> BatchTime {
@@ -89,6 +101,7 @@ mod tests {
             role: Role::First,
             period_minutes: 60,
             grace_minutes: 10,
+            wait_minutes: 0,
             look_back_minutes: 60,
             horizon_minutes: 150,
             reenqueue_after_minutes: 30,
@@ -97,6 +110,7 @@ mod tests {
         let scope = policy.scope(now);
         assert_eq!(scope.windows.0.to_string(), "2026/03/01/09/40");
         assert_eq!(scope.batches.0.to_string(), "2026/03/01/11/10");
+        assert_eq!(scope.passed.to_string(), "2026/03/01/07/10");
         let windows: Vec<Window> = policy.windows(scope.windows.0, now).collect();
         let starts: Vec<String> = windows.iter().map(|window| window.start().to_string()).collect();
         assert_eq!(starts, ["2026/03/01/10/00", "2026/03/01/11/00", "2026/03/01/12/00"]);

@@ -52,6 +52,7 @@ fn scope(times: (tallybox_model::time::BatchTime, tallybox_model::time::BatchTim
     Scope {
         windows: times,
         batches: times,
+        passed: times.0,
     }
 }
 

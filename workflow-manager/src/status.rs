@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 
 use serde::Serialize;
 use tallybox_model::extensions::{Bound, Sighting};
+use tallybox_model::roster::WindowName;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::Depth;
 use tallybox_service::chart::{Align, Screen, Table, Tone};
@@ -28,6 +29,8 @@ pub struct Status {
     pub windows: Vec<WindowStatus>,
     /// Batches that wait for something; all of them, if that was asked for.
     pub batches: Vec<BatchStatus>,
+    /// Windows that passed the horizon without being summed, and that no operator has acknowledged.
+    pub given_up: Vec<GivenUp>,
     /// The queues.
     pub queues: Vec<QueueStatus>,
     /// Aggregations that could not be looked at.
@@ -69,6 +72,28 @@ pub struct WindowStatus {
     pub skipped_by_peer: Vec<String>,
     /// Without rosters: batches that came too late.
     pub late: Vec<String>,
+}
+
+/// A window that passed the horizon without being summed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GivenUp {
+    /// The aggregation.
+    pub aggregation: String,
+    /// Its first minute.
+    pub start: String,
+    /// The first minute after it.
+    pub end: String,
+}
+
+impl GivenUp {
+    fn of(name: &WindowName) -> Self {
+        Self {
+            aggregation: name.aggregation.to_string(),
+            start: name.window.start().to_string(),
+            end: name.window.end().to_string(),
+        }
+    }
 }
 
 /// A batch.
@@ -135,6 +160,7 @@ impl Status {
             what: unseen.aggregation.to_string(),
             problem: unseen.problem.clone(),
         });
+        let given_up = look.assessment.given_up.iter().chain(&look.assessment.passed);
         let shown: Vec<&WindowReport> = windows.filter(shown).collect();
         Self {
             now: look.now.to_string(),
@@ -148,6 +174,7 @@ impl Status {
                 .filter(unfinished)
                 .map(|batch| BatchStatus::of(batch, look.now))
                 .collect(),
+            given_up: given_up.map(GivenUp::of).collect(),
             queues,
             failed: unseen.collect(),
             foreign: look.inventory.foreign.clone(),
@@ -276,6 +303,13 @@ impl Status {
         let names = |pick: fn(&WindowStatus) -> &Vec<String>| self.windows.iter().flat_map(pick).cloned().collect();
         lines(f, "skipped by the peer", names(|window| &window.skipped_by_peer))?;
         lines(f, "late", names(|window| &window.late))?;
+        let given_up = self.given_up.iter();
+        let given_up = given_up.map(|window| format!("{} {} to {}", window.aggregation, window.start, window.end));
+        lines(
+            f,
+            "never summed, too old to be started by itself: `backfill`, or `acknowledge`",
+            given_up.collect(),
+        )?;
         let failed = self.failed.iter();
         lines(
             f,
@@ -320,7 +354,7 @@ impl Status {
             };
             let tone = match window.stage {
                 "done" => Tone::Good,
-                "peer-validations" | "undecided" => Tone::Bad,
+                "peer-validations" | "undecided" | "held" => Tone::Bad,
                 _ if !window.skipped_by_peer.is_empty() || !window.late.is_empty() => Tone::Bad,
                 _ => Tone::Faint,
             };

@@ -73,8 +73,11 @@ impl World {
         }
     }
 
-    fn validate(&self, name: &BatchName) {
+    /// A batch that both sides have taken in.
+    fn both(&self, name: &BatchName) {
+        self.ingest(name);
         self.put("mailbox", &name.validation(Role::Second).signature);
+        self.put("own", &name.prepared("0123abcd"));
     }
 }
 
@@ -110,7 +113,7 @@ fn a_plan_writes_nothing_and_a_run_does_it_whatever_the_time_zone() {
     let world = World::new();
     let [old, new] = [hours_ago(3, 1), hours_ago(0, 2)];
     world.ingest(&old);
-    world.validate(&old);
+    world.both(&hours_ago(3, 3));
     world.ingest(&new);
     let before = files(world.folder.path());
     let plan = world.json(&["plan"]);
@@ -151,7 +154,7 @@ fn replay_starts_again_what_a_marker_holds_back() {
     let world = World::new();
     let name = hours_ago(3, 1);
     world.ingest(&name);
-    world.validate(&name);
+    world.both(&hours_ago(3, 2));
     world.json(&["run-once"]);
     let again = world.json(&["replay", "batch", &name.to_string()]);
     assert_eq!(again["started"][0]["attempt"], 2);
@@ -169,7 +172,7 @@ fn backfill_is_dry_until_it_is_told() {
     let world = World::new();
     let name = hours_ago(24 * 40, 1);
     world.ingest(&name);
-    world.validate(&name);
+    world.both(&hours_ago(24 * 40, 2));
     assert!(kinds(&world.json(&["plan"])["tasks"]).is_empty(), "it is too old");
     let [from, to] = [-120, 120].map(|minutes| name.date.plus_minutes(minutes).unwrap().to_string());
     let arguments = ["backfill", "--from", &from, "--to", &to];

@@ -174,7 +174,7 @@ async fn many_intakes_are_one_indexed_job_and_a_window_is_a_job_of_its_own() {
     let cluster = Cluster::default();
     let world = world(cluster.client(), &config(20, 50), "us-ca-example").await;
     ingest(&world, 7).await;
-    world.validate(&batch(AGG, at("08/00"), 1)).await;
+    world.both(&batch(AGG, at("08/00"), 99)).await;
     world.set(at("09/10"));
     world.run().await;
     let sizes: Vec<usize> = tasks(&cluster).iter().map(Vec::len).collect();

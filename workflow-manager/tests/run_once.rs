@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{World, at, batch, hour};
+use support::{World, at, batch, day, hour};
 use tallybox_model::task::WindowTask;
 use tallybox_transport::read_all;
 
@@ -45,6 +45,9 @@ async fn tasks_and_markers_are_the_predecessors() {
     let name = batch(AGG, at("08/05"), 1);
     world.ingest(&name).await;
     world.validate(&name).await;
+    world.run().await;
+    // What we have not taken in no window names.
+    world.prepare(&name).await;
     world.run().await;
     use tallybox_queue::TaskQueue as _;
     let body = |delivery: Option<tallybox_queue::Delivery>| String::from_utf8(delivery.unwrap().body.to_vec()).unwrap();
@@ -174,4 +177,86 @@ async fn a_roster_of_the_peers_is_answered_without_a_batch_of_ours() {
     world.run().await;
     let tasks = world.window_tasks().await;
     assert!(matches!(&tasks[..], [WindowTask::Roster(task)] if task.window == window.window));
+}
+
+/// A window that is older than the horizon is not started any more, and does not vanish either.
+#[tokio::test]
+async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknowledged() {
+    let world = World::new(day(2, "10/00"));
+    let starts = ["01/00", "02/00", "03/00", "04/00"].map(|start| day(1, start));
+    for (number, start) in (1..).zip(starts) {
+        world.both(&batch(AGG, start, number)).await;
+    }
+    // Only half of it ever came, and the third window is summed.
+    support::put(&world.ingestion, &batch(AGG, day(1, "06/00"), 9).ingestion().packets).await;
+    let names = starts.map(|start| hour(AGG, start));
+    world.done(&names[2]).await;
+    let given_up = async || {
+        let look = world
+            .manager
+            .look(world.manager.policy.scope(world.manager.now()))
+            .await
+            .unwrap();
+        let all = look.assessment.given_up.into_iter().chain(look.assessment.passed);
+        all.map(|name| name.window.start()).collect::<Vec<_>>()
+    };
+    let counted = |count: u32| {
+        let line = format!("workflow_manager_windows_given_up_total {count}\n");
+        assert!(
+            world.manager.metrics.text().contains(&line),
+            "{}",
+            world.manager.metrics.text()
+        );
+    };
+    world.run().await;
+    assert_eq!(given_up().await, []);
+    // The first two are past the horizon of seven days, the fourth is not; nobody has looked for a day.
+    world.set(day(8, "03/30"));
+    let started = world.run().await.started;
+    assert!(
+        started.iter().all(|task| !task.task.contains("20260301010")),
+        "{started:?}"
+    );
+    assert_eq!(given_up().await, starts[..2]);
+    counted(2);
+    world.run().await;
+    counted(2);
+    // Another process knows it, too, and reports nothing again.
+    let other = World::with(
+        day(8, "03/40"),
+        world.ingestion.clone(),
+        world.own.clone(),
+        world.mailbox.clone(),
+    );
+    other.run().await;
+    assert!(
+        other
+            .manager
+            .metrics
+            .text()
+            .contains("workflow_manager_windows_given_up_total 0\n")
+    );
+    assert!(
+        other
+            .manager
+            .metrics
+            .text()
+            .contains("workflow_manager_windows_given_up_now 2\n")
+    );
+    let acknowledged = world
+        .manager
+        .acknowledge(&AGG.parse().unwrap(), Some(day(1, "01/30")))
+        .await;
+    assert_eq!(acknowledged.unwrap(), names[..1]);
+    let again = world
+        .manager
+        .acknowledge(&AGG.parse().unwrap(), Some(day(1, "01/30")))
+        .await;
+    assert!(again.is_err());
+    assert_eq!(given_up().await, starts[1..2]);
+    // Long after, when nothing else is known of it, and its batches are gone.
+    world.set(day(30, "00/00"));
+    assert_eq!(given_up().await, starts[1..2]);
+    world.done(&names[1]).await;
+    assert_eq!(given_up().await, []);
 }

@@ -54,7 +54,7 @@ async fn w7_a_task_that_is_lost_is_started_again_by_its_missing_outcome() {
     let world = World::new(at("08/30"));
     let name = batch(AGG, at("08/00"), 1);
     world.ingest(&name).await;
-    world.validate(&name).await;
+    world.both(&batch(AGG, at("08/05"), 2)).await;
     world.run().await;
     assert_eq!(world.intakes().await.len(), 1, "taken off the queue, and lost");
     world.set(at("09/10"));

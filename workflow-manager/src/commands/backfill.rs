@@ -43,6 +43,7 @@ impl BackfillCommand {
         let scope = Scope {
             windows: (self.from, self.to),
             batches: (self.from, self.to),
+            passed: self.from,
         };
         if self.yes {
             let summary = manager.run(scope).await?;

@@ -1,5 +1,6 @@
 //! The command line: one function a command, all on the library's functions.
 
+mod acknowledge;
 mod announcement;
 mod backfill;
 mod check_config;
@@ -58,6 +59,7 @@ enum Command {
     Status(status::StatusCommand),
     Replay(replay::ReplayCommand),
     Backfill(backfill::BackfillCommand),
+    Acknowledge(acknowledge::AcknowledgeCommand),
     Announcement(announcement::AnnouncementCommand),
     CheckConfig(check_config::CheckConfig),
 }
@@ -98,6 +100,7 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
         Command::Status(command) => command.run(arguments).await,
         Command::Replay(command) => command.run(arguments).await,
         Command::Backfill(command) => command.run(arguments).await,
+        Command::Acknowledge(command) => command.run(arguments).await,
         Command::Announcement(command) => command.run(arguments),
         Command::CheckConfig(command) => command.run(arguments).await,
     }

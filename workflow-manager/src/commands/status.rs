@@ -22,9 +22,11 @@ Stages of a window:
   undecided         the peer's announcement cannot be read
   empty             closed, without a batch
   peer-validations  closed; the peer has validated none of its batches
+  one-sided         closed; batches are awaited that one side has not taken in
   peer-roster       our roster is written; the peer's is awaited
   due, started      a task is due, or has been started
   with-later        the task of a later window does this one's rosters, too
+  held              too many packets do not count; an operator has to release it
   done              nothing is left to do
 
 Try it:

@@ -5,6 +5,7 @@
 
 mod again;
 mod batch;
+mod passed;
 mod report;
 mod window;
 
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 use tallybox_model::extensions::Mode;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::BatchName;
+use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::fault;
 
@@ -42,6 +44,10 @@ pub struct Assessment {
     pub skipped: Vec<BatchName>,
     /// Complete batches that came after their window's task was fixed; without rosters only.
     pub late: Vec<BatchName>,
+    /// Windows that have passed the horizon without being done, and are not marked so yet.
+    pub passed: Vec<WindowName>,
+    /// Windows that were given up, and that no operator has acknowledged.
+    pub given_up: Vec<WindowName>,
 }
 
 /// Looks at every batch and every window.
@@ -57,13 +63,16 @@ pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessm
             policy,
         };
         for ((date, id), batch) in &aggregation.batches {
-            seen.batch(*date, *id, batch, &mut all);
+            if seen.is_in_scope(*date) {
+                seen.batch(*date, *id, batch, &mut all);
+            }
         }
         let windows = seen.windows();
         let last = windows.iter().rev().copied().find(|window| seen.needs_rosters(*window));
         for window in windows {
             seen.window(window, last, &mut all);
         }
+        seen.passed(&mut all);
     }
     all.due.sort_by_cached_key(|due| due.work.order());
     all
@@ -97,6 +106,13 @@ impl Seen<'_> {
             windows.extend(between.filter(|window| self.mode(*window) != Mode::Enpa));
         }
         windows.into_iter().collect()
+    }
+
+    /// Whether a batch is looked at for itself, and not only since its window has passed the horizon.
+    fn is_in_scope(&self, date: BatchTime) -> bool {
+        let scope = &self.inventory.scope;
+        let window = self.policy.window_of(date);
+        date >= scope.batches.0 || window.is_none_or(|window| window.start() >= scope.windows.0)
     }
 
     fn mode(&self, window: Window) -> Mode {

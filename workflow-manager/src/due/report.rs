@@ -104,6 +104,8 @@ pub struct Counts {
     pub taken_in: u64,
     /// Validated by the peer.
     pub validated: u64,
+    /// Complete, and not both taken in by us and validated by the peer.
+    pub one_sided: u64,
 }
 
 /// How far a window has come.
@@ -119,6 +121,11 @@ pub enum WindowStage {
     Empty,
     /// Closed, and the peer has validated none of its batches.
     PeerValidations,
+    /// Closed, without rosters, with batches that one side has not taken in yet.
+    OneSided {
+        /// Until when they are waited for.
+        until: BatchTime,
+    },
     /// Our roster is written, the peer's is not there.
     PeerRoster,
     /// A task is due.
@@ -140,6 +147,8 @@ pub enum WindowStage {
         /// The later one.
         window: Window,
     },
+    /// Too many packets do not count: the sum part waits for an operator's release.
+    Held,
     /// Nothing is left to do.
     Done,
 }
@@ -160,10 +169,12 @@ impl WindowStage {
             Self::Undecided => "undecided",
             Self::Empty => "empty",
             Self::PeerValidations => "peer-validations",
+            Self::OneSided { .. } => "one-sided",
             Self::PeerRoster => "peer-roster",
             Self::Due { .. } => "due",
             Self::Started { .. } => "started",
             Self::WithLater { .. } => "with-later",
+            Self::Held => "held",
             Self::Done => "done",
         }
     }
@@ -178,6 +189,10 @@ impl WindowReport {
             WindowStage::Grace => Some(format!("the end of its grace, {}", self.closes)),
             WindowStage::Undecided => Some("the peer's announcement, which cannot be read".to_owned()),
             WindowStage::PeerValidations => Some("validations: the peer has skipped every batch".to_owned()),
+            WindowStage::OneSided { until } => Some(format!(
+                "{} batches that one side has not taken in, until {until}",
+                self.counts.one_sided
+            )),
             WindowStage::PeerRoster => Some("the peer's roster".to_owned()),
             WindowStage::Due { .. } => Some("its task to be started".to_owned()),
             WindowStage::Started { at: Some(at), .. } => Some(format!("the task started {at}")),
@@ -185,6 +200,7 @@ impl WindowReport {
             WindowStage::WithLater { window, .. } => {
                 Some(format!("the task of the window that starts {}", window.start()))
             }
+            WindowStage::Held => Some("an operator: facilitator aggregate --accept-rejections".to_owned()),
             WindowStage::Empty | WindowStage::Done => None,
         }
     }

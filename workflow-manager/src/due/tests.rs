@@ -16,6 +16,7 @@ const POLICY: Policy = Policy {
     role: Role::Second,
     period_minutes: 60,
     grace_minutes: 10,
+    wait_minutes: 0,
     look_back_minutes: 24 * 60,
     horizon_minutes: 48 * 60,
     reenqueue_after_minutes: 30,
@@ -65,6 +66,10 @@ struct Case {
 
 impl Case {
     fn assess(&self, now: &str) -> Assessment {
+        self.assess_by(now, &POLICY)
+    }
+
+    fn assess_by(&self, now: &str, policy: &Policy) -> Assessment {
         let mut aggregation = Aggregation::default();
         for (number, (date, marks)) in self.batches.iter().enumerate() {
             let id = BatchId::from_bytes([u8::try_from(number).unwrap() + 1; 16]);
@@ -74,13 +79,13 @@ impl Case {
             aggregation.windows.insert(window(start), state.clone());
         }
         let inventory = Inventory {
-            scope: POLICY.scope(at(now)),
+            scope: policy.scope(at(now)),
             rosters: self.rosters,
             aggregations: BTreeMap::from([("a".parse().unwrap(), aggregation)]),
             foreign: Foreign::default(),
             failed: Vec::new(),
         };
-        assess(&inventory, at(now), &POLICY)
+        assess(&inventory, at(now), policy)
     }
 
     /// `kind start` of each task, in order; sums with the number of their batches.
@@ -169,6 +174,41 @@ fn a_window_waits_for_whom_it_waits() {
     ] {
         assert_eq!(of(&batches).stage(now), stage, "{batches:?} at {now}");
     }
+}
+
+/// A batch that a side cannot take in, for instance since it is sealed to a retired key, does not block its window: it is
+/// waited for, and then left out on both sides, since neither names it.
+#[test]
+fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
+    let waits = Policy {
+        wait_minutes: 45,
+        ..POLICY
+    };
+    let due = |case: &Case, now: &str| {
+        let seen = case.assess_by(now, &waits);
+        let tasks = seen.due.into_iter().filter_map(|due| match due.work {
+            Work::Sum(_, batches) => Some((batches.batches.len(), batches.skipped.len())),
+            _ => None,
+        });
+        (seen.windows[0].stage.word(), tasks.collect::<Vec<_>>())
+    };
+    // Ours cannot open it; the peer has validated it, and lacks our validation.
+    let (ours, peers) = (
+        of(&[("08/00", "rpv"), ("08/30", "rv")]),
+        of(&[("08/00", "rpv"), ("08/30", "rp")]),
+    );
+    for case in [&ours, &peers] {
+        assert_eq!(due(case, "09/10"), ("one-sided", vec![]));
+        assert_eq!(due(case, "09/54"), ("one-sided", vec![]));
+    }
+    assert_eq!(due(&ours, "09/55"), ("due", vec![(1, 0)]));
+    assert_eq!(due(&peers, "09/55"), ("due", vec![(1, 1)]));
+    // What is complete on both sides waits for nothing, nor does a window whose batches are fixed.
+    assert_eq!(
+        due(&of(&[("08/00", "rpv"), ("08/30", "i")]), "09/10"),
+        ("due", vec![(1, 0)])
+    );
+    assert_eq!(due(&of(&[("08/30", "rv")]), "09/55").0, "empty");
 }
 
 #[test]

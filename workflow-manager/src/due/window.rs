@@ -81,6 +81,9 @@ impl Seen<'_> {
                 WindowStage::Collecting
             });
         }
+        if state.held && !state.released {
+            return Step::Wait(WindowStage::Held);
+        }
         match mode {
             Mode::Undecided => Step::Wait(WindowStage::Undecided),
             Mode::Roster => match roster_task(state) {
@@ -95,8 +98,13 @@ impl Seen<'_> {
 
     /// As the predecessor: what is complete on our side and validated by the peer, once; fixed the first time.
     fn enpa(&self, name: &WindowName, state: &WindowState, skipped: usize) -> Step {
+        let waits_until = self.policy.waits_until(name.window);
         let batches = match &state.fixed {
             Some(fixed) => fixed.clone(),
+            // What is missing on one side may still come; what the sides name then is more likely the same.
+            None if self.now < waits_until && self.counts(name.window).one_sided > 0 => {
+                return Step::Wait(WindowStage::OneSided { until: waits_until });
+            }
             None => choose(self.aggregation, name.window, self.now),
         };
         if batches.batches.is_empty() {
@@ -143,7 +151,8 @@ impl Seen<'_> {
             .collect()
     }
 
-    /// Complete batches that neither stand in the window's task nor had been skipped by the peer when it was fixed.
+    /// Complete batches that neither stand in the window's task nor had been skipped by the peer when it was fixed: they came
+    /// later, or were not taken in by us by then.
     fn late(&self, window: Window, state: &WindowState) -> Vec<BatchName> {
         let Some(fixed) = &state.fixed else { return Vec::new() };
         let known = fixed.batches.iter().chain(&fixed.skipped);
@@ -162,6 +171,7 @@ impl Seen<'_> {
             counts.incomplete += u64::from(!batch.ready());
             counts.taken_in += u64::from(batch.prepared);
             counts.validated += u64::from(batch.validated);
+            counts.one_sided += u64::from(batch.ready() && !(batch.prepared && batch.validated));
         }
         counts
     }
@@ -176,7 +186,10 @@ fn roster_task(state: &WindowState) -> Option<WindowKind> {
     }
 }
 
-/// The batches that a window's task would name now: those complete on our side and validated by the peer.
+/// The batches that a window's task would name now: those complete on our side, taken in by us and validated by the peer.
+///
+/// What we have not taken in we have not validated, so the peer cannot sum it: to name it would give sum parts of different
+/// batches, and if no key of ours opens it, none at all.
 pub(super) fn choose(aggregation: &Aggregation, window: Window, now: BatchTime) -> WindowBatches {
     let mut chosen = WindowBatches {
         fixed: now,
@@ -185,9 +198,9 @@ pub(super) fn choose(aggregation: &Aggregation, window: Window, now: BatchTime) 
     };
     for (time, id, batch) in aggregation.batches_in(window) {
         let list = match (batch.ready(), batch.validated) {
-            (true, true) => &mut chosen.batches,
+            (true, true) if batch.prepared => &mut chosen.batches,
             (true, false) => &mut chosen.skipped,
-            (false, _) => continue,
+            _ => continue,
         };
         list.push(TaskBatch { id, time });
     }

@@ -51,6 +51,8 @@ pub struct Aggregation {
     pub batches: BTreeMap<(BatchTime, BatchId), Batch>,
     /// Its windows of which anything is known beside batches, oldest first.
     pub windows: BTreeMap<Window, WindowState>,
+    /// Windows that passed the horizon without being done, and whether an operator has acknowledged that.
+    pub given_up: BTreeMap<Window, bool>,
 }
 
 /// What there is of a batch.
@@ -83,6 +85,10 @@ impl Batch {
 pub struct WindowState {
     /// Nothing is left to do.
     pub done: bool,
+    /// Its sum part waits for an operator's release.
+    pub held: bool,
+    /// An operator has released it.
+    pub released: bool,
     /// Without rosters: the batches that its task names.
     pub fixed: Option<WindowBatches>,
     /// Our roster is fixed.

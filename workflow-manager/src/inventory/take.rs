@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::TryStreamExt as _;
 use tallybox_model::extensions::RosterUse;
 use tallybox_model::id::{AggregationId, IdError};
 use tallybox_model::path::{BatchName, BatchPart};
@@ -10,7 +11,7 @@ use tallybox_model::roster::{RosterObject, WindowName};
 use tallybox_model::task::{MarkedTask, TaskMarker, WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::cause::chain;
-use tallybox_transport::{Bucket, BucketError, Disposition, SharedBucket, read_all};
+use tallybox_transport::{Bucket, BucketError, Disposition, ListRange, SharedBucket, read_all};
 
 use super::listing::each;
 use super::{Aggregation, Foreign, Inventory, Started, StartedAt, Unseen};
@@ -117,7 +118,7 @@ pub async fn take(
     Ok(inventory)
 }
 
-/// The aggregations that have a directory in the ingestor's bucket, or rosters on either side.
+/// The aggregations that have a directory in the ingestor's bucket, windows that were given up, or rosters on either side.
 async fn aggregations(
     buckets: &Buckets,
     rosters: &RosterUse,
@@ -126,10 +127,11 @@ async fn aggregations(
     let mut found = BTreeSet::new();
     let places: &[(&SharedBucket, &str)] = &[
         (&buckets.ingestion, ""),
+        (&buckets.own, WindowName::GIVEN_UP_DIRECTORY),
         (&buckets.own, WindowName::DIRECTORY),
         (&buckets.peer_validation_in, WindowName::DIRECTORY),
     ];
-    let count = if rosters.from.is_some() { places.len() } else { 1 };
+    let count = if rosters.from.is_some() { places.len() } else { 2 };
     for (bucket, directory) in &places[..count] {
         for key in bucket.list_directories(directory).await? {
             let name = key.rsplit_once('/').map_or(key.as_str(), |(_, name)| name);
@@ -161,6 +163,7 @@ struct Look<'a> {
 impl Look<'_> {
     async fn run(&mut self) -> Result<(), BucketError> {
         let fixed = self.windows().await?;
+        self.given_up().await?;
         if self.rosters.from.is_some() {
             self.rosters().await?;
         }
@@ -192,6 +195,10 @@ impl Look<'_> {
         each(&*self.buckets.own, &directory, range, |key| {
             if let Some((name, RosterObject::Done)) = RosterObject::parse(key) {
                 found.windows.entry(name.window).or_default().done = true;
+            } else if let Some((name, RosterObject::Held)) = RosterObject::parse(key) {
+                found.windows.entry(name.window).or_default().held = true;
+            } else if let Some(name) = WindowName::from_released(key) {
+                found.windows.entry(name.window).or_default().released = true;
             } else if let Some(name) = WindowName::from_batches(key) {
                 with_batches.insert(name.window);
             } else {
@@ -200,6 +207,41 @@ impl Look<'_> {
         })
         .await?;
         Ok(with_batches)
+    }
+
+    /// The marks of windows that were given up. One that has been done since is none.
+    async fn given_up(&mut self) -> Result<(), BucketError> {
+        let directory = format!("{}/{}", WindowName::GIVEN_UP_DIRECTORY, self.aggregation);
+        let own = &self.buckets.own;
+        let mut entries = own.list(&directory, ListRange::default()).await?;
+        let mut marks: BTreeMap<Window, bool> = BTreeMap::new();
+        while let Some(entry) = entries.try_next().await? {
+            if let Some((name, acknowledged)) = WindowName::from_given_up(&entry.key) {
+                *marks.entry(name.window).or_default() |= acknowledged;
+            }
+        }
+        let listed_from = self.window_times().0;
+        for (window, acknowledged) in marks {
+            let listed = self.found.windows.get(&window).is_some_and(|state| state.done);
+            let done = match acknowledged || listed || window.start() >= listed_from {
+                true => listed,
+                // Older than what is listed: asked for by name.
+                false => self.is_done(window).await?,
+            };
+            if !done {
+                self.found.given_up.insert(window, acknowledged);
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_done(&self, window: Window) -> Result<bool, BucketError> {
+        let mark = super::window_name(self.aggregation, window).done();
+        match self.buckets.own.size(&mark).await {
+            Ok(_) => Ok(true),
+            Err(BucketError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The rosters of both sides, and what they agree on.
@@ -218,7 +260,7 @@ impl Look<'_> {
                 RosterObject::Roster(writer) if writer == role => window.our_roster = true,
                 RosterObject::Roster(_) => window.peer_roster = true,
                 RosterObject::Agreed => window.agreed = true,
-                RosterObject::Verdicts | RosterObject::Counted | RosterObject::Done => {}
+                RosterObject::Verdicts | RosterObject::Counted | RosterObject::Held | RosterObject::Done => {}
             }
         })
         .await?;
@@ -243,9 +285,10 @@ impl Look<'_> {
             _ => {}
         };
         let (recent, end) = self.scope.batches;
-        for window in self.policy.windows(self.scope.windows.0, recent) {
+        let oldest = self.scope.passed.min(self.scope.windows.0);
+        for window in self.policy.windows(oldest, recent) {
             let done = self.found.windows.get(&window).is_some_and(|state| state.done);
-            if !done {
+            if !done && !self.found.given_up.contains_key(&window) {
                 add(window.start(), window.end());
             }
         }
@@ -435,10 +478,11 @@ impl Look<'_> {
         Ok(at)
     }
 
-    /// The times between which windows are looked at: those of the scope, and those of recent batches.
+    /// The times between which windows are looked at: those of the scope, those that have passed the horizon, and those of
+    /// recent batches.
     fn window_times(&self) -> (BatchTime, BatchTime) {
         let (windows, batches) = (self.scope.windows, self.scope.batches);
-        let from = windows.0.min(batches.0);
+        let from = windows.0.min(batches.0).min(self.scope.passed);
         let from = self.policy.window_of(from).map_or(from, |window| window.start());
         (from, windows.1.max(batches.1))
     }

@@ -64,6 +64,7 @@ pub const POLICY: Policy = Policy {
     role: Role::First,
     period_minutes: 60,
     grace_minutes: 10,
+    wait_minutes: 0,
     look_back_minutes: 3 * 24 * 60,
     horizon_minutes: 7 * 24 * 60,
     reenqueue_after_minutes: 30,

@@ -1,0 +1,58 @@
+//! `workflow-manager acknowledge`
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+use tallybox_model::id::AggregationId;
+use tallybox_model::time::BatchTime;
+use tallybox_service::exit::Exit;
+use tallybox_service::output::Summary;
+
+use super::Arguments;
+use crate::error::Error;
+
+const AFTER_HELP: &str = "\
+Nothing is started: to sum such a window after all, use `backfill`. A window that
+has been summed since is no longer shown by itself.
+
+Try it:
+  workflow-manager --config F status --json | jq .\"given-up\"
+  workflow-manager --config F acknowledge --aggregation NAME --start 2026/03/01/08/00";
+
+/// Take windows off the status that passed the horizon without being summed
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct AcknowledgeCommand {
+    /// The aggregation
+    #[arg(long, value_name = "NAME")]
+    aggregation: AggregationId,
+    /// Any minute of the window (UTC)
+    #[arg(long, value_name = "YYYY/MM/DD/HH/MM", required_unless_present = "all")]
+    start: Option<BatchTime>,
+    /// All windows of the aggregation
+    #[arg(long, conflicts_with = "start")]
+    all: bool,
+}
+
+impl AcknowledgeCommand {
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let manager = arguments.manager().await?;
+        let windows = manager.acknowledge(&self.aggregation, self.start).await?;
+        let windows = windows.iter().map(ToString::to_string).collect();
+        arguments.print(&Acknowledged { windows })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The windows that were acknowledged.
+#[derive(Debug, Serialize)]
+struct Acknowledged {
+    windows: Vec<String>,
+}
+
+impl Summary for Acknowledged {
+    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "acknowledged: {}", self.windows.join(", "))
+    }
+}

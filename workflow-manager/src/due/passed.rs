@@ -1,0 +1,53 @@
+//! Windows that have passed the horizon: nothing catches them up any more, so a person has to know of those that were never
+//! summed.
+
+use std::collections::BTreeSet;
+use tallybox_model::extensions::Mode;
+use tallybox_model::time::Window;
+use tallybox_service::fault;
+
+use super::{Assessment, Seen};
+use crate::inventory::{Started, StartedAt, window_name};
+
+impl Seen<'_> {
+    /// Notes the windows that have passed the horizon and are not done.
+    pub(super) fn passed(&self, all: &mut Assessment) {
+        if fault::is_on("vanishing-window") {
+            return;
+        }
+        let given_up = &self.aggregation.given_up;
+        let open = given_up.iter().filter(|(_, acknowledged)| !**acknowledged);
+        all.given_up
+            .extend(open.map(|(window, _)| window_name(self.name, *window)));
+        let new = self
+            .passed_windows()
+            .into_iter()
+            .filter(|window| !given_up.contains_key(window));
+        all.passed.extend(new.map(|window| window_name(self.name, window)));
+    }
+
+    /// The windows that have passed the horizon, hold something, and are not done.
+    fn passed_windows(&self) -> BTreeSet<Window> {
+        let (from, until) = (self.inventory.scope.passed, self.inventory.scope.windows.0);
+        let holds_something = self.aggregation.batches.iter();
+        let holds_something = holds_something.filter(|(_, batch)| batch.signature || batch.prepared || batch.validated);
+        let of_batches = holds_something.filter_map(|((date, _), _)| self.policy.window_of(*date));
+        let of_states = self.aggregation.windows.iter();
+        let of_states =
+            of_states.filter(|(window, state)| state.fixed.is_some() || self.mode(**window) == Mode::Roster);
+        let is_done = |window: &Window| {
+            let state = self.aggregation.windows.get(window);
+            state.is_some_and(|state| state.done || state.started.values().any(|started| by_predecessor(*started)))
+        };
+        of_batches
+            .chain(of_states.map(|(window, _)| *window))
+            .filter(|window| self.policy.window_of(window.start()) == Some(*window))
+            .filter(|window| from <= window.start() && window.start() < until && !is_done(window))
+            .collect()
+    }
+}
+
+/// Whether the predecessor's program started it: that leaves no outcome that we could see.
+fn by_predecessor(started: Started) -> bool {
+    started.at == StartedAt::Predecessor
+}
