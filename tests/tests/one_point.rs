@@ -35,6 +35,8 @@ fn processor(case: &Case, role: Role, points: Points) -> Arc<Processor> {
     processor.buckets.ingestion = memory("ingestion");
     processor.buckets.own = memory("own");
     processor.buckets.peer_validation_out = memory("out");
+    // A batch of nothing but packets at another point is taken in here, to see what becomes of them.
+    processor.wrong_key.accept = true;
     Arc::new(processor)
 }
 

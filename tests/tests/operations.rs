@@ -247,19 +247,20 @@ fn options(batches: u64, packets: u64) -> GenerateOptions {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_small_batches_cost_at_most_twelve_operations_each_or_eight_as_single_objects() {
+async fn a_thousand_small_batches_cost_at_most_thirteen_operations_each_or_nine_as_single_objects() {
     let root = tempfile::tempdir().unwrap();
     let world = root.path().join("world");
     let generated = generate(&world, &options(1000, 20), Output::default()).await.unwrap();
     let (layout, generated) = (Layout::at(&world), generated.generated);
-    for choice in [Choice::Named, Choice::Rosters] {
+    // Without rosters each batch is claimed for its window: one object more.
+    for (choice, claim) in [(Choice::Named, 1.0), (Choice::Rosters, 0.0)] {
         for (form, cache, most) in [
             (ValidationForm::ThreeObjects, 32, 12.0),
             (ValidationForm::SingleObject, 32, 8.0),
         ] {
             let run = Run { form, choice, cache };
             for total in whole_way(&layout, &generated, run).await {
-                assert!(total <= most, "{run:?}: {total} operations a batch");
+                assert!(total <= most + claim, "{run:?}: {total} operations a batch");
             }
         }
     }

@@ -47,6 +47,7 @@ struct Books {
     rosters: BTreeSet<WindowName>,
     agreed: BTreeMap<WindowName, AgreedWindow>,
     done: BTreeSet<WindowName>,
+    held: BTreeSet<WindowName>,
 }
 
 /// What was agreed.
@@ -56,6 +57,8 @@ pub struct Accord {
     pub windows: BTreeMap<WindowName, AgreedWindow>,
     /// The fate of each batch that rosters are about.
     pub fates: BTreeMap<BatchName, Fate>,
+    /// Windows whose sum part a processor holds: too many of its packets do not count.
+    pub held: BTreeSet<WindowName>,
     /// Aggregations of which the sides have read different rosters, from a window on.
     pub split: BTreeMap<AggregationId, Window>,
     /// Batches of which the sides need not find the same.
@@ -72,6 +75,7 @@ impl Books {
             match what {
                 RosterObject::Roster(writer) if writer == role => drop(books.rosters.insert(name)),
                 RosterObject::Done => drop(books.done.insert(name)),
+                RosterObject::Held => drop(books.held.insert(name)),
                 RosterObject::Agreed => match serde_json::from_slice(&bytes) {
                     Ok(agreed) => drop(books.agreed.insert(name, agreed)),
                     Err(error) => problems.push(format!("{role}: {key}: {error}")),
@@ -144,7 +148,10 @@ pub async fn accord(
         }
         for role in Role::ALL {
             let books = &books[role.index()];
-            if books.agreed.contains_key(name) && !books.done.contains(name) {
+            if books.held.contains(name) {
+                schedule.count("windows-held");
+                accord.held.insert(name.clone());
+            } else if books.agreed.contains_key(name) && !books.done.contains(name) {
                 problems.push(format!(
                     "{name}: the {role} processor has agreed and is not done: stuck"
                 ));

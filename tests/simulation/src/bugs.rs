@@ -79,6 +79,22 @@ pub const ALL: &[Bug] = &[
         "what the ingestor's mailboxes only say to hold counts as delivered",
     ),
     bug("believed-bad-read", "one bad read is taken for a forgery"),
+    bug(
+        "summed-twice",
+        "without rosters, what another window has summed is not looked at",
+    ),
+    bug(
+        "never-held",
+        "a sum from which the peer has taken nearly all packets is released",
+    ),
+    bug(
+        "key-consumes",
+        "a batch that a wrong key makes fail is taken in, and its validation is empty for good",
+    ),
+    bug(
+        "window-start-only",
+        "whether a window touches the time of rosters is told by its start",
+    ),
 ];
 
 /// Switches a fault on, and every other off.

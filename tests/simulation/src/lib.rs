@@ -12,7 +12,7 @@
 //! | [`bucket`], [`queue`], [`announcement`] | buckets, queues and the peer's announcement as one process sees them |
 //! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
 //! | [`cast`], [`machine`] | who there is, and the programs that they run |
-//! | [`liar`], [`tamper`], [`lies`] | an ingestor and processors that do not keep to the rules |
+//! | [`liar`], [`tamper`], [`lies`], [`operator`] | an ingestor, processors and operators that do not keep to the rules |
 //! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
 //! | [`counts`] | how often each thing happened |
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | many seeds; the least of one that fails; known faults; the command line |
@@ -33,6 +33,7 @@ pub mod keyring;
 pub mod liar;
 pub mod lies;
 pub mod machine;
+pub mod operator;
 pub mod pool;
 pub mod queue;
 pub mod run;

@@ -4,10 +4,11 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use tallybox_crypto::{PacketPrivateKey, SigningKey, VerifyingKey};
+use tallybox_facilitator::aggregate::RejectionLimits;
 use tallybox_facilitator::budget::Budget;
 use tallybox_facilitator::cache::Cache;
 use tallybox_facilitator::config::{Points, ValidationForm};
-use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets};
+use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets, WrongKeyRule};
 use tallybox_facilitator::roster::RosterRules;
 use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
@@ -175,6 +176,7 @@ impl Machines<'_> {
                 role,
                 period_minutes: PERIOD,
                 grace_minutes: GRACE,
+                wait_minutes: 0,
                 look_back_minutes: 2 * day,
                 horizon_minutes: 4 * day,
                 reenqueue_after_minutes: 45,
@@ -207,10 +209,17 @@ impl Machines<'_> {
         } else {
             1
         };
-        let packet_key = |epoch: usize| PacketKey {
-            id: packet_key_id(role, epoch),
-            key: again(&keys.packet[epoch]),
-            fingerprint: keys.packet[epoch].public().fingerprint(),
+        let now = self.schedule.now();
+        let wrong = self.scenario.wrong_key;
+        let wrong = wrong.is_some_and(|(who, from, until)| who == role && from <= now && now < until);
+        let packet_key = |epoch: usize| {
+            // The peer's key, which opens nothing of ours.
+            let keys = if wrong { &keyring.processors[1 - side] } else { keys };
+            PacketKey {
+                id: packet_key_id(role, epoch),
+                key: again(&keys.packet[epoch]),
+                fingerprint: keys.packet[epoch].public().fingerprint(),
+            }
         };
         let signing = usize::from(self.since(|rotation| rotation.signs[side]));
         let mut sealing_keys = keys.sealing.clone();
@@ -240,7 +249,17 @@ impl Machines<'_> {
             points: Points::Pinned,
             validation_form: ValidationForm::ThreeObjects,
             minimum_contributions: self.scenario.minimum[side],
+            rejection_limits: RejectionLimits {
+                default: self.scenario.maximum_rejected_share,
+                by_metric: std::collections::BTreeMap::new(),
+            },
             rosters: self.rosters(side),
+            // Batches are of a few packets here.
+            wrong_key: WrongKeyRule {
+                packets: 1,
+                accept: false,
+            },
+            leave_out_after_minutes: 120,
             legacy_count: false,
             limits: Limits::default(),
             pool: Arc::clone(&keyring.pool),

@@ -1,5 +1,6 @@
 //! One run: the world of a seed from its first report to its last sum, and what is wrong with it then.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +22,12 @@ use crate::keyring::{INSTANCE, LOCALITY};
 use crate::liar::Copy;
 use crate::lies::Lies;
 use crate::machine::{Machine, Machines, Places};
+use crate::operator::{ByHand, sum_by_hand};
 use crate::pool::Pool;
 use crate::queue::{Habits, Line};
 use crate::scenario::{Cuts, Scenario};
 use crate::schedule::{Fired, Millis, Schedule, Weather};
-use crate::tamper::{Ambush, Lie, Told, ambush, set_right, tell};
+use crate::tamper::{Ambush, Lie, Told, ambush, choose, set_right, tell};
 use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 use crate::trouble::Trouble;
@@ -78,6 +80,8 @@ struct Stage<'s> {
     lies: Lies,
     /// What a liar waits for.
     ambush: Option<Ambush>,
+    /// Batches of which a liar has taken packets.
+    chosen: BTreeSet<BatchName>,
 }
 
 fn places(scenario: &Scenario) -> Places {
@@ -109,6 +113,7 @@ impl<'s> Stage<'s> {
             dice: Dice::new(scenario.seed, "stage"),
             lies: Lies::default(),
             ambush: None,
+            chosen: BTreeSet::new(),
         }
     }
 
@@ -138,6 +143,12 @@ impl<'s> Stage<'s> {
         if scenario.retention.is_some() {
             schedule.timer(scenario.start(), Timer::Retention);
         }
+        if scenario.has(Trouble::Choosing) {
+            schedule.timer(scenario.start() + 30 * MINUTE, Timer::Choose);
+        }
+        if scenario.has(Trouble::ByHand) {
+            schedule.timer(scenario.start() + 80 * MINUTE, Timer::ByHand);
+        }
         schedule.timer(scenario.calm(), Timer::Calm);
     }
 
@@ -164,6 +175,8 @@ impl<'s> Stage<'s> {
             Timer::Retention => self.expire().await,
             Timer::Copy => self.copy().await,
             Timer::Lie => self.lie().await,
+            Timer::ByHand => self.by_hand().await,
+            Timer::Choose => self.choose().await,
             Timer::Calm => self.calm().await,
         }
     }
@@ -340,6 +353,42 @@ impl<'s> Stage<'s> {
             self.schedule.note(|| format!("{told:?}"));
         }
         self.lies.told.extend(told);
+    }
+
+    /// A processor takes packets out of the sums, before the rosters that could list them are written.
+    async fn choose(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        let told = choose(&self.places, &self.chosen, self.schedule.now()).await;
+        for told in &told {
+            if let Lie::Validation(name) = &told.lie {
+                self.chosen.insert(name.clone());
+            }
+        }
+        self.tell(told);
+        self.schedule.timer(self.schedule.now() + 5 * MINUTE, Timer::Choose);
+    }
+
+    /// An operator sums a window by hand.
+    async fn by_hand(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        let machines = Machines {
+            scenario: self.scenario,
+            places: &self.places,
+            schedule: &self.schedule,
+        };
+        if let Some(done) = sum_by_hand(&machines, &mut self.dice).await {
+            self.schedule.count(match done {
+                ByHand::Summed => "summed-by-hand",
+                ByHand::Refused => "refused-by-hand",
+                ByHand::Nothing => "nothing-by-hand",
+            });
+        }
+        let next = self.schedule.now() + self.dice.between(20 * MINUTE, HOUR);
+        self.schedule.timer(next, Timer::ByHand);
     }
 
     /// Mailboxes delete what is old.

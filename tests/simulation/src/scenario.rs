@@ -82,8 +82,12 @@ pub struct Scenario {
     pub partition_bytes: u64,
     /// The fewest packets of a sum part, as each processor has it.
     pub minimum: [u64; 2],
+    /// Above which share of packets that the peer rules out a sum part is held.
+    pub maximum_rejected_share: f64,
     /// When keys change.
     pub rotation: Option<Rotation>,
+    /// A processor whose packet key's file holds another key, from when, until when.
+    pub wrong_key: Option<(Role, Millis, Millis)>,
     /// A processor that is switched off, from when, until when.
     pub down: Option<(Role, Millis, Millis)>,
     /// Whose operations are slow.
@@ -131,7 +135,14 @@ impl Scenario {
             carry: u32::try_from(dice.below(3)).unwrap_or(0),
             partition_bytes: 400 + dice.below(4000),
             minimum: [minimum, other],
+            // Batches of a few packets lose half of them to one hostile report; nobody is there to release them.
+            maximum_rejected_share: if troubles.contains(&Trouble::Choosing) {
+                0.6
+            } else {
+                1.0
+            },
             rotation: None,
+            wrong_key: None,
             down: None,
             slow: None,
             since: [None; 2],
@@ -142,6 +153,7 @@ impl Scenario {
         };
         scenario.rosters(&mut Dice::new(seed, "rosters"));
         scenario.rotation = scenario.rotation(&mut Dice::new(seed, "rotation"));
+        scenario.wrong_key = scenario.wrong_key(&mut Dice::new(seed, "wrong-key"));
         scenario.slabs = scenario.slabs(&mut Dice::new(seed, "slabs"));
         scenario.down = scenario.down(&mut Dice::new(seed, "down"));
         let mut dice = Dice::new(seed, "slow");
@@ -174,7 +186,8 @@ impl Scenario {
     #[must_use]
     pub fn calm(&self) -> Millis {
         let down = self.down.map_or(0, |(_, _, until)| until);
-        (self.last_window_ends() + 2 * HOUR).max(down)
+        let wrong_key = self.wrong_key.map_or(0, |(_, _, until)| until);
+        (self.last_window_ends() + 2 * HOUR).max(down).max(wrong_key)
     }
 
     /// When nobody starts anything any more: the last batch has had its last window, and some hours more.
@@ -235,6 +248,14 @@ impl Scenario {
             ingestor: within(dice),
         };
         self.has(Trouble::Rotation).then_some(rotation)
+    }
+
+    fn wrong_key(&self, dice: &mut Dice) -> Option<(Role, Millis, Millis)> {
+        let role = if dice.chance(500) { Role::First } else { Role::Second };
+        let from = self.start() + dice.between(0, 2 * HOUR);
+        let until = from + dice.between(HOUR, 3 * HOUR);
+        // While keys change, a batch of both keys' packets loses those of one of them: nothing tells that from bad packets.
+        (self.has(Trouble::WrongKey) && !self.has(Trouble::Rotation)).then_some((role, from, until))
     }
 
     fn down(&self, dice: &mut Dice) -> Option<(Role, Millis, Millis)> {

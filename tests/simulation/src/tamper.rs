@@ -248,14 +248,64 @@ async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: 
 
 /// Changes the message on one packet of a validation.
 async fn falsify(mailbox: &Arc<Shelf>, name: &BatchName, liar: Role, place: usize, now: Millis) -> Option<()> {
+    rewrite(mailbox, name, liar, now, |messages| {
+        let message = messages.get_mut(place)?;
+        message.h_r = (message.h_r + 1) % 1000;
+        Some(())
+    })
+    .await
+}
+
+/// Chooses who is in a sum: of every batch that both have validated, only the packet with the smallest identifier keeps its
+/// messages, on both sides. Those that were chosen from before are left alone.
+pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) -> Vec<Told> {
+    let first = Role::First;
+    let names = places.validation[first.index()].keys();
+    let names = names
+        .iter()
+        .filter_map(|key| match BatchName::validation_part(key, first.peer()) {
+            Some((name, BatchPart::Signature)) => Some(name),
+            _ => None,
+        });
+    let mut all = Vec::new();
+    for name in names.filter(|name| !before.contains(name)) {
+        if written_last(places, &name, &Role::ALL).is_none() {
+            continue;
+        }
+        for victim in Role::ALL {
+            let keep = |messages: &mut Vec<ValidationPacket>| {
+                let chosen = messages.iter().map(|message| message.id).min()?;
+                messages.retain(|message| message.id == chosen);
+                Some(())
+            };
+            let mailbox = &places.validation[victim.index()];
+            if rewrite(mailbox, &name, victim.peer(), now, keep).await.is_some() {
+                all.push(Told {
+                    lie: Lie::Validation(name.clone()),
+                    victim,
+                    at: now,
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Puts a validation with other messages into the place of this one.
+async fn rewrite(
+    mailbox: &Arc<Shelf>,
+    name: &BatchName,
+    liar: Role,
+    now: Millis,
+    change: impl FnOnce(&mut Vec<ValidationPacket>) -> Option<()>,
+) -> Option<()> {
     let (objects, limits) = (name.validation(liar), Limits::default());
     let header = read_all(&*mailbox.inner, &objects.header, LIMIT).await.ok()?;
     let old = read_all(&*mailbox.inner, &objects.packets, LIMIT).await.ok()?;
     read_all(&*mailbox.inner, &objects.signature, LIMIT).await.ok()?;
     let header: ValidationHeader = decode_one(&header, &limits).ok()?;
     let mut messages: Vec<ValidationPacket> = read_records(&old, &limits);
-    let message = messages.get_mut(place)?;
-    message.h_r = (message.h_r + 1) % 1000;
+    change(&mut messages)?;
     let packets = write_records(&messages);
     let header = ValidationHeader {
         packet_file_digest: Digest::of(&packets),

@@ -19,6 +19,10 @@ pub enum Timer {
     Copy,
     /// A processor lies to its peer.
     Lie,
+    /// A processor chooses which packets count.
+    Choose,
+    /// An operator sums a window by hand.
+    ByHand,
     /// Nothing goes wrong any more.
     Calm,
 }

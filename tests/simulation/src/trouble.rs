@@ -51,10 +51,16 @@ pub enum Trouble {
     Phantoms,
     /// Mailboxes give a wrong byte, once.
     BadReads,
+    /// An operator sums windows of any length by hand.
+    ByHand,
+    /// A processor that takes nearly all packets out of the sums.
+    Choosing,
+    /// A processor whose packet key's file holds another key for some hours.
+    WrongKey,
 }
 
 /// All kinds with their names.
-const NAMES: [(Trouble, &str); 22] = [
+const NAMES: [(Trouble, &str); 25] = [
     (Trouble::Failures, "failures"),
     (Trouble::LostAnswers, "lost-answers"),
     (Trouble::Crashes, "crashes"),
@@ -77,6 +83,9 @@ const NAMES: [(Trouble, &str); 22] = [
     (Trouble::ExtensionOff, "extension-off"),
     (Trouble::Phantoms, "phantoms"),
     (Trouble::BadReads, "bad-reads"),
+    (Trouble::ByHand, "by-hand"),
+    (Trouble::Choosing, "choosing"),
+    (Trouble::WrongKey, "wrong-key"),
 ];
 
 impl Trouble {
@@ -92,7 +101,7 @@ impl Trouble {
         match self {
             // Little can be promised of such a world.
             Self::NoExtension => 150,
-            Self::LateSwitch | Self::Tampering => 400,
+            Self::LateSwitch | Self::Tampering | Self::Choosing | Self::WrongKey => 400,
             _ => 1000,
         }
     }

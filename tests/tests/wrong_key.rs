@@ -1,0 +1,241 @@
+//! Batches that one side cannot open: they are not consumed, and they block no window.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use futures::TryStreamExt as _;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tallybox_facilitator::aggregate::{AggregateTask, BatchOutcome, aggregate};
+use tallybox_facilitator::config::Config;
+use tallybox_facilitator::intake::{intake, no_progress};
+use tallybox_facilitator::processor::{Processor, ProcessorBuckets};
+use tallybox_facilitator::reason::PacketReason;
+use tallybox_facilitator::roster::{RosterRules, roster, show};
+use tallybox_model::id::BatchId;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_model::roster::WindowName;
+use tallybox_model::time::BatchTime;
+use tallybox_service::clock::Clock;
+use tallybox_service::config::load;
+use tallybox_service::exit::Exit;
+use tallybox_tests::forge::Batch;
+use tallybox_tests::snapshot::{difference, written};
+use tallybox_tests::vectors::{Case, Places, write_config};
+use tallybox_transport::{ListRange, SharedBucket, memory, publish_bytes, read_all};
+
+/// Two processors of ours that read the case's batches, and what is forged beside them.
+struct Pair {
+    case: Case,
+    buckets: [ProcessorBuckets; 2],
+    configs: [std::path::PathBuf; 2],
+    _root: tempfile::TempDir,
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let case = Case::load("dim8");
+        let root = tempfile::tempdir().unwrap();
+        let configs = Role::ALL.map(|role| {
+            let places = Places::among_ours(&case, root.path(), role);
+            write_config(&root.path().join(role.to_string()), role, &places, "")
+        });
+        let mailboxes = Role::ALL.map(|_| memory("mailbox"));
+        let buckets = Role::ALL.map(|role| ProcessorBuckets {
+            ingestion: memory("ingestion"),
+            own: memory("own"),
+            peer_validation_in: mailboxes[role.index()].clone(),
+            peer_validation_out: mailboxes[role.peer().index()].clone(),
+            sum_parts: memory("sum"),
+        });
+        let pair = Self {
+            case,
+            buckets,
+            configs,
+            _root: root,
+        };
+        for role in Role::ALL {
+            let opened = Processor::open(&load::<Config>(&pair.configs[role.index()]).unwrap()).unwrap();
+            copy(&opened.buckets.ingestion, &pair.buckets[role.index()].ingestion).await;
+        }
+        pair
+    }
+
+    fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
+        let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
+        processor.buckets = self.buckets[role.index()].clone();
+        change(&mut processor);
+        Arc::new(processor)
+    }
+
+    /// A batch of the packets that `change` makes of the first of the case.
+    async fn forge(&self, role: Role, name: &BatchName, change: impl FnOnce(&mut Batch)) {
+        let first = &self.case.batches()[0];
+        let mut batch = Batch::read(&self.case, first, role).renamed(name.clone());
+        change(&mut batch);
+        batch.write(&*self.buckets[role.index()].ingestion).await;
+    }
+
+    fn name(&self, id: u8) -> BatchName {
+        BatchName {
+            aggregation: self.case.aggregation(),
+            date: "2023/11/14/22/30".parse().unwrap(),
+            id: BatchId::from_bytes([id; 16]),
+        }
+    }
+}
+
+async fn copy(from: &SharedBucket, to: &SharedBucket) {
+    let entries = from.list("", ListRange::default()).await.unwrap();
+    let entries: Vec<_> = entries.try_collect().await.unwrap();
+    for entry in entries {
+        let bytes = read_all(&**from, &entry.key, 1 << 20).await.unwrap();
+        publish_bytes(&**to, &entry.key, bytes, false).await.unwrap();
+    }
+}
+
+/// Spoils the ciphertexts of some packets, as a wrong key finds them; they name the key `id`.
+fn spoil(batch: &mut Batch, packets: usize, spoilt: usize, id: Option<&str>) {
+    batch.packets.truncate(packets);
+    for (place, packet) in batch.packets.iter_mut().enumerate() {
+        packet.key = id.map(str::to_owned);
+        if place < spoilt {
+            *packet.payload.last_mut().unwrap() ^= 1;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
+    let pair = Pair::new().await;
+    let first = pair.with(Role::First, |_| {});
+    for (id, (packets, spoilt, waits)) in [
+        (20, 20, true),
+        (20, 19, true),
+        (20, 18, false),
+        (19, 19, false),
+        (100, 95, true),
+        (100, 94, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = pair.name(u8::try_from(id).unwrap() + 1);
+        pair.forge(Role::First, &name, |batch| {
+            spoil(batch, packets, spoilt, Some("pha-packet-1"))
+        })
+        .await;
+        let before = written(&pair.buckets[0]).await;
+        let done = intake(&first, &name, no_progress()).await;
+        if !waits {
+            let summary = done.unwrap();
+            let undecryptable = summary.rejected_by_reason.count(PacketReason::Undecryptable);
+            assert_eq!(undecryptable, spoilt as u64);
+            continue;
+        }
+        let error = done.unwrap_err();
+        assert_eq!((error.exit(), error.reason().as_str()), (Exit::Retry, "wrong-key"));
+        assert!(
+            error.to_string().contains(&format!("{spoilt} of {packets} packets")),
+            "{error}"
+        );
+        let changed = difference(&before, &written(&pair.buckets[0]).await);
+        assert!(
+            changed.iter().all(|name| name.starts_with("own:births/")),
+            "{changed:?}"
+        );
+        let accepting = pair.with(Role::First, |processor| processor.wrong_key.accept = true);
+        let summary = intake(&accepting, &name, no_progress()).await.unwrap();
+        assert_eq!(summary.packets_rejected, spoilt as u64);
+    }
+}
+
+/// With rosters the batch waits under a reason of its own, and nothing else does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roster_says_that_a_key_may_be_wrong() {
+    let pair = Pair::new().await;
+    let bad = pair.name(7);
+    for role in Role::ALL {
+        let (id, spoilt) = match role {
+            Role::First => ("pha-packet-1", 20),
+            _ => ("facilitator-packet-1", 0),
+        };
+        pair.forge(role, &bad, |batch| spoil(batch, 20, spoilt, Some(id))).await;
+    }
+    let window = WindowName {
+        aggregation: pair.case.aggregation(),
+        window: Case::window(),
+    };
+    let get = |role| {
+        pair.with(role, |processor| {
+            processor.rosters = Some(RosterRules {
+                origin: Some(Case::window().start()),
+                period_minutes: 60,
+                grace_minutes: 0,
+                replay_horizon: 10,
+                minimum: 1,
+                maximum_age: 3,
+            });
+        })
+    };
+    for role in [Role::First, Role::Second, Role::First, Role::Second] {
+        roster(&get(role), &window, no_progress()).await.unwrap();
+    }
+    let view = show(&get(Role::Second), &window).await.unwrap().to_string();
+    assert!(view.contains("wrong-key"), "{view}");
+}
+
+/// A batch of one packet that is sealed to a retired key, which it does not name: the case.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_one_side_cannot_open_is_left_out_by_both() {
+    let pair = Pair::new().await;
+    let stale = pair.name(9);
+    pair.forge(Role::First, &stale, |batch| spoil(batch, 1, 1, None)).await;
+    pair.forge(Role::Second, &stale, |batch| spoil(batch, 1, 0, None)).await;
+    let mut batches = pair.case.batches();
+    batches.push(stale.clone());
+    let at = |text: &str| text.parse::<BatchTime>().unwrap().millis();
+    let get = |role, time| pair.with(role, |processor| processor.clock = Clock::manual(time));
+    let early = at("2023/11/15/02/59");
+    for role in Role::ALL {
+        for batch in &batches {
+            let done = intake(&get(role, early), batch, no_progress()).await;
+            let reason = done.err().map(|error| error.reason());
+            let cannot = role == Role::First && *batch == stale;
+            assert_eq!(reason, cannot.then(|| "no-key".to_owned()));
+        }
+    }
+    let task = |batches: &[BatchName]| AggregateTask {
+        aggregation: pair.case.aggregation(),
+        window: Case::window(),
+        batches: batches.to_vec(),
+        dry_run: false,
+    };
+    for (role, reason) in Role::ALL.into_iter().zip(["no-key", "not-there"]) {
+        // It is waited for, in case the key or the validation comes.
+        let error = aggregate(&get(role, early), &task(&batches), no_progress())
+            .await
+            .unwrap_err();
+        assert_eq!((error.exit(), error.reason().as_str()), (Exit::Retry, reason));
+    }
+    let late = at("2023/11/15/03/00");
+    let mut summed = Vec::new();
+    for (role, reason) in Role::ALL.into_iter().zip(["no-key", "not-there"]) {
+        let summary = aggregate(&get(role, late), &task(&batches), no_progress())
+            .await
+            .unwrap();
+        let left: Vec<_> = summary
+            .batches
+            .iter()
+            .filter(|batch| batch.outcome != BatchOutcome::Summed)
+            .map(|batch| (batch.batch, batch.reason.clone().unwrap()))
+            .collect();
+        assert_eq!(left, [(stale.id, reason.to_owned())]);
+        assert_eq!(summary.packets_accepted, 300);
+        let names = summary
+            .batches
+            .iter()
+            .filter(|batch| batch.outcome == BatchOutcome::Summed);
+        summed.push(names.map(|batch| batch.batch).collect::<BTreeSet<_>>());
+    }
+    assert_eq!(summed[0], summed[1]);
+}
