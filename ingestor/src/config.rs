@@ -80,7 +80,8 @@ pub struct ServeConfig {
     pub connections_per_network: usize,
     /// Bytes of bodies and reports that are being worked on, at most; more is answered 503.
     pub memory_bytes: u64,
-    /// The same for one network; half of `memory-bytes` if it is not given.
+    /// The same for one network; half of `memory-bytes` if it is not given, and twice
+    /// `body-bytes` at least.
     pub memory_bytes_per_network: Option<u64>,
     /// Most bytes of a body, as sent and unpacked.
     pub body_bytes: u64,
@@ -226,7 +227,8 @@ pub struct KeyPair {
 impl ServeConfig {
     /// Bytes that the requests of one network may hold.
     pub(crate) fn memory_per_network(&self) -> u64 {
-        self.memory_bytes_per_network.unwrap_or(self.memory_bytes / 2)
+        let by_default = (self.memory_bytes / 2).max(2 * self.body_bytes).min(self.memory_bytes);
+        self.memory_bytes_per_network.unwrap_or(by_default)
     }
 }
 

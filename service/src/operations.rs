@@ -33,8 +33,9 @@ use crate::connections::{Connection, PlaceLimits, Places, Times};
 /// Connections at once. A new one is always accepted; the one that has gone longest without a request is closed for it, so
 /// that probes are answered whatever else is connected.
 const LIMITS: PlaceLimits = PlaceLimits {
-    all: 64,
+    all: 256,
     of_a_group: 0,
+    on_time: Duration::ZERO,
     times: Times {
         first: Duration::from_secs(5),
         idle: Duration::from_secs(90),

@@ -37,6 +37,8 @@ const PING_TIME: Duration = Duration::from_secs(20);
 const PATIENCES: u32 = 3;
 /// Bytes that a connection holds of what it reads: heads are bounded by it, bodies have memory of their own.
 const BUFFER: usize = 16 << 10;
+/// How late a connection has to be before it is closed for another one: longer than the first bytes of a request take.
+const ON_TIME: Duration = Duration::from_millis(100);
 /// Requests at once on a connection of HTTP/2, and bytes that may come before they are asked for.
 const STREAMS: u32 = 32;
 const WINDOW: u32 = 64 << 10;
@@ -80,6 +82,7 @@ impl Connections {
         let limits = PlaceLimits {
             all: most,
             of_a_group: serve.connections_per_network,
+            on_time: ON_TIME,
             times,
         };
         Self {

@@ -288,6 +288,12 @@ pub(super) fn description(ingestor: &Ingestor) -> Vec<u8> {
             locality["schema"] = json!({"type": "string", "enum": localities});
         }
     }
+    // A report is also any JSON: one of both would be neither.
+    if let Some(element) = description["components"]["schemas"]["Element"].as_object_mut()
+        && let Some(ways) = element.remove("oneOf")
+    {
+        element.insert("anyOf".to_owned(), ways);
+    }
     if let Some(report) = example::report(ingestor) {
         let post = &mut description["paths"]["/v1/{locality}/reports"]["post"];
         post["requestBody"]["content"]["application/json"]["examples"] = json!({

@@ -46,7 +46,7 @@ async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up
     assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
     // After a second the oldest body makes room, and its client is told to send it again.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(world.post(vec![b' '; 60 << 10], JSON).await.problem(), "malformed");
+    assert_eq!(world.post(vec![b' '; 32 << 10], JSON).await.problem(), "malformed");
     let answer = Answer::of(slow.await.unwrap().unwrap()).await;
     assert_eq!((answer.problem(), answer.status.as_u16()), ("overloaded", 503));
     assert_eq!(world.count("ingestor_bodies_evicted_total"), 1);

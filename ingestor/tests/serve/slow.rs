@@ -183,7 +183,7 @@ async fn bytes_that_are_sent_and_held_are_given_up_for_others() {
     const BODY: usize = 256 << 10;
     let running = start(|ingestor, _| {
         ingestor.serve.body_bytes = BODY as u64;
-        ingestor.serve.memory_bytes = 2 * BODY as u64;
+        ingestor.serve.memory_bytes = 4 * BODY as u64;
     })
     .await;
     let almost = vec![b' '; BODY - 1];

@@ -14,8 +14,6 @@ use super::standing::{Connection, Times};
 const PART: usize = 64;
 /// How often a full listener looks again for a connection that may be closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// A connection of a full listener is closed once it is this late: a rush of clients that do what they should waits instead.
-const ON_TIME: Duration = Duration::from_millis(200);
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +22,9 @@ pub struct PlaceLimits {
     pub all: usize,
     /// Of one group, for example of a network; 0 is no limit.
     pub of_a_group: usize,
+    /// How late a connection of a full listener has to be before it is closed for another one: in a rush of clients that do
+    /// what they should, the new ones wait instead.
+    pub on_time: Duration,
     /// How long each may go without a complete request.
     pub times: Times,
 }
@@ -111,7 +112,7 @@ impl<K: Hash + Eq + Copy> Places<K> {
         if limited && of_group >= limits.of_a_group && !table.evict(Some(group), Duration::ZERO) {
             return Err(Full::Group);
         }
-        if table.count >= limits.all && !table.evict(None, ON_TIME) {
+        if table.count >= limits.all && !table.evict(None, limits.on_time) {
             return Err(Full::All);
         }
         let id = table.next;
@@ -203,7 +204,12 @@ mod tests {
             idle: SECOND * 20,
             bytes_per_second: 1000,
         };
-        Places::new(PlaceLimits { all, of_a_group, times })
+        Places::new(PlaceLimits {
+            all,
+            of_a_group,
+            on_time: SECOND / 5,
+            times,
+        })
     }
 
     fn is_evicted(place: &Place<u8>) -> bool {

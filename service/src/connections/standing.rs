@@ -204,7 +204,9 @@ impl Connection {
     /// Bytes of an answer have been taken.
     pub(super) fn took(&self, id: u64, bytes: usize) {
         let now = Instant::now();
-        if let Some(Phase::Answering(pace)) = self.state().phase(id) {
+        let mut state = self.state();
+        state.pace.moved(bytes, now);
+        if let Some(Phase::Answering(pace)) = state.phase(id) {
             pace.moved(bytes, now);
         }
     }

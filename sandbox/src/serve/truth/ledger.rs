@@ -16,8 +16,6 @@ use crate::error::Error;
 /// A report that was posted.
 #[derive(Debug, Clone)]
 pub(in crate::serve) struct Report {
-    /// What it counts for.
-    pub(super) metric: AggregationId,
     /// The bins that were shared.
     pub(super) bits: Vec<bool>,
     /// Whether it has to count: nothing is wrong with it.
@@ -149,7 +147,6 @@ impl Ledger {
         }
         self.packets.insert(posted.packet, number);
         self.reports.push(Report {
-            metric,
             bits,
             honest,
             acknowledged: false,
