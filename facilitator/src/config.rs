@@ -158,8 +158,8 @@ pub struct Rosters {
     /// How long after a window's end its roster is written, in minutes. Default 60.
     #[serde(default = "default_grace")]
     pub grace_minutes: u32,
-    /// In how many windows after its own a batch may still be summed; the smaller of both sides' holds. Default 56: a
-    /// week of windows of three hours.
+    /// In how many windows after its own a batch may still be summed, at least 1; the smaller of both sides' holds.
+    /// Default 56: a week of windows of three hours.
     #[serde(default = "default_age")]
     pub maximum_age_windows: u32,
     /// For how many windows a packet id is remembered, so that none counts twice. Default 112: two weeks.

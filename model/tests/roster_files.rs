@@ -1,14 +1,15 @@
 //! Golden bytes of rosters: what is agreed as JSON, header and entries as Avro. Never edited, only added to.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use tallybox_model::avro::{Limits, decode_one, encode_one};
+use tallybox_model::avro::{AvroError, ContainerReader, ContainerWriter, Limits, Record as _, decode_one, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, PRIME};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
-    AgreedWindow, ChainReach, Claim, DatedBatch, LastWord, Listing, OpenReason, RosterEntry, RosterHeader, RosterTerms,
-    WindowName,
+    AgreedWindow, ChainReach, Claim, DatedBatch, LastWord, Listing, MOST_ENTRIES, OpenReason, RosterEntry,
+    RosterHeader, RosterTerms, WindowName,
 };
+use tallybox_model::signature::BatchSignature;
 use tallybox_model::time::Window;
 
 fn name() -> WindowName {
@@ -85,6 +86,53 @@ fn entries_have_these_bytes() {
     assert_eq!(negative.listing(), None);
 }
 
+/// The largest roster that a writer makes, with the longest names, is within the limits of a reader; one entry more is not.
+#[test]
+fn the_largest_roster_is_read_and_no_larger_one() {
+    let mut claim = claim();
+    claim.parameters.name = "n".repeat(200);
+    let listing = Listing::Summable(claim);
+    let signature_of = |entries: u64| {
+        let mut file = ContainerWriter::new(Vec::new(), RosterEntry::KIND, [7; 16]);
+        let entry = RosterEntry::new(batch(), &listing);
+        for _ in 0..entries {
+            file.append(&entry).unwrap();
+        }
+        let signature = BatchSignature {
+            batch_header_signature: vec![7; 72],
+            key_identifier: "key".to_owned(),
+            batch_header: Some(vec![7; 2000]),
+            packets: Some(file.finish().unwrap()),
+        };
+        encode_one(&signature, [7; 16]).unwrap()
+    };
+    let limits = Limits::default().for_roster();
+    let read = |file: &[u8]| -> Result<u64, AvroError> {
+        let signature: BatchSignature = decode_one(file, &limits.for_signature())?;
+        let (_, entries) = signature.inline().unwrap();
+        let mut reader = ContainerReader::open(&entries[..], &limits)?;
+        let mut records = 0;
+        while let Some(block) = reader.next_block()? {
+            records += block.records;
+        }
+        Ok(records)
+    };
+    let largest = signature_of(MOST_ENTRIES);
+    assert!((largest.len() as u64) < limits.object_bytes);
+    assert_eq!(read(&largest).unwrap(), MOST_ENTRIES);
+    assert!(read(&signature_of(MOST_ENTRIES + 1)).is_err());
+    let tight = Limits {
+        file_bytes: 100,
+        ..Limits::default()
+    };
+    let one = RosterEntry::new(batch(), &listing);
+    let file = encode_one(&one, [7; 16]).unwrap();
+    assert!(matches!(
+        decode_one::<RosterEntry>(&file, &tight),
+        Err(AvroError::Limit { .. })
+    ));
+}
+
 #[test]
 fn claims_are_compared_bit_for_bit() {
     let nan = || {
@@ -159,6 +207,31 @@ const AGREED: &str = r#"{
         "summable",
         null
       ]
+    }
+  ],
+  "several-dates": [
+    {
+      "batch": "00000000-0000-4000-8000-000000000002",
+      "dates": [
+        "2023/11/14/20/10",
+        "2023/11/14/21/10"
+      ]
+    }
+  ],
+  "terms": [
+    {
+      "origin": "2023/11/01/00/00",
+      "period-minutes": 60,
+      "replay-horizon": 112,
+      "minimum": 100,
+      "maximum-age": 56
+    },
+    {
+      "origin": "2023/11/01/00/00",
+      "period-minutes": 60,
+      "replay-horizon": 112,
+      "minimum": 1,
+      "maximum-age": 60
     }
   ]
 }"#;

@@ -2,16 +2,25 @@
 //!
 //! The rules are those of `docs/rosters.md`; each function says which it is.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use tallybox_model::id::{BatchId, PacketId};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{
     AgreedWindow, ChainReach, Claim, DatedBatch, ExpiredBatch, LastWord, Listing, RosterTerms, SettledBatch,
+    SeveralDates,
 };
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 use tallybox_service::fault;
 
+use super::history::History;
 use crate::ids::IdSet;
+
+/// How many batches of each side a window reports as expired; the last one reports all.
+const MOST_EXPIRED: usize = 2048;
+/// How many identifiers a window reports as listed under several dates.
+const MOST_SEVERAL: usize = 1024;
+/// How many dates of an identifier are reported.
+const MOST_DATES: usize = 16;
 
 /// A roster, read and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,35 +64,6 @@ fn shown(terms: &RosterTerms) -> String {
     format!("origin {origin}, windows of {period_minutes} minutes, replay horizon {replay_horizon}")
 }
 
-/// What is known of the windows before.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    closed: HashMap<BatchId, Window>,
-}
-
-impl History {
-    /// Takes what was agreed on a window, which is later than those before.
-    pub fn push(&mut self, agreed: &AgreedWindow) {
-        let expired = agreed.expired.iter().map(|expired| expired.batch);
-        for batch in agreed.settled().chain(expired) {
-            // The last one counts: a side that looks further back than the other must not come to another answer.
-            self.closed.insert(batch.id, agreed.window);
-        }
-    }
-
-    /// Whether no later window can hold the batch, under whatever date.
-    #[must_use]
-    pub fn is_closed(&self, batch: BatchId) -> bool {
-        self.closed.contains_key(&batch)
-    }
-
-    /// The last window that settled the batch, or saw it expire under one of its dates.
-    #[must_use]
-    pub fn closed_in(&self, batch: BatchId) -> Option<Window> {
-        self.closed.get(&batch).copied()
-    }
-}
-
 /// How many windows after its own a batch is in this window (rule 7); `None` if it is of a later one.
 #[must_use]
 pub fn age(batch: BatchTime, window: Window, period_minutes: u32) -> Option<u32> {
@@ -95,7 +75,7 @@ pub fn age(batch: BatchTime, window: Window, period_minutes: u32) -> Option<u32>
 /// For how many windows after its own it is remembered what became of a batch.
 #[must_use]
 pub fn memory(maximum_age: u32) -> u32 {
-    maximum_age.saturating_mul(2)
+    maximum_age.max(RosterTerms::SMALLEST_AGE).saturating_mul(2)
 }
 
 /// What two rosters have in common, before packets are compared.
@@ -104,31 +84,41 @@ pub struct Draft {
     window: Window,
     /// The batches that would be summed, in the order in which their packets count.
     pub batches: Vec<(DatedBatch, Claim)>,
+    /// The terms that hold, of the first and of the second processor.
+    pub terms: [RosterTerms; 2],
+    /// Whether both chains have begun, which fixes the terms.
+    both_begun: bool,
     excluded: BTreeSet<DatedBatch>,
     last_words: Vec<(DatedBatch, [Option<LastWord>; 2])>,
+    several_dates: Vec<SeveralDates>,
     minimum: u64,
 }
 
 /// Compares the rosters of both processors for one window (rules 4 and 7). What the `last` window leaves open has no other.
 ///
 /// # Errors
-/// [`TermsDiffer`] if the sides do not have the same origin, period or horizon.
+/// [`TermsDiffer`] if the first rosters of both sides do not have the same origin, period or horizon.
 pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> Result<Draft, TermsDiffer> {
-    if !first.terms.fits(&second.terms) {
-        return Err(TermsDiffer(first.terms, second.terms));
+    let terms = terms_that_hold([first.terms, second.terms], history);
+    if !terms[0].fits(&terms[1]) {
+        return Err(TermsDiffer(terms[0], terms[1]));
     }
-    let (window, period) = (first.window, first.terms.period_minutes);
+    let (window, period, origin) = (first.window, terms[0].period_minutes, terms[0].origin);
+    let ages = terms.map(|terms| terms.maximum_age);
     let maximum_age = match fault::is_on("larger-age") {
-        true => first.terms.maximum_age.max(second.terms.maximum_age),
-        false => first.terms.maximum_age.min(second.terms.maximum_age),
+        true => ages[0].max(ages[1]),
+        false => ages[0].min(ages[1]),
     };
+    let maximum_age = maximum_age.max(RosterTerms::SMALLEST_AGE);
     // Both sides remember at least as far back, so that both have the same answer.
     let remembered = |closed: Window| age(closed.start(), window, period).is_some_and(|age| age <= memory(maximum_age));
     let is_closed = |batch: &DatedBatch| {
-        let closed = history.closed_in(batch.id);
+        let closed = history.closed_in(batch);
         closed.is_some_and(remembered) && !fault::is_on("double-listing")
     };
-    let age = |batch: &DatedBatch| age(batch.date, window, period).filter(|_| !is_closed(batch));
+    // No window with rosters can hold a batch of a time before them.
+    let is_possible = |batch: &DatedBatch| batch.date >= origin && !is_closed(batch);
+    let age = |batch: &DatedBatch| age(batch.date, window, period).filter(|_| is_possible(batch));
     let open = |batch: &DatedBatch| age(batch).filter(|age| *age <= maximum_age);
     let (mut equal, mut excluded) = (BTreeMap::new(), BTreeSet::new());
     for (batch, ours) in &first.entries {
@@ -145,7 +135,8 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     }
     excluded.extend(second_dates(&mut equal));
     let batches = largest_group(equal);
-    let all: BTreeSet<DatedBatch> = first.entries.keys().chain(second.entries.keys()).copied().collect();
+    let is_reported = |batch: &DatedBatch| history.reported_in(batch).is_some_and(remembered);
+    let several_dates = several_dates([first, second], is_possible, is_reported);
     // One that came too late for any window is told of in the first that hears of it, as long as both sides remember which
     // are closed. A side keeps no books of windows before its chain; in the first window of both, nothing is closed yet.
     let begin = first.chain.start.max(second.chain.start);
@@ -154,18 +145,68 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
         let age = age(batch).filter(is_remembered);
         age.is_some_and(|age| last || age >= maximum_age)
     };
-    let at_their_end = all.into_iter().filter(at_end);
+    // Each side has its own share of what a window can report, so that a long list leaves the other's alone. The rest is
+    // listed again, and reported later.
+    let most = if last { usize::MAX } else { MOST_EXPIRED };
+    let share =
+        |roster: &Roster| -> Vec<DatedBatch> { roster.entries.keys().copied().filter(at_end).take(most).collect() };
+    let at_their_end: BTreeSet<DatedBatch> = share(first).into_iter().chain(share(second)).collect();
     let said = |batch| [last_word(first, batch), last_word(second, batch)];
     Ok(Draft {
         window,
         batches,
+        terms,
+        both_begun: window.start() >= begin || history.terms().is_some(),
         excluded,
-        last_words: at_their_end.map(|batch| (batch, said(batch))).collect(),
+        last_words: at_their_end.into_iter().map(|batch| (batch, said(batch))).collect(),
+        several_dates,
         minimum: match fault::is_on("smaller-minimum") {
-            true => first.terms.minimum.min(second.terms.minimum),
-            false => first.terms.minimum.max(second.terms.minimum),
+            true => terms[0].minimum.min(terms[1].minimum),
+            false => terms[0].minimum.max(terms[1].minimum),
         },
     })
+}
+
+/// The terms that hold where these are stated (rule 6): those of the first window of both, with the minimums of now.
+fn terms_that_hold(stated: [RosterTerms; 2], history: &History) -> [RosterTerms; 2] {
+    let Some([first, second]) = history.terms().filter(|_| !fault::is_on("terms-as-stated")) else {
+        return stated;
+    };
+    [first.with_minimum_of(&stated[0]), second.with_minimum_of(&stated[1])]
+}
+
+/// The identifiers that stand under several dates of which one was not reported before. Those that both sides list come
+/// first: how many others there are, one side decides alone.
+fn several_dates(
+    rosters: [&Roster; 2],
+    is_possible: impl Fn(&DatedBatch) -> bool,
+    is_reported: impl Fn(&DatedBatch) -> bool,
+) -> Vec<SeveralDates> {
+    let mut dates: BTreeMap<BatchId, (BTreeSet<BatchTime>, [bool; 2])> = BTreeMap::new();
+    for (side, roster) in rosters.into_iter().enumerate() {
+        for batch in roster.entries.keys().filter(|batch| is_possible(batch)) {
+            let (dates, sides) = dates.entry(batch.id).or_default();
+            sides[side] = true;
+            if dates.len() < MOST_DATES {
+                dates.insert(batch.date);
+            }
+        }
+    }
+    let is_new = |id: BatchId, dates: &BTreeSet<BatchTime>| {
+        let mut dated = dates.iter().map(|date| DatedBatch { date: *date, id });
+        dates.len() > 1 && !dated.all(|batch| is_reported(&batch))
+    };
+    let several = dates.into_iter().filter(|(id, (dates, _))| is_new(*id, dates));
+    let (both, one): (Vec<_>, Vec<_>) = several.partition(|(_, (_, sides))| *sides == [true, true]);
+    let first = both.into_iter().chain(one).take(MOST_SEVERAL);
+    let mut several: Vec<SeveralDates> = first
+        .map(|(batch, (dates, _))| SeveralDates {
+            batch,
+            dates: dates.into_iter().collect(),
+        })
+        .collect();
+    several.sort_by_key(|several| several.batch);
+    several
 }
 
 /// What only a known fault takes for the same.
@@ -198,13 +239,14 @@ fn largest_group(batches: BTreeMap<DatedBatch, Claim>) -> Vec<(DatedBatch, Claim
             .try_fold(0_u64, |sum, (_, claim)| sum.checked_add(claim.accepted));
         sum.unwrap_or(u64::MAX)
     };
-    let mut largest = Vec::new();
+    let mut largest = (0, Vec::new());
     for group in groups.into_values() {
-        if largest.is_empty() || accepted(&group) > accepted(&largest) {
-            largest = group;
+        let packets = accepted(&group);
+        if largest.1.is_empty() || packets > largest.0 {
+            largest = (packets, group);
         }
     }
-    largest
+    largest.1
 }
 
 fn last_word(roster: &Roster, batch: DatedBatch) -> Option<LastWord> {
@@ -284,6 +326,8 @@ impl Draft {
             batches,
             expired: expired.map(|(batch, said)| ExpiredBatch { batch, said }).collect(),
             excluded: self.excluded.into_iter().collect(),
+            several_dates: self.several_dates,
+            terms: self.both_begun.then_some(self.terms),
         }
     }
 }

@@ -1,26 +1,33 @@
 //! An aggregation's rosters as they stand when a task begins: from where on they are written, how far both sides have agreed,
 //! and what the windows before are agreed on.
 
-use super::agreement::{History, memory};
+use super::agreement::memory;
+use super::history::History;
 use super::patience::patiently;
 use super::peer;
 use super::policy::RosterPolicy;
 use super::settle::read_agreed;
+use super::signed::{self, Signature};
 use super::standing::{Standing, standing};
 use crate::error::Error;
 use crate::processor::Processor;
 use futures::TryStreamExt as _;
+use std::sync::Arc;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, window_range};
-use tallybox_model::roster::{ChainReach, WindowName, chain};
+use tallybox_model::roster::{AgreedWindow, ChainReach, WindowName, chain};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{BucketError, ListRange, publish_bytes, read_all};
+use tallybox_transport::{BucketError, ListRange, SharedBucket, publish_bytes, read_all};
 
+/// How many names without a good signature are looked at for the first batch.
+const MOST_UNSIGNED: u32 = 256;
 /// The longest text of a chain's start.
 const TEXT_BYTES: u64 = 32;
 
 /// An aggregation's rosters as they stand, and what is known of its windows.
 pub(super) struct Chain {
+    /// The rules by which its windows are agreed on: our configuration's, with the terms that were fixed.
+    pub(super) policy: RosterPolicy,
     /// The first window of which we write a roster.
     pub(super) start: BatchTime,
     /// Start of the first window that is not agreed on.
@@ -56,6 +63,8 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
         own = look(start).await?;
     }
     let next = first_open(policy, &own, start);
+    let mut last = last_agreed(processor, policy, name, (start, next)).await?;
+    let policy = &policy_that_holds(processor, policy, last.as_ref());
     let needed = back_from(policy, next, policy.horizon()).max(start);
     if needed < recent {
         own = look(needed).await?;
@@ -76,7 +85,10 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
         if window.start() < remembered && own.agreed.contains(&window) {
             continue;
         }
-        let agreed = patiently!(read_agreed(processor, &of(name, window)))?;
+        let agreed = match last.take_if(|last| last.window == window) {
+            Some(last) => last,
+            None => patiently!(read_agreed(processor, &of(name, window)))?,
+        };
         if window.start() >= remembered {
             history.push(&agreed);
         }
@@ -86,6 +98,7 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
         }
     }
     Ok(Chain {
+        policy: *policy,
         start,
         next,
         own,
@@ -93,6 +106,31 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
         theirs: None,
         history,
     })
+}
+
+/// What is agreed on the last window before the first open one, if the chain has one.
+async fn last_agreed(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    name: &WindowName,
+    (start, next): (BatchTime, BatchTime),
+) -> Result<Option<AgreedWindow>, Error> {
+    let before = next.plus_minutes(-1).filter(|before| *before >= start);
+    match before.and_then(|before| policy.window_of(before)) {
+        Some(last) => patiently!(read_agreed(processor, &of(name, last))).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Our rules, with the terms that the last agreed window says were fixed for us. What the configuration says since then
+/// about anything but the minimum does not hold: both sides compute with the same terms, whatever one of them changes.
+fn policy_that_holds(processor: &Processor, policy: &RosterPolicy, last: Option<&AgreedWindow>) -> RosterPolicy {
+    let fixed = last.and_then(|agreed| agreed.terms);
+    let fixed = fixed.map(|terms| terms[processor.role.index()].with_minimum_of(&policy.terms));
+    RosterPolicy {
+        terms: fixed.unwrap_or(policy.terms),
+        ..*policy
+    }
 }
 
 /// The start of the window so many windows before the one that starts then.
@@ -132,6 +170,7 @@ async fn first(
     };
     // The mailbox may have deleted by now what we have taken in.
     let (ingestion, own) = (&processor.buckets.ingestion, &processor.buckets.own);
+    let is_mailbox = |bucket: &SharedBucket| Arc::ptr_eq(bucket, ingestion);
     for (bucket, parse) in [
         (
             ingestion,
@@ -140,11 +179,21 @@ async fn first(
         (own, BatchName::from_prepared),
     ] {
         let mut entries = bucket.list(name.aggregation.as_str(), range.clone()).await?;
+        let mut unsigned = 0;
         while let Some(entry) = entries.try_next().await? {
-            if let Some(batch) = parse(&entry.key) {
-                first = policy.window_of(batch.date).map_or(first, |window| first.min(window));
-                break;
+            let Some(batch) = parse(&entry.key) else {
+                continue;
+            };
+            if is_mailbox(bucket) && signed::ingestion(processor, &batch).await? != Signature::Good {
+                unsigned += 1;
+                // Who fills the mailbox with names delays our first roster, and with it nothing that is signed.
+                if unsigned >= MOST_UNSIGNED {
+                    break;
+                }
+                continue;
             }
+            first = policy.window_of(batch.date).map_or(first, |window| first.min(window));
+            break;
         }
     }
     Ok(first.start())

@@ -5,13 +5,17 @@ use super::listed::Listed;
 use crate::error::Error;
 use crate::processor::Processor;
 use std::collections::BTreeMap;
-use tallybox_model::avro::{ContainerWriter, Record as _, encode_one};
+use tallybox_model::avro::{ContainerWriter, Limits, Record as _, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::marker::sync_marker;
 use tallybox_model::path::BatchObjects;
 use tallybox_model::role::Role;
 use tallybox_model::roster::{ChainReach, DatedBatch, RosterEntry, RosterHeader, RosterTerms, WindowName};
+use tallybox_service::fault;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
+
+/// The largest block of entries that is read: our writer's have 16,000 bytes.
+const BLOCK_BYTES: u64 = 4 << 20;
 
 /// The roster is one object; the names of its inner files stand in messages only.
 fn objects(name: &WindowName, writer: Role) -> BatchObjects {
@@ -20,6 +24,14 @@ fn objects(name: &WindowName, writer: Role) -> BatchObjects {
         header: format!("{signature} (header)"),
         packets: format!("{signature} (entries)"),
         signature,
+    }
+}
+
+/// The most bytes of a roster as stored.
+pub(super) fn roster_bytes(processor: &Processor) -> u64 {
+    match fault::is_on("unbounded-roster") {
+        true => processor.limits.object_bytes,
+        false => processor.limits.for_roster().object_bytes,
     }
 }
 
@@ -70,7 +82,11 @@ pub(super) fn decode(
         object: object.clone(),
         problem,
     };
-    let batch = SignedBatch::inline(objects, file, keys, &processor.limits)?;
+    let limits = match fault::is_on("unbounded-roster") {
+        true => processor.limits.clone(),
+        false => processor.limits.for_roster(),
+    };
+    let batch = SignedBatch::inline(objects, file, keys, &limits)?;
     let header: RosterHeader = batch.header()?;
     if !header.is_of(&processor.instance, name, writer) {
         return Err(bad(
@@ -86,8 +102,11 @@ pub(super) fn decode(
     let terms = header
         .terms()
         .ok_or_else(|| bad("a rule in its header is out of range"))?;
-    let mut packets = batch.inline_packets(header.packet_file_digest);
-    let limits = packets.limits().clone();
+    let limits = Limits {
+        block_bytes: limits.block_bytes.min(BLOCK_BYTES),
+        ..limits
+    };
+    let mut packets = batch.inline_packets(header.packet_file_digest).within(limits.clone());
     let mut entries = BTreeMap::new();
     while let Some(block) = packets.next_block()? {
         for entry in block.records::<RosterEntry>(&limits) {

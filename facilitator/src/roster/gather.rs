@@ -4,22 +4,30 @@ use super::agreement::{age, memory};
 use super::chain::Chain;
 use super::listed::Listed;
 use super::policy::RosterPolicy;
+use super::signed::{self, Signature};
+use super::summary::{Alarm, RosterSummary};
 use super::summed::without_rosters;
 use super::verdicts::{Verdicts, VerdictsWriter};
 use crate::aggregate::{join_peer, prepared};
 use crate::error::Error;
-use crate::intake::Progress;
+use crate::intake::{Progress, find_prepared};
 use crate::prepared::PreparedError;
 use crate::processor::Processor;
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use tallybox_model::path::{BatchName, BatchPart, window_range};
-use tallybox_model::roster::{Claim, DatedBatch, OpenReason, WindowName};
+use tallybox_model::roster::{Claim, DatedBatch, MOST_ENTRIES, OpenReason, WindowName};
 use tallybox_model::time::Window;
 use tallybox_service::fault;
 use tallybox_transport::batch::BatchError;
 use tallybox_transport::{Bucket, BucketError, ListRange};
+
+/// The most batches of which nothing but the peer's validation is known that are looked at in a window.
+const MOST_UNKNOWN: usize = 4096;
+/// How many objects without a good signature are looked at in a window: what comes after them waits for the next one.
+const MOST_UNSIGNED: u64 = 4096;
 
 /// What is there of a batch.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,69 +35,187 @@ struct Seen {
     ingestion: bool,
     prepared: bool,
     validation: bool,
+    /// An earlier roster of ours listed it, so its signature was verified then.
+    listed: bool,
 }
 
-/// Makes the verdicts of a window, unless they are there, and answers with those that are.
-pub(super) async fn verdicts(
-    processor: &Arc<Processor>,
-    policy: &RosterPolicy,
-    name: &WindowName,
-    chain: &Chain,
-    progress: &Progress,
-) -> Result<Verdicts, Error> {
-    if let Some(verdicts) = Verdicts::open(processor, name).await? {
-        return Ok(verdicts);
-    }
-    let is_open = |batch| is_at_most(policy, name.window, batch, policy.terms.maximum_age);
-    // Until both chains have begun nobody tells that a batch has expired, so nothing is forgotten.
-    let begins = chain.theirs.is_none_or(|theirs| name.window.start() <= theirs.start);
-    let is_remembered = |batch| begins || is_at_most(policy, name.window, batch, memory(policy.terms.maximum_age));
-    let history = &chain.history;
-    let mut writer = VerdictsWriter::create(processor, name).await?;
-    let dates = dates(policy, name)?;
-    let summed = without_rosters(processor, name, dates).await?;
-    let mut seen = look(processor, name, dates).await?;
-    for listed in before(processor, policy, name).await? {
-        let batch = listed.batch();
-        if history.is_closed(batch.id) || summed.contains(&batch) {
-            continue;
+/// The window whose batches are gathered.
+pub(super) struct Gathering<'a> {
+    pub(super) processor: &'a Arc<Processor>,
+    pub(super) name: &'a WindowName,
+    pub(super) chain: &'a Chain,
+    pub(super) progress: &'a Progress,
+}
+
+impl Gathering<'_> {
+    /// Makes the verdicts of the window, unless they are there, and answers with those that are.
+    pub(super) async fn verdicts(&self, summary: &mut RosterSummary) -> Result<Verdicts, Error> {
+        let (processor, name) = (self.processor, self.name);
+        if let Some(verdicts) = Verdicts::open(processor, name).await? {
+            return Ok(verdicts);
         }
-        if !is_open(batch) {
-            // It has expired, unless the peer's chain had not begun by then: this roster tells of it once more.
-            seen.entry(batch).or_default();
-            continue;
-        }
-        if fault::is_on("lost-carry") {
-            seen.remove(&batch);
-            continue;
-        }
-        match listed.again(previous(policy, name.window)) {
-            Some(again) => {
-                seen.remove(&batch);
-                writer.listed(&again).await?;
+        let mut writer = VerdictsWriter::create(processor, name).await?;
+        let seen = self.carry(&mut writer).await?;
+        let (mut unsigned, mut left_out) = (0, 0);
+        // What is known to be signed comes first, so that names that are not cannot crowd it out.
+        let (known, names): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(_, seen)| seen.listed || seen.prepared);
+        for (batch, seen) in known.into_iter().chain(names) {
+            if writer.batches() >= MOST_ENTRIES || unsigned >= MOST_UNSIGNED {
+                left_out += 1;
+                continue;
             }
-            None => drop(seen.entry(batch).or_default()),
+            let listed = self.listed(&mut writer, (batch, seen), summary).await?;
+            unsigned += u64::from(!listed);
+        }
+        if left_out > 0 {
+            summary.alarm(Alarm::LeftOut {
+                window: name.to_string(),
+                batches: left_out,
+            });
+        }
+        writer.finish().await?;
+        let verdicts = Verdicts::open(processor, name).await?;
+        verdicts.ok_or_else(|| Error::Internal(format!("{} vanished", name.verdicts())))
+    }
+
+    /// Lists again what the roster before listed as summable and what is still open. Answers with all other batches that
+    /// this roster may list.
+    async fn carry(&self, writer: &mut VerdictsWriter) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
+        let (processor, name, policy) = (self.processor, self.name, &self.chain.policy);
+        let dates = dates(policy, name)?;
+        let summed = without_rosters(processor, name, dates).await?;
+        let mut seen = look(processor, name, dates).await?;
+        for listed in before(processor, policy, name).await? {
+            let batch = listed.batch();
+            if self.chain.history.is_closed(&batch) || summed.contains(&batch) {
+                continue;
+            }
+            if !self.is_open(batch) {
+                // It has expired, unless the peer's chain had not begun by then: this roster tells of it once more.
+                seen.entry(batch).or_default().listed = true;
+                continue;
+            }
+            if fault::is_on("lost-carry") {
+                seen.remove(&batch);
+                continue;
+            }
+            match listed.again(previous(policy, name.window)) {
+                Some(again) => {
+                    seen.remove(&batch);
+                    writer.listed(&again).await?;
+                }
+                None => seen.entry(batch).or_default().listed = true,
+            }
+        }
+        if fault::is_on("late-batch-dropped") {
+            seen.retain(|batch, _| name.window.contains(batch.date));
+        }
+        if fault::is_on("expiry-by-clock") {
+            let keep = i64::from(policy.terms.maximum_age + 1) * i64::from(policy.terms.period_minutes) * 60_000;
+            seen.retain(|batch, _| batch.date.millis() + keep > processor.clock.millis());
+        }
+        seen.retain(|batch, _| !self.chain.history.is_closed(batch) && !summed.contains(batch));
+        seen.retain(|batch, _| self.is_open(*batch) || self.is_remembered(*batch));
+        Ok(seen)
+    }
+
+    fn is_open(&self, batch: DatedBatch) -> bool {
+        let policy = &self.chain.policy;
+        is_at_most(policy, self.name.window, batch, policy.terms.maximum_age)
+    }
+
+    fn is_remembered(&self, batch: DatedBatch) -> bool {
+        let policy = &self.chain.policy;
+        // Until both chains have begun nobody tells that a batch has expired, so nothing is forgotten.
+        let begins = self
+            .chain
+            .theirs
+            .is_none_or(|theirs| self.name.window.start() <= theirs.start);
+        begins || is_at_most(policy, self.name.window, batch, memory(policy.terms.maximum_age))
+    }
+
+    fn batch(&self, batch: DatedBatch) -> BatchName {
+        BatchName {
+            aggregation: self.name.aggregation.clone(),
+            date: batch.date,
+            id: batch.id,
         }
     }
-    if fault::is_on("late-batch-dropped") {
-        seen.retain(|batch, _| name.window.contains(batch.date));
+
+    /// Lists a batch with its verdict, or with the reason why there is none. The answer is no if nothing under its name
+    /// has a good signature: then it is not listed.
+    async fn listed(
+        &self,
+        writer: &mut VerdictsWriter,
+        (batch, seen): (DatedBatch, Seen),
+        summary: &mut RosterSummary,
+    ) -> Result<bool, Error> {
+        let is_open = self.is_open(batch);
+        let is_ours = seen.ingestion || seen.prepared;
+        // Of a prepared batch intake has verified the signature; whether it is one shows when it is opened.
+        let is_trusted = seen.listed || (seen.prepared && is_open);
+        if !is_trusted && !self.is_signed(batch, seen, summary).await? {
+            return Ok(false);
+        }
+        let reason = if !is_open {
+            OpenReason::TooLate
+        } else if !is_ours {
+            OpenReason::NoIngestion
+        } else {
+            // What says nothing of the batch, such as a bucket that fails, makes the roster wait.
+            match judged(self.processor, writer, self.name, (batch, seen), self.progress).await? {
+                None => return Ok(true),
+                Some(reason) => reason,
+            }
+        };
+        if seen.prepared && is_ours_to_prove(reason) && !seen.listed && !self.is_signed(batch, seen, summary).await? {
+            return Ok(false);
+        }
+        writer.listed(&Listed::Open { batch, reason }).await?;
+        Ok(true)
     }
-    if fault::is_on("expiry-by-clock") {
-        let keep = i64::from(policy.terms.maximum_age + 1) * i64::from(policy.terms.period_minutes) * 60_000;
-        seen.retain(|batch, _| batch.date.millis() + keep > processor.clock.millis());
-    }
-    seen.retain(|batch, _| !history.is_closed(batch.id) && !summed.contains(batch));
-    for (batch, seen) in seen {
-        if is_open(batch) {
-            judge(processor, &mut writer, name, (batch, seen), progress).await?;
-        } else if is_remembered(batch) {
-            let reason = OpenReason::TooLate;
-            writer.listed(&Listed::Open { batch, reason }).await?;
+
+    /// Whether the ingestor has signed the batch, or the peer a validation of it.
+    async fn is_signed(&self, batch: DatedBatch, seen: Seen, summary: &mut RosterSummary) -> Result<bool, Error> {
+        let name = self.batch(batch);
+        if seen.ingestion {
+            match signed::ingestion(self.processor, &name).await? {
+                Signature::Good => return Ok(true),
+                Signature::Missing => {}
+                Signature::Bad(problem) => summary.alarm(Alarm::Unsigned {
+                    object: name.ingestion().signature,
+                    problem,
+                }),
+            }
+        }
+        if seen.validation {
+            match signed::validation(self.processor, &name).await? {
+                Signature::Good => return Ok(true),
+                Signature::Missing => {}
+                Signature::Bad(problem) => summary.alarm(Alarm::Unsigned {
+                    object: name.validation(self.processor.role.peer()).signature,
+                    problem,
+                }),
+            }
+        }
+        if !seen.prepared {
+            return Ok(false);
+        }
+        // The mailbox may have deleted by now what we have taken in.
+        match find_prepared(self.processor, &name).await {
+            Ok(prepared) => Ok(prepared.is_some()),
+            Err(error) if error.is_passing() => Err(error),
+            Err(_) => Ok(false),
         }
     }
-    writer.finish().await?;
-    let verdicts = Verdicts::open(processor, name).await?;
-    verdicts.ok_or_else(|| Error::Internal(format!("{} vanished", name.verdicts())))
+}
+
+/// Whether a reason is given before our own record of the batch is opened, which would prove that the batch was signed.
+fn is_ours_to_prove(reason: OpenReason) -> bool {
+    !matches!(
+        reason,
+        OpenReason::NoValidation | OpenReason::BadValidation | OpenReason::NoAcceptedPacket
+    )
 }
 
 /// Whether a batch is of this window, or of one that is not more windows before it.
@@ -126,53 +252,51 @@ fn dates(policy: &RosterPolicy, name: &WindowName) -> Result<Window, Error> {
 async fn look(processor: &Processor, name: &WindowName, range: Window) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
     let (buckets, peer) = (&processor.buckets, processor.role.peer());
     let mut seen: BTreeMap<DatedBatch, Seen> = BTreeMap::new();
-    for key in keys(&*buckets.ingestion, name, range).await? {
-        if let Some(batch) = BatchName::from_ingestion_signature(&key) {
+    each_key(&*buckets.ingestion, name, range, |key| {
+        if let Some(batch) = BatchName::from_ingestion_signature(key) {
             seen.entry(DatedBatch::of(&batch)).or_default().ingestion = true;
         }
-    }
-    for key in keys(&*buckets.own, name, range).await? {
-        if let Some(batch) = BatchName::from_prepared(&key) {
+    })
+    .await?;
+    each_key(&*buckets.own, name, range, |key| {
+        if let Some(batch) = BatchName::from_prepared(key) {
             seen.entry(DatedBatch::of(&batch)).or_default().prepared = true;
         }
-    }
-    for key in keys(&*buckets.peer_validation_in, name, range).await? {
-        if let Some((batch, BatchPart::Signature)) = BatchName::validation_part(&key, peer) {
-            seen.entry(DatedBatch::of(&batch)).or_default().validation = true;
+    })
+    .await?;
+    let most = seen.len() + MOST_UNKNOWN;
+    each_key(&*buckets.peer_validation_in, name, range, |key| {
+        let Some((batch, BatchPart::Signature)) = BatchName::validation_part(key, peer) else {
+            return;
+        };
+        let (batch, is_full) = (DatedBatch::of(&batch), seen.len() >= most);
+        match seen.entry(batch) {
+            Entry::Occupied(mut known) => known.get_mut().validation = true,
+            Entry::Vacant(_) if is_full => {}
+            Entry::Vacant(unknown) => unknown.insert(Seen::default()).validation = true,
         }
-    }
+    })
+    .await?;
     Ok(seen)
 }
 
-async fn keys(bucket: &dyn Bucket, name: &WindowName, range: Window) -> Result<Vec<String>, Error> {
+/// Reads a listing key by key: how long it is, whoever may write to the bucket decides.
+async fn each_key(
+    bucket: &dyn Bucket,
+    name: &WindowName,
+    range: Window,
+    mut each: impl FnMut(&str),
+) -> Result<(), Error> {
     let (start, end) = window_range(&name.aggregation, &range);
     let range = ListRange {
         start_at: Some(start),
         end_before: Some(end),
     };
-    let entries = bucket.list(name.aggregation.as_str(), range).await?;
-    Ok(entries.map_ok(|entry| entry.key).try_collect().await?)
-}
-
-/// Judges a batch that no roster of ours lists as summable, and writes what came of it.
-async fn judge(
-    processor: &Arc<Processor>,
-    writer: &mut VerdictsWriter,
-    name: &WindowName,
-    (batch, seen): (DatedBatch, Seen),
-    progress: &Progress,
-) -> Result<(), Error> {
-    let reason = if !seen.ingestion && !seen.prepared {
-        OpenReason::NoIngestion
-    } else {
-        match judged(processor, writer, name, (batch, seen), progress).await {
-            Ok(None) => return Ok(()),
-            Ok(Some(reason)) => reason,
-            // What says nothing of the batch, such as a bucket that fails, makes the roster wait.
-            Err(error) => return Err(error),
-        }
-    };
-    writer.listed(&Listed::Open { batch, reason }).await
+    let mut entries = bucket.list(name.aggregation.as_str(), range).await?;
+    while let Some(entry) = entries.try_next().await? {
+        each(&entry.key);
+    }
+    Ok(())
 }
 
 /// Writes the verdict on a batch, or says why there is none.
@@ -230,6 +354,7 @@ fn ours(error: Error) -> Result<OpenReason, Error> {
             OpenReason::Conflict
         }
         Error::Batch(BatchError::Bucket(BucketError::Conflict { .. })) => OpenReason::Conflict,
+        Error::Batch(BatchError::Bucket(BucketError::TooLarge { .. })) => OpenReason::BadIngestion,
         Error::Batch(BatchError::Bucket(_)) => return Err(error),
         Error::Batch(_) | Error::Header { .. } | Error::Bins { .. } | Error::EmptyBatch { .. } => {
             OpenReason::BadIngestion
@@ -242,8 +367,9 @@ fn ours(error: Error) -> Result<OpenReason, Error> {
 fn theirs(error: Error) -> Result<OpenReason, Error> {
     Ok(match error {
         Error::Batch(BatchError::NotThere { .. } | BatchError::Incomplete { .. }) => OpenReason::NoValidation,
+        Error::Batch(BatchError::Bucket(BucketError::TooLarge { .. })) => OpenReason::BadValidation,
         Error::Batch(BatchError::Bucket(_)) => return Err(error),
-        Error::Batch(_) | Error::Header { .. } => OpenReason::BadValidation,
+        Error::Batch(_) | Error::Header { .. } | Error::TooManyMessages { .. } => OpenReason::BadValidation,
         other => return Err(other),
     })
 }

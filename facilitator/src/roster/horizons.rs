@@ -3,6 +3,7 @@
 use crate::config::{Config, Rosters};
 use crate::error::Error;
 use tallybox_model::registry::{MetricState, Registry};
+use tallybox_model::roster::RosterTerms;
 use tallybox_service::config::{Loaded, load};
 
 const MINUTES_A_DAY: u64 = 24 * 60;
@@ -28,6 +29,12 @@ pub(crate) fn check(config: &Loaded<Config>) -> Result<(), Error> {
 fn fit(rosters: &Rosters) -> Result<(), String> {
     if rosters.period_minutes == 0 {
         return Err("rosters: period-minutes has to be 1 or more".to_owned());
+    }
+    if rosters.maximum_age_windows < RosterTerms::SMALLEST_AGE {
+        return Err(format!(
+            "rosters: maximum-age-windows has to be {} or more",
+            RosterTerms::SMALLEST_AGE
+        ));
     }
     let horizons = &rosters.horizons;
     let windows = |count: u32| u64::from(count) * u64::from(rosters.period_minutes);
@@ -136,6 +143,11 @@ mod tests {
             ..rosters()
         };
         assert!(fit(&none).is_err());
+        let aged = Rosters {
+            maximum_age_windows: 0,
+            ..rosters()
+        };
+        assert!(fit(&aged).unwrap_err().contains("maximum-age-windows"));
     }
 
     #[test]

@@ -7,10 +7,11 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | [`agreement`] | the rules, pure: what two rosters agree on, which packets count, what expires |
+//! | [`agreement`], `history` | the rules, pure: what two rosters agree on, which packets count, what expires |
 //! | `horizons` | whether the rules fit to how long things are kept and how late they can come |
 //! | `policy`, `standing`, `chain` | which windows there are; what of each is in a bucket; how far they are agreed on |
 //! | `gather`, `verdicts`, `listed` | what our roster lists, and what each listed batch adds to a sum |
+//! | `signed` | whether what a name says is signed: nothing is listed before |
 //! | `document` | rosters as bytes |
 //! | `patience` | reads that are tried again |
 //! | `write`, `peer` | our rosters go out; the peer's come in |
@@ -23,12 +24,14 @@ mod chain;
 mod counted;
 mod document;
 mod gather;
+mod history;
 pub(crate) mod horizons;
 mod listed;
 mod patience;
 mod peer;
 mod policy;
 mod settle;
+mod signed;
 mod standing;
 mod sum;
 mod summary;
@@ -69,7 +72,7 @@ pub async fn roster(processor: &Arc<Processor>, name: &WindowName, progress: Pro
     check_time(processor, &policy, name).await?;
     let mut summary = RosterSummary::new(processor.role, name);
     let mut chain = write::rosters(processor, &policy, name, &mut summary, &progress).await?;
-    settle::settle(processor, &policy, name, &mut chain, &mut summary).await?;
+    settle::settle(processor, name, &mut chain, &mut summary).await?;
     summary.seconds = begun.elapsed().as_secs_f64();
     Ok(summary)
 }

@@ -2,11 +2,13 @@
 
 use super::agreement::Roster;
 use super::chain::{Chain, of};
-use super::document::decode;
+use super::document::{decode, roster_bytes};
 use super::patience::patiently;
 use super::standing::{Standing, standing};
 use super::summary::{Alarm, RosterSummary};
+use crate::budget::Share;
 use crate::error::Error;
+use crate::intake::no_progress;
 use crate::processor::Processor;
 use bytes::Bytes;
 use tallybox_model::digest::Digest;
@@ -15,6 +17,11 @@ use tallybox_model::roster::{ChainReach, WindowName};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes, read_all};
+
+/// By how much the end of a window may be ahead of our clock when the peer's roster of it is copied, in milliseconds.
+const AHEAD_MILLIS: i64 = 24 * 60 * 60_000;
+/// How many of the peer's rosters a run copies beyond those that it needs.
+const MOST_TAKEN_IN: usize = 1024;
 
 /// What our mailbox holds of the peer's rosters.
 pub(super) async fn mailbox(
@@ -33,8 +40,14 @@ pub(super) async fn take_in(
     chain: &mut Chain,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
+    let policy = chain.policy;
+    // A name in the mailbox need not be that of a window; and no honest clock is a day ahead of ours.
+    let latest = processor.clock.millis() + AHEAD_MILLIS;
+    let is_window = |window: &&Window| {
+        window.start() >= chain.next && window.end().millis() <= latest && policy.check(**window).is_ok()
+    };
     let open = chain.mailbox.theirs.difference(&chain.own.theirs);
-    let open: Vec<Window> = open.filter(|window| window.start() >= chain.next).copied().collect();
+    let open: Vec<Window> = open.filter(is_window).take(MOST_TAKEN_IN).copied().collect();
     for window in open {
         theirs(processor, &of(name, window), chain, summary).await?;
     }
@@ -55,13 +68,24 @@ pub(super) async fn theirs(
     if !chain.mailbox.theirs.contains(&name.window) {
         return before_their_chain(processor, name, chain, summary).await;
     }
-    let Some(mut file) = fetch(processor, name).await? else {
-        return Ok(None);
-    };
     let (role, keys) = (processor.role.peer(), &processor.peer_keys);
+    let mut file = match fetch(processor, name).await {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(None),
+        Err(error @ Error::Bucket(BucketError::TooLarge { .. })) => {
+            summary.alarm(Alarm::BadRoster {
+                object: name.roster(role),
+                problem: error.to_string(),
+            });
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let share = memory(processor, &file).await;
     let mut decoded = decode(processor, name, role, keys, &file);
     if decoded.is_err() && !fault::is_on("believed-bad-read") {
-        // One bad read is no bad roster.
+        // One bad read is no bad roster. The first one need not stay in memory.
+        drop(std::mem::take(&mut file));
         let Some(again) = fetch(processor, name).await? else {
             return Ok(None);
         };
@@ -85,6 +109,7 @@ pub(super) async fn theirs(
         Ok(_) | Err(BucketError::Conflict { .. }) => {}
         Err(error) => return Err(error.into()),
     }
+    drop(share);
     chain.own.theirs.insert(name.window);
     if fault::is_on("peer-roster-reread") {
         let Some(file) = fetch(processor, name).await? else {
@@ -118,20 +143,22 @@ async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error>
 
 async fn read_copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
     let role = processor.role.peer();
-    let file = read_all(
-        &*processor.buckets.own,
-        &name.roster(role),
-        processor.limits.object_bytes,
-    )
-    .await?;
+    let file = read_all(&*processor.buckets.own, &name.roster(role), roster_bytes(processor)).await?;
+    let _share = memory(processor, &file).await;
     decode(processor, name, role, &processor.peer_keys, &file)
+}
+
+/// Memory to read a roster in: its entries stand in it, in the file's own record, and decoded.
+async fn memory(processor: &Processor, file: &[u8]) -> Share {
+    let bytes = (file.len() as u64).saturating_mul(4);
+    processor.budget.take_memory(bytes, &no_progress()).await
 }
 
 /// What stands in the mailbox; `None` if nothing does.
 async fn fetch(processor: &Processor, name: &WindowName) -> Result<Option<Bytes>, Error> {
     let object = name.roster(processor.role.peer());
     let mailbox = &*processor.buckets.peer_validation_in;
-    match read_all(mailbox, &object, processor.limits.object_bytes).await {
+    match read_all(mailbox, &object, roster_bytes(processor)).await {
         Ok(file) => Ok(Some(file)),
         Err(BucketError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -162,10 +189,14 @@ pub(super) async fn check_unchanged(
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
     let (role, own) = (processor.role.peer(), &*processor.buckets.own);
-    let Some(now) = fetch(processor, name).await? else {
-        return Ok(());
+    let now = match fetch(processor, name).await {
+        Ok(Some(now)) => now,
+        // What is too large is no second roster.
+        Ok(None) | Err(Error::Bucket(BucketError::TooLarge { .. })) => return Ok(()),
+        Err(error) => return Err(error),
     };
-    let first = read_all(own, &name.roster(role), processor.limits.object_bytes).await?;
+    let _share = memory(processor, &now).await;
+    let first = read_all(own, &name.roster(role), roster_bytes(processor)).await?;
     if now == first || decode(processor, name, role, &processor.peer_keys, &now).is_err() {
         return Ok(());
     }

@@ -5,7 +5,6 @@ use super::chain::{Chain, of, windows};
 use super::counted::{read_counted, write_counted};
 use super::patience::patiently;
 use super::peer;
-use super::policy::RosterPolicy;
 use super::summary::{Alarm, RosterSummary};
 use super::verdicts::Verdicts;
 use super::write::ours;
@@ -23,17 +22,19 @@ use tallybox_model::time::Window;
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes, read_all};
 
-/// The largest agreed set that is read.
-const AGREED_BYTES: u64 = 64 << 20;
+/// The largest agreed set that is read: more than what two rosters of the most entries can come to.
+pub(super) const AGREED_BYTES: u64 = 64 << 20;
+/// How many validations are published again for a window.
+const MOST_HEALED: usize = 1024;
 
 /// Agrees on every window up to this one of which both rosters are there, as far as they are there without a gap.
 pub(super) async fn settle(
     processor: &Arc<Processor>,
-    policy: &RosterPolicy,
     name: &WindowName,
     chain: &mut Chain,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
+    let policy = &{ chain.policy };
     for window in windows(policy, chain.next, name.window) {
         let name = of(name, window);
         let Some(theirs) = peer::theirs(processor, &name, chain, summary).await? else {
@@ -43,8 +44,8 @@ pub(super) async fn settle(
             }
             return Ok(());
         };
-        heal(processor, &name, &theirs).await?;
         let ours = patiently!(ours(processor, &name))?;
+        heal(processor, &name, &ours, &theirs).await?;
         let pair = match processor.role.index() {
             0 => [&ours, &theirs],
             _ => [&theirs, &ours],
@@ -56,7 +57,8 @@ pub(super) async fn settle(
                 return Err(Error::Terms { window, source });
             }
         };
-        let agreed = conclude(processor, policy, &name, draft, chain).await?;
+        report_terms(&name, pair, &draft, summary);
+        let agreed = conclude(processor, &name, draft, chain).await?;
         report(&name, &agreed, summary);
         chain.history.push(&agreed);
         chain.own.agreed.insert(window);
@@ -83,11 +85,17 @@ pub(super) async fn settle(
 
 /// Publishes again what the peer says that it lacks of us: an intake that was broken off between its record and its
 /// validation leaves a batch that only we can sum.
-async fn heal(processor: &Arc<Processor>, name: &WindowName, theirs: &Roster) -> Result<(), Error> {
-    for (batch, listing) in &theirs.entries {
-        if *listing != Listing::Open(OpenReason::NoValidation) {
-            continue;
-        }
+///
+/// What is in our roster comes first: of the rest the peer decides how much there is.
+async fn heal(processor: &Arc<Processor>, name: &WindowName, ours: &Roster, theirs: &Roster) -> Result<(), Error> {
+    let lacks = theirs
+        .entries
+        .iter()
+        .filter(|(_, listing)| **listing == Listing::Open(OpenReason::NoValidation));
+    let (known, others): (Vec<&DatedBatch>, Vec<&DatedBatch>) = lacks
+        .map(|(batch, _)| batch)
+        .partition(|batch| ours.entries.contains_key(batch));
+    for batch in known.into_iter().chain(others).take(MOST_HEALED) {
         let batch = BatchName {
             aggregation: name.aggregation.clone(),
             date: batch.date,
@@ -105,7 +113,27 @@ async fn heal(processor: &Arc<Processor>, name: &WindowName, theirs: &Roster) ->
     Ok(())
 }
 
+/// Reports a side whose roster states other terms than those that hold.
+fn report_terms(name: &WindowName, rosters: [&Roster; 2], draft: &Draft, summary: &mut RosterSummary) {
+    for (roster, holds) in rosters.into_iter().zip(draft.terms) {
+        if roster.terms != holds {
+            summary.alarm(Alarm::TermsChanged {
+                window: name.to_string(),
+                writer: roster.writer,
+                stated: roster.terms,
+                holds,
+            });
+        }
+    }
+}
+
 fn report(name: &WindowName, agreed: &AgreedWindow, summary: &mut RosterSummary) {
+    for several in &agreed.several_dates {
+        summary.alarm(Alarm::SeveralDates {
+            window: name.to_string(),
+            listed: several.clone(),
+        });
+    }
     for batch in &agreed.excluded {
         summary.alarm(Alarm::Excluded {
             window: name.to_string(),
@@ -124,7 +152,6 @@ fn report(name: &WindowName, agreed: &AgreedWindow, summary: &mut RosterSummary)
 /// Counts the packets of a draft, and fixes what is agreed: first which packets count, then the set.
 async fn conclude(
     processor: &Processor,
-    policy: &RosterPolicy,
     name: &WindowName,
     draft: Draft,
     chain: &Chain,
@@ -132,39 +159,28 @@ async fn conclude(
     let count = if draft.batches.is_empty() {
         Count::new(IdSet::default())
     } else {
-        count(
-            processor,
-            policy,
-            name,
-            &draft.batches.iter().map(|(batch, _)| *batch).collect::<Vec<_>>(),
-            chain,
-        )
-        .await?
+        count(processor, name, &draft, chain).await?
     };
     let agreed = draft.conclude(&count);
     if !agreed.batches.is_empty() {
         write_counted(processor, name, count).await?;
     }
-    let text = serde_json::to_vec_pretty(&agreed).map_err(|error| Error::Internal(error.to_string()))?;
+    let text = serde_json::to_vec(&agreed).map_err(|error| Error::Internal(error.to_string()))?;
     publish_bytes(&*processor.buckets.own, &name.agreed(), text.into(), false).await?;
     Ok(agreed)
 }
 
-/// Which packets of these batches count.
-async fn count(
-    processor: &Processor,
-    policy: &RosterPolicy,
-    name: &WindowName,
-    batches: &[DatedBatch],
-    chain: &Chain,
-) -> Result<Count, Error> {
-    let accepted = accepted(processor, name, batches).await?;
+/// Which packets of a draft's batches count.
+async fn count(processor: &Processor, name: &WindowName, draft: &Draft, chain: &Chain) -> Result<Count, Error> {
+    let batches: Vec<DatedBatch> = draft.batches.iter().map(|(batch, _)| *batch).collect();
+    let accepted = accepted(processor, name, &batches).await?;
     let mut wanted = IdSet::default();
     for id in accepted.iter().flatten() {
         wanted.insert(*id.as_bytes());
     }
     let mut before = IdSet::default();
-    let start = policy.back(name.window, policy.terms.replay_horizon);
+    // Both sides have the same horizon, or there is no draft.
+    let start = chain.policy.back(name.window, draft.terms[0].replay_horizon);
     for window in chain
         .own
         .counted

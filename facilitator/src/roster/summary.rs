@@ -4,8 +4,11 @@ use serde::Serialize;
 use std::fmt;
 use tallybox_model::id::AggregationId;
 use tallybox_model::role::Role;
-use tallybox_model::roster::{DatedBatch, LastWord, WindowName};
+use tallybox_model::roster::{DatedBatch, LastWord, RosterTerms, SeveralDates, WindowName};
 use tallybox_model::time::Window;
+
+/// How many alarms of a run are logged and kept.
+const MOST_ALARMS: usize = 256;
 
 /// Something that a person should look at. Each is logged once, where it is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +44,46 @@ pub enum Alarm {
         /// What the first and the second processor said of it last.
         said: [Option<LastWord>; 2],
     },
+    /// An identifier that rosters list under several dates: somebody copied a batch, or lists what is not there.
+    SeveralDates {
+        /// The window.
+        window: String,
+        /// The identifier and its dates.
+        listed: SeveralDates,
+    },
+    /// A roster states other terms than those that were fixed by the first window of both sides: those still hold.
+    TermsChanged {
+        /// The window.
+        window: String,
+        /// Whose roster.
+        writer: Role,
+        /// What it states.
+        stated: RosterTerms,
+        /// What holds.
+        holds: RosterTerms,
+    },
+    /// Our configuration has other terms than those that were fixed by the first window of both sides.
+    TermsConfigured {
+        /// What the configuration says.
+        configured: RosterTerms,
+        /// What holds.
+        holds: RosterTerms,
+    },
+    /// More batches than a roster may hold, or more objects without a signature than are looked at: some wait for the next
+    /// window.
+    LeftOut {
+        /// The window.
+        window: String,
+        /// How many.
+        batches: u64,
+    },
+    /// An object under the name of a batch that is not signed as its name says: no roster lists it.
+    Unsigned {
+        /// The signature object.
+        object: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 impl Alarm {
@@ -52,11 +95,24 @@ impl Alarm {
             Self::SecondRoster { .. } => "second-roster",
             Self::Excluded { .. } => "excluded",
             Self::Expired { .. } => "expired",
+            Self::SeveralDates { .. } => "several-dates",
+            Self::TermsChanged { .. } | Self::TermsConfigured { .. } => "terms-changed",
+            Self::LeftOut { .. } => "left-out",
+            Self::Unsigned { .. } => "unsigned",
         }
     }
 
     /// All names, for counters that start at 0.
-    pub const WORDS: [&str; 4] = ["bad-roster", "second-roster", "excluded", "expired"];
+    pub const WORDS: [&str; 8] = [
+        "bad-roster",
+        "second-roster",
+        "excluded",
+        "expired",
+        "several-dates",
+        "terms-changed",
+        "left-out",
+        "unsigned",
+    ];
 }
 
 impl fmt::Display for Alarm {
@@ -87,6 +143,36 @@ impl fmt::Display for Alarm {
                     "batch {batch} is never summed: {window} was its last window; first said {first}, second {second}"
                 )
             }
+            Self::SeveralDates { window, listed } => {
+                let dates: Vec<String> = listed.dates.iter().take(4).map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "in {window} batch {} is listed under {} dates: {}; at most one of them is summed",
+                    listed.batch,
+                    listed.dates.len(),
+                    dates.join(", ")
+                )
+            }
+            Self::TermsChanged {
+                window,
+                writer,
+                stated,
+                holds,
+            } => write!(
+                f,
+                "the {writer} processor's roster of {window} changes its terms: {stated}; still in force: {holds}"
+            ),
+            Self::TermsConfigured { configured, holds } => write!(
+                f,
+                "the section rosters of our configuration was changed: {configured}; still in force: {holds}"
+            ),
+            Self::LeftOut { window, batches } => {
+                write!(
+                    f,
+                    "{batches} names of batches are not looked at in {window}: there are too many"
+                )
+            }
+            Self::Unsigned { object, problem } => write!(f, "{object} is not listed: {problem}"),
         }
     }
 }
@@ -109,8 +195,10 @@ pub struct RosterSummary {
     pub agreed: Vec<Window>,
     /// The first window whose roster of the peer's is not there.
     pub waits_for: Option<Window>,
-    /// What somebody should look at.
+    /// What somebody should look at: the first ones.
     pub alarms: Vec<Alarm>,
+    /// How many more alarms there were.
+    pub more_alarms: u64,
     /// Time it took, in seconds.
     pub seconds: f64,
 }
@@ -126,12 +214,22 @@ impl RosterSummary {
             agreed: Vec::new(),
             waits_for: None,
             alarms: Vec::new(),
+            more_alarms: 0,
             seconds: 0.0,
         }
     }
 
+    /// Logs and keeps an alarm, unless it was raised before. Beyond [`MOST_ALARMS`] it is only counted: a peer decides how
+    /// many there are.
     pub(super) fn alarm(&mut self, alarm: Alarm) {
         if self.alarms.contains(&alarm) {
+            return;
+        }
+        if self.alarms.len() >= MOST_ALARMS {
+            if self.more_alarms == 0 {
+                tracing::warn!(aggregation_id = %self.aggregation, most = MOST_ALARMS, "more roster alarms are only counted");
+            }
+            self.more_alarms += 1;
             return;
         }
         tracing::warn!(aggregation_id = %self.aggregation, alarm = alarm.word(), detail = %alarm, "roster alarm");
@@ -149,6 +247,9 @@ impl fmt::Display for RosterSummary {
         }
         for alarm in &self.alarms {
             writeln!(f, "  ! {alarm}")?;
+        }
+        if self.more_alarms > 0 {
+            writeln!(f, "  ! and {} more", self.more_alarms)?;
         }
         write!(f, "  {:.2} s", self.seconds)
     }

@@ -11,6 +11,7 @@ use crate::processor::Processor;
 use crate::reason::PacketReason;
 use crate::sealed::{Sealed, SealedChunk, SealedReader, SealedWriter};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use tallybox_crypto::prio2::Sum;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
@@ -104,6 +105,11 @@ impl VerdictsWriter {
         Ok(self.file.append(Part::Listed, &line).await?)
     }
 
+    /// How many batches were taken.
+    pub(super) fn batches(&self) -> u64 {
+        self.batches
+    }
+
     /// Makes the file exist, unless there is one: then that one counts.
     pub(super) async fn finish(self) -> Result<(), Error> {
         let batches = self.batches;
@@ -134,6 +140,8 @@ pub(super) struct Verdicts {
     file: SealedReader<Footer>,
     /// Every batch of the roster, in the order of the file.
     pub(super) listed: Vec<Listed>,
+    /// Where among them the batches stand that were judged here.
+    places: HashMap<DatedBatch, usize>,
 }
 
 impl Verdicts {
@@ -154,15 +162,20 @@ impl Verdicts {
         if listed.len() as u64 != footer.batches {
             return Err(file.malformed("number of batches").into());
         }
-        Ok(Some(Self { file, listed }))
+        let judged = listed.iter().enumerate().filter_map(|(place, listed)| match listed {
+            Listed::New(verdict) => Some((verdict.batch, place)),
+            Listed::Again { .. } | Listed::Open { .. } => None,
+        });
+        let places = judged.collect();
+        Ok(Some(Self { file, listed, places }))
     }
 
     /// The verdict on a batch that was judged here.
     pub(super) fn verdict(&self, batch: DatedBatch) -> Option<&Verdict> {
-        self.listed.iter().find_map(|listed| match listed {
-            Listed::New(verdict) if verdict.batch == batch => Some(&**verdict),
-            _ => None,
-        })
+        match self.listed.get(*self.places.get(&batch)?)? {
+            Listed::New(verdict) => Some(&**verdict),
+            Listed::Again { .. } | Listed::Open { .. } => None,
+        }
     }
 
     /// The accepted packets of a batch, sorted.

@@ -2,12 +2,12 @@
 
 use super::agreement::{Roster, age, memory};
 use super::chain::from;
-use super::document::decode;
+use super::document::{decode, roster_bytes};
 use super::settle::read_agreed;
 use crate::error::Error;
 use crate::processor::Processor;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::role::Role;
@@ -122,12 +122,13 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         .flatten()
         .flat_map(|roster| roster.entries.keys().copied())
         .collect();
+    let outcomes = Outcomes::new(agreed.as_ref());
     let view = |batch: DatedBatch| BatchView {
         window: name.window,
         batch,
         age: age(batch.date, name.window, policy.terms.period_minutes),
         sides: sides.map(|roster| side(roster?.entries.get(&batch)?)),
-        outcome: outcome(agreed.as_ref(), batch),
+        outcome: outcomes.of(batch),
     };
     let batches = all.into_iter().map(view).collect();
     Ok(WindowView {
@@ -191,7 +192,7 @@ pub async fn explain(
 /// A roster, and where it is: the peer's may be in the mailbox still.
 async fn read(processor: &Processor, name: &WindowName, writer: Role) -> Result<(Option<Roster>, Whereabouts), Error> {
     let object = name.roster(writer);
-    let look = async |bucket: &SharedBucket| match read_all(&**bucket, &object, processor.limits.object_bytes).await {
+    let look = async |bucket: &SharedBucket| match read_all(&**bucket, &object, roster_bytes(processor)).await {
         Err(BucketError::NotFound { .. }) => Ok(None),
         other => other.map(Some),
     };
@@ -231,18 +232,24 @@ fn side(listing: &Listing) -> Option<SideView> {
     })
 }
 
-fn outcome(agreed: Option<&AgreedWindow>, batch: DatedBatch) -> Outcome {
-    let Some(agreed) = agreed else {
-        return Outcome::Waiting;
-    };
-    if agreed.batches.iter().any(|settled| settled.batch == batch) {
-        Outcome::Summed
-    } else if agreed.excluded.contains(&batch) {
-        Outcome::Excluded
-    } else if agreed.expired.iter().any(|expired| expired.batch == batch) {
-        Outcome::Expired
-    } else {
-        Outcome::Open
+/// What a window's agreed set says of each batch; nothing if there is none.
+struct Outcomes(Option<HashMap<DatedBatch, Outcome>>);
+
+impl Outcomes {
+    fn new(agreed: Option<&AgreedWindow>) -> Self {
+        Self(agreed.map(|agreed| {
+            let expired = agreed.expired.iter().map(|expired| (expired.batch, Outcome::Expired));
+            let excluded = agreed.excluded.iter().map(|batch| (*batch, Outcome::Excluded));
+            let summed = agreed.batches.iter().map(|settled| (settled.batch, Outcome::Summed));
+            expired.chain(excluded).chain(summed).collect()
+        }))
+    }
+
+    fn of(&self, batch: DatedBatch) -> Outcome {
+        match &self.0 {
+            None => Outcome::Waiting,
+            Some(outcomes) => outcomes.get(&batch).copied().unwrap_or(Outcome::Open),
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::agreement::Roster;
 use super::chain::{Chain, load, of, windows};
-use super::document::{decode, encode};
+use super::document::{decode, encode, roster_bytes};
 use super::policy::RosterPolicy;
 use super::standing::standing;
-use super::summary::RosterSummary;
+use super::summary::{Alarm, RosterSummary};
 use super::{gather, peer};
 use crate::error::Error;
 use crate::intake::Progress;
@@ -26,12 +26,20 @@ pub(super) async fn rosters(
     progress: &Progress,
 ) -> Result<Chain, Error> {
     let mut chain = load(processor, policy, name).await?;
+    let configured = policy.terms;
+    let policy = &{ chain.policy };
+    if policy.terms != configured {
+        summary.alarm(Alarm::TermsConfigured {
+            configured,
+            holds: policy.terms,
+        });
+    }
     peer::take_in(processor, name, &mut chain, summary).await?;
     chain.theirs = peer::reach(processor, name, &chain).await?;
     let last = chain.own.ours.last().copied();
     let first = last.map_or(chain.start, |last| last.end());
     for window in windows(policy, first, name.window) {
-        write(processor, policy, &of(name, window), &mut chain, progress).await?;
+        write(processor, &of(name, window), &mut chain, summary, progress).await?;
         summary.written.push(window);
     }
     if fault::is_on("twice-is-new") && !chain.own.agreed.contains(&name.window) {
@@ -42,7 +50,7 @@ pub(super) async fn rosters(
             .peer_validation_out
             .delete(&name.roster(processor.role))
             .await?;
-        write(processor, policy, name, &mut chain, progress).await?;
+        write(processor, name, &mut chain, summary, progress).await?;
     }
     for window in lacking(processor, name, &chain, summary).await? {
         publish(processor, &of(name, window), None).await?;
@@ -78,20 +86,26 @@ async fn lacking(
 /// Fixes our roster of a window, and puts it into the mailbox.
 async fn write(
     processor: &Arc<Processor>,
-    policy: &RosterPolicy,
     name: &WindowName,
     chain: &mut Chain,
+    summary: &mut RosterSummary,
     progress: &Progress,
 ) -> Result<(), Error> {
     if fault::is_on("overwrite") {
         processor.buckets.own.delete(&name.verdicts()).await?;
     }
-    let verdicts = gather::verdicts(processor, policy, name, chain, progress).await?;
+    let gathering = gather::Gathering {
+        processor,
+        name,
+        chain,
+        progress,
+    };
+    let verdicts = gathering.verdicts(summary).await?;
     let reach = ChainReach {
         start: chain.start,
         agreed_until: chain.next,
     };
-    let file = Bytes::from(encode(processor, name, reach, &policy.terms, &verdicts.listed)?);
+    let file = Bytes::from(encode(processor, name, reach, &chain.policy.terms, &verdicts.listed)?);
     let object = name.roster(processor.role);
     if fault::is_on("overwrite") {
         processor.buckets.own.delete(&object).await?;
@@ -118,7 +132,7 @@ async fn publish(processor: &Processor, name: &WindowName, file: Option<Bytes>) 
     let object = name.roster(processor.role);
     let file = match file {
         Some(file) => file,
-        None => read_all(&*processor.buckets.own, &object, processor.limits.object_bytes).await?,
+        None => read_all(&*processor.buckets.own, &object, roster_bytes(processor)).await?,
     };
     publish_bytes(&*processor.buckets.peer_validation_out, &object, file, true).await?;
     Ok(())
@@ -127,6 +141,6 @@ async fn publish(processor: &Processor, name: &WindowName, file: Option<Bytes>) 
 /// Our roster of a window, as it is fixed.
 pub(super) async fn ours(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
     let object = name.roster(processor.role);
-    let file = read_all(&*processor.buckets.own, &object, processor.limits.object_bytes).await?;
+    let file = read_all(&*processor.buckets.own, &object, roster_bytes(processor)).await?;
     decode(processor, name, processor.role, &processor.own_keys, &file)
 }

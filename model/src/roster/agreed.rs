@@ -1,7 +1,8 @@
 //! What two rosters of a window agree on, as it stands in each side's own bucket: a function of both chains of rosters.
 
-use super::{Claim, DatedBatch, OpenReason};
-use crate::time::Window;
+use super::{Claim, DatedBatch, OpenReason, RosterTerms};
+use crate::id::BatchId;
+use crate::time::{BatchTime, Window};
 use serde::{Deserialize, Serialize};
 
 /// A batch that both sides listed.
@@ -27,6 +28,16 @@ pub struct ExpiredBatch {
     pub batch: DatedBatch,
     /// What the first and the second processor last said of it: nothing, `summable`, or a reason.
     pub said: [Option<LastWord>; 2],
+}
+
+/// An identifier that the rosters of a window list under several dates: at most one of them is the batch's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SeveralDates {
+    /// The identifier.
+    pub batch: BatchId,
+    /// Every date under which one of the two rosters lists it, in order.
+    pub dates: Vec<BatchTime>,
 }
 
 /// What a roster says of a batch, in a word.
@@ -58,15 +69,20 @@ pub struct AgreedWindow {
     pub below_minimum: Option<u64>,
     /// Batches that both sides listed with unequal claims: they are never summed.
     pub excluded: Vec<DatedBatch>,
-    /// Batches whose last window this was, and that no window holds.
+    /// Batches whose last window this was, and that no window holds. Expiry closes a batch under this date only.
     pub expired: Vec<ExpiredBatch>,
+    /// Identifiers listed under several dates, in order. An identifier is reported once for each new date.
+    pub several_dates: Vec<SeveralDates>,
+    /// The terms of the first and of the second processor that held; `null` before both chains have begun. All but the
+    /// minimum are those of the first window of both.
+    pub terms: Option<[RosterTerms; 2]>,
 }
 
 impl AgreedWindow {
     /// The version of the file that this program writes and reads.
     pub const FORMAT: u32 = 1;
 
-    /// The batches that no later window can hold: those summed and those excluded.
+    /// The batches that no later window can hold, under whatever date: those summed and those excluded.
     pub fn settled(&self) -> impl Iterator<Item = DatedBatch> + '_ {
         let summed = self.batches.iter().map(|settled| settled.batch);
         summed.chain(self.excluded.iter().copied())

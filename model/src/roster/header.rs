@@ -8,10 +8,14 @@ use crate::id::Instance;
 use crate::role::Role;
 use crate::time::{BatchTime, Window};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The rules by which a side agrees. Both sides' stand in their rosters.
+///
+/// Origin, period, horizon and age are fixed for an aggregation by the first window of which both sides have written a
+/// roster. The minimum may change with every roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RosterTerms {
     /// Start of the first window of which rosters are written. Both sides have the same, or there is no agreement.
     pub origin: BatchTime,
@@ -21,18 +25,51 @@ pub struct RosterTerms {
     pub replay_horizon: u32,
     /// The fewest packets for which a sum is released; the larger of both holds.
     pub minimum: u64,
-    /// In how many windows after its own a batch may still be summed; the smaller of both holds.
+    /// In how many windows after its own a batch may still be summed; the smaller of both holds, and at least
+    /// [`Self::SMALLEST_AGE`].
     pub maximum_age: u32,
 }
 
 impl RosterTerms {
+    /// The smallest maximum age that holds, whatever a roster says: a batch has one window after its own.
+    pub const SMALLEST_AGE: u32 = 1;
+
     /// Whether two sides can agree at all.
     #[must_use]
     pub fn fits(&self, other: &Self) -> bool {
         (self.origin, self.period_minutes, self.replay_horizon)
             == (other.origin, other.period_minutes, other.replay_horizon)
     }
+
+    /// These terms with the minimum of others, the only one that may change.
+    #[must_use]
+    pub fn with_minimum_of(self, other: &Self) -> Self {
+        Self {
+            minimum: other.minimum,
+            ..self
+        }
+    }
 }
+
+impl fmt::Display for RosterTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            origin,
+            period_minutes,
+            replay_horizon,
+            minimum,
+            maximum_age,
+        } = self;
+        write!(
+            f,
+            "origin {origin}, windows of {period_minutes} minutes, maximum age {maximum_age}, replay horizon \
+             {replay_horizon}, minimum {minimum}"
+        )
+    }
+}
+
+/// The most entries of a roster: no writer lists more, and every reader takes as many.
+pub const MOST_ENTRIES: u64 = 65_536;
 
 /// How far the chain of a side's rosters goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

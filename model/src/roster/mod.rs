@@ -9,8 +9,8 @@ mod header;
 mod names;
 mod reason;
 
-pub use agreed::{AgreedWindow, ExpiredBatch, LastWord, SettledBatch};
+pub use agreed::{AgreedWindow, ExpiredBatch, LastWord, SettledBatch, SeveralDates};
 pub use entry::{Claim, DatedBatch, Listing, RosterEntry};
-pub use header::{ChainReach, RosterHeader, RosterTerms};
+pub use header::{ChainReach, MOST_ENTRIES, RosterHeader, RosterTerms};
 pub use names::{RosterObject, WindowName, chain};
 pub use reason::OpenReason;

@@ -6,7 +6,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tallybox_model::header::{BatchParameters, PRIME};
-use tallybox_model::roster::OpenReason;
+use tallybox_model::roster::{OpenReason, SeveralDates};
 
 const PERIOD: u32 = 60;
 
@@ -219,7 +219,7 @@ fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
     assert_eq!((now.expired[0].batch, now.expired[0].said), (old, said));
     let mut history = History::default();
     history.push(&now);
-    assert_eq!(history.closed_in(old.id), Some(window(5)));
+    assert_eq!(history.closed_in(&old), Some(window(5)));
 }
 
 /// The side with the larger maximum age looks further back than the other, and both need the same answer.
@@ -303,6 +303,126 @@ fn rule_7_the_first_window_of_both_tells_of_all_that_waited_for_it() {
     }
 }
 
+/// Who lists a batch under an old date, on the strength of a name or of nothing, must not close it under its own.
+#[test]
+fn rule_7_expiry_closes_a_date_and_settlement_an_identifier() {
+    let (own, old) = (batch(1, 5), batch(1, 1));
+    let first = [(own, Listing::Open(OpenReason::NoValidation))];
+    let second = [(own, summable(8, &[1])), (old, Listing::Open(OpenReason::NoValidation))];
+    let rules = [terms(1, 3); 2];
+    let now = agreed(&first, &second, &History::default(), rules, |_| vec![1]);
+    let expired: Vec<DatedBatch> = now.expired.iter().map(|expired| expired.batch).collect();
+    assert_eq!((expired, now.batches.len()), (vec![old], 0));
+    let dates = vec![old.date, own.date];
+    assert_eq!(now.several_dates, [SeveralDates { batch: own.id, dates }]);
+    let mut history = History::default();
+    history.push(&now);
+    let both = [(own, summable(8, &[1])), (old, summable(8, &[1]))];
+    let now = agreed(&both, &both, &history, rules, |_| vec![1]);
+    assert_eq!(
+        now.batches[0].batch, own,
+        "it is summed under the date that has not expired"
+    );
+    assert!(now.several_dates.is_empty(), "reported once");
+    history.push(&now);
+    assert!(agreed(&both, &both, &history, rules, |_| vec![1]).batches.is_empty());
+    // A batch of a time before rosters is in no window, and so it does not expire in one.
+    let before = DatedBatch {
+        date: time(-60),
+        id: own.id,
+    };
+    let now = agreed(&[(before, summable(8, &[1]))], &[], &History::default(), rules, |_| {
+        vec![1]
+    });
+    assert!(now.expired.is_empty());
+}
+
+/// What one side changes in its rosters later changes nothing but the minimum.
+#[test]
+fn rule_6_the_terms_of_the_first_window_of_both_hold() {
+    let old = batch(1, 3);
+    let both = [(old, Listing::Open(OpenReason::NoValidation))];
+    let fixed = [terms(2, 4), terms(3, 5)];
+    let first = agreed(&[], &[], &History::default(), fixed, |_| vec![]);
+    assert_eq!(first.terms, Some(fixed));
+    let mut history = History::default();
+    history.push(&first);
+    for other in [
+        terms(3, 0),
+        RosterTerms {
+            origin: time(60),
+            period_minutes: 30,
+            replay_horizon: 1,
+            ..terms(3, 1)
+        },
+    ] {
+        let now = agreed(&both, &both, &history, [fixed[0], other], |_| vec![]);
+        assert!(now.expired.is_empty(), "the age of the first window holds");
+        assert_eq!(now.terms, Some(fixed));
+    }
+    let now = agreed(&both, &both, &history, [fixed[0], terms(9, 5)], |_| vec![]);
+    assert_eq!(now.minimum, 9, "nobody has to release what it does not want to");
+    assert_eq!(now.terms, Some([terms(2, 4), terms(9, 5)]));
+    // No first roster can take from a batch the window after its own.
+    let now = agreed(&both, &both, &History::default(), [terms(1, 0); 2], |_| vec![]);
+    assert_eq!(now.expired.len(), 1);
+    let young = [(batch(1, 5), Listing::Open(OpenReason::NoValidation))];
+    let now = agreed(&young, &young, &History::default(), [terms(1, 0); 2], |_| vec![]);
+    assert!(now.expired.is_empty());
+}
+
+/// As many entries as a roster may hold, on both sides, all alike or all of one identifier: what is done with each must not
+/// depend on how many there are.
+#[test]
+fn the_largest_rosters_are_compared_in_linear_time() {
+    let most = u32::try_from(tallybox_model::roster::MOST_ENTRIES).unwrap();
+    let id = |number: u32| BatchId::from_bytes(std::array::from_fn(|place| number.to_be_bytes()[place % 4]));
+    let dated = |number: u32| DatedBatch {
+        date: window(5).start(),
+        id: id(number),
+    };
+    let one_id = |number: u32| DatedBatch {
+        date: time(i64::from(number % 300)),
+        id: id(number / 300),
+    };
+    let same: Vec<_> = (0..most)
+        .map(|number| (dated(number), summable(number as i32 + 1, &[1])))
+        .collect();
+    let open: Vec<_> = (0..most)
+        .map(|number| (one_id(number), Listing::Open(OpenReason::NoIngestion)))
+        .collect();
+    let now = agreed(&same, &same, &History::default(), [terms(1, 3); 2], |_| vec![1]);
+    assert_eq!(now.batches.len(), 1, "each has parameters of its own");
+    let now = agreed(&open, &[], &History::default(), [terms(1, 3); 2], |_| vec![]);
+    assert!(now.expired.len() == MOST_EXPIRED && now.several_dates.len() > 200);
+}
+
+/// The largest set that two rosters can come to is one that we read, with the longest names.
+#[test]
+fn the_largest_agreed_set_is_read_back() {
+    let most = u32::try_from(tallybox_model::roster::MOST_ENTRIES).unwrap();
+    let dated = |number: u32| DatedBatch {
+        date: window(5).start(),
+        id: BatchId::from_bytes(std::array::from_fn(|place| number.to_be_bytes()[place % 4])),
+    };
+    let mut claim = claim(8, &[1]);
+    claim.parameters.name = "n".repeat(200);
+    claim.parameters.hamming_weight = Some(i32::MIN);
+    claim.parameters.epsilon = f64::MIN_POSITIVE;
+    let both: Vec<_> = (0..most)
+        .map(|number| (dated(number), Listing::Summable(claim.clone())))
+        .collect();
+    let now = agreed(&both, &both, &History::default(), [terms(0, 3); 2], |_| vec![1]);
+    assert_eq!(now.batches.len() as u64, u64::from(most));
+    let text = serde_json::to_vec(&now).unwrap();
+    assert!(
+        (text.len() as u64) < crate::roster::settle::AGREED_BYTES,
+        "{}",
+        text.len()
+    );
+    assert_eq!(serde_json::from_slice::<AgreedWindow>(&text).unwrap(), now);
+}
+
 #[test]
 fn rule_7_unequal_claims_settle_a_batch_as_excluded() {
     let a = batch(1, 5);
@@ -370,7 +490,7 @@ fn schedule(seed: u64) {
                 let mut entries = BTreeMap::new();
                 for ((batch, packets), ready) in batches.iter().zip(&ready) {
                     let young = age(batch.date, window(number), PERIOD).is_some_and(|age| age <= maximum_age);
-                    if young && ready[side] <= now && !sides[side].history.is_closed(batch.id) {
+                    if young && ready[side] <= now && !sides[side].history.is_closed(batch) {
                         entries.insert(*batch, summable(8, packets));
                     }
                 }
