@@ -39,10 +39,16 @@ impl Budget {
     /// Takes memory for a batch of so many bytes, all of it at once and after all who came before; waits for it if need
     /// be, and says at times to `progress` that this is no standstill. One that is larger than all of it takes all.
     pub async fn take(&self, bytes: u64, progress: &Progress) -> Share {
+        self.take_memory(bytes / PART, progress).await
+    }
+
+    /// Takes so many bytes beyond what every batch takes; else as [`Self::take`]. For what is known by what it becomes in
+    /// memory, such as the messages of a peer, who decides how small a file they come in.
+    pub async fn take_memory(&self, bytes: u64, progress: &Progress) -> Share {
         let Some(bounded) = &self.0 else {
             return Share(None);
         };
-        let mib = BASE_MIB.saturating_add((bytes / PART) >> 20);
+        let mib = BASE_MIB.saturating_add(bytes >> 20);
         let mib = u32::try_from(mib).unwrap_or(u32::MAX).min(bounded.all);
         let taking = Arc::clone(&bounded.free).acquire_many_owned(mib);
         tokio::pin!(taking);

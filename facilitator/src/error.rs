@@ -82,6 +82,14 @@ pub enum Error {
         /// The batch.
         batch: BatchName,
     },
+    /// The peer's fault: a validation with more messages than the batch has packets.
+    #[error("{object}: it has more than {most} messages, and the batch has fewer packets; ask the peer")]
+    TooManyMessages {
+        /// The packets of the validation.
+        object: String,
+        /// The most messages that are taken.
+        most: u64,
+    },
     /// Somebody copied the batch to another date.
     #[error("batch {batch}: seen before at {first}; this is a copy")]
     Copied {
@@ -284,7 +292,7 @@ impl Error {
             Self::Prepared(PreparedError::Bucket(error)) => bucket_exit(error),
             Self::Prepared(_) | Self::NoKey { .. } | Self::WrongKey { .. } | Self::PointRace { .. } => Exit::Retry,
             Self::Header { .. } | Self::Bins { .. } | Self::EmptyBatch { .. } | Self::Copied { .. } => Exit::Rejected,
-            Self::BadTask(_) | Self::TouchesRosters { .. } => Exit::Rejected,
+            Self::BadTask(_) | Self::TouchesRosters { .. } | Self::TooManyMessages { .. } => Exit::Rejected,
             Self::Generation { .. } | Self::OtherSumPart { .. } | Self::SummedBefore { .. } => Exit::Conflict,
             Self::NothingToSum { exit, .. } => *exit,
             Self::BelowMinimum { .. } | Self::NoAcceptedPacket { .. } => Exit::BelowMinimum,
@@ -344,6 +352,7 @@ impl Error {
             Self::EmptyBatch { .. } => "empty-batch",
             Self::NoAcceptedPacket { .. } => "no-accepted-packet",
             Self::Copied { .. } => "copied",
+            Self::TooManyMessages { .. } => "bad-validation",
             Self::NoKey { .. } => "no-key",
             Self::WrongKey { .. } => "wrong-key",
             Self::PointRace { .. } => "point-race",

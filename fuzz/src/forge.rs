@@ -20,6 +20,7 @@ pub fn generous() -> Limits {
         expansion_ratio: 50,
         records: 1 << 14,
         metadata_bytes: 1 << 14,
+        ..Limits::default()
     }
 }
 
@@ -32,6 +33,7 @@ pub fn tight() -> Limits {
         expansion_ratio: 4,
         records: 1 << 5,
         metadata_bytes: 1 << 10,
+        ..Limits::default()
     }
 }
 

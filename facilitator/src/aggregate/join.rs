@@ -14,6 +14,17 @@ use tallybox_model::packet::ValidationPacket;
 use tallybox_transport::batch::PacketStream;
 use tokio::runtime::Handle;
 
+/// How many more messages than packets a validation may have.
+pub(super) const MORE_MESSAGES: u64 = 1024;
+/// What a message may take while it waits for the other side's, in bytes: its entries in maps that grow, its part of a
+/// block, and its place in the result.
+const WAITING: u64 = 256;
+
+/// The memory that a join of so many messages may take, in bytes.
+pub(super) fn memory(messages: u64) -> u64 {
+    messages.saturating_mul(WAITING)
+}
+
 /// What the messages of both processors say of the packets of one batch.
 #[derive(Debug, Default)]
 pub struct Joined {
@@ -90,10 +101,12 @@ impl Join {
     }
 }
 
-/// Runs a join to its end and to the verdict on the digest of the peer's packets; for a blocking thread.
+/// Runs a join to its end and to the verdict on the digest of the peer's packets, of which there may be so many; for a
+/// blocking thread.
 pub(super) fn join(
     prepared: &PreparedReader,
     mut packets: PacketStream,
+    most: u64,
     runtime: &Handle,
     given_up: &GivenUp,
 ) -> Result<Joined, Error> {
@@ -106,7 +119,13 @@ pub(super) fn join(
     };
     let mut join = Join::default();
     let limits = packets.limits().clone();
+    let mut messages = 0_u64;
     while let Some(block) = packets.next_block()? {
+        messages = messages.saturating_add(block.block.records);
+        if messages > most {
+            let object = packets.object().to_owned();
+            return Err(Error::TooManyMessages { object, most });
+        }
         if given_up.is() {
             return Err(Error::Internal("a join was given up".to_owned()));
         }

@@ -52,7 +52,8 @@ use tallybox_model::time::Window;
 use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tallybox_service::fault;
-use tallybox_transport::batch::SignedBatch;
+use tallybox_transport::BucketError;
+use tallybox_transport::batch::{BatchError, SignedBatch};
 
 /// What to sum.
 #[derive(Clone, Debug)]
@@ -200,19 +201,28 @@ async fn join_once(
 ) -> Result<JoinedBatch, Error> {
     let peer = processor.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;
-    let validation = SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &processor.limits).await?;
+    // The peer decides how many messages it sends; an honest one has at most one for each packet of the batch.
+    let most = prepared.footer().packets.saturating_add(join::MORE_MESSAGES);
+    let share = processor.budget.take_memory(join::memory(most), progress).await;
+    let limits = processor.limits.for_messages(most);
+    let too_many = |error: BatchError| match error {
+        BatchError::Bucket(BucketError::TooLarge { key, .. }) => Error::TooManyMessages { object: key, most },
+        other => other.into(),
+    };
+    let opened = SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &limits).await;
+    let validation = opened.map_err(too_many)?;
     let header = verdict::check_header(name, &validation, prepared)?;
-    let packets = validation.packets(bucket, header.packet_file_digest).await?;
+    let packets = validation.packets(bucket, header.packet_file_digest).await;
+    let packets = packets.map_err(too_many)?;
     let bins = usize::try_from(prepared.footer().parameters.bins).unwrap_or(0);
     let prio2 = Prio2::new(bins).map_err(|source| Error::Bins {
         batch: name.clone(),
         source,
     })?;
-    let share = processor.budget.take(packets.bytes(), progress).await;
     let (runtime, giving_up) = (tokio::runtime::Handle::current(), GivingUp::default());
     let given_up = giving_up.flag();
     let ours = Arc::clone(prepared);
-    let joining = tokio::task::spawn_blocking(move || join::join(&ours, packets, &runtime, &given_up));
+    let joining = tokio::task::spawn_blocking(move || join::join(&ours, packets, most, &runtime, &given_up));
     let joined = joining
         .await
         .map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))??;

@@ -19,6 +19,9 @@ use tallybox_model::path::{BatchName, BatchPart, Unconfirmed};
 use tallybox_transport::batch::{BatchError, signature_file};
 use tallybox_transport::{BucketError, Published, publish_bytes, publish_stream};
 
+/// The most bytes of packets that are written inline: a reader takes no record that is larger than a block.
+const INLINE_BYTES: u64 = 32 << 20;
+
 /// The validation packet of a message.
 pub(super) fn packet(id: PacketId, message: Message) -> ValidationPacket {
     let Message { f, g, h } = message;
@@ -66,8 +69,12 @@ pub(super) async fn publish(
         });
     }
     let put = match processor.validation_form {
-        ValidationForm::ThreeObjects => three_objects(processor, name, prepared, header).await?,
-        ValidationForm::SingleObject => single_object(processor, name, prepared, header).await?,
+        ValidationForm::SingleObject if validation.packets.bytes <= INLINE_BYTES => {
+            single_object(processor, name, prepared, header).await?
+        }
+        ValidationForm::SingleObject | ValidationForm::ThreeObjects => {
+            three_objects(processor, name, prepared, header).await?
+        }
     };
     let put: Vec<_> = put
         .into_iter()

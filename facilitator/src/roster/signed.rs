@@ -14,6 +14,9 @@ use tallybox_service::fault;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
 use tallybox_transport::{Bucket, BucketError};
 
+/// How often a signature is read that does not verify: one bad read is no forgery.
+const READS: usize = 2;
+
 /// What the signature under a name is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Signature {
@@ -28,18 +31,32 @@ pub(super) enum Signature {
 /// The ingestor's signature of a batch.
 pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.ingestion;
-    let look = open::<IngestionHeader>(processor, bucket, name.ingestion(), &processor.ingestor_keys);
     let is_of = |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == of(name);
-    judge(look.await, is_of)
+    let mut signature = Signature::Missing;
+    for _ in 0..READS {
+        let look = open::<IngestionHeader>(processor, bucket, name.ingestion(), &processor.ingestor_keys);
+        signature = judge(look.await, is_of)?;
+        if !matches!(signature, Signature::Bad(_)) {
+            break;
+        }
+    }
+    Ok(signature)
 }
 
 /// The peer's signature of its validation of a batch.
 pub(super) async fn validation(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.peer_validation_in;
     let objects = name.validation(processor.role.peer());
-    let look = open::<ValidationHeader>(processor, bucket, objects, &processor.peer_keys);
     let is_of = |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == of(name);
-    judge(look.await, is_of)
+    let mut signature = Signature::Missing;
+    for _ in 0..READS {
+        let look = open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.peer_keys);
+        signature = judge(look.await, is_of)?;
+        if !matches!(signature, Signature::Bad(_)) {
+            break;
+        }
+    }
+    Ok(signature)
 }
 
 fn of(name: &BatchName) -> (BatchId, &str) {

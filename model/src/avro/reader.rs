@@ -28,6 +28,8 @@ pub struct ContainerReader<R> {
     codec: Codec,
     marker: [u8; 16],
     records: u64,
+    /// Bytes of blocks that may still come.
+    bytes_left: u64,
 }
 
 impl<R: Read> ContainerReader<R> {
@@ -65,6 +67,7 @@ impl<R: Read> ContainerReader<R> {
             codec,
             marker,
             records: 0,
+            bytes_left: limits.file_bytes,
         })
     }
 
@@ -119,6 +122,13 @@ impl<R: Read> ContainerReader<R> {
             return Err(AvroError::SyncMarker);
         }
         let bytes = self.codec.decompress(bytes, &self.limits, take)?;
+        self.bytes_left = self
+            .bytes_left
+            .checked_sub(bytes.len() as u64)
+            .ok_or(AvroError::Limit {
+                what: "all blocks together",
+                limit: self.limits.file_bytes,
+            })?;
         // A record has a byte at least, so a block cannot announce more of them than it has bytes.
         if records > bytes.len() as u64 {
             return Err(AvroError::Number("record count of a block"));

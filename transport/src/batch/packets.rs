@@ -59,6 +59,13 @@ impl PacketStream {
         }
     }
 
+    /// The same stream, read within other limits; for a stream of which nothing was read.
+    #[must_use]
+    pub fn within(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// The length of the file in bytes, as the bucket says.
     #[must_use]
     pub fn bytes(&self) -> u64 {

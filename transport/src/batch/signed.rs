@@ -143,12 +143,19 @@ impl SignedBatch {
     ///
     /// # Errors
     /// [`BatchError::Incomplete`] if the object is absent although its digest is not that of no bytes; otherwise the
-    /// bucket's.
+    /// bucket's, [`BucketError::TooLarge`] included.
     pub async fn packets(&self, bucket: &dyn Bucket, digest: Digest) -> Result<PacketStream, BatchError> {
         let object = &self.objects.packets;
         let (input, bytes): (Box<dyn Read + Send>, u64) = match &self.packets {
             Some(packets) => (Box::new(Cursor::new(packets.clone())), packets.len() as u64),
             None => match bucket.get(object).await {
+                Ok(found) if found.size > self.limits.object_bytes => {
+                    return Err(BatchError::Bucket(BucketError::TooLarge {
+                        key: object.clone(),
+                        bucket: bucket.location(),
+                        limit: self.limits.object_bytes,
+                    }));
+                }
                 Ok(found) => {
                     let bytes = found.size;
                     (Box::new(crate::BlockingReader::new(found, &Handle::current())), bytes)
