@@ -66,6 +66,11 @@ impl Known {
     }
 }
 
+/// How many aggregations of which only the peer has something are looked at.
+const MOST_OF_PEER: usize = 256;
+/// How many windows of an aggregation are taken from the names of the peer's rosters.
+const MOST_WINDOWS: usize = 1 << 16;
+
 /// Looks at the buckets. An aggregation that cannot be looked at is left out with its reason; only if the list of
 /// aggregations itself cannot be read is the whole an error.
 ///
@@ -132,13 +137,19 @@ async fn aggregations(
         (&buckets.peer_validation_in, WindowName::DIRECTORY),
     ];
     let count = if rosters.from.is_some() { places.len() } else { 2 };
-    for (bucket, directory) in &places[..count] {
+    for (place, (bucket, directory)) in places[..count].iter().enumerate() {
+        // The mailbox is the last place: what only the peer names is no work that the ingestor gave us.
+        let most = match place + 1 == places.len() {
+            true => found.len() + MOST_OF_PEER,
+            false => usize::MAX,
+        };
         for key in bucket.list_directories(directory).await? {
             let name = key.rsplit_once('/').map_or(key.as_str(), |(_, name)| name);
             match name.parse() {
-                Ok(aggregation) => {
+                Ok(aggregation) if found.len() < most || found.contains(&aggregation) => {
                     found.insert(aggregation);
                 }
+                Ok(_) => foreign.add(&bucket.location(), &key),
                 Err(IdError::Reserved(_)) => {}
                 Err(_) => foreign.add(&bucket.location(), &key),
             }
@@ -268,7 +279,10 @@ impl Look<'_> {
         let bucket = &self.buckets.peer_validation_in;
         let location = bucket.location();
         each(&**bucket, &directory, range, |key| match RosterObject::parse(key) {
-            Some((name, RosterObject::Roster(writer))) if writer == role.peer() => {
+            Some((name, RosterObject::Roster(writer)))
+                if writer == role.peer()
+                    && (found.windows.len() < MOST_WINDOWS || found.windows.contains_key(&name.window)) =>
+            {
                 found.windows.entry(name.window).or_default().peer_roster = true;
             }
             _ => foreign.add(&location, key),
