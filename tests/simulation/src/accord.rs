@@ -165,7 +165,7 @@ pub async fn accord(
         (scenario, places),
         &known,
         from,
-        (&doubtful, &unseen(scenario, places, lies, &books)),
+        (lies, &unseen(scenario, places, lies, &books)),
         problems,
     );
     let certain = |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
@@ -182,9 +182,10 @@ impl Accord {
         (scenario, places): (&Scenario, &Places),
         batches: &Batches,
         from: BatchTime,
-        (doubtful, unseen): (&BTreeSet<BatchId>, &BTreeSet<&BatchName>),
+        (lies, unseen): (&Lies, &BTreeSet<&BatchName>),
         problems: &mut Vec<String>,
     ) {
+        let doubtful = &lies.doubtful();
         for (name, agreed) in &self.windows {
             let window = name.window;
             let summed = agreed
@@ -225,6 +226,18 @@ impl Accord {
             let known = batches.contains_key(batch) || self.split.contains_key(&batch.aggregation);
             if !known && matches!(fate, Fate::Summed(_)) {
                 problems.push(format!("batch {batch} is summed, and is not the ingestor's"));
+            }
+            if !known && !lies.is_false_entry(batch) {
+                problems.push(format!("batch {batch} has a fate, {fate:?}, and nobody signed it"));
+            }
+            let age = scenario.maximum_age[0].min(scenario.maximum_age[1]);
+            if let Fate::Expired(window) = fate
+                && scenario.off.is_none()
+                && age_in(batch.date, *window).is_some_and(|found| found < age)
+            {
+                problems.push(format!(
+                    "batch {batch} expired in {window}, with a maximum age of {age}"
+                ));
             }
         }
     }
@@ -354,6 +367,12 @@ fn named(aggregation: &AggregationId, batch: DatedBatch) -> BatchName {
         date: batch.date,
         id: batch.id,
     }
+}
+
+/// How many windows after its own a batch is in this one.
+fn age_in(date: BatchTime, window: Window) -> Option<u32> {
+    let own = aligned_window(date, PERIOD)?;
+    u32::try_from((window.start().millis() - own.start().millis()) / HOUR).ok()
 }
 
 /// Whether a batch came when nobody remembered its time any more: rosters look back twice the maximum age.

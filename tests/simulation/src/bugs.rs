@@ -64,6 +64,19 @@ pub const ALL: &[Bug] = &[
         "equal-count",
         "two claims on a batch are taken for the same if they count as many packets",
     ),
+    bug(
+        "expiry-closes-id",
+        "a batch that expires under one date is closed under every date",
+    ),
+    bug("unsigned-listed", "a roster lists what nobody has signed"),
+    bug(
+        "terms-as-stated",
+        "the terms of each roster hold, whatever the first ones said",
+    ),
+    bug(
+        "unbounded-roster",
+        "a roster of the peer's may have any number of entries",
+    ),
     bug("marker-is-truth", "a task that was started once is never started again"),
     bug("lost-reports", "the ingestor forgets what was too few for a batch"),
     bug(

@@ -38,7 +38,12 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
     let digest = digest(places).await;
     let mut sides = Vec::new();
     for role in Role::ALL {
-        let objects = objects(&places.ingestion[role.index()]).await;
+        let mut objects = objects(&places.ingestion[role.index()]).await;
+        let is_garbage = |key: &str| {
+            let name = BatchName::from_ingestion_object(key);
+            name.is_some_and(|name| lies.garbage.contains(&name))
+        };
+        objects.retain(|key, _| !is_garbage(key));
         sides.push(batches(&objects, role, &mut problems));
     }
     let copied: BTreeSet<&BatchName> = lies.copies.iter().map(|copy| &copy.to).collect();

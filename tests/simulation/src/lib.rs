@@ -12,7 +12,7 @@
 //! | [`bucket`], [`queue`], [`announcement`] | buckets, queues and the peer's announcement as one process sees them |
 //! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
 //! | [`cast`], [`machine`] | who there is, and the programs that they run |
-//! | [`liar`], [`tamper`], [`lies`], [`operator`] | an ingestor, processors and operators that do not keep to the rules |
+//! | [`liar`], [`garbage`], [`tamper`], [`forger`], [`lies`], [`operator`] | an ingestor, processors and operators that do not keep to the rules |
 //! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
 //! | [`counts`] | how often each thing happened |
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | many seeds; the least of one that fails; known faults; the command line |
@@ -29,6 +29,8 @@ pub mod cli;
 pub mod counts;
 pub mod dice;
 pub mod evidence;
+pub mod forger;
+pub mod garbage;
 pub mod keyring;
 pub mod liar;
 pub mod lies;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tallybox_model::id::{AggregationId, BatchId};
+use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 
@@ -17,6 +18,8 @@ pub struct Lies {
     pub copies: Vec<Copy>,
     /// Of the processors.
     pub told: Vec<Told>,
+    /// Names in ingestion mailboxes under which the ingestor signed nothing.
+    pub garbage: BTreeSet<BatchName>,
 }
 
 impl Lies {
@@ -27,7 +30,7 @@ impl Lies {
         let copies = self.copies.iter().filter(|copy| copy.of.id == copy.to.id);
         let validations = self.told.iter().filter_map(|told| match &told.lie {
             Lie::Validation(name) => Some(name.id),
-            Lie::Roster(_) | Lie::Replay(_) => None,
+            Lie::Roster(_) | Lie::Replay(_) | Lie::Flood(_) | Lie::Entry(_) | Lie::Terms(_) => None,
         });
         copies.map(|copy| copy.of.id).chain(validations).collect()
     }
@@ -36,9 +39,17 @@ impl Lies {
     #[must_use]
     pub fn delayed(&self, aggregation: &AggregationId) -> bool {
         self.told.iter().any(|told| match &told.lie {
-            Lie::Roster(name) | Lie::Replay(name) => name.aggregation == *aggregation,
-            Lie::Validation(_) => false,
+            Lie::Roster(name) | Lie::Replay(name) | Lie::Flood(name) => name.aggregation == *aggregation,
+            Lie::Validation(_) | Lie::Entry(_) | Lie::Terms(_) => false,
         })
+    }
+
+    /// Whether a processor lists this batch, and the ingestor never made it.
+    #[must_use]
+    pub fn is_false_entry(&self, batch: &BatchName) -> bool {
+        self.told
+            .iter()
+            .any(|told| matches!(&told.lie, Lie::Entry(name) if name == batch))
     }
 
     /// The aggregations of which the sides have read different rosters, and the first such window: a roster was replaced

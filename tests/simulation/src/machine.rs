@@ -35,7 +35,7 @@ use crate::bucket::{Shelf, SimBucket, View};
 use crate::cast::Part;
 use crate::keyring::{EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id};
 use crate::queue::{Line, SimQueue};
-use crate::scenario::{GRACE, HORIZON, PERIOD, Scenario};
+use crate::scenario::{GRACE, HORIZON, PERIOD, ROSTER_ENTRIES, Scenario};
 use crate::schedule::{Life, Millis, Schedule};
 use crate::time::MINUTE;
 use crate::trouble::Trouble;
@@ -261,7 +261,10 @@ impl Machines<'_> {
             },
             leave_out_after_minutes: 120,
             legacy_count: false,
-            limits: Limits::default(),
+            limits: Limits {
+                roster_entries: ROSTER_ENTRIES,
+                ..Limits::default()
+            },
             pool: Arc::clone(&keyring.pool),
             budget: Budget::default(),
             cache: Cache::default(),

@@ -18,6 +18,7 @@ use crate::check::{Findings, check};
 use crate::counts::Counts;
 use crate::dice::Dice;
 use crate::evidence::objects;
+use crate::garbage::Garbage;
 use crate::keyring::{INSTANCE, LOCALITY};
 use crate::liar::Copy;
 use crate::lies::Lies;
@@ -314,9 +315,20 @@ impl<'s> Stage<'s> {
             .keys()
             .filter_map(|key| BatchName::from_ingestion_signature(key))
             .collect();
-        let original = |name: &&BatchName| !self.lies.copies.iter().any(|copy| copy.to == **name);
+        let original = |name: &&BatchName| {
+            !self.lies.garbage.contains(*name) && !self.lies.copies.iter().any(|copy| copy.to == **name)
+        };
         let originals: Vec<&BatchName> = batches.iter().filter(original).collect();
-        if let Some(name) = self.dice.pick(&originals) {
+        if self.dice.chance(300)
+            && let Some(name) = self.dice.pick(&originals)
+        {
+            let garbage = Garbage::draw(name, &originals, &mut self.dice);
+            if garbage.write(&self.places.ingestion, self.schedule.now()).await {
+                self.schedule.count("unsigned-names");
+                self.schedule.note(|| format!("{garbage:?}"));
+                self.lies.garbage.insert(garbage.name);
+            }
+        } else if let Some(name) = self.dice.pick(&originals) {
             let copy = Copy::draw(name, &mut self.dice);
             copy.write(&self.places.ingestion, self.schedule.now()).await;
             self.schedule.count("copied-batches");
@@ -349,6 +361,9 @@ impl<'s> Stage<'s> {
                 Lie::Roster(_) => "replaced-rosters",
                 Lie::Replay(_) => "replayed-rosters",
                 Lie::Validation(_) => "replaced-validations",
+                Lie::Flood(_) => "oversized-rosters",
+                Lie::Entry(_) => "false-entries",
+                Lie::Terms(_) => "changed-terms",
             });
             self.schedule.note(|| format!("{told:?}"));
         }

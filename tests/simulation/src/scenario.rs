@@ -19,6 +19,8 @@ const START: &str = "2026/11/23/10/00";
 pub const PERIOD: u32 = 60;
 /// How long after a window's end it is closed, in minutes.
 pub const GRACE: u32 = 20;
+/// The most entries of a roster that is read.
+pub const ROSTER_ENTRIES: u64 = 512;
 /// For how many windows a packet is remembered.
 pub const HORIZON: u32 = 60;
 

@@ -10,10 +10,11 @@ use tallybox_model::avro::{
 };
 use tallybox_model::digest::Digest;
 use tallybox_model::header::ValidationHeader;
+use tallybox_model::id::BatchId;
 use tallybox_model::packet::ValidationPacket;
 use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::role::Role;
-use tallybox_model::roster::{RosterEntry, RosterHeader, RosterObject, WindowName};
+use tallybox_model::roster::{DatedBatch, Listing, OpenReason, RosterEntry, RosterHeader, RosterObject, WindowName};
 use tallybox_model::signature::BatchSignature;
 use tallybox_model::time::aligned_window;
 use tallybox_transport::batch::signature_file;
@@ -21,13 +22,14 @@ use tallybox_transport::{publish_bytes, read_all};
 
 use crate::bucket::Shelf;
 use crate::dice::Dice;
+use crate::forger::forge;
 use crate::keyring::{Keyring, signing_key_id};
 use crate::machine::Places;
-use crate::scenario::PERIOD;
+use crate::scenario::{PERIOD, ROSTER_ENTRIES};
 use crate::schedule::Millis;
 
 /// Most bytes of an object.
-const LIMIT: u64 = 1 << 20;
+pub(crate) const LIMIT: u64 = 1 << 20;
 
 /// What was done.
 #[derive(Clone, Debug)]
@@ -38,6 +40,12 @@ pub enum Lie {
     Replay(WindowName),
     /// Another validation of a batch stands in the place of the one that was written.
     Validation(BatchName),
+    /// A roster of more entries than any has stands where one is still to be written.
+    Flood(WindowName),
+    /// A roster lists a batch under a date under which there is none.
+    Entry(BatchName),
+    /// A roster states other terms than the ones before it.
+    Terms(WindowName),
 }
 
 /// A lie, to whom, and when.
@@ -54,7 +62,8 @@ pub struct Told {
 /// Lies once, if there is something to lie about.
 pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
     let victim = if dice.chance(500) { Role::First } else { Role::Second };
-    match dice.below(5) {
+    match dice.below(6) {
+        5 => flood(places, victim, dice, now).await.into_iter().collect(),
         0 | 1 => replay(places, victim, dice, now).await.into_iter().collect(),
         2 => roster(places, victim, dice, now).await.into_iter().collect(),
         _ => validation(places, victim, dice, now).await,
@@ -63,7 +72,7 @@ pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
 
 /// Sets right what was replaced: what the liar has in its own bucket stands in the mailbox again.
 pub async fn set_right(places: &Places, told: &Told, now: Millis) {
-    let (Lie::Roster(name) | Lie::Replay(name)) = &told.lie else {
+    let (Lie::Roster(name) | Lie::Replay(name) | Lie::Flood(name)) = &told.lie else {
         return;
     };
     let (liar, mailbox) = (told.victim.peer(), &places.validation[told.victim.index()]);
@@ -73,7 +82,7 @@ pub async fn set_right(places: &Places, told: &Told, now: Millis) {
 }
 
 /// Puts an object into the place of what is there, or takes that away.
-async fn put(mailbox: &Shelf, key: &str, bytes: Option<Bytes>, now: Millis) {
+pub(crate) async fn put(mailbox: &Shelf, key: &str, bytes: Option<Bytes>, now: Millis) {
     // In memory nothing fails.
     let _ = mailbox.inner.delete(key).await;
     if let Some(bytes) = bytes {
@@ -111,15 +120,22 @@ pub enum Ambush {
     Copy(Role),
     /// The second validation of a batch, written for this side: the lie is to both.
     Validation(Role),
+    /// A roster that this liar writes: it says what it should not.
+    Roster(Role),
 }
 
 impl Ambush {
     /// Every one.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 8] = [
         Self::Copy(Role::First),
         Self::Copy(Role::Second),
         Self::Validation(Role::First),
         Self::Validation(Role::Second),
+        // What they wait for is seldom.
+        Self::Roster(Role::First),
+        Self::Roster(Role::First),
+        Self::Roster(Role::Second),
+        Self::Roster(Role::Second),
     ];
 }
 
@@ -137,6 +153,7 @@ pub async fn ambush(places: &Places, ambush: Ambush, dice: &mut Dice, now: Milli
                 _ => Vec::new(),
             }
         }
+        Ambush::Roster(liar) => forge(places, liar, dice, now).await.into_iter().collect(),
         Ambush::Validation(victim) => {
             let written = places.validation[victim.index()].newest();
             match written.and_then(|key| BatchName::validation_part(&key, victim.peer())) {
@@ -178,8 +195,8 @@ async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Di
     })
 }
 
-async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
-    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
+/// A roster in a mailbox, and the name of the next one of its aggregation.
+fn before_next(mailbox: &Shelf, liar: Role, dice: &mut Dice) -> Option<(String, WindowName)> {
     let all = rosters(mailbox, liar);
     let (key, name) = dice.pick(&all)?;
     let (_, last) = all
@@ -190,7 +207,48 @@ async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> 
         window: aligned_window(last.window.end(), PERIOD)?,
         aggregation: name.aggregation.clone(),
     };
-    let bytes = read_all(&*mailbox.inner, key, LIMIT).await.ok()?;
+    Some((key.clone(), next))
+}
+
+async fn flood(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
+    let (key, next) = before_next(mailbox, liar, dice)?;
+    let limits = Limits::default();
+    let old = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
+    let (header, _) = decode_one::<BatchSignature>(&old, &limits).ok()?.inline()?;
+    let header: RosterHeader = decode_one(&header, &limits).ok()?;
+    let listing = Listing::Open(OpenReason::NoIngestion);
+    let entry = |number: u64| {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        let batch = DatedBatch {
+            date: next.window.start(),
+            id: BatchId::from_bytes(id),
+        };
+        RosterEntry::new(batch, &listing)
+    };
+    let entries = write_records(&(0..=ROSTER_ENTRIES).map(entry).collect::<Vec<_>>());
+    let header = RosterHeader {
+        window_start: next.window.start().millis(),
+        window_end: next.window.end().millis(),
+        packet_file_digest: Digest::of(&entries),
+        ..header
+    };
+    let header = encode_one(&header, [6; 16]).ok()?;
+    let target = next.roster(liar);
+    let new = sign(liar, &target, &header, Some(entries))?;
+    put(mailbox, &target, Some(new.into()), now).await;
+    Some(Told {
+        lie: Lie::Flood(next),
+        victim,
+        at: now,
+    })
+}
+
+async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
+    let (key, next) = before_next(mailbox, liar, dice)?;
+    let bytes = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
     let target = next.roster(liar);
     put(mailbox, &target, Some(bytes), now).await;
     Some(Told {
@@ -323,13 +381,13 @@ async fn rewrite(
     Some(())
 }
 
-fn sign(liar: Role, key: &str, header: &[u8], packets: Option<Vec<u8>>) -> Option<Vec<u8>> {
+pub(crate) fn sign(liar: Role, key: &str, header: &[u8], packets: Option<Vec<u8>>) -> Option<Vec<u8>> {
     let signing = &Keyring::get().processors[liar.index()].signing[0];
     let id = signing_key_id(liar, 0);
     signature_file(key, 1, header, packets, (id.as_str(), signing)).ok()
 }
 
-fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8], limits: &Limits) -> Vec<T> {
+pub(crate) fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8], limits: &Limits) -> Vec<T> {
     let mut all = Vec::new();
     if file.is_empty() {
         // No records are no bytes.
@@ -343,7 +401,7 @@ fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8], limits:
     all
 }
 
-fn write_records<T: Record + serde::Serialize>(records: &[T]) -> Vec<u8> {
+pub(crate) fn write_records<T: Record + serde::Serialize>(records: &[T]) -> Vec<u8> {
     let kind: RecordKind = T::KIND;
     let mut file = ContainerWriter::new(Vec::new(), kind, [9; 16]);
     for record in records {

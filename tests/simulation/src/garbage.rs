@@ -1,0 +1,77 @@
+//! Objects under names of batches that the ingestor never signed there: anybody who can write to a mailbox can make them.
+
+use std::sync::Arc;
+
+use tallybox_model::path::BatchName;
+use tallybox_transport::{publish_bytes, read_all};
+
+use crate::bucket::Shelf;
+use crate::dice::Dice;
+use crate::schedule::Millis;
+use crate::tamper::LIMIT;
+
+/// What is written, and under which name.
+#[derive(Clone, Debug)]
+pub struct Garbage {
+    /// The name: that of a batch under an older date.
+    pub name: BatchName,
+    /// Another batch whose objects are copied there; nothing: a few bytes.
+    pub of: Option<BatchName>,
+    /// Who gets it.
+    pub sides: [bool; 2],
+}
+
+impl Garbage {
+    /// Draws one under the identifier of this batch.
+    pub fn draw(of: &BatchName, all: &[&BatchName], dice: &mut Dice) -> Self {
+        let back = 60 * dice.between(1, 6);
+        let copied = dice.pick(all).filter(|other| other.id != of.id);
+        Self {
+            name: BatchName {
+                date: of.date.plus_minutes(-back).unwrap_or(of.date),
+                ..of.clone()
+            },
+            of: copied.filter(|_| dice.chance(300)).map(|other| (*other).clone()),
+            sides: *dice
+                .pick(&[[true, true], [true, false], [false, true]])
+                .unwrap_or(&[true, true]),
+        }
+    }
+
+    /// Writes it, unless there is something under its name.
+    pub async fn write(&self, mailboxes: &[Arc<Shelf>; 2], now: Millis) -> bool {
+        let to = self.name.ingestion();
+        let is_taken = |mailbox: &Arc<Shelf>| mailbox.made_at(&to.signature).is_some();
+        if mailboxes.iter().any(is_taken) {
+            return false;
+        }
+        for (mailbox, gets) in mailboxes.iter().zip(self.sides) {
+            if !gets {
+                continue;
+            }
+            let mut files = Vec::new();
+            if let Some(of) = &self.of {
+                let from = of.ingestion();
+                for (from, to) in [
+                    (&from.packets, &to.packets),
+                    (&from.header, &to.header),
+                    (&from.signature, &to.signature),
+                ] {
+                    // Perhaps it is deleted by now.
+                    if let Ok(bytes) = read_all(&*mailbox.inner, from, LIMIT).await {
+                        files.push((to, bytes));
+                    }
+                }
+            }
+            if files.len() < 3 {
+                files = vec![(&to.signature, "garbage!".into())];
+            }
+            for (key, bytes) in files {
+                if publish_bytes(&*mailbox.inner, key, bytes, false).await.is_ok() {
+                    mailbox.note(key, now);
+                }
+            }
+        }
+        true
+    }
+}
