@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed test")]
 
 pub mod forge;
+pub mod forged;
 pub mod frame;
 pub mod graph;
 pub mod ingest;

@@ -1,0 +1,58 @@
+//! Rosters and validations that say what their writer did not, with a good signature of the writer's key.
+
+use tallybox_crypto::SigningKey;
+use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record, Records, decode_one, encode_one};
+use tallybox_model::digest::Digest;
+use tallybox_model::roster::{RosterEntry, RosterHeader};
+use tallybox_model::signature::BatchSignature;
+use tallybox_transport::batch::signature_file;
+
+/// The roster `old` with other terms and entries, signed again.
+///
+/// # Panics
+/// If `old` is no roster.
+#[must_use]
+pub fn roster(
+    old: &[u8],
+    key: (&str, &SigningKey),
+    change: impl FnOnce(&mut RosterHeader, &mut Vec<RosterEntry>),
+) -> Vec<u8> {
+    let limits = Limits::default();
+    let signature: BatchSignature = decode_one(old, &limits).expect("a signature file");
+    let (header, packets) = signature.inline().expect("a batch in one object");
+    let mut header: RosterHeader = decode_one(&header, &limits).expect("a header");
+    let mut entries = records(&packets);
+    change(&mut header, &mut entries);
+    let packets = file(&entries);
+    header.packet_file_digest = Digest::of(&packets);
+    let header = encode_one(&header, [6; 16]).expect("a header");
+    signature_file("forged", 1, &header, Some(packets), key).expect("a signature file")
+}
+
+/// The records of a file.
+///
+/// # Panics
+/// If it holds none of these.
+#[must_use]
+pub fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
+    let (mut all, limits) = (Vec::new(), Limits::default());
+    let mut reader = ContainerReader::open(file, &limits).expect("a container");
+    while let Some(block) = reader.next_block().expect("a block") {
+        let records = Records::<T>::new(&block, reader.schema(), &limits);
+        all.extend(records.map(|record| record.expect("a record")));
+    }
+    all
+}
+
+/// A file of these records.
+///
+/// # Panics
+/// If one of them does not encode.
+#[must_use]
+pub fn file<T: Record + serde::Serialize>(records: &[T]) -> Vec<u8> {
+    let mut file = ContainerWriter::new(Vec::new(), T::KIND, [9; 16]);
+    for record in records {
+        file.append(record).expect("a record");
+    }
+    file.finish().expect("a file")
+}
