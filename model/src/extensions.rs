@@ -3,8 +3,10 @@
 //! A processor publishes `{base}/{instance}-extensions.json`, which a peer without extensions never fetches:
 //!
 //! ```json
-//! {"format":1,"roster":{"since":"2026/03/01/00/00","until":null}}
+//! {"format":1,"roster":{"since":"2026/03/01/00/00","until":null},"packet-keys":[…]}
 //! ```
+//!
+//! [`Announcement`] is the whole document. What follows is about rosters.
 //!
 //! Both sides have to use rosters for the same windows, or a window has no two sum parts that can be added. So from
 //! when and until when follow from the two announcements alone, and from no clock: from the first window at or after
@@ -18,8 +20,13 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::id::Instance;
+use crate::id::{Instance, KeyId};
+use crate::packet_keys::PacketKeyConflict;
 use crate::time::{BatchTime, Window, aligned_window, next_window};
+
+mod announcement;
+
+pub use announcement::{AnnouncedPacketKey, Announcement};
 
 /// The largest announcement that is read, in bytes.
 pub const EXTENSIONS_SIZE_LIMIT: usize = 256 * 1024;
@@ -64,6 +71,17 @@ pub enum ExtensionsError {
         /// The end.
         until: BatchTime,
     },
+    /// A packet key without bins, or whose public half is not base64 of an uncompressed P-256 point.
+    #[error(
+        "extensions: packet key {id} needs bins of 1 or more, and base64 of a public key of 65 bytes, uncompressed"
+    )]
+    PacketKey {
+        /// The key.
+        id: KeyId,
+    },
+    /// Two packet keys that contradict each other.
+    #[error("extensions: the packet keys contradict each other")]
+    PacketKeys(#[from] PacketKeyConflict),
 }
 
 /// What a processor can beyond ENPA.

@@ -7,10 +7,41 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tallybox_model::extensions::{EXTENSIONS_SIZE_LIMIT, Extensions, Sighting};
+use tallybox_model::extensions::{
+    AnnouncedPacketKey, Announcement, EXTENSIONS_SIZE_LIMIT, Extensions, ExtensionsError, Sighting,
+};
 use tallybox_service::cause::chain;
+use tallybox_service::config::Loaded;
 
+use crate::config::{Config, PacketKeyConfig};
 use crate::error::Error;
+
+/// What the configuration announces.
+///
+/// # Errors
+/// [`Error::Setting`] that names the key of the configuration and what is wrong with a packet key.
+pub fn of_config(config: &Loaded<Config>) -> Result<Announcement, Error> {
+    let roster = config.value.announced();
+    let mut announcement = Announcement {
+        extensions: Extensions { roster },
+        packet_keys: Vec::new(),
+    };
+    for PacketKeyConfig { id, bins, file } in &config.value.packet_keys {
+        let path = config.resolve(file);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let path = path.display();
+            Error::Setting(format!("packet-keys: {id}: {path} cannot be read: {error}"))
+        })?;
+        announcement.packet_keys.push(AnnouncedPacketKey {
+            id: id.clone(),
+            bins: *bins,
+            public_key: text.trim().to_owned(),
+        });
+    }
+    let refused = |error: ExtensionsError| Error::Setting(format!("packet-keys: {}", chain(&error)));
+    announcement.check(config.value.role).map_err(refused)?;
+    Ok(announcement)
+}
 
 /// Where the peer's announcement is.
 #[async_trait]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use tallybox_model::extensions::RosterExtension;
-use tallybox_model::id::Instance;
+use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::QueuePlace;
@@ -34,6 +34,9 @@ pub struct Config {
     /// That we use rosters; without it we do as ENPA does.
     #[serde(default)]
     pub roster: Option<RosterConfig>,
+    /// The processor's packet keys, for the announcement: public halves only. The order is the announcement's.
+    #[serde(default)]
+    pub packet_keys: Vec<PacketKeyConfig>,
     /// How `serve` runs.
     #[serde(default)]
     pub serve: ServeConfig,
@@ -124,6 +127,18 @@ pub struct ScheduleConfig {
     /// How many starts are under way at once.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
+}
+
+/// A packet key of the processor, as the announcement tells it to ingestors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PacketKeyConfig {
+    /// Its id, as in the facilitator's configuration.
+    pub id: KeyId,
+    /// The number of bins of all shares that are sealed to it.
+    pub bins: u32,
+    /// The file of its public half: base64 of the uncompressed point, as `facilitator key generate` writes it.
+    pub file: PathBuf,
 }
 
 /// That we use rosters.

@@ -236,6 +236,50 @@ fn what_is_wrong_has_its_exit_code() {
     );
 }
 
+const POINT: &str = "BAIX5hfwtkQ5KCePlpmeaaI6TywVK99tbN9m5bgCgtTtGUp968uXcS0t2jyoWqh2Wlb0X8dYWZZS8ol8ZTBuV5Q=";
+
+#[test]
+fn packet_keys_are_announced_with_their_bins_and_none_twice() {
+    let world = World::new();
+    let write = |name: &str, text: &str| std::fs::write(world.folder.path().join(name), text).unwrap();
+    write("five", &format!("{POINT}\n"));
+    // The first bytes of a private key of ENPA: the point, and 32 bytes more.
+    write("private", &format!("{}{}\n", &POINT[..87], "A".repeat(45)));
+    let with = |keys: &str| write("wm.yaml", &format!("{CONFIG}packet-keys: [{keys}]\n"));
+    with("{ id: first-packet-5-1, bins: 5, file: five }");
+    let output = world.run(&["announcement"]);
+    let expected = format!(
+        "{{\"format\":1,\"roster\":null,\"packet-keys\":[{{\"id\":\"first-packet-5-1\",\"bins\":5,\"public-key\":\"{POINT}\"}}]}}\n"
+    );
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    for (keys, expected) in [
+        (
+            "{ id: a, bins: 5, file: five }, { id: a, bins: 9, file: five }",
+            "5 bins and with 9",
+        ),
+        (
+            "{ id: a, bins: 5, file: five }, { id: b, bins: 5, file: five }",
+            "the same public key",
+        ),
+        ("{ id: a, bins: 0, file: five }", "bins of 1 or more"),
+        ("{ id: a, bins: 5, file: private }", "public key of 65 bytes"),
+        ("{ id: a, bins: 5, file: nowhere }", "nowhere"),
+        ("{ id: a, file: five }", "bins"),
+    ] {
+        with(keys);
+        for command in ["announcement", "check-config"] {
+            let output = world.run(&[command]);
+            assert_eq!(output.status.code(), Some(2), "{keys}: {output:?}");
+            let text = format!("{output:?}");
+            assert!(text.contains(expected), "{keys}: {text}");
+            assert!(
+                !text.contains(&"A".repeat(45)),
+                "nothing of the file is printed: {text}"
+            );
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn serve_looks_leads_and_ends_when_it_is_told() {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::role::Role;
 
 const HOUR: u32 = 60;
 
@@ -51,6 +52,55 @@ fn later_programs_may_say_more() {
     let more =
         br#"{"poplar1":{"since":1},"format":1,"roster":{"since":"2026/03/01/04/00","colour":[1,{}]},"contact":null}"#;
     assert_eq!(Extensions::parse(more).unwrap().roster, Some(roster("04/00", None)));
+}
+
+const POINT: &str = "BAIX5hfwtkQ5KCePlpmeaaI6TywVK99tbN9m5bgCgtTtGUp968uXcS0t2jyoWqh2Wlb0X8dYWZZS8ol8ZTBuV5Q=";
+const OTHER: &str = "BFGnWAgziY6hsYPL1zUKQJkHjG7xweGOlwzXaDA18l59ARBSJxKwtafP8IFoVIaYSpTmgx7axG5zYPqdg0p6gaE=";
+
+fn with_keys(keys: &str) -> String {
+    let text = format!(r#"{{"format":1,"roster":null,"packet-keys":[{keys}]}}"#);
+    text.replace("POINT", POINT).replace("OTHER", OTHER)
+}
+
+#[test]
+fn packet_keys_are_announced_with_their_bins() {
+    let text = with_keys(
+        r#"{"id":"first-packet-5-1","bins":5,"public-key":"POINT"},{"id":"first-packet-9-1","bins":9,"public-key":"OTHER"}"#,
+    );
+    let read = Announcement::parse(text.as_bytes(), Role::First).unwrap();
+    assert_eq!(
+        (read.packet_keys[1].id.as_str(), read.packet_keys[1].bins),
+        ("first-packet-9-1", 9)
+    );
+    assert_eq!(String::from_utf8(read.to_json()).unwrap(), text);
+    // Without keys, the document is as it was without them; with members that nobody knows, they are ignored.
+    let none = br#"{"format":1,"roster":null}"#;
+    assert_eq!(Announcement::parse(none, Role::First).unwrap().to_json(), none);
+    let more = with_keys(r#"{"id":"a","bins":5,"public-key":"POINT","colour":1}"#);
+    assert_eq!(
+        Announcement::parse(more.as_bytes(), Role::First)
+            .unwrap()
+            .packet_keys
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn packet_keys_that_contradict_each_other_are_refused_and_change_nothing_about_rosters() {
+    for bad in [
+        r#"{"id":"a","bins":5,"public-key":"POINT"},{"id":"a","bins":9,"public-key":"POINT"}"#,
+        r#"{"id":"a","bins":5,"public-key":"POINT"},{"id":"b","bins":5,"public-key":"POINT"}"#,
+        r#"{"id":"a","bins":5,"public-key":"POINT"},{"id":"a","bins":5,"public-key":"OTHER"}"#,
+        r#"{"id":"a","bins":0,"public-key":"POINT"}"#,
+        r#"{"id":"a","bins":5,"public-key":"BAAA"}"#,
+        r#"{"id":"a","bins":5,"public-key":"-POINT"}"#,
+        r#"{"id":"a","public-key":"POINT"}"#,
+    ] {
+        let text = with_keys(bad);
+        assert!(Announcement::parse(text.as_bytes(), Role::First).is_err(), "{bad}");
+        assert!(Extensions::parse(text.as_bytes()).is_ok(), "{bad}");
+    }
 }
 
 #[test]

@@ -4,17 +4,19 @@ use std::fmt;
 
 use clap::Args;
 use serde::{Serialize, Serializer};
-use tallybox_model::extensions::{Extensions, document_name};
+use tallybox_model::extensions::{Announcement, document_name};
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
 use super::Arguments;
+use crate::announcement;
 use crate::error::Error;
 
-/// Print the document that announces our extensions, to be published beside the manifests
+/// Print the document that announces our extensions and packet keys, to be published with the manifests
 ///
-/// It goes to {base}/{instance}-extensions.json, where the peer looks for it. Publish it before the first run with
-/// these settings, and at least two windows ahead of what it announces. Without `roster` in the configuration there is
+/// Publish it as {base}/{instance}-extensions.json. The peer reads `roster` there: publish it before the first run with
+/// these settings, and at least two windows ahead of what it announces. Operators of ingestors read `packet-keys` there:
+/// each key with the number of bins that it is for. Without `roster` and `packet-keys` in the configuration there is
 /// nothing to publish.
 #[derive(Debug, Args)]
 pub(super) struct AnnouncementCommand {}
@@ -22,13 +24,15 @@ pub(super) struct AnnouncementCommand {}
 impl AnnouncementCommand {
     #[allow(clippy::unused_self, reason = "commands have one form")]
     pub(super) fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-        let config = arguments.loaded()?.value;
-        let Some(roster) = config.announced() else {
+        let loaded = arguments.loaded()?;
+        let announcement = announcement::of_config(&loaded)?;
+        let config = loaded.value;
+        if announcement == Announcement::default() {
             return Err(Error::Nothing(
-                "the configuration has no roster: there is nothing to announce".to_owned(),
+                "the configuration has neither roster nor packet-keys: there is nothing to announce".to_owned(),
             ));
-        };
-        let document = Extensions { roster: Some(roster) }.to_json();
+        }
+        let document = announcement.to_json();
         tracing::info!(name = document_name(&config.instance), "the document's name");
         arguments.print(&Document(document))?;
         Ok(Exit::Done)

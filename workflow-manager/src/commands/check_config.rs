@@ -5,11 +5,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use tallybox_model::extensions::Announcement;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
 
+<<<<<<< HEAD
 use super::{Arguments, counterpart};
+=======
+use super::Arguments;
+use crate::announcement;
+>>>>>>> 654b674 (workflow-manager: announce packet keys with their bins)
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::work::QueueKind;
@@ -28,6 +34,7 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+<<<<<<< HEAD
         let manager = arguments.manager().await?;
         let mut summary = ConfigSummary::of(&manager);
         if self.buckets {
@@ -45,6 +52,11 @@ impl CheckConfig {
             Some(_) => Exit::Retry,
             None => Exit::Done,
         })
+=======
+        let announcement = announcement::of_config(&arguments.loaded()?)?;
+        arguments.print(&ConfigSummary::of(&arguments.manager().await?, &announcement))?;
+        Ok(Exit::Done)
+>>>>>>> 654b674 (workflow-manager: announce packet keys with their bins)
     }
 }
 
@@ -75,15 +87,26 @@ struct ConfigSummary {
     reenqueue_after_minutes: u32,
     rosters_since: Option<String>,
     peer_announcement: Option<String>,
+<<<<<<< HEAD
     #[serde(skip_serializing_if = "Vec::is_empty")]
     probed: Vec<Probed>,
     /// What the facilitator's configuration says otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differences: Vec<String>,
+=======
+    packet_keys: Vec<KeySummary>,
+}
+
+/// A packet key that is announced.
+#[derive(Debug, Serialize)]
+struct KeySummary {
+    id: String,
+    bins: u32,
+>>>>>>> 654b674 (workflow-manager: announce packet keys with their bins)
 }
 
 impl ConfigSummary {
-    fn of(manager: &Manager) -> Self {
+    fn of(manager: &Manager, announcement: &Announcement) -> Self {
         let (policy, announcements) = (&manager.policy, &manager.announcements);
         Self {
             instance: manager.instance.to_string(),
@@ -100,8 +123,19 @@ impl ConfigSummary {
             reenqueue_after_minutes: policy.reenqueue_after_minutes,
             rosters_since: announcements.ours.map(|ours| ours.since.to_string()),
             peer_announcement: announcements.ours.map(|_| announcements.peer.place()),
+<<<<<<< HEAD
             probed: Vec::new(),
             differences: Vec::new(),
+=======
+            packet_keys: announcement
+                .packet_keys
+                .iter()
+                .map(|key| KeySummary {
+                    id: key.id.clone(),
+                    bins: key.bins,
+                })
+                .collect(),
+>>>>>>> 654b674 (workflow-manager: announce packet keys with their bins)
         }
     }
 }
@@ -130,6 +164,9 @@ impl Summary for ConfigSummary {
             "\n  {:<20} {} minutes without an outcome",
             "started again after", self.reenqueue_after_minutes
         )?;
+        for key in &self.packet_keys {
+            write!(f, "\n  {:<20} {}, {} bins", "packet key", key.id, key.bins)?;
+        }
         match (&self.rosters_since, &self.peer_announcement) {
             (Some(since), Some(place)) => write!(f, "\n  {:<20} since {since}, if {place} says so, too", "rosters")?,
             _ => write!(f, "\n  {:<20} none: as ENPA", "rosters")?,
