@@ -5,13 +5,14 @@
 use std::fs;
 
 use tallybox_facilitator::config::Points;
-use tallybox_model::extensions::{Extensions, RosterExtension, document_name};
+use tallybox_model::extensions::{Announcement, Extensions, RosterExtension, document_name};
 use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 
 use crate::error::Error;
-use crate::layout::{BucketKind, INSTANCE, Layout, Served, config_text};
+use crate::layout::{BucketKind, INSTANCE, Served, config_text};
+use crate::world::World;
 
 /// How many times as fast as the machine's its clock goes: a second is ten minutes.
 pub const RATE: u32 = 600;
@@ -71,20 +72,25 @@ impl AlwaysOn {
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn write(&self, layout: &Layout) -> Result<(), Error> {
+    pub fn write(&self, world: &World) -> Result<(), Error> {
+        let (layout, bins) = (&world.layout, world.keys.bins());
         let instance: Instance = INSTANCE
             .parse()
             .map_err(|_| Error::Internal("the sandbox's instance".to_owned()))?;
-        let announcement = Extensions {
+        let extensions = Extensions {
             roster: Some(RosterExtension {
                 since: self.since,
                 until: None,
             }),
         };
         for role in Role::ALL {
+            let announcement = Announcement {
+                extensions,
+                packet_keys: world.keys.announced(role),
+            };
             let announced = layout.root().join(announcement_file(role, &instance));
             let files = [
-                (layout.config(role), self.processor_text(role).into_bytes()),
+                (layout.config(role), self.processor_text(role, &bins).into_bytes()),
                 (
                     layout.manager_config(role),
                     self.manager_text(role, &instance).into_bytes(),
@@ -98,7 +104,7 @@ impl AlwaysOn {
         Ok(())
     }
 
-    fn processor_text(&self, role: Role) -> String {
+    fn processor_text(&self, role: Role, bins: &[usize]) -> String {
         let carry_hours = (CARRY_WINDOWS * INGESTOR_MINUTES).div_ceil(60);
         format!(
             "{}
@@ -114,7 +120,7 @@ rosters:
   operations: 127.0.0.1:0
   retry-delay: {{ min-secs: 1, max-secs: 4 }}
 ",
-            config_text(role, Points::Pinned, self.minimum),
+            config_text(role, Points::Pinned, self.minimum, bins),
             queues_text(role)
         )
     }
@@ -167,7 +173,6 @@ fn announcement_file(role: Role, instance: &Instance) -> String {
 mod tests {
     use super::*;
     use crate::roles::{Part, Setting};
-    use crate::world::World;
     use tallybox_service::clock::Clock;
 
     #[tokio::test]
@@ -176,7 +181,7 @@ mod tests {
         let world = World::create(directory.path().join("new"), Some(1), Points::Pinned).unwrap();
         let layout = &world.layout;
         let since: BatchTime = "2026/01/01/00/00".parse().unwrap();
-        AlwaysOn { minimum: 10, since }.write(layout).unwrap();
+        AlwaysOn { minimum: 10, since }.write(&world).unwrap();
         let metric = *tallybox_client::traffic::Metric::named("CodeVerified-v1").unwrap();
         layout.write_ingestor(&[metric], None, &served(3, 24)).unwrap();
         let setting = Setting::calm(&Clock::manual(since.millis()));

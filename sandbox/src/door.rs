@@ -151,8 +151,8 @@ impl Post {
                 Hostility::ShortCiphertext(_)
                 | Hostility::ShortShare(_)
                 | Hostility::LongShare(_)
-                | Hostility::OneBinMore
-                | Hostility::SwappedShares => DoorAnswer::Rejected(ProblemKind::BadShareLength),
+                | Hostility::OneBinMore => DoorAnswer::Rejected(ProblemKind::BadShareLength),
+                Hostility::SwappedShares => DoorAnswer::Rejected(ProblemKind::SwappedShares),
                 Hostility::DuplicateId { .. } => DoorAnswer::Rejected(ProblemKind::Conflict),
                 Hostility::UnknownKeyId(_) => DoorAnswer::Rejected(ProblemKind::OutdatedKey),
                 // What only a processor can see: the proof, and what is under the seal.

@@ -79,7 +79,7 @@ pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Ve
     let copies = HOSTILE.div_ceil(metrics);
     let flow = |(place, metric): (u64, &Metric)| {
         let epsilon = options.epsilon.unwrap_or(metric.epsilon);
-        let traffic = Traffic::new(seed, metric, world.keys.for_clients(), Some(epsilon))?;
+        let traffic = Traffic::new(seed, metric, world.keys.for_clients(metric.bins())?, Some(epsilon))?;
         let aggregation: AggregationId = metric
             .name
             .parse()

@@ -101,8 +101,8 @@ pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) ->
     let begin = Instant::now();
     check_options(options)?;
     let metric = Metric::fake(options.bins);
-    let world = World::create(root, Some(options.seed), options.points)?;
-    let traffic = Traffic::new(options.seed, &metric, world.keys.for_clients(), None)?;
+    let world = World::for_bins(root, Some(options.seed), options.points, &[options.bins])?;
+    let traffic = Traffic::new(options.seed, &metric, world.keys.for_clients(options.bins)?, None)?;
     let ingestor = world.ingestor();
     let bytes = options.packets * options.batches * packet_bytes(options.bins, Role::First);
     let bar = output.progress(Some(bytes), "generate");

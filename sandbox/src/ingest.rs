@@ -25,8 +25,7 @@ use crate::layout::{BucketKind, Layout};
 pub struct Ingestor {
     keys: Arc<SandboxKeys>,
     mailboxes: [SharedBucket; 2],
-    /// The point of all packets; none if each has its own.
-    point: Option<i64>,
+    points: Points,
 }
 
 /// A batch to be written.
@@ -54,10 +53,19 @@ impl Ingestor {
     /// The ingestor of a sandbox.
     #[must_use]
     pub fn new(layout: &Layout, keys: Arc<SandboxKeys>, points: Points) -> Self {
-        let [first, second] = Role::ALL.map(packet_key_id);
-        let point = (points == Points::Pinned).then(|| keys.secret.point([&first, &second]));
         let mailboxes = Role::ALL.map(|role| layout.bucket(BucketKind::Ingestion, role));
-        Self { keys, mailboxes, point }
+        Self {
+            keys,
+            mailboxes,
+            points,
+        }
+    }
+
+    /// The point of all packets of this many bins; none if each packet has its own.
+    fn point(&self, bins: i32) -> Option<i64> {
+        let bins = usize::try_from(bins).unwrap_or_default();
+        let [first, second] = Role::ALL.map(|role| packet_key_id(role, bins));
+        (self.points == Points::Pinned).then(|| self.keys.secret.point([&first, &second]))
     }
 
     /// Starts a batch in both processors' mailboxes.
@@ -73,8 +81,8 @@ impl Ingestor {
         let writers = [create(Role::First).await?, create(Role::Second).await?];
         Ok(BatchPair {
             keys: Arc::clone(&self.keys),
+            point: self.point(spec.parameters.bins),
             spec,
-            point: self.point,
             writers,
         })
     }

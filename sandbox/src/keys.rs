@@ -1,5 +1,6 @@
 //! Every key of a sandbox: each party's own, and the files in which the others find the public halves.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use tallybox_client::ProcessorKey;
+use tallybox_client::traffic::{EXAMPLES, METRICS, Metric};
 use tallybox_crypto::{IngestorSecret, PacketPrivateKey, SealingKey, SigningKey};
+use tallybox_model::client_config::ClientKey;
+use tallybox_model::extensions::AnnouncedPacketKey;
 use tallybox_model::role::Role;
 
 use crate::error::Error;
@@ -41,8 +45,8 @@ pub struct SandboxKeys {
 pub struct ProcessorKeys {
     /// Whose they are.
     pub role: Role,
-    /// What clients seal shares to.
-    pub packet: PacketPrivateKey,
+    /// The keys that clients seal shares to, by number of bins: a packet key belongs to one number of bins.
+    pub packet: BTreeMap<usize, PacketPrivateKey>,
     /// What signs its validations and sum parts.
     pub signing: SigningKey,
     /// What seals its own records.
@@ -50,27 +54,33 @@ pub struct ProcessorKeys {
 }
 
 impl SandboxKeys {
-    /// New keys from the system's randomness.
+    /// New keys from the system's randomness, with packet keys for these numbers of bins.
     #[must_use]
-    pub fn fresh() -> Self {
+    pub fn fresh(bins: &[usize]) -> Self {
         let mut system = rand::rng();
-        Self::draw(|_| ChaCha20Rng::from_rng(&mut system))
+        Self::draw(bins, |_| ChaCha20Rng::from_rng(&mut system))
     }
 
     /// The same keys for the same seed. **For tests and benches only**: whoever knows the seed knows every key.
     #[must_use]
-    pub fn from_seed(seed: u64) -> Self {
-        Self::draw(|label| {
+    pub fn from_seed(seed: u64, bins: &[usize]) -> Self {
+        Self::draw(bins, |label| {
             let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
             ChaCha20Rng::from_seed(hash.chain_update(label).finalize().into())
         })
     }
 
     /// Each key has a generator of its own, so that one more key some day changes none of these.
-    fn draw(mut generator: impl FnMut(&str) -> ChaCha20Rng) -> Self {
+    fn draw(bins: &[usize], mut generator: impl FnMut(&str) -> ChaCha20Rng) -> Self {
         let processors = Role::ALL.map(|role| ProcessorKeys {
             role,
-            packet: PacketPrivateKey::generate(&mut generator(&format!("{role} packet 1"))),
+            packet: bins
+                .iter()
+                .map(|&bins| {
+                    let key = PacketPrivateKey::generate(&mut generator(&format!("{role} packet {bins} 1")));
+                    (bins, key)
+                })
+                .collect(),
             signing: SigningKey::generate(&mut generator(&format!("{role} signing 1"))),
             sealing: SealingKey::generate(&mut generator(&format!("{role} sealing"))),
         });
@@ -82,14 +92,49 @@ impl SandboxKeys {
         }
     }
 
-    /// What a client knows of the processors.
-    #[must_use]
-    pub fn for_clients(&self) -> Vec<ProcessorKey> {
-        let public = |keys: &ProcessorKeys| ProcessorKey {
-            key_id: Some(packet_key_id(keys.role)),
-            public: *keys.packet.public(),
+    /// The keys that shares of this many bins are sealed to, in order of the processors' index.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the sandbox was made without packet keys for this many bins.
+    pub fn for_clients(&self, bins: usize) -> Result<Vec<ProcessorKey>, Error> {
+        let public = |keys: &ProcessorKeys| {
+            let missing = || Error::Setting(format!("the sandbox has no packet keys for {bins} bins"));
+            Ok(ProcessorKey {
+                key_id: Some(packet_key_id(keys.role, bins)),
+                public: *keys.packet.get(&bins).ok_or_else(missing)?.public(),
+            })
         };
         self.processors.iter().map(public).collect()
+    }
+
+    /// The same as the configuration of clients has them; none if there are no packet keys for this many bins.
+    #[must_use]
+    pub fn client_keys(&self, bins: u32) -> Option<[ClientKey; 2]> {
+        let keys = self.for_clients(usize::try_from(bins).ok()?).ok()?;
+        let key = |key: ProcessorKey| ClientKey {
+            encryption_key_id: key.key_id.unwrap_or_default(),
+            public_key: key.public.to_x962_base64(),
+            bins,
+        };
+        keys.into_iter().map(key).collect::<Vec<_>>().try_into().ok()
+    }
+
+    /// The packet keys of a processor as it announces them.
+    #[must_use]
+    pub fn announced(&self, role: Role) -> Vec<AnnouncedPacketKey> {
+        let announced = |(bins, key): (&usize, &PacketPrivateKey)| AnnouncedPacketKey {
+            id: packet_key_id(role, *bins),
+            // A sandbox has no metric with more bins than a header can name.
+            bins: u32::try_from(*bins).unwrap_or(u32::MAX),
+            public_key: key.public().to_x962_base64(),
+        };
+        self.processors[role.index()].packet.iter().map(announced).collect()
+    }
+
+    /// The numbers of bins that there are packet keys for, in order.
+    #[must_use]
+    pub fn bins(&self) -> Vec<usize> {
+        self.processors[0].packet.keys().copied().collect()
     }
 
     /// Writes every key into `directory`, secrets readable by their owner alone.
@@ -101,8 +146,10 @@ impl SandboxKeys {
         let public = |name: String, text: &str| write_new(directory.join(name), text, 0o644);
         for keys in &self.processors {
             let role = keys.role;
-            secret(packet_key_file(role), &keys.packet.to_x963_base64())?;
-            public(packet_public_file(role), &keys.packet.public().to_x962_base64())?;
+            for (&bins, key) in &keys.packet {
+                secret(packet_key_file(role, bins), &key.to_x963_base64())?;
+                public(packet_public_file(role, bins), &key.public().to_x962_base64())?;
+            }
             secret(signing_key_file(role), &keys.signing.to_pkcs8_base64())?;
             public(verifying_key_file(role), &keys.signing.verifying_key().to_spki_pem())?;
             secret(sealing_key_file(role), &keys.sealing.to_base64())?;
@@ -123,10 +170,26 @@ impl SandboxKeys {
     }
 }
 
-/// The identifier of a processor's packet key.
+/// The numbers of bins of all metrics that a sandbox knows by name, in order.
 #[must_use]
-pub fn packet_key_id(role: Role) -> String {
-    format!("{role}-packet-1")
+pub fn known_bins() -> Vec<usize> {
+    let known: Vec<Metric> = METRICS.iter().chain(EXAMPLES).copied().collect();
+    bins_of(&known)
+}
+
+/// The numbers of bins of these metrics, in order.
+#[must_use]
+pub fn bins_of(metrics: &[Metric]) -> Vec<usize> {
+    let mut bins: Vec<usize> = metrics.iter().map(Metric::bins).collect();
+    bins.sort_unstable();
+    bins.dedup();
+    bins
+}
+
+/// The identifier of a processor's packet key for shares of this many bins.
+#[must_use]
+pub fn packet_key_id(role: Role, bins: usize) -> String {
+    format!("{role}-packet-{bins}-1")
 }
 
 /// The identifier of a processor's signing key.
@@ -135,12 +198,12 @@ pub fn signing_key_id(role: Role) -> String {
     format!("{role}-signing-1")
 }
 
-pub(crate) fn packet_public_file(role: Role) -> String {
-    format!("{}.x962-public.b64", packet_key_id(role))
+pub(crate) fn packet_public_file(role: Role, bins: usize) -> String {
+    format!("{}.x962-public.b64", packet_key_id(role, bins))
 }
 
-pub(crate) fn packet_key_file(role: Role) -> String {
-    format!("{}.x963-private.b64", packet_key_id(role))
+pub(crate) fn packet_key_file(role: Role, bins: usize) -> String {
+    format!("{}.x963-private.b64", packet_key_id(role, bins))
 }
 
 pub(crate) fn signing_key_file(role: Role) -> String {
@@ -182,22 +245,26 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_keys_and_nothing_else_does() {
-        let packet = |keys: &SandboxKeys, index: usize| keys.processors[index].packet.public().fingerprint();
-        let one = SandboxKeys::from_seed(7);
-        assert_eq!(packet(&one, 0), packet(&SandboxKeys::from_seed(7), 0));
+        let packet = |keys: &SandboxKeys, index: usize| keys.processors[index].packet[&5].public().fingerprint();
+        let one = SandboxKeys::from_seed(7, &[5, 6]);
+        assert_eq!(packet(&one, 0), packet(&SandboxKeys::from_seed(7, &[5]), 0));
         assert_ne!(packet(&one, 0), packet(&one, 1));
-        assert_ne!(packet(&one, 0), packet(&SandboxKeys::from_seed(8), 0));
-        assert_ne!(packet(&SandboxKeys::fresh(), 0), packet(&SandboxKeys::fresh(), 0));
+        assert_ne!(packet(&one, 0), packet(&SandboxKeys::from_seed(8, &[5]), 0));
+        assert_ne!(packet(&one, 0), one.processors[0].packet[&6].public().fingerprint());
+        let fresh = || packet(&SandboxKeys::fresh(&[5]), 0);
+        assert_ne!(fresh(), fresh());
+        assert_eq!(one.bins(), [5, 6]);
+        assert!(one.for_clients(7).is_err());
     }
 
     #[test]
     fn files_hold_the_keys_and_secrets_are_private() {
         let directory = tempfile::tempdir().unwrap();
-        let keys = SandboxKeys::from_seed(1);
+        let keys = SandboxKeys::from_seed(1, &[5]);
         keys.write(directory.path()).unwrap();
         let read = |name: String| std::fs::read_to_string(directory.path().join(name)).unwrap();
-        let packet = PacketPrivateKey::parse(&read(packet_key_file(Role::Second))).unwrap();
-        assert_eq!(packet.public(), keys.processors[1].packet.public());
+        let packet = PacketPrivateKey::parse(&read(packet_key_file(Role::Second, 5))).unwrap();
+        assert_eq!(packet.public(), keys.processors[1].packet[&5].public());
         let verifying = tallybox_crypto::VerifyingKey::parse(&read(ingestor_verifying_key_file())).unwrap();
         assert!(verifying.verify(b"x", &keys.ingestor_signing.sign(b"x")).is_ok());
         #[cfg(unix)]

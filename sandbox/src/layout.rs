@@ -124,7 +124,7 @@ impl Layout {
     /// [`Error::File`].
     pub fn write_ingestor(&self, metrics: &[Metric], epsilon: Option<f64>, served: &Served) -> Result<(), Error> {
         for (path, text) in [
-            (self.ingestor_config(), ingestor_text(served)),
+            (self.ingestor_config(), ingestor_text(served, &keys::bins_of(metrics))),
             (self.root.join("registry.yaml"), registry_text(metrics, epsilon)),
         ] {
             fs::write(&path, text).map_err(Error::file(&path))?;
@@ -150,14 +150,14 @@ impl Layout {
         Arc::new(LocalBucket::new(self.directory(kind, role)))
     }
 
-    /// Writes both processors' configuration files.
+    /// Writes both processors' configuration files, with packet keys for these numbers of bins.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn write_configs(&self, points: Points) -> Result<(), Error> {
+    pub fn write_configs(&self, points: Points, bins: &[usize]) -> Result<(), Error> {
         for role in Role::ALL {
             let path = self.config(role);
-            fs::write(&path, config_text(role, points, 1)).map_err(Error::file(&path))?;
+            fs::write(&path, config_text(role, points, 1, bins)).map_err(Error::file(&path))?;
         }
         Ok(())
     }
@@ -235,7 +235,7 @@ impl Default for Served {
 }
 
 /// The configuration of the ingestor, as an operator would write it.
-fn ingestor_text(served: &Served) -> String {
+fn ingestor_text(served: &Served, bins: &[usize]) -> String {
     let Served {
         listen,
         operations,
@@ -248,10 +248,15 @@ fn ingestor_text(served: &Served) -> String {
         keep_slabs_hours,
         max_age_hours,
     } = served;
-    let key = |role: Role| {
-        let (id, file) = (keys::packet_key_id(role), keys::packet_public_file(role));
+    let key = |role: Role, bins: usize| {
+        let (id, file) = (keys::packet_key_id(role, bins), keys::packet_public_file(role, bins));
         format!("{{ id: {id}, file: keys/{file} }}")
     };
+    let pair = |bins: &usize| {
+        let [first, second] = Role::ALL.map(|role| key(role, *bins));
+        format!("      - {{ bins: {bins}, first: {first}, second: {second} }}\n")
+    };
+    let pairs: String = bins.iter().map(pair).collect();
     format!(
         "# The ingestor of a sandbox; written by tallybox-sandbox. Paths are relative to this file.
 ingestor: ingestor
@@ -274,15 +279,13 @@ acceptance:
 localities:
   {LOCALITY}:
     attestation: none
-    packet-keys: [ {{ first: {first}, second: {second} }} ]
-    first-mailbox: {first_mailbox}
+    packet-keys:
+{pairs}    first-mailbox: {first_mailbox}
     second-mailbox: {second_mailbox}
 ",
         ingestor_id = keys::INGESTOR_KEY_ID,
         config_id = keys::CLIENT_CONFIG_KEY_ID,
         secret = keys::SECRET_FILE,
-        first = key(Role::First),
-        second = key(Role::Second),
         first_mailbox = BucketKind::Ingestion.path(Role::First),
         second_mailbox = BucketKind::Ingestion.path(Role::Second),
     )
@@ -312,19 +315,23 @@ fn registry_text(metrics: &[Metric], epsilon: Option<f64>) -> String {
 }
 
 /// The configuration of one processor, as an operator would write it.
-pub(crate) fn config_text(role: Role, points: Points, minimum: u64) -> String {
+pub(crate) fn config_text(role: Role, points: Points, minimum: u64, bins: &[usize]) -> String {
     let peer = role.peer();
     let points = match points {
         Points::Pinned => "pinned      # one evaluation point for all packets under a packet key",
         Points::PerPacket => "per-packet  # this ingestor draws a point for each packet",
     };
+    let packet_key = |bins: &usize| {
+        let (id, file) = (keys::packet_key_id(role, *bins), keys::packet_key_file(role, *bins));
+        format!("  - {{ id: {id}, file: keys/{file} }}\n")
+    };
+    let packet_keys: String = bins.iter().map(packet_key).collect();
     format!(
         "# The {role} processor of a sandbox; written by tallybox-sandbox. Paths are relative to this file.
 instance: {INSTANCE}
 role: {role}
 packet-decryption-keys:
-  - {{ id: {packet_id}, file: keys/{packet} }}
-batch-signing-key: {{ id: {signing_id}, file: keys/{signing} }}
+{packet_keys}batch-signing-key: {{ id: {signing_id}, file: keys/{signing} }}
 prepared-sealing-key: {{ file: keys/{sealing} }}
 buckets:
   ingestion: {ingestion}
@@ -337,8 +344,6 @@ peer-public-keys: {{ {peer_id}: keys/{peer_key} }}
 points: {points}
 minimum-contributions: {minimum}
 ",
-        packet_id = keys::packet_key_id(role),
-        packet = keys::packet_key_file(role),
         signing_id = keys::signing_key_id(role),
         signing = keys::signing_key_file(role),
         sealing = keys::sealing_key_file(role),
@@ -372,8 +377,8 @@ mod tests {
     fn what_one_processor_writes_its_peer_reads() {
         for role in Role::ALL {
             let (ours, theirs) = (
-                config_text(role, Points::Pinned, 1),
-                config_text(role.peer(), Points::Pinned, 1),
+                config_text(role, Points::Pinned, 1, &[5]),
+                config_text(role.peer(), Points::Pinned, 1, &[5]),
             );
             let line = |text: &str, key: &str| {
                 let found = text.lines().find_map(|line| line.trim().strip_prefix(key));

@@ -126,7 +126,13 @@ mod tests {
     #[test]
     fn hostile_packets_stand_among_honest_ones() {
         let metric = Metric::fake(1);
-        let traffic = Traffic::new(1, &metric, SandboxKeys::from_seed(1).for_clients(), None).unwrap();
+        let traffic = Traffic::new(
+            1,
+            &metric,
+            SandboxKeys::from_seed(1, &[1]).for_clients(1).unwrap(),
+            None,
+        )
+        .unwrap();
         for (honest, attacks) in [(1, 0), (5, 0), (1, 9), (9, 1), (10, 20), (3, 3)] {
             let plan = plan(honest, attacks);
             let mut ids = BTreeSet::new();

@@ -12,6 +12,7 @@ use tallybox_service::output::Output;
 use crate::check::{check_hostile, check_total};
 use crate::error::Error;
 use crate::flow::{FEWEST, Flow, flows};
+use crate::keys::bins_of;
 use crate::layout::{BucketKind, Served};
 use crate::observe::Notes;
 use crate::outcome::{MetricOutcome, NumberOutcome, Outcome};
@@ -50,7 +51,7 @@ pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Ou
     let traffic_seed = options.seed.unwrap_or_else(rand::random);
     check_options(options)?;
     let mut watch = Watch::new(output);
-    let world = World::create(root, options.seed, Points::Pinned)?;
+    let world = World::for_bins(root, options.seed, Points::Pinned, &bins_of(&options.metrics))?;
     world
         .layout
         .write_ingestor(&options.metrics, options.epsilon, &Served::default())?;

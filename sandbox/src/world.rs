@@ -11,7 +11,7 @@ use tallybox_service::config::load;
 
 use crate::error::Error;
 use crate::ingest::Ingestor;
-use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys};
+use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys, known_bins};
 use crate::layout::{LOCALITY, Layout};
 
 /// Keys, configurations and empty buckets, ready for packets.
@@ -26,16 +26,32 @@ pub struct World {
 }
 
 impl World {
-    /// Makes a world in a new or empty directory. Without a seed its keys are fresh; with one everything about it is
+    /// Makes a world in a new or empty directory, with packet keys for every metric that the sandbox knows. Without a seed its keys are fresh; with one everything about it is
     /// the same every time, which is for tests and benches only.
     ///
     /// # Errors
     /// [`Error::Occupied`] if there is something in the directory, [`Error::File`] if it cannot be written.
     pub fn create(root: impl Into<PathBuf>, seed: Option<u64>, points: Points) -> Result<Self, Error> {
-        let keys = seed.map_or_else(SandboxKeys::fresh, SandboxKeys::from_seed);
+        Self::for_bins(root, seed, points, &known_bins())
+    }
+
+    /// The same with packet keys for these numbers of bins only.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn for_bins(
+        root: impl Into<PathBuf>,
+        seed: Option<u64>,
+        points: Points,
+        bins: &[usize],
+    ) -> Result<Self, Error> {
+        let keys = match seed {
+            Some(seed) => SandboxKeys::from_seed(seed, bins),
+            None => SandboxKeys::fresh(bins),
+        };
         let layout = Layout::create(root)?;
         keys.write(&layout.keys())?;
-        layout.write_configs(points)?;
+        layout.write_configs(points, bins)?;
         Ok(Self {
             layout,
             keys: Arc::new(keys),

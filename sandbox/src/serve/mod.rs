@@ -52,6 +52,7 @@ use tokio::net::TcpListener;
 use crate::always::{AlwaysOn, served, window_of};
 use crate::door::{Door, reporter};
 use crate::error::Error;
+use crate::keys::bins_of;
 use crate::layout::Served;
 use crate::roles::{Company, Part, Setting};
 use crate::world::World;
@@ -254,7 +255,7 @@ impl Serving {
 
 /// Keys, configurations and buckets.
 fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<World, Error> {
-    let world = World::create(root, options.seed, Points::Pinned)?;
+    let world = World::for_bins(root, options.seed, Points::Pinned, &bins_of(&options.metrics))?;
     let now = BatchTime::of_clock(setting.clock.millis());
     let since = window_of(now)
         .ok_or_else(|| Error::Internal("a time without a window".to_owned()))?
@@ -263,7 +264,7 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
         true => (CHAOS_MINIMUM, CHAOS_BATCH, CHAOS_KEEP_HOURS),
         false => (1, 1, KEEP_HOURS),
     };
-    AlwaysOn { minimum, since }.write(&world.layout)?;
+    AlwaysOn { minimum, since }.write(&world)?;
     let served = Served {
         listen: if options.chaos {
             free(options.listen)?
@@ -297,7 +298,7 @@ fn refused(address: SocketAddr) -> impl Fn(std::io::Error) -> Error {
 }
 
 fn flows(world: &World, registry: &Registry, options: &ServeOptions, seed: u64) -> Result<Vec<Flow>, Error> {
-    let known: BTreeMap<String, _> = ClientConfig::metrics_of(registry)
+    let known: BTreeMap<String, _> = ClientConfig::metrics_of(registry, |bins| world.keys.client_keys(bins))
         .into_iter()
         .map(|metric| (metric.name.clone(), metric))
         .collect();
@@ -305,7 +306,7 @@ fn flows(world: &World, registry: &Registry, options: &ServeOptions, seed: u64) 
         let missing = || Error::Internal(format!("no metric {}", metric.name));
         let epsilon = options.epsilon.unwrap_or(metric.epsilon);
         Ok(Flow {
-            traffic: Traffic::new(seed, metric, world.keys.for_clients(), Some(epsilon))?,
+            traffic: Traffic::new(seed, metric, world.keys.for_clients(metric.bins())?, Some(epsilon))?,
             metric: known.get(metric.name).cloned().ok_or_else(missing)?,
             aggregation: metric.name.parse().map_err(|_| missing())?,
         })

@@ -53,7 +53,8 @@ impl Stand {
         let options = options(&clock);
         let serving = Serving::start(directory.path(), &options, Output::new(true));
         let serving = serving.await.unwrap();
-        let traffic = Traffic::new(1, &options.metrics[0], serving.world.keys.for_clients(), None).unwrap();
+        let keys = serving.world.keys.for_clients(options.metrics[0].bins());
+        let traffic = Traffic::new(1, &options.metrics[0], keys.unwrap(), None).unwrap();
         Self {
             directory,
             serving,
@@ -64,7 +65,8 @@ impl Stand {
 
     async fn post(&self, reports: Vec<Report>) -> Vec<String> {
         let registry = load::<Registry>(&self.directory.path().join("registry.yaml"));
-        let metric = ClientConfig::metrics_of(&registry.unwrap().value).remove(0);
+        let keys = &self.serving.world.keys;
+        let metric = ClientConfig::metrics_of(&registry.unwrap().value, |bins| keys.client_keys(bins)).remove(0);
         let reporter = self.serving.reporter().unwrap();
         let ids = reports.iter().map(|report| report.id.to_string()).collect();
         let answers = post(&reporter, &metric, self.clock.millis(), reports).await.unwrap();

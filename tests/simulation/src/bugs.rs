@@ -108,6 +108,10 @@ pub const ALL: &[Bug] = &[
         "window-start-only",
         "whether a window touches the time of rosters is told by its start",
     ),
+    bug(
+        "keys-of-any-bins",
+        "the ingestor puts packets of one packet key into batches of two numbers of bins",
+    ),
 ];
 
 /// Switches a fault on, and every other off.

@@ -14,7 +14,7 @@ use tallybox_service::clock::Clock;
 
 use crate::accord::{Accord, accord};
 use crate::cast::Part;
-use crate::evidence::{Batches, batches, digest, objects};
+use crate::evidence::{Batches, batches, digest, keys_of_other_bins, objects};
 use crate::keyring::{INSTANCE, Keyring, LOCALITY};
 use crate::lies::Lies;
 use crate::machine::{Machine, Machines, Places};
@@ -36,6 +36,7 @@ pub struct Findings {
 pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, lies: &Lies) -> Findings {
     let mut problems = Vec::new();
     let digest = digest(places).await;
+    let copied: BTreeSet<&BatchName> = lies.copies.iter().map(|copy| &copy.to).collect();
     let mut sides = Vec::new();
     for role in Role::ALL {
         let mut objects = objects(&places.ingestion[role.index()]).await;
@@ -44,9 +45,12 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
             name.is_some_and(|name| lies.garbage.contains(&name))
         };
         objects.retain(|key, _| !is_garbage(key));
-        sides.push(batches(&objects, role, &mut problems));
+        let batches = batches(&objects, role, &mut problems);
+        for name in batches.keys().filter(|name| !copied.contains(name)) {
+            problems.extend(keys_of_other_bins(&objects, name, role));
+        }
+        sides.push(batches);
     }
-    let copied: BTreeSet<&BatchName> = lies.copies.iter().map(|copy| &copy.to).collect();
     let honest = |batches: &Batches| -> Batches {
         let own = batches.iter().filter(|(name, _)| !copied.contains(name));
         own.map(|(name, reports)| (name.clone(), reports.clone())).collect()
@@ -111,7 +115,8 @@ async fn ingested(
     };
     match records(&ingestor, &ingestor.localities[LOCALITY]).await {
         Ok(records) => {
-            let dropped: u64 = records.iter().map(|record| record.summary.dropped).sum();
+            let summaries = records.iter().map(|record| &record.summary);
+            let dropped: u64 = summaries.map(|summary| summary.dropped + summary.other_bins).sum();
             // A report that was dropped and comes again is a new one, and may be dropped once more or batched.
             let again = posted - accepted.len() as u64;
             if dropped < left || dropped > left + again {
@@ -125,7 +130,8 @@ async fn ingested(
                     + summary.replays.report
                     + summary.replays.ciphertext
                     + summary.carried
-                    + summary.dropped;
+                    + summary.dropped
+                    + summary.other_bins;
                 if parts != summary.reports {
                     problems.push(format!(
                         "{}: {} reports became {parts}",

@@ -16,7 +16,7 @@ use tallybox_model::signature::BatchSignature;
 use tallybox_transport::{ListRange, SharedBucket, read_all};
 
 use crate::bucket::Shelf;
-use crate::keyring::Keyring;
+use crate::keyring::{EPOCHS, Keyring, packet_key_id};
 use crate::machine::Places;
 use crate::pool::Pool;
 
@@ -98,6 +98,27 @@ fn batch(objects: &Objects, name: &BatchName, role: Role) -> Result<Vec<usize>, 
         return Err("the header is about something else".to_owned());
     }
     reports(packets, role)
+}
+
+/// Says which packets of a whole batch of the ingestor name a packet key of another number of bins than the header.
+pub fn keys_of_other_bins(objects: &Objects, name: &BatchName, role: Role) -> Vec<String> {
+    let (names, limits) = (name.ingestion(), Limits::default());
+    let header: IngestionHeader = decode_one(&objects[&names.header], &limits).expect("a header");
+    let bins = usize::try_from(header.bins).expect("a number of bins");
+    let right: Vec<String> = (0..EPOCHS).map(|epoch| packet_key_id(role, bins, epoch)).collect();
+    let mut reader = ContainerReader::open(&objects[&names.packets][..], &limits).expect("a packet file");
+    let mut wrong = Vec::new();
+    while let Some(block) = reader.next_block().expect("a block") {
+        for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
+            let key = packet.expect("a packet").encryption_key_id.unwrap_or_default();
+            if !right.iter().any(|right| right == key) {
+                wrong.push(format!(
+                    "{role}: batch {name} of {bins} bins has a packet under key {key}"
+                ));
+            }
+        }
+    }
+    wrong
 }
 
 fn reports(file: &[u8], role: Role) -> Result<Vec<usize>, String> {

@@ -12,6 +12,9 @@ use tallybox_transport::batch::TrustedKeys;
 /// How many keys of a kind there are: the first, and those that follow when keys are rotated.
 pub const EPOCHS: usize = 2;
 
+/// The numbers of bins of the metrics, in the order of [`METRICS`](crate::pool::METRICS). Each has packet keys of its own.
+pub const BINS: [usize; 2] = [6, 5];
+
 /// The locality.
 pub const LOCALITY: &str = "us-xx";
 /// The ingestor's name.
@@ -22,8 +25,8 @@ pub const INSTANCE: &str = "us-xx-ingestor";
 /// The keys of a processor, by epoch.
 #[derive(Debug)]
 pub struct ProcessorKeys {
-    /// What clients seal shares to.
-    pub packet: Vec<PacketPrivateKey>,
+    /// What clients seal shares to: for each epoch, a key for each number of bins of [`BINS`].
+    pub packet: Vec<[PacketPrivateKey; 2]>,
     /// What signs batches.
     pub signing: Vec<SigningKey>,
     /// What seals its own records.
@@ -47,10 +50,10 @@ pub struct Keyring {
     pub pool: Arc<rayon::ThreadPool>,
 }
 
-/// The identifier of a packet key.
+/// The identifier of the packet key of an epoch for one of [`BINS`].
 #[must_use]
-pub fn packet_key_id(role: Role, epoch: usize) -> String {
-    format!("{role}-packet-{epoch}")
+pub fn packet_key_id(role: Role, bins: usize, epoch: usize) -> String {
+    format!("{role}-packet-{bins}-{epoch}")
 }
 
 /// The identifier of a processor's signing key.
@@ -75,7 +78,9 @@ impl Keyring {
     fn make() -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(4);
         let processors = Role::ALL.map(|_| ProcessorKeys {
-            packet: (0..EPOCHS).map(|_| PacketPrivateKey::generate(&mut rng)).collect(),
+            packet: (0..EPOCHS)
+                .map(|_| BINS.map(|_| PacketPrivateKey::generate(&mut rng)))
+                .collect(),
             signing: (0..EPOCHS).map(|_| SigningKey::generate(&mut rng)).collect(),
             sealing: (0..EPOCHS).map(|_| SealingKey::generate(&mut rng)).collect(),
         });
@@ -95,12 +100,12 @@ impl Keyring {
         }
     }
 
-    /// What clients seal shares to.
+    /// What clients seal the shares of a metric to. `metric` is the place of its number of bins in [`BINS`].
     #[must_use]
-    pub fn clients(&self, epoch: usize) -> Vec<ProcessorKey> {
+    pub fn clients(&self, metric: usize, epoch: usize) -> Vec<ProcessorKey> {
         let key = |role: Role| ProcessorKey {
-            key_id: Some(packet_key_id(role, epoch)),
-            public: *self.processors[role.index()].packet[epoch].public(),
+            key_id: Some(packet_key_id(role, BINS[metric], epoch)),
+            public: *self.processors[role.index()].packet[epoch][metric].public(),
         };
         Role::ALL.map(key).to_vec()
     }

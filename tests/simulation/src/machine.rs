@@ -33,7 +33,9 @@ use tempfile::TempDir;
 use crate::announcement::SimAnnouncement;
 use crate::bucket::{Shelf, SimBucket, View};
 use crate::cast::Part;
-use crate::keyring::{EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id};
+use crate::keyring::{
+    BINS, EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id,
+};
 use crate::queue::{Line, SimQueue};
 use crate::scenario::{GRACE, HORIZON, PERIOD, ROSTER_ENTRIES, Scenario};
 use crate::schedule::{Life, Millis, Schedule};
@@ -212,15 +214,17 @@ impl Machines<'_> {
         let now = self.schedule.now();
         let wrong = self.scenario.wrong_key;
         let wrong = wrong.is_some_and(|(who, from, until)| who == role && from <= now && now < until);
-        let packet_key = |epoch: usize| {
+        let packet_key = |(epoch, metric): (usize, usize)| {
             // The peer's key, which opens nothing of ours.
             let keys = if wrong { &keyring.processors[1 - side] } else { keys };
+            let key = &keys.packet[epoch][metric];
             PacketKey {
-                id: packet_key_id(role, epoch),
-                key: again(&keys.packet[epoch]),
-                fingerprint: keys.packet[epoch].public().fingerprint(),
+                id: packet_key_id(role, BINS[metric], epoch),
+                key: again(key),
+                fingerprint: key.public().fingerprint(),
             }
         };
+        let held = (0..held).flat_map(|epoch| (0..BINS.len()).map(move |metric| (epoch, metric)));
         let signing = usize::from(self.since(|rotation| rotation.signs[side]));
         let mut sealing_keys = keys.sealing.clone();
         if self.since(|rotation| rotation.seals[side]) {
@@ -232,7 +236,7 @@ impl Machines<'_> {
             records: Records::of_processor(record_keys, &instance, role).expect("a sealing key"),
             instance,
             role,
-            packet_keys: (0..held).map(packet_key).collect(),
+            packet_keys: held.map(packet_key).collect(),
             signing_key_id: signing_key_id(role, signing),
             signing_key: keys.signing[signing].clone(),
             own_keys: keyring.trusted(role),

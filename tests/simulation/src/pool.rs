@@ -7,7 +7,7 @@ use tallybox_model::header::PRIME;
 use tallybox_model::report::StoredReport;
 use tallybox_model::role::Role;
 
-use crate::keyring::{EPOCHS, Keyring};
+use crate::keyring::{BINS, EPOCHS, Keyring};
 
 /// The aggregations of a run.
 pub const METRICS: [&str; 2] = ["CodeVerified-v1", "PeriodicExposureNotification-v1"];
@@ -15,6 +15,8 @@ pub const METRICS: [&str; 2] = ["CodeVerified-v1", "PeriodicExposureNotification
 const HONEST: u64 = 150;
 /// Hostile ones of each kind.
 const HOSTILE: u64 = 2;
+/// The first index of reports that are posted for another metric than they were made for.
+const MOVED: u64 = 1000;
 
 /// A report, with what is in it.
 #[derive(Debug)]
@@ -84,7 +86,7 @@ impl Pool {
         for (number, metric) in METRICS.iter().enumerate() {
             let metric = Metric::named(metric).expect("a metric");
             for epoch in 0..EPOCHS {
-                let processors = Keyring::get().clients(epoch);
+                let processors = Keyring::get().clients(number, epoch);
                 let traffic = Traffic::new(epoch as u64, metric, processors, None).expect("traffic");
                 let mut keep = |generated: Generated, counts| {
                     reports.push(Sealed::of(number, epoch, &generated, counts));
@@ -102,8 +104,23 @@ impl Pool {
                 }
             }
         }
+        for epoch in 0..EPOCHS {
+            for number in 0..METRICS.len() {
+                for index in MOVED..MOVED + HOSTILE {
+                    reports.push(Sealed::under_other_keys(number, epoch, index));
+                }
+            }
+        }
         Self { reports }
     }
+}
+
+/// A report of a metric that nobody posts for it.
+fn made_for(metric: usize, epoch: usize, index: u64) -> Generated {
+    let described = Metric::named(METRICS[metric]).expect("a metric");
+    let processors = Keyring::get().clients(metric, epoch);
+    let traffic = Traffic::new(epoch as u64, described, processors, None).expect("traffic");
+    traffic.packet(index).expect("a packet")
 }
 
 impl Sealed {
@@ -124,6 +141,16 @@ impl Sealed {
             key_ids: [first_id, second_id],
             bits: generated.noisy_bits.clone(),
             counts,
+        }
+    }
+
+    /// A report of the other metric, posted for this one under the ids of the keys that it is sealed to. The server
+    /// refuses such reports; the batcher must not put one into a batch, either.
+    fn under_other_keys(metric: usize, epoch: usize, index: u64) -> Self {
+        let other = METRICS.len() - 1 - metric;
+        Self {
+            bits: vec![false; BINS[metric]],
+            ..Self::of(metric, epoch, &made_for(other, epoch, index), false)
         }
     }
 

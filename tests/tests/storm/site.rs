@@ -51,7 +51,7 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         let world = World::create(directory.path(), None, Points::Pinned).unwrap();
         let metric = Metric::named(METRIC).unwrap();
-        let traffic = Traffic::new(seed, metric, world.keys.for_clients(), None).unwrap();
+        let traffic = Traffic::new(seed, metric, world.keys.for_clients(metric.bins()).unwrap(), None).unwrap();
         let open = |name: &str| {
             let place: BucketPlace = serde_json::from_str(&place(name)).unwrap();
             place.open(directory.path()).unwrap()
@@ -62,7 +62,7 @@ impl Site {
             spool: open("spool"),
             mailboxes: ["first", "second"].map(open),
             replicas,
-            metric: ClientConfig::metrics_of(&registry.value).remove(0),
+            metric: ClientConfig::metrics_of(&registry.value, |bins| world.keys.client_keys(bins)).remove(0),
             traffic,
             world,
             directory,
