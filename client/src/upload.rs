@@ -46,6 +46,7 @@ impl Report {
 mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha20Rng;
+    use tallybox_model::client_config::ClientKey;
     use tallybox_model::header::PRIME;
     use tallybox_model::registry::{EncodingKind, MetricEncoding};
 
@@ -68,6 +69,11 @@ mod tests {
             hamming_weight: None,
             cadence_hours: 24,
             sampling: 1.0,
+            processors: ["pha-1", "facilitator-1"].map(|id| ClientKey {
+                encryption_key_id: id.to_owned(),
+                public_key: String::new(),
+                bins: 3,
+            }),
         };
         let bits = vec![true; Encoding::from(&metric.encoding).bins()];
         let client = Client::new(judge::processors()).unwrap();

@@ -12,7 +12,7 @@ use support::{Ingestor, KEY_ID, NOW, config, options, signed, signing_key, trust
 use tallybox_client::config::{ConfigError, ConfigSource, Trust};
 use tallybox_client::{Clock, Timeouts};
 use tallybox_crypto::jws;
-use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig};
+use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig, ClientKey};
 use tallybox_model::registry::EncodingKind;
 
 fn now() -> Timestamp {
@@ -28,6 +28,29 @@ fn changed(change: impl FnOnce(&mut ClientConfig)) -> Vec<u8> {
     let mut config = config(1);
     change(&mut config);
     signed(&config)
+}
+
+/// A configuration as it was before keys belonged to a number of bins: the same for all metrics.
+fn without_keys() -> Vec<u8> {
+    let mut payload = serde_json::to_value(config(1)).unwrap();
+    let keys = payload["metrics"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("processors")
+        .unwrap();
+    payload["processors"] = keys;
+    let payload = serde_json::to_vec(&payload).unwrap();
+    jws::sign(&payload, CLIENT_CONFIG_TYPE, KEY_ID, &signing_key(1)).unwrap()
+}
+
+#[test]
+fn metrics_of_the_same_bins_may_share_keys() {
+    let document = changed(|config| {
+        let mut other = config.metrics[0].clone();
+        other.name = "bucket-v2".to_owned();
+        config.metrics.push(other);
+    });
+    assert_eq!(trust().check(&document, now()).unwrap().metrics().count(), 4);
 }
 
 #[test]
@@ -125,9 +148,59 @@ fn every_refusal_has_its_reason() {
         ),
         (
             "key",
-            changed(|config| config.processors[1].public_key = "BAAA".to_owned()),
+            changed(|config| config.metrics[0].processors[1].public_key = "BAAA".to_owned()),
             |error| matches!(error, ConfigError::Key { processor: 1, .. }),
         ),
+        (
+            "a key of other bins",
+            changed(|config| config.metrics[0].processors[1].bins = 6),
+            |error| {
+                matches!(
+                    error,
+                    ConfigError::KeyBins {
+                        bins: 6,
+                        expected: 5,
+                        ..
+                    }
+                )
+            },
+        ),
+        // Under its own id, under another, and of the other processor: the key itself counts, not its name.
+        (
+            "a key with two numbers of bins",
+            changed(|config| {
+                config.metrics[1].processors[1] = ClientKey {
+                    bins: 3,
+                    ..config.metrics[0].processors[1].clone()
+                };
+            }),
+            |error| matches!(error, ConfigError::KeyConflict { .. }),
+        ),
+        (
+            "a key under two ids",
+            changed(|config| {
+                config.metrics[1].processors[1].public_key = config.metrics[0].processors[1].public_key.clone();
+            }),
+            |error| matches!(error, ConfigError::KeyConflict { .. }),
+        ),
+        (
+            "a key of both processors",
+            changed(|config| {
+                config.metrics[0].processors[1].public_key = config.metrics[0].processors[0].public_key.clone();
+            }),
+            |error| matches!(error, ConfigError::KeyConflict { .. }),
+        ),
+        (
+            "an id of two keys",
+            changed(|config| {
+                config.metrics[1].processors[0].encryption_key_id =
+                    config.metrics[0].processors[0].encryption_key_id.clone();
+            }),
+            |error| matches!(error, ConfigError::KeyConflict { .. }),
+        ),
+        ("a metric without keys", without_keys(), |error| {
+            matches!(error, ConfigError::Json(_))
+        }),
         ("limits", changed(|config| config.limits.max_reports = 0), |error| {
             matches!(error, ConfigError::Limits)
         }),
@@ -248,7 +321,7 @@ fn the_kinds_of_a_registry_are_all_known() {
         EncodingKind::BitVector,
         EncodingKind::BoundedInteger,
     ] {
-        let document = changed(|config| config.metrics = vec![support::metric("a-v1", kind, 4)]);
+        let document = changed(|config| config.metrics = vec![support::metric("a-v1", kind, 4, 1)]);
         assert!(trust().check(&document, now()).is_ok());
     }
 }

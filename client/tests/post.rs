@@ -48,7 +48,7 @@ async fn a_report_is_accepted_at_once() {
         (sent.metric.as_str(), sent.bins, sent.schema_version),
         ("bucket-v1", 5, 2)
     );
-    assert_eq!(sent.key_ids(), ["first-1", "second-1"]);
+    assert_eq!(sent.key_ids(), ["first-5-1", "second-5-1"]);
     assert_eq!(sent.payloads().map(<[u8]>::len), [145, 113]);
 }
 
@@ -136,7 +136,7 @@ async fn a_changed_key_or_registry_is_recovered_from() {
         assert_eq!(world.config_requests.len(), 2);
         let [before, after] = [&world.posts[0][0], &world.posts[1][0]];
         assert_ne!(before.id, after.id);
-        assert_eq!(after.key_ids(), ["first-2", "second-2"]);
+        assert_eq!(after.key_ids(), ["first-5-2", "second-5-2"]);
     }
 }
 

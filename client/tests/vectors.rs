@@ -94,14 +94,15 @@ fn metric() -> ClientMetric {
         hamming_weight: None,
         cadence_hours: 24,
         sampling: 1.0,
+        processors: [0, 1].map(|index| ClientKey {
+            encryption_key_id: KEY_IDS[index].to_owned(),
+            public_key: packet_key(index).public().to_x962_base64(),
+            bins: 3,
+        }),
     }
 }
 
 fn config() -> ClientConfig {
-    let key = |index: usize| ClientKey {
-        encryption_key_id: KEY_IDS[index].to_owned(),
-        public_key: packet_key(index).public().to_x962_base64(),
-    };
     ClientConfig {
         format: ClientConfig::FORMAT,
         locality: LOCALITY.to_owned(),
@@ -110,7 +111,6 @@ fn config() -> ClientConfig {
         expires: "2026-11-30T10:00:00Z".to_owned(),
         registry_version: 7,
         schema_version: 2,
-        processors: [key(0), key(1)],
         metrics: vec![metric()],
         limits: ClientLimits {
             max_body_bytes: 8 << 20,
@@ -275,7 +275,10 @@ fn answers() -> Json {
     let detail = "the registry has no metric \"other-v1\"";
     let rejected = ReportResult::rejected(renamed_id(), ProblemKind::UnknownMetric, detail);
     let many: ReportsAnswer = [accepted(), rejected].into_iter().collect();
-    let problem = ProblemKind::OutdatedKey.problem("the shares are not sealed to a pair of keys that is in use");
+    let problem = ProblemKind::OutdatedKey.problem(
+        "keys \"health-authority-0\" and \"facilitator-1\" are no pair in use; for metric example-v1 the configuration \
+         names \"health-authority-1\" and \"facilitator-1\"",
+    );
     // As they stand on the wire, members in their order.
     json!({
         "accepted": serde_json::to_string(&accepted()).unwrap(),

@@ -205,8 +205,9 @@ pub struct LocalityConfig {
     /// By what attestations are checked; needed unless `attestation` is `none`.
     #[serde(default)]
     pub verifier: Option<crate::attestation::VerifierConfig>,
-    /// The processors' keys that clients seal shares to: pairs. Clients are told the first; reports sealed to the
-    /// others are taken, too, which is for the days after a change.
+    /// The processors' keys that clients seal shares to: pairs, each for one number of bins. Clients of a metric are told
+    /// the first pair that has the metric's bins; reports sealed to later pairs with the same bins are accepted, too, for
+    /// the days after a change of keys.
     pub packet_keys: Vec<KeyPair>,
     /// Where the first processor takes batches.
     pub first_mailbox: BucketPlace,
@@ -214,10 +215,12 @@ pub struct LocalityConfig {
     pub second_mailbox: BucketPlace,
 }
 
-/// A key of each processor.
+/// A key of each processor, for metrics with one number of bins. No key is listed with two numbers of bins.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct KeyPair {
+    /// The number of bins of the metrics whose shares are sealed to this pair.
+    pub bins: u32,
     /// The first processor's: public key in any encoding.
     pub first: NamedKey,
     /// The second processor's.
@@ -338,6 +341,9 @@ fn check_batches(batches: &BatchConfig) -> Result<(), String> {
 fn check_locality(locality: &LocalityConfig) -> Result<(), String> {
     if locality.packet_keys.is_empty() {
         return Err("packet-keys: at least one pair is needed".to_owned());
+    }
+    if locality.packet_keys.iter().any(|pair| pair.bins == 0) {
+        return Err("packet-keys: bins has to be 1 or more".to_owned());
     }
     let checked = locality.attestation != AttestationPolicy::None;
     if checked != locality.verifier.is_some() {

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::attestation::SharedVerifier;
 use crate::config::{AcceptanceConfig, BatchConfig, Config, LocalityConfig, ManifestConfig, ServeConfig};
 use crate::error::Error;
+use crate::packet_keys;
 use tallybox_service::clock::Clock;
 
 /// An ingestor, ready to work: everything that its commands share.
@@ -66,8 +67,8 @@ pub struct Locality {
     pub attestation: AttestationPolicy,
     /// What checks attestations; there unless the policy is `none`.
     pub verifier: Option<SharedVerifier>,
-    /// Pairs of packet keys: clients are told the first, all are taken.
-    pub key_pairs: Vec<[PacketKey; 2]>,
+    /// Pairs of packet keys. Clients of a metric are told the first with the metric's bins; all are accepted.
+    pub key_pairs: Vec<KeyPair>,
     /// Where the processors take batches, in order of their index.
     pub mailboxes: [SharedBucket; 2],
 }
@@ -81,6 +82,21 @@ impl Locality {
         let attested = self.verifier.as_ref().map_or(0, |verifier| verifier.key_minutes());
         stated.max(attested)
     }
+
+    /// Returns the key pair that clients are told for metrics with this number of bins.
+    #[must_use]
+    pub fn key_pair(&self, bins: u32) -> Option<&KeyPair> {
+        self.key_pairs.iter().find(|pair| pair.bins == bins)
+    }
+}
+
+/// The packet keys of both processors that shares of metrics with one number of bins are sealed to.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    /// The number of bins.
+    pub bins: u32,
+    /// The keys, in order of the processors' index.
+    pub keys: [PacketKey; 2],
 }
 
 /// A processor's packet key.
@@ -164,14 +180,16 @@ impl LiveRegistry {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the file again; whether it says something else now. One that cannot be read changes nothing.
+    /// Reads the file again and returns whether the registry has changed. A file that cannot be read, or a registry
+    /// that `check` refuses, changes nothing.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
-    pub fn reload(&self) -> Result<bool, Error> {
+    /// As [`load`](Self::load), and those of `check`.
+    pub fn reload(&self, check: impl FnOnce(&Registry) -> Result<(), Error>) -> Result<bool, Error> {
         let fresh = load::<Registry>(&self.file)?.value;
         let changed = fresh != *self.current();
         if changed {
+            check(&fresh)?;
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
         }
         Ok(changed)
@@ -203,6 +221,10 @@ impl Ingestor {
             other_keys.map(|(id, file)| Ok((id.clone(), public_key(config, file, "public key", VerifyingKey::parse)?)));
         let localities = value.localities.iter();
         let localities = localities.map(|(name, locality)| Ok((name.clone(), open_locality(config, name, locality)?)));
+        let localities = localities.collect::<Result<_, Error>>()?;
+        packet_keys::check_keys(&localities)?;
+        let registry = LiveRegistry::load(config.resolve(&value.registry))?;
+        packet_keys::check_registry(&localities, &registry.current())?;
         let ingestor = Self {
             name: value.ingestor.clone(),
             serve: resolve_tls(config),
@@ -216,9 +238,9 @@ impl Ingestor {
                 secret_key(config, &config_key.file, "client configuration key", SigningKey::parse)?,
             ),
             secrets: secrets.collect::<Result<_, _>>()?,
-            registry: LiveRegistry::load(config.resolve(&value.registry))?,
+            registry,
             spool: open_bucket(config, &value.spool)?,
-            localities: localities.collect::<Result<_, Error>>()?,
+            localities,
             clock: Clock::system(),
             clients_clock: None,
         };
@@ -241,7 +263,8 @@ impl Ingestor {
         )?;
         let (id, key) = &self.config_key;
         add("client configuration key", id, key.verifying_key().fingerprint())?;
-        for [first, second] in self.localities.values().flat_map(|locality| &locality.key_pairs) {
+        let pairs = self.localities.values().flat_map(|locality| &locality.key_pairs);
+        for [first, second] in pairs.map(|pair| &pair.keys) {
             add(
                 "packet key of the first processor",
                 &first.id,
@@ -254,6 +277,16 @@ impl Ingestor {
             )?;
         }
         Ok(())
+    }
+
+    /// Reads the registry's file again and returns whether the registry has changed. A registry that is refused leaves
+    /// the old one in force.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a file that cannot be read, [`Error::Setting`] for a metric without packet keys.
+    pub fn reload_registry(&self) -> Result<bool, Error> {
+        self.registry
+            .reload(|fresh| packet_keys::check_registry(&self.localities, fresh))
     }
 
     /// What time clients have, in milliseconds since the epoch: what their reports and their configuration go by.
@@ -289,7 +322,10 @@ fn open_locality(config: &Loaded<Config>, name: &str, locality: &LocalityConfig)
         Ok(PacketKey { id, public })
     };
     let pairs = locality.packet_keys.iter();
-    let pairs = pairs.map(|pair| Ok([key(&pair.first)?, key(&pair.second)?]));
+    let pairs = pairs.map(|pair| {
+        let keys = [key(&pair.first)?, key(&pair.second)?];
+        Ok(KeyPair { bins: pair.bins, keys })
+    });
     Ok(Locality {
         name: name.to_owned(),
         names: SpoolNames::new(instance.clone()),

@@ -8,6 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`], [`ingestor`] | the configuration file, and what it opens |
+//! | `packet_keys` | the checks that every key has one locality and one number of bins, and every metric a key pair |
 //! | [`http`] | the pages, the bodies, the answers, the connections |
 //! | [`door`] | what is checked of a report before it is kept |
 //! | [`attestation`] | what a device says about itself, and whether it holds |
@@ -24,4 +25,5 @@ pub mod error;
 pub mod http;
 pub mod ingestor;
 pub mod metrics;
+mod packet_keys;
 pub mod spool;

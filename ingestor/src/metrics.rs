@@ -113,6 +113,8 @@ pub struct BatchCounters {
     pub carried: Counter,
     /// Reports that were too few for too long.
     pub dropped: Counter,
+    /// Reports dropped since their packet keys belong to another number of bins.
+    pub other_bins: Counter,
 }
 
 impl ReportCounters {
@@ -326,6 +328,7 @@ impl Metrics {
             replayed_ciphertexts: reports("replays.ciphertext"),
             carried: reports("carried"),
             dropped: reports("dropped"),
+            other_bins: reports("other-bins"),
         }
     }
 

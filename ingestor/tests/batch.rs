@@ -5,7 +5,7 @@ mod support;
 
 use support::*;
 use tallybox_ingestor::attestation::{AttestedKey, Refusal, Verifier};
-use tallybox_ingestor::batch::BatchOptions;
+use tallybox_ingestor::batch::{BatchOptions, check_bins};
 use tallybox_ingestor::error::Error;
 use tallybox_model::report::ReportUpload;
 use tallybox_transport::faults::{Faults, Kind};
@@ -217,7 +217,7 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
         "{ version: 2, metrics: { other-v1: { state: accept, encoding: { kind: histogram, bins: 3 }, epsilon: 1.0, cadence-hours: 1 } } }",
     )
     .unwrap();
-    changed.registry.reload().unwrap();
+    changed.reload_registry().unwrap();
     let summary = world.batch_with(&changed, &BatchOptions::default()).await.unwrap();
     assert_eq!(summary.windows[0].batched, 68);
     world.batched().await.assert_exactly(&all);
@@ -301,6 +301,51 @@ async fn keys_that_change_one_after_another_keep_their_point() {
     world.slab(time("2026/11/23/11/05"), &crossed).await;
     world.at(125);
     assert!(matches!(world.batch().await.unwrap_err(), Error::Points { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_under_one_key_never_get_into_batches_of_two_numbers_of_bins() {
+    let world = World::new();
+    // As after a wrong change of the configuration: reports of six bins under keys that had five.
+    let under_keys_of_five = |range| {
+        let mut moved = reports(CODES, range);
+        moved
+            .iter_mut()
+            .for_each(|report| report.keys = KEYS.map(str::to_owned));
+        moved
+    };
+    let good = reports(NOTIFIED, 0..10);
+    world.slab(time(START), &good).await;
+    world.slab(time("2026/11/23/11/05"), &under_keys_of_five(0..10)).await;
+    world.at(125);
+    let windows = world.batch().await.unwrap().windows;
+    let fates: Vec<_> = windows
+        .iter()
+        .map(|window| (window.batched, window.other_bins))
+        .collect();
+    assert_eq!(fates, [(10, 0), (0, 10)]);
+    world.batched().await.assert_exactly(&good);
+    // A program that starts with such a configuration says so at once.
+    let mut ingestor = world.ingestor();
+    assert!(check_bins(&ingestor).await.is_ok());
+    ingestor.localities.get_mut(LOCALITY).unwrap().key_pairs[0].bins = 6;
+    let error = check_bins(&ingestor).await.unwrap_err().to_string();
+    assert!(error.contains("key first-1 has had packets of 5 bins"), "{error}");
+    // One of the keys is enough, whichever of the pair it is.
+    for (side, at) in [(0, "2026/11/23/12/05"), (1, "2026/11/23/13/05")] {
+        let mut mixed = reports(CODES, 20 + 10 * side as u64..30 + 10 * side as u64);
+        mixed
+            .iter_mut()
+            .for_each(|report| report.keys[side] = KEYS[side].to_owned());
+        world.slab(time(at), &mixed).await;
+    }
+    world.at(245);
+    let windows = world.batch().await.unwrap().windows;
+    assert_eq!(
+        windows.iter().map(|window| window.other_bins).collect::<Vec<_>>(),
+        [10, 10]
+    );
+    world.batched().await.assert_exactly(&good);
 }
 
 #[tokio::test(flavor = "multi_thread")]

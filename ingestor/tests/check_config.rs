@@ -59,6 +59,23 @@ fn what_cannot_be_is_refused_by_name() {
         ("attestation: none", "attestation: required", "verifier"),
         ("registry: registry.yaml", "registry: nowhere.yaml", "nowhere.yaml"),
         ("secrets: [ { file: secret } ]", "secrets: []", "secrets"),
+        ("{ bins: 5, first", "{ first", "bins"),
+        ("{ bins: 5, first", "{ bins: 0, first", "bins"),
+        // A metric without a pair of its bins, by the pair and by the registry.
+        ("{ bins: 6, first", "{ bins: 7, first", "CodeVerified-v1"),
+        // One key with two numbers of bins; under one id, under two, and of the other processor.
+        (
+            "first: { id: first-six, file: first-six }",
+            "first: { id: first-1, file: first-1 }",
+            "5 bins and with 6",
+        ),
+        ("file: first-six }", "file: first-1 }", "the same public key"),
+        ("file: second-six }", "file: first-1 }", "the same public key"),
+        (
+            "{ id: first-six, file",
+            "{ id: first-1, file",
+            "two different public keys",
+        ),
         (
             "ingestor: ingestor\n",
             "ingestor: ingestor\nserve: { listen: '192.0.2.1:80' }\n",
@@ -91,4 +108,19 @@ fn what_cannot_be_is_refused_by_name() {
         assert_eq!(output.status.code(), Some(2), "{to}: {output:?}");
         assert!(text.contains(expected), "{to}: {text}");
     }
+}
+
+#[test]
+fn the_lint_refuses_a_metric_without_packet_keys_of_its_bins() {
+    let world = changed("{ bins: 6, first", "{ bins: 7, first");
+    let registry = world.directory.path().join("registry.yaml").display().to_string();
+    let output = program(&world, &["registry", "lint", &registry]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(
+        text.contains("error: CodeVerified-v1: localities.us-xx.packet-keys has no pair with 6 bins"),
+        "{text}"
+    );
+    let output = program(&World::new(), &["registry", "lint", &registry]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }

@@ -45,6 +45,16 @@ fn what_the_sample_calls_defaults_are_the_defaults() {
 }
 
 #[test]
+fn every_metric_of_the_sample_has_a_pair_of_packet_keys() {
+    let config = load::<Config>(&sample("ingestor.yaml")).unwrap().value;
+    let registry = load::<Registry>(&sample("registry.yaml")).unwrap().value;
+    let pairs = &config.localities["us-ca"].packet_keys;
+    for (metric, entry) in &registry.metrics {
+        assert!(pairs.iter().any(|pair| pair.bins == entry.encoding.bins), "{metric}");
+    }
+}
+
+#[test]
 fn the_sample_registry_is_enpas() {
     let registry = load::<Registry>(&sample("registry.yaml")).unwrap().value;
     let findings = lint(&registry, None);

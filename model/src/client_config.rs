@@ -28,9 +28,7 @@ pub struct ClientConfig {
     pub registry_version: u64,
     /// Version of the report's schema to send.
     pub schema_version: i32,
-    /// What shares are sealed to, the first processor's first.
-    pub processors: [ClientKey; 2],
-    /// The metrics to report.
+    /// The metrics to report, each with the keys that its shares are sealed to.
     pub metrics: Vec<ClientMetric>,
     /// How much may be sent at once, and when.
     pub limits: ClientLimits,
@@ -38,7 +36,7 @@ pub struct ClientConfig {
     pub attestation: AttestationPolicy,
 }
 
-/// A processor's packet encryption key.
+/// A processor's packet encryption key. All shares that are sealed to it have the same number of bins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientKey {
@@ -46,6 +44,8 @@ pub struct ClientKey {
     pub encryption_key_id: KeyId,
     /// Base64 of the uncompressed P-256 point, 65 bytes.
     pub public_key: String,
+    /// The number of bins of all shares that are sealed to the key, the same as that of the metric.
+    pub bins: u32,
 }
 
 /// A metric, as a client needs it.
@@ -69,6 +69,8 @@ pub struct ClientMetric {
     pub cadence_hours: u32,
     /// The share of clients that report each time.
     pub sampling: f64,
+    /// The keys that the shares of this metric are sealed to, the first processor's first.
+    pub processors: [ClientKey; 2],
 }
 
 /// How much may be sent at once, and when.
@@ -101,21 +103,22 @@ impl ClientConfig {
     /// The format number of this version.
     pub const FORMAT: u64 = 1;
 
-    /// The metrics of a registry that clients are told to report.
+    /// Returns the metrics of a registry that clients are told to report. `keys` gives the key pair for a number of
+    /// bins; a metric without one is left out, since nothing can be sealed for it.
     #[must_use]
-    pub fn metrics_of(registry: &Registry) -> Vec<ClientMetric> {
+    pub fn metrics_of(registry: &Registry, keys: impl Fn(u32) -> Option<[ClientKey; 2]>) -> Vec<ClientMetric> {
         let advertised = registry
             .metrics
             .iter()
             .filter(|(_, entry)| entry.state == MetricState::Accept);
         advertised
-            .map(|(name, entry)| ClientMetric::of(name.as_str(), entry))
+            .filter_map(|(name, entry)| Some(ClientMetric::of(name.as_str(), entry, keys(entry.encoding.bins)?)))
             .collect()
     }
 }
 
 impl ClientMetric {
-    fn of(name: &str, entry: &MetricEntry) -> Self {
+    fn of(name: &str, entry: &MetricEntry, processors: [ClientKey; 2]) -> Self {
         Self {
             name: name.to_owned(),
             encoding: entry.encoding.clone(),
@@ -125,6 +128,7 @@ impl ClientMetric {
             hamming_weight: entry.hamming_weight,
             cadence_hours: entry.cadence_hours,
             sampling: entry.sampling,
+            processors,
         }
     }
 }

@@ -77,7 +77,23 @@ def open_config(document, keys, locality, now):
         good = 0 < metric["epsilon"] <= LARGEST_EPSILON and metric["prime"] == P and metric["numberServers"] == 2
         if not (good and metric["encoding"]["bins"] >= 1 and 0 <= metric["sampling"] <= 1):
             raise Refused("metric " + metric["name"] + " is out of bounds")
+    check_keys(config["metrics"])
     return config
+
+
+def check_keys(metrics):
+    """A packet key has one id, one processor and one number of bins: that of every metric that it is named for."""
+    of_id, of_key = {}, {}
+    for metric in metrics:
+        if len(metric["processors"]) != 2:
+            raise Refused("metric " + metric["name"] + " needs two packet keys")
+        for place, key in enumerate(metric["processors"]):
+            public_key(key["publicKey"])
+            name = (place, key["encryptionKeyId"], key["bins"])
+            if key["bins"] != metric["encoding"]["bins"]:
+                raise Refused("metric " + metric["name"] + " has a packet key of other bins")
+            if of_key.setdefault(key["publicKey"], name) != name or of_id.setdefault(name[:2], key["publicKey"]) != key["publicKey"]:
+                raise Refused("metric " + metric["name"] + " has a packet key that contradicts another metric's")
 
 
 def public_key(text):
@@ -193,13 +209,12 @@ def make_report(config, metric, bins, now):
     parameters["bins"] = len(bins)
     if "hammingWeight" in metric:
         parameters["hammingWeight"] = metric["hammingWeight"]
-    processors = metric.get("processors") or config["processors"]
     sealed = [
         {
             "payload": base64.b64encode(seal(public_key(processor["publicKey"]), share)).decode(),
             "encryptionKeyId": processor["encryptionKeyId"],
         }
-        for processor, share in zip(processors, shares)
+        for processor, share in zip(metric["processors"], shares)
     ]
     payload = {
         "uuid": str(uuid.uuid4()),

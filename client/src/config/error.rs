@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use tallybox_crypto::{JwsError, KeyError};
+use tallybox_model::id::KeyId;
+use tallybox_model::packet_keys::PacketKeyConflict;
 use thiserror::Error;
 
 /// Why a configuration could not be fetched, or is not used.
@@ -88,13 +90,39 @@ pub enum ConfigError {
         problem: String,
     },
     /// A key that nothing can be sealed to.
-    #[error("the packet key of processor {processor} cannot be used: tell the ingestor's operator")]
+    #[error("the packet key of processor {processor} for metric {metric} cannot be used: tell the ingestor's operator")]
     Key {
+        /// The metric.
+        metric: String,
         /// Index of the processor.
         processor: usize,
         /// What is wrong with it.
         #[source]
         source: KeyError,
+    },
+    /// A key of another number of bins than its metric has.
+    #[error(
+        "packet key {id} is for {bins} bins, metric {metric} has {expected}: nothing is reported, tell the ingestor's \
+         operator"
+    )]
+    KeyBins {
+        /// The metric.
+        metric: String,
+        /// The key.
+        id: KeyId,
+        /// The number of bins that the key is for.
+        bins: u32,
+        /// The number of bins of the metric.
+        expected: u32,
+    },
+    /// A key that contradicts one of a metric before: with two numbers of bins, one key could be made to reveal answers.
+    #[error("the packet keys of metric {metric} cannot be trusted: nothing is reported, tell the ingestor's operator")]
+    KeyConflict {
+        /// The metric.
+        metric: String,
+        /// What contradicts what.
+        #[source]
+        source: PacketKeyConflict,
     },
     /// Limits of nothing.
     #[error("the configuration's limits let no report through: tell the ingestor's operator")]

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use tallybox_crypto::prio2::Prio2;
 use tallybox_crypto::{PacketPublicKey, VerifyingKey, jws};
-use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig, ClientKey, ClientMetric};
+use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig, ClientMetric};
 use tallybox_model::header::PRIME;
 use tallybox_model::id::{AggregationId, KeyId};
+use tallybox_model::packet_keys::{ListedPacketKey, PacketKeyList};
 use tallybox_model::registry::EncodingKind;
 use tallybox_model::report::SCHEMA_VERSIONS;
+use tallybox_model::role::Role;
 
 use super::ConfigError;
 use crate::encoding::Encoding;
@@ -34,7 +36,6 @@ pub struct Trust {
 #[derive(Debug, Clone)]
 pub struct TrustedConfig {
     config: ClientConfig,
-    client: Client,
     metrics: BTreeMap<String, TrustedMetric>,
     issued: Timestamp,
     expires: Timestamp,
@@ -50,6 +51,8 @@ pub struct TrustedMetric {
     /// How bins are randomised.
     pub noise: RandomisedResponse,
     pub(crate) prio2: Prio2,
+    /// Seals to the metric's own keys.
+    pub(crate) client: Client,
 }
 
 impl Trust {
@@ -77,11 +80,12 @@ impl Trust {
         if config.limits.max_reports == 0 || config.limits.max_body_bytes == 0 {
             return Err(ConfigError::Limits);
         }
-        let metrics = config.metrics.iter();
-        let metrics = metrics.map(|metric| Ok((metric.name.clone(), self.check_metric(metric)?)));
-        let metrics: BTreeMap<_, _> = metrics.collect::<Result<_, ConfigError>>()?;
+        let mut metrics = BTreeMap::new();
+        let mut keys = PacketKeyList::default();
+        for metric in &config.metrics {
+            metrics.insert(metric.name.clone(), self.check_metric(metric, &mut keys)?);
+        }
         Ok(TrustedConfig {
-            client: client_of(&config.processors)?,
             metrics,
             issued,
             expires,
@@ -117,7 +121,8 @@ impl Trust {
         Ok((issued, expires))
     }
 
-    fn check_metric(&self, metric: &ClientMetric) -> Result<TrustedMetric, ConfigError> {
+    /// Checks one metric. `keys` holds the packet keys of the metrics before.
+    fn check_metric(&self, metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<TrustedMetric, ConfigError> {
         if metric.epsilon > self.max_epsilon || metric.epsilon.is_nan() || self.max_epsilon.is_nan() {
             return Err(ConfigError::Epsilon {
                 metric: metric.name.clone(),
@@ -142,6 +147,7 @@ impl Trust {
             noise: RandomisedResponse::new(metric.epsilon).map_err(|error| unusable(error.to_string()))?,
             prio2: Prio2::new(encoding.bins()).map_err(|error| unusable(error.to_string()))?,
             encoding,
+            client: client_of(metric, keys)?,
             metric: metric.clone(),
         })
     }
@@ -165,21 +171,42 @@ fn fault_of(metric: &ClientMetric) -> Option<&'static str> {
     None
 }
 
-fn client_of(processors: &[ClientKey; 2]) -> Result<Client, ConfigError> {
-    let key = |(processor, key): (usize, &ClientKey)| {
-        let public =
-            PacketPublicKey::parse(&key.public_key).map_err(|source| ConfigError::Key { processor, source })?;
-        let key_id = Some(key.encryption_key_id.clone());
-        Ok(ProcessorKey { key_id, public })
-    };
-    let keys: Vec<_> = processors
-        .iter()
-        .enumerate()
-        .map(key)
-        .collect::<Result<_, ConfigError>>()?;
-    // There are two, so it never fails; the message stands here instead of a panic.
-    Client::new(keys).map_err(|error| ConfigError::Metric {
-        metric: String::new(),
+/// The client that seals to the keys of a metric. A second share is valid for any number of bins, so a processor could be
+/// made to evaluate it under another: each key has to be for the metric's number of bins, and for no other.
+fn client_of(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, ConfigError> {
+    let mut processors = Vec::new();
+    for (role, key) in Role::ALL.into_iter().zip(&metric.processors) {
+        let public = PacketPublicKey::parse(&key.public_key).map_err(|source| ConfigError::Key {
+            metric: metric.name.clone(),
+            processor: role.index(),
+            source,
+        })?;
+        if key.bins != metric.encoding.bins {
+            return Err(ConfigError::KeyBins {
+                metric: metric.name.clone(),
+                id: key.encryption_key_id.clone(),
+                bins: key.bins,
+                expected: metric.encoding.bins,
+            });
+        }
+        let listed = ListedPacketKey {
+            role,
+            id: key.encryption_key_id.clone(),
+            public: public.to_x962_base64(),
+            bins: key.bins,
+        };
+        keys.add(listed).map_err(|source| ConfigError::KeyConflict {
+            metric: metric.name.clone(),
+            source,
+        })?;
+        processors.push(ProcessorKey {
+            key_id: Some(key.encryption_key_id.clone()),
+            public,
+        });
+    }
+    // There are two, so it never fails; the message is here instead of a panic.
+    Client::new(processors).map_err(|error| ConfigError::Metric {
+        metric: metric.name.clone(),
         problem: error.to_string(),
     })
 }
@@ -201,12 +228,6 @@ impl TrustedConfig {
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.expires
-    }
-
-    /// What splits and seals.
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
     }
 
     /// The metric of this name, if it is to be reported.

@@ -103,7 +103,7 @@ impl Maker {
         let bits = metric.encoding.encode(&draw_value(metric.encoding, rng));
         let bits = bits.map_err(|error| LoadError::Render(error.to_string()))?;
         let noisy = metric.noise.randomise(&bits, rng);
-        let report = self.config.client().report_with(&metric.prio2, &noisy, rng)?;
+        let report = metric.client.report_with(&metric.prio2, &noisy, rng)?;
         let created = jiff::Timestamp::now().as_millisecond();
         let schema_version = self.config.document().schema_version;
         let mut upload = report.into_upload(&metric.metric, schema_version, Some(created));

@@ -76,7 +76,7 @@ impl Prepared {
     ) -> Result<Self, ClientError> {
         let id = draw_id(rng);
         let shares = metric.prio2.split(&answer.noisy, &Randomness::draw(rng))?;
-        let report = config.client().seal(id, &shares, rng)?;
+        let report = metric.client.seal(id, &shares, rng)?;
         Ok(Self {
             upload: report.into_upload(&metric.metric, config.document().schema_version, Some(created)),
             answer: Some(answer),

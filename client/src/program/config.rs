@@ -62,9 +62,6 @@ impl Summary for Shown {
                 .and_then(|value| value.as_str().map(str::to_owned))
                 .unwrap_or_default()
         )?;
-        for (processor, key) in ["first", "second"].iter().zip(&config.processors) {
-            writeln!(f, "{processor:<12} key {}", key.encryption_key_id)?;
-        }
         writeln!(f)?;
         let columns = [
             ("metric", Align::Left),
@@ -74,6 +71,7 @@ impl Summary for Shown {
             ("a bit lies", Align::Right),
             ("every", Align::Right),
             ("sampled", Align::Right),
+            ("sealed to", Align::Left),
         ];
         let mut table = Table::new(Screen::stdout(), &columns);
         for metric in &config.metrics {
@@ -83,7 +81,7 @@ impl Summary for Shown {
     }
 }
 
-fn row(metric: &ClientMetric) -> [String; 7] {
+fn row(metric: &ClientMetric) -> [String; 8] {
     let encoding = match metric.encoding.kind {
         EncodingKind::Histogram => "histogram",
         EncodingKind::BitVector => "bit-vector",
@@ -99,5 +97,10 @@ fn row(metric: &ClientMetric) -> [String; 7] {
         lies,
         format!("{} h", metric.cadence_hours),
         metric.sampling.to_string(),
+        metric
+            .processors
+            .each_ref()
+            .map(|key| key.encryption_key_id.as_str())
+            .join(", "),
     ]
 }

@@ -77,6 +77,16 @@ pub fn packet_keys(seed: u64) -> [PacketPrivateKey; 2] {
     [(); 2].map(|()| PacketPrivateKey::generate(&mut rng))
 }
 
+/// The keys of a generation for this many bins: `first-BINS-N` and `second-BINS-N`.
+pub fn client_keys(bins: u32, generation: u64) -> [ClientKey; 2] {
+    let [first, second] = packet_keys(1000 * generation + u64::from(bins));
+    [("first", first), ("second", second)].map(|(name, key)| ClientKey {
+        encryption_key_id: format!("{name}-{bins}-{generation}"),
+        public_key: key.public().to_x962_base64(),
+        bins,
+    })
+}
+
 pub fn trust() -> Trust {
     Trust {
         locality: LOCALITY.to_owned(),
@@ -85,7 +95,7 @@ pub fn trust() -> Trust {
     }
 }
 
-pub fn metric(name: &str, kind: EncodingKind, bins: u32) -> ClientMetric {
+pub fn metric(name: &str, kind: EncodingKind, bins: u32, generation: u64) -> ClientMetric {
     ClientMetric {
         name: name.to_owned(),
         encoding: MetricEncoding {
@@ -99,16 +109,12 @@ pub fn metric(name: &str, kind: EncodingKind, bins: u32) -> ClientMetric {
         hamming_weight: None,
         cadence_hours: 24,
         sampling: 1.0,
+        processors: client_keys(bins, generation),
     }
 }
 
-/// A configuration whose packet keys are `first-N` and `second-N`.
+/// A configuration whose packet keys are those of this generation.
 pub fn config(generation: u64) -> ClientConfig {
-    let key = |name: &str, key: &PacketPrivateKey| ClientKey {
-        encryption_key_id: format!("{name}-{generation}"),
-        public_key: key.public().to_x962_base64(),
-    };
-    let [first, second] = packet_keys(generation);
     ClientConfig {
         format: ClientConfig::FORMAT,
         locality: LOCALITY.to_owned(),
@@ -117,11 +123,10 @@ pub fn config(generation: u64) -> ClientConfig {
         expires: "2026-11-30T10:00:00Z".to_owned(),
         registry_version: generation,
         schema_version: 2,
-        processors: [key("first", &first), key("second", &second)],
         metrics: vec![
-            metric("bucket-v1", EncodingKind::Histogram, 5),
-            metric("bits-v1", EncodingKind::BitVector, 3),
-            metric("number-v1", EncodingKind::BoundedInteger, 6),
+            metric("bucket-v1", EncodingKind::Histogram, 5, generation),
+            metric("bits-v1", EncodingKind::BitVector, 3, generation),
+            metric("number-v1", EncodingKind::BoundedInteger, 6, generation),
         ],
         limits: ClientLimits {
             max_body_bytes: 1 << 20,
@@ -195,11 +200,8 @@ impl Ingestor {
         let mut world = self.world();
         world.document = signed(config);
         world.etag = etag.to_owned();
-        world.keys = config
-            .processors
-            .iter()
-            .map(|key| key.encryption_key_id.clone())
-            .collect();
+        let keys = config.metrics.iter().flat_map(|metric| &metric.processors);
+        world.keys = keys.map(|key| key.encryption_key_id.clone()).collect();
     }
 }
 

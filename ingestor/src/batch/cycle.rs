@@ -57,6 +57,7 @@ async fn turn(ingestor: &Ingestor, locality: &Locality, counters: &BatchCounters
                     replays = window.replays.report + window.replays.ciphertext,
                     carried = window.carried,
                     dropped = window.dropped,
+                    other_bins = window.other_bins,
                     "window batched"
                 );
             }
@@ -78,4 +79,5 @@ fn count(window: &WindowSummary, counters: &BatchCounters) {
     counters.replayed_ciphertexts.inc_by(window.replays.ciphertext);
     counters.carried.inc_by(window.carried);
     counters.dropped.inc_by(window.dropped);
+    counters.other_bins.inc_by(window.other_bins);
 }

@@ -27,6 +27,7 @@ mod window;
 
 pub use again::{Redelivery, redeliver};
 pub use cycle::cycle;
+pub use points::check_bins;
 pub use record::{WindowBatch, WindowRecord};
 pub use replay::ReplayCounts;
 pub use summary::{BatchSummary, RedeliverySummary, WindowSummary};

@@ -28,7 +28,8 @@ pub struct BatchSummary {
     pub deleted: u64,
 }
 
-/// What became of the reports of one window: reports = batched + replays + carried + dropped.
+/// What became of the reports of one window: reports = batched + replays + carried + dropped +
+/// other-bins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WindowSummary {
@@ -44,6 +45,8 @@ pub struct WindowSummary {
     pub carried: u64,
     /// Too few for too long.
     pub dropped: u64,
+    /// Dropped, since their packet keys belong to another number of bins.
+    pub other_bins: u64,
     /// The batches.
     pub batches: Vec<WindowBatch>,
 }
@@ -162,6 +165,7 @@ impl fmt::Display for WindowSummary {
             (self.replays.conflicts, "with another's id (batched)"),
             (self.carried, "too few, carried"),
             (self.dropped, "too few for too long, dropped"),
+            (self.other_bins, "under keys of other bins, dropped"),
         ] {
             if count > 0 {
                 write!(f, ", {} {what}", grouped(count))?;

@@ -37,6 +37,10 @@ pub(super) struct WindowJob<'j> {
     index: Arc<Index>,
     cutting: Arc<Cutting>,
     replays: ReplayCounts,
+    /// Reports under packet keys of another number of bins.
+    other_bins: u64,
+    /// The point of each group; none if its keys belong to another number of bins.
+    points: Vec<Option<i64>>,
 }
 
 /// How a window stands after a run.
@@ -74,10 +78,12 @@ impl<'j> WindowJob<'j> {
             })
             .await?;
         }
-        let (planned, cut_index) = (plan.plan.clone(), Arc::clone(&index));
-        let (cutting, replays) = blocking(move || {
-            let (fresh, counts) = replays.finish();
-            Ok((cut(&planned, &cut_index, &fresh), counts))
+        let points = points_of(job, &index).await?;
+        let (planned, cut_index, known) = (plan.plan.clone(), Arc::clone(&index), points.clone());
+        let (cutting, replays, other_bins) = blocking(move || {
+            let (mut fresh, counts) = replays.finish();
+            let other_bins = leave_out(&mut fresh, &cut_index, &known);
+            Ok((cut(&planned, &cut_index, &fresh), counts, other_bins))
         })
         .await?;
         Ok(Self {
@@ -87,12 +93,14 @@ impl<'j> WindowJob<'j> {
             index,
             cutting: Arc::new(cutting),
             replays,
+            other_bins,
+            points,
         })
     }
 
     /// Writes the partitions that are this job's and not done yet, then, if all are done, what ends the window.
     pub(super) async fn write(self) -> Result<Done, Error> {
-        let builder = Arc::new(self.builder().await?);
+        let builder = Arc::new(self.builder());
         let mut missing = self.missing().await?;
         // Jobs that run at once begin at different places.
         let turn = self.job.options.turn as usize % missing.len().max(1);
@@ -107,18 +115,14 @@ impl<'j> WindowJob<'j> {
         self.finish(&builder).await.map(|record| Done::Whole(Box::new(record)))
     }
 
-    async fn builder(&self) -> Result<Builder, Error> {
-        let mut points = Vec::new();
-        for group in &self.index.groups {
-            let point = points::point(self.job.ingestor, self.job.locality, &group.key_ids);
-            points.push(point.await?);
-        }
-        Ok(Builder {
+    fn builder(&self) -> Builder {
+        Builder {
             plan: self.plan.clone(),
             secret: self.secret.clone(),
             index: Arc::clone(&self.index),
-            points,
-        })
+            // A group without a point has no batch, so its value is never written.
+            points: self.points.iter().map(|point| point.unwrap_or_default()).collect(),
+        }
     }
 
     /// The partitions that no mark says are written.
@@ -232,6 +236,7 @@ impl<'j> WindowJob<'j> {
             replays: self.replays,
             carried: self.cutting.carried.len() as u64,
             dropped: self.cutting.dropped,
+            other_bins: self.other_bins,
             batches,
         };
         let plan = self.plan.digest;
@@ -246,6 +251,38 @@ impl<'j> WindowJob<'j> {
         .await?;
         Ok(())
     }
+}
+
+/// The point of each group, in order.
+async fn points_of(job: &Job<'_>, index: &Index) -> Result<Vec<Option<i64>>, Error> {
+    let mut points = Vec::new();
+    for group in &index.groups {
+        let point = points::point(job.ingestor, job.locality, group).await?;
+        if point.is_none() {
+            tracing::error!(
+                instance = job.locality.instance.as_str(),
+                metric = group.parameters.name,
+                bins = group.parameters.bins,
+                first_key = group.key_ids[0],
+                second_key = group.key_ids[1],
+                "reports dropped: their packet keys belong to another number of bins; list a key pair of its own for each"
+            );
+        }
+        points.push(point);
+    }
+    Ok(points)
+}
+
+/// Leaves out the reports of groups without a point, and returns how many there are that are no replays.
+fn leave_out(fresh: &mut [bool], index: &Index, points: &[Option<i64>]) -> u64 {
+    let mut left_out = 0;
+    for (fresh, entry) in fresh.iter_mut().zip(&index.entries) {
+        if *fresh && points[entry.group as usize].is_none() {
+            *fresh = false;
+            left_out += 1;
+        }
+    }
+    left_out
 }
 
 fn secret_of(job: &Job<'_>, window: BatchTime, id: &str) -> Result<IngestorSecret, Error> {

@@ -80,8 +80,15 @@ struct KeySummary {
 struct LocalitySummary {
     instance: String,
     attestation: AttestationPolicy,
-    packet_keys: Vec<[KeySummary; 2]>,
+    packet_keys: Vec<PairSummary>,
     mailboxes: [String; 2],
+}
+
+/// A pair of packet keys.
+#[derive(Debug, Serialize)]
+struct PairSummary {
+    bins: u32,
+    keys: [KeySummary; 2],
 }
 
 impl ConfigSummary {
@@ -96,7 +103,13 @@ impl ConfigSummary {
             packet_keys: locality
                 .key_pairs
                 .iter()
-                .map(|pair| pair.each_ref().map(|half| key(&half.id, half.public.fingerprint())))
+                .map(|pair| PairSummary {
+                    bins: pair.bins,
+                    keys: pair
+                        .keys
+                        .each_ref()
+                        .map(|half| key(&half.id, half.public.fingerprint())),
+                })
                 .collect(),
             mailboxes: locality.mailboxes.each_ref().map(|mailbox| mailbox.location()),
         };
@@ -142,8 +155,16 @@ impl Summary for ConfigSummary {
             let word = serde_json::to_value(locality.attestation).unwrap_or_default();
             let word = word.as_str().unwrap_or_default().to_owned();
             write!(f, "\n  {:<22} attestation {word}", locality.instance)?;
-            for [first, second] in &locality.packet_keys {
-                write!(f, "\n    {:<20} {} and {}", "packet keys", first.id, second.id)?;
+            for PairSummary {
+                bins,
+                keys: [first, second],
+            } in &locality.packet_keys
+            {
+                write!(
+                    f,
+                    "\n    {:<20} {} and {}, {bins} bins",
+                    "packet keys", first.id, second.id
+                )?;
             }
             for mailbox in &locality.mailboxes {
                 write!(f, "\n    {:<20} {mailbox}", "mailbox")?;

@@ -11,7 +11,9 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
 use super::Arguments;
+use crate::config::Config;
 use crate::error::Error;
+use crate::packet_keys::metrics_without_pair;
 
 /// Look at a metric registry
 #[derive(Debug, Args)]
@@ -28,7 +30,8 @@ enum Which {
 /// Say what is wrong with a registry before it is deployed
 ///
 /// Errors (exit code 3) would lose or mix reports: a parameter changed under the same name, a metric that is gone
-/// before it was closed, a version that was not raised. Warnings are worth a look.
+/// before it was closed, a version that was not raised; with `--config`, also a metric for whose number of bins a
+/// locality has no pair of packet keys. Warnings are worth a look.
 #[derive(Debug, Args)]
 struct Lint {
     /// The registry
@@ -43,7 +46,11 @@ impl RegistryCommand {
         let Which::Lint(command) = &self.command;
         let registry = load::<Registry>(&command.file)?.value;
         let earlier = command.against.as_deref().map(load::<Registry>).transpose()?;
-        let findings = lint(&registry, earlier.as_ref().map(|earlier| &earlier.value));
+        let mut findings = lint(&registry, earlier.as_ref().map(|earlier| &earlier.value));
+        if let Some(config) = &arguments.config {
+            // Errors come before warnings.
+            findings.splice(0..0, without_packet_keys(&registry, &load::<Config>(config)?.value));
+        }
         let bad = findings.iter().any(|finding| finding.severity == Severity::Error);
         arguments.print(&LintSummary {
             version: registry.version,
@@ -52,6 +59,21 @@ impl RegistryCommand {
         })?;
         Ok(if bad { Exit::Rejected } else { Exit::Done })
     }
+}
+
+/// The metrics that a locality of the configuration has no packet keys for.
+fn without_packet_keys(registry: &Registry, config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, locality) in &config.localities {
+        let has_pair = |bins| locality.packet_keys.iter().any(|pair| pair.bins == bins);
+        let missing = metrics_without_pair(registry, has_pair);
+        findings.extend(missing.map(|missing| Finding {
+            severity: Severity::Error,
+            metric: Some(missing.metric.to_string()),
+            message: missing.message(name),
+        }));
+    }
+    findings
 }
 
 /// What the lint found.

@@ -10,7 +10,7 @@ use tallybox_service::output::Summary;
 use tallybox_service::shutdown;
 
 use super::Arguments;
-use crate::batch::cycle;
+use crate::batch::{check_bins, cycle};
 use crate::error::Error;
 use crate::http::Server;
 
@@ -53,6 +53,7 @@ pub(super) struct ServeCommand {
 impl ServeCommand {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
         let ingestor = Arc::new(arguments.ingestor()?);
+        check_bins(&ingestor).await?;
         let server = Server::bind(Arc::clone(&ingestor)).await?;
         let started = Started::of(&server)?;
         arguments.print(&started)?;

@@ -11,7 +11,7 @@ use uuid::Variant;
 use super::{Known, Rejection};
 use crate::attestation::AttestedKey;
 use crate::config::AcceptanceConfig;
-use crate::ingestor::{Locality, PacketKey};
+use crate::ingestor::{KeyPair, Locality};
 
 /// Longest piece of a client's text that is said back to it, in characters.
 const SHOWN: usize = 80;
@@ -98,33 +98,72 @@ pub(super) fn created(created: i64, now: i64, acceptance: &AcceptanceConfig) -> 
     Ok(())
 }
 
-pub(super) fn keys(pairs: &[[PacketKey; 2]], upload: &ReportUpload) -> Result<(), Rejection> {
-    let ids = upload.key_ids();
-    let same = |[first, second]: &[PacketKey; 2]| [first.id.as_str(), second.id.as_str()] == ids;
-    if pairs.iter().any(same) {
-        return Ok(());
+/// Refuses a report unless it names a pair of keys in use that has the metric's bins. Only the ids can be compared here:
+/// the processors check which keys really open the shares.
+pub(super) fn keys(known: &Known, pairs: &[KeyPair], upload: &ReportUpload) -> Result<(), Rejection> {
+    let (named, metric, bins) = (upload.key_ids(), &known.parameters.name, known.parameters.bins);
+    if let Some(pair) = pairs.iter().find(|pair| ids(pair) == named) {
+        if u32::try_from(bins) == Ok(pair.bins) {
+            return Ok(());
+        }
+        let detail = format!(
+            "keys {} are for {} bins, metric {metric} has {bins}",
+            both(named),
+            pair.bins
+        );
+        return refuse(ProblemKind::KeyOfOtherBins, detail);
     }
+    // A developer who has exchanged the shares would fetch the configuration again and again.
+    let [first, second] = named;
+    if pairs.iter().any(|pair| ids(pair) == [second, first]) {
+        return refuse(
+            ProblemKind::SwappedShares,
+            format!(
+                "{} are the first processor's key after the second's; the first share and key id are the first \
+                 processor's",
+                both(named)
+            ),
+        );
+    }
+    let expected = pairs.iter().find(|pair| u32::try_from(bins) == Ok(pair.bins));
+    let expected = expected.map_or_else(String::new, |pair| {
+        format!("; for metric {metric} the configuration names {}", both(ids(pair)))
+    });
     refuse(
         ProblemKind::OutdatedKey,
-        "the shares are not sealed to a pair of keys that is in use",
+        format!("keys {} are no pair in use{expected}", both(named)),
     )
+}
+
+/// The ids of a pair, the first processor's first.
+fn ids(pair: &KeyPair) -> [&str; 2] {
+    pair.keys.each_ref().map(|key| key.id.as_str())
+}
+
+/// Two key ids as they are said back to a client.
+fn both(ids: [&str; 2]) -> String {
+    let [first, second] = ids.map(|id| id.chars().take(SHOWN).collect::<String>());
+    format!("{first:?} and {second:?}")
 }
 
 /// Lengths first, since they cost nothing.
 pub(super) fn shares(known: &Known, upload: &ReportUpload) -> Result<(), Rejection> {
-    let shares = upload
-        .payloads()
-        .into_iter()
-        .zip(known.lengths)
-        .zip(["first", "second"]);
-    for ((payload, length), which) in shares.clone() {
-        if payload.len() as u64 != length {
-            let found = payload.len();
+    let lengths = upload.payloads().map(|payload| payload.len() as u64);
+    let [first, second] = known.lengths;
+    // No number of bins gives both shares one length, so they cannot be taken for each other.
+    if lengths == [second, first] {
+        return refuse(
+            ProblemKind::SwappedShares,
+            format!("the shares have {second} and {first} bytes: the second processor's comes before the first's"),
+        );
+    }
+    for ((found, length), which) in lengths.into_iter().zip(known.lengths).zip(["first", "second"]) {
+        if found != length {
             let detail = format!("the {which} share has {found} bytes, {length} are right for the metric");
             return refuse(ProblemKind::BadShareLength, detail);
         }
     }
-    for ((payload, _), which) in shares {
+    for (payload, which) in upload.payloads().into_iter().zip(["first", "second"]) {
         if let Err(error) = ecies::check_ephemeral(payload) {
             let detail = format!("the {which} share: {error}");
             return refuse(ProblemKind::BadEphemeralKey, detail);

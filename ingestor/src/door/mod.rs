@@ -136,7 +136,7 @@ impl Door {
             self.metrics.created_skew.observe((now - created) as f64 / 1000.0);
             checks::created(created, now, &self.ingestor.acceptance)?;
         }
-        checks::keys(&locality.key_pairs, &upload)?;
+        checks::keys(known, &locality.key_pairs, &upload)?;
         checks::shares(known, &upload)?;
         let attested = checks::attestation(locality, &upload, now)?;
         // From here on nothing of it is needed, and nothing of it is kept.

@@ -136,7 +136,7 @@ impl App {
     /// # Errors
     /// [`Error::Config`] that names what is wrong.
     pub fn reload_registry(&self) -> Result<bool, Error> {
-        let changed = self.ingestor.registry.reload()?;
+        let changed = self.ingestor.reload_registry()?;
         if changed {
             let version = self.ingestor.registry.current().version;
             self.metrics.registry_version.set(version);

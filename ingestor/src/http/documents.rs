@@ -91,7 +91,14 @@ fn client_config(ingestor: &Ingestor, locality: &Locality, registry: &Registry, 
     let serve = &ingestor.serve;
     let valid = i64::try_from(serve.config_valid_secs).ok()?.checked_mul(1000)?;
     let time = |millis| Timestamp::from_millisecond(millis).ok().map(|time| time.to_string());
-    let pair = locality.key_pairs.first()?;
+    let keys = |bins| {
+        let pair = locality.key_pair(bins)?;
+        Some(pair.keys.each_ref().map(|key| ClientKey {
+            encryption_key_id: key.id.clone(),
+            public_key: key.public.to_x962_base64(),
+            bins,
+        }))
+    };
     Some(ClientConfig {
         format: ClientConfig::FORMAT,
         locality: locality.name.clone(),
@@ -100,11 +107,7 @@ fn client_config(ingestor: &Ingestor, locality: &Locality, registry: &Registry, 
         expires: time(issued.checked_add(valid)?)?,
         registry_version: registry.version,
         schema_version: *SCHEMA_VERSIONS.end(),
-        processors: pair.each_ref().map(|key| ClientKey {
-            encryption_key_id: key.id.clone(),
-            public_key: key.public.to_x962_base64(),
-        }),
-        metrics: ClientConfig::metrics_of(registry),
+        metrics: ClientConfig::metrics_of(registry, keys),
         limits: ClientLimits {
             max_body_bytes: serve.body_bytes,
             max_reports: serve.body_reports,

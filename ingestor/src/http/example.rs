@@ -20,7 +20,8 @@ pub(super) fn report(ingestor: &Ingestor) -> Option<Value> {
         .iter()
         .filter(|(_, entry)| entry.state == MetricState::Accept);
     let (name, entry) = told.min_by_key(|(_, entry)| entry.encoding.bins)?;
-    let [first, second] = ingestor.localities.values().next()?.key_pairs.first()?;
+    let locality = ingestor.localities.values().next()?;
+    let [first, second] = &locality.key_pair(entry.encoding.bins)?.keys;
     let parameters = entry.parameters(name);
     let bins = vec![false; usize::try_from(parameters.bins).ok()?];
     let rng = &mut rand::rng();

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::json;
 use tallybox_model::client_config::AttestationPolicy;
-use tallybox_model::report::ReportUpload;
+use tallybox_model::report::{Problem, ReportUpload, ReportsAnswer};
 
 use crate::world::*;
 
@@ -27,9 +27,20 @@ const WAYS: &[(&str, u16, Change)] = &[
     ("parameterMismatch", 400, |report| report.hamming_weight = Some(1)),
     // Moved to another metric, of another shape.
     ("parameterMismatch", 400, |report| report.metric = CODES.to_owned()),
+    ("keyOfOtherBins", 400, |report| {
+        report.metric = CODES.to_owned();
+        report.bins = 6;
+    }),
+    // Under the ids of that metric's keys, only the lengths show it.
     ("badShareLength", 400, |report| {
         report.metric = CODES.to_owned();
         report.bins = 6;
+        report.key_id_first = SIX_BIN_KEYS[0].to_owned();
+        report.key_id_second = SIX_BIN_KEYS[1].to_owned();
+    }),
+    ("keyOfOtherBins", 400, |report| {
+        report.key_id_first = SIX_BIN_KEYS[0].to_owned();
+        report.key_id_second = SIX_BIN_KEYS[1].to_owned();
     }),
     ("badReportId", 400, |report| report.id = "report 1".to_owned()),
     ("badReportId", 400, |report| {
@@ -46,7 +57,7 @@ const WAYS: &[(&str, u16, Change)] = &[
     ("outdatedKey", 400, |report| report.key_id_second = String::new()),
     // A pair is a pair.
     ("outdatedKey", 400, |report| report.key_id_first = "first-0".to_owned()),
-    ("outdatedKey", 400, |report| {
+    ("swappedShares", 400, |report| {
         std::mem::swap(&mut report.key_id_first, &mut report.key_id_second);
     }),
     // Truncated, oversized, exchanged.
@@ -55,8 +66,12 @@ const WAYS: &[(&str, u16, Change)] = &[
     }),
     ("badShareLength", 400, |report| report.payload_second.push(0)),
     ("badShareLength", 400, |report| report.payload_second.clear()),
-    ("badShareLength", 400, |report| {
+    ("swappedShares", 400, |report| {
         std::mem::swap(&mut report.payload_first, &mut report.payload_second);
+    }),
+    ("swappedShares", 400, |report| {
+        std::mem::swap(&mut report.payload_first, &mut report.payload_second);
+        std::mem::swap(&mut report.key_id_first, &mut report.key_id_second);
     }),
     // Off the curve, compressed, at infinity.
     ("badEphemeralKey", 400, |report| report.payload_first[64] ^= 1),
@@ -82,7 +97,13 @@ async fn each_way_of_being_bad_has_its_own_problem_and_harms_no_neighbour() {
         expected.extend([problem.to_string(), "accepted".to_owned()]);
     }
     assert!(world.slabs().await.is_empty());
-    assert_eq!(world.post_many(&body).await.results(), expected);
+    let answer = world.post_many(&body).await;
+    assert_eq!(answer.results(), expected);
+    // Those that are rejected say which of the post they are.
+    let told: ReportsAnswer = serde_json::from_slice(&answer.body).unwrap();
+    for (place, result) in told.results.iter().enumerate() {
+        assert_eq!(result.index, (place % 2 == 0).then_some(place as u64));
+    }
     // The same as Avro: the good ones are there already.
     let again: Vec<_> = expected
         .iter()
@@ -347,4 +368,32 @@ async fn optional_attestations_hold_or_are_not_there() {
     });
     let answer = blind.await.post_one(&attest(report(0), 1, NOW)).await;
     assert_eq!(answer.problem(), "attestationFailed");
+}
+
+/// The answer to a report that names other keys says which were received and which are expected.
+#[tokio::test]
+async fn keys_that_are_not_accepted_are_named_with_those_that_are() {
+    let world = World::new().await;
+    let detail = async |change: Change| {
+        let mut bad = report(0);
+        change(&mut bad);
+        let answer = world.post_one(&bad).await;
+        serde_json::from_slice::<Problem>(&answer.body).unwrap().detail
+    };
+    let outdated = detail(|report| report.key_id_first = "first-9\"".to_owned()).await;
+    assert_eq!(
+        outdated,
+        format!(
+            r#"keys "first-9\"" and "second-1" are no pair in use; for metric {NOTIFIED} the configuration names "first-1" and "second-1""#
+        )
+    );
+    let long = detail(|report| report.key_id_first = "x".repeat(1000)).await;
+    assert!(long.len() < 300, "{long}");
+    let swapped = detail(|report| std::mem::swap(&mut report.key_id_first, &mut report.key_id_second)).await;
+    assert!(
+        swapped.starts_with(r#""second-1" and "first-1" are the first"#),
+        "{swapped}"
+    );
+    let shares = detail(|report| std::mem::swap(&mut report.payload_first, &mut report.payload_second)).await;
+    assert!(shares.contains("113 and 145 bytes"), "{shares}");
 }

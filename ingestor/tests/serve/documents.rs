@@ -40,9 +40,14 @@ async fn the_configuration_is_signed_and_says_what_a_client_needs() {
     // Neither what is drained nor what is closed.
     let metrics: Vec<_> = config.metrics.iter().map(|metric| metric.name.as_str()).collect();
     assert_eq!(metrics, [NOTIFIED, "SameShape-v1"]);
-    // The first pair only.
-    let keys = config.processors.each_ref().map(|key| key.encryption_key_id.as_str());
-    assert_eq!(keys, KEYS);
+    // Of the pairs with the metric's bins the first only.
+    for metric in &config.metrics {
+        let keys = metric
+            .processors
+            .each_ref()
+            .map(|key| (key.encryption_key_id.as_str(), key.bins));
+        assert_eq!(keys, KEYS.map(|id| (id, metric.encoding.bins)));
+    }
     assert_eq!(config.limits.max_age_seconds, 48 * 3600);
     assert_eq!(
         (config.limits.max_body_bytes, config.limits.max_reports),
@@ -126,12 +131,12 @@ async fn after_a_change_of_keys_old_clients_are_told() {
     })
     .await;
     let config = opened(&world.get(PATH).await);
-    assert_eq!(config.processors[0].encryption_key_id, "first-0");
+    assert_eq!(config.metrics[0].processors[0].encryption_key_id, "first-0");
     assert_eq!(world.post_one(&report(0)).await.problem(), "outdatedKey");
     let mut fresh = report(1);
     [&mut fresh.key_id_first, &mut fresh.key_id_second]
         .into_iter()
-        .zip(&config.processors)
+        .zip(&config.metrics[0].processors)
         .for_each(|(id, key)| id.clone_from(&key.encryption_key_id));
     assert_eq!(outcome(&world.post_one(&fresh).await.result()), "accepted");
 }

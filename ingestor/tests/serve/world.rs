@@ -31,7 +31,12 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 pub const LOCALITY: &str = "us-xx";
+/// The packet keys of metrics with 5 bins, as [`NOTIFIED`] has.
 pub const KEYS: [&str; 2] = ["first-1", "second-1"];
+/// The packet keys of metrics with 6 bins, as [`CODES`] has.
+pub const SIX_BIN_KEYS: [&str; 2] = ["first-six", "second-six"];
+/// The packet keys of 5 bins before a change, still accepted.
+pub const OLD_KEYS: [&str; 2] = ["first-0", "second-0"];
 pub const NOTIFIED: &str = "PeriodicExposureNotification-v1";
 pub const CODES: &str = "CodeVerified-v1";
 /// 2026-11-23T10:20:00Z.
@@ -56,8 +61,9 @@ localities:
   us-xx:
     attestation: none
     packet-keys:
-      - { first: { id: first-1, file: first-1 }, second: { id: second-1, file: second-1 } }
-      - { first: { id: first-0, file: first-1 }, second: { id: second-0, file: second-1 } }
+      - { bins: 5, first: { id: first-1, file: first-1 }, second: { id: second-1, file: second-1 } }
+      - { bins: 5, first: { id: first-0, file: first-0 }, second: { id: second-0, file: second-0 } }
+      - { bins: 6, first: { id: first-six, file: first-six }, second: { id: second-six, file: second-six } }
     first-mailbox: 'memory:'
     second-mailbox: 'memory:'
 ";
@@ -99,6 +105,12 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
+/// The packet key of this id.
+fn packet_key(id: &str) -> PacketPrivateKey {
+    let seed = id.bytes().fold(100, |seed, byte| 31 * seed + u64::from(byte));
+    PacketPrivateKey::generate(&mut rng(seed))
+}
+
 pub fn config_key() -> SigningKey {
     SigningKey::generate(&mut rng(201))
 }
@@ -113,9 +125,10 @@ pub fn files() -> TempDir {
         // Secrets have to be their owner's alone; the other files do not mind.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     };
-    for (side, name) in KEYS.iter().enumerate() {
-        let key = PacketPrivateKey::generate(&mut rng(100 + side as u64));
-        write(name, &key.public().to_x962_base64());
+    for names in [KEYS, OLD_KEYS, SIX_BIN_KEYS] {
+        for name in names {
+            write(name, &packet_key(name).public().to_x962_base64());
+        }
     }
     write("sign", SigningKey::generate(&mut rng(200)).to_pkcs8_base64().as_str());
     write("sign-config", config_key().to_pkcs8_base64().as_str());
@@ -349,9 +362,10 @@ pub fn avro(reports: &[ReportUpload]) -> Vec<u8> {
 /// Reports of a metric, made now.
 pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<ReportUpload> {
     let metric = Metric::named(metric).unwrap();
-    let processors = [0, 1].map(|side| ProcessorKey {
-        key_id: Some(KEYS[side].to_owned()),
-        public: *PacketPrivateKey::generate(&mut rng(100 + side as u64)).public(),
+    let key_ids = if metric.bins() == 6 { SIX_BIN_KEYS } else { KEYS };
+    let processors = key_ids.map(|id| ProcessorKey {
+        key_id: Some(id.to_owned()),
+        public: *packet_key(id).public(),
     });
     let traffic = Traffic::new(1, metric, processors.to_vec(), None).unwrap();
     range
@@ -368,9 +382,9 @@ pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<ReportUpload> {
                 prime: tallybox_model::header::PRIME,
                 number_of_servers: 2,
                 hamming_weight: None,
-                key_id_first: KEYS[0].to_owned(),
+                key_id_first: key_ids[0].to_owned(),
                 payload_first: first.payload,
-                key_id_second: KEYS[1].to_owned(),
+                key_id_second: key_ids[1].to_owned(),
                 payload_second: second.payload,
                 signature: None,
                 certificate_chain: Vec::new(),

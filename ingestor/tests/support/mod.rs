@@ -30,7 +30,10 @@ use tallybox_transport::{Bucket, ListRange, SharedBucket, memory, publish_bytes,
 use tempfile::TempDir;
 
 pub const LOCALITY: &str = "us-xx";
+/// The packet keys of metrics with 5 bins, as [`NOTIFIED`] has.
 pub const KEYS: [&str; 2] = ["first-1", "second-1"];
+/// The packet keys of metrics with 6 bins, as [`CODES`] has.
+pub const SIX_BIN_KEYS: [&str; 2] = ["first-six", "second-six"];
 
 /// Where everything is; opened as often as a test wants, as by programs that start again.
 pub struct World {
@@ -46,8 +49,14 @@ pub fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-pub fn packet_key(side: usize) -> PacketPrivateKey {
-    PacketPrivateKey::generate(&mut rng(100 + side as u64))
+/// The packet key of a processor for this many bins.
+pub fn packet_key(side: usize, bins: usize) -> PacketPrivateKey {
+    PacketPrivateKey::generate(&mut rng(100 + 10 * bins as u64 + side as u64))
+}
+
+/// The ids of the packet keys for this many bins.
+pub fn key_ids(bins: usize) -> [&'static str; 2] {
+    if bins == 6 { SIX_BIN_KEYS } else { KEYS }
 }
 
 pub fn signing_key() -> SigningKey {
@@ -76,8 +85,10 @@ impl World {
     pub fn over(spool: SharedBucket, mailboxes: [SharedBucket; 2]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        for (side, name) in KEYS.iter().enumerate() {
-            std::fs::write(at(name), packet_key(side).public().to_x962_base64()).unwrap();
+        for bins in [5, 6] {
+            for (side, name) in key_ids(bins).into_iter().enumerate() {
+                std::fs::write(at(name), packet_key(side, bins).public().to_x962_base64()).unwrap();
+            }
         }
         let secret = IngestorSecret::generate(&mut rng(300));
         write_private(&at("sign"), &signing_key().to_pkcs8_base64());
@@ -348,7 +359,7 @@ impl Stored {
             metric: metric.name.to_owned(),
             bins: metric.bins() as i32,
             epsilon: 8.0,
-            keys: KEYS.map(str::to_owned),
+            keys: key_ids(metric.bins()).map(str::to_owned),
             payloads: [report.shares[0].payload.clone(), report.shares[1].payload.clone()],
         }
     }
@@ -366,7 +377,7 @@ pub fn slab_bytes(reports: &[Stored]) -> Vec<u8> {
 pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<Stored> {
     static MADE: LazyLock<std::sync::Mutex<BTreeMap<(String, u64), Stored>>> = LazyLock::new(Default::default);
     let metric = Metric::named(metric).unwrap();
-    let traffic = Traffic::new(1, metric, processors(), None).unwrap();
+    let traffic = Traffic::new(1, metric, processors(metric.bins()), None).unwrap();
     let mut made = MADE.lock().unwrap();
     let one = |index| {
         made.entry((metric.name.to_owned(), index))
@@ -376,10 +387,10 @@ pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<Stored> {
     range.map(one).collect()
 }
 
-pub fn processors() -> Vec<ProcessorKey> {
+pub fn processors(bins: usize) -> Vec<ProcessorKey> {
     let key = |side: usize| ProcessorKey {
-        key_id: Some(KEYS[side].to_owned()),
-        public: *packet_key(side).public(),
+        key_id: Some(key_ids(bins)[side].to_owned()),
+        public: *packet_key(side, bins).public(),
     };
     vec![key(0), key(1)]
 }
@@ -404,7 +415,9 @@ secrets: [ { file: secret } ]
 localities:
   us-xx:
     attestation: none
-    packet-keys: [ { first: { id: first-1, file: first-1 }, second: { id: second-1, file: second-1 } } ]
+    packet-keys:
+      - { bins: 5, first: { id: first-1, file: first-1 }, second: { id: second-1, file: second-1 } }
+      - { bins: 6, first: { id: first-six, file: first-six }, second: { id: second-six, file: second-six } }
     first-mailbox: 'memory:'
     second-mailbox: 'memory:'
 ";

@@ -39,6 +39,10 @@ pub enum ProblemKind {
     TooLate,
     /// Sealed to a key that is not, or no longer, in use.
     OutdatedKey,
+    /// Sealed to keys of another number of bins than the metric has.
+    KeyOfOtherBins,
+    /// The two processors' shares, or the ids of their keys, are exchanged.
+    SwappedShares,
     /// A sealed share has another length than all of its metric have.
     BadShareLength,
     /// A sealed share does not begin with a point of the curve.
@@ -61,7 +65,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Malformed,
         Self::TooLarge,
         Self::UnsupportedMedia,
@@ -77,6 +81,8 @@ impl ProblemKind {
         Self::TooEarly,
         Self::TooLate,
         Self::OutdatedKey,
+        Self::KeyOfOtherBins,
+        Self::SwappedShares,
         Self::BadShareLength,
         Self::BadEphemeralKey,
         Self::AttestationRequired,
@@ -166,6 +172,13 @@ impl ProblemKind {
             ),
             Self::TooLate => ("tooLate", 400, "the report is too old", "drop it"),
             Self::OutdatedKey => ("outdatedKey", 400, "a share is sealed to a key not in use", REFETCH),
+            Self::KeyOfOtherBins => (
+                "keyOfOtherBins",
+                400,
+                "the shares are sealed to keys of another number of bins",
+                "seal to the keys that the configuration names for this metric; the same report will not be accepted",
+            ),
+            Self::SwappedShares => ("swappedShares", 400, "the two processors' shares are exchanged", FIX),
             Self::BadShareLength => ("badShareLength", 400, "a sealed share has another length", FIX),
             Self::BadEphemeralKey => (
                 "badEphemeralKey",

@@ -10,12 +10,8 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
 
-<<<<<<< HEAD
 use super::{Arguments, counterpart};
-=======
-use super::Arguments;
 use crate::announcement;
->>>>>>> 654b674 (workflow-manager: announce packet keys with their bins)
 use crate::error::Error;
 use crate::manager::Manager;
 use crate::work::QueueKind;
@@ -34,9 +30,9 @@ pub(super) struct CheckConfig {
 
 impl CheckConfig {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
-<<<<<<< HEAD
+        let announcement = announcement::of_config(&arguments.loaded()?)?;
         let manager = arguments.manager().await?;
-        let mut summary = ConfigSummary::of(&manager);
+        let mut summary = ConfigSummary::of(&manager, &announcement);
         if self.buckets {
             summary.probed = probe_all(&manager).await;
         }
@@ -52,11 +48,6 @@ impl CheckConfig {
             Some(_) => Exit::Retry,
             None => Exit::Done,
         })
-=======
-        let announcement = announcement::of_config(&arguments.loaded()?)?;
-        arguments.print(&ConfigSummary::of(&arguments.manager().await?, &announcement))?;
-        Ok(Exit::Done)
->>>>>>> 654b674 (workflow-manager: announce packet keys with their bins)
     }
 }
 
@@ -87,14 +78,12 @@ struct ConfigSummary {
     reenqueue_after_minutes: u32,
     rosters_since: Option<String>,
     peer_announcement: Option<String>,
-<<<<<<< HEAD
+    packet_keys: Vec<KeySummary>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     probed: Vec<Probed>,
     /// What the facilitator's configuration says otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differences: Vec<String>,
-=======
-    packet_keys: Vec<KeySummary>,
 }
 
 /// A packet key that is announced.
@@ -102,7 +91,6 @@ struct ConfigSummary {
 struct KeySummary {
     id: String,
     bins: u32,
->>>>>>> 654b674 (workflow-manager: announce packet keys with their bins)
 }
 
 impl ConfigSummary {
@@ -123,10 +111,8 @@ impl ConfigSummary {
             reenqueue_after_minutes: policy.reenqueue_after_minutes,
             rosters_since: announcements.ours.map(|ours| ours.since.to_string()),
             peer_announcement: announcements.ours.map(|_| announcements.peer.place()),
-<<<<<<< HEAD
             probed: Vec::new(),
             differences: Vec::new(),
-=======
             packet_keys: announcement
                 .packet_keys
                 .iter()
@@ -135,7 +121,6 @@ impl ConfigSummary {
                     bins: key.bins,
                 })
                 .collect(),
->>>>>>> 654b674 (workflow-manager: announce packet keys with their bins)
         }
     }
 }
