@@ -35,6 +35,12 @@ pub enum KeyError {
          (`facilitator key public FILE`), and treat the private key as exposed if others could read it"
     )]
     Private,
+    /// A packet key document that is malformed, or that stands where another kind of key belongs.
+    #[error("packet key document {problem}")]
+    Document {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The scalar is zero or not below the order of P-256, or the point is not on the curve.
     #[error("key is not a valid P-256 key")]
     Invalid,

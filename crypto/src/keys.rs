@@ -2,8 +2,10 @@
 //!
 //! Every `parse` finds out by itself which of ENPA's encodings it has been given, surrounding white space
 //! aside, so that a key file of the predecessor, a Kubernetes secret of its key-rotator and a PEM file all
-//! work in the same place. Secrets are wiped when dropped and never shown by `Debug`.
+//! work in the same place. A packet key of ours is a JSON document, which restricts the key to one instance and one
+//! number of bins. Secrets are wiped when dropped and never shown by `Debug`.
 
+mod document;
 mod packet_private;
 mod packet_public;
 mod purposes;
@@ -14,6 +16,7 @@ mod signing;
 mod text;
 mod verifying;
 
+pub use document::{PacketKeyDocument, PacketKeyFile};
 pub use packet_private::PacketPrivateKey;
 pub use packet_public::PacketPublicKey;
 pub use purposes::{KeyPurposes, KeyReuse};

@@ -28,5 +28,8 @@ mod wipe;
 pub use error::{
     EciesError, JwsError, KeyError, MessageError, PointError, Prio2Error, SealError, ShareError, SignatureError,
 };
-pub use keys::{KeyPurposes, KeyReuse, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};
+pub use keys::{
+    KeyPurposes, KeyReuse, PacketKeyDocument, PacketKeyFile, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey,
+    VerifyingKey,
+};
 pub use pseudonym::IngestorSecret;

@@ -4,6 +4,7 @@ use base64ct::{Base64, Base64Unpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::document::is_document;
 use crate::error::KeyError;
 
 /// What deployment tools write into a secret that has no key yet.
@@ -23,6 +24,10 @@ impl<'t> KeyText<'t> {
         match text {
             "" => return Err(KeyError::Empty),
             PLACEHOLDER => return Err(KeyError::Placeholder),
+            text if is_document(text) => {
+                let problem = "does not belong here: another kind of key is expected";
+                return Err(KeyError::Document { problem });
+            }
             _ => {}
         }
         match text.strip_prefix("-----BEGIN ") {
