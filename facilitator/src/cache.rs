@@ -1,8 +1,10 @@
 //! What never changes once it stands in the own bucket, kept between batches so that it is not fetched again.
 
+use crate::prepared::KeyUse;
+use crate::wear::Failures;
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallybox_model::time::BatchTime;
 use tokio::sync::OnceCell;
 
@@ -14,8 +16,24 @@ pub(crate) const SMALL: usize = 256 << 10;
 pub struct Cache {
     /// The time at which the own bucket was first used.
     pub(crate) birth: OnceCell<BatchTime>,
-    pins: Mutex<HashMap<String, Option<u32>>>,
+    pins: Mutex<HashMap<String, Option<KeyUse>>>,
+    witnesses: Mutex<Witnesses>,
+    wear: Mutex<Wear>,
     prepared: Mutex<PreparedBatches>,
+}
+
+/// What the footers of prepared batches say of packet keys, as far as they have been looked at.
+#[derive(Debug, Default)]
+struct Witnesses {
+    seen: HashSet<String>,
+    of_key: HashMap<String, (String, KeyUse)>,
+}
+
+/// What is known of failed proofs, and what somebody has to be told about packet keys.
+#[derive(Debug, Default)]
+struct Wear {
+    failures: Option<(i64, Arc<Failures>)>,
+    alarms: Vec<&'static str>,
 }
 
 /// Small prepared batches as they are stored, sealed; the oldest go first.
@@ -34,15 +52,15 @@ impl Cache {
         self.prepared().most = bytes;
     }
 
-    /// What is known of a key's pinned point: not looked at yet, none was there, or its value. That none was there may
-    /// have changed since, which is found out when one is fixed.
-    pub(crate) fn pin(&self, fingerprint: &str) -> Option<Option<u32>> {
-        self.pins().get(fingerprint).copied()
+    /// What is known of a key's pin: not looked at yet, none was there, or what it says. That none was there may have
+    /// changed since, which is found out when one is fixed.
+    pub(crate) fn pin(&self, fingerprint: &str) -> Option<Option<KeyUse>> {
+        self.pins().get(fingerprint).cloned()
     }
 
     /// Keeps what was found in the own bucket, or has been fixed there.
-    pub(crate) fn set_pin(&self, fingerprint: &str, value: Option<u32>) {
-        self.pins().insert(fingerprint.to_owned(), value);
+    pub(crate) fn set_pin(&self, fingerprint: &str, pin: Option<KeyUse>) {
+        self.pins().insert(fingerprint.to_owned(), pin);
     }
 
     /// Forgets what is known of a key's point: somebody else has fixed one.
@@ -76,7 +94,68 @@ impl Cache {
         }
     }
 
-    fn pins(&self) -> MutexGuard<'_, HashMap<String, Option<u32>>> {
+    /// Whether a prepared batch has been looked at for witnesses of packet keys.
+    pub(crate) fn has_testified(&self, object: &str) -> bool {
+        self.witnesses().seen.contains(object)
+    }
+
+    /// Keeps which packet keys a prepared batch was made with: of each key the first one told, the newest.
+    pub(crate) fn testify(&self, object: &str, keys: &[KeyUse]) {
+        let mut witnesses = self.witnesses();
+        witnesses.seen.insert(object.to_owned());
+        for key in keys {
+            let witness = (object.to_owned(), key.clone());
+            witnesses.of_key.entry(key.key.clone()).or_insert(witness);
+        }
+    }
+
+    /// A prepared batch that was made with this key, and what it says of the key.
+    pub(crate) fn witness(&self, fingerprint: &str) -> Option<(String, KeyUse)> {
+        self.witnesses().of_key.get(fingerprint).cloned()
+    }
+
+    /// The failed proofs by packet key, if they were listed within this time.
+    pub(crate) fn failures(&self, from: i64, to: i64) -> Option<Arc<Failures>> {
+        let (at, failures) = self.wear().failures.clone()?;
+        (from..=to).contains(&at).then_some(failures)
+    }
+
+    /// The failed proofs by packet key, as they were listed last.
+    pub(crate) fn last_failures(&self) -> Option<Arc<Failures>> {
+        self.wear().failures.as_ref().map(|(_, failures)| Arc::clone(failures))
+    }
+
+    /// Keeps the failed proofs by packet key, listed at this time.
+    pub(crate) fn keep_failures(&self, at: i64, failures: &Arc<Failures>) {
+        self.wear().failures = Some((at, Arc::clone(failures)));
+    }
+
+    /// Adds failed proofs that this process has counted since.
+    pub(crate) fn add_failures(&self, key: &str, failed: u64) {
+        if let Some((_, failures)) = &mut self.wear().failures {
+            *Arc::make_mut(failures).entry(key.to_owned()).or_default() += failed;
+        }
+    }
+
+    /// Keeps an alarm until it is [taken](Self::take_alarms).
+    pub(crate) fn alarm(&self, reason: &'static str) {
+        self.wear().alarms.push(reason);
+    }
+
+    /// The alarms about packet keys since the last call.
+    pub(crate) fn take_alarms(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.wear().alarms)
+    }
+
+    fn wear(&self) -> MutexGuard<'_, Wear> {
+        self.wear.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn witnesses(&self) -> MutexGuard<'_, Witnesses> {
+        self.witnesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pins(&self) -> MutexGuard<'_, HashMap<String, Option<KeyUse>>> {
         self.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -37,9 +37,18 @@ pub struct Config {
     /// The keys that the peer signs with, by identifier.
     pub peer_public_keys: BTreeMap<KeyId, PathBuf>,
     /// `pinned` (default): all packets of this ingestor under one packet key have one evaluation point, the first
-    /// seen. `per-packet`: for foreign ingestors that draw a point a packet; `docs/operating.md` tells the risk.
+    /// seen, and each packet key is a document that names instance and bins. `per-packet`: for foreign ingestors that
+    /// draw a point for each packet; needs `accept-replay-risk`.
     #[serde(default)]
     pub points: Points,
+    /// `true` accepts what `points: per-packet` does not protect from (`docs/operating.md`, "One point per packet
+    /// key"); without it `per-packet` is refused. Default `false`.
+    #[serde(default)]
+    pub accept_replay_risk: bool,
+    /// The metric registry: a batch whose header differs from the metric's entry, or whose metric is not in it, is
+    /// rejected. Default: none, and every header is taken as the ingestor wrote it.
+    #[serde(default)]
+    pub registry: Option<Registry>,
     /// How our validation batches are written: `three-objects` (default), or `single-object` for peers that read it.
     #[serde(default)]
     pub validation_form: ValidationForm,
@@ -81,7 +90,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Every key file that is named, as it is written there.
+    /// Every key file that is named, and the registry's, as it is written there.
     pub fn key_files(&self) -> impl Iterator<Item = &PathBuf> {
         let named = self.packet_decryption_keys.iter().map(|key| &key.file);
         let sealing = self.prepared_sealing_key.as_slice().iter().map(|key| &key.file);
@@ -93,6 +102,7 @@ impl Config {
         named
             .chain(sealing)
             .chain([&self.batch_signing_key.file])
+            .chain(self.registry.iter().map(|registry| &registry.file))
             .chain(public.into_iter().flat_map(BTreeMap::values))
     }
 }
@@ -168,9 +178,6 @@ pub struct Rosters {
     /// What else has to fit to these rules; the program does not enforce it, it refuses rules that do not fit.
     #[serde(default)]
     pub horizons: Horizons,
-    /// The metrics, to see whether each can reach the minimum. Default: not looked at.
-    #[serde(default)]
-    pub registry: Option<Registry>,
 }
 
 /// How long things are kept, and how late they can come.
@@ -204,14 +211,16 @@ impl Default for Horizons {
     }
 }
 
-/// The metric registry, and how many can report.
+/// The metric registry, and how many clients can report.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Registry {
     /// The registry's file, as the ingestor has it.
     pub file: PathBuf,
-    /// The most clients that can report to this instance.
-    pub clients: u64,
+    /// The most clients that can report to this instance: with `rosters`, a metric that can never reach
+    /// `minimum-contributions` is refused. Default: not looked at.
+    #[serde(default)]
+    pub clients: Option<u64>,
 }
 
 fn default_period() -> u32 {

@@ -124,6 +124,47 @@ pub enum Error {
         /// The packet key's fingerprint.
         key: String,
     },
+    /// The own bucket's: the pin of a packet key was removed, although a prepared batch was made with the key. It has
+    /// been restored from there, and the run that missed it is void.
+    #[error(
+        "{pin}: the pin of packet key {key} is missing from the own bucket, although {witness} was made with the key; \
+         the pin was restored from that batch, and nothing was computed; find out who removes objects of the own bucket, \
+         then run again"
+    )]
+    PinMissing {
+        /// The packet key's fingerprint.
+        key: String,
+        /// The missing object.
+        pin: String,
+        /// The prepared batch that names the key.
+        witness: String,
+    },
+    /// Our configuration: a packet key was used otherwise before, so that its packets could be evaluated a second time.
+    #[error(
+        "packet key {key}: {object} says {says}; its packets could be evaluated a second time, so nothing was computed; \
+         undo the change, or make a new packet key and remove this one"
+    )]
+    KeyMisused {
+        /// The packet key's fingerprint.
+        key: String,
+        /// What says otherwise: the pin, or a prepared batch.
+        object: String,
+        /// What it says.
+        says: &'static str,
+    },
+    /// The own bucket's: the pin of a packet key was replaced, or a prepared batch is of another point.
+    #[error(
+        "{witness}: made at another evaluation point than {pin} says of packet key {key}; find out who writes into the own \
+         bucket, make a new packet key and remove this one"
+    )]
+    PinContradicted {
+        /// The packet key's fingerprint.
+        key: String,
+        /// The pin.
+        pin: String,
+        /// The prepared batch.
+        witness: String,
+    },
     /// What was fixed by another encoder generation is not published yet, and we cannot make its bytes.
     #[error(
         "{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and makes other bytes; nothing was published"
@@ -286,11 +327,14 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Key { .. } | Self::File { .. } | Self::Setting(_) => Exit::Usage,
+            Self::KeyMisused { .. } => Exit::Usage,
             Self::Bucket(error) => bucket_exit(error),
             Self::Batch(BatchError::Bucket(error)) => bucket_exit(error),
             Self::Batch(error) => disposition_exit(error.disposition()),
             Self::Prepared(PreparedError::Bucket(error)) => bucket_exit(error),
             Self::Prepared(_) | Self::NoKey { .. } | Self::WrongKey { .. } | Self::PointRace { .. } => Exit::Retry,
+            Self::PinMissing { .. } => Exit::Retry,
+            Self::PinContradicted { .. } => Exit::Conflict,
             Self::Header { .. } | Self::Bins { .. } | Self::EmptyBatch { .. } | Self::Copied { .. } => Exit::Rejected,
             Self::BadTask(_) | Self::TouchesRosters { .. } | Self::TooManyMessages { .. } => Exit::Rejected,
             Self::Generation { .. } | Self::OtherSumPart { .. } | Self::SummedBefore { .. } => Exit::Conflict,
@@ -319,7 +363,7 @@ impl Error {
             Self::Bucket(error) | Self::Batch(BatchError::Bucket(error)) => error,
             Self::Prepared(PreparedError::Bucket(error)) => error,
             Self::Sealed(SealedError::Bucket(error)) => error,
-            Self::PointRace { .. } => return true,
+            Self::PointRace { .. } | Self::PinMissing { .. } => return true,
             _ => return false,
         };
         bucket.disposition() == Disposition::Retry
@@ -356,6 +400,9 @@ impl Error {
             Self::NoKey { .. } => "no-key",
             Self::WrongKey { .. } => "wrong-key",
             Self::PointRace { .. } => "point-race",
+            Self::PinMissing { .. } => "pin-missing",
+            Self::PinContradicted { .. } => "pin-contradicted",
+            Self::KeyMisused { .. } => "key-misused",
             Self::Generation { .. } => "other-generation",
             Self::OtherSumPart { .. } => "other-sum-part",
             Self::SummedBefore { .. } => "summed-before",

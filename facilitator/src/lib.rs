@@ -11,6 +11,7 @@
 //! | [`worker`] | tasks from queues, several at once |
 //! | [`budget`], [`cache`] | memory: how much at once, and what is kept between batches |
 //! | [`commands`] | the command line |
+//! | [`wear`] | failed proofs by packet key, and when a key has seen too many |
 //! | [`error`], [`reason`] | why something is rejected or retried: batches and windows; single packets |
 
 pub mod aggregate;
@@ -23,6 +24,7 @@ mod given_up;
 pub mod ids;
 pub mod inspect;
 pub mod intake;
+mod packet_keys;
 pub mod prepared;
 pub mod processor;
 pub mod reason;
@@ -30,4 +32,5 @@ mod records;
 pub mod roster;
 pub mod sealed;
 pub mod unconfirmed;
+pub mod wear;
 pub mod worker;

@@ -5,34 +5,28 @@ use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::config::{Config, Points, Rosters, ValidationForm};
 use crate::error::Error;
+use crate::packet_keys;
 use crate::roster::{RosterRules, horizons};
+use crate::wear::WearLimits;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tallybox_crypto::{KeyError, KeyPurposes, PacketPrivateKey, SealingKey, SigningKey, VerifyingKey};
+use tallybox_crypto::{KeyError, KeyPurposes, SealingKey, SigningKey, VerifyingKey};
 use tallybox_model::avro::Limits;
 use tallybox_model::digest::Digest;
 use tallybox_model::id::{Instance, KeyId};
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::path::BatchObjects;
+use tallybox_model::registry::Registry;
 use tallybox_model::role::Role;
 use tallybox_service::clock::Clock;
-use tallybox_service::config::{Loaded, NamedKey};
+use tallybox_service::config::{Loaded, load};
 use tallybox_service::secret_file;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
 use tallybox_transport::{Bucket, BucketError, BucketPlace, RecordKey, Records, SharedBucket};
 use zeroize::Zeroizing;
 
-/// A packet decryption key with the identifier that packets may name it by.
-#[derive(Debug)]
-pub struct PacketKey {
-    /// The identifier.
-    pub id: KeyId,
-    /// The key.
-    pub key: PacketPrivateKey,
-    /// The fingerprint of its public half, in names of objects.
-    pub fingerprint: String,
-}
+pub use crate::packet_keys::PacketKey;
 
 /// The buckets of a processor.
 #[derive(Clone, Debug)]
@@ -106,6 +100,10 @@ pub struct Processor {
     pub wrong_key: WrongKeyRule,
     /// Without rosters: how long after a window's end a batch that the task names is waited for, in minutes.
     pub leave_out_after_minutes: u32,
+    /// The metrics whose batches are taken, and their parameters; without it every header is taken as it is.
+    pub registry: Option<Arc<Registry>>,
+    /// After how many failed proofs a packet key is worn, and worn out.
+    pub wear: WearLimits,
     /// Whether packets are counted as the predecessor does.
     pub legacy_count: bool,
     /// What readers take.
@@ -129,7 +127,8 @@ impl Processor {
     /// [`Error`] that names the file or the key of the configuration.
     pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
         let value = &config.value;
-        horizons::check(config)?;
+        let registry = read_registry(config)?;
+        horizons::check(value, registry.as_ref())?;
         let buckets = open_buckets(config)?;
         let signing_key = secret_key(
             config,
@@ -142,8 +141,11 @@ impl Processor {
             .iter()
             .map(|key| secret_key(config, &key.file, "prepared sealing key", SealingKey::parse))
             .collect::<Result<Vec<_>, _>>()?;
-        let packet_keys = value.packet_decryption_keys.iter().map(|key| packet_key(config, key));
-        let packet_keys = packet_keys.collect::<Result<Vec<_>, _>>()?;
+        accept_risk(value)?;
+        let packet_keys = packet_keys::read(config)?;
+        if let Some(registry) = &registry {
+            packet_keys::cover(registry, &packet_keys)?;
+        }
         let record_keys = sealing_keys.iter().map(|key| RecordKey::from_bytes(key.record_key()));
         let records = Records::of_processor(record_keys, &value.instance, value.role);
         let (false, Some(records)) = (packet_keys.is_empty(), records) else {
@@ -180,6 +182,8 @@ impl Processor {
             rosters: value.rosters.as_ref().map(|rosters| rules(value, rosters)),
             wrong_key: WrongKeyRule::default(),
             leave_out_after_minutes: value.leave_out_after_minutes,
+            registry: registry.map(Arc::new),
+            wear: WearLimits::default(),
             legacy_count: value.legacy_count,
             limits: value.limits.clone(),
             pool: Arc::new(pool(value.threads)?),
@@ -189,6 +193,36 @@ impl Processor {
             generation: ENCODER_GENERATION,
         })
     }
+}
+
+/// Refuses a point for each packet, unless the risk has been accepted in writing, and warns of it then.
+fn accept_risk(config: &Config) -> Result<(), Error> {
+    if config.points == Points::Pinned {
+        return Ok(());
+    }
+    if !config.accept_replay_risk {
+        return Err(Error::Setting(
+            "points: per-packet needs `accept-replay-risk: true`: without a pinned point, a ciphertext that stands in two \
+             batches is evaluated twice, from which a peer that can put ciphertexts into batches, or an ingestor that \
+             writes a packet again, learns the client's answer; see \"One point per packet key\" in docs/operating.md"
+                .to_owned(),
+        ));
+    }
+    tracing::warn!(
+        instance = %config.instance,
+        role = %config.role,
+        "points: per-packet does not protect clients whose packets are written into a second batch; accepted by \
+         accept-replay-risk"
+    );
+    Ok(())
+}
+
+/// Reads the registry that the configuration names.
+fn read_registry(config: &Loaded<Config>) -> Result<Option<Registry>, Error> {
+    let Some(place) = &config.value.registry else {
+        return Ok(None);
+    };
+    Ok(Some(load::<Registry>(&config.resolve(&place.file))?.value))
 }
 
 /// Whether a mailbox holds a batch of ours under these names: a signature of ours over exactly this header.
@@ -285,7 +319,7 @@ fn check_purposes(packet_keys: &[PacketKey], trusted: [&TrustedKeys; 3]) -> Resu
 }
 
 /// Reads a private or sealing key.
-fn secret_key<T>(
+pub(crate) fn secret_key<T>(
     config: &Loaded<Config>,
     file: &Path,
     what: &'static str,
@@ -311,16 +345,6 @@ fn public_key(config: &Loaded<Config>, file: &Path) -> Result<VerifyingKey, Erro
         }),
         Err(source) => Err(Error::File { file, source }),
     }
-}
-
-fn packet_key(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
-    let secret = secret_key(config, &key.file, "packet decryption key", PacketPrivateKey::parse)?;
-    let fingerprint = secret.public().fingerprint();
-    Ok(PacketKey {
-        id: key.id.clone(),
-        key: secret,
-        fingerprint,
-    })
 }
 
 fn trusted(config: &Loaded<Config>, files: &BTreeMap<KeyId, std::path::PathBuf>) -> Result<TrustedKeys, Error> {

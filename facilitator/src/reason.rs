@@ -35,11 +35,15 @@ pub enum PacketReason {
     DuplicateInWindow,
     /// It is not in the validation that we published before our own record of the batch was lost.
     NotPublished,
+    /// The key that opens it belongs to another number of bins than the batch has.
+    BinsChanged,
+    /// Too many proofs have failed under the key that opens it.
+    KeyWornOut,
 }
 
 impl PacketReason {
     /// All reasons, in the order of their codes in a prepared batch.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::BadUuid,
         Self::DuplicateUuid,
         Self::DuplicateCiphertext,
@@ -54,6 +58,8 @@ impl PacketReason {
         Self::InvalidProof,
         Self::DuplicateInWindow,
         Self::NotPublished,
+        Self::BinsChanged,
+        Self::KeyWornOut,
     ];
 
     /// The reason's code in a prepared batch.
@@ -86,6 +92,8 @@ impl PacketReason {
             Self::InvalidProof => "invalid-proof",
             Self::DuplicateInWindow => "duplicate-in-window",
             Self::NotPublished => "not-published",
+            Self::BinsChanged => "bins-changed",
+            Self::KeyWornOut => "key-worn-out",
         }
     }
 
@@ -100,7 +108,10 @@ impl PacketReason {
     /// Whether a wrong packet key, role or point of ours makes every packet fail for this reason.
     #[must_use]
     pub fn may_be_a_wrong_key(self) -> bool {
-        matches!(self, Self::Undecryptable | Self::BadShare | Self::PointChanged)
+        matches!(
+            self,
+            Self::Undecryptable | Self::BadShare | Self::PointChanged | Self::BinsChanged
+        )
     }
 }
 
@@ -167,6 +178,6 @@ mod tests {
             assert_eq!(PacketReason::from_code(reason.code()), Some(reason));
             assert_eq!(serde_json::to_value(reason).ok(), Some(reason.name().into()));
         }
-        assert_eq!(PacketReason::from_code(14), None);
+        assert_eq!(PacketReason::from_code(16), None);
     }
 }

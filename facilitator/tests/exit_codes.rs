@@ -46,7 +46,10 @@ impl World {
             date,
             batch,
         };
-        world.configure("points: per-packet\nminimum-contributions: 1\n", 1);
+        world.configure(
+            "points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n",
+            1,
+        );
         world
     }
 
@@ -256,9 +259,15 @@ fn what_is_not_there_yet_is_4() {
 fn a_key_that_has_not_reached_us_is_4_and_nothing_is_published() {
     let world = World::new("dim2");
     // Only the key that none of the packets is sealed to.
-    world.configure("points: per-packet\nminimum-contributions: 1\n", 2);
+    world.configure(
+        "points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n",
+        2,
+    );
     let first = world.intake();
-    world.configure("points: per-packet\nminimum-contributions: 1\n", 1);
+    world.configure(
+        "points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n",
+        1,
+    );
     let second = world.intake();
     assert_eq!(
         [outcome(&first), outcome(&second)],
@@ -320,7 +329,7 @@ fn other_bytes_in_our_place_are_5() {
 #[test]
 fn too_few_packets_are_6() {
     let world = World::new("dim2");
-    world.configure("points: per-packet\n", 1);
+    world.configure("points: per-packet\naccept-replay-risk: true\n", 1);
     let answer = world.aggregate(&[]);
     assert_eq!(outcome(&answer), (6, "below-minimum", "below-minimum"));
     assert!(
@@ -328,7 +337,10 @@ fn too_few_packets_are_6() {
         "{answer:?}"
     );
     assert!(!world.has_sums());
-    world.configure("points: per-packet\nminimum-contributions: 20\n", 1);
+    world.configure(
+        "points: per-packet\naccept-replay-risk: true\nminimum-contributions: 20\n",
+        1,
+    );
     assert_eq!(world.aggregate(&[]).0, 0);
     // An operator says that the batch is at fault, and none of its packets is accepted.
     let world = World::new("bad/bins-wrong");

@@ -289,11 +289,71 @@ impl Unconfirmed {
 /// The directory, in the processor's own bucket, of notes on what a mailbox only says to hold.
 const UNCONFIRMED: &str = "unconfirmed";
 
-/// `points/{instance}/{fingerprint of the packet key}`, in the processor's own bucket: the one evaluation point
-/// that this ingestor's packets have under this key.
+/// Directories of a processor's own bucket whose names are no aggregation's.
+pub const OWN_DIRECTORIES: [&str; 11] = [
+    "batch-dates",
+    "births",
+    "extensions",
+    "failed-proofs",
+    LEADER_DIRECTORY,
+    "points",
+    "rosters",
+    "sum-parts",
+    "task-markers",
+    UNCONFIRMED,
+    "windows",
+];
+
+/// `points/{instance}/{fingerprint of the packet key}`, in the processor's own bucket: the instance, the number of bins
+/// and the one evaluation point that packets have under this key.
 #[must_use]
 pub fn pinned_point(instance: &Instance, packet_key: &str) -> String {
     format!("points/{instance}/{packet_key}")
+}
+
+/// The directory, in the processor's own bucket, of the counts of failed proofs of an instance.
+#[must_use]
+pub fn failed_proofs_directory(instance: &Instance) -> String {
+    format!("failed-proofs/{instance}")
+}
+
+/// How many proofs failed in a batch, under a packet key that opened packets of it. All that it says stands in its
+/// object's name, so that a listing tells it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FailedProofs {
+    /// The pair of locality and ingestor.
+    pub instance: Instance,
+    /// The fingerprint of the packet key.
+    pub key: String,
+    /// The batch.
+    pub batch: BatchName,
+    /// The failed proofs.
+    pub failed: u64,
+}
+
+impl FailedProofs {
+    /// `failed-proofs/{instance}/{fingerprint of the packet key}/{agg}/{DATE}/{id}.{count}`, in the processor's own bucket.
+    #[must_use]
+    pub fn object(&self) -> String {
+        let directory = failed_proofs_directory(&self.instance);
+        format!("{directory}/{}/{}.{}", self.key, self.batch, self.failed)
+    }
+
+    /// Reads the name that [`object`](Self::object) writes; `None` for any other.
+    #[must_use]
+    pub fn parse(object: &str) -> Option<Self> {
+        let rest = object.strip_prefix("failed-proofs/")?;
+        let (instance, rest) = rest.split_once('/')?;
+        let (key, rest) = rest.split_once('/')?;
+        let (batch, failed) = rest.rsplit_once('.')?;
+        let parsed = Self {
+            instance: instance.parse().ok()?,
+            key: key.to_owned(),
+            batch: BatchName::parse(batch)?,
+            failed: failed.parse().ok()?,
+        };
+        (parsed.object() == object).then_some(parsed)
+    }
 }
 
 /// `births/{instance}`, in the processor's own bucket: when it was first used.
@@ -426,6 +486,24 @@ mod tests {
         assert_eq!(leader_epoch(&leader(7)), Some(7));
         for key in ["leader/7", "leader/000000000000000x", "leaders/0000000000000007"] {
             assert_eq!(leader_epoch(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn counts_of_failed_proofs_are_read_as_they_are_written() {
+        let object = format!("failed-proofs/us-xx-ingestor/2bad0fd610d99eae/{}.17", name());
+        let count = FailedProofs::parse(&object).unwrap();
+        assert_eq!((count.failed, count.key.as_str()), (17, "2bad0fd610d99eae"));
+        assert_eq!(count.batch, name());
+        assert_eq!(count.object(), object);
+        for other in [
+            format!("{object}0x"),
+            object.replace(".17", ".017"),
+            object.replace(".17", ""),
+            object.replace("kittens", "org/kittens"),
+            object.replace("failed-proofs", "points"),
+        ] {
+            assert_eq!(FailedProofs::parse(&other), None, "{other}");
         }
     }
 

@@ -10,12 +10,14 @@ use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use tallybox_client::ProcessorKey;
 use tallybox_client::traffic::{EXAMPLES, METRICS, Metric};
-use tallybox_crypto::{IngestorSecret, PacketPrivateKey, SealingKey, SigningKey};
+use tallybox_crypto::{IngestorSecret, KeyError, PacketKeyDocument, PacketPrivateKey, SealingKey, SigningKey};
 use tallybox_model::client_config::ClientKey;
 use tallybox_model::extensions::AnnouncedPacketKey;
 use tallybox_model::role::Role;
+use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::layout::INSTANCE;
 
 /// Separates keys made from a seed from any other use of the seed.
 const DOMAIN: &[u8] = b"tallybox sandbox keys v1";
@@ -147,7 +149,7 @@ impl SandboxKeys {
         for keys in &self.processors {
             let role = keys.role;
             for (&bins, key) in &keys.packet {
-                secret(packet_key_file(role, bins), &key.to_x963_base64())?;
+                secret(packet_key_file(role, bins), &packet_key_document(role, bins, key)?)?;
                 public(packet_public_file(role, bins), &key.public().to_x962_base64())?;
             }
             secret(signing_key_file(role), &keys.signing.to_pkcs8_base64())?;
@@ -186,6 +188,20 @@ pub fn bins_of(metrics: &[Metric]) -> Vec<usize> {
     bins
 }
 
+/// The document of a packet key: it opens packets of the sandbox's instance and of this many bins.
+fn packet_key_document(role: Role, bins: usize, key: &PacketPrivateKey) -> Result<Zeroizing<String>, Error> {
+    let unusable = |error: KeyError| Error::Setting(format!("a packet key for {bins} bins: {error}"));
+    let document = PacketKeyDocument {
+        id: packet_key_id(role, bins),
+        instance: INSTANCE.to_owned(),
+        bins: u32::try_from(bins).unwrap_or(u32::MAX),
+        // The same in every sandbox, so that a seed gives the same files.
+        created: "2020-01-01T00:00:00Z".to_owned(),
+        key: PacketPrivateKey::parse(&key.to_x963_base64()).map_err(unusable)?,
+    };
+    document.to_json().map_err(unusable)
+}
+
 /// The identifier of a processor's packet key for shares of this many bins.
 #[must_use]
 pub fn packet_key_id(role: Role, bins: usize) -> String {
@@ -203,7 +219,7 @@ pub(crate) fn packet_public_file(role: Role, bins: usize) -> String {
 }
 
 pub(crate) fn packet_key_file(role: Role, bins: usize) -> String {
-    format!("{}.x963-private.b64", packet_key_id(role, bins))
+    format!("{}.json", packet_key_id(role, bins))
 }
 
 pub(crate) fn signing_key_file(role: Role) -> String {
@@ -263,8 +279,9 @@ mod tests {
         let keys = SandboxKeys::from_seed(1, &[5]);
         keys.write(directory.path()).unwrap();
         let read = |name: String| std::fs::read_to_string(directory.path().join(name)).unwrap();
-        let packet = PacketPrivateKey::parse(&read(packet_key_file(Role::Second, 5))).unwrap();
-        assert_eq!(packet.public(), keys.processors[1].packet[&5].public());
+        let packet = PacketKeyDocument::parse(&read(packet_key_file(Role::Second, 5))).unwrap();
+        assert_eq!((packet.bins, packet.instance.as_str()), (5, INSTANCE));
+        assert_eq!(packet.key.public(), keys.processors[1].packet[&5].public());
         let verifying = tallybox_crypto::VerifyingKey::parse(&read(ingestor_verifying_key_file())).unwrap();
         assert!(verifying.verify(b"x", &keys.ingestor_signing.sign(b"x")).is_ok());
         #[cfg(unix)]

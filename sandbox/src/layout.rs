@@ -319,7 +319,7 @@ pub(crate) fn config_text(role: Role, points: Points, minimum: u64, bins: &[usiz
     let peer = role.peer();
     let points = match points {
         Points::Pinned => "pinned      # one evaluation point for all packets under a packet key",
-        Points::PerPacket => "per-packet  # this ingestor draws a point for each packet",
+        Points::PerPacket => "per-packet  # this ingestor draws a point for each packet\naccept-replay-risk: true",
     };
     let packet_key = |bins: &usize| {
         let (id, file) = (keys::packet_key_id(role, *bins), keys::packet_key_file(role, *bins));

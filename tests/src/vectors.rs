@@ -3,12 +3,14 @@
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tallybox_crypto::{PacketKeyDocument, PacketPrivateKey};
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::processor::Processor;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
+use tallybox_service::config::NamedKey;
 
 /// Where the predecessor's files are.
 #[must_use]
@@ -181,6 +183,7 @@ buckets:
 ingestor-public-keys: {{ ingestor-key-1: {keys}/ingestor-signing.spki.pem }}
 peer-public-keys: {{ {peer}-key-1: {keys}/{peer}-signing.spki.pem }}
 points: per-packet
+accept-replay-risk: true
 minimum-contributions: 1
 {more}",
         ingestion = places.ingestion.display(),
@@ -202,6 +205,31 @@ pub fn write_private(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, text).expect("a file");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
+}
+
+/// Writes the packet keys of a processor as documents for this number of bins; what a configuration with `points: pinned`
+/// names.
+///
+/// # Panics
+/// If the folder cannot be written.
+#[must_use]
+pub fn packet_documents(folder: &Path, role: Role, bins: u32) -> Vec<NamedKey> {
+    let document = |number: u32| {
+        let id = format!("{}-packet-{number}", side(role));
+        let bare = vectors().join(format!("keys/{id}.x963-private.b64"));
+        let bare = std::fs::read_to_string(bare).expect("a key file");
+        let document = PacketKeyDocument {
+            id: id.clone(),
+            instance: "interop".to_owned(),
+            bins,
+            created: "2023-11-01T00:00:00Z".to_owned(),
+            key: PacketPrivateKey::parse(&bare).expect("a key"),
+        };
+        let file = folder.join(format!("{id}-{bins}-bins.json"));
+        write_private(&file, &document.to_json().expect("a document"));
+        NamedKey { id, file }
+    };
+    vec![document(2), document(1)]
 }
 
 /// Opens the processor of a configuration file.

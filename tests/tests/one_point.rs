@@ -1,73 +1,24 @@
-//! A ciphertext is evaluated at one point, ever: what a second point would tell, and that there is never a second one.
+//! A ciphertext is evaluated once, ever: what a second point or a second number of bins would tell, and that there is never
+//! one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::sync::Arc;
+mod offered;
+
+use offered::{FIRST_POINT, OTHER_POINT, messages, of_other_bins, processor, restarted, take_in, twice};
 use tallybox_client::sample_bits;
+use tallybox_crypto::PacketPrivateKey;
 use tallybox_crypto::prio2::{Point, Prio2};
 use tallybox_facilitator::config::{Config, Points};
-use tallybox_facilitator::intake::{IntakeSummary, find_prepared, intake, no_progress};
-use tallybox_facilitator::prepared::{ChunkKind, PreparedMessage};
 use tallybox_facilitator::processor::Processor;
 use tallybox_facilitator::reason::PacketReason;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_service::config::load;
-use tallybox_tests::forge::Batch;
-use tallybox_tests::vectors::{Case, Places, write_config};
-use tallybox_transport::memory;
+use tallybox_service::exit::Exit;
+use tallybox_tests::forge::Packet;
+use tallybox_tests::vectors::{Case, Places, packet_documents, vectors, write_config};
 
 const PRIME: u64 = 4_293_918_721;
-const FIRST_POINT: i64 = 998_314_904;
-const OTHER_POINT: i64 = 123_456_789;
-
-/// A processor with all its buckets in memory.
-fn processor(case: &Case, role: Role, points: Points) -> Arc<Processor> {
-    let root = tempfile::tempdir().unwrap();
-    let config = write_config(
-        root.path(),
-        role,
-        &Places::beside_predecessor(case, root.path(), role),
-        "",
-    );
-    let mut config = load::<Config>(&config).unwrap();
-    config.value.points = points;
-    let mut processor = Processor::open(&config).unwrap();
-    processor.buckets.ingestion = memory("ingestion");
-    processor.buckets.own = memory("own");
-    processor.buckets.peer_validation_out = memory("out");
-    // A batch of nothing but packets at another point is taken in here, to see what becomes of them.
-    processor.wrong_key.accept = true;
-    Arc::new(processor)
-}
-
-/// The case's first batch, and the same packets again in another one under new identifiers and with another point.
-fn twice(case: &Case, role: Role) -> [Batch; 2] {
-    let first = Batch::read(case, &case.batches()[0], role);
-    let name = BatchName {
-        id: "0badcafe-0001-4000-8000-000000000001".parse().unwrap(),
-        ..first.name.clone()
-    };
-    let mut again = first.clone().renamed(name);
-    for (i, packet) in again.packets.iter_mut().enumerate() {
-        packet.r_pit = OTHER_POINT;
-        packet.id = format!("0badcafe-0002-4000-8000-{i:012x}");
-    }
-    [first, again]
-}
-
-async fn take_in(processor: &Arc<Processor>, batch: &Batch) -> IntakeSummary {
-    batch.write(&*processor.buckets.ingestion).await;
-    intake(processor, &batch.name, no_progress()).await.unwrap()
-}
-
-async fn messages(processor: &Processor, batch: &Batch) -> Vec<PreparedMessage> {
-    let prepared = find_prepared(processor, &batch.name).await.unwrap().unwrap();
-    let mut all = Vec::new();
-    for chunk in prepared.chunks(ChunkKind::Messages) {
-        all.extend(prepared.messages(chunk).await.unwrap());
-    }
-    all
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packet_offered_again_at_another_point_gets_no_second_message() {
@@ -117,6 +68,56 @@ async fn with_a_point_a_packet_a_ciphertext_gets_one_message_within_its_batch() 
     let summary = take_in(&processor, &batch).await;
     assert_eq!(summary.packets_accepted, 100);
     assert_eq!(summary.rejected_by_reason.count(PacketReason::DuplicateCiphertext), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packet_offered_again_in_a_batch_of_other_bins_gets_no_second_message() {
+    let case = Case::load("dim8");
+    for role in Role::ALL {
+        let processor = processor(&case, role, Points::Pinned);
+        let [first, _] = twice(&case, role);
+        assert_eq!(take_in(&processor, &first).await.packets_accepted, 100);
+        // Second's share is a seed, which is valid at any of them; before, after and in a process of its own.
+        for bins in [1, 4, 5, 7, 9, 15, 16] {
+            let other = of_other_bins(&first, bins);
+            let fresh = restarted(&case, &processor, Points::Pinned, 8);
+            let summary = take_in(&fresh, &other).await;
+            assert_eq!((summary.packets_accepted, summary.packets_rejected), (0, 100), "{bins}");
+            assert_eq!(summary.rejected_by_reason.count(PacketReason::BinsChanged), 100);
+            assert!(messages(&fresh, &other).await.is_empty());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_without_a_point_is_not_pinned_by_a_batch_of_other_bins() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::Second, Points::Pinned);
+    let [first, again] = twice(&case, Role::Second);
+    let summary = take_in(&processor, &of_other_bins(&again, 9)).await;
+    assert_eq!(summary.rejected_by_reason.count(PacketReason::BinsChanged), 100);
+    assert_eq!(take_in(&processor, &first).await.packets_accepted, 100);
+}
+
+#[test]
+fn an_instance_that_shares_a_packet_key_is_refused() {
+    let (case, root) = (Case::load("dim8"), tempfile::tempdir().unwrap());
+    for role in Role::ALL {
+        let places = Places::beside_predecessor(&case, root.path(), role);
+        let config = write_config(root.path(), role, &places, "");
+        let mut config = load::<Config>(&config).unwrap();
+        config.value.packet_decryption_keys = packet_documents(root.path(), role, 8);
+        for points in [Points::Pinned, Points::PerPacket] {
+            config.value.points = points;
+            config.value.instance = "interop".parse().unwrap();
+            Processor::open(&config).unwrap();
+            config.value.instance = "interop-evil".parse().unwrap();
+            let refused = Processor::open(&config).unwrap_err();
+            let text = refused.to_string();
+            assert!(text.contains("interop-evil") && text.contains("instance"), "{text}");
+            assert_eq!(refused.exit(), Exit::Usage);
+        }
+    }
 }
 
 /// a^-1 mod the prime.
@@ -176,6 +177,73 @@ async fn two_points_would_tell_the_answer() {
                 .map(|bin| equation[bin])
                 .sum::<u64>();
             sum % PRIME == target
+        };
+        let answers: Vec<u32> = (0..256).filter(fits).collect();
+        let bits = sample_bits(batch, k as u64, 8).unwrap();
+        let truth = bits
+            .iter()
+            .enumerate()
+            .map(|(bin, bit)| u32::from(*bit) << bin)
+            .sum::<u32>();
+        assert_eq!(answers, [truth], "packet {k}: one answer fits, the client's");
+    }
+}
+
+/// The first processor's share of a packet, as its key opens it.
+fn first_share(packet: &Packet, prio2: &Prio2) -> Vec<u64> {
+    let key = vectors().join("keys/pha-packet-1.x963-private.b64");
+    let key = PacketPrivateKey::parse(&std::fs::read_to_string(key).unwrap()).unwrap();
+    let (mut plaintext, mut elements) = (Default::default(), Vec::new());
+    key.open(&packet.payload, &mut plaintext).unwrap();
+    prio2.decode_share(0, &plaintext, &mut elements).unwrap();
+    elements.into_iter().map(u64::from).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_numbers_of_bins_would_tell_the_answer() {
+    let case = Case::load("dim8");
+    let (prio2, wider) = (Prio2::new(8).unwrap(), Prio2::new(9).unwrap());
+    let point = FIRST_POINT;
+    // Bare keys belong to no number of bins: Second answers for the same seed, at the same point, under 8 and under 9.
+    let second = processor(&case, Role::Second, Points::PerPacket);
+    let [at_second, _] = twice(&case, Role::Second);
+    let evil = of_other_bins(&at_second, 9);
+    for batch in [&at_second, &evil] {
+        assert_eq!(take_in(&second, batch).await.packets_accepted, 100);
+    }
+    let (narrow, wide) = (messages(&second, &at_second).await, messages(&second, &evil).await);
+    // First is curious. It has its own shares, and Second's messages.
+    let [at_first, _] = twice(&case, Role::First);
+    let evaluator = prio2.evaluator(Point::new(point, &prio2).unwrap());
+    let ((mask, bins), (wide_mask, wide_bins)) = (weights(&prio2, point), weights(&wider, point));
+    let (sum, minus) = (
+        |values: &[u64]| values.iter().sum::<u64>() % PRIME,
+        |a: u64, b: u64| (a + PRIME - b) % PRIME,
+    );
+    let batch = case.batches()[0].id;
+    for (k, packet) in at_first.packets.iter().enumerate() {
+        let share = first_share(packet, &prio2);
+        let elements: Vec<u32> = share.iter().map(|element| *element as u32).collect();
+        let own = evaluator.message(0, &elements);
+        let f = (u64::from(own.f) + u64::from(narrow[k].message.f)) % PRIME;
+        let g = (u64::from(own.g) + u64::from(narrow[k].message.g)) % PRIME;
+        let fits = |answer: &u32| {
+            // The masks that this answer would have, so the client's proof, so Second's share, so its message under 9.
+            let x: Vec<u64> = (0..8).map(|bin| u64::from(answer >> bin & 1)).collect();
+            let of_x: Vec<u64> = bins.iter().zip(&x).map(|(weight, x)| weight * x % PRIME).collect();
+            let f0 = minus(f, sum(&of_x)) * inverse(mask) % PRIME;
+            let g0 = minus(g, minus(sum(&of_x), sum(&bins))) * inverse(mask) % PRIME;
+            let proof = [&x[..], &[f0, g0, f0 * g0 % PRIME]].concat();
+            let other: Vec<u64> = proof.iter().zip(&share).map(|(all, own)| minus(*all, *own)).collect();
+            let terms: Vec<u64> = wide_bins
+                .iter()
+                .zip(&other)
+                .map(|(weight, s)| weight * s % PRIME)
+                .collect();
+            let wide_f = (sum(&terms) + wide_mask * other[9]) % PRIME;
+            let wide_g = (sum(&terms) + wide_mask * other[10]) % PRIME;
+            let told = wide[k].message;
+            (wide_f, wide_g) == (u64::from(told.f), u64::from(told.g))
         };
         let answers: Vec<u32> = (0..256).filter(fits).collect();
         let bits = sample_bits(batch, k as u64, 8).unwrap();

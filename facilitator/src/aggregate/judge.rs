@@ -4,6 +4,7 @@ use super::{AggregateSummary, AggregateTask, Group, PeerRejections, Selection, j
 use crate::error::Error;
 use crate::intake::Progress;
 use crate::processor::Processor;
+use crate::wear;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallybox_model::path::BatchName;
@@ -56,6 +57,7 @@ impl Judge<'_> {
         // Our own side first: what is wrong with the batch itself says more than that the peer has not validated it.
         let prepared = prepared(self.processor, name, self.task.dry_run).await?;
         let messages = prepared.footer().messages;
+        let keys = prepared.footer().keys.clone();
         let joined = match join_peer(self.processor, name, prepared, self.progress).await {
             // A validation that is there and of no use rules every packet out, as an empty one does.
             Err(error) if error.exit() == Exit::Rejected => {
@@ -73,6 +75,9 @@ impl Judge<'_> {
         let counted_before = |id| group.counts(id);
         let (verdict, counted) = joined.judge(self.processor.role, counted_before).await?;
         self.rejections.add(&verdict);
+        if !self.task.dry_run {
+            wear::count(self.processor, &verdict, &keys).await?;
+        }
         if verdict.accepted == 0 {
             return Err(Error::NoAcceptedPacket { batch: name.clone() });
         }

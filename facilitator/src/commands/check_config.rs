@@ -60,13 +60,14 @@ async fn probe_all(processor: &Processor) -> Vec<Probed> {
 struct ConfigSummary {
     instance: Instance,
     role: Role,
-    packet_decryption_keys: Vec<KeySummary>,
+    packet_decryption_keys: Vec<PacketKeySummary>,
     batch_signing_key: KeySummary,
     prepared_sealing_keys: Vec<String>,
     ingestor_public_keys: Vec<KeySummary>,
     peer_public_keys: Vec<KeySummary>,
     buckets: Vec<(&'static str, String)>,
     points: Points,
+    metrics: Option<usize>,
     validation_form: ValidationForm,
     minimum_contributions: u64,
     legacy_count: bool,
@@ -82,6 +83,14 @@ struct KeySummary {
     fingerprint: String,
 }
 
+/// A packet key, and the number of bins that it belongs to.
+#[derive(Debug, Serialize)]
+struct PacketKeySummary {
+    id: String,
+    fingerprint: String,
+    bins: Option<u32>,
+}
+
 impl ConfigSummary {
     fn of(processor: &Processor) -> Self {
         let key = |id: &String, fingerprint: String| KeySummary {
@@ -95,7 +104,11 @@ impl ConfigSummary {
             packet_decryption_keys: processor
                 .packet_keys
                 .iter()
-                .map(|k| key(&k.id, k.fingerprint.clone()))
+                .map(|k| PacketKeySummary {
+                    id: k.id.clone(),
+                    fingerprint: k.fingerprint.clone(),
+                    bins: k.bins,
+                })
                 .collect(),
             batch_signing_key: key(
                 &processor.signing_key_id,
@@ -124,6 +137,7 @@ impl ConfigSummary {
                 ("sum-parts", buckets.sum_parts.location()),
             ],
             points: processor.points,
+            metrics: processor.registry.as_ref().map(|registry| registry.metrics.len()),
             validation_form: processor.validation_form,
             minimum_contributions: processor.minimum_contributions,
             legacy_count: processor.legacy_count,
@@ -145,7 +159,13 @@ impl Summary for ConfigSummary {
             keys.iter()
                 .try_for_each(|key| writeln!(f, "  {what:<22} {} ({})", key.id, key.fingerprint))
         };
-        keys(f, "packet decryption key", &self.packet_decryption_keys)?;
+        for key in &self.packet_decryption_keys {
+            let bins = key
+                .bins
+                .map_or_else(|| "any number of bins".to_owned(), |bins| format!("{bins} bins"));
+            let (id, fingerprint) = (&key.id, &key.fingerprint);
+            writeln!(f, "  {:<22} {id} ({fingerprint}), {bins}", "packet decryption key")?;
+        }
         keys(f, "batch signing key", std::slice::from_ref(&self.batch_signing_key))?;
         self.prepared_sealing_keys
             .iter()
@@ -161,6 +181,11 @@ impl Summary for ConfigSummary {
             "points",
             word(serde_json::to_value(self.points).unwrap_or_default())
         )?;
+        let metrics = self.metrics.map_or_else(
+            || "none: headers are taken as they are".to_owned(),
+            |metrics| format!("{metrics} metrics"),
+        );
+        writeln!(f, "  {:<22} {metrics}", "registry")?;
         writeln!(
             f,
             "  {:<22} {}",

@@ -218,6 +218,7 @@ impl Collector {
             rejections: self.rejections.clone(),
             ingestion_bytes,
             validation,
+            keys: self.opener.points.uses(&self.processor),
             chunks,
         };
         let upload = self.prepared.finish(self.sum.values(), footer).map_err(own_bucket)?;

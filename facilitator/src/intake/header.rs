@@ -1,11 +1,13 @@
 //! What an ingestion header has to say before a packet is opened.
 
 use crate::error::Error;
+use crate::processor::Processor;
 use tallybox_crypto::prepared::CHUNK;
 use tallybox_crypto::prio2::Prio2;
 use tallybox_model::digest::Digest;
 use tallybox_model::header::{BatchParameters, IngestionHeader, PRIME};
 use tallybox_model::path::BatchName;
+use tallybox_model::registry::Registry;
 
 /// The most bins that are taken: a share has to fit into a chunk of a prepared batch.
 const MAX_BINS: usize = CHUNK / 4;
@@ -22,8 +24,14 @@ pub(super) struct Checked {
 }
 
 impl Checked {
-    /// Checks that the header belongs to the path and asks for what Prio2 among two can do.
-    pub(super) fn new(name: &BatchName, header: &IngestionHeader, digest: Digest) -> Result<Self, Error> {
+    /// Checks that the header belongs to the path, asks for what Prio2 among two can do, and has the parameters that the
+    /// registry gives the metric, if there is one.
+    pub(super) fn new(
+        processor: &Processor,
+        name: &BatchName,
+        header: &IngestionHeader,
+        digest: Digest,
+    ) -> Result<Self, Error> {
         let refuse = |reason, problem| {
             Err(Error::Header {
                 batch: name.clone(),
@@ -66,10 +74,132 @@ impl Checked {
             batch: name.clone(),
             source,
         })?;
+        if let Some(registry) = &processor.registry {
+            registered(registry, name, &header.parameters())?;
+        }
         Ok(Self {
             parameters: header.parameters(),
             prio2,
             digest,
         })
+    }
+}
+
+/// Refuses a batch of a metric that the registry does not have, or with other parameters than it gives the metric.
+fn registered(registry: &Registry, name: &BatchName, header: &BatchParameters) -> Result<(), Error> {
+    let refuse = |reason, problem| {
+        Err(Error::Header {
+            batch: name.clone(),
+            reason,
+            problem,
+        })
+    };
+    let Some((metric, entry)) = registry.entry(name.aggregation.as_str()) else {
+        return refuse(
+            "unknown-metric",
+            "the registry has no such metric; if it is new, update the registry and run again".to_owned(),
+        );
+    };
+    let wanted = entry.parameters(metric);
+    let weight = |weight: Option<i32>| weight.map_or_else(|| "none".to_owned(), |weight| weight.to_string());
+    let fields = [
+        ("bins", header.bins.to_string(), wanted.bins.to_string()),
+        ("prime", header.prime.to_string(), wanted.prime.to_string()),
+        (
+            "number of servers",
+            header.number_of_servers.to_string(),
+            wanted.number_of_servers.to_string(),
+        ),
+        (
+            "Hamming weight",
+            weight(header.hamming_weight),
+            weight(wanted.hamming_weight),
+        ),
+        ("epsilon", header.epsilon.to_string(), wanted.epsilon.to_string()),
+    ];
+    if header.same(&wanted) {
+        return Ok(());
+    }
+    let differs = fields.iter().filter(|(_, found, wanted)| found != wanted);
+    let differs: Vec<String> = differs
+        .map(|(field, found, wanted)| format!("{field} {found}, not {wanted}"))
+        .collect();
+    refuse(
+        "other-parameters",
+        format!("the header differs from the registry: {}", differs.join("; ")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    const REGISTRY: &str = r#"{"version":1,"metrics":{"a":{"state":"accept","encoding":{"kind":"histogram","bins":5},
+        "epsilon":8.0,"cadence-hours":24}}}"#;
+
+    #[test]
+    fn a_header_has_to_say_what_the_registry_says() {
+        let registry: Registry = serde_json::from_str(REGISTRY).unwrap();
+        let name = |aggregation: &str| {
+            let text = format!("{aggregation}/2026/01/31/12/00/00112233-4455-6677-8899-aabbccddeeff");
+            BatchName::parse(&text).unwrap()
+        };
+        let good = BatchParameters {
+            name: "a".to_owned(),
+            bins: 5,
+            epsilon: 8.0,
+            prime: PRIME,
+            number_of_servers: 2,
+            hamming_weight: None,
+        };
+        registered(&registry, &name("a"), &good).unwrap();
+        let refused = |parameters: BatchParameters, aggregation: &str| {
+            let error = registered(&registry, &name(aggregation), &parameters).unwrap_err();
+            (error.reason(), error.to_string())
+        };
+        let close = f64::from_bits(8.0_f64.to_bits() + 1);
+        for (parameters, named) in [
+            (
+                BatchParameters {
+                    bins: 9,
+                    ..good.clone()
+                },
+                "bins 9, not 5",
+            ),
+            (
+                BatchParameters {
+                    prime: 7,
+                    ..good.clone()
+                },
+                "prime 7",
+            ),
+            (
+                BatchParameters {
+                    number_of_servers: 3,
+                    ..good.clone()
+                },
+                "servers 3",
+            ),
+            (
+                BatchParameters {
+                    hamming_weight: Some(1),
+                    ..good.clone()
+                },
+                "weight 1, not none",
+            ),
+            (
+                BatchParameters {
+                    epsilon: close,
+                    ..good.clone()
+                },
+                "epsilon 8.000000000000002",
+            ),
+        ] {
+            let (reason, text) = refused(parameters, "a");
+            assert_eq!(reason, "other-parameters");
+            assert!(text.contains(named), "{named}: {text}");
+        }
+        assert_eq!(refused(good, "b").0, "unknown-metric");
     }
 }

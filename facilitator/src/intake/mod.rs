@@ -12,6 +12,7 @@
 mod block;
 mod collector;
 mod header;
+mod pins;
 mod pipeline;
 mod points;
 mod publish;
@@ -81,8 +82,17 @@ pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Prog
 /// Our record of an earlier intake of this batch, if there is one.
 ///
 /// # Errors
-/// [`Error::Prepared`].
+/// [`Error::Prepared`]; [`Error::PinContradicted`], [`Error::PinMissing`] or [`Error::KeyMisused`] if the pin or the file
+/// of a packet key is not what the record says that it was.
 pub async fn find_prepared(processor: &Processor, name: &BatchName) -> Result<Option<PreparedReader>, Error> {
+    let found = look_for_prepared(processor, name).await?;
+    if let Some(prepared) = &found {
+        pins::agree(processor, prepared.object(), prepared.footer()).await?;
+    }
+    Ok(found)
+}
+
+async fn look_for_prepared(processor: &Processor, name: &BatchName) -> Result<Option<PreparedReader>, Error> {
     for key in &processor.sealing_keys {
         if let Some(bytes) = processor.cache.prepared_batch(&name.prepared(&key.id())) {
             return Ok(Some(prepared_of(processor, key, name, bytes).await?));
@@ -125,7 +135,7 @@ pub(crate) async fn prepare(
             };
         }
     }
-    done.points.fix(processor).await?;
+    done.points.fix(processor, &name.aggregation).await?;
     let (created, written) = done.commit().await?;
     let object = name.prepared(&processor.sealing_keys[0].id());
     let prepared = match written {
@@ -180,7 +190,7 @@ async fn read_once(
         let (bucket, keys) = (&*buckets.ingestion, &processor.ingestor_keys);
         let batch = SignedBatch::open(bucket, name.ingestion(), keys, &processor.limits).await?;
         let header: IngestionHeader = batch.header()?;
-        let checked = Checked::new(name, &header, batch.header_digest())?;
+        let checked = Checked::new(processor, name, &header, batch.header_digest())?;
         let packets = batch.packets(bucket, header.packet_file_digest).await?;
         Ok::<_, Error>((checked, packets))
     };
@@ -194,7 +204,7 @@ async fn read_once(
     }
     let (checked, packets) = opened?;
     let share = processor.budget.take(packets.bytes(), progress).await;
-    let points = PointBook::load(processor).await?;
+    let points = PointBook::load(processor, &checked.prio2).await?;
     let upload = buckets
         .own
         .create(&name.prepared(&processor.sealing_keys[0].id()), None)

@@ -1,64 +1,87 @@
-//! Evaluation points: one for all packets of an ingestor under one packet key, the first seen.
+//! What packets may be evaluated at: one point for all packets of an ingestor under one packet key, the first seen, and
+//! the one number of bins of that key.
 //!
-//! A ciphertext that is evaluated at two points gives both processors a linear equation in the client's bits, so a
-//! point, once seen, is fixed in the own bucket, and a packet with another is rejected before a message is computed.
-//! Where a foreign ingestor draws a point a packet, nothing can be pinned; the configuration says so.
+//! A ciphertext that is evaluated at two points, or at one point under two numbers of bins, gives both processors a
+//! linear equation in the client's bits. So the bins of a key are compared before anything of a packet is computed, and
+//! the point of a key, once seen, is fixed in the own bucket; a packet with another is rejected. Where a foreign ingestor
+//! draws a point for each packet, nothing can be pinned; the configuration says so.
 
+use super::pins;
 use crate::config::Points;
 use crate::error::Error;
+use crate::prepared::KeyUse;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
+use crate::wear;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tallybox_crypto::prio2::{Evaluator, Point, Prio2};
-use tallybox_model::path::pinned_point;
-use tallybox_transport::{BucketError, publish_bytes, read_all};
+use tallybox_model::id::AggregationId;
+use tallybox_service::fault;
 
-/// The longest text of a pinned point.
-const TEXT_BYTES: u64 = 16;
-
-/// One key's point.
-#[derive(Clone, Debug)]
-struct Pin {
-    value: u32,
-    /// The weights, made once a batch.
-    evaluator: Option<Arc<Evaluator>>,
-    /// Whether it stands in the own bucket already.
+/// What is known of one key during the intake of a batch.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Why no packet under the key is taken in this batch.
+    refused: Option<PacketReason>,
+    /// The key's point, if it has one.
+    pin: Option<Pin>,
+    /// Whether each packet has a point of its own.
+    per_packet: bool,
+    /// Whether the own bucket holds the key's pin already.
     fixed: bool,
 }
 
-/// The points that stand during the intake of one batch.
+/// One key's point. `Debug` leaves it out.
+struct Pin {
+    value: u32,
+    /// The weights, made once a batch. There are none as long as no packet of the batch has used the point.
+    evaluator: Option<Arc<Evaluator>>,
+}
+
+impl std::fmt::Debug for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pin").finish_non_exhaustive()
+    }
+}
+
+/// What the packets of one batch may be evaluated at, by the key that opens them.
 #[derive(Debug)]
 pub struct PointBook {
     mode: Points,
-    pins: RwLock<Vec<Option<Pin>>>,
-    /// With a point a packet: the last one used, since some ingestors use one for all.
+    slots: RwLock<Vec<Slot>>,
+    /// The keys without a pin whose packets were evaluated.
+    used: Vec<AtomicBool>,
+    /// With a point for each packet: the last one used, since some ingestors use one for all.
     last: RwLock<Option<(u32, Arc<Evaluator>)>>,
 }
 
 impl PointBook {
-    /// Reads the points that stand fixed for our keys, each once a process: a point never changes. That a key has none may
-    /// change, but then [`fix`](Self::fix) meets the one that stands.
+    /// Reads the pins of our keys, each once a process, and finds out which keys belong to batches of this dimension.
     ///
     /// # Errors
-    /// The own bucket's.
-    pub async fn load(processor: &Processor) -> Result<Arc<Self>, Error> {
-        let mut pins = vec![None; processor.packet_keys.len()];
-        if processor.points == Points::Pinned {
-            for (pin, key) in pins.iter_mut().zip(&processor.packet_keys) {
-                let known = match processor.cache.pin(&key.fingerprint) {
-                    Some(known) => known,
-                    None => load_pin(processor, &key.fingerprint).await?,
-                };
-                *pin = known.map(|value| Pin {
-                    value,
-                    evaluator: None,
-                    fixed: true,
-                });
-            }
+    /// The own bucket's; [`Error::KeyMisused`].
+    pub async fn load(processor: &Processor, prio2: &Prio2) -> Result<Arc<Self>, Error> {
+        let failures = wear::known(processor).await?;
+        let mut slots = Vec::with_capacity(processor.packet_keys.len());
+        for key in &processor.packet_keys {
+            let pin = pins::known(processor, key).await?;
+            let point = pin.as_ref().and_then(|pin| pin.point);
+            let fits = |bins| usize::try_from(bins) == Ok(prio2.bins());
+            let changed = !key.bins.is_none_or(fits) && !fault::is_on("bins-unchecked");
+            let worn_out = wear::is_worn_out(processor, key, &failures).then_some(PacketReason::KeyWornOut);
+            slots.push(Slot {
+                refused: worn_out.or(changed.then_some(PacketReason::BinsChanged)),
+                // A key that has a point keeps it, whatever the configuration says by now.
+                per_packet: processor.points == Points::PerPacket && point.is_none(),
+                pin: point.map(|value| Pin { value, evaluator: None }),
+                fixed: pin.is_some(),
+            });
         }
         Ok(Arc::new(Self {
             mode: processor.points,
-            pins: RwLock::new(pins),
+            used: slots.iter().map(|_| AtomicBool::new(false)).collect(),
+            slots: RwLock::new(slots),
             last: RwLock::default(),
         }))
     }
@@ -72,13 +95,21 @@ impl PointBook {
     /// What evaluates a packet of this key at this point: `None` if the key has no point yet.
     ///
     /// # Errors
-    /// [`PacketReason::PointChanged`] if the key has another.
+    /// [`PacketReason::KeyWornOut`] if too many proofs have failed under the key; [`PacketReason::BinsChanged`] if it
+    /// belongs to another number of bins; [`PacketReason::PointChanged`] if it has another point.
     pub fn evaluator(&self, key: usize, point: Point, prio2: &Prio2) -> Result<Option<Arc<Evaluator>>, PacketReason> {
-        if self.per_packet() {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slots.get(key) else {
+            return Ok(None);
+        };
+        if let Some(reason) = slot.refused {
+            return Err(reason);
+        }
+        if slot.per_packet {
+            self.used[key].store(true, Ordering::Relaxed);
             return Ok(Some(self.unpinned(point, prio2)));
         }
-        let pins = self.pins.read().unwrap_or_else(PoisonError::into_inner);
-        match pins.get(key).and_then(Option::as_ref) {
+        match &slot.pin {
             None => Ok(None),
             Some(pin) if pin.value != point.value() => Err(PacketReason::PointChanged),
             Some(Pin {
@@ -86,7 +117,7 @@ impl PointBook {
                 ..
             }) => Ok(Some(Arc::clone(evaluator))),
             Some(_) => {
-                drop(pins);
+                drop(slots);
                 Ok(Some(self.pin(key, point, prio2)))
             }
         }
@@ -95,42 +126,51 @@ impl PointBook {
     /// Makes this point the key's, if it has none; only the collector may call it, in the order of the file.
     pub fn pin(&self, key: usize, point: Point, prio2: &Prio2) -> Arc<Evaluator> {
         let evaluator = Arc::new(prio2.evaluator(point));
-        let mut pins = self.pins.write().unwrap_or_else(PoisonError::into_inner);
-        let pin = pins[key].get_or_insert(Pin {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let pin = slots[key].pin.get_or_insert(Pin {
             value: point.value(),
             evaluator: None,
-            fixed: false,
         });
         Arc::clone(pin.evaluator.get_or_insert(evaluator))
     }
 
-    /// Fixes the points that this batch was the first to show. Only after the batch's digest is verified.
+    /// The keys whose packets were evaluated, in the order of their fingerprints: what the batch's footer repeats.
+    #[must_use]
+    pub fn uses(&self, processor: &Processor) -> Vec<KeyUse> {
+        let mut uses: Vec<KeyUse> = self.all(processor).into_iter().map(|(_, _, using)| using).collect();
+        uses.sort_by(|one, other| one.key.cmp(&other.key));
+        uses
+    }
+
+    /// Fixes the pins that this batch was the first to show. Only after the batch's digest is verified.
     ///
     /// # Errors
-    /// [`Error::PointRace`] if another run fixed another one meanwhile, or the own bucket's.
-    pub async fn fix(&self, processor: &Processor) -> Result<(), Error> {
-        let pins = self.pins.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for (pin, key) in pins.iter().zip(&processor.packet_keys) {
-            let Some(Pin {
-                value, fixed: false, ..
-            }) = pin
-            else {
-                continue;
-            };
-            let object = pinned_point(&processor.instance, &key.fingerprint);
-            let fixed = publish_bytes(&*processor.buckets.own, &object, value.to_string().into(), false).await;
-            match fixed {
-                Err(BucketError::Conflict { .. }) => {
-                    processor.cache.forget_pin(&key.fingerprint);
-                    return Err(Error::PointRace {
-                        key: key.fingerprint.clone(),
-                    });
-                }
-                other => other.map(|_| ())?,
+    /// [`Error::PinMissing`], [`Error::PointRace`], or the own bucket's.
+    pub async fn fix(&self, processor: &Processor, aggregation: &AggregationId) -> Result<(), Error> {
+        for (place, fixed, using) in self.all(processor) {
+            if !fixed {
+                pins::fix(processor, aggregation, &processor.packet_keys[place], using).await?;
             }
-            processor.cache.set_pin(&key.fingerprint, Some(*value));
         }
         Ok(())
+    }
+
+    /// The keys whose packets were evaluated: place, whether the pin is fixed, and what it says.
+    fn all(&self, processor: &Processor) -> Vec<(usize, bool, KeyUse)> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let using = |(place, slot): (usize, &Slot)| {
+            let point = slot.pin.as_ref().filter(|pin| pin.evaluator.is_some());
+            let used = point.is_some() || self.used[place].load(Ordering::Relaxed);
+            let key = &processor.packet_keys[place];
+            let using = KeyUse {
+                key: key.fingerprint.clone(),
+                instance: processor.instance.clone(),
+                bins: key.bins,
+                point: point.map(|pin| pin.value),
+            };
+            used.then_some((place, slot.fixed, using))
+        };
+        slots.iter().enumerate().filter_map(using).collect()
     }
 
     fn unpinned(&self, point: Point, prio2: &Prio2) -> Arc<Evaluator> {
@@ -143,19 +183,4 @@ impl PointBook {
         *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some((point.value(), Arc::clone(&evaluator)));
         evaluator
     }
-}
-
-/// Looks into the own bucket for a key's point, and remembers what is there.
-async fn load_pin(processor: &Processor, fingerprint: &str) -> Result<Option<u32>, Error> {
-    let object = pinned_point(&processor.instance, fingerprint);
-    let value = match read_all(&*processor.buckets.own, &object, TEXT_BYTES).await {
-        Err(BucketError::NotFound { .. }) => None,
-        Err(error) => return Err(error.into()),
-        Ok(text) => {
-            let value = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-            Some(value.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is no point")))?)
-        }
-    };
-    processor.cache.set_pin(fingerprint, value);
-    Ok(value)
 }

@@ -2,8 +2,10 @@
 
 use crate::reason::Rejections;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use tallybox_model::digest::Digest;
 use tallybox_model::header::BatchParameters;
+use tallybox_model::id::Instance;
 use tallybox_model::path::BatchName;
 
 /// What a chunk holds.
@@ -77,6 +79,33 @@ pub struct FixedValidation {
     pub header: FixedObject,
 }
 
+/// A packet key of ours, and what the packets are evaluated at that it opens: what is fixed of the key in its pin, and
+/// repeated in the footer of each batch whose packets it has opened.
+///
+/// `Debug` leaves the point out, which is a secret of ingestor and processors.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyUse {
+    /// The fingerprint of the key's public half.
+    pub key: String,
+    /// The instance whose packets it opens.
+    pub instance: Instance,
+    /// The number of bins of its packets; none for a bare key.
+    pub bins: Option<u32>,
+    /// The evaluation point of its packets; none if each may have its own.
+    pub point: Option<u32>,
+}
+
+impl fmt::Debug for KeyUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyUse")
+            .field("key", &self.key)
+            .field("instance", &self.instance)
+            .field("bins", &self.bins)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The footer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -95,6 +124,8 @@ pub struct Footer {
     pub ingestion_bytes: u64,
     /// What is published.
     pub validation: FixedValidation,
+    /// The packet keys whose packets were evaluated, in the order of their fingerprints.
+    pub keys: Vec<KeyUse>,
     /// All chunks but this one, in the order of the file.
     pub chunks: Vec<ChunkEntry>,
 }

@@ -11,7 +11,7 @@
 //!             shares    the same packets' shares: First d elements of 4 bytes, Second the seed of 32
 //!             rejects   id (16) ‖ reason code (1)
 //!             sum       of all those shares, d elements of 4 bytes, little-endian
-//!             footer    JSON: counts, what is fixed, where each chunk is; always last
+//!             footer    JSON: counts, what is fixed, the packet keys used, where each chunk is; always last
 //! 12 bytes  offset of the footer (8) ‖ its chunk number (4), little-endian
 //! ```
 
@@ -21,7 +21,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub use footer::{ChunkEntry, ChunkKind, FixedObject, FixedValidation, Footer};
+pub use footer::{ChunkEntry, ChunkKind, FixedObject, FixedValidation, Footer, KeyUse};
 pub(crate) use reader::collect;
 pub use reader::{PreparedMessage, PreparedReader};
 pub use writer::PreparedWriter;

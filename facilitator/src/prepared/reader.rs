@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 
 /// A prepared batch of up to this many bytes is fetched at once, a larger one by its chunks.
 const WHOLE: u64 = 4 << 20;
+/// As [`WHOLE`], where nothing but the footer is wanted.
+const FOOTER_WHOLE: u64 = 64 << 10;
 
 /// A packet of a prepared batch: its identifier and our message about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +50,36 @@ impl PreparedReader {
         keys: &[SealingKey],
         batch: &BatchName,
     ) -> Result<Option<Self>, PreparedError> {
+        Self::open_up_to(WHOLE, bucket, owner, keys, batch).await
+    }
+
+    /// Reads no more than the footer of a prepared batch that is not small; else as [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_footer(
+        bucket: &SharedBucket,
+        owner: Owner<'_>,
+        keys: &[SealingKey],
+        batch: &BatchName,
+    ) -> Result<Option<Footer>, PreparedError> {
+        let reader = Self::open_up_to(FOOTER_WHOLE, bucket, owner, keys, batch).await?;
+        Ok(reader.map(|reader| reader.footer))
+    }
+
+    async fn open_up_to(
+        most: u64,
+        bucket: &SharedBucket,
+        owner: Owner<'_>,
+        keys: &[SealingKey],
+        batch: &BatchName,
+    ) -> Result<Option<Self>, PreparedError> {
         for key in keys {
             let object = batch.prepared(&key.id());
             match bucket.get(&object).await {
                 Ok(found) => {
                     let size = found.size;
-                    let whole = if size <= WHOLE {
+                    let whole = if size <= most {
                         Some(collect(found).await?)
                     } else {
                         None

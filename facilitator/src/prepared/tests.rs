@@ -71,6 +71,7 @@ fn footer(chunks: Vec<super::ChunkEntry>) -> Footer {
             packets: object(),
             header: object(),
         },
+        keys: Vec::new(),
         chunks,
     }
 }

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::intake::{Progress, find_prepared};
 use crate::prepared::PreparedError;
 use crate::processor::Processor;
+use crate::wear;
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -321,6 +322,7 @@ async fn judged(
         return Ok(Some(OpenReason::NoValidation));
     }
     let parameters = prepared.footer().parameters.clone();
+    let keys = prepared.footer().keys.clone();
     let joined = match join_peer(processor, &batch, prepared, progress).await {
         Ok(joined) => joined,
         Err(error) => return theirs(error).map(Some),
@@ -329,6 +331,7 @@ async fn judged(
         Ok(judged) => judged,
         Err(error) => return ours(error).map(Some),
     };
+    wear::count(processor, &verdict, &keys).await?;
     if verdict.accepted == 0 {
         return Ok(Some(OpenReason::NoAcceptedPacket));
     }
@@ -350,9 +353,10 @@ fn ours(error: Error) -> Result<OpenReason, Error> {
         Error::WrongKey { .. } => OpenReason::WrongKey,
         Error::Copied { .. } => OpenReason::Copied,
         Error::Prepared(PreparedError::Bucket(_)) => return Err(error),
-        Error::Generation { .. } | Error::Bucket(BucketError::Conflict { .. }) | Error::Prepared(_) => {
-            OpenReason::Conflict
-        }
+        Error::Generation { .. }
+        | Error::PinContradicted { .. }
+        | Error::Bucket(BucketError::Conflict { .. })
+        | Error::Prepared(_) => OpenReason::Conflict,
         Error::Batch(BatchError::Bucket(BucketError::Conflict { .. })) => OpenReason::Conflict,
         Error::Batch(BatchError::Bucket(BucketError::TooLarge { .. })) => OpenReason::BadIngestion,
         Error::Batch(BatchError::Bucket(_)) => return Err(error),

@@ -4,7 +4,6 @@ use crate::config::{Config, Rosters};
 use crate::error::Error;
 use tallybox_model::registry::{MetricState, Registry};
 use tallybox_model::roster::RosterTerms;
-use tallybox_service::config::{Loaded, load};
 
 const MINUTES_A_DAY: u64 = 24 * 60;
 
@@ -13,16 +12,16 @@ const MINUTES_A_DAY: u64 = 24 * 60;
 ///
 /// # Errors
 /// [`Error::Setting`] that names the settings and by how much they do not fit.
-pub(crate) fn check(config: &Loaded<Config>) -> Result<(), Error> {
-    let Some(rosters) = &config.value.rosters else {
+pub(crate) fn check(config: &Config, metrics: Option<&Registry>) -> Result<(), Error> {
+    let Some(rosters) = &config.rosters else {
         return Ok(());
     };
     fit(rosters).map_err(Error::Setting)?;
-    let Some(registry) = &rosters.registry else {
+    let clients = config.registry.as_ref().and_then(|registry| registry.clients);
+    let (Some(metrics), Some(clients)) = (metrics, clients) else {
         return Ok(());
     };
-    let metrics: Registry = load(&config.resolve(&registry.file))?.value;
-    can_be_reached(rosters, &metrics, registry.clients, config.value.minimum_contributions).map_err(Error::Setting)
+    can_be_reached(rosters, metrics, clients, config.minimum_contributions).map_err(Error::Setting)
 }
 
 /// Compares what has to be shorter with what has to be longer.

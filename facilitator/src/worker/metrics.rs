@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::handle::{Found, Handled};
+use crate::processor::Processor;
 use crate::reason::{PacketReason, Rejections};
 use crate::roster::Alarm;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -87,6 +88,20 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KeyLabel {
+    key: String,
+}
+
+/// What is counted about packet keys and their pins.
+const PACKET_KEY_ALARMS: [&str; 5] = [
+    "key-misused",
+    "key-worn",
+    "key-worn-out",
+    "pin-contradicted",
+    "pin-missing",
+];
+
 /// Everything that a worker counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -106,6 +121,8 @@ pub struct Metrics {
     rejection_alarms: Counter,
     windows_held: Counter,
     wrong_key: Counter,
+    packet_key_alarms: Family<ReasonLabel, Counter>,
+    failed_proofs: Family<KeyLabel, Gauge>,
     suspicious: Counter,
     /// Leases extended.
     pub leases_extended: Counter,
@@ -154,6 +171,8 @@ impl Metrics {
             rejection_alarms: Counter::default(),
             windows_held: Counter::default(),
             wrong_key: Counter::default(),
+            packet_key_alarms: Family::default(),
+            failed_proofs: Family::default(),
             suspicious: Counter::default(),
             leases_extended: Counter::default(),
             leases_lost: Counter::default(),
@@ -185,6 +204,10 @@ impl Metrics {
         registry.register("packets_not_summed", help, self.packets_not_summed.clone());
         let help = "What rosters found that somebody should look at, by what it is";
         registry.register("roster_alarms", help, self.roster_alarms.clone());
+        let help = "What somebody should look at about packet keys and their pins, by what it is";
+        registry.register("packet_key_alarms", help, self.packet_key_alarms.clone());
+        let help = "Failed proofs under a packet key since it was made";
+        registry.register("packet_key_failed_proofs", help, self.failed_proofs.clone());
         for (name, help, counter) in [
             ("poison_messages", "Messages that were no task", &self.poison),
             (
@@ -244,6 +267,9 @@ impl Metrics {
                 let _ = self.queue_errors.get_or_create(&QueueLabels { queue, operation });
             }
         }
+        for reason in PACKET_KEY_ALARMS {
+            let _ = self.packet_key_alarms.get_or_create(&ReasonLabel { reason });
+        }
         for reason in Alarm::WORDS {
             let _ = self.roster_alarms.get_or_create(&ReasonLabel { reason });
         }
@@ -258,6 +284,23 @@ impl Metrics {
         for alarm in alarms {
             let reason = alarm.word();
             self.roster_alarms.get_or_create(&ReasonLabel { reason }).inc();
+        }
+    }
+
+    /// Counts the alarms about packet keys, and says how many proofs have failed under each.
+    pub(super) fn packet_keys(&self, processor: &Processor) {
+        for reason in processor.cache.take_alarms() {
+            self.packet_key_alarms.get_or_create(&ReasonLabel { reason }).inc();
+        }
+        let Some(failures) = processor.cache.last_failures() else {
+            return;
+        };
+        for key in &processor.packet_keys {
+            let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
+            let gauge = self
+                .failed_proofs
+                .get_or_create_owned(&KeyLabel { key: key.id.clone() });
+            gauge.set(i64::try_from(failed).unwrap_or(i64::MAX));
         }
     }
 
@@ -358,6 +401,7 @@ mod tests {
             "facilitator_rejection_alarms_total 0",
             "facilitator_windows_held_total 0",
             "facilitator_wrong_key_total 0",
+            r#"facilitator_packet_key_alarms_total{reason="pin-missing"} 0"#,
             "facilitator_reload_failures_total 0",
         ] {
             assert!(text.contains(line), "{line} in {text}");

@@ -51,6 +51,7 @@ impl Worker {
             }
         }
         self.metrics.task(&handled, begun.elapsed());
+        self.metrics.packet_keys(&processor);
         handled
     }
 

@@ -45,6 +45,7 @@ buckets:
 ingestor-public-keys: {{ ingestor-key-1: {keys}/ingestor-signing.spki.pem }}
 peer-public-keys: {{ {peer}-key-1: {keys}/{peer}-signing.spki.pem }}
 points: per-packet
+accept-replay-risk: true
 minimum-contributions: 1
 "
     );

@@ -1,0 +1,158 @@
+//! The packet keys of a processor, and what each is restricted to.
+
+use crate::config::{Config, Points};
+use crate::error::Error;
+use tallybox_crypto::{PacketKeyDocument, PacketKeyFile, PacketPrivateKey};
+use tallybox_model::id::KeyId;
+use tallybox_model::registry::{MetricState, Registry};
+use tallybox_model::time::BatchTime;
+use tallybox_service::config::{Loaded, NamedKey};
+
+/// A packet decryption key with the identifier that packets may name it by.
+#[derive(Debug)]
+pub struct PacketKey {
+    /// The identifier.
+    pub id: KeyId,
+    /// The key.
+    pub key: PacketPrivateKey,
+    /// The fingerprint of its public half, in names of objects.
+    pub fingerprint: String,
+    /// The only number of bins of its packets; none for a bare key, whose file does not say it.
+    pub bins: Option<u32>,
+    /// The minute in which it was made; none for a bare key.
+    pub created: Option<BatchTime>,
+}
+
+/// Reads the packet keys that a configuration names, in its order.
+///
+/// # Errors
+/// [`Error`] that names the file: a key of another instance or identifier, or a bare key although points are pinned.
+pub(crate) fn read(config: &Loaded<Config>) -> Result<Vec<PacketKey>, Error> {
+    let keys = config.value.packet_decryption_keys.iter();
+    let keys = keys.map(|key| read_one(config, key)).collect::<Result<Vec<_>, _>>()?;
+    for (place, key) in keys.iter().enumerate() {
+        if let Some(first) = keys[..place].iter().find(|first| first.fingerprint == key.fingerprint) {
+            return Err(Error::Setting(format!(
+                "packet-decryption-keys: {} and {} are the same key ({}); a key belongs to one number of bins, so each \
+                 needs a key of its own",
+                first.id, key.id, key.fingerprint
+            )));
+        }
+    }
+    Ok(keys)
+}
+
+fn read_one(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error> {
+    let file = config.resolve(&key.file).display().to_string();
+    let what = "packet decryption key";
+    match crate::processor::secret_key(config, &key.file, what, PacketKeyFile::parse)? {
+        PacketKeyFile::Document(document) => restricted(config, key, &file, *document),
+        PacketKeyFile::Bare(bare) => {
+            if config.value.points == Points::Pinned {
+                return Err(refused_bare(config, key, &file));
+            }
+            Ok(PacketKey {
+                id: key.id.clone(),
+                fingerprint: bare.public().fingerprint(),
+                key: *bare,
+                bins: None,
+                created: None,
+            })
+        }
+    }
+}
+
+fn refused_bare(config: &Loaded<Config>, key: &NamedKey, file: &str) -> Error {
+    Error::Setting(format!(
+        "{file}: a bare packet key says neither instance nor number of bins, so its packets could be evaluated a second \
+         time in another batch; make a new key with `facilitator key generate packet --instance {} --bins N`, or, if \
+         this key has opened packets of this instance and of one number of bins alone, make it a document with \
+         `facilitator key convert {file} --instance {0} --bins N --id {} --out FILE`; bare keys are accepted only with \
+         `points: per-packet`",
+        config.value.instance, key.id
+    ))
+}
+
+/// Checks that a document is what the configuration takes it for.
+fn restricted(
+    config: &Loaded<Config>,
+    key: &NamedKey,
+    file: &str,
+    document: PacketKeyDocument,
+) -> Result<PacketKey, Error> {
+    let instance = config.value.instance.as_str();
+    if document.instance != instance {
+        return Err(Error::Setting(format!(
+            "{file}: the packet key belongs to instance {:?}, and this processor is of {instance:?}: a key that two \
+             instances share lets a packet be evaluated twice, which gives its answer away; make a key for this \
+             instance with `facilitator key generate packet --instance {instance} --bins {}`",
+            document.instance, document.bins
+        )));
+    }
+    if document.id != key.id {
+        return Err(Error::Setting(format!(
+            "{file}: the packet key is {:?} by its file and {:?} in packet-decryption-keys: correct the identifier, or \
+             the file that it names",
+            document.id, key.id
+        )));
+    }
+    let created = minute(&document.created).ok_or_else(|| {
+        let created = &document.created;
+        Error::Setting(format!("{file}: `created` is {created:?}, which is no time"))
+    })?;
+    Ok(PacketKey {
+        id: document.id,
+        fingerprint: document.key.public().fingerprint(),
+        key: document.key,
+        bins: Some(document.bins),
+        created: Some(created),
+    })
+}
+
+/// Refuses a registry with a metric whose packets no key opens.
+///
+/// # Errors
+/// [`Error::Setting`] that names the metric.
+pub(crate) fn cover(registry: &Registry, keys: &[PacketKey]) -> Result<(), Error> {
+    for (name, entry) in &registry.metrics {
+        let bins = entry.encoding.bins;
+        let opens = |key: &PacketKey| key.bins.is_none_or(|of_key| of_key == bins);
+        if entry.state != MetricState::Closed && !keys.iter().any(opens) {
+            return Err(Error::Setting(format!(
+                "registry: metric {name} has {bins} bins, and no key of packet-decryption-keys belongs to {bins} bins: its \
+                 packets could not be counted; make one with `facilitator key generate packet --bins {bins}`"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The minute of a time `YYYY-MM-DDTHH:MM:SSZ`.
+pub(crate) fn minute(time: &str) -> Option<BatchTime> {
+    let minutes = time.get(..16)?;
+    minutes.replace(['-', 'T', ':'], "/").parse().ok()
+}
+
+/// A time as key documents have it, of a clock in milliseconds since the epoch.
+pub(crate) fn created(millis: i64) -> String {
+    let text = BatchTime::of_clock(millis).to_string();
+    let (date, time) = text.split_at(10);
+    format!("{}T{}:00Z", date.replace('/', "-"), time[1..].replace('/', ":"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn times_of_documents_are_minutes() {
+        let minute_of = |text| minute(text).map(|time| time.to_string());
+        assert_eq!(minute_of("2026-01-31T12:05:59Z").as_deref(), Some("2026/01/31/12/05"));
+        assert_eq!(minute_of("2026-02-30T12:05:59Z"), None);
+        assert_eq!(minute_of("2026"), None);
+        let time: BatchTime = "2026/01/31/12/05".parse().unwrap();
+        assert_eq!(created(time.millis() + 59_999), "2026-01-31T12:05:00Z");
+        assert_eq!(minute(&created(time.millis())), Some(time));
+    }
+}

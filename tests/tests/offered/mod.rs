@@ -1,0 +1,98 @@
+//! The predecessor's packets, offered to a processor of ours again and again.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::sync::Arc;
+use tallybox_facilitator::config::{Config, Points};
+use tallybox_facilitator::error::Error;
+use tallybox_facilitator::intake::{IntakeSummary, find_prepared, intake, no_progress};
+use tallybox_facilitator::prepared::{ChunkKind, PreparedMessage};
+use tallybox_facilitator::processor::Processor;
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+use tallybox_service::config::load;
+use tallybox_tests::forge::Batch;
+use tallybox_tests::vectors::{Case, Places, packet_documents, write_config};
+use tallybox_transport::memory;
+
+/// The point that the predecessor's packets have.
+pub(crate) const FIRST_POINT: i64 = 998_314_904;
+/// Another one.
+pub(crate) const OTHER_POINT: i64 = 123_456_789;
+
+/// A processor with all its buckets in memory; with pinned points its keys are of 8 bins.
+pub(crate) fn processor(case: &Case, role: Role, points: Points) -> Arc<Processor> {
+    Arc::new(opened(case, role, points, 8).unwrap())
+}
+
+pub(crate) fn opened(case: &Case, role: Role, points: Points, bins: u32) -> Result<Processor, Error> {
+    let root = tempfile::tempdir().unwrap();
+    let config = write_config(
+        root.path(),
+        role,
+        &Places::beside_predecessor(case, root.path(), role),
+        "",
+    );
+    let mut config = load::<Config>(&config).unwrap();
+    config.value.points = points;
+    if points == Points::Pinned {
+        config.value.packet_decryption_keys = packet_documents(root.path(), role, bins);
+    }
+    let mut processor = Processor::open(&config)?;
+    processor.buckets.ingestion = memory("ingestion");
+    processor.buckets.own = memory("own");
+    processor.buckets.peer_validation_out = memory("out");
+    processor.buckets.sum_parts = memory("sums");
+    // A batch of nothing but packets at another point is taken in here, to see what becomes of them.
+    processor.wrong_key.accept = true;
+    Ok(processor)
+}
+
+/// Another process of the same processor: nothing is left in memory, everything in the buckets.
+pub(crate) fn restarted(case: &Case, before: &Processor, points: Points, bins: u32) -> Arc<Processor> {
+    let mut processor = opened(case, before.role, points, bins).unwrap();
+    processor.buckets = before.buckets.clone();
+    Arc::new(processor)
+}
+
+/// The case's first batch, and the same packets again in another one under new identifiers and with another point.
+pub(crate) fn twice(case: &Case, role: Role) -> [Batch; 2] {
+    let first = Batch::read(case, &case.batches()[0], role);
+    let name = BatchName {
+        id: "0badcafe-0001-4000-8000-000000000001".parse().unwrap(),
+        ..first.name.clone()
+    };
+    let mut again = first.clone().renamed(name);
+    for (i, packet) in again.packets.iter_mut().enumerate() {
+        packet.r_pit = OTHER_POINT;
+        packet.id = format!("0badcafe-0002-4000-8000-{i:012x}");
+    }
+    [first, again]
+}
+
+pub(crate) async fn take_in(processor: &Arc<Processor>, batch: &Batch) -> IntakeSummary {
+    batch.write(&*processor.buckets.ingestion).await;
+    intake(processor, &batch.name, no_progress()).await.unwrap()
+}
+
+pub(crate) async fn messages(processor: &Processor, batch: &Batch) -> Vec<PreparedMessage> {
+    let prepared = find_prepared(processor, &batch.name).await.unwrap().unwrap();
+    let mut all = Vec::new();
+    for chunk in prepared.chunks(ChunkKind::Messages) {
+        all.extend(prepared.messages(chunk).await.unwrap());
+    }
+    all
+}
+
+/// The same packets in a batch of another metric, under new identifiers and with other bins.
+pub(crate) fn of_other_bins(batch: &Batch, bins: i32) -> Batch {
+    let mut other = batch.clone().renamed(BatchName {
+        aggregation: "org.example.other".parse().unwrap(),
+        id: format!("0badcafe-0004-4000-8000-{bins:012x}").parse().unwrap(),
+        ..batch.name.clone()
+    });
+    other.header.bins = bins;
+    for (i, packet) in other.packets.iter_mut().enumerate() {
+        packet.id = format!("0badcafe-0005-4000-8000-{i:012x}");
+    }
+    other
+}

@@ -1,0 +1,157 @@
+//! The pin of a packet key: what happens when it is lost, replaced, or contradicted by the configuration.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod offered;
+
+use futures::TryStreamExt as _;
+use offered::{FIRST_POINT, OTHER_POINT, of_other_bins, processor, restarted, take_in, twice};
+use std::sync::Arc;
+use tallybox_facilitator::config::{Config, Points};
+use tallybox_facilitator::error::Error;
+use tallybox_facilitator::intake::{find_prepared, intake, no_progress};
+use tallybox_facilitator::processor::Processor;
+use tallybox_facilitator::reason::PacketReason;
+use tallybox_model::role::Role;
+use tallybox_service::config::load;
+use tallybox_service::exit::Exit;
+use tallybox_tests::forge::Batch;
+use tallybox_tests::vectors::{Case, Places, packet_documents, write_config};
+use tallybox_transport::{BucketError, ListRange, publish_bytes};
+
+/// Takes in a batch that has to fail.
+async fn refused(processor: &Arc<Processor>, batch: &Batch) -> Error {
+    batch.write(&*processor.buckets.ingestion).await;
+    intake(processor, &batch.name, no_progress()).await.unwrap_err()
+}
+
+async fn pins(processor: &Processor) -> Vec<String> {
+    let listed = processor
+        .buckets
+        .own
+        .list("points", ListRange::default())
+        .await
+        .unwrap();
+    listed.map_ok(|entry| entry.key).try_collect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_was_removed_is_missed_and_no_other_point_is_taken() {
+    let case = Case::load("dim8");
+    for role in Role::ALL {
+        let processor = processor(&case, role, Points::Pinned);
+        let [first, again] = twice(&case, role);
+        take_in(&processor, &first).await;
+        for pin in pins(&processor).await {
+            processor.buckets.own.delete(&pin).await.unwrap();
+        }
+        let fresh = restarted(&case, &processor, Points::Pinned, 8);
+        let missed = refused(&fresh, &again).await;
+        assert!(matches!(missed, Error::PinMissing { .. }), "{missed}");
+        assert_eq!((missed.exit(), missed.reason().as_str()), (Exit::Retry, "pin-missing"));
+        // The pin is there again, as the footer of the first batch says, and holds.
+        let fresh = restarted(&case, &processor, Points::Pinned, 8);
+        let summary = intake(&fresh, &again.name, no_progress()).await.unwrap();
+        assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 100);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_batch_that_is_read_witnesses_its_pins() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::First, Points::Pinned);
+    let [first, _] = twice(&case, Role::First);
+    take_in(&processor, &first).await;
+    let pin = pins(&processor).await.remove(0);
+    let text = processor.read_record(&pin, 4096).await.unwrap().unwrap();
+    processor.buckets.own.delete(&pin).await.unwrap();
+    let read = async || {
+        let fresh = restarted(&case, &processor, Points::Pinned, 8);
+        find_prepared(&fresh, &first.name).await.map(|found| found.is_some())
+    };
+    assert!(matches!(read().await, Err(Error::PinMissing { .. })));
+    assert!(read().await.unwrap(), "it was restored");
+    assert_eq!(processor.read_record(&pin, 4096).await.unwrap(), Some(text.clone()));
+    // Another one in its place.
+    processor.buckets.own.delete(&pin).await.unwrap();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let other = text.replace(&FIRST_POINT.to_string(), &OTHER_POINT.to_string());
+    assert_ne!(other, text);
+    // Nobody else can make one; an own bucket that was mixed up could hold it.
+    processor.create_record(&pin, other.as_bytes()).await.unwrap();
+    let contradicted = read().await.unwrap_err();
+    assert!(matches!(contradicted, Error::PinContradicted { .. }), "{contradicted}");
+    assert_eq!(contradicted.exit(), Exit::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_another_wrote_is_not_believed() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::First, Points::Pinned);
+    let [first, again] = twice(&case, Role::First);
+    take_in(&processor, &first).await;
+    let pin = pins(&processor).await.remove(0);
+    let text = processor.read_record(&pin, 4096).await.unwrap().unwrap();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let other = text.replace(&FIRST_POINT.to_string(), &OTHER_POINT.to_string());
+    processor.buckets.own.delete(&pin).await.unwrap();
+    publish_bytes(&*processor.buckets.own, &pin, other.into(), false)
+        .await
+        .unwrap();
+    let fresh = restarted(&case, &processor, Points::Pinned, 8);
+    let refused = refused(&fresh, &again).await;
+    assert!(
+        matches!(refused, Error::Bucket(BucketError::Unverified { .. })),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_cannot_be_given_other_bins_or_a_point_after_it_was_used() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::Second, Points::Pinned);
+    let [first, again] = twice(&case, Role::Second);
+    take_in(&processor, &first).await;
+    let other = restarted(&case, &processor, Points::Pinned, 9);
+    let misused = refused(&other, &of_other_bins(&again, 9)).await;
+    assert!(matches!(misused, Error::KeyMisused { .. }), "{misused}");
+    assert_eq!(misused.exit(), Exit::Usage);
+    // Without its pin, the prepared batch says it.
+    for pin in pins(&processor).await {
+        processor.buckets.own.delete(&pin).await.unwrap();
+    }
+    let other = restarted(&case, &processor, Points::Pinned, 9);
+    let misused = refused(&other, &of_other_bins(&first, 9)).await;
+    assert!(matches!(misused, Error::KeyMisused { .. }), "{misused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_used_with_a_point_for_each_packet_is_never_pinned() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::Second, Points::PerPacket);
+    let [first, again] = twice(&case, Role::Second);
+    take_in(&processor, &first).await;
+    let pinned = restarted(&case, &processor, Points::Pinned, 8);
+    let misused = refused(&pinned, &again).await;
+    assert!(matches!(misused, Error::KeyMisused { .. }), "{misused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_has_a_point_keeps_it_whatever_the_configuration_says() {
+    let case = Case::load("dim8");
+    let root = tempfile::tempdir().unwrap();
+    let processor = processor(&case, Role::Second, Points::Pinned);
+    let [first, again] = twice(&case, Role::Second);
+    take_in(&processor, &first).await;
+    let config = write_config(
+        root.path(),
+        Role::Second,
+        &Places::beside_predecessor(&case, root.path(), Role::Second),
+        "",
+    );
+    let mut config = load::<Config>(&config).unwrap();
+    config.value.packet_decryption_keys = packet_documents(root.path(), Role::Second, 8);
+    let mut free = Processor::open(&config).unwrap();
+    free.buckets = processor.buckets.clone();
+    let summary = take_in(&Arc::new(free), &again).await;
+    assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 100);
+}
