@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 use support::{code, run, stderr, stdout, vectors};
-use tallybox_crypto::{PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};
+use tallybox_crypto::{PacketKeyDocument, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};
 
 fn read(folder: &Path, file: &str) -> String {
     std::fs::read_to_string(folder.join(file)).unwrap()
@@ -31,7 +31,6 @@ fn every_kind_and_encoding_is_written_and_read_again() {
             &[
                 "key",
                 "generate",
-                "--kind",
                 kind,
                 "--encoding",
                 encoding,
@@ -67,7 +66,7 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let generate = ["key", "generate", "--kind", "signing", "--out", "k"];
+    let generate = ["key", "generate", "signing", "--out", "k"];
     assert_eq!(code(&run(folder, &generate)), 0);
     let mode = |file: &str| std::fs::metadata(folder.join(file)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("k"), 0o600);
@@ -84,10 +83,7 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
     );
     assert_eq!(mode("k.pem"), 0o600);
     assert_eq!(
-        code(&run(
-            folder,
-            &["key", "generate", "--kind", "packet", "--out", "no/such/folder"]
-        )),
+        code(&run(folder, &["key", "generate", "sealing", "--out", "no/such/folder"])),
         2
     );
 }
@@ -95,18 +91,18 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
 #[test]
 fn standard_output_gets_a_secret_only_when_told_to() {
     let folder = tempfile::tempdir().unwrap();
-    let made = run(folder.path(), &["key", "generate", "--kind", "signing", "--out", "-"]);
+    let made = run(folder.path(), &["key", "generate", "signing", "--out", "-"]);
     let key = SigningKey::parse(&stdout(&made)).unwrap();
     assert!(stderr(&made).contains(&key.verifying_key().fingerprint()), "{made:?}");
     assert!(!stderr(&made).contains(stdout(&made).trim()));
     assert_eq!(
         code(&run(
             folder.path(),
-            &["key", "generate", "--kind", "signing", "--out", "-", "--json"]
+            &["key", "generate", "signing", "--out", "-", "--json"]
         )),
         2
     );
-    assert_eq!(code(&run(folder.path(), &["key", "generate", "--kind", "signing"])), 2);
+    assert_eq!(code(&run(folder.path(), &["key", "generate", "signing"])), 2);
 }
 
 #[test]
@@ -165,22 +161,102 @@ fn the_public_half_of_every_vector_key_is_the_committed_one() {
 }
 
 #[test]
+fn a_packet_key_is_a_document_with_its_public_half_in_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let restricted = ["--instance", "us-xx-ingestor", "--bins", "5"];
+    let generate = ["key", "generate", "packet", "--out", "k.json", "--json"];
+    let made = run(folder, &[&generate[..], &restricted].concat());
+    assert_eq!(code(&made), 0, "{made:?}");
+    let document = PacketKeyDocument::parse(&read(folder, "k.json")).unwrap();
+    assert_eq!((document.instance.as_str(), document.bins), ("us-xx-ingestor", 5));
+    let said: serde_json::Value = serde_json::from_str(&stdout(&made)).unwrap();
+    assert_eq!(said["suggested-id"], document.id.as_str());
+    assert_eq!(said["public-file"], "k.x962-public.b64");
+    let public = PacketPublicKey::parse(&read(folder, "k.x962-public.b64")).unwrap();
+    assert_eq!(public, *document.key.public());
+    // A bare key becomes a document once.
+    std::fs::write(folder.join("bare"), document.key.to_x963_base64().as_str()).unwrap();
+    let convert = [
+        "key",
+        "convert",
+        "bare",
+        "--id",
+        "first-packet-1",
+        "--out",
+        "again.json",
+    ];
+    assert_eq!(code(&run(folder, &[&convert[..], &restricted].concat())), 0);
+    let again = PacketKeyDocument::parse(&read(folder, "again.json")).unwrap();
+    assert_eq!((again.id.as_str(), again.bins), ("first-packet-1", 5));
+    assert_eq!(again.created, "1970-01-01T00:00:00Z");
+    assert_eq!(again.key.public(), document.key.public());
+    let convert = ["key", "convert", "k.json", "--out", "other.json"];
+    let refused = run(folder, &[&convert[..], &restricted].concat());
+    assert_eq!(code(&refused), 2);
+    assert!(stderr(&refused).contains("document already"), "{refused:?}");
+    // Its secret is shown by nothing.
+    let inspected = run(folder, &["inspect", "k.json", "--json"]);
+    let text = stdout(&inspected);
+    let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(shown["found"][0]["kind"], "packet-key");
+    assert_eq!(shown["found"][0]["packet-key"]["bins"], 5);
+    assert!(!text.contains(document.key.to_x963_base64().as_str()));
+}
+
+#[test]
 fn what_cannot_be_written_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    assert_eq!(
-        code(&run(folder, &["key", "generate", "--kind", "sealing", "--out", "s"])),
-        0
-    );
-    assert_eq!(
-        code(&run(folder, &["key", "generate", "--kind", "packet", "--out", "p"])),
-        0
-    );
+    assert_eq!(code(&run(folder, &["key", "generate", "sealing", "--out", "s"])), 0);
+    let bare = ["key", "generate", "packet", "--encoding", "x963-base64", "--out", "p"];
+    assert_eq!(code(&run(folder, &bare)), 0);
     std::fs::write(folder.join("placeholder"), "not-a-real-key\n").unwrap();
     for (arguments, reason) in [
         (&["key", "public", "s"][..], "no public half"),
         (&["key", "public", "p", "--encoding", "csr-pem"], "--common-name"),
         (&["key", "public", "p", "--encoding", "pkcs8-pem"], "key convert"),
+        (
+            &["key", "generate", "packet", "--out", "x"],
+            "--instance INSTANCE and --bins N",
+        ),
+        (
+            &[
+                "key",
+                "generate",
+                "packet",
+                "--instance",
+                "a-b",
+                "--bins",
+                "0",
+                "--out",
+                "x",
+            ],
+            "1 to 524287",
+        ),
+        (
+            &[
+                "key",
+                "generate",
+                "signing",
+                "--instance",
+                "a-b",
+                "--bins",
+                "5",
+                "--out",
+                "x",
+            ],
+            "packet keys",
+        ),
+        (
+            &["key", "convert", "s", "--instance", "a-b", "--bins", "5", "--out", "x"],
+            "bare packet key",
+        ),
+        (&["key", "convert", "p", "--out", "x"], "--encoding"),
+        (
+            &["key", "convert", "p", "--encoding", "packet-document", "--out", "x"],
+            "--instance INSTANCE and --bins N",
+        ),
         (&["key", "public", "nowhere"], "cannot read"),
         (&["key", "public", "placeholder"], "placeholder"),
         (
@@ -192,16 +268,7 @@ fn what_cannot_be_written_says_why() {
             "sealing keys",
         ),
         (
-            &[
-                "key",
-                "generate",
-                "--kind",
-                "signing",
-                "--encoding",
-                "x963-base64",
-                "--out",
-                "x",
-            ],
+            &["key", "generate", "signing", "--encoding", "x963-base64", "--out", "x"],
             "pkcs8-base64",
         ),
     ] {

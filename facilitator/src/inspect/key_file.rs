@@ -4,7 +4,9 @@ use super::report::{Facts, Finding, Problem};
 use super::signer::KnownKeys;
 use serde::Serialize;
 use std::fmt;
-use tallybox_crypto::{KeyError, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};
+use tallybox_crypto::{
+    KeyError, PacketKeyDocument, PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey,
+};
 use zeroize::Zeroizing;
 
 /// The encodings of keys (`docs/formats.md`, "Keys").
@@ -29,6 +31,8 @@ pub enum Encoding {
     CsrPem,
     /// Private: base64 of 32 bytes; sealing keys only
     Base64,
+    /// Private: JSON of a packet key with its instance and number of bins; packet keys only
+    PacketDocument,
 }
 
 impl Encoding {
@@ -51,15 +55,17 @@ impl fmt::Display for Encoding {
             Self::X962Base64 => "x962-base64",
             Self::CsrPem => "csr-pem",
             Self::Base64 => "base64",
+            Self::PacketDocument => "packet-document",
         })
     }
 }
 
-/// A key that has been read.
-#[derive(Debug)]
+/// A key that has been read. It has no `Debug`, so that no secret is printed.
 pub enum AnyKey {
     /// A P-256 private key; whether it signs batches or opens packets, its file does not say.
     Private(Box<PacketPrivateKey>),
+    /// A packet key with its instance and number of bins.
+    Packet(Box<PacketKeyDocument>),
     /// A P-256 public key.
     Public(VerifyingKey),
     /// A sealing key.
@@ -73,6 +79,10 @@ impl AnyKey {
     /// [`KeyError`] if it is none.
     pub fn parse(text: &str) -> Result<(Self, Option<Encoding>), KeyError> {
         let text = text.trim();
+        if text.starts_with('{') {
+            let document = PacketKeyDocument::parse(text)?;
+            return Ok((Self::Packet(Box::new(document)), Some(Encoding::PacketDocument)));
+        }
         if let Ok(key) = SealingKey::parse(text) {
             return Ok((Self::Sealing(key), Some(Encoding::Base64)));
         }
@@ -95,6 +105,7 @@ impl AnyKey {
     pub fn fingerprint(&self) -> String {
         match self {
             Self::Private(key) => key.public().fingerprint(),
+            Self::Packet(document) => document.key.public().fingerprint(),
             Self::Public(key) => key.fingerprint(),
             Self::Sealing(key) => key.id(),
         }
@@ -108,7 +119,12 @@ impl AnyKey {
     pub fn encode(&self, encoding: Encoding, common_name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
         let text = match (self, encoding) {
             (Self::Sealing(key), Encoding::Base64) => key.to_base64(),
-            (Self::Sealing(_), _) | (_, Encoding::Base64) => return Ok(None),
+            (Self::Packet(document), Encoding::PacketDocument) => document.to_json()?,
+            (Self::Sealing(_), _) | (_, Encoding::Base64 | Encoding::PacketDocument) => return Ok(None),
+            (Self::Packet(document), _) => {
+                let bare = PacketPrivateKey::parse(&document.key.to_x963_base64())?;
+                return Self::Private(Box::new(bare)).encode(encoding, common_name);
+            }
             (Self::Private(key), Encoding::Pkcs8Base64) => SigningKey::parse(&key.to_pkcs8_pem())?.to_pkcs8_base64(),
             (Self::Private(key), Encoding::Pkcs8Pem) => key.to_pkcs8_pem(),
             (Self::Private(key), Encoding::X963Base64) => key.to_x963_base64(),
@@ -174,15 +190,47 @@ pub struct KeyFacts {
     /// The public half as PEM; sealing keys have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,
+    /// What a packet key document restricts the key to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packet_key: Option<PacketKeyFacts>,
     /// What the configuration calls the same key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured: Option<String>,
 }
 
+/// What a packet key document says of its key.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PacketKeyFacts {
+    /// The identifier under which packets name the key.
+    pub id: String,
+    /// The instance whose packets it opens.
+    pub instance: String,
+    /// The number of bins of its packets.
+    pub bins: u32,
+    /// When it was made.
+    pub created: String,
+}
+
+/// Looks at a JSON file that may be a packet key document.
+pub(super) fn inspect_document(object: &str, text: &str, known: Option<&KnownKeys>) -> Result<Finding, KeyError> {
+    match inspect(object, text, known) {
+        Ok(finding) if finding.problems.is_empty() || text.contains("\"purpose\"") => Ok(finding),
+        Ok(_) => Err(KeyError::Encoding),
+        Err(error) => Err(error),
+    }
+}
+
 /// Looks at a file that may hold a key.
 pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Result<Finding, KeyError> {
     let (key, encoding) = match AnyKey::parse(text) {
-        Err(error @ (KeyError::Placeholder | KeyError::Invalid | KeyError::Mismatch | KeyError::RequestSignature)) => {
+        Err(
+            error @ (KeyError::Placeholder
+            | KeyError::Invalid
+            | KeyError::Mismatch
+            | KeyError::Document { .. }
+            | KeyError::RequestSignature),
+        ) => {
             let facts = Facts::Text {
                 bytes: text.len() as u64,
                 text: None,
@@ -197,17 +245,28 @@ pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Re
     };
     let (kind, title, secret) = match &key {
         AnyKey::Private(_) => ("private-key", "private key on P-256", true),
+        AnyKey::Packet(_) => ("packet-key", "packet key document", true),
         AnyKey::Public(_) => ("public-key", "public key on P-256", false),
         AnyKey::Sealing(_) => ("sealing-key", "32 random bytes: a sealing key", true),
     };
     let fingerprint = key.fingerprint();
     let configured = known.and_then(|known| known.name(&fingerprint));
     let public_key = key.encode(Encoding::SpkiPem, "")?.map(|text| text.to_string());
+    let packet_key = match &key {
+        AnyKey::Packet(document) => Some(PacketKeyFacts {
+            id: document.id.clone(),
+            instance: document.instance.clone(),
+            bins: document.bins,
+            created: document.created.clone(),
+        }),
+        _ => None,
+    };
     let facts = KeyFacts {
         encoding,
         secret,
         fingerprint,
         public_key,
+        packet_key,
         configured,
     };
     Ok(Finding::new(kind, title, object, Facts::Key(facts)))
@@ -260,6 +319,23 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_key_document_leads_to_every_bare_encoding() {
+        let text = include_str!("../../../crypto/testdata/packet-key.json");
+        let (key, encoding) = AnyKey::parse(text).unwrap();
+        assert_eq!(encoding, Some(Encoding::PacketDocument));
+        assert_eq!(
+            key.encode(Encoding::PacketDocument, "").unwrap().unwrap().as_str(),
+            text
+        );
+        for to in PRIVATE.into_iter().chain(PUBLIC) {
+            let bare = key.encode(to, "a.example").unwrap().expect("it has it");
+            let (bare, encoding) = AnyKey::parse(&bare).unwrap();
+            assert_eq!((encoding, bare.fingerprint()), (Some(to), key.fingerprint()));
+            assert_eq!(bare.encode(Encoding::PacketDocument, "").unwrap(), None);
+        }
+    }
+
+    #[test]
     fn sealing_keys_have_one_encoding() {
         let key = AnyKey::Sealing(SealingKey::generate(&mut rand::rng()));
         let text = key.encode(Encoding::Base64, "").unwrap().unwrap();
@@ -273,8 +349,10 @@ mod tests {
 
     #[test]
     fn what_is_no_key_says_why() {
-        assert_eq!(AnyKey::parse("not-a-real-key").unwrap_err(), KeyError::Placeholder);
-        assert!(matches!(AnyKey::parse("AAAA").unwrap_err(), KeyError::Format { .. }));
-        assert_eq!(AnyKey::parse("hello there!").unwrap_err(), KeyError::Encoding);
+        let refused = |text| AnyKey::parse(text).err().expect("no key");
+        assert_eq!(refused("not-a-real-key"), KeyError::Placeholder);
+        assert!(matches!(refused("AAAA"), KeyError::Format { .. }));
+        assert_eq!(refused("hello there!"), KeyError::Encoding);
+        assert!(matches!(refused("{}"), KeyError::Document { .. }));
     }
 }

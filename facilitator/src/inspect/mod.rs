@@ -36,7 +36,7 @@ mod window;
 
 pub use folder::{FolderBatches, FolderFacts};
 pub use header::{HeaderFacts, SumFacts};
-pub use key_file::{AnyKey, Encoding, KeyFacts};
+pub use key_file::{AnyKey, Encoding, KeyFacts, PacketKeyFacts};
 pub use manifest::{ManifestFacts, ManifestKey};
 pub use name::{Family, ObjectName, Part, Place};
 pub use own_object::OwnObject;

@@ -144,6 +144,12 @@ impl Inspector {
 
     fn json(&self, key: &str, file: &[u8]) -> Finding {
         let bytes = file.len() as u64;
+        // Before the whole text is taken apart: no other value may hold a copy of the secret.
+        if let Ok(text) = std::str::from_utf8(file)
+            && let Ok(finding) = key_file::inspect_document(key, text, self.keys.as_ref())
+        {
+            return finding;
+        }
         let document: serde_json::Value = match serde_json::from_slice(file) {
             Ok(document) => document,
             Err(error) => return unrecognised(key, bytes, format!("begins like JSON, but is none: {error}")),

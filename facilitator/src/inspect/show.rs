@@ -182,6 +182,12 @@ fn show_key(key: &KeyFacts, sheet: &mut Sheet) {
     sheet.row("encoding", encoding);
     let name = if key.public_key.is_some() { "fingerprint" } else { "id" };
     sheet.row(name, &key.fingerprint);
+    if let Some(packet) = &key.packet_key {
+        sheet.row("key id", &packet.id);
+        sheet.row("instance", &packet.instance);
+        sheet.row("bins", packet.bins.to_string());
+        sheet.row("created", &packet.created);
+    }
     if key.secret {
         sheet.row("secret", "not shown");
     }

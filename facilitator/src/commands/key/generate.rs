@@ -1,6 +1,7 @@
 //! `facilitator key generate`
 
-use super::output::write_secret;
+use super::document::{Restriction, document};
+use super::output::{write_public, write_secret};
 use super::{AnyKey, Arguments, Encoding, Error, encode};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -11,10 +12,16 @@ use tallybox_service::output::Summary;
 
 const AFTER_HELP: &str = "\
 Examples:
-  facilitator key generate --kind signing --out keys/signing.pkcs8.b64
-  facilitator key generate --kind packet --out keys/packet.x963.b64
-  facilitator key generate --kind sealing --out keys/sealing.b64
-  facilitator key generate --kind packet --encoding pkcs8-pem --out - | vault ...
+  facilitator key generate signing --out keys/signing.pkcs8.b64
+  facilitator key generate packet --instance us-ct-ingestor --bins 5 \\
+      --out keys/packet-5-bins.json
+  facilitator key generate sealing --out keys/sealing.b64
+  facilitator key generate signing --encoding pkcs8-pem --out - | vault ...
+
+A packet key belongs to one instance and one number of bins: make one for each
+number of bins that the instance's metrics have. Its public half, which the
+ingestor needs, is written to a second file, whose name ends in
+.x962-public.b64.
 
 Then give others the public half: see `facilitator key public --help`.";
 
@@ -26,9 +33,12 @@ Then give others the public half: see `facilitator key public --help`.";
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Generate {
     /// What the key is for
-    #[arg(long, value_enum)]
+    #[arg(value_enum, value_name = "KIND")]
     kind: Kind,
-    /// The encoding of the private key [default: pkcs8-base64 for signing, x963-base64 for packet, base64 for sealing]
+    #[command(flatten)]
+    restriction: Restriction,
+    /// The encoding of the private key [default: pkcs8-base64 for signing, packet-document for packet, base64 for
+    /// sealing]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING")]
     encoding: Option<Encoding>,
     /// The file to make; `-` for standard output
@@ -42,7 +52,7 @@ pub(super) struct Generate {
 enum Kind {
     /// Signs batches
     Signing,
-    /// Opens packets
+    /// Opens packets of one instance and one number of bins
     Packet,
     /// Seals a processor's own prepared batches
     Sealing,
@@ -52,17 +62,17 @@ impl Kind {
     fn default_encoding(self) -> Encoding {
         match self {
             Self::Signing => Encoding::Pkcs8Base64,
-            Self::Packet => Encoding::X963Base64,
+            Self::Packet => Encoding::PacketDocument,
             Self::Sealing => Encoding::Base64,
         }
     }
 
     /// The encodings in which our programs read such a key.
     fn encodings(self) -> &'static [Encoding] {
-        use Encoding::{Base64, Pkcs8Base64, Pkcs8Pem, RotatorMaterial, X963Base64};
+        use Encoding::{Base64, PacketDocument, Pkcs8Base64, Pkcs8Pem, RotatorMaterial, X963Base64};
         match self {
             Self::Signing => &[Pkcs8Base64, Pkcs8Pem, RotatorMaterial],
-            Self::Packet => &[X963Base64, Pkcs8Base64, Pkcs8Pem, RotatorMaterial],
+            Self::Packet => &[PacketDocument, X963Base64, Pkcs8Base64, Pkcs8Pem, RotatorMaterial],
             Self::Sealing => &[Base64],
         }
     }
@@ -94,13 +104,18 @@ impl Generate {
                 "--json and --out - both want standard output".to_owned(),
             ));
         }
-        let mut rng = rand::rng();
-        let key = match self.kind {
-            Kind::Sealing => AnyKey::Sealing(SealingKey::generate(&mut rng)),
-            Kind::Signing | Kind::Packet => AnyKey::Private(Box::new(PacketPrivateKey::generate(&mut rng))),
+        let key = self.key(encoding)?;
+        let public_file = match &key {
+            AnyKey::Packet(_) if !to_stdout => Some(public_file(&self.out)),
+            _ => None,
         };
-        let summary = self.summary(&key, encoding)?;
-        write_secret(&self.out, &encode(&key, encoding, None, &summary.file)?)?;
+        let summary = self.summary(&key, encoding, public_file.as_deref())?;
+        let secret = encode(&key, encoding, None, &summary.file)?;
+        if let Some(file) = &public_file {
+            // First the half that does no harm if the other cannot be written.
+            write_public(file, &encode(&key, Encoding::X962Base64, None, "")?)?;
+        }
+        write_secret(&self.out, &secret)?;
         if to_stdout {
             eprintln!(
                 "{}",
@@ -113,23 +128,54 @@ impl Generate {
         arguments.print(&summary)
     }
 
-    fn summary(&self, key: &AnyKey, encoding: Encoding) -> Result<Generated, Error> {
+    fn key(&self, encoding: Encoding) -> Result<AnyKey, Error> {
+        let mut rng = rand::rng();
+        if encoding != Encoding::PacketDocument && self.restriction.is_given() {
+            return Err(Error::Setting(
+                "--instance, --bins, --id and --created belong to packet keys with the encoding packet-document"
+                    .to_owned(),
+            ));
+        }
+        Ok(match self.kind {
+            Kind::Sealing => AnyKey::Sealing(SealingKey::generate(&mut rng)),
+            Kind::Packet if encoding == Encoding::PacketDocument => {
+                let now = super::document::now();
+                let key = PacketPrivateKey::generate(&mut rng);
+                AnyKey::Packet(Box::new(document(key, &self.restriction, &now)?))
+            }
+            Kind::Signing | Kind::Packet => AnyKey::Private(Box::new(PacketPrivateKey::generate(&mut rng))),
+        })
+    }
+
+    fn summary(&self, key: &AnyKey, encoding: Encoding, public_file: Option<&Path>) -> Result<Generated, Error> {
         let fingerprint = key.fingerprint();
-        let short: String = fingerprint.chars().take(8).collect();
         let public = if self.kind == Kind::Sealing {
             None
         } else {
             Some(encode(key, Encoding::SpkiPem, None, "")?)
         };
+        let id = match key {
+            AnyKey::Packet(document) => Some(document.id.clone()),
+            AnyKey::Sealing(_) => None,
+            _ => Some(super::document::suggested_id(self.kind.word(), &fingerprint)),
+        };
         Ok(Generated {
             kind: self.kind,
             encoding,
             file: self.out.display().to_string(),
-            suggested_id: public.is_some().then(|| format!("{}-{short}", self.kind.word())),
+            public_file: public_file.map(|file| file.display().to_string()),
+            suggested_id: id,
             fingerprint,
             public_key: public.map(|text| text.to_string()),
         })
     }
+}
+
+/// Where the public half of a packet key is written.
+fn public_file(out: &Path) -> PathBuf {
+    let name = out.to_string_lossy();
+    let stem = name.strip_suffix(".json").unwrap_or(&name);
+    PathBuf::from(format!("{stem}.x962-public.b64"))
 }
 
 /// What is said about a new key. No secret is in it.
@@ -139,6 +185,8 @@ struct Generated {
     kind: Kind,
     encoding: Encoding,
     file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_file: Option<String>,
     fingerprint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     suggested_id: Option<String>,
@@ -157,9 +205,14 @@ impl Summary for Generated {
         let (kind, place) = (self.kind.word(), if file == "-" { "standard output" } else { file });
         writeln!(f, "new {kind} key in {place} ({encoding})")?;
         let id = self.suggested_id.as_deref().unwrap_or_default();
+        let label = if *encoding == Encoding::PacketDocument {
+            "key id       "
+        } else {
+            "suggested id "
+        };
         match self.kind {
             Kind::Sealing => writeln!(f, "  id            {fingerprint}, in the names of prepared batches")?,
-            _ => writeln!(f, "  fingerprint   {fingerprint}\n  suggested id  {id}")?,
+            _ => writeln!(f, "  fingerprint   {fingerprint}\n  {label} {id}")?,
         }
         if file == "-" {
             return Ok(());
@@ -171,6 +224,9 @@ impl Summary for Generated {
                 "  configure     packet-decryption-keys: [ {{ id: {id}, file: {file} }} ]"
             )?,
             Kind::Sealing => return write!(f, "  configure     prepared-sealing-key: {{ file: {file} }}"),
+        }
+        if let Some(public) = &self.public_file {
+            return write!(f, "\n  give          {public} to the ingestor");
         }
         let public = if self.kind == Kind::Packet {
             "csr-pem --common-name NAME"

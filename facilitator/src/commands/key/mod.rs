@@ -1,6 +1,7 @@
 //! `facilitator key`
 
 mod convert;
+mod document;
 mod generate;
 mod output;
 mod public;
@@ -20,6 +21,8 @@ const KEY_FILE_BYTES: u64 = 64 << 10;
 
 const AFTER_HELP: &str = "\
 Encodings (docs/formats.md has them byte by byte):
+  packet keys
+    packet-document   JSON of id, instance, bins, time and private key; ours
   private keys
     pkcs8-base64      base64 of PKCS#8; ENPA's batch signing keys
     pkcs8-pem         PEM `PRIVATE KEY`
@@ -107,7 +110,10 @@ fn encode(key: &AnyKey, encoding: Encoding, common_name: Option<&str>, file: &st
         let reason = match key {
             AnyKey::Public(_) => "it is a public key; this encoding needs the private one",
             AnyKey::Sealing(_) => "it is a sealing key, which has the encoding base64 and no public half",
-            AnyKey::Private(_) => "base64 is the encoding of sealing keys",
+            AnyKey::Private(_) if encoding == Encoding::PacketDocument => {
+                "it is a bare key: give --instance and --bins"
+            }
+            AnyKey::Private(_) | AnyKey::Packet(_) => "base64 is the encoding of sealing keys",
         };
         Error::Setting(format!("{file}: no encoding {encoding}: {reason}"))
     })
