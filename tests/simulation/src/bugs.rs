@@ -80,6 +80,14 @@ pub const ALL: &[Bug] = &[
     bug("marker-is-truth", "a task that was started once is never started again"),
     bug("lost-reports", "the ingestor forgets what was too few for a batch"),
     bug(
+        "bins-unchecked",
+        "a packet is evaluated at whatever number of bins its batch says",
+    ),
+    bug(
+        "silence-wears",
+        "a packet without the peer's message counts as a failed proof",
+    ),
+    bug(
         "forgotten-reports",
         "the ingestor does not look for replays in earlier windows",
     ),

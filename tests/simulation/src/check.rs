@@ -18,10 +18,12 @@ use crate::evidence::{Batches, batches, digest, keys_of_other_bins, objects};
 use crate::keyring::{INSTANCE, Keyring, LOCALITY};
 use crate::lies::Lies;
 use crate::machine::{Machine, Machines, Places};
+use crate::once::evaluated_once;
 use crate::operator::{check_shares, check_sums};
 use crate::pool::{METRICS, Pool};
 use crate::scenario::Scenario;
 use crate::schedule::Schedule;
+use crate::wear::counted_failures;
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
@@ -60,12 +62,18 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
         problems.push("the ingestor gave the processors different batches".to_owned());
     }
     ingested(scenario, places, schedule, &own, &mut problems).await;
+    evaluated_once(places, &mut problems).await;
     let mut batches = sides.swap_remove(0);
     batches.extend(sides.swap_remove(0));
+    for (name, reports) in &mut batches {
+        // A packet in a batch of another metric counts for nothing.
+        reports.retain(|report| METRICS[Pool::get().report(*report).metric] == name.aggregation.as_str());
+    }
     let batches = &batches;
     let accord = accord(scenario, places, schedule, (batches, lies), &mut problems).await;
     summed(scenario, places, schedule, (batches, &accord), &mut problems).await;
     undamaged(places, &mut problems);
+    counted_failures(scenario, places, schedule, (batches, &accord), &mut problems).await;
     check_sums(places, &mut problems).await;
     check_shares(scenario, places, batches, &mut problems).await;
     Findings { problems, digest }

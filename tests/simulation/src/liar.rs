@@ -1,9 +1,11 @@
-//! An ingestor that lies: packets that stand in a second batch, batches that stand under a second date.
+//! An ingestor that lies: packets that stand in a second batch, of their metric or of one with other bins, and batches that
+//! stand under a second date.
 
+use tallybox_client::traffic::Metric;
 use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::header::IngestionHeader;
-use tallybox_model::id::BatchId;
+use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::{BatchName, BatchObjects};
 use tallybox_transport::batch::signature_file;
@@ -12,6 +14,7 @@ use tallybox_transport::{publish_bytes, read_all};
 use crate::bucket::Shelf;
 use crate::dice::Dice;
 use crate::keyring::{Keyring, ingestor_key_id};
+use crate::pool::METRICS;
 use crate::schedule::Millis;
 
 /// Most bytes of an object.
@@ -30,7 +33,32 @@ pub struct Copy {
     pub sides: [bool; 2],
 }
 
+/// How a metric that a packet does not belong to has to be told in a header.
+fn other_metric(of: &AggregationId) -> Option<(AggregationId, i32)> {
+    let place = METRICS.iter().position(|metric| *metric == of.as_str())?;
+    let other = METRICS[1 - place];
+    let bins = Metric::named(other)?.bins();
+    Some((other.parse().ok()?, i32::try_from(bins).ok()?))
+}
+
 impl Copy {
+    /// Draws one whose packets stand in a batch of the other metric, under its number of bins: a second evaluation of each
+    /// would give its answer away.
+    pub fn misplaced(of: &BatchName, dice: &mut Dice) -> Option<Self> {
+        let (aggregation, _) = other_metric(&of.aggregation)?;
+        let to = BatchName {
+            aggregation,
+            date: of.date,
+            id: BatchId::from_bytes(dice.bytes()),
+        };
+        Some(Self {
+            of: of.clone(),
+            to,
+            packets: u64::MAX,
+            sides: [true, true],
+        })
+    }
+
     /// Draws one of a batch that is there.
     pub fn draw(of: &BatchName, dice: &mut Dice) -> Self {
         let minutes = 60 * dice.between(0, 2);
@@ -95,8 +123,14 @@ impl Copy {
             }
         }
         let packets = file.finish().expect("packets");
+        let bins = match other_metric(&self.of.aggregation) {
+            Some((aggregation, bins)) if aggregation == self.to.aggregation => bins,
+            _ => header.bins,
+        };
         let header = IngestionHeader {
             batch_uuid: self.to.id,
+            name: self.to.aggregation.to_string(),
+            bins,
             packet_file_digest: Digest::of(&packets),
             ..header
         };

@@ -13,7 +13,7 @@
 //! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
 //! | [`cast`], [`machine`] | who there is, and the programs that they run |
 //! | [`liar`], [`garbage`], [`tamper`], [`forger`], [`lies`], [`operator`] | an ingestor, processors and operators that do not keep to the rules |
-//! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
+//! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`once`], [`wear`], [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
 //! | [`counts`] | how often each thing happened |
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | many seeds; the least of one that fails; known faults; the command line |
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
@@ -35,6 +35,7 @@ pub mod keyring;
 pub mod liar;
 pub mod lies;
 pub mod machine;
+pub mod once;
 pub mod operator;
 pub mod pool;
 pub mod queue;
@@ -46,3 +47,4 @@ pub mod tamper;
 pub mod time;
 pub mod timer;
 pub mod trouble;
+pub mod wear;

@@ -10,6 +10,7 @@ use tallybox_facilitator::cache::Cache;
 use tallybox_facilitator::config::{Points, ValidationForm};
 use tallybox_facilitator::processor::{PacketKey, Processor, ProcessorBuckets, WrongKeyRule};
 use tallybox_facilitator::roster::RosterRules;
+use tallybox_facilitator::wear::WearLimits;
 use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
 use tallybox_ingestor::ingestor::{BatchSigner, Ingestor, LiveRegistry, Locality, SignError};
@@ -19,6 +20,7 @@ use tallybox_model::extensions::RosterExtension;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::role::Role;
 use tallybox_model::spool::SpoolNames;
+use tallybox_model::time::BatchTime;
 use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
 use tallybox_transport::{RecordKey, Records, SharedBucket};
@@ -222,6 +224,8 @@ impl Machines<'_> {
                 id: packet_key_id(role, BINS[metric], epoch),
                 key: again(key),
                 fingerprint: key.public().fingerprint(),
+                bins: u32::try_from(BINS[metric]).ok(),
+                created: Some(BatchTime::of_clock(self.scenario.start())),
             }
         };
         let held = (0..held).flat_map(|epoch| (0..BINS.len()).map(move |metric| (epoch, metric)));
@@ -251,6 +255,7 @@ impl Machines<'_> {
             ingestor_keys: keyring.trusted_ingestor(),
             peer_keys: keyring.trusted(role.peer()),
             points: Points::Pinned,
+            registry: None,
             validation_form: ValidationForm::ThreeObjects,
             minimum_contributions: self.scenario.minimum[side],
             rejection_limits: RejectionLimits {
@@ -264,6 +269,7 @@ impl Machines<'_> {
                 accept: false,
             },
             leave_out_after_minutes: 120,
+            wear: WearLimits::default(),
             legacy_count: false,
             limits: Limits {
                 roster_entries: ROSTER_ENTRIES,

@@ -35,6 +35,8 @@ pub struct Sealed {
     pub bits: Vec<bool>,
     /// Whether it has to be counted.
     pub counts: bool,
+    /// Whether both shares open and the proof does not hold.
+    pub false_proof: bool,
 }
 
 /// All reports.
@@ -88,17 +90,21 @@ impl Pool {
             for epoch in 0..EPOCHS {
                 let processors = Keyring::get().clients(number, epoch);
                 let traffic = Traffic::new(epoch as u64, metric, processors, None).expect("traffic");
-                let mut keep = |generated: Generated, counts| {
-                    reports.push(Sealed::of(number, epoch, &generated, counts));
+                let mut keep = |generated: Generated, counts, false_proof| {
+                    reports.push(Sealed {
+                        false_proof,
+                        ..Sealed::of(number, epoch, &generated, counts)
+                    });
                 };
                 for index in 0..HONEST {
-                    keep(traffic.packet(index).expect("a packet"), true);
+                    keep(traffic.packet(index).expect("a packet"), true, false);
                 }
                 let mut index = HONEST;
                 for kind in kinds {
                     for _ in 0..HOSTILE {
                         let counts = kind.verdict() == Verdict::Counted;
-                        keep(traffic.hostile(index, kind).expect("a packet"), counts);
+                        let false_proof = matches!(kind, Hostility::InvalidProof);
+                        keep(traffic.hostile(index, kind).expect("a packet"), counts, false_proof);
                         index += 1;
                     }
                 }
@@ -141,6 +147,7 @@ impl Sealed {
             key_ids: [first_id, second_id],
             bits: generated.noisy_bits.clone(),
             counts,
+            false_proof: false,
         }
     }
 

@@ -329,7 +329,12 @@ impl<'s> Stage<'s> {
                 self.lies.garbage.insert(garbage.name);
             }
         } else if let Some(name) = self.dice.pick(&originals) {
-            let copy = Copy::draw(name, &mut self.dice);
+            let misplaced = self.scenario.metrics > 1 && self.dice.chance(250);
+            let misplaced = misplaced.then(|| Copy::misplaced(name, &mut self.dice)).flatten();
+            if misplaced.is_some() {
+                self.schedule.count("misplaced-batches");
+            }
+            let copy = misplaced.unwrap_or_else(|| Copy::draw(name, &mut self.dice));
             copy.write(&self.places.ingestion, self.schedule.now()).await;
             self.schedule.count("copied-batches");
             self.schedule.note(|| format!("{copy:?}"));

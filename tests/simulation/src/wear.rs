@@ -1,0 +1,61 @@
+//! Whether failed proofs were counted for packet keys as they happened: each batch once, and nothing that is no failed proof.
+
+use std::collections::BTreeSet;
+
+use tallybox_model::path::{BatchName, FailedProofs};
+use tallybox_model::role::Role;
+
+use crate::accord::{Accord, Fate};
+use crate::evidence::{Batches, objects};
+use crate::machine::Places;
+use crate::pool::Pool;
+use crate::scenario::Scenario;
+use crate::schedule::Schedule;
+use crate::trouble::Trouble;
+
+/// Compares the counts in the own buckets with the reports that were made with false proofs.
+pub async fn counted_failures(
+    scenario: &Scenario,
+    places: &Places,
+    schedule: &Schedule,
+    (batches, accord): (&Batches, &Accord),
+    problems: &mut Vec<String>,
+) {
+    // A processor that holds a new key late has no message for some packets, so that their proofs do not fail.
+    let exact = !scenario.has(Trouble::Rotation);
+    let certain = |batch: &BatchName| !accord.doubtful.contains(&batch.id);
+    for role in Role::ALL {
+        let mut counted: BTreeSet<BatchName> = BTreeSet::new();
+        for count in objects(&places.own[role.index()])
+            .await
+            .keys()
+            .filter_map(|key| FailedProofs::parse(key))
+        {
+            schedule.count("failed-proofs-counted");
+            let expected = false_proofs(batches, &count.batch);
+            let wrong = count.failed > expected || (exact && count.failed != expected);
+            if certain(&count.batch) && wrong {
+                problems.push(format!(
+                    "the {role} processor has counted {} failed proofs in {}, which holds {expected}",
+                    count.failed, count.batch
+                ));
+            }
+            counted.insert(count.batch);
+        }
+        let summed = accord.fates.iter().filter(|(_, fate)| matches!(fate, Fate::Summed(_)));
+        for (batch, _) in summed.filter(|(batch, _)| exact && certain(batch)) {
+            if false_proofs(batches, batch) > 0 && !counted.contains(batch) {
+                problems.push(format!(
+                    "the {role} processor has not counted the failed proofs of {batch}"
+                ));
+            }
+        }
+    }
+}
+
+/// How many reports of a batch were made with a false proof.
+fn false_proofs(batches: &Batches, batch: &BatchName) -> u64 {
+    let reports: BTreeSet<usize> = batches.get(batch).into_iter().flatten().copied().collect();
+    let failing = reports.iter().filter(|report| Pool::get().report(**report).false_proof);
+    failing.count() as u64
+}
