@@ -16,7 +16,7 @@ use tallybox_transport::{BucketError, publish_bytes};
 use super::index::Group;
 use super::patient::Patient;
 use crate::error::Error;
-use crate::ingestor::{Ingestor, Locality};
+use crate::ingestor::{Ingestor, KeyPair, Locality};
 
 /// Most bytes of the object.
 const LIMIT: u64 = 64 << 10;
@@ -45,6 +45,8 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Grou
     }
     let origin = match known.iter().flatten().next() {
         Some(origin) => origin.clone(),
+        // The configuration knows the bins of its keys before the first batch does, which may hold what must not count.
+        None if !fits_configuration(locality, group) && !fault::is_on("keys-of-any-bins") => return Ok(None),
         None => Origin {
             // `config::check` has made sure that there is a secret.
             secret: ingestor
@@ -72,6 +74,17 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Grou
     })?;
     let [first, second] = &origin.key_ids;
     Ok(fits(&origin).then(|| secret.point([first, second])))
+}
+
+/// Whether no pair of the configuration lists a key of the group with other bins than the group has.
+fn fits_configuration(locality: &Locality, group: &Group) -> bool {
+    let bins = u32::try_from(group.parameters.bins);
+    let names = |pair: &&KeyPair| pair.keys.iter().zip(&group.key_ids).any(|(key, id)| key.id == *id);
+    locality
+        .key_pairs
+        .iter()
+        .filter(names)
+        .all(|pair| bins == Ok(pair.bins))
 }
 
 /// Checks that no packet key of the configuration had another number of bins before: its reports would be dropped. A

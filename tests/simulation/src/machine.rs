@@ -13,7 +13,9 @@ use tallybox_facilitator::roster::RosterRules;
 use tallybox_facilitator::wear::WearLimits;
 use tallybox_facilitator::worker::{Kind, Worker, WorkerConfig};
 use tallybox_ingestor::config::{AcceptanceConfig, BatchConfig, ManifestConfig, ServeConfig};
-use tallybox_ingestor::ingestor::{BatchSigner, Ingestor, LiveRegistry, Locality, SignError};
+use tallybox_ingestor::ingestor::{
+    BatchSigner, Ingestor, KeyPair, LiveRegistry, Locality, PacketKey as IngestorKey, SignError,
+};
 use tallybox_model::avro::Limits;
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_model::extensions::RosterExtension;
@@ -307,7 +309,9 @@ impl Machines<'_> {
             instance,
             attestation: AttestationPolicy::None,
             verifier: None,
-            key_pairs: Vec::new(),
+            key_pairs: (0..EPOCHS)
+                .flat_map(|epoch| (0..BINS.len()).filter_map(move |metric| key_pair(epoch, metric)))
+                .collect(),
             mailboxes: [mailbox(0), mailbox(1)],
         };
         Ingestor {
@@ -340,6 +344,21 @@ impl Machines<'_> {
             clients_clock: None,
         }
     }
+}
+
+/// The packet keys of an epoch for a metric, as the ingestor lists them.
+fn key_pair(epoch: usize, metric: usize) -> Option<KeyPair> {
+    let keys = Keyring::get().clients(metric, epoch).into_iter();
+    let keys: Vec<_> = keys
+        .map(|key| IngestorKey {
+            id: key.key_id.unwrap_or_default(),
+            public: key.public,
+        })
+        .collect();
+    Some(KeyPair {
+        bins: u32::try_from(BINS[metric]).ok()?,
+        keys: keys.try_into().ok()?,
+    })
 }
 
 /// A key does not let itself be copied; it is written and read, as when a program starts.
