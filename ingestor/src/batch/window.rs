@@ -166,7 +166,7 @@ impl<'j> WindowJob<'j> {
     /// Builds those of a partition's batches that have one of these ids once more, all if there is no id; checks that they
     /// are what is fixed.
     pub(super) async fn rebuild(&self, partition: u32, ids: &BTreeSet<BatchId>) -> Result<Vec<BuiltBatch>, Error> {
-        let builder = Arc::new(self.builder().await?);
+        let builder = Arc::new(self.builder());
         let wanted = |batch: &&CutBatch| ids.is_empty() || ids.contains(&builder.batch_id(batch));
         let batches: Vec<CutBatch> = self.of_partition(partition).filter(wanted).cloned().collect();
         if batches.is_empty() {
