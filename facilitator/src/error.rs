@@ -369,6 +369,13 @@ impl Error {
         bucket.disposition() == Disposition::Retry
     }
 
+    /// Whether an object of the own bucket is none of ours: then nothing that rests on that bucket is done, whatever else the
+    /// error concerns.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        matches!(self, Self::Bucket(BucketError::Unverified { .. }))
+    }
+
     /// What an aggregation found that ends without a sum part.
     #[must_use]
     pub fn summary(&self) -> Option<&AggregateSummary> {
@@ -387,6 +394,7 @@ impl Error {
             Self::Config(_) | Self::Key { .. } | Self::File { .. } | Self::Setting(_) => "config",
             Self::Bucket(BucketError::Conflict { .. }) => "conflict",
             Self::Bucket(BucketError::NotReproduced { .. }) => "not-reproduced",
+            Self::Bucket(BucketError::Unverified { .. }) => "unverified",
             Self::Bucket(_) => "bucket",
             Self::Batch(BatchError::Bucket(BucketError::Conflict { .. })) => "conflict",
             Self::Batch(error) => error.reason(),

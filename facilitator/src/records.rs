@@ -3,8 +3,13 @@
 use crate::error::Error;
 use crate::processor::Processor;
 use bytes::Bytes;
+use std::fmt::Display;
+use std::str::FromStr;
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, Published, TRAILER_BYTES, read_all};
+use tallybox_transport::{BucketError, Created, Published, TRAILER_BYTES, read_all};
+
+/// The longest text of a date or number.
+const TEXT_BYTES: u64 = 64;
 
 impl Processor {
     /// Makes a record in the own bucket, unless one is there; see [`tallybox_transport::Records::create`].
@@ -32,20 +37,52 @@ impl Processor {
         self.records.read(own, name, limit).await
     }
 
+    /// Reads a record that has to be there, with a payload of at most `limit` bytes.
+    pub(crate) async fn need_record(&self, name: &str, limit: u64) -> Result<Bytes, BucketError> {
+        let missing = || BucketError::NotFound {
+            key: name.to_owned(),
+            bucket: self.buckets.own.location(),
+        };
+        self.read_record(name, limit).await?.ok_or_else(missing)
+    }
+
+    /// Makes a record in the own bucket, unless one is there: then its payload, of at most `limit` bytes, is the answer.
+    pub(crate) async fn fix_record(
+        &self,
+        name: &str,
+        payload: &[u8],
+        limit: u64,
+    ) -> Result<Option<Bytes>, BucketError> {
+        match self.records.put(&*self.buckets.own, name, payload).await? {
+            Created::New => Ok(None),
+            Created::Exists => match self.read_record(name, limit).await? {
+                None => Err(BucketError::NotSettled {
+                    key: name.to_owned(),
+                    bucket: self.buckets.own.location(),
+                    source: None,
+                }),
+                before => Ok(before),
+            },
+        }
+    }
+
+    /// Makes a record of a short text, unless one is there: then what it holds is the answer.
+    pub(crate) async fn fix_text<T: FromStr + Display>(&self, name: &str, value: &T) -> Result<Option<T>, Error> {
+        let before = self.fix_record(name, value.to_string().as_bytes(), TEXT_BYTES).await?;
+        before.map(|payload| parse(name, &payload)).transpose()
+    }
+
     /// Reads a record of the own bucket that holds a short text, such as a date or a number.
     ///
     /// # Errors
     /// As [`Self::read_record`]; [`Error::Internal`] if we have recorded something else.
-    pub(crate) async fn read_text<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
-        let Some(payload) = self.read_record(name, TEXT_BYTES).await? else {
-            return Ok(None);
-        };
-        let value = std::str::from_utf8(&payload).ok().and_then(|text| text.parse().ok());
-        let value =
-            value.ok_or_else(|| Error::Internal(format!("{name} in the own bucket holds no value of its kind")));
-        value.map(Some)
+    pub(crate) async fn read_text<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
+        let payload = self.read_record(name, TEXT_BYTES).await?;
+        payload.map(|payload| parse(name, &payload)).transpose()
     }
 }
 
-/// The longest text of a date or number.
-const TEXT_BYTES: u64 = 64;
+fn parse<T: FromStr>(name: &str, payload: &[u8]) -> Result<T, Error> {
+    let value = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
+    value.ok_or_else(|| Error::Internal(format!("{name} in the own bucket holds no value of its kind")))
+}

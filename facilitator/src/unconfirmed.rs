@@ -18,12 +18,10 @@ use tallybox_model::path::{BatchName, SumPartName, Unconfirmed};
 use tallybox_model::roster::WindowName;
 use tallybox_service::cause::chain;
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, ListRange, Published, publish_bytes, read_all};
+use tallybox_transport::{BucketError, ListRange, Published};
 
 /// For how long a mailbox has to say "exists" until it is believed, in milliseconds: no request is in flight that long.
 const SETTLED_MILLIS: i64 = 60 * 60_000;
-/// The longest text of a time.
-const TEXT_BYTES: u64 = 32;
 /// The most batches and windows that one task puts again.
 const AT_A_TIME: usize = 100;
 
@@ -37,11 +35,7 @@ pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)]
     let mut noted = Vec::new();
     for (object, published) in put {
         let note = object.note();
-        let since = if rerun {
-            noted_since(processor, &note).await?
-        } else {
-            None
-        };
+        let since = if rerun { processor.read_text(&note).await? } else { None };
         noted.push((note, published.is_assumed(), since));
     }
     let is_first = noted.iter().all(|(_, _, since)| since.is_none());
@@ -58,7 +52,7 @@ pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)]
             Some(since) if now.saturating_sub(since) >= SETTLED_MILLIS => own.delete(&note).await?,
             None if is_first => {
                 tracing::info!(object = %note, "a mailbox only says that an object exists: it is put again later");
-                match publish_bytes(own, &note, now.to_string().into(), false).await {
+                match processor.create_record(&note, now.to_string().as_bytes()).await {
                     // Another run was first.
                     Ok(_) | Err(BucketError::Conflict { .. }) => {}
                     Err(error) => return Err(error.into()),
@@ -68,18 +62,6 @@ pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)]
         }
     }
     Ok(())
-}
-
-/// When a note was made, if there is one; one that cannot be read is as old as can be.
-async fn noted_since(processor: &Processor, note: &str) -> Result<Option<i64>, Error> {
-    match read_all(&*processor.buckets.own, note, TEXT_BYTES).await {
-        Ok(text) => {
-            let text = std::str::from_utf8(&text).ok();
-            Ok(Some(text.and_then(|text| text.parse().ok()).unwrap_or(0)))
-        }
-        Err(BucketError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Puts again what an aggregation's mailboxes are only said to hold. A mailbox that fails holds up nothing else.

@@ -11,6 +11,7 @@ use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 
 use crate::error::Error;
+use crate::keys::record_key_file;
 use crate::layout::{BucketKind, INSTANCE, Served, config_text};
 use crate::world::World;
 
@@ -134,6 +135,7 @@ buckets:
   ingestion: {ingestion}
   own: {own}
   peer-validation-in: {validation_in}
+record-keys: [ {{ file: keys/{record} }} ]
 {queues}schedule:
   period-minutes: {PERIOD_MINUTES}
   grace-minutes: {GRACE_MINUTES}
@@ -147,6 +149,7 @@ serve: {{ operations: 127.0.0.1:0, poll-secs: 1 }}
             ingestion = BucketKind::Ingestion.path(role),
             own = BucketKind::Own.path(role),
             validation_in = BucketKind::ValidationFor.path(role),
+            record = record_key_file(role),
             queues = queues_text(role),
             age = MAXIMUM_AGE * PERIOD_MINUTES / 60,
             since = self.since,

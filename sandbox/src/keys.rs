@@ -14,6 +14,7 @@ use tallybox_crypto::{IngestorSecret, KeyError, PacketKeyDocument, PacketPrivate
 use tallybox_model::client_config::ClientKey;
 use tallybox_model::extensions::AnnouncedPacketKey;
 use tallybox_model::role::Role;
+use tallybox_transport::{RecordKey, Records};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -53,6 +54,19 @@ pub struct ProcessorKeys {
     pub signing: SigningKey,
     /// What seals its own records.
     pub sealing: SealingKey,
+}
+
+impl ProcessorKeys {
+    /// What makes and verifies the records of this processor's own bucket.
+    ///
+    /// # Errors
+    /// [`Error::Internal`], never.
+    pub fn records(&self) -> Result<Records, Error> {
+        let key = RecordKey::from_bytes(self.sealing.record_key());
+        let instance = INSTANCE.parse().ok();
+        let records = instance.and_then(|instance| Records::of_processor([key], &instance, self.role));
+        records.ok_or_else(|| Error::Internal("the sandbox's instance".to_owned()))
+    }
 }
 
 impl SandboxKeys {
@@ -155,6 +169,8 @@ impl SandboxKeys {
             secret(signing_key_file(role), &keys.signing.to_pkcs8_base64())?;
             public(verifying_key_file(role), &keys.signing.verifying_key().to_spki_pem())?;
             secret(sealing_key_file(role), &keys.sealing.to_base64())?;
+            let record = RecordKey::from_bytes(keys.sealing.record_key());
+            secret(record_key_file(role), &record.to_text())?;
         }
         let ingestor = &self.ingestor_signing;
         secret(format!("{INGESTOR_KEY_ID}.pkcs8.b64"), &ingestor.to_pkcs8_base64())?;
@@ -232,6 +248,10 @@ pub(crate) fn verifying_key_file(role: Role) -> String {
 
 pub(crate) fn sealing_key_file(role: Role) -> String {
     format!("{role}-sealing.b64")
+}
+
+pub(crate) fn record_key_file(role: Role) -> String {
+    format!("{role}-record.key")
 }
 
 pub(crate) fn ingestor_verifying_key_file() -> String {

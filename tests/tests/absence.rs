@@ -92,6 +92,8 @@ fn built(package: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The scheduler's one secret, the record key, authenticates small objects of the own bucket. What opens packets and
+/// prepared batches, and what signs, is not in the program at all.
 #[test]
 fn the_scheduler_cannot_open_a_packet() {
     let scheduler = built("tallybox-workflow-manager");

@@ -72,7 +72,7 @@ impl World {
             let now: BatchTime = "2023/11/15/01/00".parse().unwrap();
             processor.clock = Clock::manual(now.millis());
             let (own, born) = (&*processor.buckets.own, birth(&processor.instance));
-            let born = publish_bytes(own, &born, "2023/11/01/00/00".into(), false);
+            let born = processor.records.create(own, &born, b"2023/11/01/00/00");
             futures::executor::block_on(born).unwrap();
         }
         processor.buckets = change(processor.buckets);

@@ -22,7 +22,7 @@ use tallybox_sandbox::layout::Layout;
 use tallybox_service::clock::Clock;
 use tallybox_service::output::Output;
 use tallybox_transport::recorded::{OperationKind, RecordedBucket};
-use tallybox_transport::{SharedBucket, memory, publish_bytes};
+use tallybox_transport::{SharedBucket, memory};
 use uuid::Uuid;
 
 /// Windows that the batches are in.
@@ -48,9 +48,8 @@ impl Side {
         // The own bucket is older than the batches, and these are of today.
         let own = memory("own");
         let born = birth(&processor.instance);
-        publish_bytes(&*own, &born, "2025/12/01/00/00".into(), false)
-            .await
-            .unwrap();
+        let born = processor.records.create(&*own, &born, b"2025/12/01/00/00").await;
+        born.unwrap();
         let now: BatchTime = "2026/01/01/08/30".parse().unwrap();
         processor.clock = Clock::manual(now.millis());
         processor.validation_form = run.form;

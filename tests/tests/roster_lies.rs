@@ -41,15 +41,14 @@ impl Pair {
     async fn forge(&self, later: u32, change: impl FnOnce(&mut RosterHeader, &mut Vec<RosterEntry>)) {
         let (second, object) = (self.get(Role::Second), self.window(later).roster(Role::Second));
         let (own, mailbox) = (&self.buckets[1].own, &self.buckets[0].peer_validation_in);
-        let old = read_all(&**own, &object, 1 << 20).await.unwrap();
+        let old = read_all(&**mailbox, &object, 1 << 20).await.unwrap();
         let key = (second.signing_key_id.as_str(), &second.signing_key);
         let new = forged::roster(&old, key, change);
         for bucket in [own, mailbox] {
             bucket.delete(&object).await.unwrap();
-            publish_bytes(&**bucket, &object, new.clone().into(), false)
-                .await
-                .unwrap();
         }
+        second.records.create(&**own, &object, &new).await.unwrap();
+        publish_bytes(&**mailbox, &object, new.into(), false).await.unwrap();
     }
 
     /// Both agree on the same; what is in it.

@@ -78,6 +78,13 @@ impl Records {
         self.keys.iter().map(RecordKey::id)
     }
 
+    /// The id of the key that the last bytes of an object name, if they are a trailer.
+    #[must_use]
+    pub fn claimed_key(trailer: &[u8]) -> Option<String> {
+        let trailer = trailer::Trailer::parse(trailer).ok()?;
+        Some(String::from_utf8_lossy(trailer.key_id).into_owned())
+    }
+
     /// The bytes of the object that holds this payload under this name.
     #[must_use]
     pub fn seal(&self, name: &str, payload: &[u8]) -> Bytes {

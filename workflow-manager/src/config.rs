@@ -23,6 +23,9 @@ pub struct Config {
     pub role: Role,
     /// Where everything is.
     pub buckets: BucketsConfig,
+    /// What makes and verifies our objects in the processor's own bucket: the files that `facilitator key record` makes of
+    /// the facilitator's sealing keys, in the same order. The first makes, all verify.
+    pub record_keys: Vec<KeyFile>,
     /// Where work goes as messages, for workers.
     #[serde(default)]
     pub queues: Option<QueuesConfig>,
@@ -52,6 +55,14 @@ pub struct BucketsConfig {
     pub own: BucketPlace,
     /// The peer writes; we list.
     pub peer_validation_in: BucketPlace,
+}
+
+/// A secret key's file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeyFile {
+    /// The file.
+    pub file: PathBuf,
 }
 
 /// Where work goes as messages.

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::policy::{Policy, Scope};
 use crate::start::{Running, Starter, Task};
 use crate::summary::{FailedStart, RunSummary, StartedTask};
-use crate::switch::{Announcements, SwitchState, create};
+use crate::switch::{Announcements, SwitchState};
 use crate::work::{Due, QueueKind, Work};
 
 /// Everything that a run needs.
@@ -92,7 +92,7 @@ impl Manager {
         let now = self.now();
         let switch = self
             .announcements
-            .settle(&*self.buckets.own, self.policy.period_minutes, now)
+            .settle(&self.buckets, self.policy.period_minutes, now)
             .await?;
         let look = self.assess(scope, now, switch).await?;
         tell(&look, &self.known);
@@ -108,7 +108,7 @@ impl Manager {
     async fn give_up(&self, look: &Look) -> Result<(), Error> {
         for name in &look.assessment.passed {
             let text = format!("{{\"given-up\":\"{}\"}}", look.now);
-            if create(&*self.buckets.own, &name.given_up(), text.into_bytes()).await? == Created::New {
+            if self.buckets.put_record(&name.given_up(), text.as_bytes()).await? == Created::New {
                 self.metrics.given_up();
                 tracing::warn!(
                     aggregation_id = %name.aggregation, window = %name.window,
@@ -143,7 +143,7 @@ impl Manager {
         }
         for name in &wanted {
             let text = format!("{{\"acknowledged\":\"{}\"}}", look.now);
-            create(&*self.buckets.own, &name.acknowledged(), text.into_bytes()).await?;
+            self.buckets.put_record(&name.acknowledged(), text.as_bytes()).await?;
         }
         Ok(wanted)
     }
@@ -156,7 +156,7 @@ impl Manager {
         let now = self.now();
         let switch = self
             .announcements
-            .look(&*self.buckets.own, self.policy.period_minutes, now)
+            .look(&self.buckets, self.policy.period_minutes, now)
             .await?;
         self.assess(scope, now, switch).await
     }
@@ -357,20 +357,20 @@ impl Run<'_> {
     }
 
     async fn fix(&self, name: &WindowName, batches: &WindowBatches) -> Result<WindowBatches, Error> {
-        let own = &*self.manager.buckets.own;
-        match create(own, &name.batches(), batches.to_json()).await? {
+        let buckets = &self.manager.buckets;
+        match buckets.put_record(&name.batches(), &batches.to_json()).await? {
             Created::New => {
                 self.manager.metrics.skipped(batches.skipped.len());
                 Ok(batches.clone())
             }
-            Created::Exists => Ok(fixed_batches(own, name).await?),
+            Created::Exists => Ok(fixed_batches(buckets, name).await?),
         }
     }
 
     async fn mark(&self, marker: &TaskMarker) -> Result<(), Error> {
         // One that is there already says the same, but for its minute.
-        let own = &*self.manager.buckets.own;
-        create(own, &marker.name(), marker.text().into_bytes()).await?;
+        let buckets = &self.manager.buckets;
+        buckets.put_record(&marker.name(), marker.text().as_bytes()).await?;
         Ok(())
     }
 }

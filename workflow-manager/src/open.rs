@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tallybox_service::clock::Clock;
 use tallybox_service::config::Loaded;
+use tallybox_service::secret_file;
 
 use crate::announcement::{FileAnnouncement, FixedAnnouncement, PeerAnnouncement};
 use crate::config::{Config, JobsConfig};
@@ -14,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::start::{Queues, Starter};
 use crate::switch::Announcements;
 use tallybox_model::extensions::Sighting;
+use tallybox_transport::{RecordKey, Records};
 
 impl Manager {
     /// The manager that a configuration describes, on the machine's clock.
@@ -36,6 +38,7 @@ impl Manager {
             ingestion: settings.buckets.ingestion.open(directory)?,
             own: settings.buckets.own.open(directory)?,
             peer_validation_in: settings.buckets.peer_validation_in.open(directory)?,
+            records: records(config)?,
         };
         Ok(Self {
             instance: settings.instance.clone(),
@@ -52,6 +55,20 @@ impl Manager {
             metrics: Metrics::default(),
         })
     }
+}
+
+/// What makes and verifies our objects in the processor's own bucket.
+fn records(config: &Loaded<Config>) -> Result<Records, Error> {
+    let settings = &config.value;
+    let keys = settings.record_keys.iter().map(|key| {
+        let path = config.resolve(&key.file);
+        let refuse = |problem: String| Error::Setting(format!("record-keys: {}: {problem}", path.display()));
+        let text = secret_file::read(&path).map_err(|error| refuse(format!("cannot read: {error}")))?;
+        RecordKey::parse(&text).map_err(|error| refuse(error.to_string()))
+    });
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    Records::of_processor(keys, &settings.instance, settings.role)
+        .ok_or_else(|| Error::Setting("record-keys: at least one is needed".to_owned()))
 }
 
 /// Where the peer's announcement is.

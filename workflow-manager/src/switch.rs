@@ -10,10 +10,11 @@ use tallybox_model::extensions::{
 };
 use tallybox_model::task::TaskMarker;
 use tallybox_model::time::BatchTime;
-use tallybox_transport::{Bucket, BucketError, Created, ListRange, read_all};
+use tallybox_transport::{BucketError, Created, ListRange};
 
 use crate::announcement::PeerAnnouncement;
 use crate::error::Error;
+use crate::inventory::Buckets;
 
 /// What we announce, and where the peer does.
 #[derive(Clone, Debug)]
@@ -38,10 +39,10 @@ impl Announcements {
     ///
     /// # Errors
     /// [`Error::Bucket`], [`Error::Damaged`].
-    pub async fn look(&self, own: &dyn Bucket, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
+    pub async fn look(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
         let fixed = Fixed {
-            from: fixed(own, ROSTERS_FROM).await?,
-            until: fixed(own, ROSTERS_UNTIL).await?,
+            from: fixed(buckets, ROSTERS_FROM).await?,
+            until: fixed(buckets, ROSTERS_UNTIL).await?,
         };
         let ends = self.ours.is_some_and(|ours| ours.until.is_some());
         let matters = self.ours.is_some() && (fixed.from.is_none() || (ends && fixed.until.is_none()));
@@ -61,31 +62,31 @@ impl Announcements {
     /// # Errors
     /// As [`Self::look`], and [`Error::Setting`] for an announcement of ours that has been changed after it counted, or
     /// that comes too late for a processor that has summed windows already.
-    pub async fn settle(&self, own: &dyn Bucket, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
+    pub async fn settle(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
         if let Some(ours) = self.ours {
-            announce(own, ours, minutes, now).await?;
+            announce(buckets, ours, minutes, now).await?;
         }
-        let state = self.look(own, minutes, now).await?;
+        let state = self.look(buckets, minutes, now).await?;
         let mut again = false;
         for (key, bound) in [(ROSTERS_FROM, state.rosters.from), (ROSTERS_UNTIL, state.rosters.until)] {
             // What was fixed before was seen before, or is the same.
             if let (Some(Bound::Known(switch)), Some(_)) = (bound, state.peer)
                 && switch.seen == now
             {
-                again |= fix(own, key, switch, minutes).await? == Created::Exists;
+                again |= fix(buckets, key, switch, minutes).await? == Created::Exists;
             }
         }
         match again {
             // Another run was first: what it has written counts.
-            true => self.look(own, minutes, now).await,
+            true => self.look(buckets, minutes, now).await,
             false => Ok(state),
         }
     }
 }
 
 /// Fixes a switch, unless one is.
-async fn fix(own: &dyn Bucket, key: &str, switch: RosterSwitch, minutes: u32) -> Result<Created, Error> {
-    let created = create(own, key, switch.to_json()).await?;
+async fn fix(buckets: &Buckets, key: &str, switch: RosterSwitch, minutes: u32) -> Result<Created, Error> {
+    let created = buckets.put_record(key, &switch.to_json()).await?;
     if created == Created::New {
         tracing::info!(object_key = key, window = %switch.window, "a switch of rosters is fixed");
         if !is_ahead(switch.window, switch.seen, minutes) {
@@ -102,19 +103,19 @@ async fn fix(own: &dyn Bucket, key: &str, switch: RosterSwitch, minutes: u32) ->
 }
 
 /// Keeps what we announce, from the first run on: the peer counts on it.
-async fn announce(own: &dyn Bucket, ours: RosterExtension, minutes: u32, now: BatchTime) -> Result<(), Error> {
-    if let Some(document) = optional(own, ANNOUNCED).await? {
-        let before = Extensions::parse(&document).map_err(|error| damaged(own, ANNOUNCED, error))?;
+async fn announce(buckets: &Buckets, ours: RosterExtension, minutes: u32, now: BatchTime) -> Result<(), Error> {
+    if let Some(document) = optional(buckets, ANNOUNCED).await? {
+        let before = Extensions::parse(&document).map_err(|error| damaged(buckets, ANNOUNCED, error))?;
         return match before.roster {
             Some(before) if before.since == ours.since => Ok(()),
             Some(before) => Err(Error::Setting(format!(
                 "roster.since was announced as {}, which the peer may count on: it cannot become {}",
                 before.since, ours.since
             ))),
-            None => Err(damaged(own, ANNOUNCED, "it announces nothing")),
+            None => Err(damaged(buckets, ANNOUNCED, "it announces nothing")),
         };
     }
-    if !is_ahead(ours.since, now, minutes) && has_summed(own).await? {
+    if !is_ahead(ours.since, now, minutes) && has_summed(buckets).await? {
         return Err(Error::Setting(format!(
             "roster.since has to be at least two windows ahead of its announcement, and {} is not: the peer could not \
              see it in time",
@@ -122,7 +123,7 @@ async fn announce(own: &dyn Bucket, ours: RosterExtension, minutes: u32, now: Ba
         )));
     }
     let document = Extensions { roster: Some(ours) }.to_json();
-    match create(own, ANNOUNCED, document).await? {
+    match buckets.put_record(ANNOUNCED, &document).await? {
         Created::New => Ok(()),
         // Another run was first; it is compared the next time.
         Created::Exists => Ok(()),
@@ -130,46 +131,32 @@ async fn announce(own: &dyn Bucket, ours: RosterExtension, minutes: u32, now: Ba
 }
 
 /// Whether a sum was ever asked for.
-async fn has_summed(own: &dyn Bucket) -> Result<bool, BucketError> {
+async fn has_summed(buckets: &Buckets) -> Result<bool, BucketError> {
     let key = |suffix| format!("{}/aggregate{suffix}", TaskMarker::DIRECTORY);
     let range = ListRange {
         start_at: Some(key("-")),
         end_before: Some(key(".")),
     };
-    let mut markers = own.list(TaskMarker::DIRECTORY, range).await?;
+    let mut markers = buckets.own.list(TaskMarker::DIRECTORY, range).await?;
     Ok(markers.next().await.transpose()?.is_some())
 }
 
-async fn fixed(own: &dyn Bucket, key: &str) -> Result<Option<RosterSwitch>, Error> {
-    let document = optional(own, key).await?;
+async fn fixed(buckets: &Buckets, key: &str) -> Result<Option<RosterSwitch>, Error> {
+    let document = optional(buckets, key).await?;
     let read = |document: Bytes| RosterSwitch::parse(&document);
     document
         .map(read)
         .transpose()
-        .map_err(|error: ExtensionsError| damaged(own, key, error))
+        .map_err(|error: ExtensionsError| damaged(buckets, key, error))
 }
 
-async fn optional(own: &dyn Bucket, key: &str) -> Result<Option<Bytes>, BucketError> {
-    match read_all(own, key, EXTENSIONS_SIZE_LIMIT as u64).await {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(BucketError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+async fn optional(buckets: &Buckets, key: &str) -> Result<Option<Bytes>, BucketError> {
+    buckets.read_record(key, EXTENSIONS_SIZE_LIMIT as u64).await
 }
 
-fn damaged(own: &dyn Bucket, key: &str, problem: impl std::fmt::Display) -> Error {
+fn damaged(buckets: &Buckets, key: &str, problem: impl std::fmt::Display) -> Error {
     Error::Damaged {
-        object: format!("{}: {key}", own.location()),
+        object: format!("{}: {key}", buckets.own.location()),
         problem: problem.to_string(),
     }
-}
-
-/// Makes an object unless one is there, whatever it says.
-pub(crate) async fn create(bucket: &dyn Bucket, key: &str, bytes: Vec<u8>) -> Result<Created, BucketError> {
-    let mut upload = bucket.create(key, Some(bytes.len() as u64)).await?;
-    if let Err(error) = upload.write(Bytes::from(bytes)).await {
-        upload.abort().await;
-        return Err(error);
-    }
-    upload.commit().await
 }

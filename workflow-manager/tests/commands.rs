@@ -10,15 +10,25 @@ use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::BatchTime;
+use tallybox_transport::RecordKey;
+use zeroize::Zeroizing;
 
 const CONFIG: &str = "
 instance: us-ca-example
 role: first
 buckets: { ingestion: ingestion, own: own, peer-validation-in: mailbox }
+record-keys: [ { file: record.key } ]
 queues: { intake: queues/intake, aggregate: queues/aggregate }
 schedule: { period-minutes: 60, grace-minutes: 10, look-back-hours: 24, horizon-hours: 24, reenqueue-after-minutes: 5 }
 serve: { operations: '127.0.0.1:0', poll-secs: 1 }
 ";
+
+/// A file that nobody else may read.
+fn write_secret(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
 
 struct World {
     folder: tempfile::TempDir,
@@ -28,6 +38,8 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("wm.yaml"), CONFIG).unwrap();
+        let key = RecordKey::from_bytes(Zeroizing::new([7; 32]));
+        write_secret(&folder.path().join("record.key"), &key.to_text());
         for bucket in ["ingestion", "own", "mailbox"] {
             std::fs::create_dir(folder.path().join(bucket)).unwrap();
         }

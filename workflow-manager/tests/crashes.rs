@@ -105,6 +105,7 @@ fn break_at(world: &mut World, buckets: &Faults, publication: u64, kind: Kind) -
         ingestion: buckets.wrap(world.ingestion.clone()),
         own: buckets.wrap(world.own.clone()),
         peer_validation_in: buckets.wrap(world.mailbox.clone()),
+        records: world.manager.buckets.records.clone(),
     };
     let count = Arc::new(AtomicU64::new(0));
     let queue = |inner: &MemoryQueue| {

@@ -65,12 +65,18 @@ async fn rosters(url: &str, trusted: &str) -> String {
         "instance: us-ca-example\n\
          role: first\n\
          buckets: {{ ingestion: ingestion, own: own, peer-validation-in: mailbox }}\n\
+         record-keys: [ {{ file: record.key }} ]\n\
          queues: {{ intake: queues/intake, aggregate: queues/aggregate }}\n\
          schedule: {{ period-minutes: 60, grace-minutes: 10, look-back-hours: 24, horizon-hours: 24 }}\n\
          roster: {{ since: 2999/01/01/00/00, peer: '{url}' }}\n"
     );
     let (file, certificates) = (folder.path().join("wm.yaml"), folder.path().join("trusted.pem"));
     std::fs::write(&file, config).unwrap();
+    let key = tallybox_transport::RecordKey::from_bytes(zeroize::Zeroizing::new([7; 32]));
+    let record_key = folder.path().join("record.key");
+    std::fs::write(&record_key, key.to_text()).unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&record_key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     std::fs::write(&certificates, trusted).unwrap();
     tokio::task::spawn_blocking(move || said(&file, &certificates))
         .await

@@ -5,7 +5,6 @@ mod support;
 
 use support::{World, at, batch, day, hour};
 use tallybox_model::task::WindowTask;
-use tallybox_transport::read_all;
 
 const AGG: &str = "kittens-seen";
 
@@ -73,7 +72,11 @@ async fn tasks_and_markers_are_the_predecessors() {
     let marker = "task-markers/intake-kittens-seen-2026-03-01-08-05-01010101-0101-0101-0101-010101010101";
     assert!(world.own.size(marker).await.is_ok());
     let marker = "task-markers/aggregate-kittens-seen-2026-03-01-08-00-2026-03-01-09-00";
-    let text = read_all(&*world.own, marker, 1000).await.unwrap();
+    let text = support::records()
+        .read(&*world.own, marker, 1000)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         text,
         "aggregate-kittens-seen-2026-03-01-08-00-2026-03-01-09-00 2026/03/01/09/10"

@@ -32,7 +32,7 @@ fn the_sample_configuration_loads_and_says_the_defaults() {
         (&config.serve.leader, config.serve.stuck_secs),
         (&LeaderConfig::Bucket, defaults.stuck_secs)
     );
-    let short = "instance: a\nrole: first\nbuckets: {ingestion: i, own: o, peer-validation-in: p}\n\
+    let short = "instance: a\nrole: first\nbuckets: {ingestion: i, own: o, peer-validation-in: p}\nrecord-keys: [{file: k}]\n\
                  queues: {intake: a, aggregate: b}\nschedule: {period-minutes: 480}\n";
     let short = read(short).unwrap().value;
     assert_eq!(short.policy(), config.policy());

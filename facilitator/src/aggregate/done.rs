@@ -6,7 +6,7 @@ use crate::processor::Processor;
 use serde::{Deserialize, Serialize};
 use tallybox_model::path::SumPartName;
 use tallybox_model::roster::WindowName;
-use tallybox_transport::{BucketError, publish_bytes};
+use tallybox_transport::BucketError;
 
 /// `windows/{agg}/{start}-{end}.done` in the own bucket, JSON: nothing is left to do for the window.
 ///
@@ -55,7 +55,7 @@ impl DoneMark {
 /// The own bucket's.
 pub async fn mark_done(processor: &Processor, window: &WindowName, mark: &DoneMark) -> Result<(), Error> {
     let text = serde_json::to_vec(mark).map_err(|error| Error::Internal(error.to_string()))?;
-    match publish_bytes(&*processor.buckets.own, &window.done(), text.into(), false).await {
+    match processor.create_record(&window.done(), &text).await {
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -22,6 +22,10 @@ pub struct Group {
     several: bool,
 }
 
+/// A group that counts as many packets as are needed.
+#[derive(Clone, Copy)]
+pub(crate) struct Releasable<'g>(pub(super) &'g Group);
+
 impl Group {
     /// No batch yet. `several`: whether more than one is looked at, so that a packet could stand in two.
     pub(crate) fn new(parameters: BatchParameters, several: bool) -> Self {
@@ -38,6 +42,12 @@ impl Group {
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.verdicts.iter().map(|verdict| verdict.accepted).sum()
+    }
+
+    /// The group, if it counts at least this many packets: only then can a sum part of it be signed.
+    #[must_use]
+    pub(crate) fn releasable(&self, minimum: u64) -> Option<Releasable<'_>> {
+        (self.accepted() >= minimum).then_some(Releasable(self))
     }
 
     /// Packets for which both messages are there.

@@ -92,7 +92,7 @@ impl Judge<'_> {
     /// the window from being summed for ever: after some time both sides leave it out.
     fn stops(&self, error: &Error) -> bool {
         let waits = error.exit() == Exit::Retry && !self.task.batches.is_empty();
-        error.is_passing() || (waits && !(is_one_sided(error) && self.is_over()))
+        error.is_passing() || error.is_unverified() || (waits && !(is_one_sided(error) && self.is_over()))
     }
 
     /// Whether the time for which batches of the window are waited for is over.

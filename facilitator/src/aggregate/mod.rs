@@ -22,6 +22,7 @@ mod verdict;
 pub(crate) use claims::{claimed, summed_before};
 pub use done::{DoneMark, mark_done, mark_nothing};
 pub use group::Group;
+pub(crate) use group::Releasable;
 pub use join::{Join, Joined};
 pub use rejections::{PeerRejections, RejectionLimits, release};
 pub(crate) use rejections::{alarm, check_share};
@@ -98,7 +99,7 @@ pub async fn aggregate(
     let Some(group) = group else {
         return Err(nothing(task, summary));
     };
-    if group.accepted() < processor.minimum_contributions {
+    let Some(releasable) = group.releasable(processor.minimum_contributions) else {
         let (window, accepted) = (task.window.to_string(), group.accepted());
         let minimum = processor.minimum_contributions;
         return Err(Error::BelowMinimum {
@@ -107,7 +108,7 @@ pub async fn aggregate(
             minimum,
             summary: Box::new(summary),
         });
-    }
+    };
     check_share(processor, &window, &summary, task.dry_run).await?;
     let name = SumPartName {
         instance: processor.instance.clone(),
@@ -122,7 +123,7 @@ pub async fn aggregate(
         // A sum part that is fixed with other batches stays as it is: what this run would add is not claimed.
         sum_part::check_fixed(processor, &name, &group).await?;
         claims::claim(processor, &window, &batches, &claimed).await?;
-        summary.done_before = sum_part::publish(processor, &name, &group).await?;
+        summary.done_before = sum_part::publish(processor, &name, releasable).await?;
         mark_done(processor, &window, &DoneMark::of_sum_part(&name, &group)).await?;
     }
     summary.elapsed(start.elapsed());

@@ -1,6 +1,6 @@
 //! The sum part of a window: fixed in our own bucket, then published to the portal.
 
-use super::Group;
+use super::{Group, Releasable};
 use crate::error::Error;
 use crate::prepared::FixedObject;
 use crate::processor::{Processor, has_published};
@@ -14,7 +14,7 @@ use tallybox_model::packet::InvalidPacket;
 use tallybox_model::path::{BatchObjects, SumPartName, Unconfirmed};
 use tallybox_model::roster::WindowName;
 use tallybox_transport::batch::{BatchError, signature_file};
-use tallybox_transport::{BucketError, Published, publish_bytes, read_all};
+use tallybox_transport::publish_bytes;
 
 /// What is fixed of a sum part before its first byte goes out: `sum-parts/….fixed` in the own bucket, JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,9 +35,13 @@ pub struct FixedSumPart {
 impl FixedSumPart {
     /// Reads what is fixed of a sum part.
     pub(crate) async fn read(processor: &Processor, name: &SumPartName) -> Result<Self, Error> {
-        let text = read_all(&*processor.buckets.own, &name.fixed(), FIXED_BYTES).await?;
+        let text = processor.need_record(&name.fixed(), FIXED_BYTES).await?;
+        Self::parse(name, &text)
+    }
+
+    fn parse(name: &SumPartName, text: &[u8]) -> Result<Self, Error> {
         let malformed = |_| Error::Internal(format!("{} in the own bucket is malformed", name.fixed()));
-        serde_json::from_slice(&text).map_err(malformed)
+        serde_json::from_slice(text).map_err(malformed)
     }
 
     /// Whether both are about the same packets, in whatever bytes.
@@ -70,7 +74,11 @@ impl Files {
 }
 
 /// Fixes and publishes the sum part; `true` if it had been published before.
-pub(crate) async fn publish(processor: &Processor, name: &SumPartName, group: &Group) -> Result<bool, Error> {
+pub(crate) async fn publish(
+    processor: &Processor,
+    name: &SumPartName,
+    Releasable(group): Releasable<'_>,
+) -> Result<bool, Error> {
     let files = encode(processor, name, group)?;
     let fixed = files.fixed(processor, group);
     let bucket = &*processor.buckets.sum_parts;
@@ -170,16 +178,9 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
 
 /// Fixes what will be published; what stood fixed before, if anything did.
 async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) -> Result<Option<FixedSumPart>, Error> {
-    let own = &*processor.buckets.own;
     let text = serde_json::to_vec_pretty(fixed).map_err(|error| Error::Internal(error.to_string()))?;
-    match publish_bytes(own, &name.fixed(), text.into(), false).await {
-        Ok(Published::New) => Ok(None),
-        Ok(Published::Same) => Ok(Some(fixed.clone())),
-        Ok(Published::Assumed) | Err(BucketError::Conflict { .. }) => {
-            FixedSumPart::read(processor, name).await.map(Some)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let then = processor.fix_record(&name.fixed(), &text, FIXED_BYTES).await?;
+    then.map(|then| FixedSumPart::parse(name, &then)).transpose()
 }
 
 fn conflict(name: &SumPartName, then: &FixedSumPart, now: &FixedSumPart) -> Error {

@@ -63,6 +63,7 @@ struct ConfigSummary {
     packet_decryption_keys: Vec<PacketKeySummary>,
     batch_signing_key: KeySummary,
     prepared_sealing_keys: Vec<String>,
+    record_keys: Vec<String>,
     ingestor_public_keys: Vec<KeySummary>,
     peer_public_keys: Vec<KeySummary>,
     buckets: Vec<(&'static str, String)>,
@@ -119,6 +120,7 @@ impl ConfigSummary {
                 .iter()
                 .map(tallybox_crypto::SealingKey::id)
                 .collect(),
+            record_keys: processor.records.key_ids().map(str::to_owned).collect(),
             ingestor_public_keys: processor
                 .ingestor_keys
                 .iter()
@@ -167,9 +169,10 @@ impl Summary for ConfigSummary {
             writeln!(f, "  {:<22} {id} ({fingerprint}), {bins}", "packet decryption key")?;
         }
         keys(f, "batch signing key", std::slice::from_ref(&self.batch_signing_key))?;
-        self.prepared_sealing_keys
-            .iter()
-            .try_for_each(|id| writeln!(f, "  {:<22} {id}", "prepared sealing key"))?;
+        let mut sealing = self.prepared_sealing_keys.iter().zip(&self.record_keys);
+        sealing.try_for_each(|(id, record)| {
+            writeln!(f, "  {:<22} {id} (its record key: {record})", "prepared sealing key")
+        })?;
         keys(f, "ingestor signs with", &self.ingestor_public_keys)?;
         keys(f, "peer signs with", &self.peer_public_keys)?;
         self.buckets

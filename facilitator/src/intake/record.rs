@@ -11,12 +11,10 @@ use crate::error::Error;
 use crate::processor::Processor;
 use tallybox_model::path::{BatchName, birth};
 use tallybox_model::time::BatchTime;
-use tallybox_transport::{BucketError, Published, publish_bytes, read_all};
+use tallybox_transport::Published;
 
 /// For how long nothing is deleted from the own bucket, in minutes.
 const YOUNG: i64 = 24 * 60;
-/// The longest text of a time.
-const TEXT_BYTES: u64 = 64;
 
 /// What an earlier run may have left of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,18 +38,9 @@ pub(super) async fn expected(processor: &Processor, name: &BatchName) -> Result<
 
 /// The time at which the own bucket was first used; looked at once a process.
 async fn born(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
-    let own = &*processor.buckets.own;
     let reading = async || {
-        let object = birth(&processor.instance);
-        match publish_bytes(own, &object, now.to_string().into(), false).await {
-            Ok(_) => Ok(now),
-            Err(BucketError::Conflict { .. }) => {
-                let text = read_all(own, &object, TEXT_BYTES).await?;
-                let time = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-                time.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is no time")))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let before = processor.fix_text(&birth(&processor.instance), &now).await?;
+        Ok(before.unwrap_or(now))
     };
     processor.cache.birth.get_or_try_init(reading).await.copied()
 }
@@ -59,16 +48,12 @@ async fn born(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error>
 /// Binds the batch to its date: the first one seen stands, any other is a copy. The answer says whether this run is the
 /// first to see it.
 pub(super) async fn first_seen(processor: &Processor, name: &BatchName) -> Result<Published, Error> {
-    let (own, key) = (&*processor.buckets.own, name.first_seen());
-    match publish_bytes(own, &key, name.date.to_string().into(), false).await {
-        Err(BucketError::Conflict { .. }) => {
-            let first = read_all(own, &key, TEXT_BYTES).await?;
-            let first = String::from_utf8_lossy(&first).into_owned();
-            Err(Error::Copied {
-                batch: name.clone(),
-                first,
-            })
-        }
-        other => Ok(other?),
+    match processor.fix_text(&name.first_seen(), &name.date).await? {
+        None => Ok(Published::New),
+        Some(first) if first == name.date => Ok(Published::Same),
+        Some(first) => Err(Error::Copied {
+            batch: name.clone(),
+            first: first.to_string(),
+        }),
     }
 }

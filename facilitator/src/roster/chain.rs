@@ -17,12 +17,10 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, window_range};
 use tallybox_model::roster::{AgreedWindow, ChainReach, WindowName, chain};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{BucketError, ListRange, SharedBucket, publish_bytes, read_all};
+use tallybox_transport::{BucketError, ListRange, SharedBucket};
 
 /// How many names without a good signature are looked at for the first batch.
 const MOST_UNSIGNED: u32 = 256;
-/// The longest text of a chain's start.
-const TEXT_BYTES: u64 = 32;
 
 /// An aggregation's rosters as they stand, and what is known of its windows.
 pub(super) struct Chain {
@@ -201,16 +199,7 @@ async fn first(
 
 /// The first window of which we write a roster, if that is fixed.
 pub(super) async fn find_start(processor: &Processor, aggregation: &AggregationId) -> Result<Option<BatchTime>, Error> {
-    let object = chain(aggregation);
-    match read_all(&*processor.buckets.own, &object, TEXT_BYTES).await {
-        Err(BucketError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-        Ok(text) => {
-            let start = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-            let start = start.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is no time")))?;
-            Ok(Some(start))
-        }
-    }
+    processor.read_text(&chain(aggregation)).await
 }
 
 /// Fixes the first window; the answer is the one that stands.
@@ -219,15 +208,8 @@ pub(super) async fn fix_start(
     aggregation: &AggregationId,
     start: BatchTime,
 ) -> Result<BatchTime, Error> {
-    let object = chain(aggregation);
-    match publish_bytes(&*processor.buckets.own, &object, start.to_string().into(), false).await {
-        Ok(_) => Ok(start),
-        Err(BucketError::Conflict { .. }) => {
-            let fixed = find_start(processor, aggregation).await?;
-            fixed.ok_or_else(|| Error::Internal(format!("{object} vanished")))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let before = processor.fix_text(&chain(aggregation), &start).await?;
+    Ok(before.unwrap_or(start))
 }
 
 /// The same aggregation's other window.

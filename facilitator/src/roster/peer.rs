@@ -1,4 +1,7 @@
 //! The peer's rosters: the first valid one of each window is copied into the own bucket, and only the copy counts.
+//!
+//! A copy is signed by the peer and yet kept as a record: a peer that signs two rosters, and can write into our own bucket,
+//! could replace the one that counts by the other.
 
 use super::agreement::Roster;
 use super::chain::{Chain, of};
@@ -16,7 +19,7 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::roster::{ChainReach, WindowName};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, publish_bytes, read_all};
+use tallybox_transport::{BucketError, read_all};
 
 /// By how much the end of a window may be ahead of our clock when the peer's roster of it is copied, in milliseconds.
 const AHEAD_MILLIS: i64 = 24 * 60 * 60_000;
@@ -104,7 +107,7 @@ pub(super) async fn theirs(
             return Ok(None);
         }
     }
-    match publish_bytes(&*processor.buckets.own, &name.roster(role), file, false).await {
+    match processor.create_record(&name.roster(role), &file).await {
         // Another run was first, perhaps with another version: its copy counts.
         Ok(_) | Err(BucketError::Conflict { .. }) => {}
         Err(error) => return Err(error.into()),
@@ -143,7 +146,9 @@ async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error>
 
 async fn read_copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
     let role = processor.role.peer();
-    let file = read_all(&*processor.buckets.own, &name.roster(role), roster_bytes(processor)).await?;
+    let file = processor
+        .need_record(&name.roster(role), roster_bytes(processor))
+        .await?;
     let _share = memory(processor, &file).await;
     decode(processor, name, role, &processor.peer_keys, &file)
 }
@@ -188,7 +193,7 @@ pub(super) async fn check_unchanged(
     name: &WindowName,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
-    let (role, own) = (processor.role.peer(), &*processor.buckets.own);
+    let role = processor.role.peer();
     let now = match fetch(processor, name).await {
         Ok(Some(now)) => now,
         // What is too large is no second roster.
@@ -196,13 +201,15 @@ pub(super) async fn check_unchanged(
         Err(error) => return Err(error),
     };
     let _share = memory(processor, &now).await;
-    let first = read_all(own, &name.roster(role), roster_bytes(processor)).await?;
+    let first = processor
+        .need_record(&name.roster(role), roster_bytes(processor))
+        .await?;
     if now == first || decode(processor, name, role, &processor.peer_keys, &now).is_err() {
         return Ok(());
     }
     let digest = Digest::of(&now).to_hex();
     let evidence = name.second_roster(role, &digest[..16]);
-    publish_bytes(own, &evidence, now, false).await?;
+    processor.create_record(&evidence, &now).await?;
     summary.alarm(Alarm::SecondRoster {
         first: name.roster(role),
         second: evidence,

@@ -8,7 +8,6 @@ use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
 use tallybox_model::roster::RosterTerms;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, read_all};
 
 /// The largest switch that is read.
 const SWITCH_BYTES: u64 = 4 << 10;
@@ -63,15 +62,12 @@ async fn switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>
 }
 
 async fn read_switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>, Error> {
-    match read_all(&*processor.buckets.own, object, SWITCH_BYTES).await {
-        Err(BucketError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-        Ok(text) => {
-            let switch = RosterSwitch::parse(&text)
-                .map_err(|error| Error::Internal(format!("{object} in the own bucket: {error}")))?;
-            Ok(Some(switch.window))
-        }
-    }
+    let Some(text) = processor.read_record(object, SWITCH_BYTES).await? else {
+        return Ok(None);
+    };
+    let malformed = |error| Error::Internal(format!("{object} in the own bucket: {error}"));
+    let switch = RosterSwitch::parse(&text).map_err(malformed)?;
+    Ok(Some(switch.window))
 }
 
 /// The rules of one instance.

@@ -20,7 +20,6 @@ use tallybox_model::path::BatchName;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, Listing, OpenReason, WindowName};
 use tallybox_model::time::Window;
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, publish_bytes, read_all};
 
 /// The largest agreed set that is read: more than what two rosters of the most entries can come to.
 pub(super) const AGREED_BYTES: u64 = 64 << 20;
@@ -103,7 +102,7 @@ async fn heal(processor: &Arc<Processor>, name: &WindowName, ours: &Roster, thei
         };
         match intake(processor, &batch, no_progress()).await {
             Ok(_) => {}
-            Err(error) if error.is_passing() => return Err(error),
+            Err(error) if error.is_passing() || error.is_unverified() => return Err(error),
             // What is wrong with the batch stands in our own roster.
             Err(error) => {
                 tracing::debug!(batch_id = %batch.id, reason = error.reason(), "validation not published again")
@@ -166,7 +165,7 @@ async fn conclude(
         write_counted(processor, name, count).await?;
     }
     let text = serde_json::to_vec(&agreed).map_err(|error| Error::Internal(error.to_string()))?;
-    publish_bytes(&*processor.buckets.own, &name.agreed(), text.into(), false).await?;
+    processor.create_record(&name.agreed(), &text).await?;
     Ok(agreed)
 }
 
@@ -281,14 +280,11 @@ impl VerdictFiles {
 /// What is agreed on a window.
 pub(super) async fn read_agreed(processor: &Processor, name: &WindowName) -> Result<AgreedWindow, Error> {
     let object = name.agreed();
-    let text = match read_all(&*processor.buckets.own, &object, AGREED_BYTES).await {
-        Err(BucketError::NotFound { .. }) => {
-            return Err(Error::NotAgreed {
-                window: name.window.to_string(),
-                problem: "one of the two rosters is missing".to_owned(),
-            });
-        }
-        other => other?,
+    let Some(text) = processor.read_record(&object, AGREED_BYTES).await? else {
+        return Err(Error::NotAgreed {
+            window: name.window.to_string(),
+            problem: "one of the two rosters is missing".to_owned(),
+        });
     };
     let agreed: AgreedWindow = serde_json::from_slice(&text)
         .map_err(|error| Error::Internal(format!("{object} in the own bucket is malformed: {error}")))?;

@@ -56,8 +56,19 @@ pub async fn aggregate_agreed(
         window: name.window,
         writer: processor.role,
     };
+    // Both sides' minimum held when the window was agreed on. Ours may have been raised since.
+    let minimum = agreed.minimum.max(processor.minimum_contributions);
+    let Some(releasable) = group.releasable(minimum) else {
+        mark_done(processor, name, &DoneMark::nothing("below-minimum")).await?;
+        return Err(Error::BelowMinimum {
+            window: name.window.to_string(),
+            accepted: group.accepted(),
+            minimum,
+            summary: Box::new(summary),
+        });
+    };
     let header = sum_part.objects().header;
-    summary.done_before = publish_sum(processor, &sum_part, &group).await?;
+    summary.done_before = publish_sum(processor, &sum_part, releasable).await?;
     mark_done(processor, name, &DoneMark::of_sum_part(&sum_part, &group)).await?;
     summary.sum_part = Some(header);
     summary.elapsed(begun.elapsed());
@@ -122,6 +133,12 @@ async fn group(
         let file = files.of(processor, settled.batch).await?;
         let missing = || Error::Internal(format!("the verdict on {batch} is not where it should be"));
         let verdict = file.verdict(settled.batch).ok_or_else(missing)?;
+        if verdict.claim != settled.claim {
+            return Err(Error::Internal(format!(
+                "{}: what is agreed on {batch} is not what our verdict and roster say",
+                name.agreed()
+            )));
+        }
         let mut verdict = file.read(&batch, verdict).await?;
         if fault::is_on("live-validation") {
             let prepared = prepared(processor, &batch, false).await?;
@@ -131,6 +148,14 @@ async fn group(
         progress(verdict.packets, 0);
         without(processor, &mut verdict, &duplicates).await?;
         group.push(verdict, &[]);
+    }
+    if group.accepted() != agreed.counted && !fault::is_on("live-validation") {
+        return Err(Error::Internal(format!(
+            "{}: {} packets are agreed on, but our verdicts count {}",
+            name.agreed(),
+            agreed.counted,
+            group.accepted()
+        )));
     }
     Ok(group)
 }

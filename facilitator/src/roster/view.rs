@@ -13,7 +13,7 @@ use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, LastWord, Listing, WindowName};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{BucketError, SharedBucket, read_all};
+use tallybox_transport::{BucketError, read_all};
 
 /// What a side says of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -192,26 +192,22 @@ pub async fn explain(
 /// A roster, and where it is: the peer's may be in the mailbox still.
 async fn read(processor: &Processor, name: &WindowName, writer: Role) -> Result<(Option<Roster>, Whereabouts), Error> {
     let object = name.roster(writer);
-    let look = async |bucket: &SharedBucket| match read_all(&**bucket, &object, roster_bytes(processor)).await {
-        Err(BucketError::NotFound { .. }) => Ok(None),
-        other => other.map(Some),
-    };
+    let limit = roster_bytes(processor);
     let is_ours = writer == processor.role;
     let keys = if is_ours {
         &processor.own_keys
     } else {
         &processor.peer_keys
     };
-    if let Some(file) = look(&processor.buckets.own).await? {
+    if let Some(file) = processor.read_record(&object, limit).await? {
         return Ok((Some(decode(processor, name, writer, keys, &file)?), Whereabouts::Own));
     }
-    let waiting = if is_ours {
-        None
-    } else {
-        look(&processor.buckets.peer_validation_in).await?
-    };
-    let Some(file) = waiting else {
+    if is_ours {
         return Ok((None, Whereabouts::Missing));
+    }
+    let file = match read_all(&*processor.buckets.peer_validation_in, &object, limit).await {
+        Err(BucketError::NotFound { .. }) => return Ok((None, Whereabouts::Missing)),
+        other => other?,
     };
     Ok(match decode(processor, name, writer, keys, &file) {
         Ok(roster) => (Some(roster), Whereabouts::Mailbox),

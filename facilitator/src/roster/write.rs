@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tallybox_model::roster::{ChainReach, WindowName};
 use tallybox_model::time::Window;
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, publish_bytes, read_all};
+use tallybox_transport::{BucketError, publish_bytes};
 
 /// Writes every roster up to this window that is not there yet, and puts those that are not agreed on into the mailbox.
 pub(super) async fn rosters(
@@ -115,7 +115,7 @@ async fn write(
         chain.own.ours.insert(name.window);
         return Ok(());
     }
-    let fixed = publish_bytes(&*processor.buckets.own, &object, file.clone(), false).await;
+    let fixed = processor.create_record(&object, &file).await;
     let file = match fixed {
         Ok(_) => Some(file),
         // Another run has fixed it, with another key or other rules; what is fixed counts.
@@ -132,7 +132,7 @@ async fn publish(processor: &Processor, name: &WindowName, file: Option<Bytes>) 
     let object = name.roster(processor.role);
     let file = match file {
         Some(file) => file,
-        None => read_all(&*processor.buckets.own, &object, roster_bytes(processor)).await?,
+        None => processor.need_record(&object, roster_bytes(processor)).await?,
     };
     publish_bytes(&*processor.buckets.peer_validation_out, &object, file, true).await?;
     Ok(())
@@ -140,7 +140,8 @@ async fn publish(processor: &Processor, name: &WindowName, file: Option<Bytes>) 
 
 /// Our roster of a window, as it is fixed.
 pub(super) async fn ours(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
-    let object = name.roster(processor.role);
-    let file = read_all(&*processor.buckets.own, &object, roster_bytes(processor)).await?;
+    let file = processor
+        .need_record(&name.roster(processor.role), roster_bytes(processor))
+        .await?;
     decode(processor, name, processor.role, &processor.own_keys, &file)
 }

@@ -161,6 +161,7 @@ impl Setting {
         let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
         let election = BucketLock {
             own: Arc::clone(&manager.buckets.own),
+            records: manager.buckets.records.clone(),
             holder: format!("sandbox-{}-{:016x}", std::process::id(), rand::random::<u64>()),
             lease_millis: lease.saturating_mul(i64::from(self.rate)),
             clock: self.clock.clone(),

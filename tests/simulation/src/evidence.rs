@@ -13,7 +13,7 @@ use tallybox_model::packet::DataSharePacket;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::signature::BatchSignature;
-use tallybox_transport::{ListRange, SharedBucket, read_all};
+use tallybox_transport::{ListRange, Records as OwnRecords, SharedBucket, TRAILER_BYTES, read_all};
 
 use crate::bucket::Shelf;
 use crate::keyring::{EPOCHS, Keyring, packet_key_id};
@@ -29,11 +29,21 @@ pub type Objects = BTreeMap<String, Bytes>;
 /// The reports of each batch, by their numbers in the pool, in order.
 pub type Batches = BTreeMap<BatchName, Vec<usize>>;
 
-/// Reads every object that is or was on a shelf.
+/// Reads every object that is or was on a shelf; of a record its payload.
 pub async fn objects(shelf: &Shelf) -> Objects {
     let mut all = shelf.deleted();
     all.extend(present(&shelf.inner).await);
+    all.values_mut().for_each(|object| *object = payload(object));
     all
+}
+
+/// The bytes of an object without the trailer of a record, if it has one.
+pub fn payload(object: &Bytes) -> Bytes {
+    let length = object.len().saturating_sub(TRAILER_BYTES);
+    match OwnRecords::claimed_key(&object[length..]) {
+        Some(_) => object.slice(..length),
+        None => object.clone(),
+    }
 }
 
 async fn present(bucket: &SharedBucket) -> Objects {

@@ -22,6 +22,7 @@ use tallybox_transport::{publish_bytes, read_all};
 
 use crate::bucket::Shelf;
 use crate::dice::Dice;
+use crate::evidence::payload;
 use crate::forger::forge;
 use crate::keyring::{Keyring, signing_key_id};
 use crate::machine::Places;
@@ -78,6 +79,7 @@ pub async fn set_right(places: &Places, told: &Told, now: Millis) {
     let (liar, mailbox) = (told.victim.peer(), &places.validation[told.victim.index()]);
     let key = name.roster(liar);
     let right = read_all(&*places.own[liar.index()].inner, &key, LIMIT).await.ok();
+    let right = right.map(|record| payload(&record));
     put(mailbox, &key, right, now).await;
 }
 

@@ -101,8 +101,8 @@ impl Pair {
     }
 
     pub async fn agreed(&self, role: Role, later: u32) -> AgreedWindow {
-        let own = &*self.buckets[role.index()].own;
-        let text = read_all(own, &self.window(later).agreed(), 1 << 20).await.unwrap();
+        let text = self.get(role).read_record(&self.window(later).agreed(), 1 << 20).await;
+        let text = text.unwrap().unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 

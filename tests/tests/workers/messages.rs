@@ -10,7 +10,6 @@ use tallybox_model::task::RosterTask;
 use tallybox_queue::TaskQueue as _;
 use tallybox_tests::snapshot::{difference, written};
 use tallybox_tests::vectors::Case;
-use tallybox_transport::read_all;
 
 use crate::world::{Trouble, Troubled, World, emptied, metric, start};
 
@@ -41,8 +40,11 @@ async fn tasks_go_from_intake_to_sum_part_and_the_window_is_marked_done() {
         aggregation: world.case.aggregation(),
         window: Case::window(),
     };
-    let mark = read_all(&*worker.processor().buckets.own, &window.done(), 1000)
+    let mark = worker
+        .processor()
+        .read_record(&window.done(), 1000)
         .await
+        .unwrap()
         .unwrap();
     let mark: DoneMark = serde_json::from_slice(&mark).unwrap();
     assert_eq!((mark.batches, mark.accepted, mark.reason), (3, 300, None));
@@ -272,7 +274,7 @@ async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
         window: Case::window(),
     };
     let processor = worker.processor();
-    let mark = read_all(&*processor.buckets.own, &window.done(), 1000).await.unwrap();
+    let mark = processor.read_record(&window.done(), 1000).await.unwrap().unwrap();
     let mark: DoneMark = serde_json::from_slice(&mark).unwrap();
     assert_eq!((mark.sum_part, mark.reason.as_deref()), (None, Some("below-minimum")));
     // An operator who lowers the minimum and asks again gets the sum part.

@@ -69,6 +69,7 @@ struct ConfigSummary {
     ingestion: String,
     own: String,
     peer_validation_in: String,
+    record_keys: Vec<String>,
     intakes: String,
     aggregates: String,
     period_minutes: u32,
@@ -102,6 +103,7 @@ impl ConfigSummary {
             ingestion: manager.buckets.ingestion.location(),
             own: manager.buckets.own.location(),
             peer_validation_in: manager.buckets.peer_validation_in.location(),
+            record_keys: manager.buckets.records.key_ids().map(str::to_owned).collect(),
             intakes: manager.starter.place(QueueKind::Intake),
             aggregates: manager.starter.place(QueueKind::Aggregate),
             period_minutes: policy.period_minutes,
@@ -132,6 +134,7 @@ impl Summary for ConfigSummary {
             ("ingestion", &self.ingestion),
             ("own", &self.own),
             ("peer validation in", &self.peer_validation_in),
+            ("record keys", &self.record_keys.join(", ")),
             ("intakes go to", &self.intakes),
             ("rosters and sums to", &self.aggregates),
         ] {

@@ -86,6 +86,7 @@ async fn election(settings: &ServeConfig, manager: &Manager) -> Result<Arc<dyn E
         LeaderConfig::Alone => Ok(Arc::new(Alone)),
         LeaderConfig::Bucket => Ok(Arc::new(BucketLock {
             own: manager.buckets.own.clone(),
+            records: manager.buckets.records.clone(),
             holder: holder(manager),
             lease_millis: i64::from(settings.lease_secs) * 1000,
             clock: manager.clock.clone(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures::TryStreamExt as _;
 use tallybox_model::extensions::RosterUse;
 use tallybox_model::id::{AggregationId, IdError};
@@ -11,7 +12,7 @@ use tallybox_model::roster::{RosterObject, WindowName};
 use tallybox_model::task::{MarkedTask, TaskMarker, WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::cause::chain;
-use tallybox_transport::{Bucket, BucketError, Disposition, ListRange, SharedBucket, read_all};
+use tallybox_transport::{BucketError, Created, ListRange, RecordFault, Records, SharedBucket};
 
 use super::listing::each;
 use super::{Aggregation, Foreign, Inventory, Started, StartedAt, Unseen};
@@ -32,6 +33,20 @@ pub struct Buckets {
     pub own: SharedBucket,
     /// Where the peer writes.
     pub peer_validation_in: SharedBucket,
+    /// What makes and verifies our objects in the processor's own bucket.
+    pub records: Records,
+}
+
+impl Buckets {
+    /// Makes a record in the own bucket, unless an object of this name is there.
+    pub(crate) async fn put_record(&self, name: &str, payload: &[u8]) -> Result<Created, BucketError> {
+        self.records.put(&*self.own, name, payload).await
+    }
+
+    /// Reads a record of the own bucket with a payload of at most `limit` bytes; `None` if there is no such object.
+    pub(crate) async fn read_record(&self, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
+        self.records.read(&*self.own, name, limit).await
+    }
 }
 
 /// What has been read once and cannot change: kept from run to run by a program that stays up.
@@ -414,7 +429,7 @@ impl Look<'_> {
             let batches = match cached {
                 Some(batches) => batches,
                 None => {
-                    let batches = Arc::new(fixed_batches(&*self.buckets.own, &name).await?);
+                    let batches = Arc::new(fixed_batches(self.buckets, &name).await?);
                     lock(&self.known.batches).insert(name, Arc::clone(&batches));
                     batches
                 }
@@ -482,9 +497,16 @@ impl Look<'_> {
         if let Some(at) = lock(&self.known.markers).get(&name) {
             return Ok(*at);
         }
-        let text = match read_all(&*self.buckets.own, &name, MARKER_LIMIT).await {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.disposition() == Disposition::Reject => String::new(),
+        let text = match self.buckets.read_record(&name, MARKER_LIMIT).await {
+            Ok(text) => String::from_utf8_lossy(&text.unwrap_or_default()).into_owned(),
+            // The predecessor's markers are no records. A record of ours that was changed is an alarm.
+            Err(
+                BucketError::TooLarge { .. }
+                | BucketError::Unverified {
+                    source: RecordFault::NoTrailer,
+                    ..
+                },
+            ) => String::new(),
             Err(error) => return Err(error),
         };
         let at = TaskMarker::time_of(&text).map_or(StartedAt::Predecessor, StartedAt::Time);
@@ -509,10 +531,13 @@ impl Look<'_> {
 }
 
 /// Reads the batches that were fixed for a window.
-pub(crate) async fn fixed_batches(own: &dyn Bucket, name: &WindowName) -> Result<WindowBatches, BucketError> {
-    let key = name.batches();
-    let bytes = read_all(own, &key, BATCHES_LIMIT).await?;
-    WindowBatches::parse(&bytes).map_err(|error| BucketError::Unavailable {
+pub(crate) async fn fixed_batches(buckets: &Buckets, name: &WindowName) -> Result<WindowBatches, BucketError> {
+    let (own, key) = (&*buckets.own, name.batches());
+    let Some(payload) = buckets.read_record(&key, BATCHES_LIMIT).await? else {
+        let bucket = own.location();
+        return Err(BucketError::NotFound { key, bucket });
+    };
+    WindowBatches::parse(&payload).map_err(|error| BucketError::Unavailable {
         key,
         bucket: own.location(),
         source: Box::new(error),

@@ -6,11 +6,10 @@ use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tallybox_model::path::{LEADER_DIRECTORY, leader, leader_epoch};
 use tallybox_service::clock::Clock;
-use tallybox_transport::{BucketError, Created, ListRange, SharedBucket, read_all};
+use tallybox_transport::{BucketError, Created, ListRange, Records, SharedBucket};
 
 use super::{Election, Leadership};
 use crate::error::Error;
-use crate::switch::create;
 
 /// The most bytes of an epoch that are read.
 const EPOCH_LIMIT: u64 = 4096;
@@ -20,6 +19,8 @@ const EPOCH_LIMIT: u64 = 4096;
 pub struct BucketLock {
     /// The processor's own bucket.
     pub own: SharedBucket,
+    /// What makes and verifies our objects there.
+    pub records: Records,
     /// Who we are: different for every process.
     pub holder: String,
     /// For how long an epoch lasts, in milliseconds.
@@ -94,10 +95,8 @@ impl BucketLock {
 
     async fn read(&self, epoch: u64) -> Result<Option<Epoch>, Error> {
         let key = leader(epoch);
-        let bytes = match read_all(&*self.own, &key, EPOCH_LIMIT).await {
-            Ok(bytes) => bytes,
-            Err(BucketError::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let Some(bytes) = self.records.read(&*self.own, &key, EPOCH_LIMIT).await? else {
+            return Ok(None);
         };
         serde_json::from_slice(&bytes)
             .map(Some)
@@ -115,7 +114,7 @@ impl BucketLock {
             expires,
         };
         let bytes = serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()))?;
-        if create(&*self.own, &leader(epoch), bytes).await? == Created::Exists {
+        if self.records.put(&*self.own, &leader(epoch), &bytes).await? == Created::Exists {
             return Ok(somebody());
         }
         for old in older {
@@ -135,11 +134,16 @@ fn somebody() -> Leadership {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use tallybox_transport::memory;
+    use tallybox_model::role::Role;
+    use tallybox_transport::{RecordKey, memory};
+    use zeroize::Zeroizing;
 
     fn lock(own: &SharedBucket, holder: &str, clock: &Clock) -> BucketLock {
+        let key = RecordKey::from_bytes(Zeroizing::new([7; 32]));
+        let instance = "us-ca-example".parse().unwrap();
         BucketLock {
             own: own.clone(),
+            records: Records::of_processor([key], &instance, Role::First).unwrap(),
             holder: holder.to_owned(),
             lease_millis: 60_000,
             clock: clock.clone(),

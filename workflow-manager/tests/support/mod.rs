@@ -24,7 +24,7 @@ use tallybox_model::task::{AggregationTask, IntakeTask, WindowTask};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_queue::{MemoryQueue, TaskQueue};
 use tallybox_service::clock::Clock;
-use tallybox_transport::{SharedBucket, memory, publish_bytes};
+use tallybox_transport::{RecordKey, Records, SharedBucket, memory, publish_bytes};
 use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::announcement::FixedAnnouncement;
 use tallybox_workflow_manager::inventory::{Buckets, Known};
@@ -33,6 +33,7 @@ use tallybox_workflow_manager::policy::Policy;
 use tallybox_workflow_manager::start::Queues;
 use tallybox_workflow_manager::summary::RunSummary;
 use tallybox_workflow_manager::switch::Announcements;
+use zeroize::Zeroizing;
 
 /// 2026-03-01 in hours and minutes.
 pub fn at(text: &str) -> BatchTime {
@@ -94,6 +95,7 @@ impl World {
                 ingestion: ingestion.clone(),
                 own: own.clone(),
                 peer_validation_in: mailbox.clone(),
+                records: records(),
             },
             starter: Arc::new(Queues {
                 intake: Arc::new(intake.clone()),
@@ -206,6 +208,12 @@ impl World {
             })
             .collect()
     }
+}
+
+/// What makes and verifies the records of the world's processor.
+pub fn records() -> Records {
+    let key = RecordKey::from_bytes(Zeroizing::new([7; 32]));
+    Records::of_processor([key], &"us-ca-example".parse().unwrap(), Role::First).unwrap()
 }
 
 pub async fn put(bucket: &SharedBucket, key: &str) {

@@ -5,6 +5,7 @@ mod document;
 mod generate;
 mod output;
 mod public;
+mod record;
 
 use super::Arguments;
 use crate::error::Error;
@@ -36,6 +37,7 @@ Encodings (docs/formats.md has them byte by byte):
                       of the private key and --common-name
   sealing keys
     base64            base64 of 32 bytes
+  record keys         made of sealing keys by `facilitator key record`
 
 Every command of ours that reads a key finds out its encoding by itself.";
 
@@ -52,6 +54,7 @@ enum KeyCommand {
     Generate(generate::Generate),
     Public(public::Public),
     Convert(convert::Convert),
+    Record(record::Record),
 }
 
 impl Key {
@@ -60,6 +63,7 @@ impl Key {
             KeyCommand::Generate(command) => command.run(arguments),
             KeyCommand::Public(command) => command.run(arguments),
             KeyCommand::Convert(command) => command.run(arguments),
+            KeyCommand::Record(command) => command.run(arguments),
         }
     }
 }

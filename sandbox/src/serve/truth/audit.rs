@@ -11,7 +11,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, RosterObject, WindowName};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{Bucket, ListRange, SharedBucket, read_all};
+use tallybox_transport::{Bucket, ListRange, Records as OwnRecords, SharedBucket, read_all};
 
 use super::fault::{Fault, Faults};
 use super::ledger::SharedLedger;
@@ -48,6 +48,8 @@ pub(in crate::serve) struct Audit {
     parts: Parts,
     ingestion: [SharedBucket; 2],
     own: [SharedBucket; 2],
+    /// What verifies the objects of the own buckets.
+    records: [OwnRecords; 2],
     batches: BTreeMap<BatchId, Batch>,
     windows: BTreeMap<(Window, AggregationId), Seen>,
     /// What is wrong.
@@ -94,6 +96,7 @@ impl Audit {
             parts: Parts::of(world)?,
             ingestion: bucket(BucketKind::Ingestion),
             own: bucket(BucketKind::Own),
+            records: [world.keys.processors[0].records()?, world.keys.processors[1].records()?],
             batches: BTreeMap::new(),
             windows: BTreeMap::new(),
             faults: Faults::default(),
@@ -195,7 +198,9 @@ impl Audit {
                 {
                     continue;
                 }
-                let text = read_all(&*own, &key, LIMIT).await?;
+                let Some(text) = self.records[role.index()].read(&*own, &key, LIMIT).await? else {
+                    continue;
+                };
                 let agreed: AgreedWindow =
                     serde_json::from_slice(&text).map_err(|error| Error::Internal(format!("{key}: {error}")))?;
                 self.windows.entry(place.clone()).or_default().agreed[role.index()] = Some(agreed);
