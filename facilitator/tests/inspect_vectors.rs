@@ -270,6 +270,35 @@ async fn everything_of_ours_is_recognised_and_opened() {
     ];
     assert_eq!(kinds, BTreeMap::from(expected));
     damage_prepared(&written, &inspectors).await;
+    damage_record(&written, &inspectors).await;
+}
+
+/// A record that is changed, looked at by the wrong processor, or without its trailer, is told.
+async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
+    let first = |path: &&PathBuf| path.to_str().unwrap().contains("/own-first/");
+    let is_fixed = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "fixed");
+    let path = written.iter().filter(first).find(is_fixed).unwrap();
+    let report = look(&inspectors[0], path).await;
+    assert!(
+        report.found[0]
+            .notes
+            .iter()
+            .any(|note| note.starts_with("a record of ours for the name sum-parts/"))
+    );
+    let report = look(&Inspector::new(None), path).await;
+    assert_eq!((report.outcome, report.found[0].notes.len()), (Exit::Done, 1));
+    let report = look(&inspectors[1], path).await;
+    assert_eq!((report.outcome, reasons(&report)), (Exit::Rejected, vec!["unverified"]));
+    let good = std::fs::read_to_string(path).unwrap();
+    let fewer = good.replacen("\"accepted\": ", "\"accepted\": 1", 1);
+    let (payload, _) = good.split_once("\ntallybox-record-v1").unwrap();
+    for bad in [fewer.as_str(), payload] {
+        assert_ne!(bad, good);
+        std::fs::write(path, bad).unwrap();
+        let report = look(&inspectors[0], path).await;
+        assert_eq!((report.outcome, reasons(&report)), (Exit::Rejected, vec!["unverified"]));
+    }
+    std::fs::write(path, &good).unwrap();
 }
 
 /// A prepared batch that is damaged anywhere, or looked at by the wrong processor, is told.

@@ -14,7 +14,7 @@ use tallybox_model::packet::InvalidPacket;
 use tallybox_model::path::{BatchObjects, SumPartName, Unconfirmed};
 use tallybox_model::roster::WindowName;
 use tallybox_transport::batch::{BatchError, signature_file};
-use tallybox_transport::publish_bytes;
+use tallybox_transport::{BucketError, publish_bytes};
 
 /// What is fixed of a sum part before its first byte goes out: `sum-parts/….fixed` in the own bucket, JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -178,5 +178,9 @@ fn word(object: &OwnObject) -> &'static str {
             RosterObject::Held => "window-held",
             RosterObject::Done => "window-done",
         },
+        OwnObject::Batches(_) => "window-batches",
+        OwnObject::Switch => "roster-switch",
+        OwnObject::Marker => "task-marker",
+        OwnObject::Leader => "leader",
     }
 }

@@ -23,6 +23,7 @@ mod own_object;
 mod packets;
 mod prepared;
 mod present;
+mod record;
 mod report;
 mod sheet;
 mod show;

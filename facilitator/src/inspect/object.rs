@@ -15,12 +15,14 @@ use zeroize::Zeroizing;
 
 /// As much of a file as is looked at to find out what it is.
 pub(super) const BEGINNING: u64 = 128 << 10;
+/// As much of a short text as is shown.
+const SHOWN: usize = 4096;
 /// The longest text (JSON, key) that is read.
 const TEXT_BYTES: u64 = 64 << 20;
 
 impl Inspector {
-    /// An object whose name is none of a batch's: by its content.
-    pub(super) async fn object(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
+    /// An object that is no record, or the payload of one: by its content.
+    pub(super) async fn plain(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
         let own = OwnObject::parse(key).map(|(own, _)| own);
         let beginning = bucket.get_range(key, 0..BEGINNING.min(bytes)).await?;
         if let Some(OwnObject::Window(name, object)) = &own {
@@ -40,6 +42,10 @@ impl Inspector {
             bytes,
             text: text.map(str::to_owned),
         };
+        if let Some((kind, title)) = own.as_ref().and_then(small_words) {
+            let said = String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned();
+            return Ok(Finding::new(kind, title, key, text(Some(&said))));
+        }
         match own {
             Some(OwnObject::Point) => {
                 let mut finding = Finding::new("pinned-point", "evaluation point of a packet key", key, text(None));
@@ -47,29 +53,6 @@ impl Inspector {
                     .notes
                     .push("the point itself is not shown: clients must not learn it".to_owned());
                 Ok(finding)
-            }
-            Some(OwnObject::FirstSeen) => {
-                let date = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
-                Ok(Finding::new(
-                    "first-seen-date",
-                    "date at which a batch was first seen",
-                    key,
-                    text(Some(&date)),
-                ))
-            }
-            Some(OwnObject::Summed) => {
-                let title = "window without rosters that sums a batch";
-                Ok(Finding::new("summed-batch", title, key, text(None)))
-            }
-            Some(OwnObject::Birth) => {
-                let time = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
-                let title = "time at which an own bucket was first used";
-                Ok(Finding::new("own-bucket-birth", title, key, text(Some(&time))))
-            }
-            Some(OwnObject::Chain) => {
-                let date = String::from_utf8_lossy(&beginning[..beginning.len().min(80)]).into_owned();
-                let title = "first window of which rosters are written";
-                Ok(Finding::new("roster-chain", title, key, text(Some(&date))))
             }
             Some(OwnObject::Prepared { .. }) => Ok(unrecognised(
                 key,
@@ -167,6 +150,21 @@ impl Inspector {
             Err(_) => unrecognised(key, bytes, "JSON, but no manifest and no fixed sum part".to_owned()),
         }
     }
+}
+
+/// The kind and title of an object of the own bucket that is a short text.
+fn small_words(own: &OwnObject) -> Option<(&'static str, &'static str)> {
+    Some(match own {
+        OwnObject::FirstSeen => ("first-seen-date", "date at which a batch was first seen"),
+        OwnObject::Summed => ("summed-batch", "window without rosters that sums a batch"),
+        OwnObject::Birth => ("own-bucket-birth", "time at which an own bucket was first used"),
+        OwnObject::Chain => ("roster-chain", "first window of which rosters are written"),
+        OwnObject::Batches(_) => ("window-batches", "batches that the task of a window names"),
+        OwnObject::Switch => ("roster-switch", "what is announced or fixed of the use of rosters"),
+        OwnObject::Marker => ("task-marker", "mark that a task was started"),
+        OwnObject::Leader => ("leader", "which workflow manager leads"),
+        OwnObject::Prepared { .. } | OwnObject::Fixed(_) | OwnObject::Point | OwnObject::Window(..) => return None,
+    })
 }
 
 fn unrecognised(key: &str, bytes: u64, message: String) -> Finding {

@@ -1,9 +1,11 @@
 //! Objects of a processor's own bucket: known by their names.
 
 use super::name::{BATCH_COMPONENTS, SUM_PART_COMPONENTS, sum_part, tail};
-use tallybox_model::path::{BatchName, SumPartName, birth, pinned_point};
+use tallybox_model::extensions::{ANNOUNCED, ROSTERS_FROM, ROSTERS_UNTIL};
+use tallybox_model::path::{BatchName, SumPartName, birth, leader_epoch, pinned_point};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{RosterObject, WindowName, chain};
+use tallybox_model::task::TaskMarker;
 use tallybox_model::time::BatchTime;
 
 /// Objects of a processor's own bucket, which are no batches.
@@ -30,6 +32,14 @@ pub enum OwnObject {
     Chain,
     /// An object of a window: a roster, what is agreed, that it is done.
     Window(WindowName, RosterObject),
+    /// Without rosters: the batches that the task of a window names.
+    Batches(WindowName),
+    /// What is announced, or fixed, of the use of rosters.
+    Switch,
+    /// The mark that a task was started.
+    Marker,
+    /// Which of several workflow managers leads.
+    Leader,
 }
 
 impl OwnObject {
@@ -41,6 +51,7 @@ impl OwnObject {
             .or_else(|| summed(key))
             .or_else(|| small(key))
             .or_else(|| window(key))
+            .or_else(|| scheduled(key))
             .or_else(|| born(key))
     }
 }
@@ -102,8 +113,23 @@ fn window(key: &str) -> Option<(OwnObject, usize)> {
     if let Some((window, object)) = RosterObject::parse(key) {
         return Some((OwnObject::Window(window, object), 3));
     }
+    if let Some(window) = WindowName::from_batches(key) {
+        return Some((OwnObject::Batches(window), 3));
+    }
     let aggregation = key.split('/').nth(1)?.parse().ok()?;
     (chain(&aggregation) == key).then_some((OwnObject::Chain, 3))
+}
+
+/// What the workflow manager leaves, in directories of one level.
+fn scheduled(key: &str) -> Option<(OwnObject, usize)> {
+    let key = tail(key, 2)?;
+    if [ANNOUNCED, ROSTERS_FROM, ROSTERS_UNTIL].contains(&key) {
+        return Some((OwnObject::Switch, 2));
+    }
+    if leader_epoch(key).is_some() {
+        return Some((OwnObject::Leader, 2));
+    }
+    TaskMarker::parse(key).map(|_| (OwnObject::Marker, 2))
 }
 
 fn born(key: &str) -> Option<(OwnObject, usize)> {
