@@ -1,15 +1,19 @@
 //! Fills a spool with reports that were never posted, to measure batching by itself: the batcher opens no share, so
 //! random bytes of the right length are as good to it as sealed ones.
 //!
-//! `fill_spool DIRECTORY INSTANCE YYYY/MM/DD/HH/MM REPORTS`
+//! `fill_spool CONFIG LOCALITY YYYY/MM/DD/HH/MM REPORTS`
 #![allow(clippy::expect_used)]
 
+use std::path::Path;
+
 use rand::{Rng, RngExt};
+use tallybox_ingestor::config::Config;
+use tallybox_ingestor::ingestor::Ingestor;
 use tallybox_model::avro::{ContainerWriter, RecordKind};
 use tallybox_model::header::PRIME;
 use tallybox_model::report::StoredReport;
-use tallybox_model::spool::{SlabName, SpoolNames};
-use tallybox_transport::{LocalBucket, publish_bytes};
+use tallybox_model::spool::SlabName;
+use tallybox_service::config::load;
 
 /// Reports of a slab: about what a busy server keeps in a tenth of a second.
 const SLAB: u64 = 6000;
@@ -17,12 +21,13 @@ const SLAB: u64 = 6000;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [directory, instance, window, reports] = arguments.as_slice() else {
-        eprintln!("usage: fill_spool DIRECTORY INSTANCE YYYY/MM/DD/HH/MM REPORTS");
+    let [config, locality, window, reports] = arguments.as_slice() else {
+        eprintln!("usage: fill_spool CONFIG LOCALITY YYYY/MM/DD/HH/MM REPORTS");
         std::process::exit(2);
     };
-    let bucket = LocalBucket::new(directory);
-    let names = SpoolNames::new(instance.parse().expect("an instance"));
+    let config = load::<Config>(Path::new(config)).expect("the configuration of an ingestor");
+    let ingestor = Ingestor::open(&config).expect("a configuration that opens");
+    let names = &ingestor.localities.get(locality).expect("a locality").names;
     let window = window.parse().expect("a minute");
     let mut left: u64 = reports.parse().expect("a number");
     for number in 0.. {
@@ -36,9 +41,11 @@ async fn main() {
         };
         let file = slab(left.min(SLAB));
         left -= left.min(SLAB);
-        publish_bytes(&bucket, &names.slab(&name), file.into(), false)
-            .await
-            .expect("a directory that can be written");
+        let created = ingestor
+            .records
+            .create(&*ingestor.spool, &names.slab(&name), &file)
+            .await;
+        created.expect("a directory that can be written");
     }
 }
 

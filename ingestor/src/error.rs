@@ -172,6 +172,7 @@ impl Error {
             Self::File { .. } => "file",
             Self::Bucket(BucketError::Conflict { .. }) => "conflict",
             Self::Bucket(BucketError::NotReproduced { .. }) => "not-reproduced",
+            Self::Bucket(BucketError::Unverified { .. }) => "unverified",
             Self::Bucket(_) => "bucket",
             Self::Batch(_) => "batch",
             Self::Sign(_) => "sign",

@@ -12,7 +12,7 @@ use tallybox_model::registry::Registry;
 use tallybox_model::spool::SpoolNames;
 use tallybox_service::config::{Loaded, NamedKey, load};
 use tallybox_service::secret_file;
-use tallybox_transport::{BucketPlace, SharedBucket};
+use tallybox_transport::{BucketPlace, RecordKey, Records, SharedBucket};
 use zeroize::Zeroizing;
 
 use crate::attestation::SharedVerifier;
@@ -42,6 +42,8 @@ pub struct Ingestor {
     pub config_key: (KeyId, SigningKey),
     /// The first is used for new plans.
     pub secrets: Vec<IngestorSecret>,
+    /// What makes and verifies the objects of the spool: with the first secret, and with any.
+    pub records: Records,
     /// The metrics.
     pub registry: LiveRegistry,
     /// Where accepted reports wait.
@@ -206,6 +208,8 @@ impl Ingestor {
         crate::config::check(value).map_err(Error::Setting)?;
         let secrets = value.secrets.iter();
         let secrets = secrets.map(|secret| secret_key(config, &secret.file, "secret", IngestorSecret::parse));
+        let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
+        let records = records(&secrets, &value.ingestor);
         let signer = FileSigner {
             id: value.batch_signing_key.id.clone(),
             key: secret_key(
@@ -237,7 +241,8 @@ impl Ingestor {
                 config_key.id.clone(),
                 secret_key(config, &config_key.file, "client configuration key", SigningKey::parse)?,
             ),
-            secrets: secrets.collect::<Result<_, _>>()?,
+            secrets,
+            records: records.ok_or_else(|| Error::Setting("secrets: at least one is needed".to_owned()))?,
             registry,
             spool: open_bucket(config, &value.spool)?,
             localities,
@@ -300,6 +305,13 @@ impl Ingestor {
     pub fn secret(&self, id: &str) -> Option<&IngestorSecret> {
         self.secrets.iter().find(|secret| secret.id() == id)
     }
+}
+
+/// What makes and verifies the objects of an ingestor's spool. `None` without a secret.
+#[must_use]
+pub fn records(secrets: &[IngestorSecret], ingestor: &str) -> Option<Records> {
+    let keys = secrets.iter().map(|secret| RecordKey::from_bytes(secret.record_key()));
+    Records::of_ingestor(keys, ingestor)
 }
 
 /// How it listens, with the certificate's files where they are.

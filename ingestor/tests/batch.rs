@@ -7,8 +7,10 @@ use support::*;
 use tallybox_ingestor::attestation::{AttestedKey, Refusal, Verifier};
 use tallybox_ingestor::batch::{BatchOptions, check_bins};
 use tallybox_ingestor::error::Error;
+use tallybox_ingestor::ingestor::{Ingestor, records};
 use tallybox_model::report::ReportUpload;
 use tallybox_transport::faults::{Faults, Kind};
+use tallybox_transport::{BucketError, Disposition, RecordFault};
 
 /// Four slabs of two metrics: 48 reports and 20.
 async fn filled(world: &World) -> Vec<Stored> {
@@ -209,9 +211,7 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
     changed.batches.max_packets = 1000;
     changed.batches.min_packets = 1;
     changed.batches.ingestion_date = tallybox_ingestor::config::IngestionDate::End;
-    changed
-        .secrets
-        .insert(0, tallybox_crypto::IngestorSecret::generate(&mut rng(301)));
+    rotate(&mut changed);
     std::fs::write(
         world.directory.path().join("registry.yaml"),
         "{ version: 2, metrics: { other-v1: { state: accept, encoding: { kind: histogram, bins: 3 }, epsilon: 1.0, cadence-hours: 1 } } }",
@@ -227,6 +227,13 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
     );
 }
 
+/// A new secret comes first; the earlier ones stay.
+fn rotate(ingestor: &mut Ingestor) {
+    let fresh = tallybox_crypto::IngestorSecret::generate(&mut rng(301));
+    ingestor.secrets.insert(0, fresh);
+    ingestor.records = records(&ingestor.secrets, &ingestor.name).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_secret_keeps_points_and_a_lost_one_is_named() {
     let world = World::new();
@@ -237,9 +244,7 @@ async fn a_rotated_secret_keeps_points_and_a_lost_one_is_named() {
     world.slab(time("2026/11/23/11/05"), &reports(NOTIFIED, 6..12)).await;
     world.at(125);
     let mut rotated = world.ingestor();
-    rotated
-        .secrets
-        .insert(0, tallybox_crypto::IngestorSecret::generate(&mut rng(301)));
+    rotate(&mut rotated);
     world.batch_with(&rotated, &BatchOptions::default()).await.unwrap();
     let batched = world.batched().await;
     assert!(batched.first.values().flatten().all(|packet| packet.point == point));
@@ -247,11 +252,30 @@ async fn a_rotated_secret_keeps_points_and_a_lost_one_is_named() {
     world.slab(time("2026/11/23/12/05"), &reports(NOTIFIED, 0..8)).await;
     world.at(185);
     let mut lost = world.ingestor();
-    lost.secrets = vec![tallybox_crypto::IngestorSecret::generate(&mut rng(301))];
+    rotate(&mut lost);
+    lost.secrets.truncate(1);
     let error = world.batch_with(&lost, &BatchOptions::default()).await.unwrap_err();
     assert!(
         matches!(&error, Error::UnknownSecret { secret, .. } if *secret == world.secrets[0].id()),
         "{error}"
+    );
+    // As a program that starts without the old secret: it cannot read what was made with it.
+    lost.records = records(&lost.secrets, &lost.name).unwrap();
+    let error = world.batch_with(&lost, &BatchOptions::default()).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Bucket(BucketError::Unverified {
+                source: RecordFault::UnknownKey { .. },
+                ..
+            })
+        ),
+        "{error}"
+    );
+    assert_eq!(
+        error.disposition(),
+        Disposition::Retry,
+        "until the secret is there again"
     );
     let window = world
         .batch_with(&rotated, &BatchOptions::default())
@@ -387,7 +411,7 @@ async fn a_damaged_slab_stops_its_window_and_names_the_slab() {
         .unwrap();
     let error = world.batch().await.unwrap_err();
     assert!(
-        matches!(&error, Error::Damaged { object, .. } if *object == key),
+        matches!(&error, Error::Bucket(BucketError::Unverified { key: named, .. }) if *named == key),
         "{error}"
     );
     // An operator puts it back.

@@ -30,6 +30,7 @@ targets!(
     posts,
     prepared,
     prio2,
+    records,
     registry,
     report_bodies,
     rosters,

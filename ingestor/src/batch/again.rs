@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tallybox_model::digest::Digest;
 use tallybox_model::id::BatchId;
@@ -11,7 +10,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::time::BatchTime;
 use tallybox_service::cause;
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, publish_bytes};
+use tallybox_transport::BucketError;
 
 use super::chain::Chain;
 use super::patient::patiently;
@@ -102,8 +101,8 @@ pub(super) async fn note(job: &Job<'_>, (start, partition): (BatchTime, u32), pu
     tracing::info!(%object, "mailboxes only say that objects exist: they are put again later");
     // The bucket's clock, since this machine's may be wrong.
     let since = patiently(tries, || spool.date()).await?;
-    let bytes = Bytes::from(serde_json::to_vec(&Note { since, objects }).map_err(bug)?);
-    match patiently(tries, || publish_bytes(spool, &object, bytes.clone(), false)).await {
+    let bytes = serde_json::to_vec(&Note { since, objects }).map_err(bug)?;
+    match job.spool().create(&object, &bytes).await {
         // An earlier run has noted the same.
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
@@ -152,7 +151,8 @@ async fn put_note_again(
     (start, partition): (BatchTime, u32),
     object: &str,
 ) -> Result<bool, Error> {
-    let text = job.spool().read(object, NOTE_LIMIT).await?;
+    let text = job.spool().record(object, NOTE_LIMIT).await?;
+    let text = text.ok_or_else(|| job.spool().missing(object))?;
     let note: Note = serde_json::from_slice(&text).map_err(|error| Error::Damaged {
         object: object.to_owned(),
         problem: error.to_string(),

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use futures::TryStreamExt;
 use tallybox_model::digest::Digest;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::spool::{Cut, Plan, PlannedSlab};
 use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
-use tallybox_transport::{Bucket, BucketError, ListRange, publish_bytes, read_all};
+use tallybox_transport::{Bucket, BucketError, ListRange};
 
 use super::patient::Patient;
 use crate::config::IngestionDate;
@@ -149,28 +148,29 @@ impl<'i> Chain<'i> {
         if let Some((_, last)) = self.plans.last_key_value() {
             return self.following(last.plan.window).map(Some);
         }
-        let (spool, key) = (&self.ingestor.spool, self.locality.names.origin());
-        let start = match read_all(&**spool, &key, ORIGIN_LIMIT).await {
-            Ok(bytes) => parse_origin(&key, &bytes)?,
-            Err(BucketError::NotFound { .. }) => {
+        let key = self.locality.names.origin();
+        let start = match Patient::spool(self.ingestor).record(&key, ORIGIN_LIMIT).await? {
+            Some(bytes) => parse_origin(&key, &bytes)?,
+            None => {
                 let Some((_, first)) = self.free_slabs().await?.into_iter().next() else {
                     return Ok(None);
                 };
                 self.fix_origin(first).await?
             }
-            Err(error) => return Err(error.into()),
         };
         self.window_at(start).map(Some)
     }
 
     /// Fixes the first window of all: that of the oldest slab. Who loses the race takes what is there.
     async fn fix_origin(&self, first: BatchTime) -> Result<BatchTime, Error> {
-        let (spool, key) = (&self.ingestor.spool, self.locality.names.origin());
+        let (spool, key) = (Patient::spool(self.ingestor), self.locality.names.origin());
         let start = self.window_at(first)?.start();
-        let bytes = Bytes::from(start.to_string());
-        match publish_bytes(&**spool, &key, bytes, false).await {
+        match spool.create(&key, start.to_string().as_bytes()).await {
             Ok(_) => Ok(start),
-            Err(BucketError::Conflict { .. }) => parse_origin(&key, &read_all(&**spool, &key, ORIGIN_LIMIT).await?),
+            Err(BucketError::Conflict { .. }) => {
+                let before = spool.record(&key, ORIGIN_LIMIT).await?;
+                parse_origin(&key, &before.ok_or_else(|| spool.missing(&key))?)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -267,14 +267,17 @@ impl<'i> Chain<'i> {
 
     /// Creates the plan, or adopts the one that is there.
     async fn fix(&self, plan: Plan) -> Result<FixedPlan, Error> {
-        let (spool, key) = (&self.ingestor.spool, self.locality.names.plan(plan.window.start()));
+        let (spool, key) = (
+            Patient::spool(self.ingestor),
+            self.locality.names.plan(plan.window.start()),
+        );
         let bytes = plan
             .to_json()
             .map_err(|error| Error::Internal(format!("{key}: {error}")))?;
         let digest = Digest::of(&bytes);
-        match publish_bytes(&**spool, &key, bytes.into(), false).await {
+        match spool.create(&key, &bytes).await {
             Ok(_) => Ok(FixedPlan { plan, digest }),
-            Err(BucketError::Conflict { .. }) => read_plan(Patient::spool(self.ingestor), &key).await,
+            Err(BucketError::Conflict { .. }) => read_plan(spool, &key).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -294,7 +297,8 @@ fn parse_origin(key: &str, bytes: &[u8]) -> Result<BatchTime, Error> {
 }
 
 async fn read_plan(spool: Patient<'_>, key: &str) -> Result<FixedPlan, Error> {
-    let bytes = spool.read(key, PLAN_LIMIT).await?;
+    let bytes = spool.record(key, PLAN_LIMIT).await?;
+    let bytes = bytes.ok_or_else(|| spool.missing(key))?;
     let plan = Plan::parse(&bytes).map_err(|problem| Error::Damaged {
         object: key.to_owned(),
         problem,

@@ -8,11 +8,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use rayon::prelude::*;
 use tallybox_crypto::IngestorSecret;
 use tallybox_crypto::pseudonym::Pseudonym;
-use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, Records, WriterSchema};
+use tallybox_model::avro::{AvroError, Block, ContainerReader, Limits, Records as AvroRecords, WriterSchema};
 use tallybox_model::header::BatchParameters;
 use tallybox_model::id::KeyId;
 use tallybox_model::report::StoredReport;
 use tallybox_model::spool::{Plan, PlannedSlab};
+use tallybox_transport::{BucketError, Records};
 
 use super::patient::Patient;
 use crate::error::Error;
@@ -80,6 +81,17 @@ pub(super) struct Slab {
 const NEVER: i64 = i64::MAX;
 
 impl Slab {
+    /// Verifies a slab and takes it apart. Each pass over the slabs does: a bucket may give another answer each time.
+    fn open(spool: &(Records, String), key: &str, object: &Bytes) -> Result<Self, Error> {
+        let (records, bucket) = spool;
+        let payload = records.open(key, object).map_err(|source| BucketError::Unverified {
+            key: key.to_owned(),
+            bucket: bucket.clone(),
+            source,
+        })?;
+        Self::parse(key, &payload)
+    }
+
     fn parse(key: &str, bytes: &Bytes) -> Result<Self, Error> {
         let damaged = |error: AvroError| damaged(key, &error);
         let mut reader = ContainerReader::open(bytes.as_ref(), &Limits::default()).map_err(damaged)?;
@@ -96,7 +108,7 @@ impl Slab {
         let limits = Limits::default();
         self.blocks
             .iter()
-            .flat_map(move |block| Records::new(block, &self.schema, &limits))
+            .flat_map(move |block| AvroRecords::new(block, &self.schema, &limits))
     }
 }
 
@@ -117,6 +129,7 @@ pub(super) async fn each_slab<T: Send + 'static>(
     take: impl Fn(usize, Slab) -> Result<T, Error> + Send + Sync + 'static,
 ) -> Result<Vec<T>, Error> {
     let take = Arc::new(take);
+    let of_spool = Arc::new((spool.records.clone(), spool.bucket.location()));
     let mut taken = Vec::with_capacity(slabs.len());
     let read = |(place, slab): (usize, PlannedSlab)| async move {
         let bytes = spool.read(&slab.key, SLAB_LIMIT).await?;
@@ -125,10 +138,10 @@ pub(super) async fn each_slab<T: Send + 'static>(
     let numbered: Vec<_> = slabs.iter().cloned().enumerate().collect();
     let mut chunks = stream::iter(numbered).map(read).buffered(AT_ONCE).try_chunks(AT_ONCE);
     while let Some(chunk) = chunks.try_next().await.map_err(|error| error.1)? {
-        let take = Arc::clone(&take);
+        let (take, of_spool) = (Arc::clone(&take), Arc::clone(&of_spool));
         let work = move || -> Result<Vec<T>, Error> {
             let one = |(place, key, bytes): (usize, String, Bytes)| {
-                let slab = Slab::parse(&key, &bytes)?;
+                let slab = Slab::open(&of_spool, &key, &bytes)?;
                 drop(bytes);
                 take(place, slab)
             };

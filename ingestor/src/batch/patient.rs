@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use tallybox_service::cause::chain;
-use tallybox_transport::{Bucket, BucketError, ListRange, read_all};
+use tallybox_transport::{Bucket, BucketError, ListRange, Published, Records, read_all};
 
 use crate::ingestor::Ingestor;
 
@@ -14,6 +14,8 @@ use crate::ingestor::Ingestor;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patient<'b> {
     pub(super) bucket: &'b dyn Bucket,
+    /// What makes and verifies records there.
+    pub(super) records: &'b Records,
     /// How often it is asked.
     pub(super) tries: u32,
 }
@@ -23,6 +25,7 @@ impl<'b> Patient<'b> {
     pub(super) fn spool(ingestor: &'b Ingestor) -> Self {
         Self {
             bucket: &*ingestor.spool,
+            records: &ingestor.records,
             tries: ingestor.batches.write_tries,
         }
     }
@@ -30,6 +33,24 @@ impl<'b> Patient<'b> {
     /// Reads an object of at most so many bytes.
     pub(super) async fn read(&self, key: &str, limit: u64) -> Result<Bytes, BucketError> {
         patiently(self.tries, || read_all(self.bucket, key, limit)).await
+    }
+
+    /// Reads a record with a payload of at most so many bytes; `None` if there is none.
+    pub(super) async fn record(&self, key: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
+        patiently(self.tries, || self.records.read(self.bucket, key, limit)).await
+    }
+
+    /// Makes a record, unless one of the same payload is there.
+    pub(super) async fn create(&self, key: &str, payload: &[u8]) -> Result<Published, BucketError> {
+        patiently(self.tries, || self.records.create(self.bucket, key, payload)).await
+    }
+
+    /// The error for an object that is not there.
+    pub(super) fn missing(&self, key: &str) -> BucketError {
+        BucketError::NotFound {
+            key: key.to_owned(),
+            bucket: self.bucket.location(),
+        }
     }
 
     /// The names of all objects in a directory.
@@ -66,13 +87,15 @@ where
 #[allow(clippy::unwrap_used)]
 mod tests {
     use tallybox_transport::faults::{Faults, Kind};
-    use tallybox_transport::{memory, publish_bytes};
+    use tallybox_transport::{RecordKey, memory, publish_bytes};
+    use zeroize::Zeroizing;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn one_failed_read_is_tried_again_and_one_that_goes_on_is_not_for_ever() {
         let spool = memory("spool");
+        let records = Records::new(RecordKey::from_bytes(Zeroizing::new([7; 32])), [], &[]);
         publish_bytes(&*spool, "slab", Bytes::from_static(b"x"), false)
             .await
             .unwrap();
@@ -81,6 +104,7 @@ mod tests {
             let bucket = faults.wrap(spool.clone());
             let patient = Patient {
                 bucket: &*bucket,
+                records: &records,
                 tries,
             };
             let read = patient.read("slab", 10).await;

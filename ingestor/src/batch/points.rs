@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tallybox_model::digest::Digest;
 use tallybox_model::id::KeyId;
 use tallybox_service::fault;
-use tallybox_transport::{BucketError, publish_bytes};
+use tallybox_transport::BucketError;
 
 use super::index::Group;
 use super::patient::Patient;
@@ -137,9 +137,8 @@ fn object(locality: &Locality, side: usize, key: &KeyId) -> String {
 }
 
 async fn read(spool: Patient<'_>, object: &str) -> Result<Option<Origin>, Error> {
-    let bytes = match spool.read(object, LIMIT).await {
-        Err(BucketError::NotFound { .. }) => return Ok(None),
-        bytes => bytes?,
+    let Some(bytes) = spool.record(object, LIMIT).await? else {
+        return Ok(None);
     };
     serde_json::from_slice(&bytes)
         .map(Some)
@@ -152,7 +151,7 @@ async fn read(spool: Patient<'_>, object: &str) -> Result<Option<Origin>, Error>
 /// Creates the object, or takes the one that is there.
 async fn fix(spool: Patient<'_>, object: &str, origin: Origin) -> Result<Origin, Error> {
     let bytes = serde_json::to_vec(&origin).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
-    match publish_bytes(spool.bucket, object, bytes.into(), false).await {
+    match spool.create(object, &bytes).await {
         Ok(_) => Ok(origin),
         Err(BucketError::Conflict { .. }) => {
             let vanished = || Error::Internal(format!("{object} has vanished"));

@@ -26,14 +26,9 @@ const SIGNATURE_LIMIT: u64 = 64 << 10;
 
 /// Fixes what will be published. What is there already has to be the same.
 pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> Result<(), Error> {
-    let spool = &*ingestor.spool;
+    let spool = Patient::spool(ingestor);
     let bytes = serde_json::to_vec(list).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
-    let bytes = Bytes::from(bytes);
-    let conflict = match patiently(ingestor.batches.write_tries, || {
-        publish_bytes(spool, object, bytes.clone(), false)
-    })
-    .await
-    {
+    let conflict = match spool.create(object, &bytes).await {
         Ok(_) => return Ok(()),
         Err(error @ BucketError::Conflict { .. }) => error,
         Err(error) => return Err(error.into()),
@@ -51,7 +46,9 @@ pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> 
 
 /// Reads what is fixed of a partition.
 pub(super) async fn read_list(ingestor: &Ingestor, object: &str) -> Result<BatchList, Error> {
-    let there = Patient::spool(ingestor).read(object, LIST_LIMIT).await?;
+    let spool = Patient::spool(ingestor);
+    let there = spool.record(object, LIST_LIMIT).await?;
+    let there = there.ok_or_else(|| spool.missing(object))?;
     BatchList::parse(&there).map_err(|problem| Error::Damaged {
         object: object.to_owned(),
         problem,

@@ -24,8 +24,9 @@ use super::replay::{ReplayCounts, Replays};
 use super::summary::WindowSummary;
 use super::{Job, points};
 use crate::error::Error;
-use crate::ingestor::Ingestor;
 
+/// Most bytes of the mark of a partition.
+const MARK_LIMIT: u64 = 64;
 /// Most bytes of a record: some ten million reports.
 const RECORD_LIMIT: u64 = 1 << 30;
 
@@ -128,10 +129,28 @@ impl<'j> WindowJob<'j> {
     /// The partitions that no mark says are written.
     async fn missing(&self) -> Result<Vec<u32>, Error> {
         let (names, start) = (&self.job.locality.names, self.plan.plan.window.start());
-        let marks = self.job.spool().keys(&names.written(start)).await?;
-        let partitions = 0..self.plan.plan.partitions;
-        let is_missing = |partition: &u32| !marks.contains(&names.partition_written(start, *partition));
-        Ok(partitions.filter(is_missing).collect())
+        let spool = self.job.spool();
+        let marks = spool.keys(&names.written(start)).await?;
+        let mut missing = Vec::new();
+        for partition in 0..self.plan.plan.partitions {
+            let mark = names.partition_written(start, partition);
+            // A listing shows names only, and a mark ends the work on what may be a million reports.
+            let says = match marks.contains(&mark) {
+                true => spool.record(&mark, MARK_LIMIT).await?,
+                false => None,
+            };
+            match says {
+                None => missing.push(partition),
+                Some(plan) if plan == self.plan.digest.to_hex().as_bytes() => {}
+                Some(_) => {
+                    return Err(Error::Damaged {
+                        object: mark,
+                        problem: "it is the mark of another plan".to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(missing)
     }
 
     async fn write_partition(&self, builder: &Arc<Builder>, partition: u32) -> Result<(), Error> {
@@ -156,11 +175,10 @@ impl<'j> WindowJob<'j> {
         for batch in &built {
             self.job.progress(batch.packets);
         }
-        self.put(
-            &names.partition_written(start, partition),
-            self.plan.digest.to_hex().into(),
-        )
-        .await
+        let mark = names.partition_written(start, partition);
+        let spool = self.job.spool();
+        spool.create(&mark, self.plan.digest.to_hex().as_bytes()).await?;
+        Ok(())
     }
 
     /// Builds those of a partition's batches that have one of these ids once more, all if there is no id; checks that they
@@ -209,7 +227,7 @@ impl<'j> WindowJob<'j> {
             let slab = builder
                 .carried(self.job.spool(), &object, &self.cutting.carried)
                 .await?;
-            self.put(&object, slab.into()).await?;
+            self.job.spool().create(&object, &slab).await?;
         }
         let record = self.record(builder)?;
         let object = locality.names.record(window.start(), &self.plan.plan.secret);
@@ -220,7 +238,12 @@ impl<'j> WindowJob<'j> {
             Ok((record, bytes))
         })
         .await?;
-        self.put(&object, bytes.into()).await?;
+        // Sealed under its name already.
+        let (spool, bytes) = (self.job.spool(), bytes::Bytes::from(bytes));
+        patiently(spool.tries, || {
+            publish_bytes(spool.bucket, &object, bytes.clone(), false)
+        })
+        .await?;
         Ok(record)
     }
 
@@ -241,15 +264,6 @@ impl<'j> WindowJob<'j> {
         };
         let plan = self.plan.digest;
         Ok(WindowRecord { plan, summary })
-    }
-
-    async fn put(&self, object: &str, bytes: bytes::Bytes) -> Result<(), Error> {
-        let Ingestor { spool, batches, .. } = self.job.ingestor;
-        patiently(batches.write_tries, || {
-            publish_bytes(&**spool, object, bytes.clone(), false)
-        })
-        .await?;
-        Ok(())
     }
 }
 

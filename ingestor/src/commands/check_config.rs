@@ -60,6 +60,7 @@ struct ConfigSummary {
     batch_signing_key: KeySummary,
     client_config_key: KeySummary,
     secrets: Vec<String>,
+    record_keys: Vec<String>,
     registry_version: u64,
     metrics: usize,
     localities: Vec<LocalitySummary>,
@@ -127,6 +128,7 @@ impl ConfigSummary {
                 .iter()
                 .map(tallybox_crypto::IngestorSecret::id)
                 .collect(),
+            record_keys: ingestor.records.key_ids().map(str::to_owned).collect(),
             registry_version: registry.version,
             metrics: registry.metrics.len(),
             localities: ingestor.localities.values().map(locality).collect(),
@@ -146,6 +148,12 @@ impl Summary for ConfigSummary {
             writeln!(f, "  {what:<22} {} ({})", key.id, key.fingerprint)?;
         }
         writeln!(f, "  {:<22} {}", "secrets", self.secrets.join(", "))?;
+        writeln!(
+            f,
+            "  {:<22} {}, of the secrets",
+            "record keys",
+            self.record_keys.join(", ")
+        )?;
         write!(
             f,
             "  {:<22} version {}, {} metrics",

@@ -70,6 +70,7 @@ impl Collector {
     ) -> Self {
         let writer = Arc::new(SlabWriter {
             spool: Arc::clone(&ingestor.spool),
+            records: ingestor.records.clone(),
             names: locality.names.clone(),
             windows: Arc::new(Windows::new(ingestor.clock.clone(), &ingestor.batches)),
             metrics: Arc::clone(metrics),
@@ -247,7 +248,7 @@ impl Grouping {
         let (writer, ledger) = (Arc::clone(&self.writer), Arc::clone(&self.ledger));
         let deadline = slab.begun + self.patience;
         self.tasks.spawn(async move {
-            let (pieces, waiting) = match slab.close() {
+            let (slab, waiting) = match slab.close() {
                 Ok(closed) => closed,
                 Err(error) => {
                     let error = chain(&error);
@@ -255,7 +256,7 @@ impl Grouping {
                     return;
                 }
             };
-            let outcome = match writer.write(&pieces, deadline).await {
+            let outcome = match writer.write(&slab, deadline).await {
                 Ok(()) => Deposited::Durable,
                 Err(_) => Deposited::Unavailable,
             };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rand::Rng as _;
+use sha2::{Digest as _, Sha256};
 use tallybox_model::avro::{AvroError, ContainerWriter, Record as _, RecordKind};
 use tallybox_model::report::{ReportUpload, StoredReport};
 use tokio::sync::oneshot;
@@ -74,9 +75,20 @@ pub(super) struct OpenSlab {
     /// What is encoded, in pieces: one buffer that grew would be twice as large for a while.
     pieces: Vec<Bytes>,
     records: ContainerWriter<Vec<u8>>,
+    /// Of the pieces: each is hashed once, when it is full.
+    hash: Sha256,
     bytes: u64,
     pub(super) begun: Instant,
     waiting: Waiting,
+}
+
+/// A slab that takes no more.
+pub(super) struct ClosedSlab {
+    pub(super) pieces: Vec<Bytes>,
+    /// Length of the pieces together.
+    pub(super) bytes: u64,
+    /// SHA-256 of the pieces together.
+    pub(super) digest: [u8; 32],
 }
 
 /// Who waits for a slab, and for what.
@@ -94,6 +106,7 @@ impl OpenSlab {
         Self {
             pieces: Vec::new(),
             records: ContainerWriter::new(Vec::with_capacity(FIRST_BYTES), RecordKind::StoredReport, marker),
+            hash: Sha256::new(),
             bytes: 0,
             begun: Instant::now(),
             waiting: Waiting::default(),
@@ -111,6 +124,7 @@ impl OpenSlab {
             let encoded = self.records.get_mut();
             if encoded.len() >= PIECE_BYTES {
                 let next = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
+                self.hash.update(&encoded);
                 self.pieces.push(std::mem::replace(encoded, next).into());
             }
         }
@@ -124,10 +138,17 @@ impl OpenSlab {
         self.bytes
     }
 
-    /// The bytes of the object, and who waits for it.
-    pub(super) fn close(mut self) -> Result<(Vec<Bytes>, Waiting), AvroError> {
-        self.pieces.push(self.records.finish()?.into());
-        Ok((self.pieces, self.waiting))
+    /// The bytes of the slab, and who waits for it.
+    pub(super) fn close(mut self) -> Result<(ClosedSlab, Waiting), AvroError> {
+        let last = self.records.finish()?;
+        self.hash.update(&last);
+        self.pieces.push(last.into());
+        let slab = ClosedSlab {
+            bytes: self.pieces.iter().map(|piece| piece.len() as u64).sum(),
+            pieces: self.pieces,
+            digest: self.hash.finalize().into(),
+        };
+        Ok((slab, self.waiting))
     }
 }
 

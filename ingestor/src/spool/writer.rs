@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use rand::RngExt as _;
 use tallybox_model::spool::{SlabName, SpoolNames};
 use tallybox_service::cause::chain;
-use tallybox_transport::{BucketError, Created, SharedBucket};
+use tallybox_transport::{BucketError, Created, Records, SharedBucket};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::slab::ClosedSlab;
 use super::windows::Windows;
 use crate::metrics::{Metrics, SlabCounters};
 
@@ -23,6 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct SlabWriter {
     pub(super) spool: SharedBucket,
+    pub(super) records: Records,
     pub(super) names: SpoolNames,
     pub(super) windows: Arc<Windows>,
     pub(super) metrics: Arc<Metrics>,
@@ -41,11 +42,11 @@ pub(super) struct NotDurable;
 impl SlabWriter {
     /// Makes the slab durable before the deadline. Each attempt has a name of its own: one that seems to have failed may
     /// have left its object, and a second copy harms nobody, since the batcher counts a report once.
-    pub(super) async fn write(&self, pieces: &[Bytes], deadline: Instant) -> Result<(), NotDurable> {
+    pub(super) async fn write(&self, slab: &ClosedSlab, deadline: Instant) -> Result<(), NotDurable> {
         let mut pause = FIRST_PAUSE;
         loop {
             let begun = Instant::now();
-            let attempt = timeout_at(deadline, self.attempt(pieces)).await;
+            let attempt = timeout_at(deadline, self.attempt(slab)).await;
             self.metrics.slab_seconds.observe(begun.elapsed().as_secs_f64());
             let failed = match attempt {
                 Ok(Ok(true)) => return Ok(()),
@@ -66,7 +67,7 @@ impl SlabWriter {
     }
 
     /// Writes one object. `false` if it was durable only when its window took no more.
-    async fn attempt(&self, pieces: &[Bytes]) -> Result<bool, WriteError> {
+    async fn attempt(&self, slab: &ClosedSlab) -> Result<bool, WriteError> {
         let window = self.windows.present().ok_or(WriteError::NoWindow)?;
         let name = SlabName::Received {
             window: window.start(),
@@ -74,9 +75,10 @@ impl SlabWriter {
             number: self.next.fetch_add(1, Ordering::SeqCst),
         };
         let key = self.names.slab(&name);
-        let size = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let trailer = self.records.trailer(&key, &slab.digest, slab.bytes);
+        let size = slab.bytes + trailer.len() as u64;
         let mut upload = self.spool.create(&key, Some(size)).await?;
-        for piece in pieces {
+        for piece in slab.pieces.iter().chain([&trailer]) {
             if let Err(error) = upload.write(piece.clone()).await {
                 upload.abort().await;
                 return Err(error.into());

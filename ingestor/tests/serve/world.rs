@@ -26,7 +26,7 @@ use tallybox_model::report::{Problem, ReportResult, ReportUpload, ReportsAnswer,
 use tallybox_model::spool::SlabName;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::load;
-use tallybox_transport::{Bucket, ListRange, SharedBucket, memory, read_all};
+use tallybox_transport::{Bucket, ListRange, SharedBucket, TRAILER_BYTES, memory, read_all};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -230,7 +230,7 @@ pub async fn slabs(spool: &dyn Bucket) -> BTreeMap<String, Vec<String>> {
     let mut slabs = BTreeMap::new();
     for key in keys.into_iter().filter(|key| key.ends_with(".slab")) {
         let bytes = read_all(spool, &key, 1 << 30).await.unwrap();
-        slabs.insert(key, ids(&bytes));
+        slabs.insert(key, ids(&bytes.slice(..bytes.len() - TRAILER_BYTES)));
     }
     slabs
 }

@@ -26,7 +26,7 @@ use tallybox_model::spool::SlabName;
 use tallybox_model::time::BatchTime;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::load;
-use tallybox_transport::{Bucket, ListRange, SharedBucket, memory, publish_bytes, read_all};
+use tallybox_transport::{Bucket, ListRange, SharedBucket, memory, read_all};
 use tempfile::TempDir;
 
 pub const LOCALITY: &str = "us-xx";
@@ -134,6 +134,7 @@ impl World {
         ingestor.spool = spool;
         ingestor.clock = self.clock.clone();
         ingestor.secrets = self.secrets.clone();
+        ingestor.records = self.records();
         ingestor.batches.min_packets = 5;
         ingestor.batches.max_packets = 20;
         ingestor.batches.partition_bytes = 4000;
@@ -153,10 +154,16 @@ impl World {
             number,
         };
         let key = names().slab(&name);
-        publish_bytes(&*self.spool, &key, slab_bytes(reports).into(), false)
+        self.records()
+            .create(&*self.spool, &key, &slab_bytes(reports))
             .await
             .unwrap();
         key
+    }
+
+    /// What makes and verifies the objects of the spool.
+    pub fn records(&self) -> tallybox_transport::Records {
+        tallybox_ingestor::ingestor::records(&self.secrets, "ingestor").unwrap()
     }
 
     /// Turns the clock to so many minutes after the start of the first window.

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
 use futures::TryStreamExt as _;
 use tallybox_facilitator::intake::find_prepared;
 use tallybox_facilitator::prepared::ChunkKind;
@@ -16,7 +17,7 @@ use tallybox_model::report::{ReportDigest, StoredReport};
 use tallybox_model::role::Role;
 use tallybox_model::spool::Plan;
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{Bucket, ListRange, read_all};
+use tallybox_transport::{Bucket, BucketError, ListRange, read_all};
 
 use super::fate::ProcessorFate;
 use super::lookup::Lookup;
@@ -76,9 +77,20 @@ impl Lookup {
         key: &str,
         wanted: impl Fn(&StoredReport<'_>) -> bool + Send + 'static,
     ) -> Result<Vec<Spooled>, Error> {
-        let file = read_all(&*self.ingestor.spool, key, LIMIT).await?;
+        let file = self.record(key).await?;
         let slab = key.to_owned();
         blocking(move || reports(&slab, file.as_ref(), wanted)).await?
+    }
+
+    /// An object of the spool that is there.
+    async fn record(&self, key: &str) -> Result<Bytes, Error> {
+        let spool = &*self.ingestor.spool;
+        let missing = || BucketError::NotFound {
+            key: key.to_owned(),
+            bucket: spool.location(),
+        };
+        let payload = self.ingestor.records.read(spool, key, LIMIT).await?;
+        Ok(payload.ok_or_else(missing)?)
     }
 
     /// The windows that are planned, from the one of that time on.
@@ -94,7 +106,7 @@ impl Lookup {
             if names.parse_plan(&key).is_none_or(|start| start < from) {
                 continue;
             }
-            let plan = Plan::parse(&read_all(spool, &key, LIMIT).await?);
+            let plan = Plan::parse(&self.record(&key).await?);
             let plan = plan.map_err(|error| Error::Internal(format!("{key}: {error}")))?;
             plans.push(Planned {
                 window: plan.window,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
-use tallybox_crypto::{PacketPrivateKey, SigningKey, VerifyingKey};
+use tallybox_crypto::{PacketPrivateKey, SealingKey, SigningKey, VerifyingKey};
 use tallybox_facilitator::aggregate::RejectionLimits;
 use tallybox_facilitator::budget::Budget;
 use tallybox_facilitator::cache::Cache;
@@ -173,6 +173,7 @@ impl Machines<'_> {
                 ingestion: self.bucket(&places.ingestion[side], life, true),
                 own: self.bucket(&places.own[side], life, true),
                 peer_validation_in: self.bucket(&places.validation[side], life, true),
+                records: self.records(role),
             },
             starter: Arc::new(Queues {
                 intake: self.queue(role, Kind::Intake, life),
@@ -232,21 +233,15 @@ impl Machines<'_> {
         };
         let held = (0..held).flat_map(|epoch| (0..BINS.len()).map(move |metric| (epoch, metric)));
         let signing = usize::from(self.since(|rotation| rotation.signs[side]));
-        let mut sealing_keys = keys.sealing.clone();
-        if self.since(|rotation| rotation.seals[side]) {
-            sealing_keys.reverse();
-        }
-        let instance = INSTANCE.parse().expect("an instance");
-        let record_keys = sealing_keys.iter().map(|key| RecordKey::from_bytes(key.record_key()));
         Processor {
-            records: Records::of_processor(record_keys, &instance, role).expect("a sealing key"),
-            instance,
+            instance: INSTANCE.parse().expect("an instance"),
             role,
             packet_keys: held.map(packet_key).collect(),
             signing_key_id: signing_key_id(role, signing),
             signing_key: keys.signing[signing].clone(),
             own_keys: keyring.trusted(role),
-            sealing_keys,
+            sealing_keys: self.sealing_keys(role),
+            records: self.records(role),
             buckets: ProcessorBuckets {
                 ingestion: self.inbox(&places.ingestion[side], life),
                 own: self.bucket(&places.own[side], life, true),
@@ -283,6 +278,20 @@ impl Machines<'_> {
             clock: clock.clone(),
             generation: ENCODER_GENERATION,
         }
+    }
+
+    fn sealing_keys(&self, role: Role) -> Vec<SealingKey> {
+        let mut keys = Keyring::get().processors[role.index()].sealing.clone();
+        if self.since(|rotation| rotation.seals[role.index()]) {
+            keys.reverse();
+        }
+        keys
+    }
+
+    fn records(&self, role: Role) -> Records {
+        let keys = self.sealing_keys(role);
+        let keys = keys.iter().map(|key| RecordKey::from_bytes(key.record_key()));
+        Records::of_processor(keys, &INSTANCE.parse().expect("an instance"), role).expect("a sealing key")
     }
 
     /// By which rules a processor agrees on windows, once it has been fixed from when on.
@@ -337,6 +346,7 @@ impl Machines<'_> {
             }),
             config_key: (ingestor_key_id(0), keyring.ingestor[0].clone()),
             secrets: vec![keyring.secret.clone()],
+            records: spool_records(),
             registry: LiveRegistry::load(registry()).expect("a registry"),
             spool: self.bucket(&places.spool, life, true),
             localities: [(LOCALITY.to_owned(), locality)].into(),
@@ -359,6 +369,12 @@ fn key_pair(epoch: usize, metric: usize) -> Option<KeyPair> {
         bins: u32::try_from(BINS[metric]).ok()?,
         keys: keys.try_into().ok()?,
     })
+}
+
+/// What makes and verifies the objects of the spool.
+pub fn spool_records() -> Records {
+    let secrets = std::slice::from_ref(&Keyring::get().secret);
+    tallybox_ingestor::ingestor::records(secrets, INGESTOR).expect("a secret")
 }
 
 /// A key does not let itself be copied; it is written and read, as when a program starts.

@@ -10,6 +10,7 @@ use tallybox_client::Address;
 use tallybox_client::post::{Options, Reporter};
 use tallybox_client::traffic::{Metric, Traffic};
 use tallybox_facilitator::config::Points;
+use tallybox_ingestor::ingestor::records;
 use tallybox_model::avro::{ContainerWriter, RecordKind};
 use tallybox_model::client_config::{ClientConfig, ClientMetric};
 use tallybox_model::registry::Registry;
@@ -20,7 +21,7 @@ use tallybox_model::time::BatchTime;
 use tallybox_sandbox::layout::{BucketKind, LOCALITY, Served};
 use tallybox_sandbox::world::World;
 use tallybox_service::config::load;
-use tallybox_transport::{BucketPlace, SharedBucket, publish_bytes};
+use tallybox_transport::{BucketPlace, Records, SharedBucket};
 use tempfile::TempDir;
 
 const METRIC: &str = "CodeVerified-v1";
@@ -39,6 +40,7 @@ pub struct Site {
     pub replicas: [(PathBuf, SocketAddr); 2],
     traffic: Traffic,
     metric: ClientMetric,
+    records: Records,
 }
 
 fn free_address() -> SocketAddr {
@@ -64,6 +66,7 @@ impl Site {
             replicas,
             metric: ClientConfig::metrics_of(&registry.value, |bins| world.keys.client_keys(bins)).remove(0),
             traffic,
+            records: records(std::slice::from_ref(&world.keys.secret), "ingestor").unwrap(),
             world,
             directory,
         }
@@ -128,10 +131,9 @@ impl Site {
             replica: 7,
             number,
         };
-        let bytes = file.finish().unwrap().into();
-        publish_bytes(&*self.spool, &names.slab(&name), bytes, false)
-            .await
-            .unwrap();
+        let bytes = file.finish().unwrap();
+        let created = self.records.create(&*self.spool, &names.slab(&name), &bytes).await;
+        created.unwrap();
     }
 }
 

@@ -1,0 +1,25 @@
+//! Records and their keys: what was not made with our key never verifies, whole or in pieces, and what was always does.
+
+use bytes::Bytes;
+use tallybox_crypto::SealingKey;
+use tallybox_transport::{RecordKey, Records};
+
+/// Whose name all records here have.
+const NAME: &str = "windows/a/202601010000-202601010100.done";
+
+pub fn run(data: &[u8]) {
+    if let Some(key) = std::str::from_utf8(data).ok().and_then(|text| RecordKey::parse(text).ok()) {
+        assert_eq!(RecordKey::parse(&key.to_text()).expect("our own form").id(), key.id());
+    }
+    let sealing = SealingKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("a sealing key");
+    let records = Records::new(RecordKey::from_bytes(sealing.record_key()), [], &["fuzz"]);
+    let object = Bytes::copy_from_slice(data);
+    let whole = records.open(NAME, &object).is_ok();
+    let (one, two) = data.split_at(data.len() / 3);
+    let mut opening = records.opening(NAME);
+    opening.update(one);
+    opening.update(two);
+    assert_eq!(opening.finish().is_ok(), whole);
+    let ours = records.seal(NAME, data);
+    assert_eq!(records.open(NAME, &ours).expect("what we made"), data);
+}
