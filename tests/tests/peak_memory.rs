@@ -29,7 +29,7 @@ use tallybox_tests::forged;
 use tallybox_tests::process::binary;
 use tallybox_tests::vectors::{Case, Places, side, write_config};
 use tallybox_transport::batch::signature_file;
-use tallybox_transport::{Bucket as _, LocalBucket, publish_bytes, read_all};
+use tallybox_transport::{Bucket as _, LocalBucket, TRAILER_BYTES, publish_bytes, read_all};
 use uuid::Uuid;
 
 /// What the worker may take for the packets of all its tasks, in MiB.
@@ -133,8 +133,9 @@ rosters:
     /// What the roster lists that the worker has written.
     async fn listed(&self) -> Vec<RosterEntry> {
         let own = LocalBucket::new(&self.places.own);
-        let file = read_all(&own, &self.name().roster(Role::First), 1 << 24).await.unwrap();
-        let signature: BatchSignature = decode_one(&file, &Limits::default()).unwrap();
+        let record = read_all(&own, &self.name().roster(Role::First), 1 << 24).await.unwrap();
+        let file = &record[..record.len() - TRAILER_BYTES];
+        let signature: BatchSignature = decode_one(file, &Limits::default()).unwrap();
         let (_, entries) = signature.inline().expect("one object");
         forged::records(&entries)
     }

@@ -27,6 +27,8 @@ pub struct Shelf {
     made: Mutex<HashMap<String, Millis>>,
     /// The object that was made last.
     newest: Mutex<Option<String>>,
+    /// The same, for somebody else who asks.
+    fresh: Mutex<Option<String>>,
     /// What a retention has deleted.
     deleted: Mutex<BTreeMap<String, Bytes>>,
     /// Until when each object is said to exist although it is not there.
@@ -44,6 +46,7 @@ impl Shelf {
             inner: memory(name),
             made: Mutex::default(),
             newest: Mutex::default(),
+            fresh: Mutex::default(),
             deleted: Mutex::default(),
             phantoms: Mutex::default(),
             flipped: Mutex::default(),
@@ -54,7 +57,9 @@ impl Shelf {
     pub fn note(&self, key: &str, now: Millis) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.insert(key.to_owned(), now);
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());
+        for last in [&self.newest, &self.fresh] {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.to_owned());
+        }
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.remove(key);
     }
@@ -117,6 +122,11 @@ impl Shelf {
     /// The object that was made last, if it is the first time that somebody asks.
     pub fn newest(&self) -> Option<String> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// As [`newest`](Self::newest), for the editor.
+    pub fn fresh(&self) -> Option<String> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// When the first object was made whose key begins and ends so.

@@ -120,6 +120,10 @@ pub const ALL: &[Bug] = &[
         "keys-of-any-bins",
         "the ingestor puts packets of one packet key into batches of two numbers of bins",
     ),
+    bug(
+        "records-unverified",
+        "an object of the own bucket is read without a look at its authentication code",
+    ),
 ];
 
 /// Switches a fault on, and every other off.

@@ -13,7 +13,8 @@ use tallybox_model::signature::BatchSignature;
 use tallybox_transport::read_all;
 
 use crate::dice::Dice;
-use crate::machine::Places;
+use crate::evidence::payload;
+use crate::machine::{Places, own_records};
 use crate::schedule::Millis;
 use crate::tamper::{LIMIT, Lie, Told, put, read_records, sign, write_records};
 use crate::time::HOUR;
@@ -30,7 +31,7 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
     let limits = Limits::default();
     let old = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
     // Another lie may stand in the mailbox.
-    if read_all(&*places.own[liar.index()].inner, &key, LIMIT).await.ok()? != old {
+    if payload(&read_all(&*places.own[liar.index()].inner, &key, LIMIT).await.ok()?) != old {
         return None;
     }
     let (header, entries) = decode_one::<BatchSignature>(&old, &limits).ok()?.inline()?;
@@ -58,7 +59,8 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
     header.packet_file_digest = Digest::of(&entries);
     let header = encode_one(&header, [6; 16]).ok()?;
     let new = Bytes::from(sign(liar, &key, &header, Some(entries))?);
-    put(&places.own[liar.index()], &key, Some(new.clone()), now).await;
+    let record = own_records(liar).seal(&key, &new);
+    put(&places.own[liar.index()], &key, Some(record), now).await;
     put(mailbox, &key, Some(new), now).await;
     Some(Told { lie, victim, at: now })
 }
@@ -119,7 +121,7 @@ async fn terms_are_fixed(places: &Places, name: &WindowName) -> bool {
         let Ok(text) = read_all(&*own.inner, last, LIMIT).await else {
             return false;
         };
-        let agreed: Option<AgreedWindow> = serde_json::from_slice(&text).ok();
+        let agreed: Option<AgreedWindow> = serde_json::from_slice(&payload(&text)).ok();
         if agreed.is_none_or(|agreed| agreed.terms.is_none()) {
             return false;
         }

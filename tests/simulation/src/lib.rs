@@ -28,6 +28,7 @@ pub mod check;
 pub mod cli;
 pub mod counts;
 pub mod dice;
+pub mod editor;
 pub mod evidence;
 pub mod forger;
 pub mod garbage;

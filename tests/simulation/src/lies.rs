@@ -7,6 +7,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 
+use crate::editor::Edit;
 use crate::liar::Copy;
 use crate::machine::Places;
 use crate::tamper::{Lie, Told};
@@ -20,6 +21,8 @@ pub struct Lies {
     pub told: Vec<Told>,
     /// Names in ingestion mailboxes under which the ingestor signed nothing.
     pub garbage: BTreeSet<BatchName>,
+    /// Of somebody who can write to an own bucket.
+    pub edits: Vec<Edit>,
 }
 
 impl Lies {
@@ -38,10 +41,12 @@ impl Lies {
     /// Whether rosters of an aggregation may have waited until everything was set right.
     #[must_use]
     pub fn delayed(&self, aggregation: &AggregationId) -> bool {
-        self.told.iter().any(|told| match &told.lie {
-            Lie::Roster(name) | Lie::Replay(name) | Lie::Flood(name) => name.aggregation == *aggregation,
-            Lie::Validation(_) | Lie::Entry(_) | Lie::Terms(_) => false,
-        })
+        let edited = self.edits.iter().any(|edit| edit.window.aggregation == *aggregation);
+        edited
+            || self.told.iter().any(|told| match &told.lie {
+                Lie::Roster(name) | Lie::Replay(name) | Lie::Flood(name) => name.aggregation == *aggregation,
+                Lie::Validation(_) | Lie::Entry(_) | Lie::Terms(_) => false,
+            })
     }
 
     /// Whether a processor lists this batch, and the ingestor never made it.

@@ -371,6 +371,13 @@ fn key_pair(epoch: usize, metric: usize) -> Option<KeyPair> {
     })
 }
 
+/// What makes and verifies the objects of a processor's own bucket.
+pub fn own_records(role: Role) -> Records {
+    let keys = Keyring::get().processors[role.index()].sealing.iter();
+    let keys = keys.map(|key| RecordKey::from_bytes(key.record_key()));
+    Records::of_processor(keys, &INSTANCE.parse().expect("an instance"), role).expect("a sealing key")
+}
+
 /// What makes and verifies the objects of the spool.
 pub fn spool_records() -> Records {
     let secrets = std::slice::from_ref(&Keyring::get().secret);

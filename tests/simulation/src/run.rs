@@ -10,19 +10,19 @@ use tallybox_model::avro::{ContainerWriter, RecordKind};
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::spool::{SlabName, SpoolNames};
-use tallybox_transport::publish_bytes;
 
 use crate::bucket::Shelf;
 use crate::cast::{Part, Process, Running, processes, weather};
 use crate::check::{Findings, check};
 use crate::counts::Counts;
 use crate::dice::Dice;
+use crate::editor::{edit, put_back};
 use crate::evidence::objects;
 use crate::garbage::Garbage;
 use crate::keyring::{INSTANCE, LOCALITY};
 use crate::liar::Copy;
 use crate::lies::Lies;
-use crate::machine::{Machine, Machines, Places};
+use crate::machine::{Machine, Machines, Places, spool_records};
 use crate::operator::{ByHand, sum_by_hand};
 use crate::pool::Pool;
 use crate::queue::{Habits, Line};
@@ -83,6 +83,10 @@ struct Stage<'s> {
     ambush: Option<Ambush>,
     /// Batches of which a liar has taken packets.
     chosen: BTreeSet<BatchName>,
+    /// Whose own bucket somebody waits to edit.
+    prey: Option<Role>,
+    /// What the editor does, with dice of its own.
+    editor: Dice,
 }
 
 fn places(scenario: &Scenario) -> Places {
@@ -115,6 +119,8 @@ impl<'s> Stage<'s> {
             lies: Lies::default(),
             ambush: None,
             chosen: BTreeSet::new(),
+            prey: None,
+            editor: Dice::new(scenario.seed, "editor"),
         }
     }
 
@@ -141,6 +147,9 @@ impl<'s> Stage<'s> {
         if scenario.has(Trouble::Tampering) {
             schedule.timer(scenario.start() + 70 * MINUTE, Timer::Lie);
         }
+        if scenario.has(Trouble::Editing) {
+            schedule.timer(scenario.start() + HOUR, Timer::Edit);
+        }
         if scenario.retention.is_some() {
             schedule.timer(scenario.start(), Timer::Retention);
         }
@@ -163,6 +172,16 @@ impl<'s> Stage<'s> {
                 self.ambush = None;
             }
         }
+        if let Some(victim) = self.prey
+            && let Some(done) = edit(&self.places, victim).await
+        {
+            self.schedule.count("edited-records");
+            self.schedule.note(|| format!("{victim}: {} is edited", done.key));
+            self.lies.edits.push(done);
+            self.prey = None;
+            let pause = self.editor.between(20 * MINUTE, 2 * HOUR);
+            self.schedule.timer(self.schedule.now() + pause, Timer::PutBack);
+        }
         self.schedule.fire()
     }
 
@@ -178,6 +197,8 @@ impl<'s> Stage<'s> {
             Timer::Lie => self.lie().await,
             Timer::ByHand => self.by_hand().await,
             Timer::Choose => self.choose().await,
+            Timer::Edit => self.wait_to_edit(),
+            Timer::PutBack => self.put_back().await,
             Timer::Calm => self.calm().await,
         }
     }
@@ -269,9 +290,8 @@ impl<'s> Stage<'s> {
         });
         let bytes = file.finish().expect("a slab");
         let spool = &self.places.spool;
-        publish_bytes(&*spool.inner, &key, bytes.into(), false)
-            .await
-            .expect("a new object");
+        let created = spool_records().create(&*spool.inner, &key, &bytes).await;
+        created.expect("a new object");
         spool.note(&key, self.schedule.now());
         self.schedule.count("slabs");
     }
@@ -359,6 +379,30 @@ impl<'s> Stage<'s> {
         self.schedule.timer(next, Timer::Lie);
     }
 
+    /// Somebody chooses an own bucket to edit.
+    fn wait_to_edit(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        let victim = if self.editor.chance(500) {
+            Role::First
+        } else {
+            Role::Second
+        };
+        // What was made before now is not edited.
+        let _ = self.places.own[victim.index()].fresh();
+        self.prey = Some(victim);
+    }
+
+    /// What was edited is restored, as from a backup; later something else is edited.
+    async fn put_back(&mut self) {
+        for edit in &self.lies.edits {
+            put_back(&self.places, edit).await;
+        }
+        let next = self.schedule.now() + self.editor.between(10 * MINUTE, 2 * HOUR);
+        self.schedule.timer(next, Timer::Edit);
+    }
+
     /// Books lies.
     fn tell(&mut self, told: Vec<Told>) {
         for told in &told {
@@ -429,6 +473,10 @@ impl<'s> Stage<'s> {
     async fn calm(&mut self) {
         self.schedule.calm();
         self.ambush = None;
+        self.prey = None;
+        for edit in &self.lies.edits {
+            put_back(&self.places, edit).await;
+        }
         for told in self.lies.told.iter().rev() {
             set_right(&self.places, told, self.schedule.now()).await;
         }

@@ -112,7 +112,14 @@ impl Scenario {
         let mut troubles = BTreeSet::new();
         // A quiet world now and then, a rough one more often.
         let chance = *dice.pick(&[0, 200, 400, 700]).unwrap_or(&400);
+        let mut of_editing = Dice::new(seed, "editing");
         for trouble in Trouble::all() {
+            // A kind with dice of its own changes nothing about the rest of a seed's world.
+            let dice = if trouble == Trouble::Editing {
+                &mut of_editing
+            } else {
+                &mut dice
+            };
             if dice.chance(chance * trouble.share() / 1000) && !cuts.without.contains(&trouble) {
                 troubles.insert(trouble);
             }

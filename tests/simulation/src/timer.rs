@@ -23,6 +23,10 @@ pub enum Timer {
     Choose,
     /// An operator sums a window by hand.
     ByHand,
+    /// Somebody begins to wait for a record to edit.
+    Edit,
+    /// The edited records are put back.
+    PutBack,
     /// Nothing goes wrong any more.
     Calm,
 }

@@ -57,10 +57,12 @@ pub enum Trouble {
     Choosing,
     /// A processor whose packet key's file holds another key for some hours.
     WrongKey,
+    /// Somebody who can write to a processor's own bucket changes what is in it.
+    Editing,
 }
 
 /// All kinds with their names.
-const NAMES: [(Trouble, &str); 25] = [
+const NAMES: [(Trouble, &str); 26] = [
     (Trouble::Failures, "failures"),
     (Trouble::LostAnswers, "lost-answers"),
     (Trouble::Crashes, "crashes"),
@@ -86,6 +88,7 @@ const NAMES: [(Trouble, &str); 25] = [
     (Trouble::ByHand, "by-hand"),
     (Trouble::Choosing, "choosing"),
     (Trouble::WrongKey, "wrong-key"),
+    (Trouble::Editing, "editing"),
 ];
 
 impl Trouble {
@@ -102,6 +105,7 @@ impl Trouble {
             // Little can be promised of such a world.
             Self::NoExtension => 150,
             Self::LateSwitch | Self::Tampering | Self::Choosing | Self::WrongKey => 400,
+            Self::LateSwitch | Self::Tampering | Self::Editing => 400,
             _ => 1000,
         }
     }
