@@ -157,9 +157,8 @@ async fn what_is_there_is_believed_after_an_hour() {
     assert_eq!(notes(own).await.len(), 3);
     for note in Unconfirmed::of_validation(&batch) {
         own.delete(&note.note()).await.unwrap();
-        publish_bytes(&**own, &note.note(), "1700000000000".into(), false)
-            .await
-            .unwrap();
+        let old = processor.records.create(&**own, &note.note(), b"1700000000000").await;
+        old.unwrap();
     }
     put_again(&processor, &batch.aggregation).await;
     assert_eq!(notes(own).await, [""; 0]);

@@ -17,7 +17,7 @@ use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, window_range};
 use tallybox_model::roster::{AgreedWindow, ChainReach, WindowName, chain};
 use tallybox_model::time::{BatchTime, Window};
-use tallybox_transport::{BucketError, ListRange, SharedBucket};
+use tallybox_transport::{ListRange, SharedBucket};
 
 /// How many names without a good signature are looked at for the first batch.
 const MOST_UNSIGNED: u32 = 256;

@@ -104,8 +104,7 @@ impl Trouble {
         match self {
             // Little can be promised of such a world.
             Self::NoExtension => 150,
-            Self::LateSwitch | Self::Tampering | Self::Choosing | Self::WrongKey => 400,
-            Self::LateSwitch | Self::Tampering | Self::Editing => 400,
+            Self::LateSwitch | Self::Tampering | Self::Choosing | Self::WrongKey | Self::Editing => 400,
             _ => 1000,
         }
     }
