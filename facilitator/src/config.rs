@@ -19,8 +19,8 @@ pub struct Config {
     pub instance: Instance,
     /// `first` (the health authority's side) or `second` (the facilitator).
     pub role: Role,
-    /// The keys that packets may be sealed to, in the order in which they are tried when a packet's own key
-    /// identifier, which is only a hint, does not help.
+    /// The keys that packets may be sealed to. With pinned points a packet that names one of them is opened with it alone;
+    /// otherwise the identifier is a hint, and the keys are tried in this order.
     pub packet_decryption_keys: Vec<NamedKey>,
     /// The key that signs our batches.
     pub batch_signing_key: NamedKey,

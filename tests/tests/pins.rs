@@ -155,3 +155,22 @@ async fn a_key_that_has_a_point_keeps_it_whatever_the_configuration_says() {
     let summary = take_in(&Arc::new(free), &again).await;
     assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 100);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packet_that_names_one_key_and_is_sealed_to_another_pins_nothing() {
+    let case = Case::load("dim8");
+    let processor = processor(&case, Role::First, Points::Pinned);
+    let [mut first, _] = twice(&case, Role::First);
+    for packet in &mut first.packets {
+        let sealed_to_first = packet.key.as_deref() == Some("pha-packet-1");
+        let other = if sealed_to_first {
+            "pha-packet-2"
+        } else {
+            "pha-packet-1"
+        };
+        packet.key = Some(other.to_owned());
+    }
+    let summary = take_in(&processor, &first).await;
+    assert_eq!(summary.rejected_by_reason.count(PacketReason::Undecryptable), 100);
+    assert!(pins(&processor).await.is_empty());
+}

@@ -190,8 +190,15 @@ impl BlockOpener {
     ) -> Result<usize, PacketReason> {
         let keys = &self.processor.packet_keys;
         let first = hinted.unwrap_or(scratch.last_key);
-        let second = scratch.last_key;
-        let order = [first, second].into_iter().chain(0..keys.len());
+        // With pinned points the ingestor chose the point by the key that the packet names. A client that seals to a new key
+        // and names the old one would otherwise pin the new key to the old point, and every honest packet would fail.
+        let named_alone = hinted.is_some() && !self.points.per_packet();
+        let (second, others) = if named_alone {
+            (first, 0..0)
+        } else {
+            (scratch.last_key, 0..keys.len())
+        };
+        let order = [first, second].into_iter().chain(others);
         let mut tried = [usize::MAX; 2];
         for (turn, place) in order.enumerate() {
             if tried.contains(&place) {
