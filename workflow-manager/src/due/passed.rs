@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use tallybox_model::extensions::Mode;
 use tallybox_model::time::Window;
-use tallybox_service::fault;
 
 use super::{Assessment, Seen};
 use crate::inventory::{Started, StartedAt, window_name};
@@ -12,9 +11,6 @@ use crate::inventory::{Started, StartedAt, window_name};
 impl Seen<'_> {
     /// Notes the windows that have passed the horizon and are not done.
     pub(super) fn passed(&self, all: &mut Assessment) {
-        if fault::is_on("vanishing-window") {
-            return;
-        }
         let given_up = &self.aggregation.given_up;
         let open = given_up.iter().filter(|(_, acknowledged)| !**acknowledged);
         all.given_up
