@@ -357,7 +357,12 @@ fn too_few_packets_are_6() {
 #[test]
 fn a_window_of_which_too_much_does_not_count_is_7_until_it_is_released() {
     let world = World::new("bad/invalid-proof");
-    let configure = |more: &str| world.configure(&format!("points: per-packet\nminimum-contributions: 1\n{more}"), 1);
+    let configure = |more: &str| {
+        world.configure(
+            &format!("points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n{more}"),
+            1,
+        )
+    };
     configure("maximum-rejected-share: 0.09\n");
     let mark = format!("own/windows/{}/202311142200-202311142300.held", world.aggregation);
     let dry = world.aggregate(&["--dry-run"]);

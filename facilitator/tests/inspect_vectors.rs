@@ -262,6 +262,7 @@ async fn everything_of_ours_is_recognised_and_opened() {
     let expected = [
         ("first-seen-date", 2),
         ("fixed-sum-part", 2),
+        ("pinned-point", 2),
         ("prepared-batch", 2),
         ("sum-part", 6),
         ("summed-batch", 2),

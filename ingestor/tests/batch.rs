@@ -47,9 +47,16 @@ async fn every_report_is_batched_once_and_a_rerun_changes_nothing() {
     let sizes: Vec<usize> = batched.first.values().map(Vec::len).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 68);
     assert!(sizes.iter().all(|size| (5..=20).contains(size)), "{sizes:?}");
-    // One point for all, since there is one pair of keys; other ids than the clients'; another order than theirs.
+    // One point for each metric, since each has a pair of keys; other ids than the clients'; another order than theirs.
+    for (name, packets) in &batched.first {
+        let of_metric = batched
+            .first
+            .iter()
+            .filter(|(other, _)| other.aggregation == name.aggregation);
+        let mut points = of_metric.flat_map(|(_, packets)| packets).map(|packet| packet.point);
+        assert!(points.all(|point| point == packets[0].point));
+    }
     let packets: Vec<_> = batched.first.values().flatten().collect();
-    assert!(packets.iter().all(|packet| packet.point == packets[0].point));
     let ids: std::collections::BTreeSet<_> = all.iter().map(|report| report.id.clone()).collect();
     assert!(packets.iter().all(|packet| !ids.contains(&packet.id)));
     let before = world.snapshot().await;
@@ -214,7 +221,7 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
     rotate(&mut changed);
     std::fs::write(
         world.directory.path().join("registry.yaml"),
-        "{ version: 2, metrics: { other-v1: { state: accept, encoding: { kind: histogram, bins: 3 }, epsilon: 1.0, cadence-hours: 1 } } }",
+        "{ version: 2, metrics: { other-v1: { state: accept, encoding: { kind: histogram, bins: 5 }, epsilon: 1.0, cadence-hours: 1 } } }",
     )
     .unwrap();
     changed.reload_registry().unwrap();

@@ -33,7 +33,7 @@ use tallybox_transport::{Bucket as _, LocalBucket, TRAILER_BYTES, publish_bytes,
 use uuid::Uuid;
 
 /// What the worker may take for the packets of all its tasks, in MiB.
-const MEMORY_MIB: u64 = 64;
+const MEMORY_MIB: u64 = 96;
 /// What it may take beyond that, in MiB.
 const BEYOND_MIB: u64 = 64;
 /// How long a task may take on a machine that is busy.

@@ -217,7 +217,7 @@ mod tests {
             (r#""bins": 5,"#, "", "JSON"),
             ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00+01:00", "`created`"),
             ("2026-01-01T00:00:00Z", "2026-01-01", "`created`"),
-            ("EREQ==", "ERE", "`private`"),
+            ("EREQ==", "EREQ", "`private`"),
         ] {
             let text = VECTOR.replace(from, to);
             assert_ne!(text, VECTOR, "{from}");

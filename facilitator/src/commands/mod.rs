@@ -89,6 +89,8 @@ pub fn main() -> Exit {
     let output = arguments.output;
     let filter = match &arguments.command {
         Command::Worker(_) | Command::RunTask(_) => "info",
+        // `inspect` evaluates no packet: warnings about how packets are evaluated do not belong to its answer.
+        Command::Inspect(_) => "error",
         _ => "warn",
     };
     if let Err(error) = arguments.log.init(filter) {

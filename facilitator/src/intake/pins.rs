@@ -58,7 +58,12 @@ pub(super) async fn fix(
     pin: KeyUse,
 ) -> Result<(), Error> {
     if let Some((witness, before)) = witness(processor, aggregation, key).await? {
-        return restore(processor, key, &before, &witness).await;
+        // Another process may have fixed the pin since this one looked.
+        return match load(processor, &key.fingerprint).await? {
+            None => restore(processor, key, &before, &witness).await,
+            Some(fixed) if fixed.point == pin.point && fixed.bins == pin.bins => Ok(()),
+            Some(_) => Err(Error::PointRace { key: pin.key }),
+        };
     }
     publish(processor, pin).await
 }

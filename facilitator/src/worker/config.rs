@@ -104,8 +104,8 @@ impl WorkerConfig {
         if !(1..=1024).contains(&self.concurrency) {
             return refuse("concurrency: has to be between 1 and 1024");
         }
-        if !(64..=1 << 20).contains(&self.memory_mib) {
-            return refuse("memory-mib: has to be between 64 and 1048576");
+        if !(96..=1 << 20).contains(&self.memory_mib) {
+            return refuse("memory-mib: has to be between 96 and 1048576");
         }
         if self.prepared_cache_mib > self.memory_mib {
             return refuse("prepared-cache-mib: more than memory-mib");

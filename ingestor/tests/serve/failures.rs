@@ -47,8 +47,8 @@ async fn a_dead_spool_acknowledges_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_write_that_fails_is_tried_again_under_another_name() {
     for kind in [Kind::Fail, Kind::FailAfterEffect] {
-        // Create, write, commit, one after the other.
-        for operation in 2..=4 {
+        // Create, write the reports, write the trailer, commit, one after the other.
+        for operation in 2..=5 {
             let inner = memory("spool");
             let faults = Faults::new(operation, kind);
             let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
@@ -56,7 +56,7 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
             assert_eq!(world.ready().await.status, 200);
             assert_eq!(world.count("ingestor_slab_failures_total{locality=\"us-xx\"}"), 1);
             let slabs = slabs(&*inner).await;
-            let copies = if operation == 4 && kind == Kind::FailAfterEffect {
+            let copies = if operation == 5 && kind == Kind::FailAfterEffect {
                 2
             } else {
                 1

@@ -104,7 +104,7 @@ impl WindowName {
     /// other.
     #[must_use]
     pub fn from_given_up(key: &str) -> Option<(Self, bool)> {
-        let (stem, suffix) = key.strip_prefix(GIVEN_UP)?.split_once('.')?;
+        let (stem, suffix) = key.strip_prefix(GIVEN_UP)?.rsplit_once('.')?;
         let acknowledged = match suffix {
             UNSUMMED => false,
             ACKNOWLEDGED => true,

@@ -47,7 +47,7 @@ async fn a_seed_gives_the_same_bytes() {
     made(&one, &options()).await;
     made(&two, &options()).await;
     assert_eq!(files(&one), files(&two));
-    assert_eq!(files(&one).len(), 2 * 2 * 3 + 2 * 5 + 2 + 3 + 3);
+    assert_eq!(files(&one).len(), 2 * 2 * 3 + 2 * 6 + 2 + 3 + 3);
     made(&other, &GenerateOptions { seed: 6, ..options() }).await;
     made(
         &per_packet,

@@ -226,6 +226,7 @@ mod tests {
         let fresh = places.enter(Some(2)).await.unwrap();
         let asked = asking.connection().asked();
         asking.connection().whole(asked.id());
+        tokio::time::advance(SECOND / 10).await;
         let next = places.enter(Some(3)).await.unwrap();
         assert!(is_evicted(&silent) && !is_evicted(&asking) && !is_evicted(&fresh));
         // An answer that is owed protects, whatever else there is.
