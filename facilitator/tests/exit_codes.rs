@@ -393,7 +393,10 @@ fn a_window_of_which_too_much_does_not_count_is_7_until_it_is_released() {
         ("maximum-rejected-share-by-metric: { a: .nan }\n", 2),
     ] {
         let world = World::new("bad/invalid-proof");
-        world.configure(&format!("points: per-packet\nminimum-contributions: 1\n{limits}"), 1);
+        world.configure(
+            &format!("points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n{limits}"),
+            1,
+        );
         assert_eq!(world.aggregate(&[]).0, code, "{limits}");
     }
 }
