@@ -37,6 +37,8 @@ const PING_TIME: Duration = Duration::from_secs(20);
 const PATIENCES: u32 = 3;
 /// Bytes that a connection holds of what it reads: heads are bounded by it, bodies have memory of their own.
 const BUFFER: usize = 16 << 10;
+/// How long an idle connection may take to end: time for HTTP/2 to say so.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How late a connection has to be before it is closed for another one: longer than the first bytes of a request take.
 const ON_TIME: Duration = Duration::from_millis(100);
 /// Requests at once on a connection of HTTP/2, and bytes that may come before they are asked for.
@@ -202,12 +204,14 @@ impl Connections {
         });
         let serving = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(serving);
+        let mut is_idle = false;
         tokio::select! {
             _ = serving.as_mut() => return,
             () = self.stop.cancelled() => {}
             end = connection.over() => match end {
                 End::Idle => {
                     self.app.metrics.closed(Closed::Idle).inc();
+                    is_idle = true;
                 }
                 End::Late => {
                     self.app.metrics.closed(Closed::Late).inc();
@@ -217,6 +221,10 @@ impl Connections {
         }
         // What has begun is answered. Nothing that is right takes longer.
         serving.as_mut().graceful_shutdown();
+        // A head that has come in part would keep an idle connection open for as long as a head may take.
+        if is_idle && (timeout(FAREWELL, serving.as_mut()).await.is_ok() || !connection.has_request()) {
+            return;
+        }
         let ending = timeout(self.times.idle + patience * PATIENCES, serving);
         let _ = self.cut.run_until_cancelled(ending).await;
     }

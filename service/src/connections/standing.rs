@@ -122,6 +122,12 @@ impl Connection {
         }
     }
 
+    /// Whether a request has begun and is not answered as a whole.
+    #[must_use]
+    pub fn has_request(&self) -> bool {
+        !self.state().open.is_empty()
+    }
+
     /// How late the client is; none while the server owes it an answer.
     pub(super) fn late(&self, now: Instant) -> Option<Duration> {
         let state = self.state();
