@@ -49,8 +49,11 @@ pub async fn evaluated_once(places: &Places, problems: &mut Vec<String>) {
     }
 }
 
-/// The bins of a batch, and its ciphertexts and points by packet id.
-fn offered(ingestion: &Objects, name: &BatchName) -> Option<(i32, BTreeMap<String, (Vec<u8>, i64)>)> {
+/// Ciphertexts and points, by packet id.
+type Offers = BTreeMap<String, (Vec<u8>, i64)>;
+
+/// The bins of a batch, and what it offers to be evaluated.
+fn offered(ingestion: &Objects, name: &BatchName) -> Option<(i32, Offers)> {
     let names = name.ingestion();
     let header: IngestionHeader = decode_one(ingestion.get(&names.header)?, &Limits::default()).ok()?;
     let (limits, mut packets) = (Limits::default(), BTreeMap::new());
