@@ -55,9 +55,9 @@ pub async fn redeliver(
     let chain = Chain::read(ingestor, locality).await?;
     let start = redelivery.window;
     let gone = || Error::NotKept { window: start };
-    let plan = chain.plans.get(&start).cloned().ok_or_else(gone)?;
-    let (partitions, before) = (plan.plan.partitions, chain.replayed(&plan.plan));
     let missing = |error: Error| if is_gone(&error) { gone() } else { error };
+    let plan = chain.plan(start).await.map_err(missing)?;
+    let (partitions, before) = (plan.plan.partitions, chain.replayed(&plan.plan));
     let window = WindowJob::read(&job, plan, &before).await.map_err(missing)?;
     let mut summary = RedeliverySummary::new(&locality.instance, start);
     let mut found = BTreeSet::new();
@@ -123,7 +123,7 @@ pub(super) async fn put_again(job: &Job<'_>, chain: &Chain<'_>) -> Result<(), Er
             Ok(true) => job.ingestor.spool.delete(&note).await?,
             Ok(false) => {}
             // The spool has swept the window: nobody can make these objects any more.
-            Err(error) if is_gone(&error) || matches!(error, Error::NotKept { .. }) => {
+            Err(error) if is_gone(&error) => {
                 tracing::warn!(
                     note,
                     "what objects that mailboxes only say to hold are made of is not kept any more"
@@ -164,8 +164,7 @@ async fn put_note_again(
             ids.insert(name.id);
         }
     }
-    let gone = || Error::NotKept { window: start };
-    let plan = chain.plans.get(&start).cloned().ok_or_else(gone)?;
+    let plan = chain.plan(start).await?;
     let before = chain.replayed(&plan.plan);
     let window = WindowJob::read(job, plan, &before).await?;
     let built = window.rebuild(partition, &ids).await?;

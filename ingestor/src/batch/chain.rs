@@ -7,6 +7,7 @@ use tallybox_model::digest::Digest;
 use tallybox_model::marker::ENCODER_GENERATION;
 use tallybox_model::spool::{Cut, Plan, PlannedSlab};
 use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
+use tallybox_service::fault;
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
 use super::patient::Patient;
@@ -60,6 +61,19 @@ impl<'i> Chain<'i> {
             chain.records.extend(locality.names.parse_record(&key));
         }
         Ok(chain)
+    }
+
+    /// Returns the plan of a window. One that the listing did not show is read by its name: a listing may be older than the
+    /// plan, and what follows from a plan must not depend on it.
+    ///
+    /// # Errors
+    /// [`BucketError::NotFound`] if there is none.
+    pub(super) async fn plan(&self, start: BatchTime) -> Result<FixedPlan, Error> {
+        match self.plans.get(&start) {
+            Some(plan) => Ok(plan.clone()),
+            None if fault::is_on("listed-plans-only") => Err(Patient::spool(self.ingestor).missing("plan").into()),
+            None => read_plan(Patient::spool(self.ingestor), &self.locality.names.plan(start)).await,
+        }
     }
 
     /// Makes the plan of the next window, if there is a slab to plan and the window is due and starts no later than `last`;

@@ -96,6 +96,10 @@ pub const ALL: &[Bug] = &[
         "what a processor's mailbox only says to hold counts as published",
     ),
     bug(
+        "listed-plans-only",
+        "a plan that a listing does not show yet counts as gone, and with it what its batches still lack",
+    ),
+    bug(
         "exists-is-delivered",
         "what the ingestor's mailboxes only say to hold counts as delivered",
     ),
