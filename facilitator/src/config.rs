@@ -49,6 +49,10 @@ pub struct Config {
     /// rejected. Default: none, and every header is taken as the ingestor wrote it.
     #[serde(default)]
     pub registry: Option<Registry>,
+    /// Where the ingestor publishes its client configuration: an `https://` URL, or a file. Workers compare its packet keys
+    /// with ours at start and every ten minutes, and `check-config` does. Default: nowhere.
+    #[serde(default)]
+    pub client_configuration: Option<String>,
     /// How our validation batches are written: `three-objects` (default), or `single-object` for peers that read it.
     #[serde(default)]
     pub validation_form: ValidationForm,

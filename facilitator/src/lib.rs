@@ -17,6 +17,7 @@
 pub mod aggregate;
 pub mod budget;
 pub mod cache;
+pub mod client_keys;
 pub mod commands;
 pub mod config;
 pub mod error;

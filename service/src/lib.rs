@@ -1,5 +1,6 @@
 //! The shell all programs share: config files, logs, exit codes, progress, what the terminal shows; and for programs that
-//! stay up, signals (feature `shutdown`), the page for operators and the places of a server's connections (feature `operations`).
+//! stay up, signals (feature `shutdown`), the page for operators and the places of a server's connections (feature
+//! `operations`), and documents of other organisations (feature `fetch`).
 //!
 //! A one-shot command is put together like this: [`exit::parse`] reads the command line, [`log::init`] sets up the
 //! logs, [`config::load`] reads the YAML file, [`output::Output`] prints the summary or the reason of the failure, and
@@ -15,6 +16,8 @@ pub mod connections;
 mod error;
 pub mod exit;
 pub mod fault;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod live;
 pub mod log;
 #[cfg(feature = "operations")]

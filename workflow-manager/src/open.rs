@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tallybox_service::cause::chain;
 use tallybox_service::clock::Clock;
 use tallybox_service::config::Loaded;
+use tallybox_service::fetch::Document;
 use tallybox_service::secret_file;
 
-use crate::announcement::{FileAnnouncement, FixedAnnouncement, PeerAnnouncement};
+use crate::announcement::{FixedAnnouncement, PeerAnnouncement};
 use crate::config::{Config, JobsConfig};
 use crate::error::Error;
 use crate::inventory::{Buckets, Known};
@@ -14,7 +16,7 @@ use crate::manager::Manager;
 use crate::metrics::Metrics;
 use crate::start::{Queues, Starter};
 use crate::switch::Announcements;
-use tallybox_model::extensions::Sighting;
+use tallybox_model::extensions::{EXTENSIONS_SIZE_LIMIT, Sighting};
 use tallybox_transport::{RecordKey, Records};
 
 impl Manager {
@@ -76,10 +78,9 @@ fn peer(config: &Loaded<Config>) -> Result<Arc<dyn PeerAnnouncement>, Error> {
     let Some(roster) = &config.value.roster else {
         return Ok(Arc::new(FixedAnnouncement::new(Sighting::Absent)));
     };
-    if roster.peer.starts_with("https://") {
-        return Ok(Arc::new(crate::announcement::HttpsAnnouncement::new(&roster.peer)?));
-    }
-    Ok(Arc::new(FileAnnouncement(config.resolve(&roster.peer))))
+    let document = Document::at(&roster.peer, &config.directory, EXTENSIONS_SIZE_LIMIT);
+    let document = document.map_err(|error| Error::Setting(format!("roster.peer: {}", chain(&error))))?;
+    Ok(Arc::new(document))
 }
 
 #[cfg(feature = "kubernetes")]

@@ -1,14 +1,18 @@
 //! `facilitator check-config`
 
 use super::Arguments;
-use crate::config::{Points, ValidationForm};
+use crate::client_keys;
+use crate::config::{Config, Points, ValidationForm};
 use crate::error::Error;
 use crate::processor::Processor;
 use clap::Args;
 use serde::Serialize;
 use std::fmt;
+use std::path::Path;
 use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
+use tallybox_service::cause::chain;
+use tallybox_service::config::{Loaded, load};
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
@@ -21,21 +25,59 @@ pub(super) struct CheckConfig {
     /// processor writes to
     #[arg(long)]
     buckets: bool,
+    /// Compare the packet keys with those that the ingestor tells clients: a URL or a file; by default
+    /// `client-configuration` of the configuration
+    #[arg(long, value_name = "URL-OR-FILE")]
+    client_config: Option<String>,
 }
 
 impl CheckConfig {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
+        let config = load::<Config>(arguments.config_file()?)?;
         let processor = arguments.processor()?;
         let mut summary = ConfigSummary::of(&processor);
+        summary.client_keys = self.client_keys(&config, &processor).await?;
         if self.buckets {
             summary.probed = probe_all(&processor).await;
         }
         arguments.print(&summary)?;
+        if summary
+            .client_keys
+            .as_ref()
+            .is_some_and(|told| !told.mismatches.is_empty())
+        {
+            return Ok(Exit::Usage);
+        }
+        let unread = summary.client_keys.as_ref().is_some_and(|told| told.problem.is_some());
         Ok(match worst(&summary.probed) {
             Some(Verdict::Failed) => Exit::Usage,
             Some(_) => Exit::Retry,
+            None if unread => Exit::Retry,
             None => Exit::Done,
         })
+    }
+
+    /// Compares our packet keys with those of the ingestor's client configuration, if its place is known.
+    async fn client_keys(
+        &self,
+        config: &Loaded<Config>,
+        processor: &Processor,
+    ) -> Result<Option<ClientKeysSummary>, Error> {
+        let document = match (&self.client_config, &config.value.client_configuration) {
+            (Some(place), _) => client_keys::document(place, Path::new(""))?,
+            (None, Some(place)) => client_keys::document(place, &config.directory)?,
+            (None, None) => return Ok(None),
+        };
+        let compared = client_keys::mismatches(&document, processor).await;
+        let (mismatches, problem) = match compared {
+            Ok(found) => (found.iter().map(ToString::to_string).collect(), None),
+            Err(error) => (Vec::new(), Some(chain(&error))),
+        };
+        Ok(Some(ClientKeysSummary {
+            place: document.to_string(),
+            mismatches,
+            problem,
+        }))
     }
 }
 
@@ -73,8 +115,39 @@ struct ConfigSummary {
     minimum_contributions: u64,
     legacy_count: bool,
     threads: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_keys: Option<ClientKeysSummary>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     probed: Vec<Probed>,
+}
+
+/// How the keys that clients are told fit ours.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ClientKeysSummary {
+    /// The ingestor's client configuration.
+    place: String,
+    mismatches: Vec<String>,
+    /// Why nothing could be compared.
+    problem: Option<String>,
+}
+
+impl fmt::Display for ClientKeysSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = &self.place;
+        if let Some(problem) = &self.problem {
+            return write!(f, "\n  {:<22} {place}: {problem}", "client configuration");
+        }
+        if self.mismatches.is_empty() {
+            return write!(
+                f,
+                "\n  {:<22} {place}: its packet keys are ours",
+                "client configuration"
+            );
+        }
+        let mut mismatches = self.mismatches.iter();
+        mismatches.try_for_each(|mismatch| write!(f, "\n  {:<22} {place}: {mismatch}", "NOT OUR KEY"))
+    }
 }
 
 /// A key's identifier and the fingerprint of its public half.
@@ -144,6 +217,7 @@ impl ConfigSummary {
             minimum_contributions: processor.minimum_contributions,
             legacy_count: processor.legacy_count,
             threads: processor.pool.current_num_threads(),
+            client_keys: None,
             probed: Vec::new(),
         }
     }
@@ -196,6 +270,7 @@ impl Summary for ConfigSummary {
             word(serde_json::to_value(self.validation_form).unwrap_or_default())
         )?;
         write!(f, "  {:<22} {}", "minimum contributions", self.minimum_contributions)?;
+        self.client_keys.iter().try_for_each(|told| write!(f, "{told}"))?;
         self.probed.iter().try_for_each(|bucket| write!(f, "\n{bucket}"))
     }
 }

@@ -1,6 +1,7 @@
 //! `facilitator worker`
 
 use super::Arguments;
+use crate::client_keys;
 use crate::error::Error;
 use crate::worker::{Kind, Source, Worker, run, watch};
 use clap::{Args, ValueEnum};
@@ -96,8 +97,9 @@ impl WorkerCommand {
         let worker = Worker::new(source.open()?, queues, settings);
 
         let stop = shutdown::on_signal();
-        let reloading = watch(Arc::clone(&worker), source, Reload::on_hangup(), reload_every);
+        let reloading = watch(Arc::clone(&worker), source.clone(), Reload::on_hangup(), reload_every);
         let reloading = tokio::spawn(reloading);
+        let comparing = tokio::spawn(client_keys::watch(Arc::clone(&worker), source));
         let serving = page.run(router(Arc::clone(&worker) as Arc<dyn Operable>), stop.child_token());
         let serving = tokio::spawn(serving);
         arguments.print(&started)?;
@@ -110,6 +112,7 @@ impl WorkerCommand {
         );
         run(worker, kinds, stop).await;
         reloading.abort();
+        comparing.abort();
         let _ = timeout(Duration::from_millis(200), serving).await;
         tracing::info!("worker has ended");
         Ok(())

@@ -124,6 +124,7 @@ pub struct Metrics {
     packet_key_alarms: Family<ReasonLabel, Counter>,
     failed_proofs: Family<KeyLabel, Gauge>,
     suspicious: Counter,
+    client_key_mismatches: Gauge,
     /// Leases extended.
     pub leases_extended: Counter,
     /// Leases that ran out while we had the message.
@@ -174,6 +175,7 @@ impl Metrics {
             packet_key_alarms: Family::default(),
             failed_proofs: Family::default(),
             suspicious: Counter::default(),
+            client_key_mismatches: Gauge::default(),
             leases_extended: Counter::default(),
             leases_lost: Counter::default(),
             reloads: Counter::default(),
@@ -208,6 +210,8 @@ impl Metrics {
         registry.register("packet_key_alarms", help, self.packet_key_alarms.clone());
         let help = "Failed proofs under a packet key since it was made";
         registry.register("packet_key_failed_proofs", help, self.failed_proofs.clone());
+        let help = "Packet keys that the ingestor announces to clients and that do not fit ours";
+        registry.register("client_key_mismatches", help, self.client_key_mismatches.clone());
         for (name, help, counter) in [
             ("poison_messages", "Messages that were no task", &self.poison),
             (
@@ -370,6 +374,11 @@ impl Metrics {
     /// Counts a message that was given back unfinished.
     pub(super) fn handed_back(&self, kind: Kind) {
         self.handed_back.get_or_create(&QueueLabel { queue: kind.name() }).inc();
+    }
+
+    /// Notes how many packet keys that clients are told do not fit ours.
+    pub fn client_key_mismatches(&self, count: usize) {
+        self.client_key_mismatches.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// All of them, as Prometheus reads them.
