@@ -337,7 +337,10 @@ async fn listings(bucket: &dyn Bucket, sorted: &[&str]) {
     let cuts = [
         "a",
         "a-",
+        "a-b/c",
         "a/",
+        "a/2020/1-",
+        "a/2020/10.b/31",
         "a/2020/10",
         "a/2020/10/",
         "a/2020/10/31/20/29",

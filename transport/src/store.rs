@@ -128,7 +128,7 @@ impl Bucket for StoreBucket {
     ) -> Result<BoxStream<'static, Result<Entry, BucketError>>, BucketError> {
         let prefix = check_prefix(prefix)?.to_owned();
         let directory = to_path(&prefix)?;
-        let listed = match offset(&range) {
+        let listed = match offset(&prefix, &range) {
             Some(offset) => self.store.list_with_offset(Some(&directory), &offset),
             None => self.store.list(Some(&directory)),
         };
@@ -360,13 +360,22 @@ fn split(chunk: Result<Bytes, BucketError>) -> Vec<Result<Bytes, BucketError>> {
     }
 }
 
-/// Where a server may start listing: it leaves the offset itself out, so the offset sorts before the first key wanted, and
-/// the rest is filtered here. A server that lists as one walks through directories (SeaweedFS) also leaves out what is in
-/// a directory of the offset's name, so the offset is no part of the first key: its last component sorts just before
-/// that key's, and everything below it does, too.
-fn offset(range: &ListRange) -> Option<Path> {
-    let mut start = range.start_at.as_deref()?.trim_end_matches('/');
-    while !start.is_empty() {
+/// Where a server may start listing what is under `prefix`: it leaves the offset itself out, so the offset sorts before the
+/// first key wanted, and the rest is filtered here.
+///
+/// A server that lists as one walks through directories (SeaweedFS) also leaves out what is in a directory that sorts
+/// before the offset by its name alone. Such a directory may hold keys that are wanted: `a/x` comes after `a-`, since a
+/// slash comes after a hyphen, and `a` before it. So the offset is no part of the first key, and ends where a
+/// directory's name may end: its last component sorts just before that name, and all that is below it.
+fn offset(prefix: &str, range: &ListRange) -> Option<Path> {
+    let start = range.start_at.as_deref()?.trim_end_matches('/');
+    // A bound outside of the prefix is before all of it, or after all of it.
+    let below = match prefix {
+        "" => start,
+        prefix => start.strip_prefix(prefix)?.strip_prefix('/')?,
+    };
+    let mut start = &start[..start.len() - below.len() + up_to_directory(below).len()];
+    while start.len() > prefix.len() {
         let (parent, component) = start.rsplit_once('/').unwrap_or(("", start));
         // What is no path is no help. An earlier offset is as right, and so is none.
         if let Some(before) = just_before(component)
@@ -377,6 +386,19 @@ fn offset(range: &ListRange) -> Option<Path> {
         start = parent;
     }
     None
+}
+
+/// The beginning of a key up to where a directory's name may end, although the component goes on: before a byte that
+/// sorts before the slash.
+fn up_to_directory(key: &str) -> &str {
+    let mut within = false;
+    for (at, byte) in key.bytes().enumerate() {
+        if within && byte < b'/' {
+            return &key[..at];
+        }
+        within = byte != b'/';
+    }
+    key
 }
 
 /// A text that sorts before this component of a key and is no beginning of it, with little between them.

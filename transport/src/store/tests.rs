@@ -64,8 +64,13 @@ fn an_offset_sorts_just_before_the_first_key_wanted_and_is_no_part_of_it() {
         (" ", None),
         ("", None),
         ("a//b", Some("`~")),
+        // The directory `a` sorts before `a-` in a walk, and what is in it after.
+        ("a-", Some("`~")),
+        ("a-b/c", Some("`~")),
+        ("x/a.b/c", Some("x/`~")),
+        ("-a", Some("-`~")),
     ] {
-        let offset = offset(&range(start));
+        let offset = offset("", &range(start));
         assert_eq!(offset.as_ref().map(Path::as_ref), expected, "{start:?}");
         if let Some(offset) = offset {
             assert!(
@@ -74,7 +79,13 @@ fn an_offset_sorts_just_before_the_first_key_wanted_and_is_no_part_of_it() {
             );
         }
     }
-    assert_eq!(offset(&ListRange::default()), None);
+    assert_eq!(offset("", &ListRange::default()), None);
+    // A walk begins in the prefix, so its own hyphens do not matter.
+    let below = |start: &str| offset("a-v1", &range(start)).map(String::from);
+    assert_eq!(below("a-v1/2020/31").as_deref(), Some("a-v1/2020/30~"));
+    assert_eq!(below("a-v1/2020-x").as_deref(), Some("a-v1/202.~"));
+    assert_eq!(below("a-v1"), None);
+    assert_eq!(below("a-v2/2020"), None);
 }
 
 #[test]
