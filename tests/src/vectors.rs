@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tallybox_crypto::{PacketKeyDocument, PacketPrivateKey};
+use tallybox_crypto::{PacketKeyDocument, PacketPrivateKey, SealingKey};
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::processor::Processor;
 use tallybox_model::id::AggregationId;
@@ -11,6 +11,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 use tallybox_service::config::NamedKey;
+use tallybox_transport::RecordKey;
 
 /// Where the predecessor's files are.
 #[must_use]
@@ -166,6 +167,8 @@ pub fn write_config(folder: &Path, role: Role, places: &Places, more: &str) -> P
     let keys = keys.display();
     let sealing = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     write_private(&folder.join("sealing.b64"), sealing);
+    let record = SealingKey::parse(sealing).expect("a sealing key").record_key();
+    write_private(&folder.join("record.b64"), &RecordKey::from_bytes(record).to_text());
     let text = format!(
         "instance: interop
 role: {role}
