@@ -32,6 +32,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tallybox_durable::{SharedDisk, SystemDisk};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
@@ -84,12 +85,18 @@ impl DirectoryQueue {
     /// the queue `X` rejected.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, lease_time: Duration) -> Self {
+        Self::on_disk(Arc::new(SystemDisk), directory, lease_time)
+    }
+
+    /// As [`Self::new`], with another way to make files durable.
+    #[must_use]
+    pub fn on_disk(disk: SharedDisk, directory: impl Into<PathBuf>, lease_time: Duration) -> Self {
         let directory = directory.into();
         Self {
             shared: Arc::new(Shared {
                 location: directory.display().to_string(),
                 is_rejected: directory.file_name().is_some_and(|name| name == REJECTED),
-                files: Files::new(directory),
+                files: Files::new(directory, disk),
                 lease_time,
                 listed: Mutex::default(),
                 leases: Mutex::default(),
@@ -103,7 +110,8 @@ impl DirectoryQueue {
         if self.shared.is_rejected {
             return self.clone();
         }
-        Self::new(self.shared.files.root().join(REJECTED), self.shared.lease_time)
+        let files = &self.shared.files;
+        Self::on_disk(files.disk(), files.root().join(REJECTED), self.shared.lease_time)
     }
 
     async fn run<T: Send + 'static>(
@@ -390,5 +398,7 @@ fn micros(time: SystemTime) -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
+#[cfg(test)]
+mod power_cuts;
 #[cfg(test)]
 mod tests;

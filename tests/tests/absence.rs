@@ -7,9 +7,10 @@ use std::process::Command;
 use tallybox_tests::graph::{Graph, root};
 
 /// The crates in order: each may use only those before it.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "model",
     "crypto",
+    "durable",
     "transport",
     "queue",
     "service",

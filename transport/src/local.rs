@@ -17,12 +17,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
+use tallybox_durable::{Directories, SharedDisk, SystemDisk};
 use tokio::task::spawn_blocking;
 
 use crate::key::{check_key, check_prefix};
 use crate::{Bucket, BucketError, Entry, ListRange, Object, Upload};
 
-use stage::{Directories, LocalUpload};
+use stage::LocalUpload;
 
 /// Bytes read at a time.
 const CHUNK_BYTES: u64 = 512 * 1024;
@@ -41,9 +42,14 @@ pub struct LocalBucket {
 impl LocalBucket {
     /// The bucket in the directory `root`, which is made by the first write if it does not exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self::on_disk(Arc::new(SystemDisk), root)
+    }
+
+    /// As [`Self::new`], with another way to make files durable.
+    pub fn on_disk(disk: SharedDisk, root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let location = root.display().to_string();
-        let directories = Arc::new(Directories::new(root.clone()));
+        let directories = Arc::new(Directories::new(disk));
         Self {
             root,
             location,
@@ -152,9 +158,10 @@ impl Bucket for LocalBucket {
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
         let path = self.path(key)?;
+        let directories = Arc::clone(&self.directories);
         self.blocking(key, move || {
             match object_size(&path).and_then(|_| fs::remove_file(&path)) {
-                Ok(()) => stage::sync_parent(&path),
+                Ok(()) => stage::sync_parent(directories.disk(), &path),
                 Err(error) if is_absent(&error) => Ok(()),
                 Err(error) => Err(error),
             }
@@ -240,5 +247,7 @@ fn body(file: File, size: u64, location: String, key: String) -> BoxStream<'stat
     .boxed()
 }
 
+#[cfg(test)]
+mod power_cuts;
 #[cfg(test)]
 mod tests;

@@ -1,23 +1,20 @@
 //! The files of a queue: written durably, found, renamed, removed.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use tallybox_durable::{Directories, SharedDisk};
 use tempfile::NamedTempFile;
 
 use super::name::{Found, Name, State, folder_at};
 
 /// The most that is listed at once.
 const LISTED: usize = 4096;
-
-/// Folders remembered as durable; past that many, the memory starts anew.
-const REMEMBERED: usize = 64;
 
 /// An empty folder that ended so many microseconds ago is removed: nobody is about to move a file into it.
 const OVER: u64 = 300_000_000;
@@ -29,18 +26,17 @@ const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
-    /// Folders whose entries above them are durable.
-    durable: Mutex<HashSet<PathBuf>>,
+    directories: Directories,
     /// The time of the last message that was published here, so that no two have the same.
     last: AtomicU64,
     swept: Once,
 }
 
 impl Files {
-    pub(super) fn new(root: PathBuf) -> Self {
+    pub(super) fn new(root: PathBuf, disk: SharedDisk) -> Self {
         Self {
             root,
-            durable: Mutex::default(),
+            directories: Directories::new(disk),
             last: AtomicU64::new(0),
             swept: Once::new(),
         }
@@ -50,22 +46,18 @@ impl Files {
         &self.root
     }
 
+    pub(super) fn disk(&self) -> SharedDisk {
+        self.directories.shared_disk()
+    }
+
     /// Writes a message beside the queue, durably.
     pub(super) fn stage(&self, body: &[u8]) -> io::Result<NamedTempFile> {
         let staging = self.root.join("staging");
         fs::create_dir_all(&staging)?;
         self.swept.call_once(|| sweep(&staging));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("").rand_bytes(20);
-        // What the umask leaves, as for any other file: the default would lock other users out of the queue.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let mut staged = builder.tempfile_in(&staging)?;
+        let mut staged = tallybox_durable::stage(&staging, "")?;
         staged.write_all(body)?;
-        staged.as_file().sync_all()?;
+        self.directories.disk().sync_file(staged.as_file())?;
         Ok(staged)
     }
 
@@ -84,7 +76,7 @@ impl Files {
         };
         let folder = self.durable_folder(State::Ready.folder(), &name.folder())?;
         staged.persist_noclobber(folder.join(name.to_string()))?;
-        sync(&folder)
+        self.directories.disk().sync_directory(&folder)
     }
 
     /// Renames a message, into another queue perhaps. `NotFound` if it is not there any more.
@@ -106,7 +98,7 @@ impl Files {
     pub(super) fn move_durably(&self, found: &Found, target: &Self, name: &Name) -> io::Result<()> {
         let folder = target.durable_folder(State::Ready.folder(), &name.folder())?;
         self.move_to(found, target, State::Ready, name)?;
-        sync(&folder)
+        self.directories.disk().sync_directory(&folder)
     }
 
     pub(super) fn remove(&self, found: &Found) -> io::Result<()> {
@@ -123,7 +115,7 @@ impl Files {
         let staged = self.stage(reason.as_bytes())?;
         let folder = self.durable_folder("reasons", "")?;
         staged.persist(folder.join(id))?;
-        sync(&folder)
+        self.directories.disk().sync_directory(&folder)
     }
 
     pub(super) fn reason(&self, id: &str) -> io::Result<Option<String>> {
@@ -245,43 +237,8 @@ impl Files {
     fn durable_folder(&self, tree: &str, folder: &str) -> io::Result<PathBuf> {
         let tree = self.root.join(tree);
         let path = if folder.is_empty() { tree } else { tree.join(folder) };
-        let known = self
-            .durable
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&path);
-        if known && path.is_dir() {
-            return Ok(path);
-        }
-        // Whatever is missing at or above the root is new too, and what is above that has a new entry.
-        let above = self.root.ancestors().skip(1).find(|above| above.is_dir());
-        let above = above.map(Path::to_path_buf);
-        fs::create_dir_all(&path)?;
-        // Synced also if it was there: who made it may have been killed before this.
-        for ancestor in path.ancestors().skip(1) {
-            sync(ancestor)?;
-            if Some(ancestor) == above.as_deref() {
-                break;
-            }
-        }
-        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable.len() >= REMEMBERED {
-            durable.clear();
-        }
-        durable.insert(path.clone());
+        self.directories.prepare(&path)?;
         Ok(path)
-    }
-}
-
-/// Makes the entries of a directory durable.
-fn sync(directory: &Path) -> io::Result<()> {
-    if directory.as_os_str().is_empty() || cfg!(not(unix)) {
-        return Ok(());
-    }
-    match File::open(directory).and_then(|opened| opened.sync_all()) {
-        // A directory we may pass but not read, above those we write: not ours to sync.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        other => other,
     }
 }
 

@@ -1,14 +1,14 @@
 //! Writing a file so that it is either whole and durable or not there at all.
 
-use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tallybox_durable::{Directories, Disk};
 use tempfile::NamedTempFile;
 
 use super::blocking;
@@ -18,66 +18,14 @@ use crate::{BucketError, Created, Upload};
 /// Where locks are not supported, a staged file of this age counts as left behind.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
-/// Directories remembered as prepared; past that many, the memory starts anew.
-const REMEMBERED: usize = 4096;
-
 /// How often a fresh name is tried when a sweeper takes the staged file away before it is locked.
 const ATTEMPTS: usize = 16;
-
-/// The directories that this bucket has already made ready for writing.
-#[derive(Debug)]
-pub(super) struct Directories {
-    root: PathBuf,
-    ready: Mutex<HashSet<PathBuf>>,
-}
-
-impl Directories {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self {
-            root,
-            ready: Mutex::default(),
-        }
-    }
-
-    /// Makes the directory if need be and its entries durable, and removes what dead writers left in it. Done once a
-    /// directory, also for one that exists: who made it may have died before syncing it.
-    fn prepare(&self, directory: &Path) -> io::Result<()> {
-        if self.lock().contains(directory) && directory.is_dir() {
-            return Ok(());
-        }
-        // Whatever is missing at or above the root is new too, and the directory above it has a new entry.
-        let kept = self
-            .root
-            .ancestors()
-            .skip(1)
-            .find(|above| above.is_dir())
-            .map(Path::to_path_buf);
-        fs::create_dir_all(directory)?;
-        for ancestor in directory.ancestors() {
-            sync_directory(ancestor)?;
-            if Some(ancestor) == kept.as_deref() {
-                break;
-            }
-        }
-        sweep(directory);
-        let mut ready = self.lock();
-        if ready.len() >= REMEMBERED {
-            ready.clear();
-        }
-        ready.insert(directory.to_path_buf());
-        Ok(())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
-        // A set is whole whatever its last user did.
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A file on its way into a directory.
 pub(super) struct LocalUpload {
     /// Gone once a write has failed or was cancelled.
     staged: Option<NamedTempFile>,
+    directories: Arc<Directories>,
     target: PathBuf,
     location: String,
     key: String,
@@ -91,12 +39,14 @@ impl LocalUpload {
         location: String,
         key: String,
     ) -> io::Result<Self> {
-        // A key has a component, so its path has a parent.
-        let directory = target.parent().unwrap_or(&directories.root);
-        directories.prepare(directory)?;
+        let directory = target.parent().ok_or(io::ErrorKind::InvalidFilename)?;
+        if directories.prepare(directory)? {
+            sweep(directory);
+        }
         let staged = Some(stage(directory)?);
         Ok(Self {
             staged,
+            directories,
             target,
             location,
             key,
@@ -125,7 +75,9 @@ impl Upload for LocalUpload {
     async fn commit(mut self: Box<Self>) -> Result<Created, BucketError> {
         let staged = self.take()?;
         let target = self.target.clone();
-        let created = blocking(&self.location, &self.key, move || publish(staged, &target)).await;
+        let directories = Arc::clone(&self.directories);
+        let publishing = move || publish(directories.disk(), staged, &target);
+        let created = blocking(&self.location, &self.key, publishing).await;
         created.map_err(|error| match error {
             // The staged file was there a moment ago, so this does not mean that the object is absent.
             BucketError::NotFound { .. } => BucketError::unavailable(
@@ -148,7 +100,7 @@ impl Upload for LocalUpload {
 /// A hidden file, locked for as long as its writer lives.
 pub(super) fn stage(directory: &Path) -> io::Result<NamedTempFile> {
     for _ in 0..ATTEMPTS {
-        let staged = new_file(directory)?;
+        let staged = tallybox_durable::stage(directory, STAGING_PREFIX)?;
         match staged.as_file().try_lock() {
             // Between making and locking it, a sweeper may have had it: then the name is gone.
             Ok(()) if staged.path().exists() => return Ok(staged),
@@ -159,21 +111,9 @@ pub(super) fn stage(directory: &Path) -> io::Result<NamedTempFile> {
     Err(io::Error::other("staged files are removed as fast as they are made"))
 }
 
-fn new_file(directory: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(STAGING_PREFIX).rand_bytes(16);
-    // What the umask leaves, as for any other file: the default would lock other users out of the object.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(directory)
-}
-
 /// Gives the staged file its name unless that is taken, and makes both durable.
-fn publish(staged: NamedTempFile, target: &Path) -> io::Result<Created> {
-    staged.as_file().sync_all()?;
+fn publish(disk: &dyn Disk, staged: NamedTempFile, target: &Path) -> io::Result<Created> {
+    disk.sync_file(staged.as_file())?;
     let created = match staged.persist_noclobber(target) {
         Ok(_) => Created::New,
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
@@ -183,24 +123,13 @@ fn publish(staged: NamedTempFile, target: &Path) -> io::Result<Created> {
         Err(failed) => return Err(failed.error),
     };
     // Also for one that exists: who made it may have died before this.
-    sync_parent(target)?;
+    sync_parent(disk, target)?;
     Ok(created)
 }
 
 /// Makes the entries of the directory that holds this path durable.
-pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), sync_directory)
-}
-
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    if directory.as_os_str().is_empty() || cfg!(not(unix)) {
-        return Ok(());
-    }
-    match File::open(directory).and_then(|opened| opened.sync_all()) {
-        // A directory we may pass but not read, above those we write: not ours to sync.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        other => other,
-    }
+pub(super) fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| disk.sync_directory(parent))
 }
 
 /// Removes staged files whose writer is gone. Best effort: what stays is hidden, and swept another time.

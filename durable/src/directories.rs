@@ -1,0 +1,117 @@
+//! Directories whose names survive a power cut.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{Disk, SharedDisk};
+
+/// Directories remembered as durable; past that many, the memory starts anew.
+const REMEMBERED: usize = 4096;
+
+/// The directories that this process has made durable, so that it does it once for each.
+#[derive(Debug)]
+pub struct Directories {
+    disk: SharedDisk,
+    /// Whether the directory was prepared itself, or only one below it.
+    durable: Mutex<HashMap<PathBuf, bool>>,
+}
+
+impl Directories {
+    /// None yet, on this disk.
+    #[must_use]
+    pub fn new(disk: SharedDisk) -> Self {
+        Self {
+            disk,
+            durable: Mutex::default(),
+        }
+    }
+
+    /// The disk.
+    #[must_use]
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Another handle of the disk.
+    #[must_use]
+    pub fn shared_disk(&self) -> SharedDisk {
+        SharedDisk::clone(&self.disk)
+    }
+
+    /// Makes a directory if need be, and makes its name and the names of all directories above it durable. Those that
+    /// exist are synced as well: the process that made them may have been killed before. The entries of the directory
+    /// itself are the caller's to sync.
+    ///
+    /// Returns whether this is the first call for the directory, as far as is remembered.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn prepare(&self, directory: &Path) -> io::Result<bool> {
+        let known = self.deepest_durable(directory);
+        if known.as_deref() != Some(directory) {
+            fs::create_dir_all(directory)?;
+        }
+        let new: Vec<&Path> = directory
+            .ancestors()
+            .take_while(|ancestor| Some(*ancestor) != known.as_deref())
+            .collect();
+        for parent in new.iter().filter_map(|ancestor| ancestor.parent()) {
+            self.disk.sync_directory(parent)?;
+        }
+        let mut durable = self.lock();
+        if durable.len() >= REMEMBERED {
+            durable.clear();
+        }
+        for ancestor in new {
+            durable.entry(ancestor.to_path_buf()).or_default();
+        }
+        let prepared = durable.insert(directory.to_path_buf(), true);
+        Ok(prepared != Some(true))
+    }
+
+    fn deepest_durable(&self, directory: &Path) -> Option<PathBuf> {
+        let durable = self.lock();
+        let is_durable = |ancestor: &&Path| durable.contains_key(*ancestor) && ancestor.is_dir();
+        directory.ancestors().find(is_durable).map(Path::to_path_buf)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, bool>> {
+        // A map is whole whatever its last user did.
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Entries, PowerCut};
+
+    #[test]
+    fn each_directory_is_synced_once() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = Arc::new(PowerCut::new(root.path(), 0));
+        let directories = Directories::new(disk.clone());
+        let prepare = |place: &str| {
+            let before = disk.syncs();
+            let first = directories.prepare(&root.path().join(place)).unwrap();
+            (first, disk.syncs() - before)
+        };
+        let above = root.path().ancestors().count() as u64 - 1;
+        assert_eq!(prepare("a/b"), (true, above + 2));
+        assert_eq!(prepare("a/b"), (false, 0));
+        assert_eq!(prepare("a/c"), (true, 1));
+        assert_eq!(prepare("a"), (true, 0), "durable, and not prepared itself");
+        let into = tempfile::tempdir().unwrap();
+        disk.survivors(Entries::Synced, into.path()).unwrap();
+        assert!(into.path().join("a/b").is_dir() && into.path().join("a/c").is_dir());
+        // What was removed is made again.
+        fs::remove_dir_all(root.path().join("a")).unwrap();
+        assert_eq!(prepare("a/b"), (false, 2));
+    }
+}

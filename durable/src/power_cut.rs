@@ -1,0 +1,189 @@
+//! A disk that remembers what was synced, and what a power cut leaves of the rest.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::Disk;
+
+/// Which names survive that were made or removed since their directory was synced. A file system may keep or lose them;
+/// a program has to cope with both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entries {
+    /// None: each directory is as it was synced last, and empty if it never was.
+    Synced,
+    /// All: each directory is as it is.
+    All,
+}
+
+/// A disk over real files below a directory. Of each file the content that was synced last survives, and nothing if it
+/// never was; of each directory what [`Entries`] says.
+#[derive(Debug)]
+pub struct PowerCut {
+    root: PathBuf,
+    fails_at: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    syncs: u64,
+    /// By inode. The open handle keeps the number from being used again.
+    files: HashMap<u64, (File, Vec<u8>)>,
+    directories: HashMap<PathBuf, BTreeMap<OsString, Found>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    File(u64),
+    Directory,
+}
+
+impl PowerCut {
+    /// A disk of what is below `root`, an empty directory that survives itself. The `fails_at`-th sync, counted from 1,
+    /// has no effect and fails; 0 for none.
+    #[must_use]
+    pub fn new(root: &Path, fails_at: u64) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            fails_at,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Syncs so far, the one that failed included.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
+    /// Writes into the empty directory `into` what a power cut now would leave.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn survivors(&self, entries: Entries, into: &Path) -> io::Result<()> {
+        let state = self.state();
+        let mut left = vec![PathBuf::new()];
+        while let Some(place) = left.pop() {
+            let live = self.root.join(&place);
+            let found = match entries {
+                Entries::Synced => state.directories.get(&live).cloned().unwrap_or_default(),
+                Entries::All => list(&live)?,
+            };
+            for (name, found) in found {
+                let place = place.join(name);
+                match found {
+                    Found::Directory => {
+                        fs::create_dir(into.join(&place))?;
+                        left.push(place);
+                    }
+                    Found::File(inode) => {
+                        let content = state.files.get(&inode).map(|(_, content)| content.as_slice());
+                        fs::write(into.join(&place), content.unwrap_or_default())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a sync, unless it is the one that fails.
+    fn count(&self) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        state.syncs += 1;
+        if state.syncs == self.fails_at {
+            return Err(io::Error::other("the process is killed here"));
+        }
+        Ok(state)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Disk for PowerCut {
+    fn sync_file(&self, file: &File) -> io::Result<()> {
+        let mut state = self.count()?;
+        let metadata = file.metadata()?;
+        let length = usize::try_from(metadata.len()).map_err(io::Error::other)?;
+        let mut content = vec![0; length];
+        file.read_exact_at(&mut content, 0)?;
+        state.files.insert(metadata.ino(), (file.try_clone()?, content));
+        Ok(())
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        let mut state = self.count()?;
+        // Others write there, and it is there before and after.
+        if !directory.starts_with(&self.root) {
+            return Ok(());
+        }
+        state.directories.insert(directory.to_path_buf(), list(directory)?);
+        Ok(())
+    }
+}
+
+fn list(directory: &Path) -> io::Result<BTreeMap<OsString, Found>> {
+    let found = |entry: fs::DirEntry| {
+        let metadata = entry.metadata()?;
+        let found = match metadata.is_dir() {
+            true => Found::Directory,
+            false => Found::File(metadata.ino()),
+        };
+        Ok((entry.file_name(), found))
+    };
+    fs::read_dir(directory)?.map(|entry| found(entry?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::stage;
+
+    /// The content of `d/file` after a power cut, in both ways.
+    fn left(disk: &PowerCut) -> [Option<String>; 2] {
+        [Entries::Synced, Entries::All].map(|entries| {
+            let into = tempfile::tempdir().unwrap();
+            disk.survivors(entries, into.path()).unwrap();
+            fs::read_to_string(into.path().join("d/file")).ok()
+        })
+    }
+
+    #[test]
+    fn what_was_not_synced_is_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = PowerCut::new(root.path(), 0);
+        let directory = root.path().join("d");
+        fs::create_dir(&directory).unwrap();
+        let staged = stage(&directory, ".staged-").unwrap();
+        fs::write(staged.path(), "content").unwrap();
+        let (torn, whole) = (Some(String::new()), Some("content".to_owned()));
+        assert_eq!(left(&disk), [None, None]);
+        let file = staged.persist_noclobber(directory.join("file")).unwrap();
+        assert_eq!(left(&disk), [None, torn.clone()]);
+        disk.sync_directory(&directory).unwrap();
+        assert_eq!(left(&disk), [None, torn.clone()], "its directory is forgotten itself");
+        disk.sync_directory(root.path()).unwrap();
+        assert_eq!(left(&disk), [torn.clone(), torn]);
+        disk.sync_file(&file).unwrap();
+        assert_eq!(left(&disk), [whole.clone(), whole]);
+    }
+
+    #[test]
+    fn one_sync_fails_and_has_no_effect() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = PowerCut::new(root.path(), 1);
+        fs::create_dir(root.path().join("d")).unwrap();
+        let file = File::create(root.path().join("d/file")).unwrap();
+        assert!(disk.sync_file(&file).is_err());
+        assert!(!disk.state().files.contains_key(&file.metadata().unwrap().ino()));
+        disk.sync_directory(root.path()).unwrap();
+        assert_eq!(disk.syncs(), 2);
+    }
+}
