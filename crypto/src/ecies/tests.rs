@@ -117,12 +117,12 @@ fn what_cannot_be_opened_says_why() {
     let (ours, other) = (key(1), key(2));
     let mut buffer = Vec::new();
     let sealed = seal_with_ephemeral(ours.public(), b"share", &[0x22; 32]).unwrap();
-    for length in [0, 10, 64, 65, 80] {
-        assert_eq!(
-            ours.open(&sealed[..length], &mut buffer),
-            Err(EciesError::TooShort { length })
-        );
+    for length in [0, 10, 64, 65, OVERHEAD - 1] {
+        let too_short = EciesError::TooShort { length };
+        assert_eq!(ours.open(&sealed[..length], &mut buffer), Err(too_short));
+        assert_eq!(check_ephemeral(&sealed[..length]), Err(too_short));
     }
+    assert_eq!(check_ephemeral(&sealed[..OVERHEAD]), Ok(()));
     assert_eq!(other.open(&sealed, &mut buffer), Err(EciesError::TagMismatch));
     assert!(buffer.is_empty());
     assert!(EciesError::TagMismatch.may_be_another_key() && !EciesError::NotAPoint.may_be_another_key());
@@ -131,7 +131,9 @@ fn what_cannot_be_opened_says_why() {
     let damaged = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut damaged = sealed.clone();
         change(&mut damaged);
-        ours.open(&damaged, &mut Vec::new()).map(|_| ())
+        let opened = ours.open(&damaged, &mut Vec::new()).map(|_| ());
+        assert_eq!(check_ephemeral(&damaged), opened);
+        opened
     };
     assert_eq!(damaged(&|bytes| bytes[64] ^= 1), Err(EciesError::NotAPoint));
     assert_eq!(damaged(&|bytes| bytes[1..33].fill(0xff)), Err(EciesError::NotAPoint));

@@ -61,3 +61,24 @@ fn take_elements<B: AsRef<[u8]>>(blocks: &[B], output: &mut Vec<u32>) {
     }
     wipe(words);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A seed whose stream begins with the words p, 2^32 - 1, p - 1 and 5. AES was inverted to find its counter block,
+    /// since a word of a random stream equals p once in 2^32.
+    #[rustfmt::skip]
+    const EDGE: [u8; SEED_LENGTH] = [
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+        0x57, 0xa7, 0x16, 0x4c, 0x4b, 0xae, 0xb8, 0x04, 0xe3, 0x31, 0x43, 0xf7, 0xc0, 0xf8, 0x39, 0x79,
+    ];
+
+    #[test]
+    fn words_from_p_on_are_discarded() {
+        let mut words = vec![7];
+        expand(&EDGE, 3, &mut words);
+        assert_eq!(words[..3], [7, MODULUS - 1, 5]);
+        assert!(words.len() == 4 && words[3] < MODULUS);
+    }
+}
