@@ -89,6 +89,70 @@ async fn one_bad_read_is_no_conflict() {
     assert!(matches!(other, Err(BucketError::Conflict { .. })), "{other:?}");
 }
 
+/// Each byte of the digest counts.
+#[tokio::test]
+async fn a_digest_that_differs_in_one_bit_is_another() {
+    let inner = memory("");
+    publish_both(&*inner, false).await.unwrap();
+    let digest: [u8; 32] = Sha256::digest(BYTES).into();
+    let settle = async |ours| settle(&*inner, "d/bytes", Created::Exists, || ours, false).await;
+    assert_eq!(settle(digest).await.unwrap(), Published::Same);
+    for at in 0..digest.len() {
+        let mut ours = digest;
+        ours[at] ^= 1;
+        let other = settle(ours).await;
+        assert!(
+            matches!(other, Err(BucketError::Conflict { .. })),
+            "byte {at}: {other:?}"
+        );
+    }
+    // The same for what comes out of a stream.
+    for at in 0..digest.len() {
+        let mut announced = digest;
+        announced[at] ^= 1;
+        let source = stream::iter([Ok(BYTES)]);
+        let published = publish_stream(&*inner, "d/other", &announced, BYTES.len() as u64, false, source).await;
+        assert!(
+            matches!(published, Err(BucketError::NotReproduced { .. })),
+            "byte {at}: {published:?}"
+        );
+    }
+}
+
+/// An upload that counts what is written to it.
+struct Counting(u64);
+
+#[async_trait]
+impl Upload for Counting {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
+        self.0 += bytes.len() as u64;
+        Ok(())
+    }
+    async fn commit(self: Box<Self>) -> Result<Created, BucketError> {
+        Ok(Created::New)
+    }
+    async fn abort(self: Box<Self>) {}
+}
+
+/// Whatever comes out of a stream, no more of it is written than was announced, and little more is read.
+#[tokio::test]
+async fn no_more_is_written_than_was_announced() {
+    for (announced, chunk) in [(100, 10), (100, 7), (1, 10), (0, 10)] {
+        let long = || stream::repeat_with(move || Ok(Bytes::from(vec![0; chunk]))).take(1000);
+        let mut upload = Counting(0);
+        let (_, read) = write_all(&mut upload, announced, long()).await.unwrap();
+        assert!(upload.0 <= announced, "{} of {announced} bytes", upload.0);
+        assert!(read > announced && read <= announced + chunk as u64);
+        let inner = memory("");
+        let published = publish_stream(&*inner, "d/long", &[0; 32], announced, false, long()).await;
+        assert!(
+            matches!(published, Err(BucketError::NotReproduced { .. })),
+            "{published:?}"
+        );
+        assert!(matches!(inner.get("d/long").await, Err(BucketError::NotFound { .. })));
+    }
+}
+
 /// A server that announces less than it sends must not fill the memory.
 #[tokio::test]
 async fn the_limit_holds_whatever_size_is_announced() {
