@@ -116,3 +116,40 @@ pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Opti
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::reason::Rejections;
+    use tallybox_model::digest::Digest;
+    use tallybox_model::header::PRIME;
+
+    #[test]
+    fn a_group_is_released_from_the_minimum_on() {
+        let parameters = BatchParameters {
+            name: "a".to_owned(),
+            bins: 2,
+            epsilon: 1.0,
+            prime: PRIME,
+            number_of_servers: 2,
+            hamming_weight: None,
+        };
+        let mut group = Group::new(parameters, true);
+        for accepted in [60, 40] {
+            let verdict = BatchVerdict {
+                name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff").unwrap(),
+                packets: 100,
+                accepted,
+                both_messages: 100,
+                sum: Sum::new(2),
+                invalid: Vec::new(),
+                rejections: Rejections::default(),
+                inputs: [Digest::empty(); 2],
+            };
+            group.push(verdict, &[]);
+        }
+        let released = [1, 99, 100, 101, u64::MAX].map(|minimum| group.releasable(minimum).is_some());
+        assert_eq!(released, [true, true, true, false, false]);
+    }
+}

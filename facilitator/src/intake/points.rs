@@ -184,3 +184,28 @@ impl PointBook {
         evaluator
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_second_point_is_refused_before_the_first_is_fixed() {
+        let prio2 = Prio2::new(8).unwrap();
+        let [first, second] = [998_314_904, 123_456_789].map(|value| Point::new(value, &prio2).unwrap());
+        let book = PointBook {
+            mode: Points::Pinned,
+            slots: RwLock::new(vec![Slot::default(), Slot::default()]),
+            used: Vec::new(),
+            last: RwLock::default(),
+        };
+        let evaluator = |key, point| book.evaluator(key, point, &prio2).map(|found| found.is_some());
+        assert_eq!(evaluator(0, first), Ok(false));
+        book.pin(0, first, &prio2);
+        assert!(!book.slots.read().unwrap()[0].fixed);
+        assert_eq!(evaluator(0, second), Err(PacketReason::PointChanged));
+        assert_eq!(evaluator(0, first), Ok(true));
+        assert_eq!(evaluator(1, second), Ok(false), "the other key has no point yet");
+    }
+}

@@ -207,4 +207,19 @@ mod tests {
         assert_eq!(held(true, "13/30", "23/00"), Some(false));
         assert_eq!(held(false, "13/00", "14/00"), Some(true));
     }
+
+    #[test]
+    fn rosters_are_written_from_the_origin_to_the_end_and_no_further() {
+        let checked = |until, start, end| policy(until).check(window(start, end)).is_ok();
+        for until in [false, true] {
+            assert!(!checked(until, "09/00", "10/00"));
+            assert!(checked(until, "10/00", "11/00"));
+            assert!(checked(until, "12/00", "13/00"));
+        }
+        assert!(!checked(true, "13/00", "14/00") && checked(false, "13/00", "14/00"));
+
+        let last = |until, start, end| policy(until).is_last(window(start, end));
+        assert!(!last(true, "11/00", "12/00") && last(true, "12/00", "13/00"));
+        assert!(!last(false, "12/00", "13/00"));
+    }
 }

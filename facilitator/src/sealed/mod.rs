@@ -11,6 +11,8 @@
 //! The object's name does not name the key: of two runs with different keys only one can make the object.
 
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(crate) use reader::SealedReader;

@@ -139,7 +139,8 @@ impl<F: DeserializeOwned> SealedReader<F> {
     }
 }
 
-async fn part(
+/// These bytes of the object, all of them.
+pub(super) async fn part(
     bucket: &SharedBucket,
     object: &str,
     whole: Option<&Bytes>,

@@ -1,6 +1,6 @@
 //! Keeps a lease from the moment a message is received until it is settled, whatever the task is busy with.
 
-use super::{Kind, Worker};
+use super::{Kind, Metrics, Worker};
 use std::sync::Arc;
 use std::time::Duration;
 use tallybox_queue::{Lease, QueueError, SharedQueue};
@@ -15,9 +15,15 @@ pub(super) struct Keeper(JoinHandle<()>);
 
 impl Keeper {
     /// Begins to keep a lease that has just been taken.
-    pub(super) fn start(worker: &Arc<Worker>, kind: Kind, queue: &SharedQueue, lease: &Lease) -> Self {
-        let (worker, queue, lease) = (Arc::clone(worker), Arc::clone(queue), lease.clone());
-        Self(tokio::spawn(async move { keep(&worker, kind, &queue, &lease).await }))
+    pub(super) fn start(worker: &Worker, kind: Kind, queue: &SharedQueue, lease: &Lease) -> Self {
+        let kept = Kept {
+            kind,
+            queue: Arc::clone(queue),
+            lease: lease.clone(),
+            by: worker.config.lease_extension_secs.map(Duration::from_secs),
+            metrics: Arc::clone(&worker.metrics),
+        };
+        Self(tokio::spawn(kept.keep()))
     }
 }
 
@@ -27,29 +33,90 @@ impl Drop for Keeper {
     }
 }
 
-/// Extends whenever a third of the lease has passed; after a failure sooner, so that there are several tries before it
-/// runs out. One that is lost is not got back: the work goes on, since doing it twice changes nothing.
-async fn keep(worker: &Worker, kind: Kind, queue: &SharedQueue, lease: &Lease) {
-    let by = worker.config.lease_extension_secs.map(Duration::from_secs);
-    let by = by.unwrap_or_else(|| queue.lease_time());
-    let usual = (queue.lease_time().min(by) / 3).max(SHORTEST);
-    let mut pause = usual;
-    loop {
-        sleep(pause).await;
-        match queue.extend(lease, by).await {
-            Ok(()) => {
-                worker.metrics.leases_extended.inc();
-                pause = usual;
-            }
-            Err(error @ QueueError::LeaseLost { .. }) => {
-                worker.metrics.leases_lost.inc();
-                worker.metrics.queue_error(kind, "extend", &error);
-                return;
-            }
-            Err(error) => {
-                worker.metrics.queue_error(kind, "extend", &error);
-                pause = (usual / 4).max(SHORTEST);
+/// A lease, and how it is kept.
+struct Kept {
+    kind: Kind,
+    queue: SharedQueue,
+    lease: Lease,
+    /// What it is extended by; by default the queue's lease time.
+    by: Option<Duration>,
+    metrics: Arc<Metrics>,
+}
+
+impl Kept {
+    /// Extends whenever a third of the lease has passed; after a failure sooner, so that there are several tries before
+    /// it runs out. One that is lost is not got back: the work goes on, since doing it twice changes nothing.
+    async fn keep(self) {
+        let by = self.by.unwrap_or_else(|| self.queue.lease_time());
+        let usual = (self.queue.lease_time().min(by) / 3).max(SHORTEST);
+        let mut pause = usual;
+        loop {
+            sleep(pause).await;
+            match self.queue.extend(&self.lease, by).await {
+                Ok(()) => {
+                    self.metrics.leases_extended.inc();
+                    pause = usual;
+                }
+                Err(error @ QueueError::LeaseLost { .. }) => {
+                    self.metrics.leases_lost.inc();
+                    self.metrics.queue_error(self.kind, "extend", &error);
+                    return;
+                }
+                Err(error) => {
+                    self.metrics.queue_error(self.kind, "extend", &error);
+                    pause = (usual / 4).max(SHORTEST);
+                }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tallybox_queue::{MemoryQueue, TaskQueue as _};
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    /// Keeps the lease of a message for ten lease times: how often it is extended, and how long the message stays held
+    /// once nothing keeps it.
+    async fn kept(by: Option<Duration>) -> (u64, Duration) {
+        let queue = MemoryQueue::new("intake", LEASE);
+        queue.publish("task".into()).await.unwrap();
+        let lease = queue.receive(Duration::ZERO).await.unwrap().unwrap().lease;
+        let metrics = Arc::new(Metrics::new());
+        let keeping = Kept {
+            kind: Kind::Intake,
+            queue: Arc::new(queue.clone()),
+            lease,
+            by,
+            metrics: Arc::clone(&metrics),
+        };
+        let keeper = Keeper(tokio::spawn(keeping.keep()));
+        // Half a second more: then the last extension is half a second old.
+        let taken = queue.receive(10 * LEASE + Duration::from_millis(500)).await.unwrap();
+        assert!(taken.is_none(), "the lease ran out");
+        drop(keeper);
+        let free = tokio::time::Instant::now();
+        assert!(queue.receive(100 * LEASE).await.unwrap().is_some());
+        (metrics.leases_extended.get(), free.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_extended_at_each_third_of_it_and_by_no_more_than_it() {
+        let half = Duration::from_millis(500);
+        for by in [None, Some(LEASE)] {
+            let (extended, held) = kept(by).await;
+            assert_eq!(extended, 30);
+            assert!(held <= LEASE && held >= LEASE - 2 * half, "{held:?}");
+        }
+        // The shorter of both times decides how often.
+        let (extended, held) = kept(Some(LEASE / 2)).await;
+        assert_eq!(extended, 60);
+        assert!(held <= LEASE / 2 && held >= LEASE / 2 - 2 * half, "{held:?}");
+        let (extended, held) = kept(Some(2 * LEASE)).await;
+        assert_eq!(extended, 30);
+        assert!(held <= 2 * LEASE && held >= 2 * LEASE - 2 * half, "{held:?}");
     }
 }

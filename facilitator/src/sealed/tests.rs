@@ -1,0 +1,96 @@
+//! Sealed files of a window that are cut off, wherever: none opens, and no part of one is shorter than asked for.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::reader::part;
+use super::{Sealed, SealedChunk, SealedError, SealedReader, SealedWriter};
+use bytes::Bytes;
+use tallybox_crypto::SealingKey;
+use tallybox_model::id::Instance;
+use tallybox_model::role::Role;
+use tallybox_transport::{SharedBucket, memory, publish_bytes, read_all};
+
+type Chunks = Vec<SealedChunk<u8>>;
+
+const OBJECT: &str = "a/window.verdicts";
+const KIND: u8 = 1;
+/// More than what is fetched at once.
+const LARGE: usize = 5 << 20;
+
+fn sealed(instance: &Instance) -> Sealed<'_> {
+    Sealed {
+        magic: *b"TALLYXX1",
+        instance,
+        role: Role::First,
+        object: OBJECT,
+    }
+}
+
+fn keys() -> [SealingKey; 1] {
+    [SealingKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap()]
+}
+
+/// The bytes of a file that holds this much.
+async fn written(instance: &Instance, length: usize) -> Bytes {
+    let bucket = memory("own");
+    let mut writer = SealedWriter::create(&*bucket, sealed(instance), &keys()[0], &[KIND])
+        .await
+        .unwrap();
+    writer.append(KIND, &vec![7; length]).await.unwrap();
+    writer.finish(|chunks| chunks).await.unwrap();
+    read_all(&*bucket, OBJECT, 16 << 20).await.unwrap()
+}
+
+async fn bucket_with(bytes: Bytes) -> SharedBucket {
+    let bucket = memory("own");
+    publish_bytes(&*bucket, OBJECT, bytes, false).await.unwrap();
+    bucket
+}
+
+/// Opens the file and reads all of it.
+async fn read(instance: &Instance, file: Bytes, length: usize) -> Result<usize, SealedError> {
+    let bucket = bucket_with(file).await;
+    let opened = SealedReader::<Chunks>::open(&bucket, sealed(instance), &keys()).await?;
+    let reader = opened.expect("it is there");
+    let bytes = reader.bytes(reader.footer(), KIND, 0..length as u64).await?;
+    Ok(bytes.len())
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_off_does_not_open() {
+    let instance: Instance = "i".parse().unwrap();
+    for length in [0, 100] {
+        let file = written(&instance, length).await;
+        assert_eq!(read(&instance, file.clone(), length).await.unwrap(), length);
+        for cut in 1..file.len() {
+            let opened = read(&instance, file.slice(..cut), length).await;
+            assert!(opened.is_err(), "the first {cut} bytes of {}", file.len());
+        }
+    }
+    let file = written(&instance, LARGE).await;
+    assert_eq!(read(&instance, file.clone(), LARGE).await.unwrap(), LARGE);
+    for missing in 1..40 {
+        let cut = file.slice(..file.len() - missing);
+        assert!(read(&instance, cut, LARGE).await.is_err(), "{missing} bytes missing");
+    }
+}
+
+/// The length that a bucket announces and what it delivers need not agree.
+#[tokio::test]
+async fn a_part_is_whole_or_an_error() {
+    let bytes = Bytes::from(vec![7; 100]);
+    let bucket = bucket_with(bytes.clone()).await;
+    for whole in [Some(&bytes), None] {
+        let part = async |at| part(&bucket, OBJECT, whole, at).await;
+        assert_eq!(part(60..100).await.unwrap().len(), 40);
+        for missing in 1..=40 {
+            let cut = part(60 + missing..100 + missing).await;
+            assert!(cut.is_err(), "{missing} bytes missing");
+        }
+    }
+    let cut = part(&bucket, OBJECT, Some(&bytes), 60..101).await;
+    let problem = "cut off";
+    assert!(
+        matches!(cut, Err(SealedError::Malformed { problem: found, .. }) if found == problem),
+        "{cut:?}"
+    );
+}
