@@ -122,3 +122,52 @@ enum WriteError {
     #[error("the clock shows no time that a window can have")]
     NoWindow,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures::TryStreamExt as _;
+    use tallybox_service::clock::Clock;
+    use tallybox_transport::faults::Phantoms;
+    use tallybox_transport::{ListRange, RecordKey, memory};
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::config::BatchConfig;
+    use crate::spool::slab::OpenSlab;
+
+    fn writer(spool: &SharedBucket) -> SlabWriter {
+        let metrics = Arc::new(Metrics::new());
+        let clock = Clock::manual(1_795_428_900_000);
+        SlabWriter {
+            spool: Arc::clone(spool),
+            records: Records::new(RecordKey::from_bytes(Zeroizing::new([7; 32])), [], &[]),
+            names: SpoolNames::new("us-xx-ingestor".parse().unwrap()),
+            windows: Arc::new(Windows::new(clock, &BatchConfig::default())),
+            counters: metrics.slabs("us-xx"),
+            metrics,
+            replica: 7,
+            next: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slab_whose_name_is_taken_is_not_durable() {
+        let (slab, _) = OpenSlab::new().close().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for (taken, good) in [(1, true), (u64::MAX, false)] {
+            let inner = memory("spool");
+            let names = AtomicU64::new(0);
+            let spool = Phantoms::wrap(inner.clone(), move |_| names.fetch_add(1, Ordering::SeqCst) < taken);
+            let writer = writer(&spool);
+            assert_eq!(writer.write(&slab, deadline).await.is_ok(), good);
+            let listed = inner.list("", ListRange::default()).await.unwrap();
+            let kept: Vec<_> = listed.try_collect().await.unwrap();
+            assert_eq!(kept.len(), usize::from(good));
+            assert_eq!(writer.counters.slabs.get(), u64::from(good));
+            assert!(writer.counters.failures.get() >= 1);
+            assert_eq!(writer.failing.load(Ordering::SeqCst), !good);
+        }
+    }
+}
