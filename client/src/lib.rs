@@ -38,6 +38,8 @@
 
 #[cfg(feature = "http")]
 mod address;
+#[cfg(feature = "cli")]
+pub mod check;
 #[cfg(feature = "http")]
 mod clock;
 #[cfg(feature = "http")]

@@ -2,11 +2,12 @@
 //! `testdata/`, and looked up in the text.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod vector_keys;
+
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
-use base64ct::{Base64, Encoding as _};
 use rand::{TryCryptoRng, TryRng};
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -22,13 +23,13 @@ use tallybox_model::id::PacketId;
 use tallybox_model::registry::{EncodingKind, MetricEncoding};
 use tallybox_model::report::json::{JsonReport, JsonReports};
 use tallybox_model::report::{ProblemKind, ReportResult, ReportUpload, ReportsAnswer, signed_bytes};
+use vector_keys::{SIGNING, compare, hex};
 
 const LOCALITY: &str = "us-ca";
 const KEY_IDS: [&str; 2] = ["health-authority-1", "facilitator-1"];
 /// Scalars of the keys: one byte, 32 times.
 const SCALARS: [u8; 2] = [0x11, 0x33];
 const EPHEMERALS: [u8; 2] = [0x22, 0x44];
-const SIGNING: u8 = 0x55;
 /// What the noise is decided by: the third number is below the threshold, so the third bin is flipped.
 const DRAWS: [u64; 3] = [0x8000_0000_0000_0000, 0xfedc_ba98_7654_3210, 0x0123_4567_89ab_cdef];
 const RANDOMNESS: (u32, u32) = (123_456_789, 987_654_321);
@@ -37,26 +38,12 @@ const ID: &str = "00112233-4455-4677-8899-aabbccddeeff";
 /// 2026-11-23T10:15:00Z.
 const CREATED: i64 = 1_795_428_900_000;
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// PKCS#8 of a scalar, without its public half.
-fn pkcs8(scalar: [u8; 32]) -> String {
-    let mut der = vec![0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13];
-    der.extend([0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01]);
-    der.extend([0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]);
-    der.extend([0x04, 0x27, 0x30, 0x25, 0x02, 0x01, 0x01, 0x04, 0x20]);
-    der.extend(scalar);
-    Base64::encode_string(&der)
-}
-
 fn packet_key(index: usize) -> PacketPrivateKey {
-    PacketPrivateKey::parse(&pkcs8([SCALARS[index]; 32])).unwrap()
+    vector_keys::packet_key(SCALARS[index])
 }
 
 fn signing_key() -> SigningKey {
-    SigningKey::parse(&pkcs8([SIGNING; 32])).unwrap()
+    vector_keys::signing_key(SIGNING)
 }
 
 /// A generator that says the draws, and nothing else.
@@ -290,25 +277,6 @@ fn answers() -> Json {
 
 fn renamed_id() -> String {
     "11112222-3333-4444-8555-666677778888".to_owned()
-}
-
-fn testdata(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
-}
-
-/// Compares with the file; what is there now is left beside other things of the build, to look at.
-fn compare(name: &str, now: &[u8]) {
-    let kept = std::fs::read(testdata(name)).unwrap_or_default();
-    // The members of the vectors may stand in any order.
-    let same = match name {
-        "vectors.json" => serde_json::from_slice::<Json>(&kept).ok() == serde_json::from_slice(now).ok(),
-        _ => kept == now,
-    };
-    if !same {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::write(&path, now).unwrap();
-        panic!("client/testdata/{name} is not what is made now: {}", path.display());
-    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks tallybox.py against client/testdata/vectors.json, step by step: what a client in another language does first.
+"""Checks tallybox.py against the vectors in client/testdata, step by step: what a client in another language does first.
 
 usage: check_vectors.py [FOLDER OF THE VECTORS]
 """
@@ -80,11 +80,12 @@ def main():
     refuses("another locality", document, keys, "us-xx", now)
     refuses("an unknown key", document, {"config-2": keys[config["keyId"]]}, "us-ca", now)
     refuses("another key", document, {config["keyId"]: scalar("11" * 32).public_key()}, "us-ca", now)
-    for case in vectors.get("more", []):
+    for case in json.loads(read("more.json")):
         more(case)
-    for case in vectors.get("refused", []):
+    for case in json.loads(read("refused.json")):
         moment = datetime.datetime.fromisoformat(case["now"].replace("Z", "+00:00"))
-        refuses(case["rule"], json.dumps(case["document"]), keys, "us-ca", moment)
+        what = f"rule {case['rule']}: {case['what']}"
+        refuses(what, json.dumps(case["document"]), keys, "us-ca", moment)
     print("vectors: " + (f"{len(failed)} differ" if failed else "all agree"))
     return 1 if failed else 0
 
@@ -94,11 +95,18 @@ def more(case):
     name = case["name"]
     bins = tallybox.encode(case["kind"], case["bins"], case["answer"])
     check(name + ": bins", bins, case["encoded"])
+    check(name + ": n", tallybox.size(len(bins)), case["n"])
     proof = tallybox.prove(bins, case["f0"], case["g0"])
     check(name + ": proof", proof, case["proof"])
-    first, second = tallybox.split(proof, bytes.fromhex(case["seed"]))
+    seed = bytes.fromhex(case["seed"])
+    check(name + ": generator", tallybox.generate(seed, len(proof)), case["generator"])
+    first, second = tallybox.split(proof, seed)
     check(name + ": share of First", first.hex(), case["first"])
     check(name + ": share of Second", second.hex(), case["second"])
+    for which, share in (("first", first), ("second", second)):
+        seal = case["seal"][which]
+        sealed = tallybox.seal(scalar(seal["recipientScalar"]).public_key(), share, scalar(seal["ephemeralScalar"]))
+        check(f"{name}: sealed for {which}", sealed.hex(), seal["payload"])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 //! The program `tallybox-client`: its command line.
 
+mod check;
 mod config;
 mod load;
 mod send;
@@ -16,7 +17,7 @@ use crate::config::ConfigError;
 use crate::load::LoadError;
 use crate::post::ReportError;
 
-/// A client of an ingestor: looks at its configuration, sends a report, generates load.
+/// A client of an ingestor: looks at its configuration, sends a report, checks a report, generates load.
 #[derive(Debug, Parser)]
 #[command(name = "tallybox-client", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -32,6 +33,7 @@ Examples:
       --key config-1=keys/config-1.pub
   tallybox-client send http://127.0.0.1:8080 --locality us-ca \\
       --key config-1=keys/config-1.pub --metric CodeVerified-v1 --value 010000
+  tallybox-client check report.json --exact
   tallybox-client load http://127.0.0.1:8080 --locality us-ca \\
       --key config-1=keys/config-1.pub --rate 1000 --duration 30";
 
@@ -41,6 +43,9 @@ enum Command {
     Config(config::ConfigArgs),
     /// Make one report and post it, and show every step: to learn and to try, not for real answers
     Send(send::SendArgs),
+    /// Open a report that another client made with test keys, and name the first wrong element of it
+    #[command(after_help = check::NOTES)]
+    Check(check::CheckArgs),
     /// Generate load, and show what came back and how fast
     #[command(after_help = load::NOTES)]
     Load(load::LoadArgs),
@@ -72,6 +77,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         match &cli.command {
             Command::Config(args) => print(cli.output, &config::run(args).await?),
             Command::Send(args) => print(cli.output, &send::run(args).await?),
+            Command::Check(args) => print(cli.output, &check::run(args)?),
             Command::Load(args) => print(cli.output, &load::run(args, cli.output).await?),
         }
     })

@@ -40,6 +40,14 @@ impl PacketPrivateKey {
         }
     }
 
+    /// Takes the scalar, 32 big-endian bytes.
+    ///
+    /// # Errors
+    /// [`KeyError::Invalid`] unless there are 32 bytes of a number from 1 to the order less 1.
+    pub fn from_scalar(scalar: &[u8]) -> Result<Self, KeyError> {
+        Self::from_secret(SecretKey::from_slice(scalar).map_err(|_| KeyError::Invalid)?)
+    }
+
     /// Reads a comma-separated list, as ENPA's command line and secrets hold it, in the order given.
     ///
     /// # Errors

@@ -1,0 +1,132 @@
+//! Names the first wrong element of a report, for those who write a client. Opens both shares, so it needs the private
+//! packet keys: those of the vectors of `docs/clients.md`, or of a sandbox.
+
+mod fault;
+mod share;
+mod vector;
+
+pub use fault::{Fault, Which};
+pub use vector::{Exact, TestMetric, VectorError, test_metrics};
+
+use serde::Serialize;
+use tallybox_crypto::PacketPrivateKey;
+use tallybox_crypto::prio2::Prio2;
+use tallybox_model::header::PRIME;
+use tallybox_model::id::PacketId;
+use tallybox_model::report::json::JsonReport;
+use tallybox_model::report::{ReportUpload, SCHEMA_VERSIONS};
+
+/// A metric with the private keys that its shares are sealed to.
+#[derive(Debug)]
+pub struct Expected {
+    /// Its name.
+    pub metric: String,
+    /// Its number of bins.
+    pub bins: usize,
+    /// Its parameter of the randomised response.
+    pub epsilon: f64,
+    /// The ids of both packet keys, First's first.
+    pub key_ids: [String; 2],
+    /// The packet keys.
+    pub keys: [PacketPrivateKey; 2],
+}
+
+/// A report in which nothing is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Good {
+    /// The metric.
+    pub metric: String,
+    /// The id.
+    pub id: String,
+    /// The bins as they are counted, after the noise.
+    pub bins: Vec<u8>,
+    /// Whether every byte was compared with a vector.
+    pub exact: bool,
+}
+
+/// Reads a report as JSON.
+///
+/// # Errors
+/// [`Fault::NotAReport`] with the place in the text.
+pub fn read(text: &[u8]) -> Result<ReportUpload, Fault> {
+    let report: JsonReport = serde_json::from_slice(text).map_err(Fault::NotAReport)?;
+    ReportUpload::try_from(report).map_err(Fault::Member)
+}
+
+/// Checks a report as the ingestor and both processors do, from the outside in; with `exact`, compares it with a vector
+/// as well.
+///
+/// # Errors
+/// The first [`Fault`].
+pub fn check(upload: &ReportUpload, expected: &Expected, exact: Option<&Exact>) -> Result<Good, Fault> {
+    let prio2 = Prio2::new(expected.bins).map_err(Fault::Bins)?;
+    id(upload)?;
+    parameters(upload, expected)?;
+    key_ids(upload, expected)?;
+    let opened = share::open(upload, &prio2, &expected.keys)?;
+    if let Some(exact) = exact {
+        exact.compare(upload, &opened)?;
+    }
+    let bits = share::verify(&prio2, &opened)?;
+    Ok(Good {
+        metric: expected.metric.clone(),
+        id: upload.id.clone(),
+        bins: bits.into_iter().map(u8::from).collect(),
+        exact: exact.is_some(),
+    })
+}
+
+fn id(upload: &ReportUpload) -> Result<(), Fault> {
+    let id = upload.id.parse::<PacketId>().ok();
+    let id = id.filter(|id| id.0.get_version_num() == 4 && id.0.get_variant() == uuid::Variant::RFC4122);
+    match id {
+        Some(id) if id.to_string() == upload.id => Ok(()),
+        _ => Err(Fault::Id {
+            found: upload.id.clone(),
+        }),
+    }
+}
+
+fn parameters(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
+    if !SCHEMA_VERSIONS.contains(&upload.schema_version) {
+        return Err(Fault::parameter("schemaVersion", upload.schema_version, "1 or 2"));
+    }
+    if upload.prime != PRIME {
+        return Err(Fault::parameter("prioParams.prime", upload.prime, PRIME));
+    }
+    if usize::try_from(upload.bins) != Ok(expected.bins) {
+        return Err(Fault::parameter("prioParams.bins", upload.bins, expected.bins));
+    }
+    if upload.epsilon.to_bits() != expected.epsilon.to_bits() {
+        return Err(Fault::parameter("prioParams.epsilon", upload.epsilon, expected.epsilon));
+    }
+    if upload.number_of_servers != 2 {
+        return Err(Fault::parameter(
+            "prioParams.numberServers",
+            upload.number_of_servers,
+            2,
+        ));
+    }
+    match upload.hamming_weight {
+        Some(weight) => Err(Fault::parameter("prioParams.hammingWeight", weight, "none")),
+        None => Ok(()),
+    }
+}
+
+fn key_ids(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
+    let (found, [first, second]) = (upload.key_ids(), &expected.key_ids);
+    if found == [second, first] {
+        return Err(Fault::KeyIdsExchanged);
+    }
+    for (which, (found, expected)) in Which::BOTH.into_iter().zip(found.into_iter().zip(&expected.key_ids)) {
+        if found != expected {
+            return Err(Fault::KeyId {
+                which,
+                found: found.to_owned(),
+                expected: expected.clone(),
+            });
+        }
+    }
+    Ok(())
+}

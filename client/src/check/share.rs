@@ -1,0 +1,141 @@
+//! Both shares of a report: opened, added, and proven again.
+
+use tallybox_crypto::prio2::{MODULUS, Prio2, Randomness};
+use tallybox_crypto::{EciesError, PacketPrivateKey, ecies};
+use tallybox_model::report::ReportUpload;
+
+use super::{Fault, Which};
+
+/// Bytes of the ephemeral point, in front of a sealed share.
+pub(super) const POINT: usize = 65;
+
+/// The opened shares.
+pub(super) struct Opened {
+    /// First's elements.
+    pub(super) first: Vec<u32>,
+    /// Second's seed.
+    pub(super) seed: [u8; 32],
+    /// What both add to: bins, f0, g0 and the rest of the proof.
+    pub(super) proof: Vec<u32>,
+}
+
+/// Opens both shares and adds them.
+pub(super) fn open(upload: &ReportUpload, prio2: &Prio2, keys: &[PacketPrivateKey; 2]) -> Result<Opened, Fault> {
+    let payloads = upload.payloads();
+    let plaintexts = [4 * prio2.proof_length(), 32];
+    let lengths = payloads.map(<[u8]>::len);
+    let expected = plaintexts.map(|bytes| bytes + ecies::OVERHEAD);
+    if lengths == [expected[1], expected[0]] {
+        return Err(Fault::SharesExchanged);
+    }
+    for which in Which::BOTH {
+        let (found, expected, plaintext) = (
+            lengths[which.index()],
+            expected[which.index()],
+            plaintexts[which.index()],
+        );
+        if found != expected {
+            return Err(Fault::SealedLength {
+                which,
+                found,
+                expected,
+                plaintext,
+            });
+        }
+        ecies::check_ephemeral(payloads[which.index()]).map_err(|_| Fault::NotAPoint { which })?;
+    }
+    if payloads[0][..POINT] == payloads[1][..POINT] {
+        return Err(Fault::SameEphemeral);
+    }
+    let first = open_one(payloads[0], keys, Which::First)?;
+    let second = open_one(payloads[1], keys, Which::Second)?;
+    let first: Vec<u32> = first
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|bytes| u32::from_le_bytes(*bytes))
+        .collect();
+    if let Some(index) = first.iter().position(|element| *element >= MODULUS) {
+        return Err(Fault::Element {
+            index,
+            name: name(prio2, index),
+            value: first[index],
+        });
+    }
+    let length = |_| Fault::SealedLength {
+        which: Which::Second,
+        found: lengths[1],
+        expected: expected[1],
+        plaintext: plaintexts[1],
+    };
+    let mut generated = Vec::new();
+    prio2.decode_share(1, &second, &mut generated).map_err(length)?;
+    let mut seed = [0; 32];
+    seed.copy_from_slice(&second);
+    let proof = first.iter().zip(&generated).map(|(one, two)| add(*one, *two)).collect();
+    Ok(Opened { first, seed, proof })
+}
+
+fn open_one(payload: &[u8], keys: &[PacketPrivateKey; 2], which: Which) -> Result<Vec<u8>, Fault> {
+    let mut share = Vec::new();
+    let [ours, other] = [&keys[which.index()], &keys[1 - which.index()]];
+    match ours.open(payload, &mut share).map(|_| ()) {
+        Ok(()) => Ok(share),
+        Err(EciesError::NotAPoint) => Err(Fault::NotAPoint { which }),
+        Err(_) if other.open(payload, &mut share).is_ok() => Err(Fault::OtherKey { which }),
+        Err(_) => Err(Fault::Tag { which }),
+    }
+}
+
+/// Checks that every bin is 0 or 1, and makes the proof again from the bins, f0 and g0. Gives the bins.
+pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, Fault> {
+    let (bins, rest) = opened.proof.split_at(prio2.bins());
+    if let Some(bin) = bins.iter().position(|value| *value > 1) {
+        let value = bins[bin];
+        return Err(Fault::NotABit { bin, value });
+    }
+    let bits: Vec<bool> = bins.iter().map(|value| *value == 1).collect();
+    let randomness = Randomness {
+        seed: opened.seed,
+        f0: rest[0],
+        g0: rest[1],
+    };
+    let shares = prio2.split(&bits, &randomness).map_err(Fault::Bins)?;
+    let again = shares
+        .first
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|bytes| u32::from_le_bytes(*bytes));
+    for (index, (found, right)) in opened.first.iter().zip(again).enumerate() {
+        if *found != right {
+            let proof = opened.proof[index];
+            return Err(Fault::Proof {
+                index,
+                name: name(prio2, index),
+                found: proof,
+                // The generator's element is the same on both sides.
+                expected: add(add(proof, right), MODULUS - found),
+            });
+        }
+    }
+    Ok(bits)
+}
+
+/// What an element of a proof is.
+pub(super) fn name(prio2: &Prio2, index: usize) -> String {
+    match index.checked_sub(prio2.bins()) {
+        None => format!("bin {index}"),
+        Some(0) => "f0".to_owned(),
+        Some(1) => "g0".to_owned(),
+        Some(2) => "h0 = f0 * g0".to_owned(),
+        Some(place) => {
+            let power = 2 * (place - 3) + 1;
+            format!("h at w_{}^{power}", 2 * prio2.domain())
+        }
+    }
+}
+
+fn add(one: u32, two: u32) -> u32 {
+    ((u64::from(one) + u64::from(two)) % u64::from(MODULUS)) as u32
+}
