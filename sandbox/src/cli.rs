@@ -16,6 +16,7 @@ use tallybox_service::output::Output;
 use tallybox_service::shutdown;
 
 use crate::always::RATE;
+use crate::attestation::{Attestation, Demand};
 use crate::error::Error;
 use crate::generate::{GenerateOptions, GenerateSummary, generate};
 use crate::outcome::Outcome;
@@ -112,7 +113,7 @@ struct RunArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082", requires = "serve")]
     debug_listen: SocketAddr,
     /// With --serve: reports a second that it posts to itself, some of them hostile. Default: 10, and 40 with --chaos, and
-    /// 0 with --unfriendly
+    /// 0 with --unfriendly or --attestation
     #[arg(long, value_name = "N", requires = "serve")]
     traffic: Option<f64>,
     /// With --serve: every program is a process of its own, and every few seconds one of them is killed (SIGKILL);
@@ -124,6 +125,14 @@ struct RunArgs {
     /// itself then
     #[arg(long, value_name = "KIND", requires = "serve", value_enum)]
     unfriendly: Vec<Unfriendly>,
+    /// With --serve: look at attestations. Without --verifier anybody can make them, with a key that nothing vouches for.
+    /// The sandbox posts nothing itself then
+    #[arg(long, value_name = "POLICY", requires = "serve", value_enum)]
+    attestation: Option<Demand>,
+    /// With --attestation: the section `verifier` of an ingestor's locality, such as `android: ...`; paths in it are
+    /// absolute
+    #[arg(long, value_name = "FILE", requires = "attestation")]
+    verifier: Option<PathBuf>,
     /// With --serve: take no new reports after so many seconds, let those that are there come to their sums, and end with a
     /// verdict
     #[arg(long = "for", value_name = "SECONDS", requires = "serve")]
@@ -255,7 +264,7 @@ async fn generate_command(args: &GenerateArgs, output: Output) -> Result<Generat
 
 /// Reports a second that the sandbox posts to itself.
 fn default_traffic(args: &RunArgs) -> f64 {
-    match args.unfriendly.is_empty() {
+    match args.unfriendly.is_empty() && args.attestation.is_none() {
         true if args.chaos => 40.0,
         true => 10.0,
         false => 0.0,
@@ -275,10 +284,16 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<Verdict>
         traffic: args.traffic.unwrap_or(default_traffic(args)),
         chaos: args.chaos,
         unfriendly: args.unfriendly.clone(),
+        attestation: args.attestation.map(|demand| Attestation {
+            demand,
+            verifier: args.verifier.clone(),
+        }),
         lasting: args.lasting.map(Duration::from_secs),
     };
-    if !args.unfriendly.is_empty() && (args.chaos || options.traffic > 0.0 || options.packets > 0) {
-        let problem = "--unfriendly is for your own client: leave out --chaos, --traffic and --packets";
+    let own_client = !args.unfriendly.is_empty() || args.attestation.is_some();
+    if own_client && (args.chaos || options.traffic > 0.0 || options.packets > 0) {
+        let problem =
+            "--unfriendly and --attestation are for your own client: leave out --chaos, --traffic and --packets";
         return Err(Error::Setting(problem.to_owned()));
     }
     if !options.traffic.is_finite() || options.traffic < 0.0 || options.traffic > 10_000.0 {

@@ -190,6 +190,9 @@ impl BucketKind {
     }
 }
 
+/// A locality where nobody looks at attestations.
+const NO_ATTESTATION: &str = "    attestation: none\n";
+
 /// How the ingestor of a sandbox serves and batches.
 #[derive(Debug, Clone)]
 pub struct Served {
@@ -213,6 +216,8 @@ pub struct Served {
     pub keep_slabs_hours: u32,
     /// How old a report may be, in hours.
     pub max_age_hours: u32,
+    /// The lines of a locality that say whether reports have to be attested, and by what that is checked.
+    pub attestation: String,
 }
 
 impl Default for Served {
@@ -230,6 +235,7 @@ impl Default for Served {
             max_carry_windows: 24,
             keep_slabs_hours: 48,
             max_age_hours: 48,
+            attestation: NO_ATTESTATION.to_owned(),
         }
     }
 }
@@ -247,6 +253,7 @@ fn ingestor_text(served: &Served, bins: &[usize]) -> String {
         max_carry_windows,
         keep_slabs_hours,
         max_age_hours,
+        attestation,
     } = served;
     let key = |role: Role, bins: usize| {
         let (id, file) = (keys::packet_key_id(role, bins), keys::packet_public_file(role, bins));
@@ -278,8 +285,7 @@ acceptance:
   per-network-per-minute: 0   # all clients of a sandbox come from one address
 localities:
   {LOCALITY}:
-    attestation: none
-    packet-keys:
+{attestation}    packet-keys:
 {pairs}    first-mailbox: {first_mailbox}
     second-mailbox: {second_mailbox}
 ",

@@ -14,6 +14,7 @@
 //! | [`cli`], [`error`] | the command line; why something cannot be done |
 
 pub mod always;
+pub mod attestation;
 mod check;
 pub mod cli;
 pub mod door;

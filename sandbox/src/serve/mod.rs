@@ -50,6 +50,7 @@ use tallybox_service::output::Output;
 use tokio::net::TcpListener;
 
 use crate::always::{AlwaysOn, served, window_of};
+use crate::attestation::Attestation;
 use crate::door::{Door, reporter};
 use crate::error::Error;
 use crate::keys::bins_of;
@@ -99,6 +100,8 @@ pub struct ServeOptions {
     pub chaos: bool,
     /// What one request of four meets.
     pub unfriendly: Vec<Unfriendly>,
+    /// By what attestations are checked; nobody looks at them if not given.
+    pub attestation: Option<Attestation>,
     /// For how long it is up; until it is told to stop, if not given.
     pub lasting: Option<Duration>,
 }
@@ -179,10 +182,11 @@ impl Serving {
             }
             (Time::Set(_), true) => return Err(Error::Setting("chaos needs a clock that goes by itself".to_owned())),
             (_, false) => {
-                let door = Door::serve(setting.ingestor(&Part::Ingestor.config(layout))?, |pages| {
-                    front.before(pages)
-                })
-                .await?;
+                let mut ingestor = setting.ingestor(&Part::Ingestor.config(layout))?;
+                if let Some(attestation) = &options.attestation {
+                    attestation.apply(&mut ingestor);
+                }
+                let door = Door::serve(ingestor, |pages| front.before(pages)).await?;
                 let company = Arc::new(Company::open(&setting, layout, &door.ingestor).await?);
                 let (address, ingestor) = (door.address, Arc::clone(&door.ingestor));
                 (Staff::Here { door, company }, address, ingestor)
@@ -265,13 +269,21 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
         false => (1, 1, KEEP_HOURS),
     };
     AlwaysOn { minimum, since }.write(&world)?;
+    let attestation = options
+        .attestation
+        .as_ref()
+        .map(Attestation::lines)
+        .transpose()?
+        .flatten();
+    let usual = served(least, keep);
     let served = Served {
+        attestation: attestation.unwrap_or(usual.attestation.clone()),
         listen: if options.chaos {
             free(options.listen)?
         } else {
             options.listen
         },
-        ..served(least, keep)
+        ..usual
     };
     world
         .layout
@@ -323,6 +335,9 @@ impl std::fmt::Debug for Serving {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod attested;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::door::{DoorAnswer, post};
 
 const METRIC: &str = "CodeVerified-v1";
 /// 2026-01-01 00:00 UTC.
-const START: i64 = 1_767_225_600_000;
+pub(super) const START: i64 = 1_767_225_600_000;
 const MINUTE: i64 = 60_000;
 /// When the ingestor's first window has ended and settled.
 const SETTLED: i64 = START + 46 * MINUTE;
@@ -29,7 +29,7 @@ struct Stand {
     traffic: Traffic,
 }
 
-fn options(clock: &Clock) -> ServeOptions {
+pub(super) fn options(clock: &Clock) -> ServeOptions {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     ServeOptions {
         metrics: vec![*Metric::named(METRIC).unwrap()],
@@ -42,6 +42,7 @@ fn options(clock: &Clock) -> ServeOptions {
         traffic: 0.0,
         chaos: false,
         unfriendly: Vec::new(),
+        attestation: None,
         lasting: None,
     }
 }
