@@ -105,6 +105,30 @@ async fn a_pin_that_another_wrote_is_not_believed() {
     );
 }
 
+/// Another process fixes a pin, and is killed before its prepared batch is there to witness it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
+    let case = Case::load("dim8");
+    let late = processor(&case, Role::First, Points::Pinned);
+    let [first, again] = twice(&case, Role::First);
+    // What the other process fixes is made by a processor of its own, and brought over once the late one has looked.
+    let other = processor(&case, Role::First, Points::Pinned);
+    take_in(&other, &again).await;
+    let mut unreadable = of_other_bins(&first, 8);
+    unreadable.packets.iter_mut().for_each(|packet| packet.payload.clear());
+    take_in(&late, &unreadable).await;
+    for pin in pins(&other).await {
+        let text = other.read_record(&pin, 4096).await.unwrap().unwrap();
+        late.create_record(&pin, &text).await.unwrap();
+    }
+    let raced = refused(&late, &first).await;
+    assert!(matches!(raced, Error::PointRace { .. }), "{raced}");
+    assert_eq!(raced.exit(), Exit::Retry);
+    let summary = intake(&late, &first.name, no_progress()).await.unwrap();
+    let changed = summary.rejected_by_reason.count(PacketReason::PointChanged);
+    assert_eq!(changed, summary.packets_read, "the pin that stands holds");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_cannot_be_given_other_bins_or_a_point_after_it_was_used() {
     let case = Case::load("dim8");
