@@ -1,7 +1,7 @@
 # The commands of this house. `make check` is what CI runs; see CONTRIBUTING.md for each kind of test.
 SECONDS_EACH ?= 60
 
-.PHONY: help build check test fmt clippy docs policy kubernetes bench bench-ingest bench-workers fuzz fuzz-smoke simulate simulate-bugs chaos
+.PHONY: help build check test fmt clippy docs policy kubernetes bench bench-ingest bench-workers fuzz fuzz-smoke mutants simulate simulate-bugs chaos
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ fuzz: ## fuzz every decoder for SECONDS_EACH (60) seconds
 
 fuzz-smoke: ## fuzz every decoder for a few seconds
 	./scripts/check fuzz
+
+mutants: ## changes of the code that no test notices, in CRATES (all; hours): docs/mutants.md
+	./scripts/mutants $(CRATES)
 
 # Chaos: real processes, killed; docs/sandbox.md.
 CHAOS_SECONDS ?= 600
