@@ -6,7 +6,7 @@ use crate::roster::TermsDiffer;
 use crate::sealed::SealedError;
 use tallybox_crypto::{KeyError, Prio2Error};
 use tallybox_model::path::BatchName;
-use tallybox_model::time::Window;
+use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
 use tallybox_transport::batch::BatchError;
@@ -284,10 +284,10 @@ pub enum Error {
     TooEarly {
         /// The window.
         window: String,
-        /// When it is due, in milliseconds since the epoch.
-        due: i64,
-        /// What time it is.
-        now: i64,
+        /// The minute at which it is due.
+        due: BatchTime,
+        /// The present minute.
+        now: BatchTime,
         /// By whose clock.
         clock: &'static str,
     },

@@ -232,7 +232,16 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
         policy.grace_minutes = u32::MAX;
     });
     let error = roster(&early, &pair.window(0), no_progress()).await.unwrap_err();
-    assert!(matches!(error, Error::TooEarly { .. }), "{error}");
+    let Error::TooEarly { due, now, .. } = &error else {
+        panic!("{error}")
+    };
+    // Dates, as a person writes them.
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("is due at {due}, and it is {now} by")),
+        "{error}"
+    );
     let stepped = pair.with(Role::First, |processor| {
         let now = processor.clock.millis();
         processor.clock = tallybox_service::clock::Clock::manual(now + 10 * 60_000);

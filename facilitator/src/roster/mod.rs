@@ -53,7 +53,7 @@ use crate::processor::Processor;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_model::roster::WindowName;
-use tallybox_model::time::Window;
+use tallybox_model::time::{BatchTime, Window};
 
 /// By how much the machine's clock and the own bucket's may differ, in milliseconds.
 const CLOCKS_MILLIS: i64 = 5 * 60_000;
@@ -99,8 +99,8 @@ async fn check_time(processor: &Processor, policy: &RosterPolicy, name: &WindowN
     let due = policy.due_millis(name.window);
     let early = |now, clock| Error::TooEarly {
         window: name.window.to_string(),
-        due,
-        now,
+        due: BatchTime::of_clock(due),
+        now: BatchTime::of_clock(now),
         clock,
     };
     let ours = processor.clock.millis();
