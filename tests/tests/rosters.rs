@@ -106,6 +106,31 @@ async fn what_an_operator_sees_of_a_window() {
     );
 }
 
+/// A processor that catches up writes the rosters of several windows before the first is agreed on: the later ones list
+/// what the first then sums.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_an_earlier_window_has_summed_is_marked() {
+    let pair = Pair::new("dim8");
+    let batches = pair.case.batches();
+    for role in Role::ALL {
+        pair.intake(role, &batches).await;
+    }
+    pair.agree(1).await;
+    let view = show(&pair.get(Role::First), &pair.window(1)).await.unwrap();
+    assert_eq!(view.batches.len(), batches.len(), "{view}");
+    for batch in &view.batches {
+        let earlier = batch.earlier.unwrap();
+        assert_eq!(
+            (earlier.window, earlier.outcome),
+            (pair.window(0).window, Outcome::Summed)
+        );
+    }
+    let marked = format!("summed earlier, in {}", pair.window(0).window);
+    assert_eq!(view.to_string().matches(&marked).count(), batches.len(), "{view}");
+    let own = show(&pair.get(Role::First), &pair.window(0)).await.unwrap();
+    assert!(own.batches.iter().all(|batch| batch.earlier.is_none()), "{own}");
+}
+
 /// W3: the predecessor's processors chose their batches apart, and one late validation made a window of no use.
 #[tokio::test(flavor = "multi_thread")]
 async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
@@ -229,7 +254,7 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
     let pair = Pair::new("dim8");
     let early = pair.with(Role::First, |processor| {
         let policy = processor.rosters.as_mut().unwrap();
-        policy.grace_minutes = u32::MAX;
+        policy.grace_minutes = 100 * 365 * 24 * 60;
     });
     let error = roster(&early, &pair.window(0), no_progress()).await.unwrap_err();
     let Error::TooEarly { due, now, .. } = &error else {

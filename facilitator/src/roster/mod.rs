@@ -17,12 +17,13 @@
 //! | `write`, `peer` | our rosters go out; the peer's come in |
 //! | `settle`, `counted` | the agreed sets, one after another; the packets that each counts |
 //! | `sum`, `summed` | the sum part of an agreed set; which batches are summed with rosters, and which without |
-//! | `view` | both sides' view of a window, and a batch's way through windows, for people |
+//! | `view`, `earlier` | both sides' view of a window, and a batch's way through windows, for people; what an earlier window has settled |
 
 pub mod agreement;
 mod chain;
 mod counted;
 mod document;
+mod earlier;
 mod gather;
 mod history;
 pub(crate) mod horizons;
@@ -41,6 +42,7 @@ mod view;
 mod write;
 
 pub use agreement::TermsDiffer;
+pub use earlier::EarlierOutcome;
 pub use policy::{RosterPolicy, RosterRules};
 pub use sum::aggregate_agreed;
 pub use summary::{Alarm, RosterSummary};

@@ -3,6 +3,7 @@
 use super::agreement::{Roster, age, memory};
 use super::chain::from;
 use super::document::{decode, roster_bytes};
+use super::earlier::{EarlierOutcome, settled_before};
 use super::settle::read_agreed;
 use crate::error::Error;
 use crate::processor::Processor;
@@ -40,6 +41,8 @@ pub struct BatchView {
     pub sides: [Option<SideView>; 2],
     /// What became of it.
     pub outcome: Outcome,
+    /// The earlier window that settled it, if one did: this window cannot sum it any more.
+    pub earlier: Option<EarlierOutcome>,
 }
 
 /// What became of a batch in a window.
@@ -123,14 +126,16 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         .flat_map(|roster| roster.entries.keys().copied())
         .collect();
     let outcomes = Outcomes::new(agreed.as_ref());
-    let view = |batch: DatedBatch| BatchView {
+    let mut earlier = settled_before(processor, &policy, name, &all).await?;
+    let mut view = |batch: DatedBatch| BatchView {
         window: name.window,
         batch,
         age: age(batch.date, name.window, policy.terms.period_minutes),
         sides: sides.map(|roster| side(roster?.entries.get(&batch)?)),
         outcome: outcomes.of(batch),
+        earlier: earlier.remove(&batch),
     };
-    let batches = all.into_iter().map(view).collect();
+    let batches = all.into_iter().map(&mut view).collect();
     Ok(WindowView {
         role: processor.role,
         aggregation: name.aggregation.clone(),
@@ -179,6 +184,7 @@ pub async fn explain(
             } else {
                 Outcome::Waiting
             },
+            earlier: None,
         });
         let settled = !matches!(found.outcome, Outcome::Open | Outcome::Waiting);
         views.push(found);
@@ -266,7 +272,10 @@ impl fmt::Display for BatchView {
                 None => write!(f, "{:<20}", "-")?,
             }
         }
-        write!(f, "{}", self.outcome)
+        match &self.earlier {
+            Some(earlier) => write!(f, "{} earlier, in {}", earlier.outcome, earlier.window),
+            None => write!(f, "{}", self.outcome),
+        }
     }
 }
 

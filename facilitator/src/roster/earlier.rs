@@ -1,0 +1,63 @@
+//! Batches that a roster lists although an earlier window has settled them: several rosters are written at once when a
+//! processor catches up, before it is known what the first of them leads to.
+
+use super::agreement::memory;
+use super::policy::RosterPolicy;
+use super::settle::read_agreed;
+use super::standing::standing;
+use super::view::Outcome;
+use crate::error::Error;
+use crate::processor::Processor;
+use serde::Serialize;
+use std::collections::{BTreeSet, HashMap};
+use tallybox_model::id::BatchId;
+use tallybox_model::roster::{DatedBatch, WindowName};
+use tallybox_model::time::Window;
+
+/// What an earlier window has settled about a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EarlierOutcome {
+    /// The window.
+    pub window: Window,
+    /// [`Outcome::Summed`] or [`Outcome::Excluded`].
+    pub outcome: Outcome,
+}
+
+/// Finds the batches among `listed` that a window before this one has summed or excluded, under whatever date.
+///
+/// # Errors
+/// The own bucket's.
+pub(super) async fn settled_before(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    name: &WindowName,
+    listed: &BTreeSet<DatedBatch>,
+) -> Result<HashMap<DatedBatch, EarlierOutcome>, Error> {
+    if listed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let start = name.window.start();
+    let back = i64::from(memory(policy.terms.maximum_age)) * i64::from(policy.terms.period_minutes);
+    let from = start.plus_minutes(-back).unwrap_or(start).max(policy.terms.origin);
+    let standing = standing(processor, &*processor.buckets.own, &name.aggregation, from).await?;
+    let mut settled: HashMap<BatchId, EarlierOutcome> = HashMap::new();
+    for window in standing.agreed.into_iter().filter(|window| window.start() < start) {
+        let of = WindowName {
+            aggregation: name.aggregation.clone(),
+            window,
+        };
+        let agreed = read_agreed(processor, &of).await?;
+        for batch in agreed.settled() {
+            let outcome = match agreed.excluded.contains(&batch) {
+                true => Outcome::Excluded,
+                false => Outcome::Summed,
+            };
+            settled.insert(batch.id, EarlierOutcome { window, outcome });
+        }
+    }
+    let found = listed
+        .iter()
+        .filter_map(|batch| Some((*batch, *settled.get(&batch.id)?)));
+    Ok(found.collect())
+}
