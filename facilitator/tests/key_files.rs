@@ -83,9 +83,15 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
     );
     assert_eq!(mode("k.pem"), 0o600);
     assert_eq!(
-        code(&run(folder, &["key", "generate", "sealing", "--out", "no/such/folder"])),
-        2
+        code(&run(folder, &["key", "generate", "sealing", "--out", "new/folder/key"])),
+        0
     );
+    assert_eq!(
+        (mode("new"), mode("new/folder"), mode("new/folder/key")),
+        (0o700, 0o700, 0o600)
+    );
+    // A file stands where a folder is needed.
+    assert_eq!(code(&run(folder, &["key", "generate", "sealing", "--out", "k/key"])), 2);
 }
 
 #[test]
@@ -202,6 +208,36 @@ fn a_packet_key_is_a_document_with_its_public_half_in_another_file() {
     assert_eq!(shown["found"][0]["kind"], "packet-key");
     assert_eq!(shown["found"][0]["packet-key"]["bins"], 5);
     assert!(!text.contains(document.key.to_x963_base64().as_str()));
+}
+
+#[test]
+fn hints_fit_the_program_that_uses_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, program, hints) in [
+        ("signing", "facilitator", &["batch-signing-key: {"][..]),
+        ("signing", "ingestor", &["batch-signing-key: {", "client-config-key: {"]),
+        (
+            "sealing",
+            "facilitator",
+            &["prepared-sealing-key: {", "facilitator key record"],
+        ),
+        ("sealing", "ingestor", &["secrets: [ {"]),
+    ] {
+        let file = format!("{kind}-{program}");
+        let made = run(
+            folder.path(),
+            &["key", "generate", kind, "--for", program, "--out", &file],
+        );
+        let said = stdout(&made);
+        assert!(hints.iter().all(|hint| said.contains(hint)), "{kind} {program}: {said}");
+        assert_eq!(said.contains("prepared"), file == "sealing-facilitator", "{said}");
+    }
+    let packet = ["key", "generate", "packet", "--for", "ingestor", "--out", "p"];
+    let refused = run(folder.path(), &packet);
+    assert!(
+        code(&refused) == 2 && stderr(&refused).contains("no packet keys"),
+        "{refused:?}"
+    );
 }
 
 #[test]

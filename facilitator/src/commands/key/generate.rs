@@ -16,6 +16,7 @@ Examples:
   facilitator key generate packet --instance us-ct-ingestor --bins 5 \\
       --out keys/packet-5-bins.json
   facilitator key generate sealing --out keys/sealing.b64
+  facilitator key generate signing --for ingestor --out keys/batch-signing.b64
   facilitator key generate signing --encoding pkcs8-pem --out - | vault ...
 
 A packet key belongs to one instance and one number of bins: make one for each
@@ -28,7 +29,7 @@ Then give others the public half: see `facilitator key public --help`.";
 /// Make a new key and write it to a new file, mode 0600
 ///
 /// An existing file is never overwritten. `--out -` writes the key to standard output, and what is said about it to
-/// standard error.
+/// standard error. Folders that are missing are created, for their owner alone.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Generate {
@@ -37,6 +38,9 @@ pub(super) struct Generate {
     kind: Kind,
     #[command(flatten)]
     restriction: Restriction,
+    /// The program that will use the key: what is said about its configuration depends on it
+    #[arg(long = "for", value_enum, value_name = "PROGRAM", default_value_t = Program::Facilitator)]
+    program: Program,
     /// The encoding of the private key [default: pkcs8-base64 for signing, packet-document for packet, base64 for
     /// sealing]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING")]
@@ -56,6 +60,16 @@ enum Kind {
     Packet,
     /// Seals a processor's own prepared batches
     Sealing,
+}
+
+/// The program that uses a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum Program {
+    /// A processor
+    Facilitator,
+    /// The ingestor, which has signing keys and, in the form of a sealing key, secrets
+    Ingestor,
 }
 
 impl Kind {
@@ -88,6 +102,11 @@ impl Kind {
 
 impl Generate {
     pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
+        if (self.kind, self.program) == (Kind::Packet, Program::Ingestor) {
+            return Err(Error::Setting(
+                "an ingestor has no packet keys: it takes the public halves from the processors".to_owned(),
+            ));
+        }
         let encoding = self.encoding.unwrap_or(self.kind.default_encoding());
         let allowed = self.kind.encodings();
         if !allowed.contains(&encoding) {
@@ -161,6 +180,7 @@ impl Generate {
         };
         Ok(Generated {
             kind: self.kind,
+            program: self.program,
             encoding,
             file: self.out.display().to_string(),
             public_file: public_file.map(|file| file.display().to_string()),
@@ -183,6 +203,8 @@ fn public_file(out: &Path) -> PathBuf {
 #[serde(rename_all = "kebab-case")]
 struct Generated {
     kind: Kind,
+    #[serde(rename = "for")]
+    program: Program,
     encoding: Encoding,
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,20 +232,33 @@ impl Summary for Generated {
         } else {
             "suggested id "
         };
-        match self.kind {
-            Kind::Sealing => writeln!(f, "  id            {fingerprint}, in the names of prepared batches")?,
+        match (self.kind, self.program) {
+            (Kind::Sealing, Program::Facilitator) => {
+                writeln!(f, "  id            {fingerprint}, in the names of prepared batches")?;
+            }
+            (Kind::Sealing, Program::Ingestor) => writeln!(f, "  fingerprint   {fingerprint}")?,
             _ => writeln!(f, "  fingerprint   {fingerprint}\n  {label} {id}")?,
         }
         if file == "-" {
             return Ok(());
         }
-        match self.kind {
-            Kind::Signing => write!(f, "  configure     batch-signing-key: {{ id: {id}, file: {file} }}")?,
-            Kind::Packet => write!(
+        f.write_str("  configure     ")?;
+        match (self.kind, self.program) {
+            (Kind::Signing, Program::Facilitator) => write!(f, "batch-signing-key: {{ id: {id}, file: {file} }}")?,
+            (Kind::Signing, Program::Ingestor) => write!(
                 f,
-                "  configure     packet-decryption-keys: [ {{ id: {id}, file: {file} }} ]"
+                "batch-signing-key: {{ id: {id}, file: {file} }}\n  \
+                 or            client-config-key: {{ id: {id}, file: {file} }}"
             )?,
-            Kind::Sealing => return write!(f, "  configure     prepared-sealing-key: {{ file: {file} }}"),
+            (Kind::Packet, _) => write!(f, "packet-decryption-keys: [ {{ id: {id}, file: {file} }} ]")?,
+            (Kind::Sealing, Program::Facilitator) => {
+                return write!(
+                    f,
+                    "prepared-sealing-key: {{ file: {file} }}\n  \
+                     give          facilitator key record {file} --out FILE, to the workflow manager"
+                );
+            }
+            (Kind::Sealing, Program::Ingestor) => return write!(f, "secrets: [ {{ file: {file} }} ]"),
         }
         if let Some(public) = &self.public_file {
             return write!(f, "\n  give          {public} to the ingestor");

@@ -1,7 +1,7 @@
 //! Where a key goes: to a new file that nobody else can read, or to standard output if that is said in so many words.
 
 use super::Error;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -22,6 +22,7 @@ fn write(out: &Path, text: &str, mode: u32) -> Result<(), Error> {
         return written.map_err(|error| Error::Setting(format!("cannot write to stdout: {error}")));
     }
     let shown = out.display();
+    create_folder(out).map_err(|error| Error::Setting(format!("{shown}: cannot create its folder: {error}")))?;
     let mut file = create(out, mode).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Error::Setting(format!("{shown}: exists already; keys are never overwritten")),
         _ => Error::Setting(format!("{shown}: cannot create: {error}")),
@@ -36,6 +37,18 @@ fn write(out: &Path, text: &str, mode: u32) -> Result<(), Error> {
         let _ = std::fs::remove_file(out);
         Error::Setting(format!("{shown}: cannot write: {error}"))
     })
+}
+
+/// Creates the folder of a file, and those above it, for their owner alone: keys go there.
+fn create_folder(file: &Path) -> io::Result<()> {
+    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn create(path: &Path, mode: u32) -> io::Result<File> {
