@@ -335,9 +335,13 @@ pub(crate) fn secret_key<T>(
 
 /// Reads a public key.
 fn public_key(config: &Loaded<Config>, file: &Path) -> Result<VerifyingKey, Error> {
-    let path = config.resolve(file);
+    read_public(&config.resolve(file))
+}
+
+/// Reads the public key in this file.
+pub(crate) fn read_public(path: &Path) -> Result<VerifyingKey, Error> {
     let file = path.display().to_string();
-    match std::fs::read_to_string(&path).map(Zeroizing::new) {
+    match std::fs::read_to_string(path).map(Zeroizing::new) {
         Ok(text) => VerifyingKey::parse(text.trim()).map_err(|source| Error::Key {
             file,
             what: "public key",

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use support::{files, side, vectors, write_config};
+use support::{code, files, run, side, stdout, vectors, write_config};
 use tallybox_facilitator::aggregate::{AggregateTask, aggregate};
 use tallybox_facilitator::config::Config;
 use tallybox_facilitator::inspect::{Facts, Finding, Inspector, ObjectName, OwnObject, Report, Target, Verification};
@@ -332,6 +332,46 @@ async fn damage_prepared(written: &[PathBuf], inspectors: &[Inspector; 2]) {
     }
     std::fs::write(path, &good[..20]).unwrap();
     assert_eq!(look(&inspectors[0], path).await.outcome, Exit::Rejected);
+}
+
+/// A public key alone verifies a batch; the wrong key, or the right one under another name, does not.
+#[test]
+fn a_given_key_verifies_a_batch_without_a_configuration() {
+    let batch = files(&vectors().join("dim8/ingestion-pha"))
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|extension| extension == "sig"))
+        .unwrap();
+    let shown = |keys: &[String]| {
+        let mut arguments = vec!["inspect", "--json", batch.to_str().unwrap()];
+        arguments.extend(keys.iter().flat_map(|key| ["--key", key.as_str()]));
+        let output = run(&vectors().join("keys"), &arguments);
+        let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let signature = &report["found"][0]["signature"];
+        let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        (
+            code(&output),
+            word(&signature["verification"]["result"]),
+            word(&signature["key-identifier"]),
+        )
+    };
+    let (exit, result, id) = shown(&[]);
+    assert_eq!((exit, result.as_str()), (0, "no-key-configured"));
+    let good = format!("{id}=ingestor-signing.spki.pem");
+    for (keys, expected) in [
+        (vec![good.clone()], (0, "verifies")),
+        (vec![format!("{id}=pha-signing.spki.pem"), good], (0, "verifies")),
+        (vec!["other=ingestor-signing.spki.pem".to_owned()], (3, "other-key")),
+        (vec![format!("{id}=pha-signing.spki.pem")], (3, "does-not-verify")),
+    ] {
+        let (exit, result, _) = shown(&keys);
+        assert_eq!((exit, result.as_str()), expected, "{keys:?}");
+    }
+    let private = format!("{id}=ingestor-signing.pkcs8.b64");
+    let refused = run(
+        &vectors().join("keys"),
+        &["inspect", batch.to_str().unwrap(), "--key", &private],
+    );
+    assert_eq!(code(&refused), 2, "{refused:?}");
 }
 
 #[tokio::test]

@@ -3,8 +3,11 @@
 use super::Arguments;
 use crate::error::Error;
 use crate::inspect::{Inspector, Target};
+use crate::processor::read_public;
 use clap::Args;
+use std::path::PathBuf;
 use std::sync::Arc;
+use tallybox_model::id::KeyId;
 use tallybox_service::exit::Exit;
 
 const AFTER_HELP: &str = "\
@@ -13,6 +16,8 @@ Examples:
     facilitator inspect mailbox/org.example.count/2026/01/31/12/00/5fd2ffef-...
   Is this sum part ours, and unharmed?
     facilitator -c first.yaml inspect sums/i/a/202601311200-202601311600.sum_0
+  Does a batch verify with this public key? No configuration is needed:
+    facilitator inspect --key k1=ingestor.pem mailbox/org.example.count/...
   An object in a cloud; credentials as in the configuration, if it has the bucket:
     facilitator -c first.yaml inspect s3://us-west-1/mailbox/a/2026/.../5f.batch
   Whose key is that?
@@ -31,8 +36,8 @@ The summary is printed with all of them, unless nothing is there.";
 ///
 /// Any one object of a batch, or the common beginning of their names, stands for the batch. It knows ingestion and
 /// validation batches in both forms, sum parts, their single files, prepared batches, fixed records, manifests and
-/// keys by their content, whatever the name. With --config it verifies signatures with the keys of the configuration
-/// and opens prepared batches; everything else works without. Shares, messages, evaluation points and private keys
+/// keys by their content, whatever the name. With --key it verifies signatures with that public key, with --config also
+/// with the keys of the configuration, and opens prepared batches; everything else works without. Shares, messages, evaluation points and private keys
 /// are never shown.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -40,6 +45,9 @@ pub(super) struct Inspect {
     /// A path (relative to the working directory) or the URL of a bucket with an object's key behind it
     #[arg(value_name = "PATH-OR-URL", required_unless_present = "diff")]
     target: Option<String>,
+    /// A public key, in any encoding, and the identifier under which signatures name it; can be given several times
+    #[arg(long, value_name = "ID=FILE", value_parser = given_key)]
+    key: Vec<(KeyId, PathBuf)>,
     /// Say whether two objects, batches, sum parts or fixed records are the same, and if not, what differs
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "target")]
     diff: Vec<String>,
@@ -61,7 +69,11 @@ impl Inspect {
         let bar = arguments.output.progress(None, "inspect");
         let shown = bar.clone();
         let progress = Arc::new(move |packets, bytes| shown.advance(packets, bytes));
-        let inspector = Inspector::new(processor.clone()).with_progress(progress);
+        let keys = self.key.iter().map(|(id, file)| Ok((id.clone(), read_public(file)?)));
+        let keys = keys.collect::<Result<Vec<_>, Error>>()?;
+        let inspector = Inspector::new(processor.clone())
+            .with_keys(keys)
+            .with_progress(progress);
         match targets.as_slice() {
             [a, b] => {
                 let difference = inspector.diff(a, b).await;
@@ -81,5 +93,13 @@ impl Inspect {
                 "inspect takes one PATH-OR-URL, or --diff A B".to_owned(),
             )),
         }
+    }
+}
+
+/// Takes `ID=FILE` apart.
+fn given_key(text: &str) -> Result<(KeyId, PathBuf), String> {
+    match text.split_once('=') {
+        Some((id, file)) if !id.is_empty() && !file.is_empty() => Ok((id.to_owned(), PathBuf::from(file))),
+        _ => Err("has to be ID=FILE, a key's identifier and the file of its public half".to_owned()),
     }
 }

@@ -156,10 +156,12 @@ impl Inspector {
             .own_role()
             .and_then(|own| Party::expected(family, batch.facts.writer, own));
         let problem = match &verification {
-            Verification::Verifies(signer) => expected.filter(|party| *party != signer.party).and_then(|party| {
-                let message = format!("signed by {}, but {} writes such a batch", signer.party, party);
-                bad("wrong-signer", message)
-            }),
+            Verification::Verifies(signer) => expected
+                .filter(|party| ![*party, Party::Given].contains(&signer.party))
+                .and_then(|party| {
+                    let message = format!("signed by {}, but {} writes such a batch", signer.party, party);
+                    bad("wrong-signer", message)
+                }),
             Verification::OtherKey(signer) => bad(
                 "unknown-key",
                 format!(
@@ -176,7 +178,7 @@ impl Inspector {
             ),
             Verification::UnknownKey => bad(
                 "unknown-key",
-                format!("names key {key:?}, which the configuration does not have"),
+                format!("names key {key:?}, which is neither configured nor given"),
             ),
             Verification::NoKeyConfigured | Verification::NoHeader => None,
         };

@@ -168,6 +168,7 @@ fn word(object: &OwnObject) -> &'static str {
         OwnObject::Point => "pinned-point",
         OwnObject::FirstSeen => "first-seen-date",
         OwnObject::Summed => "summed-batch",
+        OwnObject::FailedProofs(_) => "failed-proofs",
         OwnObject::Birth => "own-bucket-birth",
         OwnObject::Chain => "roster-chain",
         OwnObject::Window(_, object) => match object {

@@ -8,7 +8,7 @@
 //! | [`PreparedFacts`], [`ManifestFacts`], [`KeyFacts`], [`FolderFacts`] | everything else |
 //! | [`diff`] | what two of them differ in |
 //!
-//! Without a configuration everything works but verification. No secret is ever shown: no share, no message, no
+//! Without a configuration everything works but verification, and with keys that are given that works, too. No secret is ever shown: no share, no message, no
 //! evaluation point, no private key.
 
 mod batch;
@@ -54,7 +54,9 @@ use present::Present;
 use signer::KnownKeys;
 use std::sync::Arc;
 use stem::{StemObject, stem_objects};
+use tallybox_crypto::VerifyingKey;
 use tallybox_model::avro::Limits;
+use tallybox_model::id::KeyId;
 use tallybox_model::role::Role;
 use tallybox_transport::{BucketError, SharedBucket};
 
@@ -67,7 +69,8 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// An inspector without a configuration has the default limits and verifies nothing.
+    /// An inspector without a configuration has the default limits, and verifies nothing unless keys are
+    /// [given](Self::with_keys).
     #[must_use]
     pub fn new(processor: Option<Arc<Processor>>) -> Self {
         let keys = processor.as_deref().map(KnownKeys::of);
@@ -81,6 +84,15 @@ impl Inspector {
             limits,
             progress: no_progress(),
         }
+    }
+
+    /// Verifies signatures with these keys, too.
+    #[must_use]
+    pub fn with_keys(mut self, given: Vec<(KeyId, VerifyingKey)>) -> Self {
+        if !given.is_empty() {
+            self.keys.get_or_insert_default().add(given);
+        }
+        self
     }
 
     /// Reports packets and bytes as they are read.

@@ -10,6 +10,7 @@ use crate::aggregate::FixedSumPart;
 use crate::error::Error;
 use bytes::Bytes;
 use tallybox_model::avro::RecordKind;
+use tallybox_model::path::FailedProofs;
 use tallybox_transport::{SharedBucket, read_all};
 use zeroize::Zeroizing;
 
@@ -44,7 +45,11 @@ impl Inspector {
         };
         if let Some((kind, title)) = own.as_ref().and_then(small_words) {
             let said = String::from_utf8_lossy(&beginning[..beginning.len().min(SHOWN)]).into_owned();
-            return Ok(Finding::new(kind, title, key, text(Some(&said))));
+            let mut finding = Finding::new(kind, title, key, text(Some(&said)));
+            if let Some(OwnObject::FailedProofs(count)) = &own {
+                finding.notes.push(self.failed_proofs(count));
+            }
+            return Ok(finding);
         }
         match own {
             Some(OwnObject::Point) => {
@@ -66,6 +71,14 @@ impl Inspector {
                 Ok(self.text(key, &file))
             }
         }
+    }
+
+    /// What the name of a count of failed proofs says.
+    fn failed_proofs(&self, count: &FailedProofs) -> String {
+        let name = self.keys.as_ref().and_then(|keys| keys.name(&count.key));
+        let key = name.unwrap_or_else(|| format!("the packet key with fingerprint {}", count.key));
+        let FailedProofs { batch, failed, .. } = count;
+        format!("{failed} proofs of batch {batch} failed under {key}")
     }
 
     /// A container file: by the record that its schema names.
@@ -156,6 +169,7 @@ impl Inspector {
 fn small_words(own: &OwnObject) -> Option<(&'static str, &'static str)> {
     Some(match own {
         OwnObject::FirstSeen => ("first-seen-date", "date at which a batch was first seen"),
+        OwnObject::FailedProofs(_) => ("failed-proofs", "failed proofs of a batch under a packet key"),
         OwnObject::Summed => ("summed-batch", "window without rosters that sums a batch"),
         OwnObject::Birth => ("own-bucket-birth", "time at which an own bucket was first used"),
         OwnObject::Chain => ("roster-chain", "first window of which rosters are written"),

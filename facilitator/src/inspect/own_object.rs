@@ -2,7 +2,7 @@
 
 use super::name::{BATCH_COMPONENTS, SUM_PART_COMPONENTS, sum_part, tail};
 use tallybox_model::extensions::{ANNOUNCED, ROSTERS_FROM, ROSTERS_UNTIL};
-use tallybox_model::path::{BatchName, SumPartName, birth, leader_epoch, pinned_point};
+use tallybox_model::path::{BatchName, FailedProofs, SumPartName, birth, leader_epoch, pinned_point};
 use tallybox_model::role::Role;
 use tallybox_model::roster::{RosterObject, WindowName, chain};
 use tallybox_model::task::TaskMarker;
@@ -26,6 +26,8 @@ pub enum OwnObject {
     FirstSeen,
     /// Without rosters: which window sums a batch.
     Summed,
+    /// How many proofs of a batch failed under a packet key.
+    FailedProofs(FailedProofs),
     /// When the bucket was first used.
     Birth,
     /// With which window our rosters of an aggregation begin.
@@ -46,7 +48,9 @@ impl OwnObject {
     /// Reads the end of a key; `None` if it is the name of no such object. Also how many components were read.
     #[must_use]
     pub fn parse(key: &str) -> Option<(Self, usize)> {
-        prepared(key)
+        // First, since the end of its name could be taken for another's.
+        failed_proofs(key)
+            .or_else(|| prepared(key))
             .or_else(|| fixed(key))
             .or_else(|| summed(key))
             .or_else(|| small(key))
@@ -54,6 +58,13 @@ impl OwnObject {
             .or_else(|| scheduled(key))
             .or_else(|| born(key))
     }
+}
+
+fn failed_proofs(key: &str) -> Option<(OwnObject, usize)> {
+    // The directory, the instance and the packet key stand before the batch.
+    let components = BATCH_COMPONENTS + 3;
+    let count = FailedProofs::parse(tail(key, components)?)?;
+    Some((OwnObject::FailedProofs(count), components))
 }
 
 fn prepared(key: &str) -> Option<(OwnObject, usize)> {
@@ -157,6 +168,13 @@ mod tests {
         assert_eq!(parse(batch.prepared("00112233")), Some(prepared));
         assert_eq!(parse(batch.first_seen()), Some(OwnObject::FirstSeen));
         assert_eq!(parse(batch.summed()), Some(OwnObject::Summed));
+        let count = FailedProofs {
+            instance: "interop".parse().unwrap(),
+            key: "0011223344556677".to_owned(),
+            batch: batch.clone(),
+            failed: 12,
+        };
+        assert_eq!(parse(count.object()), Some(OwnObject::FailedProofs(count)));
         assert_eq!(
             parse("points/interop/0011223344556677".to_owned()),
             Some(OwnObject::Point)

@@ -79,6 +79,7 @@ fn is_always_record(own: &OwnObject) -> bool {
         | OwnObject::Point
         | OwnObject::FirstSeen
         | OwnObject::Summed
+        | OwnObject::FailedProofs(_)
         | OwnObject::Birth
         | OwnObject::Chain
         | OwnObject::Batches(_)

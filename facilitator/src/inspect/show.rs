@@ -85,7 +85,7 @@ fn verdict(finding: &Finding, sheet: &mut Sheet) {
                 sheet.toned(
                     Tone::Faint,
                     "unverified",
-                    "give --config FILE to have the signature verified",
+                    "give --key ID=FILE or --config FILE to have the signature verified",
                 );
             }
             _ => {}

@@ -226,7 +226,7 @@ fn show_signature(signature: &SignatureFacts, sheet: &mut Sheet) {
             sheet.toned(Tone::Bad, "signature", text);
         }
         Verification::UnknownKey => sheet.toned(Tone::Bad, "signature", format!("by {key}: unknown key")),
-        Verification::NoKeyConfigured => sheet.row("signature", format!("by {key}: no key configured")),
+        Verification::NoKeyConfigured => sheet.row("signature", format!("by {key}: no key is configured or given")),
         Verification::NoHeader => sheet.row("signature", format!("by {key}, over a header that is not there")),
     }
 }

@@ -18,6 +18,8 @@ pub enum Party {
     Peer,
     /// The processor of this configuration.
     Own,
+    /// Whoever `--key` of the command line means.
+    Given,
 }
 
 impl Party {
@@ -38,6 +40,7 @@ impl fmt::Display for Party {
             Self::Ingestor => "the ingestor",
             Self::Peer => "the peer",
             Self::Own => "this processor",
+            Self::Given => "the command line",
         })
     }
 }
@@ -64,9 +67,9 @@ pub enum Verification {
     OtherKey(Signer),
     /// The key that it names does not verify it, nor does any other.
     DoesNotVerify(Signer),
-    /// It names a key that the configuration does not have, and none of those verifies it.
+    /// It names a key that is neither configured nor given, and none of those verifies it.
     UnknownKey,
-    /// There is no configuration, so there are no keys.
+    /// There is no configuration and no key is given.
     NoKeyConfigured,
     /// The header that it signs is not there.
     NoHeader,
@@ -109,6 +112,19 @@ impl KnownKeys {
         let others = packet.chain(sealing).collect();
         let keys = ingestor.chain(peer).chain([named(Party::Own)(own)]).collect();
         Self { keys, others }
+    }
+
+    /// Adds keys that the command line names.
+    pub(super) fn add(&mut self, given: impl IntoIterator<Item = (KeyId, VerifyingKey)>) {
+        let named = given.into_iter().map(|(id, key)| {
+            let signer = Signer {
+                party: Party::Given,
+                key: id,
+                fingerprint: key.fingerprint(),
+            };
+            (signer, key)
+        });
+        self.keys.extend(named);
     }
 
     /// Judges a signature over `header` that names `key`. Several parties may use one identifier.
