@@ -35,3 +35,7 @@ pub mod sealed;
 pub mod unconfirmed;
 pub mod wear;
 pub mod worker;
+
+/// The program as it was built.
+pub(crate) const BUILD: tallybox_service::version::Build =
+    tallybox_service::version::Build::new("facilitator", &[("cloud", cfg!(feature = "cloud"))]);

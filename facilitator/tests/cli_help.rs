@@ -98,3 +98,15 @@ fn help_fits_a_narrow_terminal_and_teaches() {
         assert!(text.contains("Usage: facilitator"), "{command:?}");
     }
 }
+
+#[test]
+fn the_version_names_commit_and_features() {
+    let output = Command::new(env!("CARGO_BIN_EXE_facilitator"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let expected = format!("facilitator {} (commit ", env!("CARGO_PKG_VERSION"));
+    assert!(said.starts_with(&expected) && said.contains(", features "), "{said}");
+    assert_eq!(said.contains("cloud"), cfg!(feature = "cloud"), "{said}");
+}

@@ -27,3 +27,12 @@ pub mod ingestor;
 pub mod metrics;
 mod packet_keys;
 pub mod spool;
+
+/// The program as it was built.
+pub(crate) const BUILD: tallybox_service::version::Build = tallybox_service::version::Build::new(
+    "ingestor",
+    &[
+        ("cloud", cfg!(feature = "cloud")),
+        ("test-attestation", cfg!(feature = "test-attestation")),
+    ],
+);

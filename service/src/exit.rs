@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde::{Serialize, Serializer};
 
+use crate::version::Build;
+
 /// How a command ended.
 ///
 /// | code | variant | the caller should |
@@ -91,15 +93,30 @@ impl Serialize for Exit {
 /// # Errors
 /// The exit to leave with: [`Exit::Done`] after help or version, [`Exit::Usage`] for anything that does not parse.
 pub fn parse<T: Parser>() -> Result<T, Exit> {
-    parse_from(std::env::args_os())
+    parse_build(&Build::new("", &[]))
+}
+
+/// [`parse`] for a program whose `--version` names its features.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_build<T: Parser>(build: &Build) -> Result<T, Exit> {
+    parse_from(build, std::env::args_os())
 }
 
 /// [`parse`] on given arguments, the program's name first.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_from<T: Parser>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<T, Exit> {
-    T::try_parse_from(arguments).map_err(|error| {
+pub fn parse_from<T: Parser>(
+    build: &Build,
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<T, Exit> {
+    // The parser keeps its texts for as long as the process lives.
+    let version: &'static str = Box::leak(build.to_string().into_boxed_str());
+    let matches = T::command().version(version).try_get_matches_from(arguments);
+    let parsed = matches.and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|error| {
         // A reader that has gone away (`| head`) is not a fault of the caller's command line.
         let _ = error.print();
         if error.use_stderr() { Exit::Usage } else { Exit::Done }
@@ -110,6 +127,8 @@ pub fn parse_from<T: Parser>(arguments: impl IntoIterator<Item = impl Into<OsStr
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+
+    const BUILD: Build = Build::new("x", &[]);
 
     #[derive(Debug, Parser)]
     #[command(version)]
@@ -138,14 +157,23 @@ mod tests {
 
     #[test]
     fn the_command_line_ends_in_our_codes() {
-        assert_eq!(parse_from::<Arguments>(["x", "--count", "3"]).unwrap().count, 3);
-        assert_eq!(parse_from::<Arguments>(["x"]).unwrap_err(), Exit::Usage);
+        assert_eq!(parse_from::<Arguments>(&BUILD, ["x", "--count", "3"]).unwrap().count, 3);
+        assert_eq!(parse_from::<Arguments>(&BUILD, ["x"]).unwrap_err(), Exit::Usage);
         assert_eq!(
-            parse_from::<Arguments>(["x", "--count", "many"]).unwrap_err(),
+            parse_from::<Arguments>(&BUILD, ["x", "--count", "many"]).unwrap_err(),
             Exit::Usage
         );
-        assert_eq!(parse_from::<Arguments>(["x", "--colour"]).unwrap_err(), Exit::Usage);
-        assert_eq!(parse_from::<Arguments>(["x", "--help"]).unwrap_err(), Exit::Done);
-        assert_eq!(parse_from::<Arguments>(["x", "--version"]).unwrap_err(), Exit::Done);
+        assert_eq!(
+            parse_from::<Arguments>(&BUILD, ["x", "--colour"]).unwrap_err(),
+            Exit::Usage
+        );
+        assert_eq!(
+            parse_from::<Arguments>(&BUILD, ["x", "--help"]).unwrap_err(),
+            Exit::Done
+        );
+        assert_eq!(
+            parse_from::<Arguments>(&BUILD, ["x", "--version"]).unwrap_err(),
+            Exit::Done
+        );
     }
 }

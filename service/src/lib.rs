@@ -24,10 +24,13 @@ pub mod log;
 pub mod operations;
 pub mod output;
 pub mod process;
+#[cfg(feature = "operations")]
+mod process_metrics;
 pub mod progress;
 pub mod secret_file;
 #[cfg(feature = "shutdown")]
 pub mod shutdown;
 mod yaml;
 
+pub mod version;
 pub use error::{ConfigError, LogError};

@@ -20,6 +20,8 @@ use axum::{Json, Router};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -29,6 +31,8 @@ use tower::ServiceExt as _;
 
 use crate::cause::chain;
 use crate::connections::{Connection, PlaceLimits, Places, Times};
+use crate::process_metrics;
+use crate::version::Build;
 
 /// Connections at once. A new one is always accepted; the one that has gone longest without a request is closed for it, so
 /// that probes are answered whatever else is connected.
@@ -54,6 +58,9 @@ pub trait Operable: Send + Sync + 'static {
     fn stuck(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Which program this is.
+    fn build(&self) -> Build;
 
     /// Whether work should be sent here.
     fn readiness(&self) -> Readiness;
@@ -89,14 +96,23 @@ struct ReadinessPage {
 
 /// The pages of a program. Fallbacks are the caller's to add.
 pub fn router(program: Arc<dyn Operable>) -> Router {
+    let common = Arc::new(process_metrics::registry(&program.build()));
     Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(program)
+        .with_state(Pages { program, common })
 }
 
-async fn health(State(program): State<Arc<dyn Operable>>) -> impl IntoResponse {
+/// What the pages show.
+#[derive(Clone)]
+struct Pages {
+    program: Arc<dyn Operable>,
+    /// The metrics that every program has.
+    common: Arc<Registry>,
+}
+
+async fn health(State(Pages { program, .. }): State<Pages>) -> impl IntoResponse {
     let reasons = program.stuck();
     if reasons.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
@@ -105,7 +121,7 @@ async fn health(State(program): State<Arc<dyn Operable>>) -> impl IntoResponse {
     }
 }
 
-async fn ready(State(program): State<Arc<dyn Operable>>) -> impl IntoResponse {
+async fn ready(State(Pages { program, .. }): State<Pages>) -> impl IntoResponse {
     let readiness = program.readiness();
     let ready = readiness.ready();
     let status = if ready {
@@ -122,9 +138,14 @@ async fn ready(State(program): State<Arc<dyn Operable>>) -> impl IntoResponse {
     (status, Json(page))
 }
 
-async fn metrics(State(program): State<Arc<dyn Operable>>) -> impl IntoResponse {
+async fn metrics(State(Pages { program, common }): State<Pages>) -> impl IntoResponse {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], program.metrics())
+    let mut text = program.metrics();
+    // The end of the text comes once, after the metrics that every program has.
+    text.truncate(text.trim_end().strip_suffix("# EOF").map_or(text.len(), str::len));
+    // Writing to a string does not fail.
+    let _ = text::encode(&mut text, &common);
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], text)
 }
 
 /// A listener for operators. Connections wait until [`run`](Self::run).
@@ -218,6 +239,10 @@ mod tests {
     }
 
     impl Operable for Program {
+        fn build(&self) -> Build {
+            Build::new("x", &[])
+        }
+
         fn stuck(&self) -> Vec<String> {
             let ill = self.ill.load(Ordering::SeqCst);
             ill.then(|| "a task is stuck".to_owned()).into_iter().collect()
@@ -231,7 +256,7 @@ mod tests {
         }
 
         fn metrics(&self) -> String {
-            "# EOF\n".to_owned()
+            "x_y 1\n# EOF\n".to_owned()
         }
     }
 
@@ -263,6 +288,12 @@ mod tests {
         assert!(
             answer.contains("openmetrics-text") && answer.ends_with("# EOF\n"),
             "{answer}"
+        );
+        assert_eq!(answer.matches("# EOF").count(), 1, "{answer}");
+        assert!(
+            ["x_y 1\n", "build_info{program=\"x\",", "process_open_fds "]
+                .iter()
+                .all(|line| answer.contains(line))
         );
         assert!(get(address, "/secrets").await.starts_with("HTTP/1.1 404"));
 

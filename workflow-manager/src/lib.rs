@@ -44,3 +44,12 @@ pub mod work;
 
 pub use due::due;
 pub use manager::Manager;
+
+/// The program as it was built.
+pub(crate) const BUILD: tallybox_service::version::Build = tallybox_service::version::Build::new(
+    "workflow-manager",
+    &[
+        ("cloud", cfg!(feature = "cloud")),
+        ("kubernetes", cfg!(feature = "kubernetes")),
+    ],
+);

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tallybox_service::cause::chain;
 use tallybox_service::operations::{Operable, Readiness};
+use tallybox_service::version::Build;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::BUILD;
 use crate::error::Error;
 use crate::leader::{Election, Leadership};
 use crate::manager::Manager;
@@ -135,6 +137,10 @@ impl Pulse {
 }
 
 impl Operable for Scheduler {
+    fn build(&self) -> Build {
+        BUILD
+    }
+
     fn stuck(&self) -> Vec<String> {
         let began = self.pulse.began.load(Ordering::SeqCst);
         let lasted = self.manager.clock.millis().saturating_sub(began);

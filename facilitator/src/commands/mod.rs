@@ -9,6 +9,7 @@ mod roster;
 mod run_task;
 mod worker;
 
+use crate::BUILD;
 use crate::config::Config;
 use crate::error::Error;
 use crate::processor::Processor;
@@ -82,7 +83,7 @@ enum Command {
 #[must_use]
 pub fn main() -> Exit {
     process::protect_memory();
-    let arguments = match exit::parse::<Arguments>() {
+    let arguments = match exit::parse_build::<Arguments>(&BUILD) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };

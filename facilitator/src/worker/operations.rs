@@ -1,10 +1,12 @@
 //! What a worker says of itself to operators.
 
 use super::{Kind, Worker};
+use crate::BUILD;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tallybox_service::operations::{Operable, Readiness};
+use tallybox_service::version::Build;
 
 /// What keeps work away from a worker, or wants to be looked at.
 #[derive(Debug, Default)]
@@ -37,6 +39,10 @@ impl State {
 }
 
 impl Operable for Worker {
+    fn build(&self) -> Build {
+        BUILD
+    }
+
     /// A task, or a request to a queue, that has said nothing for too long.
     fn stuck(&self) -> Vec<String> {
         self.pulses.stuck()

@@ -14,6 +14,7 @@ use tallybox_service::exit::{self, Exit};
 use tallybox_service::output::{Failure, Output, Summary};
 use tallybox_service::process;
 
+use crate::BUILD;
 use crate::config::Config;
 use crate::error::Error;
 use crate::ingestor::Ingestor;
@@ -57,7 +58,7 @@ enum Command {
 #[must_use]
 pub fn main() -> Exit {
     process::protect_memory();
-    let arguments = match exit::parse::<Arguments>() {
+    let arguments = match exit::parse_build::<Arguments>(&BUILD) {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };

@@ -1,10 +1,16 @@
 //! What the ingestor says of itself to operators.
 
 use tallybox_service::operations::{Operable, Readiness};
+use tallybox_service::version::Build;
 
 use super::App;
+use crate::BUILD;
 
 impl Operable for App {
+    fn build(&self) -> Build {
+        BUILD
+    }
+
     fn readiness(&self) -> Readiness {
         let mut readiness = Readiness::default();
         let Readiness { reasons, warnings } = &mut readiness;
