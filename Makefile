@@ -6,8 +6,8 @@ SECONDS_EACH ?= 60
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-build: ## release binaries with S3, GCS and Azure: target/release/facilitator, tallybox-sandbox
-	cargo build --release --workspace --bins
+build: ## release binaries with S3, GCS and Azure: target/release/facilitator, tallybox-client, tallybox-sandbox, …
+	cargo build --release --workspace --bins --features tallybox-client/cli
 
 check: ## everything that CI checks
 	./scripts/check
