@@ -44,7 +44,7 @@ impl World {
         batch.write(&LocalBucket::new(&places.ingestion)).await;
         let more = "threads: 1
 queues: { intake: queues/intake, aggregate: queues/aggregate }
-worker: { operations: '127.0.0.1:0', reload-secs: 0 }
+worker: { operations: '192.0.2.1:1', reload-secs: 0 }
 ";
         let queue = DirectoryQueue::new(root.path().join("queues/intake"), LEASE);
         let task = IntakeTask {
@@ -74,7 +74,8 @@ impl Process {
         let mut child = Command::new(binary("facilitator"))
             .arg("--config")
             .arg(config)
-            .args(["--json", "worker", "all"])
+            // The address of the configuration is none of this machine.
+            .args(["--json", "worker", "all", "--operations", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

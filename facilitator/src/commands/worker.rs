@@ -7,6 +7,7 @@ use crate::worker::{Kind, Source, Worker, run, watch};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tallybox_service::operations::{Operable, Operations, router};
@@ -28,7 +29,7 @@ queues.aggregate), where a workflow manager puts them. What becomes of one:
   rejected       it never can be done, or no task can be read in it: it goes to
                  the queue's rejected messages, with the reason
 
-Pages for operators (worker.operations):
+Pages for operators (worker.operations, or --operations):
   GET /healthz   the worker gets on; 503 names what is stuck
   GET /readyz    it takes tasks, or why not
   GET /metrics   counters and histograms, for Prometheus
@@ -49,6 +50,9 @@ pub(super) struct WorkerCommand {
     /// Which queue's tasks
     #[arg(value_enum)]
     tasks: Tasks,
+    /// Where the pages for operators are served, in place of worker.operations; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    operations: Option<SocketAddr>,
 }
 
 /// Which queues a worker serves.
@@ -81,7 +85,7 @@ impl WorkerCommand {
         let queues = config.value.queues.as_ref().ok_or_else(missing)?;
         let open = |kind: &Kind| Ok((*kind, queues.open(*kind, &config.directory)?));
         let queues = kinds.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
-        let address = settings.operations;
+        let address = self.operations.unwrap_or(settings.operations);
         let page = Operations::bind(address).await;
         let page = page.map_err(|error| Error::Setting(format!("worker.operations: {address}: {error}")))?;
         let bound = page.address();
