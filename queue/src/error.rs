@@ -77,3 +77,18 @@ impl QueueError {
         }
     }
 }
+
+/// An error and its causes, each said once.
+#[cfg(feature = "gcp")]
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -18,6 +18,8 @@ mod aws;
 mod azure;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 mod common;
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+mod contact;
 #[cfg(feature = "gcp")]
 mod gcp;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]

@@ -2,11 +2,13 @@
 //! does what the programs rely on.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
+use crate::error::causes;
 use crate::{Bucket, BucketError, Created, Entry, ListRange};
 
 /// The object that probes make. It stays in a mailbox from which we may not delete.
@@ -98,6 +100,31 @@ pub fn worst(probed: &[Probed]) -> Option<Verdict> {
     found(Verdict::Failed).or_else(|| found(Verdict::Unreachable))
 }
 
+/// Whether a bucket answers, asked again and again by a program that stays up.
+#[derive(Debug, Default)]
+pub struct Reachable {
+    seen: AtomicBool,
+}
+
+impl Reachable {
+    /// Asks for an object that need not be there. A directory that is missing is unreachable only once it has been there:
+    /// before that, the first write makes it.
+    ///
+    /// # Errors
+    /// Why the bucket does not answer, or refuses us.
+    pub async fn ask(&self, bucket: &dyn Bucket) -> Result<(), BucketError> {
+        match bucket.check_there().await {
+            Ok(()) => self.seen.store(true, Ordering::SeqCst),
+            Err(error) if self.seen.load(Ordering::SeqCst) => return Err(error),
+            Err(_) => return Ok(()),
+        }
+        match bucket.size(PROBE).await {
+            Ok(_) | Err(BucketError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Probes a bucket by its purpose; `now` is this machine's clock in milliseconds since 1970.
 pub async fn probe(name: &str, bucket: &dyn Bucket, purpose: Purpose, now: i64) -> Probed {
     let mut findings = vec![needed("directory", "it is there", bucket.check_there().await)];
@@ -150,7 +177,7 @@ fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) ->
             } else {
                 Verdict::Failed
             };
-            finding(check, verdict, said(&error))
+            finding(check, verdict, causes(&error))
         }
     }
 }
@@ -160,22 +187,8 @@ fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
     match result {
         Err(BucketError::PermissionDenied { .. }) => finding(check, Verdict::Good, "refused, as it should be"),
         Ok(()) => finding(check, Verdict::TooMuch, "allowed, and not needed: take this right away"),
-        Err(error) => finding(check, Verdict::Unreachable, said(&error)),
+        Err(error) => finding(check, Verdict::Unreachable, causes(&error)),
     }
-}
-
-/// An error and its causes.
-fn said(error: &BucketError) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 async fn list(bucket: &dyn Bucket) -> Finding {
@@ -342,6 +355,21 @@ mod tests {
         let missing = LocalBucket::new("/nowhere/at/all");
         let probed = probe("own", &missing, Purpose::Own, now()).await;
         assert_eq!(of(&probed, Verdict::Unreachable), ["directory"], "{probed}");
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_has_gone_does_not_answer() {
+        let (folder, reachable) = (tempfile::tempdir().unwrap(), Reachable::default());
+        let root = folder.path().join("own");
+        let bucket = LocalBucket::new(&root);
+        assert!(reachable.ask(&bucket).await.is_ok(), "the first write makes it");
+        std::fs::create_dir(&root).unwrap();
+        assert!(reachable.ask(&bucket).await.is_ok());
+        std::fs::remove_dir(&root).unwrap();
+        let error = reachable.ask(&bucket).await.unwrap_err();
+        assert!(matches!(error, BucketError::Unavailable { .. }), "{error}");
+        let dead = Faults::new(1, Kind::Die).wrap(memory("dead"));
+        assert!(Reachable::default().ask(&*dead).await.is_err());
     }
 
     #[tokio::test]

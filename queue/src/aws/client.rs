@@ -14,11 +14,12 @@ use crate::target::{SqsName, setting};
 use crate::{QueueError, QueueSettings};
 
 /// How long a connection, and a single try of a request may take: more than the longest wait for a message.
-const CONNECT: Duration = Duration::from_secs(10);
-const ATTEMPT: Duration = Duration::from_secs(40);
+const CONNECT: Duration = Duration::from_secs(3);
+const ATTEMPT: Duration = Duration::from_secs(25);
 
-/// How often a request is tried. What lasts longer is the task's to be retried, not the request's.
-const ATTEMPTS: u32 = 4;
+/// How often a request is tried. What lasts longer is the task's to be retried, not the request's: the SDK logs nothing of
+/// its tries, and an operator should read of a failure within seconds.
+const ATTEMPTS: u32 = 2;
 
 /// What the clients of one queue have in common.
 pub(super) struct Clients {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
+use crate::error::causes;
 use crate::settings::read;
 use crate::target::setting;
 use crate::{QueueError, QueueSettings};
@@ -21,7 +22,7 @@ const SCOPE: &str = "https://www.googleapis.com/auth/pubsub";
 const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
 
 /// How long a connection, and a request that need not wait for anything may take.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(3);
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// How often a request is tried, and the pause before it is tried again; it doubles. What lasts longer is the task's to
@@ -149,6 +150,14 @@ impl Api {
             };
             if left == 0 {
                 return Err(unavailable(again));
+            }
+            if left + 1 == TRIES {
+                tracing::warn!(
+                    queue = self.queue,
+                    operation,
+                    error = causes(&*again),
+                    "queue does not answer; the request is tried again"
+                );
             }
             sleep(pause).await;
             pause *= 2;

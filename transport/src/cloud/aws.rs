@@ -60,7 +60,7 @@ pub(super) fn open(
         .with_region(settings.region.as_deref().unwrap_or(region))
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_retry(retries())
-        .with_http_connector(Noting(ReqwestConnector::default()))
+        .with_http_connector(Noting::new(ReqwestConnector::default(), &shown))
         .with_client_options(client(&shown, settings)?)
         .with_skip_signature(settings.anonymous)
         .with_virtual_hosted_style_request(settings.virtual_hosted_style);

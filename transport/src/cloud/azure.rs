@@ -32,7 +32,7 @@ pub(super) fn open(
         .with_account(account)
         .with_container_name(container)
         .with_retry(retries())
-        .with_http_connector(Noting(ReqwestConnector::default()))
+        .with_http_connector(Noting::new(ReqwestConnector::default(), &shown))
         .with_client_options(client(&shown, settings)?)
         .with_skip_signature(settings.anonymous);
     if let Some(endpoint) = &settings.endpoint {

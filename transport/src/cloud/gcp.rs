@@ -29,7 +29,7 @@ pub(super) fn open(
     let mut builder = base
         .with_bucket_name(name)
         .with_retry(retries())
-        .with_http_connector(Noting(ReqwestConnector::default()))
+        .with_http_connector(Noting::new(ReqwestConnector::default(), &shown))
         .with_client_options(client(&shown, settings)?)
         .with_skip_signature(settings.anonymous);
     if let Some(endpoint) = &settings.endpoint {

@@ -81,7 +81,7 @@ impl HttpService for Server {
 
 /// The three clouds' stores over a server.
 fn stores(server: &Server) -> [(&'static str, Arc<dyn ObjectStore>); 3] {
-    let connector = || Noting(server.clone());
+    let connector = || Noting::new(server.clone(), "x://bucket");
     let s3 = AmazonS3Builder::new()
         .with_access_key_id("id")
         .with_secret_access_key("key")
