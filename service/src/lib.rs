@@ -27,10 +27,12 @@ pub mod process;
 #[cfg(feature = "operations")]
 mod process_metrics;
 pub mod progress;
+#[cfg(feature = "operations")]
+pub mod reach;
 pub mod secret_file;
 #[cfg(feature = "shutdown")]
 pub mod shutdown;
+pub mod version;
 mod yaml;
 
-pub mod version;
 pub use error::{ConfigError, LogError};

@@ -80,6 +80,17 @@ impl Error {
         }
     }
 
+    /// Whether a bucket, a queue or the cluster cannot be reached, or refuses us, as far as this error says.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Bucket(BucketError::Unavailable { .. } | BucketError::PermissionDenied { .. })
+                | Self::Queue(QueueError::Unavailable { .. } | QueueError::PermissionDenied { .. })
+                | Self::Kubernetes { passing: true, .. }
+        )
+    }
+
     /// The program's exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use tallybox_service::cause::chain;
 use tallybox_service::operations::{Operable, Readiness};
+use tallybox_service::reach::Reach;
 use tallybox_service::version::Build;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::BUILD;
 use crate::error::Error;
 use crate::leader::{Election, Leadership};
 use crate::manager::Manager;
+use crate::summary::FailedStart;
 
 /// A scheduler that stays up.
 #[derive(Debug)]
@@ -40,7 +42,11 @@ pub struct Pulse {
     looked: AtomicBool,
     draining: AtomicBool,
     trouble: Mutex<Vec<String>>,
+    reach: Reach,
 }
+
+/// What a round reaches, as a reason not to be ready names it.
+const NEEDED: &str = "a bucket or queue";
 
 impl Scheduler {
     /// Runs until it is stopped. Whatever fails is logged, counted and tried again.
@@ -67,15 +73,17 @@ impl Scheduler {
 
     /// One look at who leads, and a run if we do.
     async fn round(&self) {
+        let begun = Instant::now();
         let leads = match self.election.campaign().await {
             Ok(Leadership::Ours) => true,
             Ok(Leadership::Theirs { holder }) => {
                 tracing::debug!(holder, "another leads");
                 self.pulse.set(Vec::new());
+                self.pulse.reach.note(NEEDED, begun, Ok(()));
                 false
             }
             Err(error) => {
-                self.trouble("who leads cannot be found out", &error);
+                self.trouble("who leads cannot be found out", begun, &error);
                 false
             }
         };
@@ -91,12 +99,12 @@ impl Scheduler {
         match result {
             Ok(summary) => {
                 self.pulse.looked.store(true, Ordering::SeqCst);
-                let failed = summary.failed.iter();
-                self.pulse.set(
-                    failed
-                        .map(|failed| format!("{}: {}", failed.what, failed.problem))
-                        .collect(),
-                );
+                let failed = || summary.failed.iter();
+                let said = |failed: &FailedStart| format!("{}: {}", failed.what, failed.problem);
+                let unreachable = failed().find(|failed| failed.unreachable);
+                let reached = unreachable.map_or(Ok(()), |failed| Err(said(failed)));
+                self.pulse.reach.note(NEEDED, begun, reached);
+                self.pulse.set(failed().map(said).collect());
                 tracing::info!(
                     aggregations = summary.aggregations,
                     started = summary.started.len(),
@@ -105,7 +113,7 @@ impl Scheduler {
                     "run done"
                 );
             }
-            Err(error) => self.trouble("a run failed", &error),
+            Err(error) => self.trouble("a run failed", begun, &error),
         }
     }
 
@@ -123,9 +131,14 @@ impl Scheduler {
         }
     }
 
-    fn trouble(&self, what: &str, error: &Error) {
+    fn trouble(&self, what: &str, begun: Instant, error: &Error) {
         let problem = chain(error);
         tracing::error!(error = problem, "{what}");
+        let reached = match error.is_unreachable() {
+            true => Err(format!("{what}: {problem}")),
+            false => Ok(()),
+        };
+        self.pulse.reach.note(NEEDED, begun, reached);
         self.pulse.set(vec![format!("{what}: {problem}")]);
     }
 }
@@ -158,6 +171,7 @@ impl Operable for Scheduler {
         if !self.pulse.looked.load(Ordering::SeqCst) {
             readiness.reasons.push("nothing has been looked at yet".to_owned());
         }
+        readiness.reasons.extend(self.pulse.reach.reasons());
         readiness.warnings = self
             .pulse
             .trouble

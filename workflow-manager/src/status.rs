@@ -156,10 +156,7 @@ impl Status {
             let quiet = matches!(window.stage, WindowStage::Done | WindowStage::Empty) && window.late.is_empty();
             all || !quiet
         };
-        let unseen = look.inventory.failed.iter().map(|unseen| FailedStart {
-            what: unseen.aggregation.to_string(),
-            problem: unseen.problem.clone(),
-        });
+        let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
         let given_up = look.assessment.given_up.iter().chain(&look.assessment.passed);
         let shown: Vec<&WindowReport> = windows.filter(shown).collect();
         Self {

@@ -8,7 +8,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
 use crate::error::Error;
-use crate::inventory::Foreign;
+use crate::inventory::{Foreign, Unseen};
 use crate::manager::Look;
 use crate::work::Due;
 
@@ -54,6 +54,9 @@ pub struct FailedStart {
     pub what: String,
     /// Why.
     pub problem: String,
+    /// Whether a bucket, a queue or the cluster could not be reached.
+    #[serde(skip)]
+    pub unreachable: bool,
 }
 
 impl StartedTask {
@@ -74,6 +77,16 @@ impl FailedStart {
         Self {
             what: what.to_owned(),
             problem: chain(error),
+            unreachable: error.is_unreachable(),
+        }
+    }
+
+    /// An aggregation that could not be looked at.
+    pub(crate) fn unseen(unseen: &Unseen) -> Self {
+        Self {
+            what: unseen.aggregation.to_string(),
+            problem: unseen.problem.clone(),
+            unreachable: unseen.unreachable,
         }
     }
 }
@@ -83,10 +96,7 @@ impl RunSummary {
     #[must_use]
     pub fn of(look: &Look) -> Self {
         let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
-        let unseen = look.inventory.failed.iter().map(|unseen| FailedStart {
-            what: unseen.aggregation.to_string(),
-            problem: unseen.problem.clone(),
-        });
+        let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
         Self {
             aggregations: look.inventory.aggregations.len(),
             failed: unseen.collect(),

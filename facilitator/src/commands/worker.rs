@@ -3,7 +3,7 @@
 use super::Arguments;
 use crate::client_keys;
 use crate::error::Error;
-use crate::worker::{Kind, Source, Worker, run, watch};
+use crate::worker::{Kind, Source, Worker, run, watch, watch_buckets};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt;
@@ -31,7 +31,8 @@ queues.aggregate), where a workflow manager puts them. What becomes of one:
 
 Pages for operators (worker.operations, or --operations):
   GET /healthz   the worker gets on; 503 names what is stuck
-  GET /readyz    it takes tasks, or why not
+  GET /readyz    it takes tasks, or why not: a queue fails, or a bucket has not
+                 answered for a minute
   GET /metrics   counters and histograms, for Prometheus
 
 Signals:
@@ -87,7 +88,7 @@ impl WorkerCommand {
         let queues = kinds.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
         let address = self.operations.unwrap_or(settings.operations);
         let page = Operations::bind(address).await;
-        let page = page.map_err(|error| Error::Setting(format!("worker.operations: {address}: {error}")))?;
+        let page = page.map_err(|error| Error::Setting(format!("pages for operators: {address}: {error}")))?;
         let bound = page.address();
         let bound = bound.map_err(|error| Error::Internal(format!("a socket has no address: {error}")))?;
         let started = Started {
@@ -104,6 +105,7 @@ impl WorkerCommand {
         let reloading = watch(Arc::clone(&worker), source.clone(), Reload::on_hangup(), reload_every);
         let reloading = tokio::spawn(reloading);
         let comparing = tokio::spawn(client_keys::watch(Arc::clone(&worker), source));
+        let reaching = tokio::spawn(watch_buckets(Arc::clone(&worker)));
         let serving = page.run(router(Arc::clone(&worker) as Arc<dyn Operable>), stop.child_token());
         let serving = tokio::spawn(serving);
         arguments.print(&started)?;
@@ -117,6 +119,7 @@ impl WorkerCommand {
         run(worker, kinds, stop).await;
         reloading.abort();
         comparing.abort();
+        reaching.abort();
         let _ = timeout(Duration::from_millis(200), serving).await;
         tracing::info!("worker has ended");
         Ok(())

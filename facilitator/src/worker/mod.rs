@@ -9,6 +9,7 @@
 //! | `run` | the loop around it: several tasks, leases kept, the way down |
 //! | `keeper` | keeps a lease from the moment of receipt |
 //! | `pulse` | what is in hand, and whether it gets on |
+//! | `reach` | whether the buckets answer, tasks or not |
 //! | `reload` | configuration and keys, read again |
 //! | `operations`, `metrics` | what it says of itself |
 //!
@@ -22,6 +23,7 @@ mod metrics;
 mod operations;
 mod outcome;
 mod pulse;
+mod reach;
 mod reload;
 mod run;
 mod step;
@@ -32,6 +34,7 @@ pub use handle::handle;
 pub use metrics::{Metrics, TaskKind};
 pub use outcome::Outcome;
 pub use pulse::{Hand, Pulses};
+pub use reach::watch_buckets;
 pub use reload::{Source, watch};
 pub use run::run;
 pub use step::step;
@@ -45,6 +48,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use step::Attempts;
 use tallybox_queue::SharedQueue;
+use tallybox_service::reach::Reach;
 
 /// Which queue: its messages do not say themselves what they are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -87,6 +91,7 @@ pub struct Worker {
     pub metrics: Arc<Metrics>,
     /// What is in hand.
     pub pulses: Pulses,
+    reach: Reach,
     state: State,
 }
 
@@ -106,6 +111,7 @@ impl Worker {
             queues: queues.into_iter().collect(),
             pulses: Pulses::new(config.stuck_after()),
             attempts: Attempts::default(),
+            reach: Reach::default(),
             state: State::default(),
             metrics,
             budget,

@@ -2,7 +2,7 @@
 
 use super::{Kind, Worker};
 use crate::BUILD;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tallybox_service::operations::{Operable, Readiness};
@@ -13,7 +13,8 @@ use tallybox_service::version::Build;
 pub(super) struct State {
     draining: AtomicBool,
     reload_failed: AtomicBool,
-    failing: Mutex<BTreeSet<Kind>>,
+    /// Queues that fail, and why.
+    failing: Mutex<BTreeMap<Kind, String>>,
 }
 
 impl State {
@@ -22,14 +23,13 @@ impl State {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether a queue answers.
-    pub(super) fn queue_fails(&self, kind: Kind, fails: bool) {
+    /// Why a queue does not answer, or that it does.
+    pub(super) fn queue_answers(&self, kind: Kind, answer: Result<(), String>) {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if fails {
-            failing.insert(kind);
-        } else {
-            failing.remove(&kind);
-        }
+        match answer {
+            Ok(()) => failing.remove(&kind),
+            Err(problem) => failing.insert(kind, problem),
+        };
     }
 
     /// Whether configuration and keys could not be read again.
@@ -54,9 +54,12 @@ impl Operable for Worker {
             readiness.reasons.push("draining".to_owned());
         }
         let failing = self.state.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        readiness
-            .reasons
-            .extend(failing.iter().map(|kind| format!("the {kind} queue fails")));
+        readiness.reasons.extend(
+            failing
+                .iter()
+                .map(|(kind, problem)| format!("the {kind} queue fails: {problem}")),
+        );
+        readiness.reasons.extend(self.reach.reasons());
         if self.state.reload_failed.load(Ordering::SeqCst) {
             let warning = "configuration or keys could not be read again; the old ones are in force";
             readiness.warnings.push(warning.to_owned());

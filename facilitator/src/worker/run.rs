@@ -5,6 +5,7 @@ use super::{Kind, Outcome, Worker};
 use std::sync::Arc;
 use std::time::Duration;
 use tallybox_queue::{Delivery, QueueError, SharedQueue, TaskQueue};
+use tallybox_service::cause::chain;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -81,9 +82,9 @@ impl Receiver {
         // A place first, then a message: one that nobody works on is better left to other workers.
         while let Some(Ok(place)) = self.stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
             match self.receive().await {
-                Ok(None) => failures = 0,
+                Ok(None) => failures = self.answered(),
                 Ok(Some(delivery)) => {
-                    failures = 0;
+                    failures = self.answered();
                     let task = InHand {
                         worker: Arc::clone(&self.worker),
                         queue: Arc::clone(&self.queue),
@@ -100,11 +101,17 @@ impl Receiver {
                     self.worker.metrics.queue_error(self.kind, "receive", &error);
                     let pause = PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
                     failures += 1;
+                    self.worker.state.queue_answers(self.kind, Err(chain(&error)));
                     let _ = self.stop.run_until_cancelled(sleep(pause)).await;
                 }
             }
-            self.worker.state.queue_fails(self.kind, failures > 0);
         }
+    }
+
+    /// Notes that the queue answers; how often it has failed since.
+    fn answered(&self) -> u32 {
+        self.worker.state.queue_answers(self.kind, Ok(()));
+        0
     }
 
     /// Asks for a message. When it is time to stop, one that comes all the same is given back at once.

@@ -24,7 +24,8 @@ Pages for clients (serve.listen):
 
 Pages for operators (serve.operations):
   GET  /healthz                 the program runs
-  GET  /readyz                  requests should be sent here, or why not
+  GET  /readyz                  requests should be sent here, or why not: for
+                                instance, the spool has not answered for a minute
   GET  /metrics                 counters and histograms, for Prometheus
 
 Signals:

@@ -14,7 +14,10 @@ use bytes::Bytes;
 use futures::future::join_all;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tallybox_model::report::ProblemKind;
+use tallybox_service::cause::chain;
 use tallybox_service::operations::{self, Operable};
+use tallybox_service::reach::Reach;
+use tallybox_transport::probe::Reachable;
 
 use super::budget::{Budget, BudgetLimits};
 use super::cors::{self, Origins};
@@ -44,6 +47,8 @@ pub struct App {
     /// Shared by all answers, so that clients that do not take theirs hold no copies.
     pub(super) manifest: Bytes,
     pub(super) description: Bytes,
+    /// Whether the spool answers.
+    pub(super) reach: Reach,
     draining: AtomicBool,
 }
 
@@ -100,6 +105,7 @@ impl App {
             workers: workers()?,
             manifest: documents::manifest(&ingestor)?.into(),
             description: openapi::description(&ingestor).into(),
+            reach: Reach::default(),
             draining: AtomicBool::new(false),
             metrics,
             ingestor,
@@ -163,6 +169,16 @@ impl App {
     /// Looks for the newest plan of each locality now; done by itself every minute.
     pub async fn look_at_plans(&self) {
         join_all(self.places.values().map(|place| place.collector.look())).await;
+    }
+
+    /// Asks the spool again and again whether it answers, with or without requests; what lasts shows at `/readyz`.
+    pub async fn watch_spool(&self) {
+        let reachable = Reachable::default();
+        let ask = || async {
+            let asked = reachable.ask(&*self.ingestor.spool).await;
+            asked.map_err(|error| chain(&error))
+        };
+        self.reach.watch("the spool", ask).await;
     }
 
     pub(super) fn place(&self, locality: &str) -> Result<&Place, Refusal> {

@@ -17,6 +17,7 @@ impl Operable for App {
         if self.is_draining() {
             reasons.push("draining".to_owned());
         }
+        reasons.extend(self.reach.reasons());
         for (locality, place) in &self.places {
             let state = place.collector.state();
             if state.failing {

@@ -98,6 +98,9 @@ impl Server {
                 .clone()
                 .run_until_cancelled_owned(watch::registry(Arc::clone(&self.app))),
         );
+        let app = Arc::clone(&self.app);
+        let watching = async move { app.watch_spool().await };
+        helpers.spawn(background.clone().run_until_cancelled_owned(watching));
         if let Some(certificates) = self.certificates.clone() {
             let watching = watch::certificates(Arc::clone(&self.app), certificates);
             helpers.spawn(background.clone().run_until_cancelled_owned(watching));

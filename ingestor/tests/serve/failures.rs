@@ -204,3 +204,23 @@ async fn slabs_close_by_size_too() {
     assert!(slabs.len() >= 3, "{}", slabs.len());
     assert_eq!(world.stored().await.len(), 90);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_spool_that_does_not_answer_for_a_minute_makes_the_server_not_ready_without_a_request() {
+    // The looks at the plans come first, and one question is answered.
+    let faults = Faults::new(4, Kind::Die);
+    let world = World::with(|ingestor| ingestor.spool = faults.wrap(memory("spool"))).await;
+    let app = Arc::clone(&world.app);
+    let watching = tokio::spawn(async move { app.watch_spool().await });
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(world.ready().await.status, 200);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let ready = world.ready().await;
+    let body = String::from_utf8_lossy(&ready.body).into_owned();
+    assert!(
+        ready.status == 503 && body.contains("the spool cannot be reached for"),
+        "{body}"
+    );
+    assert!(body.contains("the process is dead"), "{body}");
+    watching.abort();
+}

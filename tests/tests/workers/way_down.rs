@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tallybox_facilitator::worker::Kind;
+use tallybox_facilitator::worker::{Kind, watch_buckets};
 use tallybox_queue::TaskQueue as _;
 use tallybox_service::operations::Operable as _;
+use tallybox_transport::faults::{Faults, Kind as FaultKind};
 use tokio::time::Instant;
 
 use crate::world::{Trouble, Troubled, World, emptied, start};
@@ -95,4 +96,25 @@ async fn a_stuck_task_fails_liveness_and_an_idle_or_busy_worker_does_not() {
     let stuck = running.worker.stuck();
     assert!(stuck.len() == 1 && stuck[0].contains(Kind::Intake.name()), "{stuck:?}");
     running.stop().await;
+}
+
+/// Without a task nobody would notice that the buckets are out of reach, and with tasks only the log would say so.
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_bucket_does_not_answer_for_a_minute_is_not_ready() {
+    let world = World::new("dim2", Duration::from_secs(600));
+    let mut processor = world.processor();
+    // The third question and all after it.
+    processor.buckets.own = Faults::new(3, FaultKind::Die).wrap(processor.buckets.own);
+    let worker = world.worker(processor);
+    let watching = tokio::spawn(watch_buckets(Arc::clone(&worker)));
+    tokio::time::sleep(Duration::from_secs(75)).await;
+    assert!(worker.readiness().ready(), "{:?}", worker.readiness());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let reasons = worker.readiness().reasons;
+    assert!(
+        reasons.len() == 1 && reasons[0].starts_with("the own bucket cannot be reached for 6"),
+        "{reasons:?}"
+    );
+    assert!(reasons[0].ends_with("the process is dead"), "{reasons:?}");
+    watching.abort();
 }

@@ -68,10 +68,7 @@ impl Plan {
                 waits_for: window.waits_for()?,
             })
         });
-        let unseen = look.inventory.failed.iter().map(|unseen| FailedStart {
-            what: unseen.aggregation.to_string(),
-            problem: unseen.problem.clone(),
-        });
+        let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
         Self {
             now: look.now.to_string(),
             rosters: rosters(look),

@@ -21,7 +21,8 @@ use crate::serve::{Pulse, Scheduler};
 const AFTER_HELP: &str = "\
 Pages for operators (serve.operations):
   GET  /healthz   200 while it gets on; 503 if a run does not end
-  GET  /readyz    what went wrong in the last run stands in its warnings
+  GET  /readyz    what went wrong in the last run stands in its warnings; not
+                  ready if a bucket or queue is out of reach for a minute
   GET  /metrics   counters, for Prometheus
 
 Start as many as you like: one leads (serve.leader), the others wait. SIGTERM and

@@ -42,6 +42,8 @@ pub struct Unseen {
     pub aggregation: AggregationId,
     /// Why.
     pub problem: String,
+    /// Whether a bucket could not be reached.
+    pub unreachable: bool,
 }
 
 /// What stands in the buckets of one aggregation.

@@ -127,10 +127,12 @@ pub async fn take(
                 inventory.aggregations.insert(aggregation, found);
             }
             Err(error) => {
+                let error = Error::from(error);
                 tracing::error!(aggregation_id = %aggregation, error = chain(&error), "an aggregation cannot be looked at");
                 inventory.failed.push(Unseen {
                     aggregation,
                     problem: chain(&error),
+                    unreachable: error.is_unreachable(),
                 });
             }
         }

@@ -1,0 +1,28 @@
+//! Whether the buckets answer, asked also while there are no tasks.
+
+use super::Worker;
+use crate::processor::ProcessorBuckets;
+use std::sync::Arc;
+use tallybox_service::cause::chain;
+use tallybox_transport::SharedBucket;
+use tallybox_transport::probe::Reachable;
+
+/// Asks the buckets that tasks read from, again and again; what lasts keeps the worker from being ready.
+pub async fn watch_buckets(worker: Arc<Worker>) {
+    tokio::join!(
+        watch(&worker, "the ingestion bucket", |buckets| &buckets.ingestion),
+        watch(&worker, "the own bucket", |buckets| &buckets.own),
+        watch(&worker, "the peer-validation-in bucket", |buckets| &buckets
+            .peer_validation_in),
+    );
+}
+
+async fn watch(worker: &Worker, what: &str, of: fn(&ProcessorBuckets) -> &SharedBucket) {
+    let reachable = Reachable::default();
+    let ask = || async {
+        // That of the configuration that is in force now.
+        let bucket = Arc::clone(of(&worker.processor().buckets));
+        reachable.ask(&*bucket).await.map_err(|error| chain(&error))
+    };
+    worker.reach.watch(what, ask).await;
+}

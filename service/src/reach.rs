@@ -1,0 +1,116 @@
+//! What a program depends on, and whether it answers: logged when that changes, and at `/readyz` when it lasts.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+/// For how long something may be out of reach before the program is not ready.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How often something that is watched is asked, and how long an answer may take.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// What cannot be reached, since when, and why.
+#[derive(Debug, Default)]
+pub struct Reach {
+    failing: Mutex<BTreeMap<String, Failing>>,
+}
+
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    problem: String,
+}
+
+impl Reach {
+    /// Notes an answer of `what`, or why there is none; `asked` is when it was asked.
+    pub fn note(&self, what: &str, asked: Instant, answer: Result<(), String>) {
+        let mut failing = self.failing();
+        match (answer, failing.get_mut(what)) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(_)) => {
+                failing.remove(what);
+                tracing::info!(what, "dependency is reached again");
+            }
+            (Err(problem), Some(known)) => known.problem = problem,
+            (Err(problem), None) => {
+                tracing::warn!(what, error = problem, "dependency cannot be reached");
+                let known = Failing { since: asked, problem };
+                failing.insert(what.to_owned(), known);
+            }
+        }
+    }
+
+    /// Asks something every few seconds, until this is dropped.
+    pub async fn watch<F: Future<Output = Result<(), String>>>(&self, what: &str, ask: impl Fn() -> F) {
+        loop {
+            let asked = Instant::now();
+            let late = || format!("no answer within {} seconds", EVERY.as_secs());
+            let answer = timeout(EVERY, ask()).await;
+            self.note(what, asked, answer.unwrap_or_else(|_| Err(late())));
+            sleep(EVERY.saturating_sub(asked.elapsed())).await;
+        }
+    }
+
+    /// What has been out of reach for a minute or longer, and why: reasons not to be ready.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        let lasting = |(what, failing): (&String, &Failing)| {
+            let lasted = failing.since.elapsed();
+            let reason = format!(
+                "{what} cannot be reached for {} s: {}",
+                lasted.as_secs(),
+                failing.problem
+            );
+            (lasted >= PATIENCE).then_some(reason)
+        };
+        self.failing().iter().filter_map(lasting).collect()
+    }
+
+    fn failing(&self) -> MutexGuard<'_, BTreeMap<String, Failing>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_answer_for_a_minute_is_a_reason_until_it_does() {
+        let (reach, state) = (Arc::new(Reach::default()), Arc::new(AtomicU8::new(0)));
+        let (watching, asked) = (Arc::clone(&reach), Arc::clone(&state));
+        let watching = tokio::spawn(async move {
+            let ask = || async {
+                match asked.load(Ordering::SeqCst) {
+                    0 => Ok(()),
+                    1 => Err("connection refused".to_owned()),
+                    _ => std::future::pending().await,
+                }
+            };
+            watching.watch("the spool", ask).await;
+        });
+        sleep(Duration::from_secs(5)).await;
+        state.store(1, Ordering::SeqCst);
+        sleep(Duration::from_secs(59)).await;
+        assert_eq!(reach.reasons(), [""; 0]);
+        sleep(Duration::from_secs(10)).await;
+        let reason = "the spool cannot be reached for 64 s: connection refused";
+        assert_eq!(reach.reasons(), [reason]);
+        state.store(2, Ordering::SeqCst);
+        sleep(Duration::from_secs(20)).await;
+        assert!(
+            reach.reasons()[0].ends_with("no answer within 10 seconds"),
+            "{:?}",
+            reach.reasons()
+        );
+        state.store(0, Ordering::SeqCst);
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(reach.reasons(), [""; 0]);
+        watching.abort();
+    }
+}
