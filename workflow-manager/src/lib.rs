@@ -14,7 +14,7 @@
 //! | [`start`] | starting work: as messages on queues, or as Kubernetes Jobs |
 //! | `kubernetes` | Jobs, and leading by a Lease (feature `kubernetes`) |
 //! | [`manager`], [`summary`] | one run: look, say what is seen, start what is due |
-//! | [`replay`] | what an operator asks for once more |
+//! | [`replay`], [`rejected`] | what an operator asks for once more; what workers have set aside |
 //! | [`status`] | where every window and batch stands, for people |
 //! | [`serve`], [`leader`], [`metrics`] | staying up; which of several leads; what is counted |
 //! | [`config`], [`open`](Manager::open) | the configuration file, and what it opens |
@@ -32,8 +32,10 @@ pub mod kubernetes;
 pub mod leader;
 pub mod manager;
 pub mod metrics;
+mod news;
 mod open;
 pub mod policy;
+pub mod rejected;
 pub mod replay;
 pub mod serve;
 pub mod start;

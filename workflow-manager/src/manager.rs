@@ -17,6 +17,7 @@ use crate::due::{Assessment, assess};
 use crate::error::Error;
 use crate::inventory::{Buckets, Inventory, Known, fixed_batches, take};
 use crate::metrics::Metrics;
+use crate::news::tell;
 use crate::policy::{Policy, Scope};
 use crate::start::{Running, Starter, Task};
 use crate::summary::{FailedStart, RunSummary, StartedTask};
@@ -98,6 +99,7 @@ impl Manager {
         tell(&look, &self.known);
         self.give_up(&look).await?;
         self.metrics.look(&look);
+        self.count_rejected(&look).await;
         let mut summary = RunSummary::of(&look);
         let due = look.assessment.due;
         self.start(now, due, &mut summary).await;
@@ -372,29 +374,5 @@ impl Run<'_> {
         let buckets = &self.manager.buckets;
         buckets.put_record(&marker.name(), marker.text().as_bytes()).await?;
         Ok(())
-    }
-}
-
-/// Says what a look has seen that a person should know; of each batch once, while the program stays up.
-fn tell(look: &Look, known: &Known) {
-    for name in &look.assessment.skipped {
-        if known.is_news(&format!("skipped {name}")) {
-            tracing::warn!(
-                aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
-                "the peer has skipped a batch: it is complete here, its window is closed, and there is no validation"
-            );
-        }
-    }
-    for name in &look.assessment.late {
-        if known.is_news(&format!("late {name}")) {
-            tracing::warn!(
-                aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
-                "a batch came too late for its window"
-            );
-        }
-    }
-    let foreign = &look.inventory.foreign;
-    if foreign.count > 0 && known.is_news(&format!("foreign {}", foreign.count)) {
-        tracing::warn!(count = foreign.count, samples = ?foreign.samples, "objects that are none of ours are passed over");
     }
 }

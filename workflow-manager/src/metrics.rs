@@ -5,10 +5,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tallybox_model::time::BatchTime;
 
-use crate::due::{Assessment, WindowStage};
+use crate::due::{Assessment, BatchStage, WindowStage};
 use crate::manager::Look;
 use crate::summary::RunSummary;
+use crate::work::QueueKind;
 
 /// The kinds of task.
 const KINDS: [&str; 4] = ["intake", "roster", "agree", "aggregate"];
@@ -41,6 +43,13 @@ pub struct StageLabels {
     pub stage: &'static str,
 }
 
+/// A queue.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct QueueLabels {
+    /// Its word.
+    pub queue: &'static str,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -55,6 +64,10 @@ pub struct Metrics {
     skipped_total: Counter,
     given_up: Counter,
     given_up_now: Gauge,
+    open_batches: Gauge,
+    open_batch_age: Gauge,
+    waiting_window_age: Gauge,
+    rejected: Family<QueueLabels, Gauge>,
     late: Gauge,
     foreign: Gauge,
     last_success: Gauge,
@@ -83,6 +96,10 @@ impl Metrics {
             skipped_total: Counter::default(),
             given_up: Counter::default(),
             given_up_now: Gauge::default(),
+            open_batches: Gauge::default(),
+            open_batch_age: Gauge::default(),
+            waiting_window_age: Gauge::default(),
+            rejected: Family::default(),
             late: Gauge::default(),
             foreign: Gauge::default(),
             last_success: Gauge::default(),
@@ -91,6 +108,9 @@ impl Metrics {
         metrics.register();
         for kind in KINDS {
             let _ = metrics.started.get_or_create_owned(&KindLabels { kind });
+        }
+        for queue in [QueueKind::Intake, QueueKind::Aggregate] {
+            metrics.rejected(queue, 0);
         }
         for stage in STAGES {
             let _ = metrics.windows.get_or_create_owned(&StageLabels { stage });
@@ -109,6 +129,11 @@ impl Metrics {
             "windows",
             "Windows that are not done, by what they wait for",
             self.windows.clone(),
+        );
+        registry.register(
+            "rejected_tasks",
+            "Tasks that workers have set aside and whose work has not been done since",
+            self.rejected.clone(),
         );
         for (name, help, counter) in [
             ("runs", "Runs", &self.runs),
@@ -148,6 +173,21 @@ impl Metrics {
                 &self.given_up_now,
             ),
             (
+                "open_batches",
+                "Batches that are not both taken in by us and validated by the peer",
+                &self.open_batches,
+            ),
+            (
+                "open_batch_age_seconds",
+                "Seconds since the date of the oldest open batch; 0 without one",
+                &self.open_batch_age,
+            ),
+            (
+                "waiting_window_age_seconds",
+                "Seconds since the end of the oldest window that is not done; 0 without one",
+                &self.waiting_window_age,
+            ),
+            (
                 "late_batches",
                 "Complete batches that came too late for their window",
                 &self.late,
@@ -172,6 +212,7 @@ impl Metrics {
     pub fn look(&self, look: &Look) {
         let Assessment {
             windows,
+            batches,
             skipped,
             late,
             passed,
@@ -189,6 +230,14 @@ impl Metrics {
                 .iter()
                 .all(|window| { window.stage == WindowStage::Done || STAGES.contains(&window.stage.word()) })
         );
+        let age = |since: BatchTime| (look.now.millis() - since.millis()) / 1000;
+        let open = || batches.iter().filter(|batch| batch.stage != BatchStage::Both);
+        self.open_batches.set(number(open().count()));
+        let oldest = open().map(|batch| age(batch.name.date)).max();
+        self.open_batch_age.set(oldest.unwrap_or(0).max(0));
+        let waiting = windows.iter().filter(|window| window.stage.is_waiting());
+        let oldest = waiting.map(|window| age(window.name.window.end())).max();
+        self.waiting_window_age.set(oldest.unwrap_or(0).max(0));
         self.skipped.set(number(skipped.len()));
         self.late.set(number(late.len()));
         self.given_up_now.set(number(passed.len() + given_up.len()));
@@ -223,6 +272,13 @@ impl Metrics {
     /// Counts a window that has passed the horizon without being summed.
     pub fn given_up(&self) {
         self.given_up.inc();
+    }
+
+    /// Notes how many tasks of a queue are set aside.
+    pub fn rejected(&self, queue: QueueKind, count: usize) {
+        let queue = queue.word();
+        let gauge = self.rejected.get_or_create_owned(&QueueLabels { queue });
+        gauge.set(number(count));
     }
 
     /// Counts batches that a window is summed without.
@@ -262,6 +318,8 @@ mod tests {
             "workflow_manager_peer_skipped_batches_total 0",
             "workflow_manager_peer_skipped_batches_now 0",
             "workflow_manager_late_batches 0",
+            r#"workflow_manager_rejected_tasks{queue="aggregate"} 0"#,
+            "workflow_manager_open_batches 0",
             "workflow_manager_leading 0",
         ] {
             assert!(text.contains(line), "{line} in {text}");

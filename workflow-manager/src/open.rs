@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::inventory::{Buckets, Known};
 use crate::manager::Manager;
 use crate::metrics::Metrics;
-use crate::start::{Queues, Starter};
+use crate::start::{Queues, Starter, WithRejected};
 use crate::switch::Announcements;
 use tallybox_model::extensions::{EXTENSIONS_SIZE_LIMIT, Sighting};
 use tallybox_transport::{RecordKey, Records};
@@ -29,9 +29,14 @@ impl Manager {
         let settings = &config.value;
         settings.check().map_err(Error::Setting)?;
         let starter: Arc<dyn Starter> = match (&settings.queues, &settings.jobs) {
-            (Some(queues), _) => Arc::new(Queues {
-                intake: queues.intake.open(directory)?,
-                aggregate: queues.aggregate.open(directory)?,
+            (Some(queues), _) => Arc::new(WithRejected {
+                queues: Queues {
+                    intake: queues.intake.open(directory)?,
+                    aggregate: queues.aggregate.open(directory)?,
+                },
+                // Not every queue says where: then they are not counted.
+                intake: queues.intake.open_rejected(directory).ok(),
+                aggregate: queues.aggregate.open_rejected(directory).ok(),
             }),
             (None, Some(jobs)) => jobs_starter(config, jobs).await?,
             (None, None) => return Err(Error::Setting("queues or jobs: one of both is needed".to_owned())),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tallybox_model::id::BatchId;
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
+use tallybox_model::task::IntakeTask;
 use tallybox_model::time::BatchTime;
 use tallybox_transport::RecordKey;
 use zeroize::Zeroizing;
@@ -222,6 +223,84 @@ async fn rejected_tasks_are_shown_with_their_reasons_and_put_back_when_told() {
     assert_eq!(again["messages"][0]["reason"], "unknown-key k2");
     let depth = queue.depth().await.unwrap();
     assert_eq!((depth.ready, depth.rejected), (Some(1), Some(1)));
+}
+
+#[tokio::test]
+async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
+    use std::time::Duration;
+    use tallybox_queue::QueuePlace;
+    let world = World::new();
+    let [one, other, third] = [1, 2, 3].map(|number| hours_ago(3, number));
+    for name in [&one, &other, &third] {
+        world.ingest(name);
+    }
+    world.put("mailbox", &other.validation(Role::Second).signature);
+    world.json(&["run-once"]);
+    let queue = QueuePlace::new("queues/intake").open(world.folder.path()).unwrap();
+    for _ in 0..3 {
+        let delivery = queue.receive(Duration::ZERO).await.unwrap().unwrap();
+        // Several starts are under way at once, so their order is not known.
+        if IntakeTask::parse(&delivery.body).unwrap().batch_id != third.id {
+            queue.reject(&delivery, "unknown-key: names key k2").await.unwrap();
+        }
+    }
+    let status = world.json(&["status"]);
+    let words = |status: &Value| -> Vec<(String, String, String)> {
+        let batches = status["batches"].as_array().unwrap().iter();
+        let word = |batch: &Value, field: &str| batch[field].as_str().unwrap().to_owned();
+        batches
+            .map(|batch| (word(batch, "stage"), word(batch, "ours"), word(batch, "peer")))
+            .collect()
+    };
+    let row = |stage: &str, ours: &str, peer: &str| (stage.to_owned(), ours.to_owned(), peer.to_owned());
+    assert_eq!(
+        words(&status),
+        [
+            row("rejected", "rejected", "silent"),
+            row("rejected", "rejected", "validated"),
+            row("started", "started", "silent")
+        ]
+    );
+    assert_eq!(status["batches"][0]["rejected"], "unknown-key: names key k2");
+    assert!(status["batches"][0]["age-minutes"].as_i64().unwrap() >= 180);
+    assert_eq!(
+        (
+            status["rejected"].as_array().unwrap().len(),
+            &status["queues"][0]["rejected"]
+        ),
+        (2, &Value::from(2))
+    );
+    let text = String::from_utf8(world.run(&["status"]).stdout).unwrap();
+    assert!(text.contains("an operator, `replay rejected`: unknown-key"), "{text}");
+    assert_eq!(
+        queue.depth().await.unwrap().rejected,
+        Some(2),
+        "they stay where they are"
+    );
+
+    // The key was added, and the batch came in by a later attempt.
+    world.put("own", &one.prepared("0123abcd"));
+    let status = world.json(&["status"]);
+    assert_eq!(
+        (
+            status["rejected"].as_array().unwrap().len(),
+            &status["queues"][0]["rejected"]
+        ),
+        (1, &Value::from(1))
+    );
+    assert_eq!(status["rejected"][0]["task"], other.to_string());
+    let dropped = world.json(&["replay", "rejected", "--done", "--drop"]);
+    assert_eq!(
+        (&dropped["dropped"], &dropped["messages"][0]["task"]),
+        (&Value::from(1), &Value::from(one.to_string()))
+    );
+    assert_eq!(queue.depth().await.unwrap().rejected, Some(1));
+    world.json(&["replay", "rejected", "--drop"]);
+    assert_eq!(queue.depth().await.unwrap().rejected, Some(0));
+    assert_eq!(
+        world.run(&["replay", "rejected", "--drop", "--yes"]).status.code(),
+        Some(2)
+    );
 }
 
 #[test]

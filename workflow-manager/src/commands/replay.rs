@@ -8,13 +8,14 @@ use tallybox_model::id::{AggregationId, BatchId};
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::BatchTime;
-use tallybox_queue::QueuePlace;
+use tallybox_queue::SharedQueue;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
 use super::Arguments;
 use crate::error::Error;
-use crate::replay::{Rejected, rejected, settle};
+use crate::manager::Manager;
+use crate::rejected::{Fate, Rejected, rejected, settle};
 use crate::summary::printable;
 use crate::work::QueueKind;
 
@@ -26,7 +27,8 @@ Try it:
   workflow-manager --config F replay window --aggregation NAME --start 2026/03/01/08/00
   workflow-manager --config F replay batch NAME/2026/03/01/08/05/UUID
   workflow-manager --config F replay rejected
-  workflow-manager --config F replay rejected --match unknown-key --yes";
+  workflow-manager --config F replay rejected --match unknown-key --yes
+  workflow-manager --config F replay rejected --done --drop";
 
 /// Start something once more, whatever was started before
 #[derive(Debug, Args)]
@@ -62,7 +64,7 @@ struct BatchCommand {
     batch: BatchName,
 }
 
-/// Tasks that workers have set aside, with their reasons; without --yes they are only shown
+/// Tasks that workers have set aside, with their reasons; without --yes or --drop they are only shown
 #[derive(Debug, Args)]
 struct RejectedCommand {
     /// Only this queue's; both, if not given
@@ -71,12 +73,18 @@ struct RejectedCommand {
     /// Only those that have this text in their reason or their name
     #[arg(long, value_name = "TEXT")]
     r#match: Option<String>,
+    /// Only those whose work has been done since
+    #[arg(long)]
+    done: bool,
     /// How many are looked at, at most
     #[arg(long, default_value_t = 100, value_name = "COUNT")]
     most: usize,
     /// Put them back on their queue
     #[arg(long)]
     yes: bool,
+    /// Remove them for good
+    #[arg(long, conflicts_with = "yes")]
+    drop: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -112,17 +120,20 @@ impl RejectedCommand {
                 "there are no queues in the configuration: Jobs keep their own failures".to_owned(),
             ));
         };
+        let manager = Manager::open(&config).await?;
         let mut messages = Vec::new();
         for (kind, which, place) in [
             (QueueKind::Intake, Which::Intake, &queues.intake),
             (QueueKind::Aggregate, Which::Aggregate, &queues.aggregate),
         ] {
             if self.queue.is_none_or(|wanted| wanted == which) {
-                messages.extend(self.queue(kind, place, &config.directory).await?);
+                let (from, to) = (place.open_rejected(&config.directory)?, place.open(&config.directory)?);
+                messages.extend(self.queue(kind, &manager, (from, to)).await?);
             }
         }
         arguments.print(&RejectedSummary {
             replayed: messages.iter().filter(|message| message.replayed).count(),
+            dropped: messages.iter().filter(|message| message.dropped).count(),
             messages,
         })?;
         Ok(Exit::Done)
@@ -131,15 +142,26 @@ impl RejectedCommand {
     async fn queue(
         &self,
         kind: QueueKind,
-        place: &QueuePlace,
-        directory: &std::path::Path,
+        manager: &Manager,
+        (from, to): (SharedQueue, SharedQueue),
     ) -> Result<Vec<Rejected>, Error> {
-        let (from, to) = (place.open_rejected(directory)?, place.open(directory)?);
-        let mut messages = rejected(kind, &from, self.most).await?;
-        let wanted = |message: &Rejected| self.r#match.as_deref().is_none_or(|text| message.matches(text));
-        settle(&mut messages, &from, &to, |message| self.yes && wanted(message)).await?;
-        messages.retain(wanted);
+        let mut messages = rejected(kind, &from, self.most, (&manager.buckets, None)).await?;
+        settle(&mut messages, &from, &to, |message| self.fate(message)).await?;
+        messages.retain(|message| self.wants(message));
         Ok(messages)
+    }
+
+    fn wants(&self, message: &Rejected) -> bool {
+        let matches = self.r#match.as_deref().is_none_or(|text| message.matches(text));
+        matches && (message.done || !self.done)
+    }
+
+    fn fate(&self, message: &Rejected) -> Fate {
+        match self.wants(message) {
+            true if self.drop => Fate::Dropped,
+            true if self.yes => Fate::Again,
+            _ => Fate::Kept,
+        }
     }
 }
 
@@ -148,21 +170,25 @@ impl RejectedCommand {
 struct RejectedSummary {
     messages: Vec<Rejected>,
     replayed: usize,
+    dropped: usize,
 }
 
 impl Summary for RejectedSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} rejected tasks, {} started again",
+            "{} rejected tasks, {} started again, {} removed",
             self.messages.len(),
-            self.replayed
+            self.replayed,
+            self.dropped
         )?;
         for message in &self.messages {
-            let mark = match (message.replayed, message.readable) {
-                (true, _) => "again",
-                (false, true) => "-",
-                (false, false) => "unreadable",
+            let mark = match message {
+                Rejected { replayed: true, .. } => "again",
+                Rejected { dropped: true, .. } => "removed",
+                Rejected { done: true, .. } => "done since",
+                Rejected { readable: false, .. } => "unreadable",
+                _ => "-",
             };
             let (task, reason) = (printable(&message.task), printable(&message.reason));
             write!(f, "\n  {:<9} {mark:<10} {task}: {reason}", message.queue.word())?;

@@ -29,11 +29,18 @@ Stages of a window:
   held              too many packets do not count; an operator has to release it
   done              nothing is left to do
 
+Batches: `ours` is how far our intake is, `peer` whether the peer has validated
+it. A task that workers have set aside is `rejected`, with the reason, until
+its work has been done.
+
 Try it:
   workflow-manager --config F status --watch
   workflow-manager --config F status --json | jq .windows";
 
 /// Show where every window and batch stands, its age, and what it waits for
+///
+/// To see why workers have set tasks aside, it takes their messages off the queues of rejected tasks and gives them back
+/// at once.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct StatusCommand {
@@ -93,6 +100,7 @@ impl StatusCommand {
             };
             queues.push(QueueStatus::of(kind, place, depth));
         }
-        Ok(Status::of(&look, queues, self.all))
+        let set_aside = manager.set_aside(&look).await;
+        Ok(Status::of(&look, queues, &set_aside, self.all))
     }
 }

@@ -160,6 +160,12 @@ impl WindowStage {
         matches!(self, Self::Due { .. })
     }
 
+    /// Whether the window is over, and something is left to do.
+    #[must_use]
+    pub fn is_waiting(self) -> bool {
+        !matches!(self, Self::Collecting | Self::Empty | Self::Done)
+    }
+
     /// The word for it, for machines.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -2,13 +2,14 @@
 
 mod queues;
 
-pub use queues::Queues;
+pub use queues::{Queues, WithRejected};
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tallybox_queue::SharedQueue;
 
 use crate::error::Error;
 use crate::work::QueueKind;
@@ -46,4 +47,9 @@ pub trait Starter: Send + Sync + fmt::Debug {
 
     /// Where work of this kind goes, for people.
     fn place(&self, queue: QueueKind) -> String;
+
+    /// The queue of tasks of this kind that workers have set aside, if there is one that can be read.
+    fn rejected(&self, _: QueueKind) -> Option<&SharedQueue> {
+        None
+    }
 }

@@ -48,3 +48,40 @@ impl Starter for Queues {
         self.of(queue).location()
     }
 }
+
+/// Two queues, and where what workers reject of them can be read.
+#[derive(Clone, Debug)]
+pub struct WithRejected {
+    /// The queues.
+    pub queues: Queues,
+    /// Rejected intakes.
+    pub intake: Option<SharedQueue>,
+    /// Rejected rosters and sums.
+    pub aggregate: Option<SharedQueue>,
+}
+
+#[async_trait]
+impl Starter for WithRejected {
+    async fn running(&self) -> Result<Running, Error> {
+        self.queues.running().await
+    }
+
+    fn together(&self, queue: QueueKind) -> usize {
+        self.queues.together(queue)
+    }
+
+    async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error> {
+        self.queues.start(queue, tasks).await
+    }
+
+    fn place(&self, queue: QueueKind) -> String {
+        self.queues.place(queue)
+    }
+
+    fn rejected(&self, queue: QueueKind) -> Option<&SharedQueue> {
+        match queue {
+            QueueKind::Intake => self.intake.as_ref(),
+            QueueKind::Aggregate => self.aggregate.as_ref(),
+        }
+    }
+}

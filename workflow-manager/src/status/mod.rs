@@ -1,20 +1,21 @@
 //! Where every window and batch stands, and what it waits for: a table for people, JSON for machines.
 
-use std::fmt;
-use std::io::{self, IsTerminal as _};
+mod show;
+
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use tallybox_model::extensions::{Bound, Sighting};
+use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::BatchTime;
 use tallybox_queue::Depth;
-use tallybox_service::chart::{Align, Screen, Table, Tone};
-use tallybox_service::output::Summary;
 
 use crate::due::{BatchReport, BatchStage, Counts, WindowReport, WindowStage, mode_word};
 use crate::inventory::Foreign;
 use crate::manager::Look;
-use crate::summary::{FailedStart, lines, printable};
+use crate::rejected::{Rejected, SetAside};
+use crate::summary::FailedStart;
 use crate::work::QueueKind;
 
 /// Everything that stands in the buckets, and what it waits for.
@@ -29,6 +30,8 @@ pub struct Status {
     pub windows: Vec<WindowStatus>,
     /// Batches that wait for something; all of them, if that was asked for.
     pub batches: Vec<BatchStatus>,
+    /// Tasks that workers have set aside and whose work has not been done since, each once.
+    pub rejected: Vec<RejectedStatus>,
     /// Windows that passed the horizon without being summed, and that no operator has acknowledged.
     pub given_up: Vec<GivenUp>,
     /// The queues.
@@ -64,6 +67,8 @@ pub struct WindowStatus {
     pub age_minutes: i64,
     /// What it waits for.
     pub waits_for: Option<String>,
+    /// Why workers have set its task aside.
+    pub rejected: Option<String>,
     /// Its batches.
     pub batches: Counts,
     /// Without rosters: how many its task names.
@@ -102,8 +107,14 @@ impl GivenUp {
 pub struct BatchStatus {
     /// Its name.
     pub batch: String,
-    /// How far it has come.
+    /// How far it has come; `rejected` if workers have set its intake aside.
     pub stage: &'static str,
+    /// What this side says of it: how far our intake is.
+    pub ours: &'static str,
+    /// What the peer says of it: `validated`, or `silent`.
+    pub peer: &'static str,
+    /// Why workers have set its intake aside.
+    pub rejected: Option<String>,
     /// How many times its intake has been started.
     pub attempt: u32,
     /// Minutes since the date in its name.
@@ -126,8 +137,10 @@ pub struct QueueStatus {
     pub ready: Option<u64>,
     /// Messages that are worked on.
     pub held: Option<u64>,
-    /// Messages that were set aside.
+    /// Messages that were set aside, less those that are known to be done since.
     pub rejected: Option<u64>,
+    /// Why the messages that were set aside cannot be read.
+    pub rejected_problem: Option<String>,
 }
 
 impl QueueStatus {
@@ -141,14 +154,63 @@ impl QueueStatus {
             ready: depth.ready,
             held: depth.held,
             rejected: depth.rejected,
+            rejected_problem: None,
+        }
+    }
+
+    /// Takes what is known of the messages that were set aside.
+    fn set_aside(&mut self, set_aside: &SetAside) {
+        match &set_aside.messages {
+            Ok(messages) => {
+                let done = messages.iter().filter(|message| message.done).count() as u64;
+                let all = self.rejected.unwrap_or(messages.len() as u64);
+                self.rejected = Some(all.saturating_sub(done));
+            }
+            Err(problem) => self.rejected_problem = Some(problem.clone()),
         }
     }
 }
 
+/// A task that workers have set aside.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RejectedStatus {
+    /// Which queue it was on.
+    pub queue: QueueKind,
+    /// The batch or window, or what could be read of the message.
+    pub task: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The rejected tasks whose work has not been done since, each once; the last reason counts.
+fn open_rejected(set_aside: &[SetAside]) -> BTreeMap<(QueueKind, &str), &Rejected> {
+    let messages = set_aside
+        .iter()
+        .flat_map(|set_aside| set_aside.messages.iter().flatten());
+    let open = messages.filter(|message| !message.done);
+    open.map(|message| ((message.queue, message.task.as_str()), message))
+        .collect()
+}
+
 impl Status {
-    /// What a look says; with `all`, also of batches that wait for nothing and windows that are done.
+    /// What a look says, and what the queues have set aside; with `all`, also of batches that wait for nothing and windows
+    /// that are done.
     #[must_use]
-    pub fn of(look: &Look, queues: Vec<QueueStatus>, all: bool) -> Self {
+    pub fn of(look: &Look, mut queues: Vec<QueueStatus>, set_aside: &[SetAside], all: bool) -> Self {
+        for queue in &mut queues {
+            let set_aside = set_aside.iter().find(|set_aside| set_aside.queue == queue.queue);
+            set_aside.into_iter().for_each(|set_aside| queue.set_aside(set_aside));
+        }
+        let rejected = open_rejected(set_aside);
+        let of_batch: HashMap<&BatchName, &str> = rejected
+            .values()
+            .filter_map(|message| Some((message.batch()?, message.reason.as_str())))
+            .collect();
+        let of_window: HashMap<&WindowName, &str> = rejected
+            .values()
+            .filter_map(|message| Some((message.window()?, message.reason.as_str())))
+            .collect();
         let windows = look.assessment.windows.iter();
         let batches = look.assessment.batches.iter();
         let unfinished = |batch: &&BatchReport| all || batch.stage != BatchStage::Both;
@@ -159,18 +221,22 @@ impl Status {
         let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
         let given_up = look.assessment.given_up.iter().chain(&look.assessment.passed);
         let shown: Vec<&WindowReport> = windows.filter(shown).collect();
+        let mut batches: Vec<BatchStatus> = batches
+            .filter(unfinished)
+            .map(|batch| BatchStatus::of(batch, look.now, of_batch.get(&batch.name).copied()))
+            .collect();
+        // People see the first ones.
+        batches.sort_by_key(|batch| batch.rejected.is_none());
         Self {
             now: look.now.to_string(),
             rosters: rosters(look),
             hidden: look.assessment.windows.len() - shown.len(),
             windows: shown
                 .into_iter()
-                .map(|window| WindowStatus::of(window, look.now))
+                .map(|window| WindowStatus::of(window, look.now, of_window.get(&window.name).copied()))
                 .collect(),
-            batches: batches
-                .filter(unfinished)
-                .map(|batch| BatchStatus::of(batch, look.now))
-                .collect(),
+            batches,
+            rejected: rejected.values().map(|message| RejectedStatus::of(message)).collect(),
             given_up: given_up.map(GivenUp::of).collect(),
             queues,
             failed: unseen.collect(),
@@ -179,9 +245,24 @@ impl Status {
     }
 }
 
+impl RejectedStatus {
+    fn of(message: &Rejected) -> Self {
+        Self {
+            queue: message.queue,
+            task: message.task.clone(),
+            reason: message.reason.clone(),
+        }
+    }
+}
+
+/// What is waited for when workers have set a task aside.
+fn operator(reason: &str) -> String {
+    format!("an operator, `replay rejected`: {reason}")
+}
+
 impl WindowStatus {
-    fn of(window: &WindowReport, now: BatchTime) -> Self {
-        let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
+    fn of(window: &WindowReport, now: BatchTime, rejected: Option<&str>) -> Self {
+        let names = |names: &[BatchName]| names.iter().map(ToString::to_string).collect();
         Self {
             aggregation: window.name.aggregation.to_string(),
             start: window.name.window.start().to_string(),
@@ -196,7 +277,8 @@ impl WindowStatus {
             },
             attempt: window.attempt,
             age_minutes: minutes(window.name.window.end(), now),
-            waits_for: window.waits_for(),
+            waits_for: rejected.map(operator).or_else(|| window.waits_for()),
+            rejected: rejected.map(str::to_owned),
             batches: window.counts,
             named: window.named,
             skipped_by_peer: names(&window.skipped),
@@ -206,14 +288,26 @@ impl WindowStatus {
 }
 
 impl BatchStatus {
-    fn of(batch: &BatchReport, now: BatchTime) -> Self {
+    fn of(batch: &BatchReport, now: BatchTime, rejected: Option<&str>) -> Self {
+        let ours = match batch.stage {
+            BatchStage::Both => BatchStage::TakenIn.word(),
+            stage if rejected.is_none() => stage.word(),
+            _ => "rejected",
+        };
         Self {
             batch: batch.name.to_string(),
-            stage: batch.stage.word(),
+            stage: if rejected.is_some() {
+                "rejected"
+            } else {
+                batch.stage.word()
+            },
+            ours,
+            peer: if batch.validated { "validated" } else { "silent" },
+            rejected: rejected.map(str::to_owned),
             attempt: batch.attempt,
             age_minutes: minutes(batch.name.date, now),
             validated: batch.validated,
-            waits_for: batch.waits_for(),
+            waits_for: rejected.map(operator).or_else(|| batch.waits_for()),
         }
     }
 }
@@ -238,180 +332,5 @@ pub(crate) fn rosters(look: &Look) -> String {
         (None, None) => "not used: we announce nothing".to_owned(),
         (None, Some(Sighting::Absent)) => "not used: the peer has no announcement".to_owned(),
         (None, Some(_)) => "not used: the peer's announcement has none".to_owned(),
-    }
-}
-
-/// An age as people say it: `12m`, `3h05m`, `2d04h`.
-fn age(minutes: i64) -> String {
-    let sign = if minutes < 0 { "-" } else { "" };
-    let minutes = minutes.unsigned_abs();
-    let (days, hours, rest) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
-    match (days, hours) {
-        (0, 0) => format!("{sign}{rest}m"),
-        (0, _) => format!("{sign}{hours}h{rest:02}m"),
-        _ => format!("{sign}{days}d{hours:02}h"),
-    }
-}
-
-/// Columns of a line in a file or a pipe: enough for whole names.
-const FILE_WIDTH: usize = 160;
-/// With fewer columns, names of batches are shortened.
-const WIDE: usize = 120;
-
-/// How many batches people are shown; JSON has all.
-const BATCHES: usize = 30;
-
-impl Summary for Status {
-    fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut screen = Screen::stdout();
-        if !io::stdout().is_terminal() {
-            screen.width = FILE_WIDTH;
-        }
-        self.draw(f, screen)
-    }
-}
-
-impl Status {
-    fn draw(&self, f: &mut fmt::Formatter<'_>, screen: Screen) -> fmt::Result {
-        writeln!(f, "{} UTC, rosters: {}", self.now, self.rosters)?;
-        for queue in &self.queues {
-            let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
-            writeln!(
-                f,
-                "queue {}: {} waiting, {} in work, {} rejected ({})",
-                queue.queue.word(),
-                count(queue.ready),
-                count(queue.held),
-                count(queue.rejected),
-                printable(&queue.place)
-            )?;
-        }
-        write!(f, "\n{}", self.window_table(screen))?;
-        if self.hidden > 0 {
-            write!(
-                f,
-                "\n{}",
-                screen.paint(Tone::Faint, &format!("{} windows are done or empty", self.hidden))
-            )?;
-        }
-        if !self.batches.is_empty() {
-            write!(f, "\n\n{}", self.batch_table(screen))?;
-        }
-        let names = |pick: fn(&WindowStatus) -> &Vec<String>| self.windows.iter().flat_map(pick).cloned().collect();
-        lines(f, "skipped by the peer", names(|window| &window.skipped_by_peer))?;
-        lines(f, "late", names(|window| &window.late))?;
-        let given_up = self.given_up.iter();
-        let given_up = given_up.map(|window| format!("{} {} to {}", window.aggregation, window.start, window.end));
-        lines(
-            f,
-            "never summed, too old to be started by itself: `backfill`, or `acknowledge`",
-            given_up.collect(),
-        )?;
-        let failed = self.failed.iter();
-        lines(
-            f,
-            "cannot be looked at",
-            failed
-                .map(|failed| format!("{}: {}", failed.what, failed.problem))
-                .collect(),
-        )?;
-        if self.foreign.count > 0 {
-            lines(
-                f,
-                &format!("{} objects are none of ours", self.foreign.count),
-                self.foreign.samples.clone(),
-            )?;
-        }
-        Ok(())
-    }
-
-    fn window_table(&self, screen: Screen) -> Table {
-        let mut table = Table::new(
-            screen,
-            &[
-                ("window", Align::Left),
-                ("age", Align::Right),
-                ("batches", Align::Right),
-                ("taken in", Align::Right),
-                ("validated", Align::Right),
-                ("stage", Align::Left),
-                ("waits for", Align::Left),
-            ],
-        );
-        let mut last = "";
-        for window in &self.windows {
-            if window.aggregation != last {
-                table.row([screen.paint(Tone::Heading, &window.aggregation)]);
-                last = &window.aggregation;
-            }
-            let stage = match (window.task, window.attempt) {
-                (Some(task), 0 | 1) => format!("{task} {}", window.stage),
-                (Some(task), attempt) => format!("{task} {} ({attempt})", window.stage),
-                (None, _) => window.stage.to_owned(),
-            };
-            let tone = match window.stage {
-                "done" => Tone::Good,
-                "peer-validations" | "undecided" | "held" => Tone::Bad,
-                _ if !window.skipped_by_peer.is_empty() || !window.late.is_empty() => Tone::Bad,
-                _ => Tone::Faint,
-            };
-            table.row([
-                format!("  {}", window.start),
-                age(window.age_minutes),
-                match window.batches.incomplete {
-                    0 => window.batches.complete.to_string(),
-                    incomplete => format!("{}+{incomplete}", window.batches.complete),
-                },
-                window.batches.taken_in.to_string(),
-                window.batches.validated.to_string(),
-                screen.paint(tone, &stage),
-                window.waits_for.clone().unwrap_or_default(),
-            ]);
-        }
-        table
-    }
-
-    fn batch_table(&self, screen: Screen) -> Table {
-        let mut table = Table::new(
-            screen,
-            &[
-                ("batch", Align::Left),
-                ("age", Align::Right),
-                ("stage", Align::Left),
-                ("waits for", Align::Left),
-            ],
-        );
-        let name = |name: &str| match (screen.width < WIDE).then(|| name.rsplit_once('/')).flatten() {
-            Some((stem, id)) => format!("{stem}/{}…", id.chars().take(8).collect::<String>()),
-            None => name.to_owned(),
-        };
-        for batch in self.batches.iter().take(BATCHES) {
-            table.row([
-                printable(&name(&batch.batch)),
-                age(batch.age_minutes),
-                match batch.attempt {
-                    0 | 1 => batch.stage.to_owned(),
-                    attempt => format!("{} ({attempt})", batch.stage),
-                },
-                batch.waits_for.clone().unwrap_or_default(),
-            ]);
-        }
-        if self.batches.len() > BATCHES {
-            table.row([format!("and {} more", self.batches.len() - BATCHES)]);
-        }
-        table
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_short() {
-        assert_eq!(
-            [0, 59, 60, 185, 1440, 3000, -61].map(age),
-            ["0m", "59m", "1h00m", "3h05m", "1d00h", "2d02h", "-1h01m"]
-        );
     }
 }

@@ -1,0 +1,110 @@
+//! What an operator sees of what waits: gauges, and a scheduler that reaches nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::{World, at, batch, hour};
+use tallybox_queue::TaskQueue as _;
+use tallybox_service::operations::Operable as _;
+use tallybox_transport::faults::{Faults, Kind};
+use tallybox_workflow_manager::leader::Alone;
+use tallybox_workflow_manager::serve::{Pulse, Scheduler};
+use tallybox_workflow_manager::start::{Queues, WithRejected};
+use tokio_util::sync::CancellationToken;
+
+const AGG: &str = "kittens-seen";
+
+fn gauge(world: &World, name: &str) -> i64 {
+    let text = world.manager.metrics.text();
+    let name = format!("workflow_manager_{name} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&name));
+    value.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn open_batches_and_waiting_windows_have_their_age() {
+    let world = World::new(at("09/30"));
+    let ages =
+        || ["open_batches", "open_batch_age_seconds", "waiting_window_age_seconds"].map(|name| gauge(&world, name));
+    world.run().await;
+    assert_eq!(ages(), [0, 0, 0]);
+    let (old, new) = (batch(AGG, at("08/15"), 1), batch(AGG, at("09/20"), 2));
+    world.ingest(&old).await;
+    world.ingest(&new).await;
+    world.run().await;
+    assert_eq!(ages(), [2, 75 * 60, 30 * 60]);
+    world.both(&batch(AGG, at("08/16"), 3)).await;
+    world.validate(&old).await;
+    world.prepare(&old).await;
+    world.done(&hour(AGG, at("08/00"))).await;
+    world.set(at("09/40"));
+    world.run().await;
+    assert_eq!(ages(), [1, 20 * 60, 0]);
+}
+
+#[tokio::test]
+async fn rejected_tasks_are_counted_once_each_until_they_are_done() {
+    let mut world = World::new(at("08/30"));
+    let queues = Queues {
+        intake: Arc::new(world.intake.clone()),
+        aggregate: Arc::new(world.aggregate.clone()),
+    };
+    world.manager.starter = Arc::new(WithRejected {
+        queues,
+        intake: Some(Arc::new(world.intake.rejected())),
+        aggregate: None,
+    });
+    let name = batch(AGG, at("08/00"), 1);
+    world.ingest(&name).await;
+    // It is started, and rejected, twice.
+    for now in ["08/30", "09/00"] {
+        world.set(at(now));
+        world.run().await;
+        let delivery = world.intake.receive(Duration::ZERO).await.unwrap().unwrap();
+        world.intake.reject(&delivery, "unknown-key").await.unwrap();
+    }
+    world.set(at("09/05"));
+    world.run().await;
+    assert_eq!(gauge(&world, r#"rejected_tasks{queue="intake"}"#), 1);
+    assert_eq!(world.intake.depth().await.unwrap().rejected, Some(2));
+    world.prepare(&name).await;
+    world.run().await;
+    assert_eq!(gauge(&world, r#"rejected_tasks{queue="intake"}"#), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduler_that_reaches_no_bucket_for_a_minute_is_not_ready() {
+    let mut world = World::new(at("08/30"));
+    world.ingest(&batch(AGG, at("08/00"), 1)).await;
+    let faults = Faults::new(100, Kind::Die);
+    world.manager.buckets.own = faults.wrap(world.own.clone());
+    let scheduler = Arc::new(Scheduler {
+        manager: world.manager,
+        election: Arc::new(Alone),
+        poll: Duration::from_secs(1),
+        lease: Duration::from_secs(60),
+        stuck: Duration::from_secs(1800),
+        pulse: Pulse::default(),
+    });
+    let (stop, running) = (CancellationToken::new(), Arc::clone(&scheduler));
+    let ending = stop.clone();
+    let task = tokio::spawn(async move { running.run(&ending).await });
+    while faults.operations() < 100 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(scheduler.readiness().ready(), "{:?}", scheduler.readiness());
+    }
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    let readiness = scheduler.readiness();
+    assert!(readiness.ready() && !readiness.warnings.is_empty(), "{readiness:?}");
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let reasons = scheduler.readiness().reasons;
+    assert!(
+        reasons.len() == 1 && reasons[0].contains("the process is dead"),
+        "{reasons:?}"
+    );
+    stop.cancel();
+    task.await.unwrap();
+}
