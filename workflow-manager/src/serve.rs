@@ -8,6 +8,7 @@ use tallybox_service::cause::chain;
 use tallybox_service::operations::{Operable, Readiness};
 use tallybox_service::reach::Reach;
 use tallybox_service::version::Build;
+use tallybox_transport::probe::Reachable;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,16 @@ impl Scheduler {
                 "leadership could not be given up; it ends by itself"
             );
         }
+    }
+
+    /// Asks the own bucket again and again whether it answers, leading or not: a run that gets no answer at all ends late.
+    pub async fn watch_own_bucket(&self) {
+        let reachable = Reachable::default();
+        let ask = || async {
+            let asked = reachable.ask(&*self.manager.buckets.own).await;
+            asked.map_err(|error| chain(&error))
+        };
+        self.pulse.reach.watch("the own bucket", ask).await;
     }
 
     /// One look at who leads, and a run if we do.

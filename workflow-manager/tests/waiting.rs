@@ -108,3 +108,22 @@ async fn a_scheduler_that_reaches_no_bucket_for_a_minute_is_not_ready() {
     stop.cancel();
     task.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduler_whose_own_bucket_is_silent_is_not_ready_while_its_run_waits() {
+    let mut world = World::new(at("08/30"));
+    world.manager.buckets.own = Faults::new(1, Kind::Die).wrap(world.own.clone());
+    let scheduler = Scheduler {
+        manager: world.manager,
+        election: Arc::new(Alone),
+        poll: Duration::from_secs(1),
+        lease: Duration::from_secs(60),
+        stuck: Duration::from_secs(1800),
+        pulse: Pulse::default(),
+    };
+    let watching = tokio::time::timeout(Duration::from_secs(65), scheduler.watch_own_bucket());
+    assert!(watching.await.is_err());
+    let reasons = scheduler.readiness().reasons;
+    let said = |reason: &String| reason.starts_with("the own bucket cannot be reached for 6");
+    assert!(reasons.iter().any(said), "{reasons:?}");
+}

@@ -75,7 +75,8 @@ impl ServeCommand {
         );
         tokio::join!(
             page.run(router(scheduler.clone()), shutdown.clone()),
-            scheduler.run(&shutdown)
+            scheduler.run(&shutdown),
+            shutdown.run_until_cancelled(scheduler.watch_own_bucket())
         );
         tracing::info!("workflow manager has ended");
         Ok(Exit::Done)
