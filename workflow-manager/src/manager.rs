@@ -11,6 +11,7 @@ use tallybox_model::task::{TaskMarker, WindowBatches};
 use tallybox_model::time::BatchTime;
 use tallybox_service::cause::chain;
 use tallybox_service::clock::Clock;
+use tallybox_service::fault;
 use tallybox_transport::Created;
 
 use crate::due::{Assessment, assess};
@@ -108,6 +109,9 @@ impl Manager {
 
     /// Marks the windows that have passed the horizon without being done. Each is reported by the run that marks it.
     async fn give_up(&self, look: &Look) -> Result<(), Error> {
+        if fault::is_on("given-up-silently") {
+            return Ok(());
+        }
         for name in &look.assessment.passed {
             let text = format!("{{\"given-up\":\"{}\"}}", look.now);
             if self.buckets.put_record(&name.given_up(), text.as_bytes()).await? == Created::New {

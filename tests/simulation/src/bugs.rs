@@ -125,6 +125,18 @@ pub const ALL: &[Bug] = &[
         "the ingestor puts packets of one packet key into batches of two numbers of bins",
     ),
     bug(
+        "stale-key-blocks",
+        "without rosters, a window waits for ever for a batch that one side cannot take in",
+    ),
+    bug(
+        "given-up-silently",
+        "a window that passes the horizon without a sum leaves no mark",
+    ),
+    bug(
+        "validation-unbounded",
+        "a validation of the peer's may have any number of messages",
+    ),
+    bug(
         "records-unverified",
         "an object of the own bucket is read without a look at its authentication code",
     ),

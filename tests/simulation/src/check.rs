@@ -20,9 +20,12 @@ use crate::lies::Lies;
 use crate::machine::{Machine, Machines, Places};
 use crate::once::evaluated_once;
 use crate::operator::{check_shares, check_sums};
+use crate::oversize::oversized_in_no_sum;
+use crate::passed::passed;
 use crate::pool::{METRICS, Pool};
 use crate::scenario::Scenario;
 use crate::schedule::Schedule;
+use crate::stale::unblocked;
 use crate::wear::counted_failures;
 
 /// What a check found.
@@ -44,7 +47,7 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
         let mut objects = objects(&places.ingestion[role.index()]).await;
         let is_garbage = |key: &str| {
             let name = BatchName::from_ingestion_object(key);
-            name.is_some_and(|name| lies.garbage.contains(&name))
+            name.is_some_and(|name| lies.is_no_batch(&name))
         };
         objects.retain(|key, _| !is_garbage(key));
         let batches = batches(&objects, role, &mut problems);
@@ -75,6 +78,9 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
     undamaged(places, &mut problems);
     counted_failures(scenario, places, schedule, (batches, &accord), &mut problems).await;
     check_sums(places, &mut problems).await;
+    oversized_in_no_sum(scenario, places, lies, &mut problems).await;
+    unblocked(scenario, places, schedule, (batches, lies), &mut problems).await;
+    passed(scenario, places, schedule, &mut problems).await;
     check_shares(scenario, places, batches, &mut problems).await;
     Findings { problems, digest }
 }

@@ -86,36 +86,52 @@ impl Copy {
     pub async fn write(&self, mailboxes: &[std::sync::Arc<Shelf>; 2], now: Millis) {
         for (mailbox, gets) in mailboxes.iter().zip(self.sides) {
             if gets {
-                self.write_one(mailbox, now).await;
+                self.write_one(mailbox, false, now).await;
             }
         }
     }
 
-    async fn write_one(&self, mailbox: &Shelf, now: Millis) {
+    /// Writes it into one mailbox, the shares sealed to a key that nobody has if that is retired; whether the batch that is
+    /// copied was there.
+    pub(crate) async fn write_one(&self, mailbox: &Shelf, retired: bool, now: Millis) -> bool {
         let read = async |key: &str| read_all(&*mailbox.inner, key, LIMIT).await;
         let from = self.of.ingestion();
         let (Ok(header), Ok(packets)) = (read(&from.header).await, read(&from.packets).await) else {
             // Deleted by now.
-            return;
+            return false;
         };
         let to = self.to.ingestion();
         let header: IngestionHeader = decode_one(&header, &Limits::default()).expect("the ingestor's header");
-        for (key, bytes) in self.files(&to, header, &packets) {
+        for (key, bytes) in self.files(&to, header, &packets, retired) {
             // A second copy of the same is the same.
             if publish_bytes(&*mailbox.inner, &key, bytes.into(), false).await.is_ok() {
                 mailbox.note(&key, now);
             }
         }
+        true
     }
 
-    fn files(&self, to: &BatchObjects, header: IngestionHeader, packets: &[u8]) -> [(String, Vec<u8>); 3] {
+    fn files(
+        &self,
+        to: &BatchObjects,
+        header: IngestionHeader,
+        packets: &[u8],
+        retired: bool,
+    ) -> [(String, Vec<u8>); 3] {
         let limits = Limits::default();
         let mut reader = ContainerReader::open(packets, &limits).expect("the ingestor's packets");
         let mut file = ContainerWriter::new(Vec::new(), DataSharePacket::KIND, [9; 16]);
         let mut place = 0_u32;
         while let Some(block) = reader.next_block().expect("a block") {
             for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
-                let packet = packet.expect("a packet");
+                let mut packet = packet.expect("a packet");
+                let mut sealed = packet.encrypted_payload.to_vec();
+                if retired && let Some(last) = sealed.last_mut() {
+                    // As one sealed to another key, it opens with none. A hostile report may have another bit changed.
+                    *last ^= 0x5a;
+                    packet.encryption_key_id = Some("retired");
+                }
+                packet.encrypted_payload = &sealed;
                 if self.packets.checked_shr(place).is_some_and(|bits| bits & 1 == 1) {
                     file.append(&packet).expect("a packet");
                 }

@@ -12,8 +12,8 @@
 //! | [`bucket`], [`queue`], [`announcement`] | buckets, queues and the peer's announcement as one process sees them |
 //! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
 //! | [`cast`], [`machine`] | who there is, and the programs that they run |
-//! | [`liar`], [`garbage`], [`tamper`], [`forger`], [`lies`], [`operator`] | an ingestor, processors and operators that do not keep to the rules |
-//! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`once`], [`wear`], [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
+//! | [`liar`], [`stale`], [`garbage`], [`tamper`], [`oversize`], [`forger`], [`lies`], [`operator`] | an ingestor, processors and operators that do not keep to the rules |
+//! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`once`], [`wear`], [`passed`], [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
 //! | [`counts`] | how often each thing happened |
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | many seeds; the least of one that fails; known faults; the command line |
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
@@ -38,12 +38,15 @@ pub mod lies;
 pub mod machine;
 pub mod once;
 pub mod operator;
+pub mod oversize;
+pub mod passed;
 pub mod pool;
 pub mod queue;
 pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod shrink;
+pub mod stale;
 pub mod tamper;
 pub mod time;
 pub mod timer;

@@ -10,6 +10,7 @@ use tallybox_model::time::Window;
 use crate::editor::Edit;
 use crate::liar::Copy;
 use crate::machine::Places;
+use crate::stale::Stale;
 use crate::tamper::{Lie, Told};
 
 /// All lies of a run.
@@ -23,6 +24,8 @@ pub struct Lies {
     pub garbage: BTreeSet<BatchName>,
     /// Of somebody who can write to an own bucket.
     pub edits: Vec<Edit>,
+    /// Batches of an ingestor that seals shares to a retired key.
+    pub stale: Vec<Stale>,
 }
 
 impl Lies {
@@ -32,7 +35,7 @@ impl Lies {
     pub fn doubtful(&self) -> BTreeSet<BatchId> {
         let copies = self.copies.iter().filter(|copy| copy.of.id == copy.to.id);
         let validations = self.told.iter().filter_map(|told| match &told.lie {
-            Lie::Validation(name) => Some(name.id),
+            Lie::Validation(name) | Lie::Oversized(name) => Some(name.id),
             Lie::Roster(_) | Lie::Replay(_) | Lie::Flood(_) | Lie::Entry(_) | Lie::Terms(_) => None,
         });
         copies.map(|copy| copy.of.id).chain(validations).collect()
@@ -45,8 +48,15 @@ impl Lies {
         edited
             || self.told.iter().any(|told| match &told.lie {
                 Lie::Roster(name) | Lie::Replay(name) | Lie::Flood(name) => name.aggregation == *aggregation,
-                Lie::Validation(_) | Lie::Entry(_) | Lie::Terms(_) => false,
+                Lie::Validation(_) | Lie::Oversized(_) | Lie::Entry(_) | Lie::Terms(_) => false,
             })
+    }
+
+    /// Whether this is no batch of the ingestor's that both sides could take in: nobody signed it, or one side has no key
+    /// for it.
+    #[must_use]
+    pub fn is_no_batch(&self, name: &BatchName) -> bool {
+        self.garbage.contains(name) || self.stale.iter().any(|stale| stale.name == *name)
     }
 
     /// Whether a processor lists this batch, and the ingestor never made it.

@@ -41,7 +41,7 @@ use crate::keyring::{
     BINS, EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id,
 };
 use crate::queue::{Line, SimQueue};
-use crate::scenario::{GRACE, HORIZON, PERIOD, ROSTER_ENTRIES, Scenario};
+use crate::scenario::{GRACE, HORIZON, LEAVE_OUT_AFTER, PERIOD, ROSTER_ENTRIES, Scenario};
 use crate::schedule::{Life, Millis, Schedule};
 use crate::time::MINUTE;
 use crate::trouble::Trouble;
@@ -166,7 +166,7 @@ impl Machines<'_> {
 
     fn manager(&self, role: Role, life: &Arc<Life>, clock: &Clock) -> Manager {
         let (places, side) = (self.places, role.index());
-        let day = 24 * 60;
+        let horizon_minutes = self.scenario.horizon_minutes();
         Manager {
             instance: INSTANCE.parse().expect("an instance"),
             buckets: Buckets {
@@ -184,8 +184,8 @@ impl Machines<'_> {
                 period_minutes: PERIOD,
                 grace_minutes: GRACE,
                 wait_minutes: 0,
-                look_back_minutes: 2 * day,
-                horizon_minutes: 4 * day,
+                look_back_minutes: horizon_minutes.min(2 * 24 * 60),
+                horizon_minutes,
                 reenqueue_after_minutes: 45,
             },
             announcements: Announcements {
@@ -265,7 +265,7 @@ impl Machines<'_> {
                 packets: 1,
                 accept: false,
             },
-            leave_out_after_minutes: 120,
+            leave_out_after_minutes: LEAVE_OUT_AFTER,
             wear: WearLimits::default(),
             legacy_count: false,
             limits: Limits {

@@ -67,7 +67,7 @@ pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByH
 }
 
 /// The sum parts that a processor has published, by the names of their headers.
-async fn parts(places: &Places, role: Role, problems: &mut Vec<String>) -> Vec<(String, SumPart)> {
+pub(crate) async fn parts(places: &Places, role: Role, problems: &mut Vec<String>) -> Vec<(String, SumPart)> {
     let header = format!(".sum_{}", role.index());
     let mut parts = Vec::new();
     for (key, bytes) in objects(&places.sums[role.index()]).await {

@@ -72,6 +72,8 @@ pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
     }
 }
 
+mod mischief;
+
 struct Stage<'s> {
     scenario: &'s Scenario,
     schedule: Arc<Schedule>,
@@ -87,6 +89,12 @@ struct Stage<'s> {
     prey: Option<Role>,
     /// What the editor does, with dice of its own.
     editor: Dice,
+    /// Whose next validation somebody waits to make too large.
+    feast: Option<Role>,
+    /// How large validations become, and when.
+    sizes: Dice,
+    /// Which batches are sealed to a retired key, and when.
+    retired: Dice,
 }
 
 fn places(scenario: &Scenario) -> Places {
@@ -121,6 +129,9 @@ impl<'s> Stage<'s> {
             chosen: BTreeSet::new(),
             prey: None,
             editor: Dice::new(scenario.seed, "editor"),
+            feast: None,
+            sizes: Dice::new(scenario.seed, "sizes"),
+            retired: Dice::new(scenario.seed, "retired"),
         }
     }
 
@@ -149,6 +160,12 @@ impl<'s> Stage<'s> {
         }
         if scenario.has(Trouble::Editing) {
             schedule.timer(scenario.start() + HOUR, Timer::Edit);
+        }
+        if scenario.has(Trouble::Oversized) {
+            schedule.timer(scenario.start() + 70 * MINUTE, Timer::Oversize);
+        }
+        if scenario.has(Trouble::StaleKeys) {
+            schedule.timer(scenario.start() + 80 * MINUTE, Timer::StaleKey);
         }
         if scenario.retention.is_some() {
             schedule.timer(scenario.start(), Timer::Retention);
@@ -182,6 +199,7 @@ impl<'s> Stage<'s> {
             let pause = self.editor.between(20 * MINUTE, 2 * HOUR);
             self.schedule.timer(self.schedule.now() + pause, Timer::PutBack);
         }
+        self.oversize().await;
         self.schedule.fire()
     }
 
@@ -199,6 +217,9 @@ impl<'s> Stage<'s> {
             Timer::Choose => self.choose().await,
             Timer::Edit => self.wait_to_edit(),
             Timer::PutBack => self.put_back().await,
+            Timer::Oversize => self.wait_to_oversize(),
+            Timer::StaleKey => self.stale_key().await,
+            Timer::OldScheduler(number) => self.old_scheduler(number).await,
             Timer::Calm => self.calm().await,
         }
     }
@@ -335,9 +356,8 @@ impl<'s> Stage<'s> {
             .keys()
             .filter_map(|key| BatchName::from_ingestion_signature(key))
             .collect();
-        let original = |name: &&BatchName| {
-            !self.lies.garbage.contains(*name) && !self.lies.copies.iter().any(|copy| copy.to == **name)
-        };
+        let original =
+            |name: &&BatchName| !self.lies.is_no_batch(name) && !self.lies.copies.iter().any(|copy| copy.to == **name);
         let originals: Vec<&BatchName> = batches.iter().filter(original).collect();
         if self.dice.chance(300)
             && let Some(name) = self.dice.pick(&originals)
@@ -410,6 +430,7 @@ impl<'s> Stage<'s> {
                 Lie::Roster(_) => "replaced-rosters",
                 Lie::Replay(_) => "replayed-rosters",
                 Lie::Validation(_) => "replaced-validations",
+                Lie::Oversized(_) => "oversized-validations",
                 Lie::Flood(_) => "oversized-rosters",
                 Lie::Entry(_) => "false-entries",
                 Lie::Terms(_) => "changed-terms",
@@ -474,6 +495,7 @@ impl<'s> Stage<'s> {
         self.schedule.calm();
         self.ambush = None;
         self.prey = None;
+        self.feast = None;
         for edit in &self.lies.edits {
             put_back(&self.places, edit).await;
         }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use tallybox_model::extensions::first_window;
 use tallybox_model::role::Role;
-use tallybox_model::time::BatchTime;
+use tallybox_model::time::{BatchTime, Window};
 
 use crate::dice::Dice;
 use crate::pool::{METRICS, Pool};
@@ -19,6 +19,8 @@ const START: &str = "2026/11/23/10/00";
 pub const PERIOD: u32 = 60;
 /// How long after a window's end it is closed, in minutes.
 pub const GRACE: u32 = 20;
+/// How long after a window's end its sum is made without the batches that one side cannot take in, in minutes.
+pub const LEAVE_OUT_AFTER: u32 = 120;
 /// The most entries of a roster that is read.
 pub const ROSTER_ENTRIES: u64 = 512;
 /// For how many windows a packet is remembered.
@@ -112,16 +114,18 @@ impl Scenario {
         let mut troubles = BTreeSet::new();
         // A quiet world now and then, a rough one more often.
         let chance = *dice.pick(&[0, 200, 400, 700]).unwrap_or(&400);
-        let mut of_editing = Dice::new(seed, "editing");
         for trouble in Trouble::all() {
-            // A kind with dice of its own changes nothing about the rest of a seed's world.
-            let dice = if trouble == Trouble::Editing {
-                &mut of_editing
-            } else {
-                &mut dice
+            let mut own = trouble.has_own_dice().then(|| Dice::new(seed, &trouble.to_string()));
+            let needs = trouble.needs();
+            let chance = match needs {
+                [] => chance * trouble.share() / 1000,
+                _ if needs.iter().any(|needed| troubles.contains(needed)) => trouble.share(),
+                _ => 0,
             };
-            if dice.chance(chance * trouble.share() / 1000) && !cuts.without.contains(&trouble) {
-                troubles.insert(trouble);
+            let happens = own.as_mut().unwrap_or(&mut dice).chance(chance);
+            let all = [Some(trouble), trouble.brings()];
+            if happens && all.iter().flatten().all(|trouble| !cuts.without.contains(trouble)) {
+                troubles.extend(all.into_iter().flatten());
             }
         }
         let windows = dice.size(4, 7).min(cuts.windows.unwrap_or(usize::MAX));
@@ -177,6 +181,22 @@ impl Scenario {
     #[must_use]
     pub fn has(&self, trouble: Trouble) -> bool {
         self.troubles.contains(&trouble)
+    }
+
+    /// How old a window may be, by its start, to be caught up, in minutes.
+    #[must_use]
+    pub fn horizon_minutes(&self) -> u32 {
+        if self.has(Trouble::ShortHorizon) {
+            6 * 60
+        } else {
+            4 * 24 * 60
+        }
+    }
+
+    /// Whether a window is one without rosters.
+    #[must_use]
+    pub fn is_without_rosters(&self, window: Window) -> bool {
+        self.rosters_from().is_none_or(|from| window.end() <= from)
     }
 
     /// When it begins.

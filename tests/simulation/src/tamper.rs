@@ -41,6 +41,8 @@ pub enum Lie {
     Replay(WindowName),
     /// Another validation of a batch stands in the place of the one that was written.
     Validation(BatchName),
+    /// A validation of many more messages than the batch has packets stands in the place of the one that was written.
+    Oversized(BatchName),
     /// A roster of more entries than any has stands where one is still to be written.
     Flood(WindowName),
     /// A roster lists a batch under a date under which there is none.
@@ -352,7 +354,7 @@ pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) 
 }
 
 /// Puts a validation with other messages into the place of this one.
-async fn rewrite(
+pub(crate) async fn rewrite(
     mailbox: &Arc<Shelf>,
     name: &BatchName,
     liar: Role,

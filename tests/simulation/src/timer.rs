@@ -27,6 +27,12 @@ pub enum Timer {
     Edit,
     /// The edited records are put back.
     PutBack,
+    /// Somebody begins to wait for a validation to make too large.
+    Oversize,
+    /// An ingestor writes a batch that one side has no key for.
+    StaleKey,
+    /// An older scheduler looks whether it can fix the batches of the window of such a batch.
+    OldScheduler(usize),
     /// Nothing goes wrong any more.
     Calm,
 }

@@ -59,10 +59,16 @@ pub enum Trouble {
     WrongKey,
     /// Somebody who can write to a processor's own bucket changes what is in it.
     Editing,
+    /// A processor that sends validations of many more messages than the batch has packets.
+    Oversized,
+    /// Windows without rosters pass the horizon while they are looked at.
+    ShortHorizon,
+    /// An ingestor that seals one side's shares to a key that this side does not hold any more.
+    StaleKeys,
 }
 
 /// All kinds with their names.
-const NAMES: [(Trouble, &str); 26] = [
+const NAMES: [(Trouble, &str); 29] = [
     (Trouble::Failures, "failures"),
     (Trouble::LostAnswers, "lost-answers"),
     (Trouble::Crashes, "crashes"),
@@ -89,6 +95,9 @@ const NAMES: [(Trouble, &str); 26] = [
     (Trouble::Choosing, "choosing"),
     (Trouble::WrongKey, "wrong-key"),
     (Trouble::Editing, "editing"),
+    (Trouble::Oversized, "oversized"),
+    (Trouble::ShortHorizon, "short-horizon"),
+    (Trouble::StaleKeys, "stale-keys"),
 ];
 
 impl Trouble {
@@ -98,13 +107,43 @@ impl Trouble {
         NAMES.iter().map(|(trouble, _)| *trouble).collect()
     }
 
-    /// How often it happens, as a part of how often others do, in 1000.
+    /// Whether it is drawn from a stream of its own, so that it changes nothing about the rest of a seed's world.
+    #[must_use]
+    pub fn has_own_dice(self) -> bool {
+        matches!(
+            self,
+            Self::Editing | Self::Oversized | Self::StaleKeys | Self::ShortHorizon
+        )
+    }
+
+    /// Troubles of which a world needs one for this one to happen; none: it happens in any world.
+    #[must_use]
+    pub fn needs(self) -> &'static [Self] {
+        match self {
+            // It is about windows without rosters.
+            Self::StaleKeys => &[Self::NoExtension, Self::LateSwitch],
+            _ => &[],
+        }
+    }
+
+    /// A trouble that it brings along.
+    #[must_use]
+    pub fn brings(self) -> Option<Self> {
+        // Of windows with rosters more is promised than a short horizon keeps.
+        (self == Self::ShortHorizon).then_some(Self::NoExtension)
+    }
+
+    /// How often it happens, as a part of how often others do, in 1000; of one that needs another, how often it happens
+    /// where that one does.
     #[must_use]
     pub fn share(self) -> u64 {
         match self {
             // Little can be promised of such a world.
-            Self::NoExtension => 150,
-            Self::LateSwitch | Self::Tampering | Self::Choosing | Self::WrongKey | Self::Editing => 400,
+            Self::NoExtension | Self::ShortHorizon => 150,
+            Self::LateSwitch | Self::Tampering | Self::Choosing | Self::WrongKey | Self::Editing | Self::Oversized => {
+                400
+            }
+            Self::StaleKeys => 800,
             _ => 1000,
         }
     }

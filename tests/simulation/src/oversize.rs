@@ -1,0 +1,76 @@
+//! A processor whose validations have many more messages than the batch has packets: who reads them to their end lets the
+//! peer decide how much memory it takes.
+
+use tallybox_model::id::PacketId;
+use tallybox_model::packet::ValidationPacket;
+use tallybox_model::path::{BatchName, BatchPart};
+use tallybox_model::role::Role;
+
+use crate::dice::Dice;
+use crate::lies::Lies;
+use crate::machine::Places;
+use crate::operator::parts;
+use crate::scenario::Scenario;
+use crate::schedule::Millis;
+use crate::tamper::{Lie, Told, rewrite};
+
+/// More messages than packets than any processor accepts: its allowance, and a few that batches lack for bad packets.
+const TOO_MANY: u64 = 1024 + 64;
+
+/// Adds messages to the validation that this victim's mailbox has just got, if it is one.
+pub async fn oversize(places: &Places, victim: Role, lies: &Lies, (dice, now): (&mut Dice, Millis)) -> Option<Told> {
+    let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
+    let (name, BatchPart::Signature) = BatchName::validation_part(&mailbox.fresh()?, liar)? else {
+        return None;
+    };
+    if lies.doubtful().contains(&name.id) {
+        // Another lie has just been written, perhaps in the place of what was read before.
+        return None;
+    }
+    let more = TOO_MANY + dice.below(2000);
+    let added: Vec<PacketId> = (0..more).map(|_| PacketId::from_bytes(dice.bytes())).collect();
+    rewrite(mailbox, &name, liar, now, |messages| {
+        // Without them, it is the validation that was written.
+        messages.extend(added.into_iter().map(|id| ValidationPacket {
+            id,
+            f_r: 1,
+            g_r: 2,
+            h_r: 3,
+        }));
+        Some(())
+    })
+    .await?;
+    Some(Told {
+        lie: Lie::Oversized(name),
+        victim,
+        at: now,
+    })
+}
+
+/// No processor sums a batch of which its peer has sent too many messages.
+pub async fn oversized_in_no_sum(scenario: &Scenario, places: &Places, lies: &Lies, problems: &mut Vec<String>) {
+    if scenario.retention.is_some() {
+        // A validation that is written again after it was deleted may have been read before.
+        return;
+    }
+    for role in Role::ALL {
+        let sums = parts(places, role, problems).await;
+        let told = lies.told.iter().filter(|told| told.victim == role);
+        for (told, name) in told.filter_map(|told| match &told.lie {
+            Lie::Oversized(name) => Some((told, name)),
+            _ => None,
+        }) {
+            let signature = name.validation(role.peer()).signature;
+            // Another lie may stand in its place.
+            let stands = places.validation[role.index()].made_at(&signature) == Some(told.at);
+            for (key, _) in sums
+                .iter()
+                .filter(|(_, sum)| stands && sum.batch_uuids.contains(&name.id))
+            {
+                problems.push(format!(
+                    "the {role} processor sums batch {name} in {key}, of which its peer sent too many messages"
+                ));
+            }
+        }
+    }
+}

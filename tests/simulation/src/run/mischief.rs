@@ -1,0 +1,81 @@
+//! What those who do not keep to the rules do at their times, with draws of their own.
+
+use tallybox_model::path::BatchName;
+use tallybox_model::role::Role;
+
+use super::Stage;
+use crate::cast::Part;
+use crate::oversize::oversize;
+use crate::stale::{Fixing, Stale, fix_as_before};
+use crate::time::{HOUR, MINUTE};
+use crate::timer::Timer;
+
+impl Stage<'_> {
+    /// Somebody chooses a mailbox of which the next validation becomes too large.
+    pub(super) fn wait_to_oversize(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        let victim = if self.sizes.chance(500) {
+            Role::First
+        } else {
+            Role::Second
+        };
+        // What was written before now may have been read.
+        let _ = self.places.validation[victim.index()].fresh();
+        self.feast = Some(victim);
+    }
+
+    /// The validation that was waited for becomes too large, if it has just been written.
+    pub(super) async fn oversize(&mut self) {
+        let Some(victim) = self.feast else { return };
+        let now = self.schedule.now();
+        let Some(told) = oversize(&self.places, victim, &self.lies, (&mut self.sizes, now)).await else {
+            return;
+        };
+        self.tell(vec![told]);
+        self.feast = None;
+        let next = now + self.sizes.between(20 * MINUTE, 2 * HOUR);
+        self.schedule.timer(next, Timer::Oversize);
+    }
+
+    /// An ingestor writes a batch that one side has no key for: into the window of now, or into one that has nothing else.
+    pub(super) async fn stale_key(&mut self) {
+        if self.schedule.is_calm() {
+            return;
+        }
+        let now = self.schedule.now();
+        let keys = self.places.ingestion[0].keys();
+        let batches = keys.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
+        let originals: Vec<BatchName> = batches.filter(|name| !self.lies.is_no_batch(name)).collect();
+        let alone = self.lies.stale.is_empty();
+        if let Some(of) = self.retired.pick(&originals)
+            && let Some(stale) = Stale::draw(of, self.scenario, (now, alone), &mut self.retired)
+            && stale.write(&self.places.ingestion, now).await
+        {
+            self.schedule.count("stale-key-batches");
+            self.schedule.note(|| format!("{stale:?}"));
+            if !alone && self.retired.chance(700) {
+                let first = stale.window().map_or(now, |window| window.end().millis()) + 20 * MINUTE;
+                self.schedule.timer(first, Timer::OldScheduler(self.lies.stale.len()));
+            }
+            self.lies.stale.push(stale);
+        }
+        let next = now + self.retired.between(20 * MINUTE, 50 * MINUTE);
+        self.schedule.timer(next, Timer::StaleKey);
+    }
+
+    /// A scheduler of an older version names a batch that its side has not taken in, unless another one was first.
+    pub(super) async fn old_scheduler(&mut self, number: usize) {
+        let stale = &self.lies.stale[number];
+        let now = self.schedule.now();
+        let is_off = self.off_until(Part::Manager(stale.victim)).is_some();
+        match fix_as_before(&self.places, stale, is_off, now).await {
+            Fixing::Named => self.schedule.count("stale-key-batches-named"),
+            Fixing::Waits if !self.schedule.is_calm() => {
+                self.schedule.timer(now + 2 * MINUTE, Timer::OldScheduler(number));
+            }
+            Fixing::Waits | Fixing::TooLate => {}
+        }
+    }
+}
