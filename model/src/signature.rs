@@ -1,8 +1,9 @@
 //! The signature object of a batch (`PrioBatchSignature`), which may hold the whole batch inline.
 
-use crate::avro::{Record, RecordKind};
+use crate::avro::{AvroError, ContainerReader, Limits, Record, RecordKind, Records};
 use crate::id::KeyId;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// A signature over a header file, and in the single-object form header and packets as well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,5 +39,130 @@ impl Record for BatchSignature {
             .map(Vec::len)
             .sum::<usize>();
         (self.batch_header_signature.len() + self.key_identifier.len() + inline) as u64
+    }
+}
+
+/// A signature object as it was read, with header and packets where they stand in it: a batch in one object is as large as
+/// its packets, and is not copied again.
+#[derive(Debug)]
+pub struct ReadSignature {
+    /// As [`BatchSignature::batch_header_signature`].
+    pub batch_header_signature: Vec<u8>,
+    /// As [`BatchSignature::key_identifier`].
+    pub key_identifier: KeyId,
+    /// The decompressed record.
+    pub record: Vec<u8>,
+    /// Where header and packets stand in the record, if both are inline.
+    pub inline: Option<(Range<usize>, Range<usize>)>,
+}
+
+/// The record, borrowed from its block.
+#[derive(Deserialize)]
+struct Borrowed<'b> {
+    #[serde(with = "serde_bytes", borrow)]
+    batch_header_signature: &'b [u8],
+    key_identifier: KeyId,
+    #[serde(with = "serde_bytes", borrow, default)]
+    batch_header: Option<&'b [u8]>,
+    #[serde(with = "serde_bytes", borrow, default)]
+    packets: Option<&'b [u8]>,
+}
+
+impl Record for Borrowed<'_> {
+    const KIND: RecordKind = RecordKind::BatchSignature;
+
+    fn variable_bytes(&self) -> u64 {
+        let inline = [self.batch_header, self.packets].into_iter().flatten();
+        let inline: usize = inline.map(<[u8]>::len).sum();
+        (self.batch_header_signature.len() + self.key_identifier.len() + inline) as u64
+    }
+}
+
+impl ReadSignature {
+    /// Reads a signature object, which holds exactly one record.
+    ///
+    /// # Errors
+    /// [`AvroError`], as [`decode_one`](crate::avro::decode_one) gives it.
+    pub fn parse(file: &[u8], limits: &Limits) -> Result<Self, AvroError> {
+        let kind = RecordKind::BatchSignature;
+        if file.is_empty() {
+            return Err(AvroError::NoRecord(kind));
+        }
+        let mut reader = ContainerReader::open(file, limits)?;
+        let mut found: Option<Self> = None;
+        while let Some(block) = reader.next_block()? {
+            let mut read = None;
+            for record in Records::<Borrowed<'_>>::new(&block, reader.schema(), limits) {
+                let record = record?;
+                if found.is_some() || read.is_some() {
+                    return Err(AvroError::ExtraRecord(kind));
+                }
+                let place = |part: &[u8]| {
+                    // A part is a slice of the block, so its address is in it; one of no bytes need not be.
+                    if part.is_empty() {
+                        return 0..0;
+                    }
+                    let start = (part.as_ptr() as usize).saturating_sub(block.bytes.as_ptr() as usize);
+                    start..start + part.len()
+                };
+                read = Some((
+                    record.batch_header_signature.to_vec(),
+                    record.key_identifier,
+                    record.batch_header.map(place).zip(record.packets.map(place)),
+                ));
+            }
+            if let Some((batch_header_signature, key_identifier, inline)) = read {
+                found = Some(Self {
+                    batch_header_signature,
+                    key_identifier,
+                    record: block.bytes,
+                    inline,
+                });
+            }
+        }
+        found.ok_or(AvroError::NoRecord(kind))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::avro::{decode_one, encode_one};
+
+    #[test]
+    fn what_is_read_in_place_is_what_is_decoded() {
+        let of = |batch_header: Option<&[u8]>, packets: Option<&[u8]>| BatchSignature {
+            batch_header_signature: vec![1, 2, 3],
+            key_identifier: "k".to_owned(),
+            batch_header: batch_header.map(<[u8]>::to_vec),
+            packets: packets.map(<[u8]>::to_vec),
+        };
+        let limits = Limits::default();
+        for signature in [
+            of(None, None),
+            of(Some(b"header"), None),
+            of(Some(b"header"), Some(b"")),
+            of(Some(b"header"), Some(b"packets")),
+        ] {
+            let file = encode_one(&signature, [7; 16]).unwrap();
+            let read = ReadSignature::parse(&file, &limits).unwrap();
+            assert_eq!(read.batch_header_signature, signature.batch_header_signature);
+            assert_eq!(read.key_identifier, signature.key_identifier);
+            let part = |place: Range<usize>| read.record[place].to_vec();
+            let inline = read
+                .inline
+                .clone()
+                .map(|(header, packets)| (part(header), part(packets)));
+            assert_eq!(inline, signature.inline());
+            // Cut anywhere, both refuse it.
+            for cut in 0..file.len() {
+                let in_place = ReadSignature::parse(&file[..cut], &limits).unwrap_err().to_string();
+                let decoded = decode_one::<BatchSignature>(&file[..cut], &limits)
+                    .unwrap_err()
+                    .to_string();
+                assert_eq!(in_place, decoded, "{cut}");
+            }
+        }
     }
 }

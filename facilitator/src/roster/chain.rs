@@ -12,6 +12,7 @@ use super::standing::{Standing, standing};
 use crate::error::Error;
 use crate::processor::Processor;
 use futures::TryStreamExt as _;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tallybox_model::id::AggregationId;
 use tallybox_model::path::{BatchName, window_range};
@@ -34,6 +35,8 @@ pub(super) struct Chain {
     pub(super) own: Standing,
     /// What is in our mailbox.
     pub(super) mailbox: Standing,
+    /// Windows of which this run found the peer's roster bad: it is not read again, since one may be large.
+    pub(super) refused: BTreeSet<Window>,
     /// How far the peer's chain goes, as its last roster says that we have copied.
     pub(super) theirs: Option<ChainReach>,
     /// What the windows before are agreed on.
@@ -96,6 +99,7 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
         }
     }
     Ok(Chain {
+        refused: BTreeSet::new(),
         policy: *policy,
         start,
         next,

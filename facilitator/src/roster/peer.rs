@@ -71,6 +71,9 @@ pub(super) async fn theirs(
     if !chain.mailbox.theirs.contains(&name.window) {
         return before_their_chain(processor, name, chain, summary).await;
     }
+    if chain.refused.contains(&name.window) {
+        return Ok(None);
+    }
     let (role, keys) = (processor.role.peer(), &processor.peer_keys);
     let mut file = match fetch(processor, name).await {
         Ok(Some(file)) => file,
@@ -80,6 +83,7 @@ pub(super) async fn theirs(
                 object: name.roster(role),
                 problem: error.to_string(),
             });
+            chain.refused.insert(name.window);
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -87,13 +91,16 @@ pub(super) async fn theirs(
     let share = memory(processor, &file).await;
     let mut decoded = decode(processor, name, role, keys, &file);
     if decoded.is_err() && !fault::is_on("believed-bad-read") {
-        // One bad read is no bad roster. The first one need not stay in memory.
+        // One bad read is no bad roster. The first one need not stay in memory, and the same bytes need no second look.
+        let first = Digest::of(&file);
         drop(std::mem::take(&mut file));
         let Some(again) = fetch(processor, name).await? else {
             return Ok(None);
         };
         file = again;
-        decoded = decode(processor, name, role, keys, &file);
+        if Digest::of(&file) != first {
+            decoded = decode(processor, name, role, keys, &file);
+        }
     }
     match decoded {
         Ok(_) => {}
@@ -104,6 +111,7 @@ pub(super) async fn theirs(
                 object,
                 problem: error.to_string(),
             });
+            chain.refused.insert(name.window);
             return Ok(None);
         }
     }

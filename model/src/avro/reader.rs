@@ -142,10 +142,20 @@ impl<R: Read> ContainerReader<R> {
     }
 }
 
-/// Reads `length` bytes, never allocating more than what really comes.
+/// Most bytes that are reserved before any has come.
+const RESERVED: u64 = 1 << 20;
+
+/// Reads `length` bytes. Memory for them is reserved when the first mebibyte has come, and then at once: a vector that
+/// grows by doubling would hold up to three times what it reads.
 fn read_bytes(input: &mut impl Read, length: u64) -> Result<Vec<u8>, AvroError> {
-    let mut bytes = Vec::with_capacity(length.min(1 << 20) as usize);
-    input.take(length).read_to_end(&mut bytes)?;
+    let first = length.min(RESERVED);
+    let mut bytes = Vec::with_capacity(first as usize);
+    input.take(first).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == first && first < length {
+        let rest = length - first;
+        bytes.reserve_exact(usize::try_from(rest).map_err(|_| AvroError::Truncated)?);
+        input.take(rest).read_to_end(&mut bytes)?;
+    }
     if (bytes.len() as u64) < length {
         return Err(AvroError::Truncated);
     }

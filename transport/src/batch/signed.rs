@@ -12,7 +12,7 @@ use tallybox_crypto::keys::VerifyingKey;
 use tallybox_model::avro::{Limits, Record, decode_one};
 use tallybox_model::digest::Digest;
 use tallybox_model::path::BatchObjects;
-use tallybox_model::signature::BatchSignature;
+use tallybox_model::signature::ReadSignature;
 use tokio::runtime::Handle;
 
 /// The keys that one other organisation signs with, by their identifiers.
@@ -180,14 +180,13 @@ type Signed = (Vec<u8>, String);
 
 /// What stands in a signature object: the signature, and header and packets if they are inside.
 fn parts(file: &[u8], objects: &BatchObjects, limits: &Limits) -> Result<(Signed, Option<(Bytes, Bytes)>), BatchError> {
-    let signature: BatchSignature =
-        decode_one(file, &limits.for_signature()).map_err(|error| BatchError::read(&objects.signature, error))?;
-    let signed = (
-        signature.batch_header_signature.clone(),
-        signature.key_identifier.clone(),
-    );
-    let inline = signature.inline();
-    Ok((signed, inline.map(|(header, packets)| (header.into(), packets.into()))))
+    let read = ReadSignature::parse(file, &limits.for_signature());
+    let read = read.map_err(|error| BatchError::read(&objects.signature, error))?;
+    let record = Bytes::from(read.record);
+    let inline = read
+        .inline
+        .map(|(header, packets)| (record.slice(header), record.slice(packets)));
+    Ok(((read.batch_header_signature, read.key_identifier), inline))
 }
 
 async fn fetch_header(bucket: &dyn Bucket, object: &str, limits: &Limits) -> Result<Bytes, BatchError> {
