@@ -25,8 +25,9 @@ pub struct Edit {
 }
 
 /// Edits the record that this processor has just made, if it is about a window: an agreed set loses its last batch,
-/// whatever else it is says something else in one digit.
-pub async fn edit(places: &Places, victim: Role) -> Option<Edit> {
+/// whatever else it is says something else in one digit. With `agreed_only` nothing but an agreed set will do, from which a
+/// sum part follows.
+pub async fn edit(places: &Places, victim: Role, agreed_only: bool) -> Option<Edit> {
     let own = &places.own[victim.index()];
     let key = own.fresh()?;
     let (window, object) = RosterObject::parse(&key)?;
@@ -38,6 +39,7 @@ pub async fn edit(places: &Places, victim: Role) -> Option<Edit> {
     let (payload, trailer) = original.split_at(original.len().checked_sub(TRAILER_BYTES)?);
     let changed = match object {
         RosterObject::Agreed => smaller(payload)?,
+        _ if agreed_only => return None,
         _ => other_digit(payload)?,
     };
     replace(places, victim, &key, [&changed, trailer].concat().into()).await;

@@ -85,8 +85,8 @@ struct Stage<'s> {
     ambush: Option<Ambush>,
     /// Batches of which a liar has taken packets.
     chosen: BTreeSet<BatchName>,
-    /// Whose own bucket somebody waits to edit.
-    prey: Option<Role>,
+    /// Whose own bucket somebody waits to edit, and whether only an agreed set will do.
+    prey: Option<(Role, bool)>,
     /// What the editor does, with dice of its own.
     editor: Dice,
     /// Whose next validation somebody waits to make too large.
@@ -189,8 +189,8 @@ impl<'s> Stage<'s> {
                 self.ambush = None;
             }
         }
-        if let Some(victim) = self.prey
-            && let Some(done) = edit(&self.places, victim).await
+        if let Some((victim, agreed_only)) = self.prey
+            && let Some(done) = edit(&self.places, victim, agreed_only).await
         {
             self.schedule.count("edited-records");
             self.schedule.note(|| format!("{victim}: {} is edited", done.key));
@@ -411,7 +411,7 @@ impl<'s> Stage<'s> {
         };
         // What was made before now is not edited.
         let _ = self.places.own[victim.index()].fresh();
-        self.prey = Some(victim);
+        self.prey = Some((victim, self.editor.chance(750)));
     }
 
     /// What was edited is restored, as from a backup; later something else is edited.
