@@ -72,7 +72,7 @@ pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
     }
 }
 
-mod mischief;
+mod actors;
 
 struct Stage<'s> {
     scenario: &'s Scenario,

@@ -1,4 +1,4 @@
-//! What those who do not keep to the rules do at their times, with draws of their own.
+//! The actors that write stale batches and oversized validations: when they act, with draws of their own.
 
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
