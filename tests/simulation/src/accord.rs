@@ -421,11 +421,16 @@ fn roster_times(places: &Places, name: &WindowName) -> Option<[Millis; 2]> {
 fn is_held(scenario: &Scenario, places: &Places, batch: &BatchName, limits: [Millis; 2]) -> bool {
     Role::ALL.into_iter().all(|role| {
         let (side, limit) = (role.index(), limits[role.index()]);
-        let validation = batch.validation(role.peer()).signature;
+        let validation = batch.validation(role.peer());
         let prepared = places.own[side].first_made(&format!("{batch}."), ".prepared");
-        let validated = places.validation[side].made_at(&validation);
+        let made = |object: &String| places.validation[side].made_at(object);
         let kept = scenario.retention.unwrap_or(Millis::MAX);
         let is_there = |at: Millis| at <= limit && limit + MARGIN < at.saturating_add(kept);
-        prepared.is_some_and(|at| at <= limit) && validated.is_some_and(is_there)
+        // A mailbox may have said that packets or header exist before they did; no bytes may make no object.
+        prepared.is_some_and(|at| at <= limit)
+            && made(&validation.signature).is_some_and(is_there)
+            && [&validation.packets, &validation.header]
+                .into_iter()
+                .all(|object| made(object).is_none_or(is_there))
     })
 }
