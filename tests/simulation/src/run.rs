@@ -375,10 +375,15 @@ impl<'s> Stage<'s> {
                 self.schedule.count("misplaced-batches");
             }
             let copy = misplaced.unwrap_or_else(|| Copy::draw(name, &mut self.dice));
-            copy.write(&self.places.ingestion, self.schedule.now()).await;
-            self.schedule.count("copied-batches");
-            self.schedule.note(|| format!("{copy:?}"));
-            self.lies.copies.push(copy);
+            // What is not whole in both mailboxes yet cannot be copied whole.
+            let header = copy.of.ingestion().header;
+            let is_whole = |role: Role| self.places.ingestion[role.index()].made_at(&header).is_some();
+            if Role::ALL.into_iter().all(is_whole) {
+                copy.write(&self.places.ingestion, self.schedule.now()).await;
+                self.schedule.count("copied-batches");
+                self.schedule.note(|| format!("{copy:?}"));
+                self.lies.copies.push(copy);
+            }
         }
         let next = self.schedule.now() + self.dice.between(20 * MINUTE, 2 * HOUR);
         self.schedule.timer(next, Timer::Copy);
