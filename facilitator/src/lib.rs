@@ -1,18 +1,19 @@
-//! A data share processor: checks packets, tells its peer what it found, and adds what both found good.
+//! A data share processor: checks the packets of ingestion batches, exchanges verification messages
+//! with its peer, and adds the shares of the packets that both processors accept.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`config`], [`processor`] | the YAML file, and what it opens: buckets, keys, limits |
-//! | [`intake`] | ingestion batch in; prepared batch and validation batch out |
+//! | [`config`], [`processor`] | the YAML file, and the buckets, keys and limits that it names |
+//! | [`intake`] | turns an ingestion batch into a prepared batch and a validation batch |
 //! | [`prepared`] | the sealed record of an intake, in the processor's own bucket |
-//! | [`aggregate`] | prepared batches and the peer's validations in; a sum part out |
-//! | [`inspect`] | what any file, object or batch is, and whether it verifies |
-//! | [`unconfirmed`] | objects that a mailbox only says to hold, put again by later tasks |
-//! | [`worker`] | tasks from queues, several at once |
-//! | [`budget`], [`cache`] | memory: how much at once, and what is kept between batches |
+//! | [`aggregate`] | joins prepared batches with the peer's validation batches into a sum part |
+//! | [`inspect`] | describes any file, object or batch, and verifies it |
+//! | [`unconfirmed`] | rewrites mailbox objects whose existence is not confirmed |
+//! | [`worker`] | processes tasks from queues, several at once |
+//! | [`budget`], [`cache`] | limit memory; cache objects of the own bucket between batches |
 //! | [`commands`] | the command line |
-//! | [`wear`] | failed proofs by packet key, and when a key has seen too many |
-//! | [`error`], [`reason`] | why something is rejected or retried: batches and windows; single packets |
+//! | [`wear`] | counts failed proofs by packet key and refuses keys above a limit |
+//! | [`error`], [`reason`] | why batches, windows and single packets are rejected or retried |
 
 pub mod aggregate;
 pub mod budget;
@@ -36,6 +37,6 @@ pub mod unconfirmed;
 pub mod wear;
 pub mod worker;
 
-/// The program as it was built.
+/// Name and features of this build.
 pub(crate) const BUILD: tallybox_service::version::Build =
     tallybox_service::version::Build::new("facilitator", &[("cloud", cfg!(feature = "cloud"))]);

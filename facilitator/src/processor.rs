@@ -1,4 +1,4 @@
-//! What the configuration opens: buckets, keys, limits, threads.
+//! The state that the configuration describes: buckets, keys, limits, threads.
 
 use crate::aggregate::RejectionLimits;
 use crate::budget::Budget;
@@ -31,24 +31,25 @@ pub use crate::packet_keys::PacketKey;
 /// The buckets of a processor.
 #[derive(Clone, Debug)]
 pub struct ProcessorBuckets {
-    /// The ingestor writes, we read.
+    /// Ingestion batches. The ingestor writes, this processor reads.
     pub ingestion: SharedBucket,
-    /// Ours alone.
+    /// The processor's own bucket; no other party has access.
     pub own: SharedBucket,
-    /// The peer writes, we read.
+    /// Validation batches of the peer. The peer writes, this processor reads.
     pub peer_validation_in: SharedBucket,
-    /// We write, the peer reads.
+    /// Validation batches of this processor. This processor writes, the peer reads.
     pub peer_validation_out: SharedBucket,
-    /// We write, the portal reads.
+    /// Sum parts. This processor writes, the portal reads.
     pub sum_parts: SharedBucket,
 }
 
-/// When a batch of which nearly all packets fail as with a wrong key of ours is not taken in.
+/// The rule that holds back a batch whose packets nearly all fail as with a wrong key of this
+/// processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongKeyRule {
-    /// Packets from which a batch is large enough to tell.
+    /// The smallest number of packets at which the rule applies.
     pub packets: u64,
-    /// An operator says that the batch is at fault.
+    /// True if an operator has confirmed that the batch itself is at fault.
     pub accept: bool,
 }
 
@@ -61,62 +62,66 @@ impl Default for WrongKeyRule {
     }
 }
 
-/// A processor, ready to work: everything that its commands share.
+/// A processor, ready to work: the state that its commands share.
 #[derive(Debug)]
 pub struct Processor {
     /// Locality and ingestor.
     pub instance: Instance,
-    /// First or second.
+    /// The processor's role, first or second.
     pub role: Role,
-    /// In the order in which they are tried.
+    /// The packet keys, in the order in which they are tried.
     pub packet_keys: Vec<PacketKey>,
     /// The identifier of the signing key.
     pub signing_key_id: KeyId,
-    /// What signs our batches.
+    /// The key that signs the batches of this processor.
     pub signing_key: SigningKey,
-    /// What our batches verify with: the signing key's public half and those of earlier ones.
+    /// The keys that verify the batches of this processor: the public halves of the signing key and
+    /// of earlier ones.
     pub own_keys: TrustedKeys,
-    /// The first seals, all open.
+    /// The keys of prepared batches. The first seals; all open.
     pub sealing_keys: Vec<SealingKey>,
-    /// What makes and verifies every other object of the own bucket.
+    /// Writes and verifies every other object of the own bucket.
     pub records: Records,
-    /// Where everything is.
+    /// The buckets.
     pub buckets: ProcessorBuckets,
-    /// What the ingestor signs with.
+    /// The keys that verify the ingestor's batches.
     pub ingestor_keys: TrustedKeys,
-    /// What the peer signs with.
+    /// The keys that verify the peer's batches.
     pub peer_keys: TrustedKeys,
-    /// Where evaluation points come from.
+    /// How evaluation points are assigned to packets.
     pub points: Points,
-    /// How our validations are written.
+    /// The form of the validation batches.
     pub validation_form: ValidationForm,
-    /// The fewest accepted packets for a sum part.
+    /// The fewest accepted packets for which a sum part is released.
     pub minimum_contributions: u64,
-    /// Above which share of rejected packets a sum part is held.
+    /// The fractions of rejected packets above which a sum part is held.
     pub rejection_limits: RejectionLimits,
-    /// By which rules windows are agreed on, if they are.
+    /// The rules by which windows are agreed on; `None` without rosters.
     pub rosters: Option<RosterRules>,
-    /// When a batch waits since a wrong key of ours may be at fault.
+    /// The rule for batches that fail as with a wrong key of this processor.
     pub wrong_key: WrongKeyRule,
-    /// Without rosters: how long after a window's end a batch that the task names is waited for, in minutes.
+    /// Without rosters: the number of minutes after a window's end for which the window waits for a
+    /// batch that its task names.
     pub leave_out_after_minutes: u32,
-    /// The metrics whose batches are taken, and their parameters; without it every header is taken as it is.
+    /// The accepted metrics and their parameters. Without a registry every header is accepted.
     pub registry: Option<Arc<Registry>>,
-    /// After how many failed proofs a packet key is worn, and worn out.
+    /// The numbers of failed proofs at which a packet key raises an alarm and at which it is
+    /// refused.
     pub wear: WearLimits,
-    /// Whether packets are counted as the predecessor does.
+    /// True if packets are counted as the predecessor counts them.
     pub legacy_count: bool,
-    /// What readers take.
+    /// Size limits for files that other parties wrote.
     pub limits: Limits,
-    /// What opens packets.
+    /// The threads that open packets.
     pub pool: Arc<rayon::ThreadPool>,
-    /// Memory for the packets of all batches that are worked on; without bounds but in a worker.
+    /// The memory budget for the packets of concurrent batches; unlimited except in a worker.
     pub budget: Budget,
-    /// What never changes once it stands in the own bucket, kept between batches.
+    /// Cached objects of the own bucket that never change.
     pub cache: Cache,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Clock,
-    /// The generation of the encoders; [`ENCODER_GENERATION`] but in tests of what a change of it does.
+    /// The generation of the encoders: [`ENCODER_GENERATION`], except in tests of a generation
+    /// change.
     pub generation: u32,
 }
 
@@ -124,7 +129,7 @@ impl Processor {
     /// Reads the key files and opens the buckets that a configuration names.
     ///
     /// # Errors
-    /// [`Error`] that names the file or the key of the configuration.
+    /// [`Error`] that names the file or the configuration key.
     pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
         let value = &config.value;
         let registry = read_registry(config)?;
@@ -150,12 +155,14 @@ impl Processor {
         let records = Records::of_processor(record_keys, &value.instance, value.role);
         let (false, Some(records)) = (packet_keys.is_empty(), records) else {
             return Err(Error::Setting(
-                "packet-decryption-keys and prepared-sealing-key need a key each".to_owned(),
+                "packet-decryption-keys and prepared-sealing-key each need at least one key".to_owned(),
             ));
         };
         if value.minimum_contributions == 0 {
             return Err(Error::Setting(
-                "minimum-contributions has to be 1 or more: a sum of no packets protects no client".to_owned(),
+                "minimum-contributions must be at least 1: a sum over no packets protects no \
+                 client"
+                    .to_owned(),
             ));
         }
         let mut own_keys = trusted(config, &value.earlier_public_keys)?;
@@ -195,24 +202,26 @@ impl Processor {
     }
 }
 
-/// Refuses a point for each packet, unless the risk has been accepted in writing, and warns of it then.
+/// Refuses `points: per-packet` unless the configuration accepts its risk, and logs a warning if it
+/// does.
 fn accept_risk(config: &Config) -> Result<(), Error> {
     if config.points == Points::Pinned {
         return Ok(());
     }
     if !config.accept_replay_risk {
         return Err(Error::Setting(
-            "points: per-packet needs `accept-replay-risk: true`: without a pinned point, a ciphertext that stands in two \
-             batches is evaluated twice, from which a peer that can put ciphertexts into batches, or an ingestor that \
-             writes a packet again, learns the client's answer; see \"One point per packet key\" in docs/operating.md"
+            "points: per-packet needs `accept-replay-risk: true`: without a pinned point, a \
+             ciphertext that is in two batches is evaluated twice, and a peer that can insert \
+             ciphertexts into batches, or an ingestor that writes a packet twice, learns the \
+             client's answer; see \"One point per packet key\" in docs/operating.md"
                 .to_owned(),
         ));
     }
     tracing::warn!(
         instance = %config.instance,
         role = %config.role,
-        "points: per-packet does not protect clients whose packets are written into a second batch; accepted by \
-         accept-replay-risk"
+        "points: per-packet does not protect clients whose packets are copied into a second \
+         batch; the risk is accepted by accept-replay-risk"
     );
     Ok(())
 }
@@ -225,7 +234,8 @@ fn read_registry(config: &Loaded<Config>) -> Result<Option<Registry>, Error> {
     Ok(Some(load::<Registry>(&config.resolve(&place.file))?.value))
 }
 
-/// Whether a mailbox holds a batch of ours under these names: a signature of ours over exactly this header.
+/// Returns whether a mailbox contains a batch of this processor under these names: one of its
+/// signatures over exactly this header.
 ///
 /// # Errors
 /// [`Error::Bucket`] if the mailbox cannot be reached.
@@ -237,7 +247,8 @@ pub(crate) async fn has_published(
 ) -> Result<bool, Error> {
     match SignedBatch::open(bucket, objects.clone(), &processor.own_keys, &Limits::default()).await {
         Ok(batch) => Ok(batch.header_digest() == header),
-        // Not there, not readable, or not ours: the attempt to create it will say.
+        // Missing, unreadable, or signed by another party: the later attempt to create the object
+        // finds the conflict, if there is one.
         Err(BatchError::Bucket(error @ BucketError::Unavailable { .. })) => Err(error.into()),
         Err(_) => Ok(false),
     }
@@ -247,10 +258,12 @@ fn rejection_limits(config: &Config) -> Result<RejectionLimits, Error> {
     let by_metric = &config.maximum_rejected_share_by_metric;
     let default = config.maximum_rejected_share;
     for share in by_metric.values().chain([&default]) {
-        // A share of 0 would hold every window with one bad packet; what is not a number is no limit.
+        // A limit of 0 would hold every window with one bad packet; NaN compares false to
+        // everything and so would be no limit.
         if !(*share > 0.0 && *share <= 1.0) {
             return Err(Error::Setting(format!(
-                "maximum-rejected-share: {share} is not above 0 and at most 1"
+                "maximum-rejected-share: {share} is out of range; it must be greater than 0 and \
+                 at most 1"
             )));
         }
     }
@@ -274,7 +287,7 @@ fn rules(config: &Config, rosters: &Rosters) -> RosterRules {
 fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
     let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("packets-{i}"));
     let builder = builder.num_threads(threads.unwrap_or(0));
-    // A packet that makes a thread panic costs its batch this run, not the process.
+    // A packet that makes a thread panic fails its batch in this run; the process continues.
     let builder = builder.panic_handler(|_| tracing::error!("a thread that opens packets panicked"));
     builder
         .build()
@@ -294,12 +307,13 @@ fn open_buckets(config: &Loaded<Config>) -> Result<ProcessorBuckets, Error> {
     })
 }
 
-/// A bucket that cannot be opened is a fault of the configuration.
+/// Turns the error of a bucket that cannot be opened into an error of the configuration.
 fn usage(error: tallybox_transport::BucketError) -> Error {
     Error::Setting(error.to_string())
 }
 
-/// Refuses a key pair that serves two purposes; `trusted` are our own keys, the ingestor's and the peer's.
+/// Refuses a key pair that serves two purposes. `trusted` are the keys of this processor, of the
+/// ingestor and of the peer, in this order.
 fn check_purposes(packet_keys: &[PacketKey], trusted: [&TrustedKeys; 3]) -> Result<(), Error> {
     let mut purposes = KeyPurposes::default();
     let mut add = |purpose, name: &KeyId, fingerprint| {
@@ -333,12 +347,12 @@ pub(crate) fn secret_key<T>(
     }
 }
 
-/// Reads a public key.
+/// Reads a public key that the configuration names.
 fn public_key(config: &Loaded<Config>, file: &Path) -> Result<VerifyingKey, Error> {
     read_public(&config.resolve(file))
 }
 
-/// Reads the public key in this file.
+/// Reads the public key in a file that is given by its resolved path.
 pub(crate) fn read_public(path: &Path) -> Result<VerifyingKey, Error> {
     let file = path.display().to_string();
     match std::fs::read_to_string(path).map(Zeroizing::new) {

@@ -468,7 +468,7 @@ fn keys_in_the_wrong_place_are_refused() {
         (
             "minimum-contributions: 1",
             "minimum-contributions: 0",
-            "has to be 1 or more",
+            "must be at least 1",
         ),
     ] {
         assert!(good.contains(from), "{from}");
