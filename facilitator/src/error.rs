@@ -1,4 +1,5 @@
-//! Why a batch or a window cannot be done: whose fault it is, and what the program answers.
+//! The errors of a processor: which batch or window fails, whose fault it is, and which exit code
+//! follows.
 
 use crate::aggregate::{AggregateSummary, PeerRejections};
 use crate::prepared::PreparedError;
@@ -12,124 +13,133 @@ use tallybox_service::exit::Exit;
 use tallybox_transport::batch::BatchError;
 use tallybox_transport::{BucketError, Disposition};
 
-/// Why a task of a processor fails.
+/// An error that ends a task of a processor.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Our configuration cannot be read.
+    /// Configuration fault: the file cannot be read or parsed.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Our configuration: a key cannot be used.
+    /// Configuration fault: a key file cannot be used.
     #[error("{file}: cannot use this {what}")]
     Key {
         /// The key's file.
         file: String,
-        /// What it should be.
+        /// The kind of key that the file should contain.
         what: &'static str,
-        /// Why it is not.
+        /// The cause.
         #[source]
         source: KeyError,
     },
-    /// Our configuration: a file cannot be read.
+    /// Configuration fault: a file cannot be read.
     #[error("{file}: cannot read")]
     File {
         /// The file.
         file: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// Our configuration says two things at once, or too little.
+    /// Configuration fault: settings are missing or contradict each other.
     #[error("{0}")]
     Setting(String),
-    /// A bucket fails.
+    /// A bucket operation failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
     /// A batch cannot be read or written.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// A prepared batch of ours cannot be read or written.
+    /// A prepared batch in the own bucket cannot be read or written.
     #[error(transparent)]
     Prepared(#[from] PreparedError),
-    /// The ingestor's fault: the header asks for what this processor cannot do.
+    /// Ingestor's fault: the header asks for something that this processor does not support.
     #[error("batch {batch}: {problem}")]
     Header {
         /// The batch.
         batch: BatchName,
-        /// What it asks for.
+        /// The unsupported value or the mismatch.
         problem: String,
-        /// A short name of the problem.
+        /// The machine-readable reason.
         reason: &'static str,
     },
-    /// The ingestor's fault: a dimension that Prio2 does not have.
+    /// Ingestor's fault: Prio2 does not support the header's number of bins.
     #[error("batch {batch}: the header's bins cannot be used")]
     Bins {
         /// The batch.
         batch: BatchName,
-        /// Why not.
+        /// The cause.
         #[source]
         source: Prio2Error,
     },
-    /// The ingestor's fault: a batch of no packets.
-    #[error("batch {batch}: there is no packet in it")]
+    /// Ingestor's fault: the batch contains no packets.
+    #[error("batch {batch}: the packet file contains no packets")]
     EmptyBatch {
         /// The batch.
         batch: BatchName,
     },
-    /// Nothing of the batch can be counted.
-    #[error("batch {batch}: no packet of it is accepted by both processors")]
+    /// No packet of the batch counts.
+    #[error("batch {batch}: none of its packets is accepted by both processors")]
     NoAcceptedPacket {
         /// The batch.
         batch: BatchName,
     },
-    /// The peer's fault: a validation with more messages than the batch has packets.
-    #[error("{object}: it has more than {most} messages, and the batch has fewer packets; ask the peer")]
+    /// Peer's fault: the validation batch has more messages than the ingestion batch has packets.
+    #[error("{object}: more than {most} messages, but the batch has fewer packets; contact the peer")]
     TooManyMessages {
-        /// The packets of the validation.
+        /// The packet file of the validation batch.
         object: String,
-        /// The most messages that are taken.
+        /// The most messages that are accepted.
         most: u64,
     },
-    /// Somebody copied the batch to another date.
-    #[error("batch {batch}: seen before at {first}; this is a copy")]
+    /// The batch was copied to another date.
+    #[error("batch {batch}: first seen with date {first}; this batch is a copy")]
     Copied {
         /// The batch.
         batch: BatchName,
         /// The date at which it was first seen.
         first: String,
     },
-    /// No key of ours opens any packet, and none names one of them: perhaps the key has not reached us yet.
-    #[error("batch {batch}: none of our keys opens any of its packets, and no packet names one of them")]
+    /// No key of this processor opens any packet, and no packet names one of its keys. Possibly a
+    /// new key has not been deployed here yet.
+    #[error(
+        "batch {batch}: none of our keys opens any of its packets, and no packet names one of \
+         them"
+    )]
     NoKey {
         /// The batch.
         batch: BatchName,
     },
-    /// Our fault most likely: a key, the role or a point that does not fit makes every packet fail. Perhaps the ingestor's.
+    /// Most likely a fault of this processor: a wrong key, role or point makes every packet fail.
+    /// Possibly the ingestor's.
     #[error(
-        "batch {batch}: {failed} of {packets} packets fail as with a wrong packet key, role or point ({reasons}): nothing was fixed or published. Compare the keys' fingerprints (`check-config`) with what the ingestor announces; if the batch is at fault, `facilitator intake-batch --accept-rejections` takes it in"
+        "batch {batch}: {failed} of {packets} packets fail as with a wrong packet key, role or \
+         point ({reasons}): nothing was recorded or published; compare the keys' fingerprints \
+         (`check-config`) with those that the ingestor announces; if the batch is at fault, \
+         process it with `facilitator intake-batch --accept-rejections`"
     )]
     WrongKey {
         /// The batch.
         batch: BatchName,
-        /// Packets that fail for such a reason.
+        /// The number of packets that fail for such a reason.
         failed: u64,
-        /// Packets in the batch.
+        /// The number of packets in the batch.
         packets: u64,
         /// The reasons, with their counts.
         reasons: String,
     },
-    /// Two runs pinned a point at once; the next run uses the one that stands.
-    #[error("the evaluation point of packet key {key} was fixed by another run at the same time: run again")]
+    /// Two runs pinned a point at the same time. The next run uses the stored one.
+    #[error("packet key {key}: another run fixed the evaluation point at the same time; run again")]
     PointRace {
         /// The packet key's fingerprint.
         key: String,
     },
-    /// The own bucket's: the pin of a packet key was removed, although a prepared batch was made with the key. It has
-    /// been restored from there, and the run that missed it is void.
+    /// Own bucket: the pin of a packet key was removed, although a prepared batch was made with the
+    /// key. The pin has been restored from that batch; the run that found it missing computes
+    /// nothing.
     #[error(
-        "{pin}: the pin of packet key {key} is missing from the own bucket, although {witness} was made with the key; \
-         the pin was restored from that batch, and nothing was computed; find out who removes objects of the own bucket, \
-         then run again"
+        "{pin}: the pin of packet key {key} is missing from the own bucket, although {witness} \
+         was made with the key; the pin was restored from that batch, and nothing was computed; \
+         find out who removes objects from the own bucket, then run again"
     )]
     PinMissing {
         /// The packet key's fingerprint.
@@ -139,23 +149,25 @@ pub enum Error {
         /// The prepared batch that names the key.
         witness: String,
     },
-    /// Our configuration: a packet key was used otherwise before, so that its packets could be evaluated a second time.
+    /// Configuration fault: a packet key was used differently before, so that its packets could be
+    /// evaluated a second time.
     #[error(
-        "packet key {key}: {object} says {says}; its packets could be evaluated a second time, so nothing was computed; \
-         undo the change, or make a new packet key and remove this one"
+        "packet key {key}: {object} records {says}; its packets could be evaluated a second time, \
+         so nothing was computed; undo the change, or make a new packet key and remove this one"
     )]
     KeyMisused {
         /// The packet key's fingerprint.
         key: String,
-        /// What says otherwise: the pin, or a prepared batch.
+        /// The object that records the earlier use: the pin, or a prepared batch.
         object: String,
-        /// What it says.
+        /// The recorded use, which contradicts the configuration.
         says: &'static str,
     },
-    /// The own bucket's: the pin of a packet key was replaced, or a prepared batch is of another point.
+    /// Own bucket: the pin of a packet key was replaced, or a prepared batch was made at another
+    /// point.
     #[error(
-        "{witness}: made at another evaluation point than {pin} says of packet key {key}; find out who writes into the own \
-         bucket, make a new packet key and remove this one"
+        "{witness}: made at another evaluation point than {pin} records for packet key {key}; \
+         find out who writes into the own bucket, then replace this packet key by a new one"
     )]
     PinContradicted {
         /// The packet key's fingerprint.
@@ -165,43 +177,48 @@ pub enum Error {
         /// The prepared batch.
         witness: String,
     },
-    /// What was fixed by another encoder generation is not published yet, and we cannot make its bytes.
+    /// The object was recorded by another encoder generation and is not published yet; this program
+    /// cannot reproduce its bytes.
     #[error(
-        "{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and makes other bytes; nothing was published"
+        "{object}: recorded by encoder generation {theirs}, but this program is generation {ours} \
+         and encodes other bytes; nothing was published; finish publishing with a program of \
+         generation {theirs}"
     )]
     Generation {
-        /// What was to be published.
+        /// The object to be published.
         object: String,
         /// This program's generation.
         ours: u32,
-        /// The generation that fixed it.
+        /// The generation that recorded the object.
         theirs: u32,
     },
-    /// A sum part of this window stands fixed with other content.
-    #[error("{object}: fixed before with other content: then {then}; now {now}")]
+    /// A sum part of this window was recorded before with other content.
+    #[error("{object}: recorded before with other content: then {then}; now {now}")]
     OtherSumPart {
         /// The sum part.
         object: String,
-        /// What the fixed one holds.
+        /// The content of the recorded sum part.
         then: String,
-        /// What this run would write.
+        /// The content that this run would write.
         now: String,
     },
-    /// Another window sums the batch.
+    /// The batch was summed in another window.
     #[error(
-        "batch {batch}: summed before, in window {then}; it cannot be summed again in window {now}. Sum this window without it, with --batch"
+        "batch {batch}: already summed in window {then}; it cannot be summed again in window \
+         {now}; select the other batches of this window with --batch"
     )]
     SummedBefore {
         /// The batch.
         batch: BatchName,
-        /// The window that sums it.
+        /// The window that contains the batch.
         then: Window,
-        /// The window that was to be summed now.
+        /// The window that the task names.
         now: Window,
     },
-    /// The caller's fault: part of the window is summed as both sides' rosters agree.
+    /// Caller's fault: part of the window is summed as both processors' rosters agree.
     #[error(
-        "window {window}: batches of this time are agreed on by rosters, and summed in their windows only: {problem}"
+        "window {window}: batches of this time are summed only in windows that rosters agree on: \
+         {problem}"
     )]
     TouchesRosters {
         /// The window.
@@ -214,115 +231,124 @@ pub enum Error {
     NothingToSum {
         /// The window.
         window: String,
-        /// What became of each batch.
+        /// The status of each batch.
         detail: String,
-        /// What the program answers.
+        /// The exit code.
         exit: Exit,
         /// The reason of the first excluded batch.
         reason: String,
-        /// Every batch that was looked at.
+        /// The summary of the aggregation, with every batch.
         summary: Box<AggregateSummary>,
     },
-    /// Too few packets.
+    /// The window has too few accepted packets.
     #[error(
-        "window {window}: {accepted} accepted packets are fewer than the minimum of {minimum}: no sum part is released"
+        "window {window}: {accepted} accepted packets are below the minimum of {minimum}: no sum \
+         part is released"
     )]
     BelowMinimum {
         /// The window.
         window: String,
-        /// Accepted packets.
+        /// The number of accepted packets.
         accepted: u64,
         /// The configured minimum.
         minimum: u64,
-        /// Every batch that was looked at.
+        /// The summary of the aggregation, with every batch.
         summary: Box<AggregateSummary>,
     },
-    /// Perhaps the peer's fault: so many packets do not count that the sum part waits for a person.
+    /// Possibly the peer's fault: so many packets do not count that an operator has to release the
+    /// sum part.
     #[error(
-        "window {window}: {} of {} packets for which we have a message do not count, a share of {:.3} and above the maximum of {maximum}: the sum part is held. Compare with the peer's summaries; `facilitator aggregate --accept-rejections` releases it",
+        "window {window}: {} of {} packets for which we have a message do not count; this \
+         fraction of {:.3} is above the maximum of {maximum}, so the sum part is held; compare \
+         with the peer's summaries; `facilitator aggregate --accept-rejections` releases it",
         .rejections.rejected, .rejections.messages, .rejections.share()
     )]
     Held {
         /// The window.
         window: String,
-        /// How many packets do not count.
+        /// The numbers of packets that do not count, and of messages.
         rejections: PeerRejections,
-        /// The configured share.
+        /// The configured maximum fraction.
         maximum: f64,
-        /// Every batch that was looked at.
+        /// The summary of the aggregation, with every batch.
         summary: Box<AggregateSummary>,
     },
-    /// Whoever enqueued it is at fault: a task that asks for what cannot be.
+    /// Sender's fault: the task is contradictory or names something impossible.
     #[error("{0}")]
     BadTask(String),
-    /// A sealed file of a window, in our own bucket, cannot be read or written.
+    /// A sealed file of a window in the own bucket cannot be read or written.
     #[error(transparent)]
     Sealed(#[from] SealedError),
-    /// The writer's fault: a roster that says what no roster says.
+    /// Writer's fault: a roster is well signed and its content is invalid.
     #[error("{object}: {problem}")]
     Roster {
         /// The roster.
         object: String,
-        /// What it says.
+        /// The problem.
         problem: &'static str,
     },
-    /// Our configuration, or the workflow manager's: there are no rosters here.
+    /// Configuration fault, of this processor or of the workflow manager: rosters are not enabled.
     #[error(
-        "no rosters are written: the configuration has no section `rosters`, or its origin is neither set there nor fixed in the own bucket yet"
+        "rosters are not enabled: the configuration has no section `rosters`, or the origin is \
+         neither set there nor recorded in the own bucket yet"
     )]
     NoRosters,
-    /// The workflow manager's fault: a window of which there is no roster.
+    /// Workflow manager's fault: there is no roster for this window.
     #[error("window {window}: {problem}")]
     NoSuchWindow {
         /// The window.
         window: String,
-        /// Why there is none.
+        /// The cause.
         problem: String,
     },
-    /// A roster before its time.
+    /// The roster is not due yet.
     #[error("window {window}: its roster is due at {due}, and it is {now} by {clock}")]
     TooEarly {
         /// The window.
         window: String,
-        /// The minute at which it is due.
+        /// The minute from which the roster may be written.
         due: BatchTime,
         /// The present minute.
         now: BatchTime,
-        /// By whose clock.
+        /// The clock that was read.
         clock: &'static str,
     },
-    /// Ours, or the bucket's: clocks that differ too much to say whether a window is over.
-    #[error("the clock of this machine and that of {bucket} differ by {seconds} seconds: no roster is written")]
+    /// Fault of this machine or of the bucket: the clocks differ too much to decide whether a
+    /// window is over.
+    #[error(
+        "the clocks of this machine and of {bucket} differ by {seconds} seconds, so no roster is \
+         written; correct the clock"
+    )]
     Clocks {
         /// The own bucket.
         bucket: String,
-        /// By how much.
+        /// The difference.
         seconds: i64,
     },
-    /// The sides' configurations differ in what has to be the same.
+    /// The configurations of the two processors differ in a value that has to be equal.
     #[error("window {window}: no agreement")]
     Terms {
         /// The window.
         window: String,
-        /// What differs.
+        /// The difference.
         #[source]
         source: TermsDiffer,
     },
-    /// The peer's roster is not there, so that nothing is agreed.
+    /// The peer's roster is missing, so that there is no agreement yet.
     #[error("window {window}: not agreed yet: {problem}")]
     NotAgreed {
         /// The window.
         window: String,
-        /// What is missing.
+        /// The missing object.
         problem: String,
     },
-    /// A bug of ours.
+    /// A bug in this program.
     #[error("internal error: {0}")]
     Internal(String),
 }
 
 impl Error {
-    /// What the program answers.
+    /// The exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -350,13 +376,14 @@ impl Error {
         }
     }
 
-    /// Whether what was read is not what its writer signed, as one bad read looks, too.
+    /// Returns whether the object differs from what its writer signed. One bad read has the same
+    /// effect.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Batch(error) if error.is_damage())
     }
 
-    /// Whether a bucket fails for now, so that nothing is known of the batch.
+    /// Returns whether a bucket failed temporarily, so that the state of the batch is unknown.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         let bucket = match self {
@@ -369,14 +396,14 @@ impl Error {
         bucket.disposition() == Disposition::Retry
     }
 
-    /// Whether an object of the own bucket is none of ours: then nothing that rests on that bucket is done, whatever else the
-    /// error concerns.
+    /// Returns whether an object of the own bucket does not verify. Then every operation that
+    /// depends on this bucket stops, whatever else the error concerns.
     #[must_use]
     pub fn is_unverified(&self) -> bool {
         matches!(self, Self::Bucket(BucketError::Unverified { .. }))
     }
 
-    /// What an aggregation found that ends without a sum part.
+    /// Returns the summary of an aggregation that ended without a sum part.
     #[must_use]
     pub fn summary(&self) -> Option<&AggregateSummary> {
         match self {
@@ -387,7 +414,7 @@ impl Error {
         }
     }
 
-    /// A short name for summaries and counters.
+    /// Returns the machine-readable reason for summaries and counters.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {

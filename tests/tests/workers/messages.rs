@@ -123,7 +123,7 @@ async fn w8_a_copied_batch_is_rejected_with_its_first_date() {
     let outcomes = drain(&worker, Kind::Intake).await;
     assert_eq!(outcomes[0], Outcome::Done);
     assert!(
-        matches!(&outcomes[1], Outcome::Reject { reason } if reason.contains("seen before at")),
+        matches!(&outcomes[1], Outcome::Reject { reason } if reason.contains("this batch is a copy")),
         "{outcomes:?}"
     );
 }
