@@ -1,4 +1,4 @@
-//! Opens and verifies the packets of one block: pure, on whichever core is free.
+//! Opens the packets of one block and evaluates their proofs, without side effects, on any core.
 
 use super::points::PointBook;
 use crate::processor::Processor;
@@ -13,61 +13,62 @@ use tallybox_model::packet::DataSharePacket;
 use tallybox_transport::batch::PacketBlock;
 use zeroize::Zeroizing;
 
-/// The outcome of opening a packet. It holds shares, so it has no `Debug`.
+/// The outcome of opening a packet. Contains shares, and so has no `Debug`.
 pub enum Verdict {
-    /// Opened and evaluated. Its share is in the block's `shares`.
+    /// The packet is opened and evaluated. Its share is in the block's `shares`.
     Message(Message),
-    /// Opened, but no point is known yet for its key: the share in full, to be evaluated in the order of the file.
+    /// The packet is opened, but its key has no point yet. The whole share, to be evaluated in the
+    /// order of the file.
     Unpinned {
-        /// The place of the key that opens it.
+        /// The index of the key that opens the packet.
         key: usize,
-        /// The point that the packet names.
+        /// The point in the packet.
         point: Point,
-        /// The share as sealed.
+        /// The decrypted share.
         plaintext: Zeroizing<Vec<u8>>,
     },
-    /// Not counted.
+    /// The packet does not count.
     Rejected(PacketReason),
 }
 
-/// A packet that was opened, or could not be.
+/// A packet after the attempt to open it.
 pub struct OpenedPacket {
-    /// Its identifier, if it has one.
+    /// The identifier, if it is a UUID.
     pub id: Option<PacketId>,
-    /// Fingerprint of the ciphertext, where one is asked for.
+    /// The fingerprint of the ciphertext; only in batches with a point for each packet.
     pub ciphertext: Option<[u8; 16]>,
-    /// What became of it.
+    /// The outcome.
     pub verdict: Verdict,
 }
 
-/// A block of packets that were opened, or could not be.
+/// A block of packets after the attempt to open them.
 pub struct OpenedBlock {
-    /// Its packets, in order.
+    /// The packets in the order of the file.
     pub packets: Vec<OpenedPacket>,
-    /// The shares of those with a message, one after another.
+    /// The shares of the packets with a message, one after another.
     pub shares: Zeroizing<Vec<u8>>,
     /// The sum of those shares.
     pub sum: Sum,
-    /// How many packets a key of ours opened.
+    /// The number of packets that a key of this processor opened.
     pub opened: u64,
-    /// Whether a packet names a key of ours.
+    /// True if a packet names a key of this processor.
     pub names_our_key: bool,
-    /// Bytes of the records.
+    /// The size of the records.
     pub bytes: u64,
 }
 
-/// Opens blocks of one batch.
+/// Opens the blocks of one batch.
 #[derive(Clone, Debug)]
 pub struct BlockOpener {
-    /// Keys and role.
+    /// The processor, for its keys and role.
     pub processor: Arc<Processor>,
-    /// The scheme at the batch's dimension.
+    /// Prio2 at the batch's dimension.
     pub prio2: Prio2,
-    /// The points that stand so far.
+    /// The evaluation points known so far.
     pub points: Arc<PointBook>,
 }
 
-/// Buffers that packets of a block take turns with.
+/// Buffers that the packets of a block reuse.
 struct Scratch {
     plaintext: Zeroizing<Vec<u8>>,
     elements: Zeroizing<Vec<u32>>,
@@ -78,7 +79,7 @@ impl BlockOpener {
     /// Opens all packets of a block.
     ///
     /// # Errors
-    /// [`AvroError`] if a record is malformed, which is the batch's fault and no packet's.
+    /// [`AvroError`] if a record is malformed. Then the whole batch is malformed.
     pub fn open(&self, block: &PacketBlock, limits: &tallybox_model::avro::Limits) -> Result<OpenedBlock, AvroError> {
         let mut opened = OpenedBlock {
             packets: Vec::with_capacity(block.block.records.min(4096) as usize),
@@ -88,7 +89,8 @@ impl BlockOpener {
             names_our_key: false,
             bytes: block.block.bytes.len() as u64,
         };
-        // A share is shorter than its ciphertext, so however many records a block announces, they need no more room.
+        // A share is shorter than its ciphertext, so the size of the block bounds the buffer,
+        // whatever number of records the block announces.
         let room = (block.block.records as usize).saturating_mul(self.share_bytes());
         opened.shares.reserve_exact(room.min(block.block.bytes.len()));
         let mut scratch = Scratch {
@@ -114,7 +116,7 @@ impl BlockOpener {
         Ok(opened)
     }
 
-    /// The bytes that a prepared batch keeps of a share.
+    /// Returns the size of a share in a prepared batch.
     #[must_use]
     pub fn share_bytes(&self) -> usize {
         if self.processor.role.index() == 0 {
@@ -124,10 +126,10 @@ impl BlockOpener {
         }
     }
 
-    /// Evaluates an opened share at a point, and adds it.
+    /// Evaluates an opened share at a point, and adds the share to `sum`.
     ///
     /// # Errors
-    /// [`PacketReason::BadShare`] if it is no share of this dimension.
+    /// [`PacketReason::BadShare`] if the plaintext is not a share of this dimension.
     pub fn evaluate(&self, plaintext: &[u8], evaluator: &Evaluator, sum: &mut Sum) -> Result<Message, PacketReason> {
         let mut elements = Zeroizing::new(Vec::new());
         self.evaluate_into(plaintext, evaluator, sum, &mut elements)
@@ -174,14 +176,14 @@ impl BlockOpener {
         Ok(Verdict::Message(message))
     }
 
-    /// The place of the key that the packet names, if we hold it.
+    /// Returns the index of the key that the packet names, if this processor has the key.
     fn hinted_key(&self, packet: &DataSharePacket<'_>) -> Option<usize> {
         let id = packet.encryption_key_id?;
         self.processor.packet_keys.iter().position(|key| key.id == id)
     }
 
-    /// Opens the packet into the scratch buffer: by the key it names, else the one that opened the last packet, else
-    /// the others in order.
+    /// Opens the packet into the scratch buffer: with the key that the packet names, then with the
+    /// key that opened the last packet, then with the others in order.
     fn open_packet(
         &self,
         packet: &DataSharePacket<'_>,
@@ -190,8 +192,10 @@ impl BlockOpener {
     ) -> Result<usize, PacketReason> {
         let keys = &self.processor.packet_keys;
         let first = hinted.unwrap_or(scratch.last_key);
-        // With pinned points the ingestor chose the point by the key that the packet names. A client that seals to a new key
-        // and names the old one would otherwise pin the new key to the old point, and every honest packet would fail.
+        // With pinned points the ingestor chose the point by the key that the packet names, so no
+        // other key is tried. Otherwise a client that seals to a new key and names the old one
+        // would pin the new key to the old point, and every honest packet under the new key would
+        // fail.
         let named_alone = hinted.is_some() && !self.points.per_packet();
         let (second, others) = if named_alone {
             (first, 0..0)

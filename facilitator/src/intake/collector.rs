@@ -1,4 +1,5 @@
-//! Takes opened blocks in the order of the file: repeated packets, points, and what is written of each.
+//! Processes opened blocks in the order of the file: finds repeated packets, pins points, and
+//! writes the records of each packet.
 
 use super::block::{BlockOpener, OpenedBlock, Verdict};
 use super::header::Checked;
@@ -23,10 +24,10 @@ use tallybox_service::fault;
 use tallybox_transport::BlockingWriter;
 use zeroize::Zeroizing;
 
-/// A share that stands in no block.
+/// A share that is not in the block's buffer.
 type OwnShare = Zeroizing<Vec<u8>>;
 
-/// Takes opened blocks in the order of the file.
+/// Processes opened blocks in the order of the file.
 pub(super) struct Collector {
     processor: Arc<Processor>,
     name: BatchName,
@@ -92,7 +93,7 @@ impl Collector {
                 self.rejections.add(PacketReason::BadUuid);
                 continue;
             };
-            // A share stands in the block for each message, also for one that is not used.
+            // The block contains a share for each message, also for a message that is not used.
             let share = matches!(packet.verdict, Verdict::Message(_))
                 .then(|| shares.next())
                 .flatten();
@@ -104,7 +105,7 @@ impl Collector {
                 Err(reason) => self.reject(id, reason, share)?,
                 Ok((message, own)) => {
                     let share = own.as_ref().map(|own| own.as_slice()).or(share);
-                    let share = share.ok_or_else(|| io::Error::other("a message without a share"))?;
+                    let share = share.ok_or_else(|| io::Error::other("message without a share"))?;
                     if self
                         .published
                         .as_ref()
@@ -120,7 +121,8 @@ impl Collector {
         Ok(())
     }
 
-    /// Whether the packet stands earlier in the batch: by its identifier, or with a point a packet by its ciphertext.
+    /// Returns the reason if the packet repeats an earlier one of the batch: by its identifier or,
+    /// with a point for each packet, by its ciphertext.
     fn repeated(&mut self, id: PacketId, ciphertext: Option<[u8; 16]>) -> Option<PacketReason> {
         if !self.seen.insert(*id.as_bytes()) {
             return Some(PacketReason::DuplicateUuid);
@@ -129,7 +131,7 @@ impl Collector {
         (!new).then_some(PacketReason::DuplicateCiphertext)
     }
 
-    /// The message, and the share if the block does not hold it.
+    /// Returns the message, and the share if it is not in the block's buffer.
     fn verdict(&mut self, verdict: Verdict) -> Result<(Message, Option<OwnShare>), PacketReason> {
         match verdict {
             Verdict::Message(message) => Ok((message, None)),
@@ -155,13 +157,13 @@ impl Collector {
             .map_err(io::Error::other)
     }
 
-    /// Leaves the packet out; a share that its block has added is taken away again.
+    /// Rejects the packet, and subtracts its share if the block's sum contains it.
     fn reject(&mut self, id: PacketId, reason: PacketReason, share: Option<&[u8]>) -> io::Result<()> {
         if let Some(share) = share {
             let mut elements = Zeroizing::new(Vec::new());
             let role = self.processor.role.index();
             let decoded = self.checked.prio2.decode_data(role, share, &mut elements);
-            decoded.map_err(|_| io::Error::other("a share that was added does not decode"))?;
+            decoded.map_err(|_| io::Error::other("share in the sum does not decode"))?;
             self.sum.subtract(&elements);
         }
         self.rejections.add(reason);
@@ -172,14 +174,16 @@ impl Collector {
         }
     }
 
-    /// Checks that not all packets, or nearly all, fail for reasons that a wrong key of ours explains: then the fault is
-    /// ours more likely than theirs, and a validation without them could not be taken back.
+    /// Refuses a batch whose packets nearly all fail for reasons that a wrong key of this processor
+    /// explains. The fault is then more likely here than at the ingestor, and a published
+    /// validation batch without those packets could not be withdrawn.
     fn check_keys(&self) -> Result<(), Error> {
         let rule = self.processor.wrong_key;
         let reasons = self.rejections.iter().filter(|(reason, _)| reason.may_be_a_wrong_key());
         let reasons: Vec<_> = reasons.collect();
         let failed: u64 = reasons.iter().map(|(_, count)| count).sum();
         let different = self.packets - self.rejections.duplicates();
+        // 95 % of the packets that are not duplicates.
         let nearly_all = failed > 0 && failed * 20 >= different * 19;
         if rule.accept || self.packets < rule.packets || !nearly_all || fault::is_on("key-consumes") {
             return Ok(());
@@ -196,7 +200,7 @@ impl Collector {
         })
     }
 
-    /// Checks that there was anything to take in, and writes the footer.
+    /// Checks that the batch can be processed, and writes the footer.
     pub(super) fn finish(self, ingestion_bytes: u64) -> Result<Prepared, Error> {
         if self.packets == 0 {
             return Err(Error::EmptyBatch { batch: self.name });
@@ -229,7 +233,7 @@ impl Collector {
     }
 }
 
-/// What will be published: the packets that were encoded, and a header over them.
+/// Returns the validation batch to be published: the encoded packets and a header over them.
 fn fix(
     processor: &Processor,
     name: &BatchName,

@@ -1,4 +1,4 @@
-//! What an ingestion header has to say before a packet is opened.
+//! Checks of an ingestion header, made before any packet is opened.
 
 use crate::error::Error;
 use crate::processor::Processor;
@@ -9,23 +9,23 @@ use tallybox_model::header::{BatchParameters, IngestionHeader, PRIME};
 use tallybox_model::path::BatchName;
 use tallybox_model::registry::Registry;
 
-/// The most bins that are taken: a share has to fit into a chunk of a prepared batch.
+/// The most bins of a batch: a share has to fit into one chunk of a prepared batch.
 const MAX_BINS: usize = CHUNK / 4;
 
-/// An ingestion header that this processor can work with.
+/// An ingestion header that this processor supports.
 #[derive(Clone, Debug)]
 pub(super) struct Checked {
-    /// What is counted, and how.
+    /// The parameters of the batch.
     pub(super) parameters: BatchParameters,
-    /// The scheme at this dimension.
+    /// Prio2 at the batch's dimension.
     pub(super) prio2: Prio2,
     /// The digest of the header file.
     pub(super) digest: Digest,
 }
 
 impl Checked {
-    /// Checks that the header belongs to the path, asks for what Prio2 among two can do, and has the parameters that the
-    /// registry gives the metric, if there is one.
+    /// Checks that the header belongs to the path, that Prio2 with two processors supports it, and
+    /// that its parameters are those of the metric in the registry, if there is a registry.
     pub(super) fn new(
         processor: &Processor,
         name: &BatchName,
@@ -42,13 +42,13 @@ impl Checked {
         if header.batch_uuid != name.id {
             return refuse(
                 "header-mismatch",
-                format!("the header is that of batch {}", header.batch_uuid),
+                format!("the header belongs to batch {}", header.batch_uuid),
             );
         }
         if header.name != name.aggregation.as_str() {
             return refuse(
                 "header-mismatch",
-                format!("the header is of aggregation {:?}", header.name),
+                format!("the header belongs to aggregation {:?}", header.name),
             );
         }
         if header.prime != PRIME {
@@ -60,14 +60,14 @@ impl Checked {
         if header.number_of_servers != 2 {
             return refuse(
                 "number-of-servers",
-                format!("the header asks for {} processors", header.number_of_servers),
+                format!("the header asks for {} processors, not 2", header.number_of_servers),
             );
         }
         let bins = usize::try_from(header.bins).unwrap_or(0);
         if bins > MAX_BINS {
             return refuse(
                 "bins",
-                format!("the header has {bins} bins; at most {MAX_BINS} are taken"),
+                format!("the header has {bins} bins; at most {MAX_BINS} are supported"),
             );
         }
         let prio2 = Prio2::new(bins).map_err(|source| Error::Bins {
@@ -85,7 +85,8 @@ impl Checked {
     }
 }
 
-/// Refuses a batch of a metric that the registry does not have, or with other parameters than it gives the metric.
+/// Refuses a batch whose metric is not in the registry or whose parameters differ from the
+/// registry.
 fn registered(registry: &Registry, name: &BatchName, header: &BatchParameters) -> Result<(), Error> {
     let refuse = |reason, problem| {
         Err(Error::Header {
@@ -97,7 +98,9 @@ fn registered(registry: &Registry, name: &BatchName, header: &BatchParameters) -
     let Some((metric, entry)) = registry.entry(name.aggregation.as_str()) else {
         return refuse(
             "unknown-metric",
-            "the registry has no such metric; if it is new, update the registry and run again".to_owned(),
+            "the registry has no entry for this metric; if the metric is new, update the registry \
+             and run again"
+                .to_owned(),
         );
     };
     let wanted = entry.parameters(metric);

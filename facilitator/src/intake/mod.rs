@@ -1,13 +1,14 @@
-//! Intake: open each packet of an ingestion batch once, fix what was found, tell the peer.
+//! Intake: opens each packet of an ingestion batch once, records the results, and publishes the
+//! verification messages for the peer.
 //!
 //! ```text
-//! ingestion batch --blocks--> open and verify (all cores) --in order--> prepared batch (own bucket)
-//!                                                              `------> digest of the validation packets
+//! ingestion batch --blocks--> open (all cores) --in order--> prepared batch (own bucket)
+//!                                                   `------> digest of the validation packets
 //! prepared batch --messages--> validation batch (peer's mailbox)
 //! ```
 //!
-//! Nothing leaves the process before the digest of the ingestion packets is verified, and nothing goes to the peer
-//! before the prepared batch, which says what goes, is in our own bucket.
+//! Nothing leaves the process before the digest of the ingestion packets is verified. Nothing goes
+//! to the peer before the prepared batch, which fixes what is published, is in the own bucket.
 
 mod block;
 mod collector;
@@ -44,22 +45,23 @@ use tallybox_service::fault;
 use tallybox_transport::Published;
 use tallybox_transport::batch::SignedBatch;
 
-/// Up to so many bytes of packets, opening them a second time costs less than a look for what an earlier run has left.
+/// Largest packet file, in bytes, for which opening the packets a second time costs less than a
+/// request for the prepared batch of an earlier run.
 const CHEAP: u64 = 128 << 10;
 
-/// Told of packets and bytes as they are done: for progress bars.
+/// A progress callback: numbers of packets and bytes processed since the last call.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
-/// Nobody looks.
+/// Returns a progress callback that does nothing.
 #[must_use]
 pub fn no_progress() -> Progress {
     Arc::new(|_, _| {})
 }
 
-/// Takes one ingestion batch in. Done twice, it changes nothing the second time.
+/// Processes one ingestion batch. The operation is idempotent.
 ///
 /// # Errors
-/// [`Error`]: what is wrong with the batch, or what is not there yet.
+/// [`Error`] if the batch is invalid, or if something that it needs does not exist yet.
 pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Progress) -> Result<IntakeSummary, Error> {
     let start = Instant::now();
     let found = match record::expected(processor, name).await? {
@@ -79,11 +81,11 @@ pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Prog
     ))
 }
 
-/// Our record of an earlier intake of this batch, if there is one.
+/// Returns the prepared batch of an earlier intake of this batch, if there is one.
 ///
 /// # Errors
-/// [`Error::Prepared`]; [`Error::PinContradicted`], [`Error::PinMissing`] or [`Error::KeyMisused`] if the pin or the file
-/// of a packet key is not what the record says that it was.
+/// [`Error::Prepared`]; [`Error::PinContradicted`], [`Error::PinMissing`] or [`Error::KeyMisused`]
+/// if the pin or the file of a packet key differs from what the prepared batch records.
 pub async fn find_prepared(processor: &Processor, name: &BatchName) -> Result<Option<PreparedReader>, Error> {
     let found = look_for_prepared(processor, name).await?;
     if let Some(prepared) = &found {
@@ -106,7 +108,8 @@ async fn look_for_prepared(processor: &Processor, name: &BatchName) -> Result<Op
     Ok(found)
 }
 
-/// Reads the ingestion batch and makes the prepared batch. The answer says whether it is this run's own.
+/// Reads the ingestion batch and writes the prepared batch. The second value is true if the
+/// prepared batch comes from this run and its validation batch was not published before.
 pub(crate) async fn prepare(
     processor: &Arc<Processor>,
     name: &BatchName,
@@ -123,7 +126,7 @@ pub(crate) async fn prepare(
     };
     let seen = record::first_seen(processor, name).await?;
     if expected == Record::New && seen == Published::Same {
-        // An earlier run of ours came this far. Perhaps it went on.
+        // An earlier run of this processor has recorded the date, and may have got further.
         if let Some(prepared) = find_prepared(processor, name).await? {
             return Ok((prepared, false));
         }
@@ -144,24 +147,24 @@ pub(crate) async fn prepare(
             prepared_of(processor, &processor.sealing_keys[0], name, bytes).await?
         }
         _ => {
-            let missing = || Error::Internal(format!("the prepared batch of {name} vanished"));
+            let missing = || Error::Internal(format!("batch {name}: the prepared batch disappeared"));
             find_prepared(processor, name).await?.ok_or_else(missing)?
         }
     };
-    // What another program has published need not be what our encoders make.
+    // Another program may have published the batch with other encoders, so its bytes are checked.
     Ok((prepared, created && published.is_none()))
 }
 
-/// What reading an ingestion batch comes to.
+/// The outcome of reading an ingestion batch.
 enum Reading {
-    /// Its packets are opened; nothing is written yet.
+    /// The packets are opened; nothing is written yet.
     Read(pipeline::Prepared),
-    /// It had been taken in before.
+    /// An earlier run has written the prepared batch.
     Found(Box<PreparedReader>),
 }
 
-/// Reads the ingestion batch, opens its packets, and stops before anything of it exists. What does not verify is read
-/// once more: one bad read is no forgery.
+/// Reads the ingestion batch and opens its packets, without writing any object. A batch that does
+/// not verify is read a second time, because a single bad read is not evidence of a forgery.
 async fn read(
     processor: &Arc<Processor>,
     name: &BatchName,
@@ -171,7 +174,10 @@ async fn read(
 ) -> Result<Reading, Error> {
     match read_once(processor, name, expected, published.clone(), progress).await {
         Err(error) if error.is_damage() && !fault::is_on("believed-bad-read") => {
-            tracing::warn!(error = chain(&error), "an ingestion batch does not verify, read again");
+            tracing::warn!(
+                error = chain(&error),
+                "ingestion batch does not verify; reading it again"
+            );
             read_once(processor, name, expected, published, progress).await
         }
         other => other,
@@ -223,7 +229,7 @@ async fn read_once(
     let running = tokio::task::spawn_blocking(move || pipeline.run(packets, upload, &runtime));
     let done = running
         .await
-        .map_err(|error| Error::Internal(format!("intake of {name}: {error}")))??;
+        .map_err(|error| Error::Internal(format!("batch {name}: intake failed: {error}")))??;
     drop(share);
     Ok(Reading::Read(done))
 }
@@ -235,7 +241,7 @@ fn owner(processor: &Processor) -> Owner<'_> {
     }
 }
 
-/// A prepared batch whose bytes are at hand.
+/// Opens a prepared batch from its cached bytes.
 async fn prepared_of(
     processor: &Processor,
     key: &SealingKey,

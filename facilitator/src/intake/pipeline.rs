@@ -1,4 +1,4 @@
-//! Streams a batch through the cores: blocks go out to be opened, and come back in order to be written.
+//! Streams a batch through all cores: blocks are opened in parallel and written in their order.
 
 use super::Progress;
 use super::block::{BlockOpener, OpenedBlock};
@@ -21,10 +21,10 @@ use tallybox_transport::batch::PacketStream;
 use tallybox_transport::{BlockingWriter, BucketError, Created, Upload};
 use tokio::runtime::Handle;
 
-/// Bytes of blocks that are out to be opened at a time, beside a block a thread.
+/// Maximum size of the blocks that are being opened, in addition to one block.
 const BYTES_AHEAD: u64 = 4 << 20;
 
-/// The intake of one batch.
+/// The inputs of the intake of one batch.
 pub(super) struct Pipeline {
     pub(super) processor: Arc<Processor>,
     pub(super) name: BatchName,
@@ -35,15 +35,15 @@ pub(super) struct Pipeline {
     pub(super) given_up: GivenUp,
 }
 
-/// An intake whose digest has been verified: all that is left is to commit it.
+/// An intake whose packet digest has been verified and that only has to be committed.
 pub(super) struct Prepared {
     pub(super) upload: Kept<BlockingWriter>,
     pub(super) points: Arc<PointBook>,
 }
 
 impl Prepared {
-    /// Makes the prepared batch exist. The answer says whether it is ours and not another run's, and what was written if
-    /// it is small.
+    /// Creates the prepared batch. Returns whether this run created it, and its bytes if it is
+    /// small enough for the cache.
     pub(super) async fn commit(self) -> Result<(bool, Option<Bytes>), Error> {
         let (upload, bytes) = self.upload.into_parts();
         let finish = tokio::task::spawn_blocking(|| upload.finish());
@@ -52,7 +52,7 @@ impl Prepared {
     }
 }
 
-/// A writer that keeps a copy of what passes, as long as that is small.
+/// A writer that keeps a copy of its output while the copy is small enough for the cache.
 pub(super) struct Kept<W> {
     out: W,
     copy: Option<Vec<u8>>,
@@ -91,7 +91,7 @@ struct Running {
 }
 
 impl Pipeline {
-    /// Runs to the verdict on the digest; for a blocking thread.
+    /// Runs the intake until the packet digest is verified. Has to run on a blocking thread.
     pub(super) fn run(
         self,
         mut packets: PacketStream,
@@ -111,7 +111,10 @@ impl Pipeline {
         let threads = self.processor.pool.current_num_threads();
         while let Some(block) = packets.next_block()? {
             if self.given_up.is() {
-                return Err(Error::Internal(format!("intake of {} was given up", self.name)));
+                return Err(Error::Internal(format!(
+                    "batch {}: the intake was cancelled",
+                    self.name
+                )));
             }
             let bytes = block.block.bytes.len() as u64;
             running.push_back(Running {
@@ -133,7 +136,7 @@ impl Pipeline {
         collector.finish(ingestion_bytes)
     }
 
-    /// Sends a block to be opened.
+    /// Sends a block to the threads that open packets.
     fn start(
         &self,
         opener: &BlockOpener,
@@ -143,13 +146,13 @@ impl Pipeline {
         let (sender, result) = sync_channel(1);
         let (opener, limits) = (opener.clone(), limits.clone());
         self.processor.pool.spawn(move || {
-            // Nobody listens any more if the batch was given up.
+            // The receiver is gone if the intake was cancelled.
             let _ = sender.send(opener.open(&block, &limits));
         });
         result
     }
 
-    /// Waits for the oldest block and writes it.
+    /// Waits for the oldest block and writes its packets.
     fn take(&self, running: &mut VecDeque<Running>, collector: &mut Collector) -> Result<(), Failure> {
         let Some(oldest) = running.pop_front() else {
             return Ok(());
@@ -163,11 +166,11 @@ impl Pipeline {
     }
 }
 
-/// Why a block cannot be taken.
+/// The cause for which a block cannot be processed.
 enum Failure {
-    /// A record is malformed: perhaps the file is not what was signed.
+    /// A record is malformed; possibly the file differs from what was signed.
     Record(AvroError),
-    /// Anything else.
+    /// Any other error.
     Other(Error),
 }
 
@@ -178,12 +181,12 @@ fn blame(failure: Failure, packets: PacketStream) -> Error {
     }
 }
 
-/// Whether enough bytes are out.
+/// Returns whether the blocks that are being opened exceed the limit.
 fn ahead(running: &VecDeque<Running>) -> bool {
     running.len() > 1 && running.iter().map(|block| block.bytes).sum::<u64>() > BYTES_AHEAD
 }
 
-/// An error of the writer of the prepared batch.
+/// Converts an error of the prepared batch's writer.
 pub(super) fn own_bucket(error: io::Error) -> Error {
     match BucketError::recover(error) {
         Ok(error) => Error::Bucket(error),

@@ -1,4 +1,4 @@
-//! Publishes the validation batch that a prepared batch has fixed, to the byte.
+//! Publishes the validation batch, byte for byte as the prepared batch fixes it.
 
 use crate::config::ValidationForm;
 use crate::error::Error;
@@ -19,10 +19,11 @@ use tallybox_model::path::{BatchName, BatchPart, Unconfirmed};
 use tallybox_transport::batch::{BatchError, signature_file};
 use tallybox_transport::{BucketError, Published, publish_bytes, publish_stream};
 
-/// The most bytes of packets that are written inline: a reader takes no record that is larger than a block.
+/// The largest packet file, in bytes, that is written into a single signature object: readers
+/// refuse records that are larger than a block.
 const INLINE_BYTES: u64 = 32 << 20;
 
-/// The validation packet of a message.
+/// Returns the validation packet of a message.
 pub(super) fn packet(id: PacketId, message: Message) -> ValidationPacket {
     let Message { f, g, h } = message;
     ValidationPacket {
@@ -33,7 +34,7 @@ pub(super) fn packet(id: PacketId, message: Message) -> ValidationPacket {
     }
 }
 
-/// The header file of the validation of a batch.
+/// Returns the header file of a validation batch.
 pub(super) fn header_file(
     processor: &Processor,
     name: &BatchName,
@@ -46,8 +47,9 @@ pub(super) fn header_file(
     Ok(encode_one(&header, marker).map_err(|source| BatchError::Encode { object, source })?)
 }
 
-/// Publishes what the prepared batch has fixed. `fresh`: this very program has just fixed it, so that its encoders
-/// need not be tried before the first byte goes out.
+/// Publishes the validation batch that the prepared batch fixes. `fresh` is true if this run has
+/// created the prepared batch; then its encoders are known to reproduce the bytes and are not tried
+/// before the first write.
 pub(super) async fn publish(
     processor: &Processor,
     name: &BatchName,
@@ -83,10 +85,10 @@ pub(super) async fn publish(
     unconfirmed::note(processor, &put, !fresh).await
 }
 
-/// What came of putting each object of a validation.
+/// The result of the write of each object of a validation batch.
 type Put = Vec<(BatchPart, Published)>;
 
-/// Whether our encoders make the bytes that were fixed.
+/// Returns whether this program's encoders reproduce the recorded bytes.
 async fn reproduced(processor: &Processor, prepared: &PreparedReader, header: &[u8]) -> Result<bool, Error> {
     let fixed = &prepared.footer().validation;
     let mut hash = Sha256::new();
@@ -145,7 +147,7 @@ fn sign(processor: &Processor, object: &str, header: &[u8], packets: Option<Vec<
     Ok(signature_file(object, processor.generation, header, packets, key)?)
 }
 
-/// The validation packet file, made of a prepared batch a chunk at a time.
+/// Returns the validation packet file, encoded from the prepared batch one chunk at a time.
 fn validation_stream(
     generation: u32,
     prepared: &PreparedReader,

@@ -1,4 +1,4 @@
-//! What an intake says at its end.
+//! The summary of an intake.
 
 use crate::prepared::Footer;
 use crate::reason::Rejections;
@@ -15,7 +15,7 @@ use tallybox_model::time::BatchTime;
 pub struct IntakeSummary {
     /// Always `intake`.
     pub stage: &'static str,
-    /// Which processor.
+    /// The role of this processor.
     pub role: Role,
     /// The aggregation.
     pub aggregation: AggregationId,
@@ -23,23 +23,25 @@ pub struct IntakeSummary {
     pub date: BatchTime,
     /// The batch.
     pub batch: BatchId,
-    /// It had been taken in before; this run changed nothing, or only published what stood fixed.
+    /// True if an earlier run processed the batch. This run then changed nothing, or only published
+    /// what the earlier run had recorded.
     pub done_before: bool,
     /// Packets read.
     pub packets_read: u64,
-    /// Packets with a message to the peer. Whether they count, the peer's message decides.
+    /// Packets for which this processor sends a message. Whether such a packet counts depends on
+    /// the peer's message.
     pub packets_accepted: u64,
-    /// Packets without one, duplicates aside.
+    /// Packets without a message, except duplicates.
     pub packets_rejected: u64,
     /// Rejected packets and duplicates, by reason.
     pub rejected_by_reason: Rejections,
-    /// Repetitions of packets in the batch.
+    /// Packets that repeat an earlier one of the batch.
     pub duplicates: u64,
-    /// Bytes of the packet file.
+    /// Size of the packet file, in bytes.
     pub bytes: u64,
-    /// Time it took, in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Packets a second.
+    /// Packets per second.
     pub packets_per_second: f64,
 }
 
@@ -74,9 +76,9 @@ impl fmt::Display for IntakeSummary {
             ..
         } = self;
         let verb = if self.done_before {
-            "was taken in before"
+            "was processed before"
         } else {
-            "taken in"
+            "processed"
         };
         writeln!(f, "batch {aggregation}/{date}/{batch} {verb}")?;
         writeln!(f, "  packets read       {:>12}", self.packets_read)?;
@@ -89,7 +91,7 @@ impl fmt::Display for IntakeSummary {
     }
 }
 
-/// A line for each reason.
+/// Writes one line for each reason.
 pub(crate) fn write_reasons(f: &mut fmt::Formatter<'_>, reasons: &Rejections) -> fmt::Result {
     for (reason, count) in reasons.iter() {
         let name = serde_json::to_value(reason).ok();
