@@ -1,9 +1,10 @@
-//! The pin of a packet key in the own bucket: its instance, its number of bins and its evaluation point, and the prepared
-//! batches that witness them.
+//! The pins of packet keys in the own bucket. The pin of a key records its instance, its number of
+//! bins and its evaluation point.
 //!
-//! Every pin is fixed before the first prepared batch of its key exists, and the footer of each such batch repeats it. So
-//! a pin that is missing although a prepared batch names the key has been lost or removed. It is restored from the
-//! footer, which nobody but this processor can seal, and the task fails once, so that somebody looks.
+//! A pin is written before the first prepared batch of its key exists, and the footer of each such
+//! batch repeats the pin. So a pin that is missing although a prepared batch names the key was lost
+//! or removed. It is restored from the footer, which only this processor can seal, and the task
+//! fails once, so that an operator investigates.
 
 use crate::config::Points;
 use crate::error::Error;
@@ -15,21 +16,25 @@ use tallybox_model::path::{BatchName, OWN_DIRECTORIES, pinned_point};
 use tallybox_model::time::BatchTime;
 use tallybox_transport::{BucketError, ListRange, SharedBucket};
 
-/// The longest text of a pin.
+/// The largest size of a pin, in bytes.
 const TEXT_BYTES: u64 = 4 << 10;
-/// Footers that are looked at for a key without a pin: so many of the aggregation of which it shows a packet, then so many
-/// of the others. A key that is in use is named by the newest ones.
+/// The number of footers that are read to find a key without a pin: as many of the aggregation that
+/// shows the key first as of all other aggregations. The newest prepared batches name every key in
+/// use.
 const FOOTERS: usize = 256;
-/// Days with prepared batches that are looked at. Prepared batches of longer ago are deleted by then.
+/// The number of days with prepared batches that are searched. Older prepared batches are deleted
+/// by then.
 const DAYS: usize = 62;
-/// By how much a batch may be dated before its key was made, in minutes: the start of a long window, and a wrong clock.
+/// The greatest time by which a batch may be dated before the creation of its key, in minutes: it
+/// covers the start of a long window, and a wrong clock.
 const BEFORE_CREATION: i64 = 2 * 24 * 60;
 
-/// What the own bucket holds of a key, looked at once a process: a pin never changes. That a key has none may change,
-/// but then [`fix`] meets the one that is there.
+/// Returns the pin of a key, read once per process, because a pin never changes. A cached absence
+/// may be outdated; [`fix`] then finds the existing pin.
 ///
 /// # Errors
-/// The own bucket's; [`Error::KeyMisused`] if the key may not be used as this processor is configured.
+/// An error of the own bucket; [`Error::KeyMisused`] if the key may not be used as this processor
+/// is configured.
 pub(super) async fn known(processor: &Processor, key: &PacketKey) -> Result<Option<KeyUse>, Error> {
     let pin = match processor.cache.pin(&key.fingerprint) {
         Some(pin) => pin,
@@ -46,11 +51,12 @@ pub(super) async fn known(processor: &Processor, key: &PacketKey) -> Result<Opti
     Ok(pin)
 }
 
-/// Fixes what a batch is the first to show of a key.
+/// Writes the pin of a key that a batch is the first to use.
 ///
 /// # Errors
-/// [`Error::PinMissing`] if a prepared batch was made with the key before: then its pin is restored, and this run is
-/// void; [`Error::PointRace`] if another run fixed another pin meanwhile; or the own bucket's.
+/// [`Error::PinMissing`] if an earlier prepared batch was made with the key: then its pin is
+/// restored, and the results of this run are discarded; [`Error::PointRace`] if another run wrote
+/// another pin at the same time; or an error of the own bucket.
 pub(super) async fn fix(
     processor: &Processor,
     aggregation: &AggregationId,
@@ -58,7 +64,7 @@ pub(super) async fn fix(
     pin: KeyUse,
 ) -> Result<(), Error> {
     if let Some((witness, before)) = witness(processor, aggregation, key).await? {
-        // Another process may have fixed the pin since this one looked.
+        // Another process may have written the pin since this one read it.
         return match load(processor, &key.fingerprint).await? {
             None => restore(processor, key, &before, &witness).await,
             Some(fixed) if fixed.point == pin.point && fixed.bins == pin.bins => Ok(()),
@@ -68,21 +74,21 @@ pub(super) async fn fix(
     publish(processor, pin).await
 }
 
-/// Compares what a prepared batch says of our keys with their pins.
+/// Compares the keys in the footer of a prepared batch with the pins of the processor's keys.
 ///
 /// # Errors
-/// [`Error::PinContradicted`] if they differ; [`Error::PinMissing`] if there is none, which is restored;
-/// [`Error::KeyMisused`]; or the own bucket's.
+/// [`Error::PinContradicted`] if they differ; [`Error::PinMissing`] if a pin is missing, after it
+/// has been restored; [`Error::KeyMisused`]; or an error of the own bucket.
 pub(super) async fn agree(processor: &Processor, object: &str, footer: &Footer) -> Result<(), Error> {
     for before in &footer.keys {
-        // A key that is no longer configured opens nothing any more.
+        // A key that is no longer configured opens no further packets.
         let Some(key) = processor.packet_keys.iter().find(|key| key.fingerprint == before.key) else {
             continue;
         };
         check(processor, key, before, object)?;
         let pin = match known(processor, key).await? {
             Some(pin) => Some(pin),
-            // Another process may have fixed it since this one looked.
+            // Another process may have written it since this one read it.
             None => load(processor, &key.fingerprint).await?,
         };
         match pin {
@@ -103,7 +109,7 @@ pub(super) async fn agree(processor: &Processor, object: &str, footer: &Footer) 
     Ok(())
 }
 
-/// Looks into the own bucket for a key's pin, and remembers what is there.
+/// Reads a key's pin from the own bucket into the cache.
 async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>, Error> {
     let object = pinned_point(&processor.instance, fingerprint);
     let pin = match processor.read_record(&object, TEXT_BYTES).await? {
@@ -111,14 +117,14 @@ async fn load(processor: &Processor, fingerprint: &str) -> Result<Option<KeyUse>
         Some(text) => {
             let pin: Option<KeyUse> = serde_json::from_slice(&text).ok();
             let pin = pin.filter(|pin| pin.key == fingerprint);
-            Some(pin.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is no pin of this key")))?)
+            Some(pin.ok_or_else(|| Error::Internal(format!("{object} in the own bucket is not a pin of this key")))?)
         }
     };
     processor.cache.set_pin(fingerprint, pin.clone());
     Ok(pin)
 }
 
-/// Whether a key may be used as this processor is configured, by what it was used for before.
+/// Checks that the key's earlier use permits its use as this processor is configured.
 fn check(processor: &Processor, key: &PacketKey, before: &KeyUse, object: &str) -> Result<(), Error> {
     if before.instance != processor.instance {
         return Err(misused(
@@ -154,11 +160,11 @@ fn misused(processor: &Processor, key: &PacketKey, object: &str, says: &'static 
         says,
     };
     processor.cache.alarm("key-misused");
-    tracing::error!(key = key.id, %error, "packet key cannot be used");
+    tracing::error!(key = key.id, %error, "packet key must not be used with this configuration");
     error
 }
 
-/// Makes a lost pin again as a prepared batch says it, and calls for somebody.
+/// Writes a lost pin again from a prepared batch, and raises an alarm.
 async fn restore(processor: &Processor, key: &PacketKey, before: &KeyUse, object: &str) -> Result<(), Error> {
     check(processor, key, before, object)?;
     publish(processor, before.clone()).await?;
@@ -168,7 +174,7 @@ async fn restore(processor: &Processor, key: &PacketKey, before: &KeyUse, object
         witness: object.to_owned(),
     };
     processor.cache.alarm("pin-missing");
-    tracing::error!(key = key.id, %error, "pin of a packet key was missing");
+    tracing::error!(key = key.id, %error, "pin of a packet key was missing and has been restored");
     Err(error)
 }
 
@@ -189,8 +195,9 @@ async fn publish(processor: &Processor, pin: KeyUse) -> Result<(), Error> {
     }
 }
 
-/// The newest prepared batch that was made with a key, and what its footer says of the key. None is looked at that is
-/// dated before the key was made, and none twice by one process.
+/// Returns the newest prepared batch that was made with a key, and the key's entry in its footer.
+/// The search skips batches that are dated before the key was created, and each process reads a
+/// footer only once.
 async fn witness(
     processor: &Processor,
     aggregation: &AggregationId,
@@ -210,7 +217,7 @@ async fn witness(
     Ok(None)
 }
 
-/// Looks at the newest prepared batches of some aggregations until one names the key.
+/// Reads the newest prepared batches of some aggregations until one names the key.
 async fn hear_some(
     processor: &Processor,
     aggregations: &[String],
@@ -244,7 +251,7 @@ async fn hear_some(
     Ok(None)
 }
 
-/// Looks at the footer of a prepared batch for the packet keys that it was made with.
+/// Reads the packet keys from the footer of a prepared batch into the cache.
 async fn hear(processor: &Processor, name: &BatchName, object: &str) -> Result<(), Error> {
     if processor.cache.has_testified(object) {
         return Ok(());
@@ -259,14 +266,15 @@ async fn hear(processor: &Processor, name: &BatchName, object: &str) -> Result<(
         }
         Err(PreparedError::Bucket(error)) => Err(error.into()),
         Err(error) => {
-            // What is damaged says nothing about the key; its own task will tell of it.
-            tracing::warn!(%error, "prepared batch cannot be asked for its packet keys");
+            // A damaged batch is no evidence about the key; its own task reports the damage.
+            tracing::warn!(%error, "packet keys of a prepared batch cannot be read");
             Ok(())
         }
     }
 }
 
-/// The directories of the days of which there are prepared batches, those of one day together, the newest day first.
+/// Returns the directories of the days with prepared batches, those of one day together, the newest
+/// day first.
 async fn days(
     own: &SharedBucket,
     aggregations: &[String],
@@ -305,7 +313,7 @@ async fn days(
         .collect())
 }
 
-/// The directories in a directory that are named by so many digits, the greatest first.
+/// Returns the subdirectories whose names have the given number of digits, the greatest first.
 async fn newest(own: &SharedBucket, directory: &str, digits: usize) -> Result<Vec<String>, Error> {
     let is_number = |name: &str| name.len() == digits && name.bytes().all(|byte| byte.is_ascii_digit());
     let mut found = own.list_directories(directory).await?;
@@ -315,7 +323,7 @@ async fn newest(own: &SharedBucket, directory: &str, digits: usize) -> Result<Ve
     Ok(found)
 }
 
-/// Whether a day `YYYY/MM/DD` ends after a time.
+/// Returns whether a day `YYYY/MM/DD` ends after a time.
 fn is_after(day: &str, earliest: Option<BatchTime>) -> bool {
     let Some(earliest) = earliest else {
         return true;

@@ -1,10 +1,11 @@
-//! What packets may be evaluated at: one point for all packets of an ingestor under one packet key, the first seen, and
-//! the one number of bins of that key.
+//! The evaluation points of packets: all packets of an ingestor under one packet key have the same
+//! point, the first one seen, and the same number of bins.
 //!
-//! A ciphertext that is evaluated at two points, or at one point under two numbers of bins, gives both processors a
-//! linear equation in the client's bits. So the bins of a key are compared before anything of a packet is computed, and
-//! the point of a key, once seen, is fixed in the own bucket; a packet with another is rejected. Where a foreign ingestor
-//! draws a point for each packet, nothing can be pinned; the configuration says so.
+//! A ciphertext that is evaluated at two points, or at one point with two numbers of bins, gives
+//! both processors a linear equation in the client's bits. So the number of bins of a key is
+//! compared before anything of a packet is computed. The point of a key is pinned in the own bucket
+//! when it is first seen, and a packet with another point is rejected. A foreign ingestor that
+//! draws a point for each packet cannot be pinned; the configuration has to state that.
 
 use super::pins;
 use crate::config::Points;
@@ -19,23 +20,23 @@ use tallybox_crypto::prio2::{Evaluator, Point, Prio2};
 use tallybox_model::id::AggregationId;
 use tallybox_service::fault;
 
-/// What is known of one key during the intake of a batch.
+/// The state of one key during the intake of a batch.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Why no packet under the key is taken in this batch.
+    /// The reason to reject every packet of the batch under this key, if there is one.
     refused: Option<PacketReason>,
     /// The key's point, if it has one.
     pin: Option<Pin>,
-    /// Whether each packet has a point of its own.
+    /// True if each packet has a point of its own.
     per_packet: bool,
-    /// Whether the own bucket holds the key's pin already.
+    /// True if the own bucket already contains the key's pin.
     fixed: bool,
 }
 
-/// One key's point. `Debug` leaves it out.
+/// A key's point. `Debug` omits it.
 struct Pin {
     value: u32,
-    /// The weights, made once a batch. There are none as long as no packet of the batch has used the point.
+    /// The weights, computed once per batch. `None` until a packet of the batch uses the point.
     evaluator: Option<Arc<Evaluator>>,
 }
 
@@ -45,22 +46,24 @@ impl std::fmt::Debug for Pin {
     }
 }
 
-/// What the packets of one batch may be evaluated at, by the key that opens them.
+/// The evaluation points for the packets of one batch, by packet key.
 #[derive(Debug)]
 pub struct PointBook {
     mode: Points,
     slots: RwLock<Vec<Slot>>,
-    /// The keys without a pin whose packets were evaluated.
+    /// The keys without a pin under which packets were evaluated.
     used: Vec<AtomicBool>,
-    /// With a point for each packet: the last one used, since some ingestors use one for all.
+    /// With a point for each packet: the last evaluator, because some ingestors use one point for
+    /// all packets.
     last: RwLock<Option<(u32, Arc<Evaluator>)>>,
 }
 
 impl PointBook {
-    /// Reads the pins of our keys, each once a process, and finds out which keys belong to batches of this dimension.
+    /// Reads the pins of the processor's keys, each once per process, and determines which keys fit
+    /// batches of this dimension.
     ///
     /// # Errors
-    /// The own bucket's; [`Error::KeyMisused`].
+    /// An error of the own bucket; [`Error::KeyMisused`].
     pub async fn load(processor: &Processor, prio2: &Prio2) -> Result<Arc<Self>, Error> {
         let failures = wear::known(processor).await?;
         let mut slots = Vec::with_capacity(processor.packet_keys.len());
@@ -72,7 +75,7 @@ impl PointBook {
             let worn_out = wear::is_worn_out(processor, key, &failures).then_some(PacketReason::KeyWornOut);
             slots.push(Slot {
                 refused: worn_out.or(changed.then_some(PacketReason::BinsChanged)),
-                // A key that has a point keeps it, whatever the configuration says by now.
+                // A key that has a point keeps it, even if the configuration changes later.
                 per_packet: processor.points == Points::PerPacket && point.is_none(),
                 pin: point.map(|value| Pin { value, evaluator: None }),
                 fixed: pin.is_some(),
@@ -86,17 +89,19 @@ impl PointBook {
         }))
     }
 
-    /// Whether each packet may have a point of its own.
+    /// Returns whether each packet may have a point of its own.
     #[must_use]
     pub fn per_packet(&self) -> bool {
         self.mode == Points::PerPacket
     }
 
-    /// What evaluates a packet of this key at this point: `None` if the key has no point yet.
+    /// Returns the evaluator for packets of this key at this point, or `None` if the key has no
+    /// point yet.
     ///
     /// # Errors
-    /// [`PacketReason::KeyWornOut`] if too many proofs have failed under the key; [`PacketReason::BinsChanged`] if it
-    /// belongs to another number of bins; [`PacketReason::PointChanged`] if it has another point.
+    /// [`PacketReason::KeyWornOut`] if too many proofs have failed under the key;
+    /// [`PacketReason::BinsChanged`] if the key belongs to another number of bins;
+    /// [`PacketReason::PointChanged`] if the key has another point.
     pub fn evaluator(&self, key: usize, point: Point, prio2: &Prio2) -> Result<Option<Arc<Evaluator>>, PacketReason> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let Some(slot) = slots.get(key) else {
@@ -123,7 +128,8 @@ impl PointBook {
         }
     }
 
-    /// Makes this point the key's, if it has none; only the collector may call it, in the order of the file.
+    /// Sets the key's point if it has none. Only the collector may call this function, in the order
+    /// of the file, so that the first packet of the file decides.
     pub fn pin(&self, key: usize, point: Point, prio2: &Prio2) -> Arc<Evaluator> {
         let evaluator = Arc::new(prio2.evaluator(point));
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +140,8 @@ impl PointBook {
         Arc::clone(pin.evaluator.get_or_insert(evaluator))
     }
 
-    /// The keys whose packets were evaluated, in the order of their fingerprints: what the batch's footer repeats.
+    /// Returns the keys under which packets were evaluated, ordered by fingerprint, for the footer
+    /// of the prepared batch.
     #[must_use]
     pub fn uses(&self, processor: &Processor) -> Vec<KeyUse> {
         let mut uses: Vec<KeyUse> = self.all(processor).into_iter().map(|(_, _, using)| using).collect();
@@ -142,10 +149,11 @@ impl PointBook {
         uses
     }
 
-    /// Fixes the pins that this batch was the first to show. Only after the batch's digest is verified.
+    /// Writes the pins of the keys that this batch is the first to use. The caller has to verify
+    /// the batch's digest first.
     ///
     /// # Errors
-    /// [`Error::PinMissing`], [`Error::PointRace`], or the own bucket's.
+    /// [`Error::PinMissing`], [`Error::PointRace`], or an error of the own bucket.
     pub async fn fix(&self, processor: &Processor, aggregation: &AggregationId) -> Result<(), Error> {
         for (place, fixed, using) in self.all(processor) {
             if !fixed {
@@ -155,7 +163,8 @@ impl PointBook {
         Ok(())
     }
 
-    /// The keys whose packets were evaluated: place, whether the pin is fixed, and what it says.
+    /// Returns the keys under which packets were evaluated: index, whether the pin is written, and
+    /// its content.
     fn all(&self, processor: &Processor) -> Vec<(usize, bool, KeyUse)> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let using = |(place, slot): (usize, &Slot)| {

@@ -1,7 +1,8 @@
-//! What we published of a batch before, if our own record of it is lost.
+//! The validation batch that this processor published earlier, for the case that its own record is
+//! lost.
 //!
-//! A prepared batch can be made again, but only for the packets that the peer was told of: with any other the two
-//! processors would count different packets.
+//! The prepared batch can be computed again, but only with the packets of the published validation
+//! batch. With any others the two processors would count different packets.
 
 use crate::error::Error;
 use crate::prepared::{FixedObject, FixedValidation};
@@ -16,20 +17,21 @@ use tallybox_model::path::BatchName;
 use tallybox_transport::BucketError;
 use tallybox_transport::batch::{BatchError, PacketStream, SignedBatch};
 
-/// A validation batch of ours in the peer's mailbox.
+/// A validation batch of this processor in the peer's mailbox.
 #[derive(Clone, Debug)]
 pub(super) struct PublishedValidation {
-    /// Its objects.
+    /// The sizes and digests of its objects.
     pub(super) fixed: FixedValidation,
     messages: Arc<HashMap<PacketId, Message>>,
 }
 
 impl PublishedValidation {
-    /// Looks for it; `None` where there is none, where we may not look, or where what stands there is not ours (the
-    /// attempt to publish will then find the conflict).
+    /// Reads the validation batch. Returns `None` if there is none, if the mailbox denies read
+    /// access, or if the objects are not from this processor; in the last case the attempt to
+    /// publish finds the conflict.
     pub(super) async fn find(processor: &Processor, name: &BatchName) -> Result<Option<Self>, Error> {
         match Self::read(processor, name).await {
-            // One bad read says nothing of the batch.
+            // A single bad read is not evidence about the batch.
             Err(error) if error.is_damage() => Self::read(processor, name).await,
             other => other,
         }
@@ -68,7 +70,7 @@ impl PublishedValidation {
         }))
     }
 
-    /// Whether exactly this message was published.
+    /// Returns whether exactly this message was published.
     pub(super) fn has(&self, id: PacketId, message: Message) -> bool {
         self.messages.get(&id) == Some(&message)
     }
@@ -83,7 +85,7 @@ fn messages_of(mut packets: PacketStream) -> Result<HashMap<PacketId, Message>, 
                 Ok(packet) => packet,
                 Err(error) => return Err(packets.blame_record(error)),
             };
-            // What is no message of ours matches none.
+            // A packet that is not a message of field elements matches none of ours.
             if let Ok(message) = Message::new(packet.f_r, packet.g_r, packet.h_r) {
                 messages.entry(packet.id).or_insert(message);
             }

@@ -1,11 +1,16 @@
-//! What our own bucket knows of earlier intakes of a batch, and when it need not be asked.
+//! Finds out whether an earlier run may have left objects of a batch, and skips the search where it
+//! cannot.
 //!
-//! Everything that we publish of a batch is fixed in our own bucket before, and before that the date at which the batch
-//! was first seen. So where that record is new, nothing of ours can be older, and the two looks for it (a prepared batch,
-//! a published validation) are left out. The record could be new only because the own bucket was lost: then what we
-//! published in its earlier life is still with the peer, and has to be found. No batch that is younger than the own
-//! bucket can have been published in an earlier life of it, so those looks are left out for such batches only, and only
-//! for batches of the last day: nobody's retention deletes what is younger.
+//! Before this processor publishes anything of a batch, it records its results in the own bucket,
+//! and before those the date at which it first saw the batch. So if that date is new, no older
+//! object of this processor exists, and the two requests for older objects (a prepared batch, a
+//! published validation batch) are skipped.
+//!
+//! There is one exception: the date is also new if the own bucket was lost. Batches that this
+//! processor published before the loss are still in the peer's mailbox and have to be found. A
+//! batch that is younger than the own bucket cannot have been published before the loss. So the
+//! requests are skipped only for batches that are younger than the own bucket, and only for batches
+//! of the last day, since no retention rule deletes objects that are younger than a day.
 
 use crate::error::Error;
 use crate::processor::Processor;
@@ -13,30 +18,31 @@ use tallybox_model::path::{BatchName, birth};
 use tallybox_model::time::BatchTime;
 use tallybox_transport::Published;
 
-/// For how long nothing is deleted from the own bucket, in minutes.
+/// The time for which nothing is deleted from the own bucket, in minutes.
 const YOUNG: i64 = 24 * 60;
 
-/// What an earlier run may have left of a batch.
+/// The possible results of earlier runs for a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Record {
-    /// Nothing that the record of its date does not announce.
+    /// No object, unless the record of the batch's date exists.
     New,
-    /// Anything: it has to be looked for.
+    /// Any object; earlier results have to be searched.
     Possible,
 }
 
-/// What an earlier run may have left of this batch.
+/// Returns what an earlier run may have left of this batch.
 pub(super) async fn expected(processor: &Processor, name: &BatchName) -> Result<Record, Error> {
     let now = BatchTime::of_clock(processor.clock.millis());
     let young = now.plus_minutes(-YOUNG).is_none_or(|day_ago| name.date >= day_ago);
-    // Dates are minutes: what was published in the minute of the birth may be of an earlier life.
+    // Dates have a resolution of one minute: a batch of the minute in which the bucket was first
+    // used may have been published before the loss of an earlier bucket.
     if !young || name.date > now || name.date <= born(processor, now).await? {
         return Ok(Record::Possible);
     }
     Ok(Record::New)
 }
 
-/// The time at which the own bucket was first used; looked at once a process.
+/// Returns the time at which the own bucket was first used. The record is read once per process.
 async fn born(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
     let reading = async || {
         let before = processor.fix_text(&birth(&processor.instance), &now).await?;
@@ -45,8 +51,8 @@ async fn born(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error>
     processor.cache.birth.get_or_try_init(reading).await.copied()
 }
 
-/// Binds the batch to its date: the first one seen stands, any other is a copy. The answer says whether this run is the
-/// first to see it.
+/// Binds the batch to its date: the first date is recorded, and a batch with any other date is a
+/// copy. Returns [`Published::New`] if this run is the first to see the batch.
 pub(super) async fn first_seen(processor: &Processor, name: &BatchName) -> Result<Published, Error> {
     match processor.fix_text(&name.first_seen(), &name.date).await? {
         None => Ok(Published::New),
