@@ -1,8 +1,9 @@
-//! The window that sums each batch: without rosters a batch is claimed for one window before that window's sum part is
-//! fixed, so that no other window can sum it again.
+//! The window that sums each batch: without rosters, a batch is claimed for one window before that
+//! window's sum part is recorded, so that no other window can sum the batch again.
 //!
-//! With rosters the agreed sets say the same. Both kinds of record are looked at on either way, so that a batch that was
-//! summed with rosters is not summed again without them, nor the other way round.
+//! With rosters the agreed sets contain this information. Both kinds of records are read in both
+//! cases, so that a batch that was summed with rosters is not summed again without them, and vice
+//! versa.
 
 use crate::error::Error;
 use crate::processor::Processor;
@@ -18,22 +19,23 @@ use tallybox_model::time::Window;
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, ListRange};
 
-/// The largest claim that is read.
+/// The largest size of a claim, in bytes.
 const CLAIM_BYTES: u64 = 4 << 10;
-/// How many claims are made at once.
+/// The number of claims that are written in parallel.
 const AT_ONCE: usize = 8;
 
-/// `summed/{agg}/{DATE}/{id}` in the own bucket, an authenticated record in JSON: which window sums the batch.
+/// The content of `summed/{agg}/{DATE}/{id}` in the own bucket, an authenticated record in JSON:
+/// the window that sums the batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Claim {
     window: Window,
 }
 
-/// The batches dated within `dates` that are claimed, each with the window that sums it.
+/// Returns the claimed batches that are dated within `dates`, each with the window that sums it.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub(crate) async fn claimed(
     processor: &Processor,
     aggregation: &AggregationId,
@@ -56,7 +58,7 @@ pub(crate) async fn claimed(
 
 async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error> {
     let object = batch.summed();
-    let vanished = || Error::Internal(format!("{object} in the own bucket vanished"));
+    let vanished = || Error::Internal(format!("{object} in the own bucket disappeared"));
     let text = processor
         .read_record(&object, CLAIM_BYTES)
         .await?
@@ -66,11 +68,11 @@ async fn read(processor: &Processor, batch: &BatchName) -> Result<Window, Error>
     Ok(claim.window)
 }
 
-/// Checks that no other window sums any of these batches, with rosters or without; the batches that this window has
-/// claimed already.
+/// Checks that no other window sums any of these batches, with rosters or without. Returns the
+/// batches that this window has already claimed.
 ///
 /// # Errors
-/// [`Error::SummedBefore`], which names both windows; the own bucket's.
+/// [`Error::SummedBefore`], which names both windows, or an error of the own bucket.
 pub(super) async fn check(
     processor: &Processor,
     name: &WindowName,
@@ -93,10 +95,11 @@ pub(super) async fn check(
     Ok(claimed)
 }
 
-/// Claims batches for a window, but for those that it has `claimed` already.
+/// Claims batches for a window, except those that it has `claimed` already.
 ///
 /// # Errors
-/// [`Error::SummedBefore`] if another window has claimed one meanwhile; the own bucket's.
+/// [`Error::SummedBefore`] if another window claimed a batch in the meantime, or an error of the
+/// own bucket.
 pub(super) async fn claim(
     processor: &Processor,
     name: &WindowName,

@@ -1,4 +1,4 @@
-//! The mark that nothing is left to do for a window, for whoever looks for what is due.
+//! The mark of a finished window, which lets the scheduler skip the window.
 
 use super::Group;
 use crate::error::Error;
@@ -8,26 +8,27 @@ use tallybox_model::path::SumPartName;
 use tallybox_model::roster::WindowName;
 use tallybox_transport::BucketError;
 
-/// `windows/{agg}/{start}-{end}.done` in the own bucket, JSON: nothing is left to do for the window.
+/// The content of `windows/{agg}/{start}-{end}.done` in the own bucket, JSON: nothing is left to do
+/// for the window.
 ///
-/// It is made once, and what it says is for people: only that it is there counts. A window that is summed all the same
-/// later, because an operator asks for it, leaves it as it is.
+/// The mark is written once. Its content is informative; only its existence counts. If an operator
+/// has the window summed later nevertheless, the mark is not changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DoneMark {
-    /// The header of the sum part; none if the window has nothing to sum for good.
+    /// The header object of the sum part, or `None` if the window will never have anything to sum.
     pub sum_part: Option<String>,
-    /// Batches in it.
+    /// The number of batches in the sum part.
     pub batches: u64,
-    /// Packets that count in it.
+    /// The number of packets that count in the sum part.
     pub accepted: u64,
-    /// Why there is no sum part.
+    /// The machine-readable reason if there is no sum part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl DoneMark {
-    /// The window has this sum part.
+    /// Returns the mark of a window with this sum part.
     pub(crate) fn of_sum_part(name: &SumPartName, group: &Group) -> Self {
         Self {
             sum_part: Some(name.objects().header),
@@ -37,7 +38,7 @@ impl DoneMark {
         }
     }
 
-    /// The window has no sum part, and never will have one by itself.
+    /// Returns the mark of a window that has no sum part and gets none without an operator.
     #[must_use]
     pub fn nothing(reason: impl Into<String>) -> Self {
         Self {
@@ -49,10 +50,10 @@ impl DoneMark {
     }
 }
 
-/// Makes the mark, unless there is one.
+/// Writes the mark unless it exists.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub async fn mark_done(processor: &Processor, window: &WindowName, mark: &DoneMark) -> Result<(), Error> {
     let text = serde_json::to_vec(mark).map_err(|error| Error::Internal(error.to_string()))?;
     match processor.create_record(&window.done(), &text).await {
@@ -61,10 +62,10 @@ pub async fn mark_done(processor: &Processor, window: &WindowName, mark: &DoneMa
     }
 }
 
-/// Marks a window that has nothing to sum for good, for this reason.
+/// Marks a window that will never have anything to sum, with the reason of `error`.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub async fn mark_nothing(processor: &Processor, window: &WindowName, error: &Error) -> Result<(), Error> {
     mark_done(processor, window, &DoneMark::nothing(error.reason())).await
 }

@@ -1,4 +1,4 @@
-//! Batches that one sum part can hold: those with the same parameters.
+//! Groups of batches with the same parameters, which one sum part can contain.
 
 use super::AggregateSummary;
 use super::verdict::BatchVerdict;
@@ -10,24 +10,26 @@ use tallybox_model::header::BatchParameters;
 use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
 
-/// Batches with the same parameters: what one sum part can hold.
+/// Batches with the same parameters.
 pub struct Group {
-    /// What is counted, and how.
+    /// The parameters of all batches.
     pub parameters: BatchParameters,
-    /// The batches in order of date and identifier.
+    /// The batches, ordered by date and identifier.
     pub verdicts: Vec<BatchVerdict>,
-    /// The packets counted so far.
+    /// The packets that count so far.
     counted: IdSet,
-    /// Whether more than one batch is looked at, so that a packet could stand in two.
+    /// True if more than one batch is processed, so that a packet could be in two of them.
+    /// Otherwise no ids are stored.
     several: bool,
 }
 
-/// A group that counts as many packets as are needed.
+/// A group with at least the required number of accepted packets.
 #[derive(Clone, Copy)]
 pub(crate) struct Releasable<'g>(pub(super) &'g Group);
 
 impl Group {
-    /// No batch yet. `several`: whether more than one is looked at, so that a packet could stand in two.
+    /// Creates an empty group. `several` is true if more than one batch is processed, so that a
+    /// packet could be in two of them.
     pub(crate) fn new(parameters: BatchParameters, several: bool) -> Self {
         let (verdicts, counted) = (Vec::new(), IdSet::default());
         Self {
@@ -38,31 +40,32 @@ impl Group {
         }
     }
 
-    /// Packets counted.
+    /// Returns the number of packets that count.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.verdicts.iter().map(|verdict| verdict.accepted).sum()
     }
 
-    /// The group, if it counts at least this many packets: only then can a sum part of it be signed.
+    /// Returns the group if at least this many packets count. Only a [`Releasable`] group can be
+    /// published as a sum part.
     #[must_use]
     pub(crate) fn releasable(&self, minimum: u64) -> Option<Releasable<'_>> {
         (self.accepted() >= minimum).then_some(Releasable(self))
     }
 
-    /// Packets for which both messages are there.
+    /// Returns the number of packets for which both messages exist.
     #[must_use]
     pub fn with_both_messages(&self) -> u64 {
         self.verdicts.iter().map(|verdict| verdict.both_messages).sum()
     }
 
-    /// The names of its batches, in their order.
+    /// Returns the names of the batches, in their order.
     #[must_use]
     pub fn batches(&self) -> Vec<BatchName> {
         self.verdicts.iter().map(|verdict| verdict.name.clone()).collect()
     }
 
-    /// The sum of all batches.
+    /// Returns the sum over all batches.
     #[must_use]
     pub fn sum(&self) -> Sum {
         let mut sum = Sum::new(usize::try_from(self.parameters.bins).unwrap_or(0));
@@ -70,7 +73,7 @@ impl Group {
         sum
     }
 
-    /// All packets of these batches that are not counted, once each, sorted.
+    /// Returns all packets of these batches that do not count, without repetitions, sorted.
     #[must_use]
     pub fn invalid(&self) -> BTreeSet<PacketId> {
         self.verdicts
@@ -79,12 +82,12 @@ impl Group {
             .collect()
     }
 
-    /// Whether an earlier batch of the window counts the packet.
+    /// Returns whether the packet counts in an earlier batch of the window.
     pub(super) fn counts(&self, id: PacketId) -> bool {
         self.several && self.counted.contains(*id.as_bytes())
     }
 
-    /// Takes a batch, and remembers the packets that it counts.
+    /// Adds a batch, and stores the ids of the packets that count in it.
     pub(crate) fn push(&mut self, verdict: BatchVerdict, counted: &[PacketId]) {
         if self.several {
             for id in counted {
@@ -95,7 +98,8 @@ impl Group {
     }
 }
 
-/// The group with the most accepted packets is summed (ties: the smallest encoding); the others wait.
+/// Returns the group with the most accepted packets (in a tie, the one with the smallest encoding
+/// of its parameters). The batches of all other groups are excluded in `summary`.
 pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Option<Group> {
     let mut chosen: Option<Group> = None;
     for group in groups.into_iter().filter(|group| !group.verdicts.is_empty()) {
@@ -103,7 +107,7 @@ pub(super) fn choose(groups: Vec<Group>, summary: &mut AggregateSummary) -> Opti
         let left = if better { chosen.replace(group) } else { Some(group) };
         for verdict in left.iter().flat_map(|group| &group.verdicts) {
             let reason = "parameter-mismatch";
-            let problem = "its parameters are not those of the window's other batches".to_owned();
+            let problem = "the parameters differ from those of the window's other batches".to_owned();
             summary.exclude(
                 &verdict.name,
                 &Error::Header {

@@ -1,7 +1,7 @@
-//! Brings together both processors' messages about the same packets.
+//! Joins both processors' messages about the same packets.
 //!
-//! Both sides write their messages in the order of the ingestion batch, so the two streams run side by side and only
-//! what is missing, repeated or out of order waits in a map.
+//! Both processors write their messages in the order of the ingestion batch. So the two streams are
+//! read in parallel, and only messages that are missing, repeated or out of order wait in a map.
 
 use crate::error::Error;
 use crate::given_up::GivenUp;
@@ -14,33 +14,35 @@ use tallybox_model::packet::ValidationPacket;
 use tallybox_transport::batch::PacketStream;
 use tokio::runtime::Handle;
 
-/// How many more messages than packets a validation may have.
+/// The number of messages by which a validation batch may exceed the number of packets.
 pub(super) const MORE_MESSAGES: u64 = 1024;
-/// What a message may take while it waits for the other side's, in bytes: its entries in maps that grow, its part of a
-/// block, and its place in the result.
+/// The memory of a message that waits for the other processor's, in bytes: its entries in growing
+/// maps, its part of a block, and its place in the result.
 const WAITING: u64 = 256;
 
-/// The memory that a join of so many messages may take, in bytes.
+/// Returns the most memory of a join of this many messages, in bytes.
 pub(super) fn memory(messages: u64) -> u64 {
     messages.saturating_mul(WAITING)
 }
 
-/// What the messages of both processors say of the packets of one batch.
+/// The result of the join: the packets of one batch, by the outcome of their check.
 #[derive(Debug, Default)]
 pub struct Joined {
-    /// Packets with a good proof: their places among our messages, and their identifiers. Sorted by place.
+    /// Packets with a valid proof: their positions among the messages of this processor, and their
+    /// identifiers. Sorted by position.
     pub valid: Vec<(u64, PacketId)>,
-    /// Packets whose proof is wrong.
+    /// Packets whose proof is invalid.
     pub invalid_proof: Vec<(u64, PacketId)>,
-    /// Packets for which the peer's message is not one of field elements.
+    /// Packets for which the peer's message does not consist of field elements.
     pub bad_peer_message: Vec<(u64, PacketId)>,
     /// Packets for which the peer sent no message.
     pub no_peer_message: Vec<(u64, PacketId)>,
-    /// Messages of the peer for packets for which we have none, or a second time.
+    /// The number of the peer's messages that match no message of this processor, or that repeat
+    /// one.
     pub unmatched_peer_messages: u64,
 }
 
-/// A join in progress: the messages that still wait for the other side's.
+/// A join in progress: the messages that wait for the other processor's.
 #[derive(Debug, Default)]
 pub struct Join {
     ours: HashMap<PacketId, (u64, Message)>,
@@ -50,7 +52,7 @@ pub struct Join {
 }
 
 impl Join {
-    /// Takes our next message, in the order of the prepared batch.
+    /// Adds the next message of this processor, in the order of the prepared batch.
     pub fn ours(&mut self, item: PreparedMessage) {
         let place = self.next;
         self.next += 1;
@@ -60,7 +62,7 @@ impl Join {
         }
     }
 
-    /// Takes the peer's next message. The first one about a packet counts.
+    /// Adds the peer's next message. Only the first message about a packet counts.
     pub fn theirs(&mut self, packet: ValidationPacket) {
         match self.ours.remove(&packet.id) {
             Some((place, message)) => self.decide(place, packet.id, message, &packet),
@@ -68,7 +70,7 @@ impl Join {
         }
     }
 
-    /// Takes one of each; the quick way where both are about the same packet.
+    /// Adds one message of each processor; faster if both are about the same packet.
     pub fn both(&mut self, ours: PreparedMessage, theirs: ValidationPacket) {
         if ours.id == theirs.id && !self.theirs.contains_key(&ours.id) {
             let place = self.next;
@@ -80,7 +82,7 @@ impl Join {
         }
     }
 
-    /// What came out, once both sides have ended.
+    /// Returns the result after both streams have ended.
     #[must_use]
     pub fn finish(mut self) -> Joined {
         self.joined.unmatched_peer_messages = self.theirs.len() as u64;
@@ -101,8 +103,8 @@ impl Join {
     }
 }
 
-/// Runs a join to its end and to the verdict on the digest of the peer's packets, of which there may be so many; for a
-/// blocking thread.
+/// Runs a join until the digest of the peer's packet file is verified. The file may contain at most
+/// `most` messages. Has to run on a blocking thread.
 pub(super) fn join(
     prepared: &PreparedReader,
     mut packets: PacketStream,
@@ -127,7 +129,9 @@ pub(super) fn join(
             return Err(Error::TooManyMessages { object, most });
         }
         if given_up.is() {
-            return Err(Error::Internal("a join was given up".to_owned()));
+            return Err(Error::Internal(
+                "the join with the peer's messages was cancelled".to_owned(),
+            ));
         }
         if let Err(error) = join_block(&mut join, &mut ours, block.records(&limits)) {
             return Err(match error {
@@ -143,11 +147,11 @@ pub(super) fn join(
     Ok(join.finish())
 }
 
-/// Why a block of the peer's cannot be joined.
+/// The cause for which a block of the peer's messages cannot be joined.
 enum Failure {
     /// A record is malformed.
     Record(AvroError),
-    /// Our side fails.
+    /// Reading the prepared batch failed.
     Other(Error),
 }
 
@@ -166,7 +170,7 @@ fn join_block(
     Ok(())
 }
 
-/// Our messages, a chunk at a time.
+/// The messages of this processor, read one chunk at a time.
 struct Ours<'a> {
     prepared: &'a PreparedReader,
     runtime: &'a Handle,
@@ -200,7 +204,7 @@ mod tests {
         PacketId::from_bytes([i; 16])
     }
 
-    /// f * g = h over both: 2 * 3 = 6.
+    /// The sums over both processors satisfy f * g = h: 2 * 3 = 6.
     fn ours(i: u8) -> PreparedMessage {
         PreparedMessage {
             id: id(i),

@@ -1,4 +1,5 @@
-//! The verdicts on the batches of a window without rosters: one batch that cannot be judged harms no other.
+//! The results of the batches of a window without rosters. A batch without a result does not affect
+//! the others.
 
 use super::{AggregateSummary, AggregateTask, Group, PeerRejections, Selection, join_peer, prepared};
 use crate::error::Error;
@@ -12,7 +13,8 @@ use tallybox_service::exit::Exit;
 use tallybox_service::fault;
 use tallybox_transport::batch::BatchError;
 
-/// Judges every selected batch, and groups them by their parameters. One that cannot be judged is excluded with its reason.
+/// Computes the result of every selected batch, and groups the batches by their parameters. A batch
+/// whose result cannot be computed is excluded with its reason.
 pub(super) async fn judge(
     processor: &Arc<Processor>,
     task: &AggregateTask,
@@ -33,7 +35,7 @@ pub(super) async fn judge(
             Err(error) if judge.stops(&error) => return Err(error),
             Err(error) => {
                 if is_one_sided(&error) {
-                    tracing::warn!(batch = %name, reason = error.reason(), "batch is left out of its window's sum");
+                    tracing::warn!(batch = %name, reason = error.reason(), "batch is left out of its window's sum part");
                 }
                 summary.exclude(name, &error);
             }
@@ -54,12 +56,14 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     async fn batch(&mut self, name: &BatchName) -> Result<(), Error> {
-        // Our own side first: what is wrong with the batch itself says more than that the peer has not validated it.
+        // The own intake comes first: a fault in the batch itself is more informative than the
+        // absence of the peer's validation batch.
         let prepared = prepared(self.processor, name, self.task.dry_run).await?;
         let messages = prepared.footer().messages;
         let keys = prepared.footer().keys.clone();
         let joined = match join_peer(self.processor, name, prepared, self.progress).await {
-            // A validation that is there and of no use rules every packet out, as an empty one does.
+            // A validation batch that exists and cannot be used rejects every packet, as an empty
+            // one does.
             Err(error) if error.exit() == Exit::Rejected => {
                 self.rejections.all_of(messages);
                 return Err(error);
@@ -85,17 +89,19 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Whether an error concerns more than its batch: a bucket that fails for now, or a batch that the task names and that
-    /// is not there yet. Summing without it would fix a sum part that lacks it.
+    /// Returns whether an error stops the whole window: a bucket failed temporarily, or a batch
+    /// that the task names does not exist yet. Summing without that batch would record a sum part
+    /// that lacks it.
     ///
-    /// A batch that one side cannot take in is never validated by it, so the other side cannot sum it either. It does not keep
-    /// the window from being summed for ever: after some time both sides leave it out.
+    /// A batch that one processor cannot process is never validated by it, so the other processor
+    /// cannot sum it either. After a configured time both processors leave such a batch out, so
+    /// that it does not block the window for ever.
     fn stops(&self, error: &Error) -> bool {
         let waits = error.exit() == Exit::Retry && !self.task.batches.is_empty();
         error.is_passing() || error.is_unverified() || (waits && !(is_one_sided(error) && self.is_over()))
     }
 
-    /// Whether the time for which batches of the window are waited for is over.
+    /// Returns whether the window no longer waits for batches.
     fn is_over(&self) -> bool {
         let minutes = i64::from(self.processor.leave_out_after_minutes);
         let until = self.task.window.end().millis() + minutes * 60_000;
@@ -103,7 +109,8 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a batch waits for one of both sides to take it in: for a key of ours that opens it, or for the peer's validation.
+/// Returns whether one of the two processors has not processed the batch: this processor lacks a
+/// key that opens it, or the peer's validation batch is missing.
 fn is_one_sided(error: &Error) -> bool {
     matches!(
         error,

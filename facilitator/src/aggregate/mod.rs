@@ -1,12 +1,15 @@
-//! Aggregate: add the shares of the packets that both processors found good, and publish the sum part of a window.
+//! Aggregate: adds the shares of the packets that both processors accept, and publishes the sum
+//! part of a window.
 //!
 //! ```text
 //! prepared batch --messages--> join <--messages-- peer's validation batch
-//!        `--sum, shares of the few that do not count--> verdict of the batch
-//! verdicts of the window --> claims of its batches --> sum part --fixed in the own bucket--> portal's mailbox
+//!        `--sum, shares of the few packets that do not count--> result of the batch
+//! results of the window --> claims of its batches --> sum part, recorded in the own bucket
+//!                                                         `--> portal's mailbox
 //! ```
 //!
-//! No packet is opened here: what intake has found is read from the prepared batch. Only a lost one is made again.
+//! No packet is opened here: the results of the intake are read from the prepared batch. Only a
+//! lost prepared batch is computed again.
 
 mod claims;
 mod done;
@@ -56,37 +59,40 @@ use tallybox_service::fault;
 use tallybox_transport::BucketError;
 use tallybox_transport::batch::{BatchError, SignedBatch};
 
-/// What to sum.
+/// A request to sum a window.
 #[derive(Clone, Debug)]
 pub struct AggregateTask {
     /// The aggregation.
     pub aggregation: AggregationId,
     /// The window.
     pub window: Window,
-    /// Exactly these batches; if empty, all of the window that both processors have.
+    /// The batches to sum. If empty, all batches of the window that both processors have.
     pub batches: Vec<BatchName>,
-    /// Only say what would be summed; nothing is written but missing prepared batches in our own bucket.
+    /// Only reports what would be summed. Nothing is written, except missing prepared batches in
+    /// the own bucket.
     pub dry_run: bool,
 }
 
-/// Sums a window. Done twice, it changes nothing the second time.
+/// Sums a window. The operation is idempotent.
 ///
-/// Every way to a sum without rosters passes here: the command line, a queue's task and a Job's.
+/// Every request for a sum without rosters runs this function: the command line, a queue task, and
+/// a Job.
 ///
 /// # Errors
-/// [`Error`]: nothing to sum, too few packets, a sum part of other content, a batch that another window sums, or what is
-/// not there yet.
+/// [`Error`] if there is nothing to sum, too few packets are accepted, the sum part exists with
+/// other content, another window sums a batch, or something that is needed does not exist yet.
 pub async fn aggregate(
     processor: &Arc<Processor>,
     task: &AggregateTask,
     progress: Progress,
 ) -> Result<AggregateSummary, Error> {
     let start = Instant::now();
-    // Summed apart from the peer, a window of rosters would have two parts that cannot be added.
+    // If this processor summed a window of rosters without the peer's agreement, the two sum parts
+    // might not fit together.
     if rostered(processor, task.window).await? {
         return Err(Error::TouchesRosters {
             window: task.window.to_string(),
-            problem: "it is one of them, and no task or command names its batches".to_owned(),
+            problem: "the window is one of these; sum it without naming its batches".to_owned(),
         });
     }
     let selection = select(processor, task).await?;
@@ -120,7 +126,8 @@ pub async fn aggregate(
     let batches = group.batches();
     let claimed = claims::check(processor, &window, &batches).await?;
     if !task.dry_run {
-        // A sum part that is fixed with other batches stays as it is: what this run would add is not claimed.
+        // Checked first, so that no batch is claimed for a sum part that already exists with other
+        // batches.
         sum_part::check_fixed(processor, &name, &group).await?;
         claims::claim(processor, &window, &batches, &claimed).await?;
         summary.done_before = sum_part::publish(processor, &name, releasable).await?;
@@ -137,7 +144,7 @@ fn window_name(task: &AggregateTask) -> WindowName {
     }
 }
 
-/// Both processors' messages about a batch, brought together.
+/// A batch with the verification messages of both processors joined.
 pub(crate) struct JoinedBatch {
     name: BatchName,
     prepared: Arc<PreparedReader>,
@@ -159,7 +166,8 @@ impl JoinedBatch {
         self.prepared.footer().validation.packets.bytes
     }
 
-    /// The verdict, and the packets that it counts; `counted_before` says of a packet whether it counts elsewhere.
+    /// Returns the result of the batch, and the packets that count in it. `counted_before` returns
+    /// whether a packet already counts in another batch.
     pub(crate) async fn judge(
         self,
         role: Role,
@@ -176,8 +184,9 @@ impl JoinedBatch {
     }
 }
 
-/// Reads the peer's validation of a batch, and joins its messages with ours. What does not verify is read once more: one
-/// bad read is no forgery.
+/// Reads the peer's validation batch, and joins its messages with those of this processor. A batch
+/// that does not verify is read a second time, because a single bad read is not evidence of a
+/// forgery.
 pub(crate) async fn join_peer(
     processor: &Arc<Processor>,
     name: &BatchName,
@@ -187,7 +196,10 @@ pub(crate) async fn join_peer(
     let prepared = Arc::new(prepared);
     match join_once(processor, name, &prepared, progress).await {
         Err(error) if error.is_damage() && !fault::is_on("believed-bad-read") => {
-            tracing::warn!(error = chain(&error), "a validation does not verify, read again");
+            tracing::warn!(
+                error = chain(&error),
+                "validation batch does not verify; reading it again"
+            );
             join_once(processor, name, &prepared, progress).await
         }
         other => other,
@@ -202,7 +214,8 @@ async fn join_once(
 ) -> Result<JoinedBatch, Error> {
     let peer = processor.role.peer();
     let bucket = &*processor.buckets.peer_validation_in;
-    // The peer decides how many messages it sends; an honest one has at most one for each packet of the batch.
+    // The peer decides how many messages it sends; an honest peer sends at most one for each packet
+    // of the batch.
     let most = match fault::is_on("validation-unbounded") {
         true => u64::MAX,
         false => prepared.footer().packets.saturating_add(join::MORE_MESSAGES),
@@ -229,7 +242,7 @@ async fn join_once(
     let joining = tokio::task::spawn_blocking(move || join::join(&ours, packets, most, &runtime, &given_up));
     let joined = joining
         .await
-        .map_err(|error| Error::Internal(format!("aggregation of {name}: {error}")))??;
+        .map_err(|error| Error::Internal(format!("batch {name}: aggregation failed: {error}")))??;
     drop(share);
     let inputs = [prepared.ingestion_header(), validation.header_digest()];
     Ok(JoinedBatch {
@@ -241,7 +254,8 @@ async fn join_once(
     })
 }
 
-/// Our record of the batch's intake; a lost one is made again, and what it fixes is published unless the run is dry.
+/// Returns the prepared batch. A lost one is computed again, and its validation batch is published
+/// unless this is a dry run.
 pub(crate) async fn prepared(
     processor: &Arc<Processor>,
     name: &BatchName,
@@ -257,7 +271,7 @@ pub(crate) async fn prepared(
     }
     intake(processor, name, no_progress()).await?;
     let again = find_prepared(processor, name).await?;
-    again.ok_or_else(|| Error::Internal(format!("the prepared batch of {name} vanished")))
+    again.ok_or_else(|| Error::Internal(format!("batch {name}: the prepared batch disappeared")))
 }
 
 fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {
@@ -267,7 +281,8 @@ fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {
             .iter()
             .filter(|batch| batch.outcome != BatchOutcome::Summed)
     };
-    // What can be mended comes before what cannot, and what an operator has to look at before the rest.
+    // Faults that can be repaired take precedence over final ones, and those that need an operator
+    // over the others.
     let order = [Exit::Retry, Exit::Conflict, Exit::BelowMinimum, Exit::Rejected];
     let exit = order
         .into_iter()
@@ -279,7 +294,7 @@ fn nothing(task: &AggregateTask, summary: AggregateSummary) -> Error {
     };
     let detail: Vec<String> = excluded().map(describe).collect();
     let detail = if detail.is_empty() {
-        "there is none".to_owned()
+        "the window contains no batch".to_owned()
     } else {
         detail.join(", ")
     };
