@@ -1,7 +1,9 @@
-//! How many packets of a window the peer rules out: above a share the sum part is held until an operator releases it.
+//! The limit on packets of a window that are lost because of the peer: above it the sum part is
+//! held until an operator releases it.
 //!
-//! The peer chooses who is in a sum: a packet whose message it leaves out or spoils does not count. It cannot be kept from
-//! that, but a sum from which it has taken nearly all packets is not released without a person having looked.
+//! The peer influences which packets are in a sum: a packet whose verification message it omits or
+//! corrupts does not count. No check can prevent that. But a sum from which the peer has removed
+//! nearly all packets is not released until a person has examined it.
 
 use super::{AggregateSummary, BatchVerdict};
 use crate::error::Error;
@@ -14,23 +16,25 @@ use tallybox_model::roster::WindowName;
 use tallybox_service::fault;
 use tallybox_transport::BucketError;
 
-/// Above this share a window is reported.
+/// The fraction above which a window is reported in the log.
 const ALARM_SHARE: f64 = 0.05;
-/// The largest release that is read.
+/// The largest size of a release record, in bytes.
 const RELEASE_BYTES: u64 = 4 << 10;
 
-/// Of the packets for which we have a message, those that do not count because of the peer.
+/// The number of packets for which this processor has a message, and how many of them do not count
+/// because of the peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PeerRejections {
     /// Packets for which we have a message.
     pub messages: u64,
-    /// Those of which the peer has sent no message, or none with which the proof holds.
+    /// Packets for which the peer sent no message, or only messages with which the proof is not
+    /// valid.
     pub rejected: u64,
 }
 
 impl PeerRejections {
-    /// Takes a batch that has been judged.
+    /// Adds the counts of a batch.
     pub fn add(&mut self, verdict: &BatchVerdict) {
         let count = |reason| verdict.rejections.count(reason);
         let reasons = [
@@ -43,13 +47,13 @@ impl PeerRejections {
         self.rejected += rejected;
     }
 
-    /// Takes a batch of which the peer rules out every packet.
+    /// Adds a batch of which the peer rejects every packet.
     pub fn all_of(&mut self, messages: u64) {
         self.messages += messages;
         self.rejected += messages;
     }
 
-    /// The share of the packets with a message that do not count; 0 if there is none.
+    /// Returns the fraction of the packets with a message that do not count; 0 without messages.
     #[must_use]
     pub fn share(&self) -> f64 {
         match self.messages {
@@ -58,24 +62,24 @@ impl PeerRejections {
         }
     }
 
-    /// Whether the share is worth a report.
+    /// Returns whether the fraction is high enough for a report in the log.
     #[must_use]
     pub fn is_alarming(&self) -> bool {
         self.share() > ALARM_SHARE
     }
 
-    /// The object that releases a window with exactly these counts.
+    /// Returns the name of the object that releases a window with exactly these counts.
     fn release(&self, name: &WindowName) -> String {
         name.released(self.rejected, self.messages)
     }
 }
 
-/// Above which share of rejected packets a sum part is held.
+/// The fractions of rejected packets above which a sum part is held.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RejectionLimits {
-    /// For every metric that has no limit of its own.
+    /// The limit of metrics without a limit of their own.
     pub default: f64,
-    /// By metric.
+    /// The limits of single metrics.
     pub by_metric: BTreeMap<AggregationId, f64>,
 }
 
@@ -85,7 +89,7 @@ impl RejectionLimits {
     }
 }
 
-/// Reports a window of which the peer rules out more than a few packets.
+/// Logs a warning for a window in which more than a few packets are lost because of the peer.
 pub(crate) fn alarm(name: &WindowName, summary: &AggregateSummary) {
     let rejections = &summary.rejections;
     if rejections.is_alarming() {
@@ -95,16 +99,18 @@ pub(crate) fn alarm(name: &WindowName, summary: &AggregateSummary) {
             rejected = rejections.rejected,
             share = rejections.share(),
             reasons = ?summary.rejected_by_reason,
-            "the peer's messages rule out many packets of a window: compare with the peer's summaries"
+            "many packets of a window do not count because of the peer's messages; compare with \
+             the peer's summaries"
         );
     }
 }
 
-/// Checks that the share of rejected packets is within the metric's limit, or that an operator has released the window with
-/// exactly these counts. A window that is held is marked, so that it is seen and not started again.
+/// Checks that the fraction of rejected packets is within the metric's limit, or that an operator
+/// has released the window with exactly these counts. A window above the limit is marked as held,
+/// so that it is visible and not started again.
 ///
 /// # Errors
-/// [`Error::Held`]; the own bucket's.
+/// [`Error::Held`], or an error of the own bucket.
 pub(crate) async fn check_share(
     processor: &Processor,
     name: &WindowName,
@@ -129,16 +135,16 @@ pub(crate) async fn check_share(
 async fn mark_held(processor: &Processor, name: &WindowName, rejections: PeerRejections) -> Result<(), Error> {
     let text = serde_json::to_vec(&rejections).map_err(|error| Error::Internal(error.to_string()))?;
     match processor.create_record(&name.held(), &text).await {
-        // One that was held before with other counts is held.
+        // The window is already marked as held, with other counts.
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Releases a window that is held, for exactly these counts: the next run sums it.
+/// Releases a held window for exactly these counts; the next run sums it.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub async fn release(processor: &Processor, name: &WindowName, rejections: PeerRejections) -> Result<(), Error> {
     let text = release_text(name, rejections)?;
     processor.create_record(&rejections.release(name), &text).await?;

@@ -1,4 +1,4 @@
-//! Which batches of a window there are to sum.
+//! The selection of the batches of a window.
 
 use super::AggregateTask;
 use crate::error::Error;
@@ -7,19 +7,21 @@ use futures::TryStreamExt as _;
 use tallybox_model::path::{BatchName, window_range};
 use tallybox_transport::ListRange;
 
-/// The batches to look at, and what else stood in the listing.
+/// The selected batches, and the number of other objects in the listing.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// In order of date and identifier, each once.
+    /// The batches, ordered by date and identifier, without repetitions.
     pub batches: Vec<BatchName>,
-    /// Objects that are no part of any batch.
+    /// The number of objects that belong to no batch.
     pub foreign_objects: u64,
 }
 
-/// The batches that the task names, or else those that the ingestion bucket holds for the window.
+/// Returns the batches that the task names or, if it names none, those of the window in the
+/// ingestion bucket.
 ///
 /// # Errors
-/// The ingestion bucket's; [`Error::Setting`] if the task names a batch outside its window.
+/// An error of the ingestion bucket; [`Error::Setting`] if the task names a batch outside its
+/// window.
 pub async fn select(processor: &Processor, task: &AggregateTask) -> Result<Selection, Error> {
     let mut selection = if task.batches.is_empty() {
         list(processor, task).await?

@@ -1,4 +1,4 @@
-//! The sum part of a window: fixed in our own bucket, then published to the portal.
+//! The sum part of a window: recorded in the own bucket, then published to the portal.
 
 use super::{Group, Releasable};
 use crate::error::Error;
@@ -16,15 +16,16 @@ use tallybox_model::roster::WindowName;
 use tallybox_transport::batch::{BatchError, signature_file};
 use tallybox_transport::{BucketError, publish_bytes};
 
-/// What is fixed of a sum part before its first byte goes out: `sum-parts/….fixed` in the own bucket, JSON.
+/// The record of a sum part, written before its first byte is published: `sum-parts/….fixed` in the
+/// own bucket, JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FixedSumPart {
-    /// The generation of the encoders that make its bytes.
+    /// The generation of the encoders.
     pub generation: u32,
-    /// The batches summed, `{agg}/{DATE}/{id}`, sorted by identifier.
+    /// The summed batches, `{agg}/{DATE}/{id}`, sorted by identifier.
     pub batches: Vec<String>,
-    /// How many packets count.
+    /// The number of packets that count.
     pub accepted: u64,
     /// The file of invalid packets.
     pub invalid_packets: FixedObject,
@@ -33,7 +34,7 @@ pub struct FixedSumPart {
 }
 
 impl FixedSumPart {
-    /// Reads what is fixed of a sum part.
+    /// Reads the record of a sum part.
     pub(crate) async fn read(processor: &Processor, name: &SumPartName) -> Result<Self, Error> {
         let text = processor.need_record(&name.fixed(), FIXED_BYTES).await?;
         Self::parse(name, &text)
@@ -44,13 +45,13 @@ impl FixedSumPart {
         serde_json::from_slice(text).map_err(malformed)
     }
 
-    /// Whether both are about the same packets, in whatever bytes.
+    /// Returns whether both describe the same packets, regardless of their encoding.
     fn same_content(&self, other: &Self) -> bool {
         self.batches == other.batches && self.accepted == other.accepted
     }
 }
 
-/// The largest fixed record that is read.
+/// The largest size of a record, in bytes.
 const FIXED_BYTES: u64 = 64 << 20;
 
 /// The files of a sum part.
@@ -73,7 +74,7 @@ impl Files {
     }
 }
 
-/// Fixes and publishes the sum part; `true` if it had been published before.
+/// Records and publishes the sum part. Returns `true` if it was already published.
 pub(crate) async fn publish(
     processor: &Processor,
     name: &SumPartName,
@@ -85,7 +86,8 @@ pub(crate) async fn publish(
     let then = fix(processor, name, &fixed).await?;
     let rerun = then.is_some();
     if let Some(then) = then {
-        // A newer program, whose bytes are others, leaves alone what an older one has published in whole.
+        // A newer program with other encoders does not replace a sum part that an older one has
+        // completely published.
         if then.same_content(&fixed) && has_published(processor, bucket, &files.objects, then.header.sha256).await? {
             return Ok(true);
         }
@@ -112,7 +114,7 @@ pub(crate) async fn publish(
     Ok(false)
 }
 
-/// Checks that no sum part of the window is fixed with other content.
+/// Checks that no sum part of the window is recorded with other content.
 pub(super) async fn check_fixed(processor: &Processor, name: &SumPartName, group: &Group) -> Result<(), Error> {
     let then = match FixedSumPart::read(processor, name).await {
         Err(Error::Bucket(BucketError::NotFound { .. })) => return Ok(()),
@@ -176,7 +178,7 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
     })
 }
 
-/// Fixes what will be published; what stood fixed before, if anything did.
+/// Records the sum part. Returns the existing record, if there is one.
 async fn fix(processor: &Processor, name: &SumPartName, fixed: &FixedSumPart) -> Result<Option<FixedSumPart>, Error> {
     let text = serde_json::to_vec_pretty(fixed).map_err(|error| Error::Internal(error.to_string()))?;
     let then = processor.fix_record(&name.fixed(), &text, FIXED_BYTES).await?;

@@ -1,4 +1,4 @@
-//! What an aggregation says at its end: the window, and what became of each batch.
+//! The summary of an aggregation: the window, and the outcome of each batch.
 
 use super::{AggregateTask, Group, PeerRejections, Selection};
 use crate::error::Error;
@@ -13,34 +13,34 @@ use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::exit::Exit;
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchOutcome {
-    /// It is in the sum part.
+    /// The batch is in the sum part.
     Summed,
-    /// It can never be summed.
+    /// The batch can never be summed.
     Excluded,
-    /// Something of it is not there yet.
+    /// An object that the batch needs does not exist yet.
     Waiting,
 }
 
-/// A line of the summary.
+/// The part of the summary for one batch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BatchSummary {
-    /// Its date.
+    /// The date of the batch.
     pub date: BatchTime,
-    /// Its identifier.
+    /// The identifier of the batch.
     pub batch: BatchId,
-    /// What became of it.
+    /// The outcome.
     pub outcome: BatchOutcome,
-    /// What the program would answer for this batch alone.
+    /// The exit code that this batch alone would cause.
     #[serde(skip)]
     pub exit: Exit,
-    /// Why it is not summed.
+    /// The machine-readable reason if the batch is not summed.
     pub reason: Option<String>,
-    /// The same in a sentence.
+    /// The error message if the batch is not summed.
     pub message: Option<String>,
     /// Packets read.
     pub packets_read: u64,
@@ -54,39 +54,40 @@ pub struct BatchSummary {
 pub struct AggregateSummary {
     /// Always `aggregate`.
     pub stage: &'static str,
-    /// Which processor.
+    /// The role of this processor.
     pub role: Role,
     /// The aggregation.
     pub aggregation: AggregationId,
     /// The window.
     pub window: Window,
-    /// Nothing was written.
+    /// True if nothing was written.
     pub dry_run: bool,
-    /// The sum part had been published before, with the same bytes.
+    /// True if the sum part was already published, with the same bytes.
     pub done_before: bool,
     /// The name of the sum part's header.
     pub sum_part: Option<String>,
-    /// Every batch that was looked at.
+    /// Every batch of the selection.
     pub batches: Vec<BatchSummary>,
-    /// Objects in the window that are no part of any batch.
+    /// Objects in the window that belong to no batch.
     pub foreign_objects: u64,
     /// Packets read, of the summed batches.
     pub packets_read: u64,
     /// Packets that count.
     pub packets_accepted: u64,
-    /// Packets that do not, duplicates aside.
+    /// Packets that do not count, except duplicates.
     pub packets_rejected: u64,
     /// Rejected packets and duplicates, by reason.
     pub rejected_by_reason: Rejections,
-    /// Repetitions.
+    /// Packets that repeat another one.
     pub duplicates: u64,
-    /// Of the packets for which we have a message, those that do not count because of the peer.
+    /// The packets that do not count because of the peer.
     pub rejections: PeerRejections,
-    /// This processor's part of each bin's sum: what is, or (dry run) would be, in the sum part.
+    /// This processor's part of each bin's sum, as in the sum part (or, in a dry run, as it would
+    /// be).
     pub sum: Vec<u32>,
-    /// Time it took, in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Packets a second.
+    /// Packets per second.
     pub packets_per_second: f64,
 }
 
@@ -114,7 +115,7 @@ impl AggregateSummary {
         }
     }
 
-    /// Notes a batch that is not summed.
+    /// Adds a batch that is not summed.
     pub(super) fn exclude(&mut self, name: &BatchName, error: &Error) {
         let exit = error.exit();
         self.batches.push(BatchSummary {
@@ -133,7 +134,7 @@ impl AggregateSummary {
         });
     }
 
-    /// Notes the batches that are summed.
+    /// Adds the summed batches.
     pub(crate) fn finish(&mut self, group: Option<&Group>, elapsed: Duration) {
         for verdict in group.iter().flat_map(|group| &group.verdicts) {
             self.packets_read += verdict.packets;
@@ -157,7 +158,7 @@ impl AggregateSummary {
         self.elapsed(elapsed);
     }
 
-    /// Notes the time it took.
+    /// Sets the duration.
     pub(crate) fn elapsed(&mut self, elapsed: Duration) {
         self.seconds = elapsed.as_secs_f64();
         self.packets_per_second = self.packets_read as f64 / self.seconds.max(1e-9);
@@ -168,7 +169,7 @@ impl fmt::Display for AggregateSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match (self.dry_run, self.done_before) {
             (true, _) => "would be summed",
-            (false, true) => "was summed before",
+            (false, true) => "was already summed",
             (false, false) => "summed",
         };
         writeln!(f, "{}, {}: {verb}", self.aggregation, self.window)?;

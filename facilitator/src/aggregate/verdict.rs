@@ -1,4 +1,4 @@
-//! The verdict on one batch: which packets count, and what they add up to.
+//! The result of one batch: which packets count, and their sum.
 
 use super::join::Joined;
 use crate::error::Error;
@@ -13,7 +13,7 @@ use tallybox_model::role::Role;
 use tallybox_transport::batch::SignedBatch;
 use zeroize::Zeroizing;
 
-/// What one batch adds to a sum part.
+/// The contribution of one batch to a sum part.
 #[derive(Debug)]
 pub struct BatchVerdict {
     /// The batch.
@@ -22,19 +22,19 @@ pub struct BatchVerdict {
     pub packets: u64,
     /// Packets that count.
     pub accepted: u64,
-    /// Packets for which both messages are there, valid or not: what the predecessor counts.
+    /// Packets for which both messages exist, valid or not; the predecessor counts these.
     pub both_messages: u64,
-    /// The sum of our shares of the packets that count.
+    /// The sum of this processor's shares of the packets that count.
     pub sum: Sum,
-    /// The packets that do not count, repetitions aside, and why.
+    /// The packets that do not count, except repetitions, with their reasons.
     pub invalid: Vec<(PacketId, PacketReason)>,
-    /// Why they do not.
+    /// The numbers of packets that do not count, by reason.
     pub rejections: Rejections,
     /// Digests of the ingestion header and of the peer's validation header.
     pub inputs: [Digest; 2],
 }
 
-/// Checks that the peer validated this batch, and under the same parameters.
+/// Checks that the peer validated this batch under the same parameters.
 pub(crate) fn check_header(
     name: &BatchName,
     validation: &SignedBatch,
@@ -43,10 +43,10 @@ pub(crate) fn check_header(
     let header: ValidationHeader = validation.header()?;
     let ours = &prepared.footer().parameters;
     let problem = if header.batch_uuid != name.id {
-        format!("the peer's validation is that of batch {}", header.batch_uuid)
+        format!("the peer's validation header belongs to batch {}", header.batch_uuid)
     } else if !header.parameters().same(ours) {
         format!(
-            "the peer's validation has other parameters: {:?}, not {ours:?}",
+            "the peer's validation header has other parameters: {:?}, not {ours:?}",
             header.parameters()
         )
     } else {
@@ -59,8 +59,8 @@ pub(crate) fn check_header(
     })
 }
 
-/// Makes the verdict, and names the packets that it counts. `counted_before` says of a packet whether an earlier batch
-/// of the window counts it.
+/// Computes the result, and returns it with the packets that count. `counted_before` returns
+/// whether a packet counts in an earlier batch of the window.
 pub(crate) async fn judge(
     name: &BatchName,
     role: Role,
@@ -120,10 +120,10 @@ pub(crate) async fn judge(
 }
 
 fn undecodable(prepared: &PreparedReader) -> Error {
-    Error::Internal(format!("{}: a share in it does not decode", prepared.object()))
+    Error::Internal(format!("{}: contains a share that does not decode", prepared.object()))
 }
 
-/// Takes the shares of the packets at these places, sorted, out of a sum.
+/// Subtracts from a sum the shares of the packets at these positions, which have to be sorted.
 pub(crate) async fn subtract(
     role: Role,
     prio2: &Prio2,
