@@ -1,4 +1,4 @@
-//! Memory for the packets of all batches that are worked on at once.
+//! The memory budget for the packets of concurrent batches.
 
 use crate::intake::Progress;
 use std::sync::Arc;
@@ -6,14 +6,18 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// What every batch takes, in MiB: blocks on their way to the threads and back, chunks of the prepared batch.
+/// The fixed part of every batch, in MiB: blocks on their way to the threads and back, and chunks
+/// of the prepared batch.
 const BASE_MIB: u64 = 16;
-/// What identifiers and messages take, beside that: a part of the bytes of the packets.
+/// The divisor of the variable part: identifiers and messages take this fraction of the size of the
+/// packets.
 const PART: u64 = 4;
-/// How often one that waits says that it is not stuck.
+/// The interval at which a waiting request reports progress, so that the watchdog does not regard
+/// it as stuck.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
-/// Memory for the packets of all batches that are worked on at once. Clones share it. By default without bounds.
+/// The memory budget for the packets of concurrent batches. Clones share the budget. The default is
+/// unlimited.
 #[derive(Clone, Debug, Default)]
 pub struct Budget(Option<Arc<Bounded>>);
 
@@ -23,12 +27,12 @@ struct Bounded {
     all: u32,
 }
 
-/// Memory that is taken until this is dropped.
+/// Reserved memory, released on drop.
 #[derive(Debug)]
 pub struct Share(#[allow(dead_code, reason = "held for its end")] Option<OwnedSemaphorePermit>);
 
 impl Budget {
-    /// So many MiB.
+    /// Creates a budget of `mib` MiB.
     #[must_use]
     pub fn of_mib(mib: u64) -> Self {
         let all = u32::try_from(mib).unwrap_or(u32::MAX).clamp(1, 1 << 28);
@@ -36,14 +40,16 @@ impl Budget {
         Self(Some(Arc::new(Bounded { free, all })))
     }
 
-    /// Takes memory for a batch of so many bytes, all of it at once and after all who came before; waits for it if need
-    /// be, and says at times to `progress` that this is no standstill. One that is larger than all of it takes all.
+    /// Reserves memory for a batch of `bytes` bytes, all at once, and waits until it is available.
+    /// Requests are served in their order. While it waits, the function calls `progress` at
+    /// intervals. A request larger than the budget takes the whole budget.
     pub async fn take(&self, bytes: u64, progress: &Progress) -> Share {
         self.take_memory(bytes / PART, progress).await
     }
 
-    /// Takes so many bytes beyond what every batch takes; else as [`Self::take`]. For what is known by what it becomes in
-    /// memory, such as the messages of a peer, who decides how small a file they come in.
+    /// Reserves `bytes` in addition to the fixed part of every batch, otherwise as [`Self::take`].
+    /// For data whose size in memory is known, such as the messages of a peer: the peer chooses how
+    /// small a file they come in.
     pub async fn take_memory(&self, bytes: u64, progress: &Progress) -> Share {
         let Some(bounded) = &self.0 else {
             return Share(None);
@@ -54,7 +60,7 @@ impl Budget {
         tokio::pin!(taking);
         loop {
             match timeout(SIGN_OF_LIFE, taking.as_mut()).await {
-                // It is never closed.
+                // The semaphore is never closed.
                 Ok(taken) => return Share(taken.ok()),
                 Err(_) => progress(0, 0),
             }

@@ -1,4 +1,4 @@
-//! What never changes once it stands in the own bucket, kept between batches so that it is not fetched again.
+//! A cache for objects of the own bucket that never change after their creation.
 
 use crate::prepared::KeyUse;
 use crate::wear::Failures;
@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallybox_model::time::BatchTime;
 use tokio::sync::OnceCell;
 
-/// The largest prepared batch that is kept, in bytes.
+/// The largest prepared batch in the cache, in bytes.
 pub(crate) const SMALL: usize = 256 << 10;
 
-/// What a processor keeps between batches. It belongs to one own bucket, so a new processor begins with a new one.
+/// The data that a processor caches between batches. A cache belongs to one own bucket, so each new
+/// processor starts with an empty cache.
 #[derive(Debug, Default)]
 pub struct Cache {
     /// The time at which the own bucket was first used.
@@ -22,21 +23,21 @@ pub struct Cache {
     prepared: Mutex<PreparedBatches>,
 }
 
-/// What the footers of prepared batches say of packet keys, as far as they have been looked at.
+/// The packet keys in the footers of prepared batches, as far as the footers have been read.
 #[derive(Debug, Default)]
 struct Witnesses {
     seen: HashSet<String>,
     of_key: HashMap<String, (String, KeyUse)>,
 }
 
-/// What is known of failed proofs, and what somebody has to be told about packet keys.
+/// Counts of failed proofs, and pending alarms about packet keys.
 #[derive(Debug, Default)]
 struct Wear {
     failures: Option<(i64, Arc<Failures>)>,
     alarms: Vec<&'static str>,
 }
 
-/// Small prepared batches as they are stored, sealed; the oldest go first.
+/// Small prepared batches in their stored, sealed form. The oldest entries are evicted first.
 #[derive(Debug, Default)]
 struct PreparedBatches {
     most: u64,
@@ -47,33 +48,33 @@ struct PreparedBatches {
 }
 
 impl Cache {
-    /// Keeps small prepared batches, of so many bytes in all. By default none is.
+    /// Sets the total size of the cached prepared batches. The default is 0: none is cached.
     pub fn remember_prepared(&self, bytes: u64) {
         self.prepared().most = bytes;
     }
 
-    /// What is known of a key's pin: not looked at yet, none was there, or what it says. That none was there may have
-    /// changed since, which is found out when one is fixed.
+    /// Returns the cached pin of a key: `None` if it was not read yet, `Some(None)` if there was
+    /// none. Another process may have written a pin since then; the attempt to write one finds it.
     pub(crate) fn pin(&self, fingerprint: &str) -> Option<Option<KeyUse>> {
         self.pins().get(fingerprint).cloned()
     }
 
-    /// Keeps what was found in the own bucket, or has been fixed there.
+    /// Caches the pin of a key, or its absence.
     pub(crate) fn set_pin(&self, fingerprint: &str, pin: Option<KeyUse>) {
         self.pins().insert(fingerprint.to_owned(), pin);
     }
 
-    /// Forgets what is known of a key's point: somebody else has fixed one.
+    /// Removes a key's pin from the cache, because another process has written one.
     pub(crate) fn forget_pin(&self, fingerprint: &str) {
         self.pins().remove(fingerprint);
     }
 
-    /// A prepared batch that is kept.
+    /// Returns a cached prepared batch.
     pub(crate) fn prepared_batch(&self, object: &str) -> Option<Bytes> {
         self.prepared().by_name.get(object).map(|(_, bytes)| bytes.clone())
     }
 
-    /// Keeps a prepared batch that stands in the own bucket.
+    /// Caches a prepared batch that exists in the own bucket.
     pub(crate) fn keep_prepared(&self, object: &str, bytes: &Bytes) {
         let mut prepared = self.prepared();
         if bytes.len() > SMALL || prepared.by_name.contains_key(object) {
@@ -94,12 +95,13 @@ impl Cache {
         }
     }
 
-    /// Whether a prepared batch has been looked at for witnesses of packet keys.
+    /// Returns whether the footer of a prepared batch has been read for its packet keys.
     pub(crate) fn has_testified(&self, object: &str) -> bool {
         self.witnesses().seen.contains(object)
     }
 
-    /// Keeps which packet keys a prepared batch was made with: of each key the first one told, the newest.
+    /// Caches the packet keys of a prepared batch. For each key the first entry stays; it comes
+    /// from the newest batch, because the search reads the newest batches first.
     pub(crate) fn testify(&self, object: &str, keys: &[KeyUse]) {
         let mut witnesses = self.witnesses();
         witnesses.seen.insert(object.to_owned());
@@ -109,40 +111,40 @@ impl Cache {
         }
     }
 
-    /// A prepared batch that was made with this key, and what it says of the key.
+    /// Returns a prepared batch that was made with this key, and the key's entry in its footer.
     pub(crate) fn witness(&self, fingerprint: &str) -> Option<(String, KeyUse)> {
         self.witnesses().of_key.get(fingerprint).cloned()
     }
 
-    /// The failed proofs by packet key, if they were listed within this time.
+    /// Returns the failed proofs by packet key, if they were listed within this time.
     pub(crate) fn failures(&self, from: i64, to: i64) -> Option<Arc<Failures>> {
         let (at, failures) = self.wear().failures.clone()?;
         (from..=to).contains(&at).then_some(failures)
     }
 
-    /// The failed proofs by packet key, as they were listed last.
+    /// Returns the failed proofs by packet key of the last listing.
     pub(crate) fn last_failures(&self) -> Option<Arc<Failures>> {
         self.wear().failures.as_ref().map(|(_, failures)| Arc::clone(failures))
     }
 
-    /// Keeps the failed proofs by packet key, listed at this time.
+    /// Caches the failed proofs by packet key, listed at this time.
     pub(crate) fn keep_failures(&self, at: i64, failures: &Arc<Failures>) {
         self.wear().failures = Some((at, Arc::clone(failures)));
     }
 
-    /// Adds failed proofs that this process has counted since.
+    /// Adds failed proofs that this process has counted since the listing.
     pub(crate) fn add_failures(&self, key: &str, failed: u64) {
         if let Some((_, failures)) = &mut self.wear().failures {
             *Arc::make_mut(failures).entry(key.to_owned()).or_default() += failed;
         }
     }
 
-    /// Keeps an alarm until it is [taken](Self::take_alarms).
+    /// Stores an alarm until [`Self::take_alarms`] returns it.
     pub(crate) fn alarm(&self, reason: &'static str) {
         self.wear().alarms.push(reason);
     }
 
-    /// The alarms about packet keys since the last call.
+    /// Returns the alarms about packet keys since the last call.
     pub(crate) fn take_alarms(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.wear().alarms)
     }

@@ -1,18 +1,18 @@
-//! Work on blocking threads that nobody waits for any more: it looks at a flag, and ends.
+//! Cancels work on blocking threads when its caller is dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Held by who waits; when it is dropped, the work is given up.
+/// The caller's end. Dropping it cancels the work.
 #[derive(Debug, Default)]
 pub(crate) struct GivingUp(GivenUp);
 
-/// Looked at by the work.
+/// The worker's end, a flag that the work checks between steps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GivenUp(Arc<AtomicBool>);
 
 impl GivingUp {
-    /// What the work looks at.
+    /// Returns the flag for the work.
     pub(crate) fn flag(&self) -> GivenUp {
         self.0.clone()
     }
@@ -25,7 +25,7 @@ impl Drop for GivingUp {
 }
 
 impl GivenUp {
-    /// Whether nobody waits any more.
+    /// Returns whether the caller has been dropped.
     pub(crate) fn is(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

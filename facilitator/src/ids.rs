@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-/// Shards: each grows by itself, so that growing never needs twice the memory of the whole.
+/// The number of shards. Each shard grows separately, so that growth never needs twice the memory
+/// of the whole set.
 const SHARDS: usize = 64;
 
-/// Identifiers that have been seen. Who chooses them does not matter: the hash is keyed at random.
+/// A set of identifiers. Attackers may choose them, because the hash has a random key.
 #[derive(Debug)]
 pub struct IdSet {
     shards: Vec<HashSet<[u8; 16]>>,
@@ -20,13 +21,14 @@ impl Default for IdSet {
 }
 
 impl IdSet {
-    /// Adds an identifier; `false` if it was there.
+    /// Adds an identifier. Returns `false` if the set already contained it.
     pub fn insert(&mut self, id: [u8; 16]) -> bool {
-        // The last byte is random in every kind of UUID that writers use; a bad choice costs speed only.
+        // The last byte is random in every kind of UUID that writers use. Badly chosen identifiers
+        // only cost speed.
         self.shards[usize::from(id[15]) % SHARDS].insert(id)
     }
 
-    /// Whether an identifier is there.
+    /// Returns whether the set contains an identifier.
     #[must_use]
     pub fn contains(&self, id: [u8; 16]) -> bool {
         self.shards[usize::from(id[15]) % SHARDS].contains(&id)

@@ -1,4 +1,4 @@
-//! The packet keys of a processor, and what each is restricted to.
+//! The packet keys of a processor, and the restrictions on their use.
 
 use crate::config::{Config, Points};
 use crate::error::Error;
@@ -8,33 +8,35 @@ use tallybox_model::registry::{MetricState, Registry};
 use tallybox_model::time::BatchTime;
 use tallybox_service::config::{Loaded, NamedKey};
 
-/// A packet decryption key with the identifier that packets may name it by.
+/// A packet decryption key, and the identifier by which packets may name it.
 #[derive(Debug)]
 pub struct PacketKey {
     /// The identifier.
     pub id: KeyId,
     /// The key.
     pub key: PacketPrivateKey,
-    /// The fingerprint of its public half, in names of objects.
+    /// The fingerprint of the public half, as in names of objects.
     pub fingerprint: String,
-    /// The only number of bins of its packets; none for a bare key, whose file does not say it.
+    /// The number of bins of all packets under this key; `None` for a bare key, whose file does not
+    /// contain it.
     pub bins: Option<u32>,
-    /// The minute in which it was made; none for a bare key.
+    /// The minute in which the key was created; `None` for a bare key.
     pub created: Option<BatchTime>,
 }
 
-/// Reads the packet keys that a configuration names, in its order.
+/// Reads the packet keys that a configuration names, in the same order.
 ///
 /// # Errors
-/// [`Error`] that names the file: a key of another instance or identifier, or a bare key although points are pinned.
+/// [`Error`] that names the file, for a key of another instance or identifier, or for a bare key
+/// although points are pinned.
 pub(crate) fn read(config: &Loaded<Config>) -> Result<Vec<PacketKey>, Error> {
     let keys = config.value.packet_decryption_keys.iter();
     let keys = keys.map(|key| read_one(config, key)).collect::<Result<Vec<_>, _>>()?;
     for (place, key) in keys.iter().enumerate() {
         if let Some(first) = keys[..place].iter().find(|first| first.fingerprint == key.fingerprint) {
             return Err(Error::Setting(format!(
-                "packet-decryption-keys: {} and {} are the same key ({}); a key belongs to one number of bins, so each \
-                 needs a key of its own",
+                "packet-decryption-keys: {} and {} are the same key ({}); a key is for a single \
+                 number of bins, so each identifier needs a key of its own",
                 first.id, key.id, key.fingerprint
             )));
         }
@@ -64,16 +66,17 @@ fn read_one(config: &Loaded<Config>, key: &NamedKey) -> Result<PacketKey, Error>
 
 fn refused_bare(config: &Loaded<Config>, key: &NamedKey, file: &str) -> Error {
     Error::Setting(format!(
-        "{file}: a bare packet key says neither instance nor number of bins, so its packets could be evaluated a second \
-         time in another batch; make a new key with `facilitator key generate packet --instance {} --bins N`, or, if \
-         this key has opened packets of this instance and of one number of bins alone, make it a document with \
-         `facilitator key convert {file} --instance {0} --bins N --id {} --out FILE`; bare keys are accepted only with \
-         `points: per-packet`",
+        "{file}: a bare packet key states neither instance nor number of bins, so its packets \
+         could be evaluated a second time in another batch; generate a new key with `facilitator \
+         key generate packet --instance {} --bins N` or, if this key has only opened packets of \
+         this instance and of one number of bins, convert it with `facilitator key convert {file} \
+         --instance {0} --bins N --id {} --out FILE`; bare keys are accepted only with `points: \
+         per-packet`",
         config.value.instance, key.id
     ))
 }
 
-/// Checks that a document is what the configuration takes it for.
+/// Checks that a key document fits the configuration.
 fn restricted(
     config: &Loaded<Config>,
     key: &NamedKey,
@@ -83,22 +86,23 @@ fn restricted(
     let instance = config.value.instance.as_str();
     if document.instance != instance {
         return Err(Error::Setting(format!(
-            "{file}: the packet key belongs to instance {:?}, and this processor is of {instance:?}: a key that two \
-             instances share lets a packet be evaluated twice, which gives its answer away; make a key for this \
-             instance with `facilitator key generate packet --instance {instance} --bins {}`",
+            "{file}: the packet key belongs to instance {:?}, but this processor to {instance:?}; \
+             a key that two instances use lets a packet be evaluated twice, which reveals \
+             its answer; generate a key for this instance with `facilitator key generate packet \
+             --instance {instance} --bins {}`",
             document.instance, document.bins
         )));
     }
     if document.id != key.id {
         return Err(Error::Setting(format!(
-            "{file}: the packet key is {:?} by its file and {:?} in packet-decryption-keys: correct the identifier, or \
-             the file that it names",
+            "{file}: the packet key's identifier is {:?} in its file and {:?} in \
+             packet-decryption-keys; correct the identifier or the path of the file",
             document.id, key.id
         )));
     }
     let created = minute(&document.created).ok_or_else(|| {
         let created = &document.created;
-        Error::Setting(format!("{file}: `created` is {created:?}, which is no time"))
+        Error::Setting(format!("{file}: `created` is {created:?}, which is not a time"))
     })?;
     Ok(PacketKey {
         id: document.id,
@@ -109,7 +113,7 @@ fn restricted(
     })
 }
 
-/// Refuses a registry with a metric whose packets no key opens.
+/// Refuses a registry with a metric for which no packet key exists.
 ///
 /// # Errors
 /// [`Error::Setting`] that names the metric.
@@ -119,21 +123,22 @@ pub(crate) fn cover(registry: &Registry, keys: &[PacketKey]) -> Result<(), Error
         let opens = |key: &PacketKey| key.bins.is_none_or(|of_key| of_key == bins);
         if entry.state != MetricState::Closed && !keys.iter().any(opens) {
             return Err(Error::Setting(format!(
-                "registry: metric {name} has {bins} bins, and no key of packet-decryption-keys belongs to {bins} bins: its \
-                 packets could not be counted; make one with `facilitator key generate packet --bins {bins}`"
+                "registry: metric {name} has {bins} bins, but no key of packet-decryption-keys is \
+                 for {bins} bins, so its packets could not be counted; generate one with \
+                 `facilitator key generate packet --bins {bins}`"
             )));
         }
     }
     Ok(())
 }
 
-/// The minute of a time `YYYY-MM-DDTHH:MM:SSZ`.
+/// Parses a time `YYYY-MM-DDTHH:MM:SSZ`, truncated to minutes.
 pub(crate) fn minute(time: &str) -> Option<BatchTime> {
     let minutes = time.get(..16)?;
     minutes.replace(['-', 'T', ':'], "/").parse().ok()
 }
 
-/// A time as key documents have it, of a clock in milliseconds since the epoch.
+/// Formats a time as in key documents, from milliseconds since the epoch.
 pub(crate) fn created(millis: i64) -> String {
     let text = BatchTime::of_clock(millis).to_string();
     let (date, time) = text.split_at(10);

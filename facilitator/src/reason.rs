@@ -1,43 +1,45 @@
-//! Why one packet is not counted. Each costs that packet and nothing else.
+//! The reasons for which single packets do not count. Each affects one packet and nothing else.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Why a packet is not counted by this processor.
+/// The reason for which a packet does not count at this processor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PacketReason {
-    /// Its identifier is not a UUID. It cannot be named in the list of invalid packets.
+    /// The identifier is not a UUID. The list of invalid packets cannot contain it.
     BadUuid,
-    /// Its identifier stands earlier in the batch.
+    /// An earlier packet of the batch has the same identifier.
     DuplicateUuid,
-    /// The same ciphertext stands earlier in the batch (only with a point a packet).
+    /// An earlier packet of the batch has the same ciphertext (only with a point for each packet).
     DuplicateCiphertext,
-    /// It is shorter than any sealed packet, or does not begin with a point of the curve.
+    /// The ciphertext is shorter than any sealed packet, or does not begin with a point of the
+    /// curve.
     BadCiphertext,
-    /// None of our keys opens it.
+    /// No key of this processor opens the packet.
     Undecryptable,
-    /// It opens, but is not a share of this batch's dimension.
+    /// The packet opens, but does not contain a share of this batch's dimension.
     BadShare,
-    /// Its evaluation point is not below the modulus.
+    /// The evaluation point is not below the modulus.
     PointOutOfRange,
-    /// Its evaluation point is a root of unity, where a message would be a client's answer.
+    /// The evaluation point is a root of unity, at which a message would reveal a client's answer.
     PointRootOfUnity,
-    /// Its evaluation point is not the one that this ingestor's packets have under this key.
+    /// The evaluation point differs from the one of this ingestor's packets under this key.
     PointChanged,
-    /// The peer sent no message for it.
+    /// The peer sent no message for the packet.
     NoPeerMessage,
-    /// The peer's message is not one of field elements.
+    /// The peer's message does not consist of field elements.
     BadPeerMessage,
-    /// Both messages together say that the proof is wrong.
+    /// The proof is invalid according to both messages.
     InvalidProof,
-    /// It is counted in an earlier batch of the window.
+    /// The packet counts in an earlier batch of the window.
     DuplicateInWindow,
-    /// It is not in the validation that we published before our own record of the batch was lost.
+    /// The packet is not in the validation batch that this processor published before its own
+    /// record of the batch was lost.
     NotPublished,
-    /// The key that opens it belongs to another number of bins than the batch has.
+    /// The key that opens the packet belongs to another number of bins than the batch.
     BinsChanged,
-    /// Too many proofs have failed under the key that opens it.
+    /// Too many proofs have failed under the key that opens the packet.
     KeyWornOut,
 }
 
@@ -62,19 +64,19 @@ impl PacketReason {
         Self::KeyWornOut,
     ];
 
-    /// The reason's code in a prepared batch.
+    /// Returns the reason's code in a prepared batch.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// The reason of this code.
+    /// Returns the reason with this code.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code)).copied()
     }
 
-    /// Its name in summaries and metrics.
+    /// Returns the reason's name in summaries and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -97,7 +99,8 @@ impl PacketReason {
         }
     }
 
-    /// Whether the packet is a repetition of one that is dealt with elsewhere, and so is not listed as invalid.
+    /// Returns whether the packet repeats another one. Repetitions are not listed as invalid,
+    /// because the list would then name the first packet, too.
     #[must_use]
     pub fn is_duplicate(self) -> bool {
         matches!(self, Self::DuplicateUuid | Self::DuplicateInWindow)
@@ -105,7 +108,8 @@ impl PacketReason {
 }
 
 impl PacketReason {
-    /// Whether a wrong packet key, role or point of ours makes every packet fail for this reason.
+    /// Returns whether a wrong packet key, role or point of this processor makes every packet fail
+    /// for this reason.
     #[must_use]
     pub fn may_be_a_wrong_key(self) -> bool {
         matches!(
@@ -115,31 +119,31 @@ impl PacketReason {
     }
 }
 
-/// How many packets were not counted, by reason.
+/// The numbers of packets that do not count, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Rejections(BTreeMap<PacketReason, u64>);
 
 impl Rejections {
-    /// One more packet for this reason.
+    /// Adds one packet with this reason.
     pub fn add(&mut self, reason: PacketReason) {
         *self.0.entry(reason).or_default() += 1;
     }
 
-    /// Takes over the counts of another part.
+    /// Adds the counts of another set.
     pub fn merge(&mut self, other: &Self) {
         for (reason, count) in &other.0 {
             *self.0.entry(*reason).or_default() += count;
         }
     }
 
-    /// How many for this reason.
+    /// Returns the number of packets with this reason.
     #[must_use]
     pub fn count(&self, reason: PacketReason) -> u64 {
         self.0.get(&reason).copied().unwrap_or_default()
     }
 
-    /// Repetitions: packets that are dealt with elsewhere.
+    /// Returns the number of repetitions of other packets.
     #[must_use]
     pub fn duplicates(&self) -> u64 {
         self.0
@@ -149,19 +153,19 @@ impl Rejections {
             .sum()
     }
 
-    /// All but repetitions.
+    /// Returns the number of packets that are not repetitions.
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.total() - self.duplicates()
     }
 
-    /// All.
+    /// Returns the number of all packets.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// The reasons with their counts.
+    /// Returns the reasons with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (PacketReason, u64)> + '_ {
         self.0.iter().map(|(reason, count)| (*reason, *count))
     }

@@ -1,4 +1,5 @@
-//! The records of a processor in its own bucket: every object there but the sealed files, which bring their own protection.
+//! The authenticated records of a processor in its own bucket: all objects there except the sealed
+//! files, which have a protection of their own.
 
 use crate::error::Error;
 use crate::processor::Processor;
@@ -8,23 +9,27 @@ use std::str::FromStr;
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, Created, Published, TRAILER_BYTES, read_all};
 
-/// The longest text of a date or number.
+/// The largest size of a date or number, in bytes.
 const TEXT_BYTES: u64 = 64;
 
 impl Processor {
-    /// Makes a record in the own bucket, unless one is there; see [`tallybox_transport::Records::create`].
+    /// Creates a record in the own bucket if it does not exist; see
+    /// [`tallybox_transport::Records::create`].
     ///
     /// # Errors
-    /// [`BucketError::Conflict`] if a record with another payload is there, [`BucketError::Unverified`] if what is there is
-    /// no record of ours, and the own bucket's.
+    /// [`BucketError::Conflict`] if a record with another payload exists;
+    /// [`BucketError::Unverified`] if the existing object is not a record of this processor; or
+    /// another error of the own bucket.
     pub async fn create_record(&self, name: &str, payload: &[u8]) -> Result<Published, BucketError> {
         self.records.create(&*self.buckets.own, name, payload).await
     }
 
-    /// Reads a record of the own bucket with a payload of at most `limit` bytes; `None` if there is no such object.
+    /// Reads a record of the own bucket with a payload of at most `limit` bytes. Returns `None` if
+    /// the object does not exist.
     ///
     /// # Errors
-    /// [`BucketError::Unverified`] if the object is no record of ours, and the own bucket's.
+    /// [`BucketError::Unverified`] if the object is not a record of this processor, or another
+    /// error of the own bucket.
     pub async fn read_record(&self, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
         let own = &*self.buckets.own;
         if fault::is_on("records-unverified") {
@@ -37,7 +42,7 @@ impl Processor {
         self.records.read(own, name, limit).await
     }
 
-    /// Reads a record that has to be there, with a payload of at most `limit` bytes.
+    /// Reads a record that has to exist, with a payload of at most `limit` bytes.
     pub(crate) async fn need_record(&self, name: &str, limit: u64) -> Result<Bytes, BucketError> {
         let missing = || BucketError::NotFound {
             key: name.to_owned(),
@@ -46,7 +51,8 @@ impl Processor {
         self.read_record(name, limit).await?.ok_or_else(missing)
     }
 
-    /// Makes a record in the own bucket, unless one is there: then its payload, of at most `limit` bytes, is the answer.
+    /// Creates a record in the own bucket if it does not exist. Otherwise returns the existing
+    /// payload, of at most `limit` bytes.
     pub(crate) async fn fix_record(
         &self,
         name: &str,
@@ -66,16 +72,17 @@ impl Processor {
         }
     }
 
-    /// Makes a record of a short text, unless one is there: then what it holds is the answer.
+    /// Creates a record with a short text if it does not exist. Otherwise returns the existing
+    /// value.
     pub(crate) async fn fix_text<T: FromStr + Display>(&self, name: &str, value: &T) -> Result<Option<T>, Error> {
         let before = self.fix_record(name, value.to_string().as_bytes(), TEXT_BYTES).await?;
         before.map(|payload| parse(name, &payload)).transpose()
     }
 
-    /// Reads a record of the own bucket that holds a short text, such as a date or a number.
+    /// Reads a record of the own bucket that contains a short text, such as a date or a number.
     ///
     /// # Errors
-    /// As [`Self::read_record`]; [`Error::Internal`] if we have recorded something else.
+    /// As [`Self::read_record`]; [`Error::Internal`] if the record contains something else.
     pub(crate) async fn read_text<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
         let payload = self.read_record(name, TEXT_BYTES).await?;
         payload.map(|payload| parse(name, &payload)).transpose()
@@ -84,5 +91,5 @@ impl Processor {
 
 fn parse<T: FromStr>(name: &str, payload: &[u8]) -> Result<T, Error> {
     let value = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
-    value.ok_or_else(|| Error::Internal(format!("{name} in the own bucket holds no value of its kind")))
+    value.ok_or_else(|| Error::Internal(format!("{name} in the own bucket does not contain a value of its type")))
 }
