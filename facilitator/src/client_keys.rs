@@ -1,8 +1,9 @@
-//! The packet keys that the ingestor announces to clients, compared with those that this processor holds.
+//! Compares the packet keys that the ingestor announces to clients with those of this processor.
 //!
-//! The signature of the document is not verified: processors do not hold the key that clients trust, and nothing but a
-//! warning follows from the comparison. Packets that are sealed to another key are held back by the rule for wrong keys,
-//! whatever is announced; a processor that stopped because of this document could be stopped by the ingestor.
+//! The signature of the document is not verified: processors do not have the key that clients
+//! trust, and the comparison only leads to a warning. The rule for wrong keys holds packets back
+//! that are sealed to another key, whatever the ingestor announces. If this document could stop a
+//! processor, the ingestor could stop it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,32 +19,32 @@ use crate::error::Error;
 use crate::processor::Processor;
 use crate::worker::{Source, Worker};
 
-/// Most bytes of the ingestor's client configuration.
+/// The largest size of the ingestor's client configuration, in bytes.
 const SIZE_LIMIT: usize = 4 << 20;
-/// How often a worker compares.
+/// The interval of a worker's comparisons.
 const EVERY: Duration = Duration::from_secs(600);
 
 /// Why the ingestor's client configuration cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientKeysError {
-    /// Not reached.
+    /// The document cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Status 404, or no such file.
-    #[error("there is no document")]
+    /// The server answers with status 404, or the file does not exist.
+    #[error("the client configuration does not exist")]
     Absent,
-    /// Not a signed document of this type.
-    #[error("it is not a signed client configuration")]
+    /// The document is not signed, or is of another type.
+    #[error("not a signed client configuration")]
     Document(#[from] JwsError),
-    /// Signed, and not a client configuration.
-    #[error("its payload is not a client configuration")]
+    /// The document is signed, but its payload is not a client configuration.
+    #[error("the signed payload is not a client configuration")]
     Payload(#[from] serde_json::Error),
 }
 
-/// Returns the place of the ingestor's client configuration.
+/// Returns the location of the ingestor's client configuration.
 ///
 /// # Errors
-/// [`Error::Setting`] if nothing can be fetched from there.
+/// [`Error::Setting`] if the location is not supported.
 pub fn document(place: &str, directory: &std::path::Path) -> Result<Document, Error> {
     let refused = |error| Error::Setting(format!("client-configuration: {}", chain(&error)));
     Document::at(place, directory, SIZE_LIMIT).map_err(refused)
@@ -69,13 +70,14 @@ pub async fn mismatches(document: &Document, processor: &Processor) -> Result<Ve
     Ok(compare(&config, processor.role, &held))
 }
 
-/// Compares at the start of a worker and every ten minutes, for ever: logs what does not fit and counts it.
+/// Compares the keys when a worker starts and every ten minutes from then on. Differences are
+/// logged and counted.
 pub async fn watch(worker: Arc<Worker>, source: Source) {
     loop {
         if let Err(error) = look(&worker, &source).await {
             tracing::warn!(
                 error,
-                "the ingestor's client configuration cannot be compared with our packet keys"
+                "packet keys cannot be compared with the ingestor's client configuration"
             );
         }
         sleep(EVERY).await;
@@ -83,7 +85,8 @@ pub async fn watch(worker: Arc<Worker>, source: Source) {
 }
 
 async fn look(worker: &Worker, source: &Source) -> Result<(), String> {
-    // Read again each time, as all of the configuration is.
+    // The configuration is read again each time, because its files may change while the worker
+    // runs.
     let config = source.load().map_err(|error| chain(&error))?;
     let Some(place) = &config.value.client_configuration else {
         return Ok(());
@@ -92,7 +95,7 @@ async fn look(worker: &Worker, source: &Source) -> Result<(), String> {
     let found = mismatches(&document, &worker.processor()).await;
     let found = found.map_err(|error| format!("{document}: {}", chain(&error)))?;
     for mismatch in &found {
-        tracing::error!(%document, %mismatch, "clients are told another packet key than ours");
+        tracing::error!(%document, %mismatch, "announced packet key does not match the keys of this processor");
     }
     worker.metrics.client_key_mismatches(found.len());
     Ok(())

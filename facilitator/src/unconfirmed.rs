@@ -1,9 +1,11 @@
-//! Objects in mailboxes of which only the bucket's word "exists" is known, and that are put again.
+//! Writes mailbox objects again whose existence is only claimed by the mailbox.
 //!
-//! A mailbox that we may write and not read can say "exists" of an object that is not there: two requests meet in flight,
-//! or a replica lags behind a deletion. Such an object is noted in the own bucket, and every later task about a window of
-//! the aggregation puts it again, until one makes it, or until the mailbox has said the same for an hour. Where rosters
-//! are used, the peer's roster says in addition which of our validations it lacks (`roster::settle`).
+//! A processor may write to its peer's mailbox and cannot read it. Such a mailbox can answer
+//! "exists" for an object that does not exist: two requests arrive at the same time, or a replica
+//! lags behind a deletion. The processor notes such an object in the own bucket. Every later task
+//! about a window of the aggregation writes the object again, until one write creates it, or until
+//! the mailbox has given the same answer for an hour. Where rosters are used, the peer's roster
+//! also lists the validation batches that it lacks (`roster::settle`).
 
 use crate::aggregate::{AggregateTask, FixedSumPart, aggregate};
 use crate::error::Error;
@@ -20,13 +22,15 @@ use tallybox_service::cause::chain;
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, ListRange, Published};
 
-/// For how long a mailbox has to say "exists" until it is believed, in milliseconds: no request is in flight that long.
+/// The time for which a mailbox has to answer "exists" until the answer is trusted, in
+/// milliseconds. No request is in flight for that long.
 const SETTLED_MILLIS: i64 = 60 * 60_000;
-/// The most batches and windows that one task puts again.
+/// The most batches and windows that one task writes again.
 const AT_A_TIME: usize = 100;
 
-/// Notes which of the objects of one batch or sum part that were just put are only said to exist. `rerun`: an earlier run
-/// may have left notes; then only the objects that it noted are in doubt, since it has made the others.
+/// Notes which of the objects of one batch or sum part exist only according to the mailbox. `rerun`
+/// is true if an earlier run may have left notes; then only the objects that it noted are in doubt,
+/// because it created the others.
 pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)], rerun: bool) -> Result<(), Error> {
     let own = &*processor.buckets.own;
     if fault::is_on("exists-is-there") || (!rerun && put.iter().all(|(_, published)| !published.is_assumed())) {
@@ -46,14 +50,14 @@ pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)]
             }
             continue;
         }
-        // The bucket's clock, since this machine's may be wrong.
+        // The bucket's clock, because the clock of this machine may be wrong.
         let now = own.date().await?;
         match since {
             Some(since) if now.saturating_sub(since) >= SETTLED_MILLIS => own.delete(&note).await?,
             None if is_first => {
-                tracing::info!(object = %note, "a mailbox only says that an object exists: it is put again later");
+                tracing::info!(object = %note, "mailbox object without confirmed existence; it is written again later");
                 match processor.create_record(&note, now.to_string().as_bytes()).await {
-                    // Another run was first.
+                    // Another run has already written the note.
                     Ok(_) | Err(BucketError::Conflict { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -64,12 +68,13 @@ pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)]
     Ok(())
 }
 
-/// Puts again what an aggregation's mailboxes are only said to hold. A mailbox that fails holds up nothing else.
+/// Writes the noted objects of an aggregation again. A mailbox that fails does not fail the task.
 pub async fn put_again(processor: &Arc<Processor>, aggregation: &AggregationId) {
     if let Err(error) = try_again(processor, aggregation).await {
         tracing::warn!(
             error = chain(&error),
-            "objects that mailboxes only say to exist could not be put again"
+            "mailbox objects without confirmed existence could not be written again; a later task \
+             tries again"
         );
     }
 }
@@ -103,7 +108,8 @@ async fn try_again(processor: &Arc<Processor>, aggregation: &AggregationId) -> R
     Ok(())
 }
 
-/// Passes on an error that may pass; deletes the notes on what can never be put again.
+/// Returns an error that a retry may resolve. For any other error, deletes the notes, because the
+/// objects can never be written again.
 async fn forget_hopeless(processor: &Processor, again: Result<(), Error>, notes: &[Unconfirmed]) -> Result<(), Error> {
     let error = match again {
         Err(error) if error.exit() != tallybox_service::exit::Exit::Retry => error,
@@ -111,7 +117,7 @@ async fn forget_hopeless(processor: &Processor, again: Result<(), Error>, notes:
     };
     tracing::warn!(
         error = chain(&error),
-        "what a mailbox only says to exist cannot be put again"
+        "mailbox object without confirmed existence can never be written again; its note is deleted"
     );
     for note in notes {
         processor.buckets.own.delete(&note.note()).await?;
@@ -119,7 +125,7 @@ async fn forget_hopeless(processor: &Processor, again: Result<(), Error>, notes:
     Ok(())
 }
 
-/// Publishes a window's sum part once more, from what is fixed.
+/// Publishes a window's sum part again, from its record.
 async fn sum_again(processor: &Arc<Processor>, name: &WindowName) -> Result<(), Error> {
     if rostered(processor, name.window).await? {
         return aggregate_agreed(processor, name, no_progress()).await.map(drop);

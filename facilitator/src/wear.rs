@@ -1,13 +1,16 @@
-//! How worn the pinned points are: failed proofs, counted for each packet key.
+//! Counts failed proofs for each packet key, which measure how far a pinned point may have been
+//! guessed.
 //!
-//! A client that does not know the point of a key can try: a false proof that it builds for some points of its choice
-//! holds if the point is among them, and fails else. So every failed proof may have been such a try, and the more of them
-//! there were under a key, the more likely it is that one of the next succeeds. `docs/operating.md` has the numbers.
+//! A client that does not know the point of a key can guess it: a false proof that it builds for
+//! some points of its choice is valid if the point is among them, and fails otherwise. So every
+//! failed proof may have been such a guess, and the more guesses fail under a key, the more likely
+//! it is that one of the next succeeds. `docs/operating.md` has the numbers.
 //!
-//! The count of a batch with failed proofs is an object of the own bucket, `failed-proofs/{instance}/{key}/{agg}/{DATE}/
-//! {id}.{count}`, made when the batch is judged. A batch that is judged again, in a rerun or for a later window, makes the
-//! same object, so that it counts once, and a listing adds all of them up. A proof that fails in a batch that several keys
-//! opened packets of counts for each of these keys.
+//! The count of a batch with failed proofs is an object of the own bucket,
+//! `failed-proofs/{instance}/{key}/{agg}/{DATE}/{id}.{count}`, written when the result of the batch
+//! is computed. When the result is computed again, in a rerun or for a later window, the same
+//! object results, so that the batch counts once. A listing adds all counts. If packets of a batch
+//! were opened with several keys, its failed proofs count for each of these keys.
 
 use crate::aggregate::BatchVerdict;
 use crate::error::Error;
@@ -22,17 +25,19 @@ use tallybox_model::path::{FailedProofs, failed_proofs_directory};
 use tallybox_service::fault;
 use tallybox_transport::{ListRange, Published};
 
-/// For how long a sum of counts is used before they are listed again, in milliseconds.
+/// The time for which a total is used before the counts are listed again, in milliseconds.
 const FRESH: i64 = 30 * 60_000;
-/// Batches that are added up at most. More of them have more failed proofs than the alarm takes at 15 bins.
+/// The most batches that are added. More batches have more failed proofs than the alarm limit at 15
+/// bins.
 const LISTED: usize = 1 << 16;
 
-/// After how many failed proofs something happens, times n, the smallest power of two above a key's bins.
+/// Limits on failed proofs. The limits of a key are these values divided by n, the smallest power
+/// of two above the key's number of bins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WearLimits {
-    /// Somebody is called.
+    /// An alarm is raised from this number on.
     pub alarm: u64,
-    /// Further packets of the key are refused.
+    /// Further packets under the key are rejected from this number on.
     pub refuse: u64,
 }
 
@@ -46,7 +51,7 @@ impl Default for WearLimits {
 }
 
 impl WearLimits {
-    /// The limits of a key of so many bins.
+    /// Returns the limits of a key with this number of bins.
     #[must_use]
     pub fn of(self, bins: u32) -> Self {
         let points = u64::from(bins).saturating_add(1).next_power_of_two();
@@ -57,19 +62,20 @@ impl WearLimits {
     }
 }
 
-/// Failed proofs by the fingerprint of the packet key.
+/// The numbers of failed proofs, by fingerprint of the packet key.
 pub(crate) type Failures = HashMap<String, u64>;
 
-/// Writes how many proofs of a judged batch failed, for each pinned key that opened its packets, unless that is done.
+/// Records the number of failed proofs of a batch for each pinned key that opened its packets,
+/// unless that record exists.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub(crate) async fn count(processor: &Processor, verdict: &BatchVerdict, keys: &[KeyUse]) -> Result<(), Error> {
     let mut failed = verdict.rejections.count(PacketReason::InvalidProof);
     if fault::is_on("silence-wears") {
         failed += verdict.rejections.count(PacketReason::NoPeerMessage);
     }
-    // Where each packet has a point of its own, a guess says nothing about the next packet's.
+    // With a point for each packet, a guess gives no information about the next packet's point.
     for key in keys.iter().filter(|key| key.point.is_some() && failed > 0) {
         let count = FailedProofs {
             instance: processor.instance.clone(),
@@ -86,10 +92,11 @@ pub(crate) async fn count(processor: &Processor, verdict: &BatchVerdict, keys: &
     Ok(())
 }
 
-/// The failed proofs of all keys of this instance, as of at most half an hour ago.
+/// Returns the failed proofs of all keys of this instance; the numbers are at most half an hour
+/// old.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub(crate) async fn known(processor: &Processor) -> Result<Arc<Failures>, Error> {
     let now = processor.clock.millis();
     if let Some(failures) = processor.cache.failures(now.saturating_sub(FRESH), now) {
@@ -104,7 +111,7 @@ pub(crate) async fn known(processor: &Processor) -> Result<Arc<Failures>, Error>
     Ok(failures)
 }
 
-/// Whether no further packet of a key is taken.
+/// Returns whether further packets under a key are rejected.
 pub(crate) fn is_worn_out(processor: &Processor, key: &PacketKey, failures: &Failures) -> bool {
     let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
     key.bins.is_some_and(|bins| failed >= processor.wear.of(bins).refuse)
@@ -113,13 +120,15 @@ pub(crate) fn is_worn_out(processor: &Processor, key: &PacketKey, failures: &Fai
 async fn list(processor: &Processor) -> Result<Failures, Error> {
     let directory = failed_proofs_directory(&processor.instance);
     let mut entries = processor.buckets.own.list(&directory, ListRange::default()).await?;
-    // A batch that was judged twice by different messages of the peer counts with the greater number.
+    // A batch that was checked twice against different messages of the peer counts with the greater
+    // number.
     let mut of_batches: HashMap<(String, BatchId), u64> = HashMap::new();
     while let Some(entry) = entries.try_next().await? {
         if of_batches.len() >= LISTED {
             tracing::warn!(
                 listed = LISTED,
-                "more counts of failed proofs than are added up; delete those of keys that are gone"
+                "too many counts of failed proofs to add; delete those of keys that are no longer \
+                 used"
             );
             break;
         }
@@ -146,7 +155,7 @@ fn warn(processor: &Processor, key: &PacketKey, failed: u64) {
             key = key.id,
             failed,
             limit = limits.refuse,
-            "packet key is worn out: its packets are refused; rotate this key"
+            "too many failed proofs under a packet key: its packets are rejected; rotate this key"
         );
     } else if failed >= limits.alarm {
         processor.cache.alarm("key-worn");
@@ -155,7 +164,7 @@ fn warn(processor: &Processor, key: &PacketKey, failed: u64) {
             failed,
             limit = limits.alarm,
             refused_at = limits.refuse,
-            "packet key is worn by failed proofs: rotate this key"
+            "many failed proofs under a packet key; rotate this key before its packets are rejected"
         );
     }
 }

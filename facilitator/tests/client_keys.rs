@@ -92,7 +92,7 @@ fn a_document_that_cannot_be_read_is_looked_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = check(folder.path(), Role::First);
     assert_eq!(code, 4, "{text}");
-    assert!(text.contains("there is no document"), "{text}");
+    assert!(text.contains("the client configuration does not exist"), "{text}");
     std::fs::write(folder.path().join("told.json"), "{}").unwrap();
     let (code, text) = check(folder.path(), Role::First);
     assert_eq!(code, 4, "{text}");
