@@ -1,4 +1,4 @@
-//! Rosters as bytes: written from what is listed, read from what somebody signed.
+//! Encodes and decodes rosters.
 
 use super::agreement::Roster;
 use super::listed::Listed;
@@ -14,10 +14,11 @@ use tallybox_model::roster::{ChainReach, DatedBatch, RosterEntry, RosterHeader, 
 use tallybox_service::fault;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys, signature_file};
 
-/// The largest block of entries that is read: our writer's have 16,000 bytes.
+/// The largest block of entries that is read, in bytes. Our writer's blocks have 16,000 bytes.
 const BLOCK_BYTES: u64 = 4 << 20;
 
-/// The roster is one object; the names of its inner files stand in messages only.
+/// Names the objects of a roster. A roster is a single object; the names of its inner files are
+/// only used in messages.
 fn objects(name: &WindowName, writer: Role) -> BatchObjects {
     let signature = name.roster(writer);
     BatchObjects {
@@ -27,7 +28,7 @@ fn objects(name: &WindowName, writer: Role) -> BatchObjects {
     }
 }
 
-/// The most bytes of a roster as stored.
+/// Returns the largest size of a stored roster, in bytes.
 pub(super) fn roster_bytes(processor: &Processor) -> u64 {
     match fault::is_on("unbounded-roster") {
         true => processor.limits.object_bytes,
@@ -35,7 +36,8 @@ pub(super) fn roster_bytes(processor: &Processor) -> u64 {
     }
 }
 
-/// Our roster of a window. The same list gives the same bytes, as long as the signing key is the same.
+/// Encodes our roster of a window. The same list gives the same bytes, as long as the signing key
+/// is the same.
 pub(super) fn encode(
     processor: &Processor,
     name: &WindowName,
@@ -65,10 +67,11 @@ pub(super) fn encode(
     Ok(file)
 }
 
-/// Reads a roster: its signature, that it is the one that its name says, and every entry.
+/// Decodes a roster: verifies its signature and its header against its name, and reads every entry.
 ///
 /// # Errors
-/// [`Error::Batch`] if it is not signed as it should be or malformed, [`Error::Roster`] if it says what no roster says.
+/// [`Error::Batch`] if the signature does not verify or the file is malformed; [`Error::Roster`] if
+/// the content is invalid.
 pub(super) fn decode(
     processor: &Processor,
     name: &WindowName,
@@ -90,18 +93,18 @@ pub(super) fn decode(
     let header: RosterHeader = batch.header()?;
     if !header.is_of(&processor.instance, name, writer) {
         return Err(bad(
-            "it is the roster of another window, aggregation, instance or processor",
+            "the header names another window, aggregation, instance or processor",
         ));
     }
     let chain = header
         .chain()
-        .ok_or_else(|| bad("chain_start or agreed_until is no time"))?;
+        .ok_or_else(|| bad("chain_start or agreed_until is not a valid time"))?;
     if chain.start > name.window.start() {
         return Err(bad("chain_start is after the window"));
     }
     let terms = header
         .terms()
-        .ok_or_else(|| bad("a rule in its header is out of range"))?;
+        .ok_or_else(|| bad("a rule in the header is out of range"))?;
     let limits = Limits {
         block_bytes: limits.block_bytes.min(BLOCK_BYTES),
         ..limits
@@ -114,10 +117,12 @@ pub(super) fn decode(
                 object: object.clone(),
                 source: error,
             })?;
-            let dated = entry.batch().ok_or_else(|| bad("the date of a batch is no minute"))?;
+            let dated = entry
+                .batch()
+                .ok_or_else(|| bad("the date of a batch is not a valid minute"))?;
             let listing = entry.listing().ok_or_else(|| bad("the count of a batch is negative"))?;
             if entries.insert(dated, listing).is_some() {
-                return Err(bad("a batch stands in it twice"));
+                return Err(bad("a batch is listed twice"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Whether the rules of rosters fit to how long things are kept, how late they can come, and how many can report.
+//! Checks that the rules of rosters fit retention periods, delays and the number of clients.
 
 use crate::config::{Config, Rosters};
 use crate::error::Error;
@@ -7,11 +7,11 @@ use tallybox_model::roster::RosterTerms;
 
 const MINUTES_A_DAY: u64 = 24 * 60;
 
-/// Refuses rules by which a batch could be listed that cannot be taken in any more, a packet could count twice, or a metric
-/// could never be released.
+/// Refuses rules with which a batch could be listed whose objects are already deleted, a packet
+/// could count twice, or a metric could never be released.
 ///
 /// # Errors
-/// [`Error::Setting`] that names the settings and by how much they do not fit.
+/// [`Error::Setting`] that names the settings and their values.
 pub(crate) fn check(config: &Config, metrics: Option<&Registry>) -> Result<(), Error> {
     let Some(rosters) = &config.rosters else {
         return Ok(());
@@ -24,14 +24,14 @@ pub(crate) fn check(config: &Config, metrics: Option<&Registry>) -> Result<(), E
     can_be_reached(rosters, metrics, clients, config.minimum_contributions).map_err(Error::Setting)
 }
 
-/// Compares what has to be shorter with what has to be longer.
+/// Compares the periods that have to be shorter with those that have to be longer.
 fn fit(rosters: &Rosters) -> Result<(), String> {
     if rosters.period_minutes == 0 {
-        return Err("rosters: period-minutes has to be 1 or more".to_owned());
+        return Err("rosters: period-minutes must be at least 1".to_owned());
     }
     if rosters.maximum_age_windows < RosterTerms::SMALLEST_AGE {
         return Err(format!(
-            "rosters: maximum-age-windows has to be {} or more",
+            "rosters: maximum-age-windows must be at least {}",
             RosterTerms::SMALLEST_AGE
         ));
     }
@@ -49,8 +49,9 @@ fn fit(rosters: &Rosters) -> Result<(), String> {
     for (name, kept) in kept {
         if days(kept) <= needed {
             return Err(format!(
-                "rosters: {name} ({kept} days) has to be longer than maximum-age-windows, grace-minutes and repair-days \
-                 together ({}): a batch could be listed that is gone by then",
+                "rosters: {name} ({kept} days) must be longer than maximum-age-windows, \
+                 grace-minutes and repair-days together ({}); otherwise a batch could be listed \
+                 whose objects are already deleted",
                 in_days(needed)
             ));
         }
@@ -59,8 +60,8 @@ fn fit(rosters: &Rosters) -> Result<(), String> {
     let remembered = windows(rosters.replay_horizon_windows);
     if remembered < can_come {
         return Err(format!(
-            "rosters: replay-horizon-windows ({}) has to be at least acceptance-hours, carry-hours and \
-             maximum-age-windows together ({}): a packet could count twice",
+            "rosters: replay-horizon-windows ({}) must be at least acceptance-hours, carry-hours \
+             and maximum-age-windows together ({}); otherwise a packet could count twice",
             in_days(remembered),
             in_days(can_come)
         ));
@@ -72,7 +73,8 @@ fn in_days(minutes: u64) -> String {
     format!("{:.2} days", minutes as f64 / MINUTES_A_DAY as f64)
 }
 
-/// Batches of too few packets stay open, so a metric has all windows up to the maximum age to reach the minimum.
+/// Checks that every metric can reach the minimum. Batches of too few packets stay open, so a
+/// metric can use all windows up to the maximum age.
 fn can_be_reached(rosters: &Rosters, metrics: &Registry, clients: u64, minimum: u64) -> Result<(), String> {
     let minutes = (f64::from(rosters.maximum_age_windows) + 1.0) * f64::from(rosters.period_minutes);
     for (name, entry) in &metrics.metrics {
@@ -83,8 +85,9 @@ fn can_be_reached(rosters: &Rosters, metrics: &Registry, clients: u64, minimum: 
         let most = clients as f64 * entry.sampling * reports;
         if most < minimum as f64 {
             return Err(format!(
-                "rosters: metric {name} can never reach minimum-contributions ({minimum}): {clients} clients, sampling {}, \
-                 every {} hours are {most:.0} reports in the {} windows that a batch stays open",
+                "rosters: metric {name} can never reach minimum-contributions ({minimum}): \
+                 {clients} clients with sampling {} and a report every {} hours send at most \
+                 {most:.0} reports in the {} windows for which a batch stays open",
                 entry.sampling,
                 entry.cadence_hours,
                 u64::from(rosters.maximum_age_windows) + 1
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_too_short_is_refused() {
-        // A week of age, an hour of grace, three days to mend: 10.04 days.
+        // A week of age, an hour of grace, three days for repairs: 10.04 days.
         for (days, good) in [(10, false), (11, true)] {
             for name in ["mailboxes-days", "prepared-days", "packet-keys-days"] {
                 let mut rosters = rosters();
@@ -129,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_replay_horizon_that_forgets_too_early_is_refused() {
-        // A week of age, two days of acceptance, one of carrying: 80 windows of three hours.
+        // A week of age, two days of acceptance, one day of carrying over: 80 windows of three
+        // hours.
         for (windows, good) in [(79, false), (80, true)] {
             let rosters = Rosters {
                 replay_horizon_windows: windows,
@@ -154,7 +158,8 @@ mod tests {
         let registry = r#"{"version":1,"metrics":{"a":{"state":"accept","encoding":{"kind":"histogram","bins":2},
             "epsilon":1.0,"cadence-hours":24,"sampling":0.5}}}"#;
         let metrics: Registry = serde_json::from_str(registry).unwrap();
-        // 57 windows of three hours hold 8 reports of a client, half of which takes part: 4 a client.
+        // 57 windows of three hours contain 8 reports of a client. Half of the clients take part: 4
+        // reports per client.
         can_be_reached(&rosters(), &metrics, 25, 100).unwrap();
         let refused = can_be_reached(&rosters(), &metrics, 24, 100).unwrap_err();
         assert!(

@@ -1,4 +1,4 @@
-//! A batch in one of our rosters, with where its verdict is.
+//! The batches of one of our rosters, with the location of their verdicts.
 
 use crate::reason::Rejections;
 use serde::{Deserialize, Serialize};
@@ -6,37 +6,37 @@ use tallybox_model::digest::Digest;
 use tallybox_model::roster::{Claim, DatedBatch, Listing, OpenReason};
 use tallybox_model::time::Window;
 
-/// Bytes of one kind in a file of verdicts.
+/// A range of bytes of one kind in a file of verdicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Span {
-    /// The place of the first among all of their kind.
+    /// The offset among all bytes of this kind.
     pub(super) first: u64,
-    /// How many.
+    /// The length.
     pub(super) bytes: u64,
 }
 
-/// What was found of a batch, and can be found again.
+/// A verdict: the sealed record of a batch's accepted packets and sum.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Verdict {
     /// The batch.
     pub(super) batch: DatedBatch,
-    /// What we would count.
+    /// The accepted packets, as our roster lists them.
     pub(super) claim: Claim,
     /// Packets in the ingestion batch.
     pub(super) packets: u64,
-    /// Packets for which both messages are there.
+    /// Packets for which both messages exist.
     pub(super) both_messages: u64,
-    /// Why packets do not count.
+    /// The numbers of packets that do not count, by reason.
     pub(super) rejections: Rejections,
     /// Digests of the ingestion header and of the peer's validation header.
     pub(super) inputs: [Digest; 2],
-    /// Accepted packets.
+    /// The identifiers of accepted packets.
     pub(super) accepted: Span,
-    /// Packets that do not count.
+    /// The identifiers of packets that do not count, with reasons.
     pub(super) invalid: Span,
-    /// The sum of our shares.
+    /// The sum of this processor's shares.
     pub(super) sum: Span,
 }
 
@@ -44,22 +44,22 @@ pub(super) struct Verdict {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Listed {
-    /// It can be summed, and this file holds its verdict.
+    /// The batch can be summed, and this file contains its verdict.
     New(Box<Verdict>),
-    /// It can be summed, and an earlier window holds its verdict.
+    /// The batch can be summed, and the file of an earlier window contains its verdict.
     Again {
         /// The batch.
         batch: DatedBatch,
-        /// What we would count.
+        /// The accepted packets, as our roster lists them.
         claim: Claim,
-        /// The window whose file holds the verdict.
+        /// The window whose file contains the verdict.
         verdicts: Window,
     },
-    /// It cannot be summed.
+    /// The batch cannot be summed.
     Open {
         /// The batch.
         batch: DatedBatch,
-        /// Why not.
+        /// The reason.
         reason: OpenReason,
     },
 }
@@ -73,7 +73,7 @@ impl Listed {
         }
     }
 
-    /// What the roster says of it.
+    /// Returns the batch's entry in the roster.
     pub(super) fn listing(&self) -> Listing {
         match self {
             Self::New(verdict) => Listing::Summable(verdict.claim.clone()),
@@ -82,7 +82,8 @@ impl Listed {
         }
     }
 
-    /// The same batch in the roster of a later window, if it can be summed; `window` is that of this roster.
+    /// Returns the batch's entry for the roster of a later window, if the batch can be summed.
+    /// `window` is the window of this roster.
     pub(super) fn again(&self, window: Window) -> Option<Self> {
         match self {
             Self::New(verdict) => Some(Self::Again {

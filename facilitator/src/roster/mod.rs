@@ -1,23 +1,26 @@
-//! Rosters: both processors say which batches they can sum in a window, and both sum exactly what both can.
+//! Rosters: each processor publishes a signed list of the batches that it can sum in a window, and
+//! both sum exactly the batches that both lists contain. `docs/rosters.md` states the rules.
 //!
 //! ```text
-//! batches and the peer's validations --> verdicts (own bucket) --> our roster (own bucket, then the peer's mailbox)
-//! our rosters + the peer's (copied into the own bucket) --> agreed set of each window, in order --> sum part
+//! batches, the peer's validation batches --> verdicts (own bucket)
+//! verdicts --> our roster (own bucket, then the peer's mailbox)
+//! our rosters + the peer's (copied into the own bucket) --> agreed set of each window, in order
+//! agreed set + verdicts --> sum part
 //! ```
 //!
-//! | file | does |
+//! | file | content |
 //! |---|---|
-//! | [`agreement`], `history` | the rules, pure: what two rosters agree on, which packets count, what expires |
-//! | `horizons` | whether the rules fit to how long things are kept and how late they can come |
-//! | `policy`, `standing`, `chain` | which windows there are; what of each is in a bucket; how far they are agreed on |
-//! | `gather`, `verdicts`, `listed` | what our roster lists, and what each listed batch adds to a sum |
-//! | `signed` | whether what a name says is signed: nothing is listed before |
-//! | `document` | rosters as bytes |
-//! | `patience` | reads that are tried again |
-//! | `write`, `peer` | our rosters go out; the peer's come in |
-//! | `settle`, `counted` | the agreed sets, one after another; the packets that each counts |
-//! | `sum`, `summed` | the sum part of an agreed set; which batches are summed with rosters, and which without |
-//! | `view`, `earlier` | both sides' view of a window, and a batch's way through windows, for people; what an earlier window has settled |
+//! | [`agreement`], `history` | the rules as pure functions: agreed batches, counts, expiry |
+//! | `horizons` | checks the rules against retention periods and delays |
+//! | `policy`, `standing`, `chain` | windows; roster objects in a bucket; the agreement state |
+//! | `gather`, `verdicts`, `listed` | the batches of our roster, and the sealed record of each |
+//! | `signed` | verifies signatures before anything is listed |
+//! | `document` | encoding and decoding of rosters |
+//! | `patience` | retries of reads |
+//! | `write`, `peer` | publishes our rosters; copies the peer's |
+//! | `settle`, `counted` | the agreed sets, in order; the packets that each counts |
+//! | `sum`, `summed` | the sum part of an agreed set; checks against sums without rosters |
+//! | `view`, `earlier` | views of windows and batches for operators; results of earlier windows |
 
 pub mod agreement;
 mod chain;
@@ -57,16 +60,18 @@ use std::time::Instant;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
 
-/// By how much the machine's clock and the own bucket's may differ, in milliseconds.
+/// The largest accepted difference between this machine's clock and the own bucket's, in
+/// milliseconds.
 const CLOCKS_MILLIS: i64 = 5 * 60_000;
 
-/// Writes our rosters of all windows up to this one, takes the peer's in, and agrees on every window of which both are
-/// there. Done twice, it changes nothing the second time.
+/// Writes our rosters of all windows up to this one, copies the peer's, and agrees on every window
+/// for which both exist. The operation is idempotent.
 ///
-/// That the peer's roster is not there yet is no error: the summary says so.
+/// A missing roster of the peer is not an error; the summary reports it.
 ///
 /// # Errors
-/// [`Error`]: too early, clocks that differ, a bucket that fails, rules that differ.
+/// [`Error`] if the roster is not due, the clocks differ, a bucket fails, or the rules of the two
+/// processors differ.
 pub async fn roster(processor: &Arc<Processor>, name: &WindowName, progress: Progress) -> Result<RosterSummary, Error> {
     let begun = Instant::now();
     let policy = policy(processor).await?;
@@ -79,10 +84,11 @@ pub async fn roster(processor: &Arc<Processor>, name: &WindowName, progress: Pro
     Ok(summary)
 }
 
-/// Whether a window's batches are agreed on by rosters.
+/// Returns whether rosters decide on the batches of a window.
 ///
 /// # Errors
-/// [`Error::TouchesRosters`] if the window overlaps windows of rosters and is none of them; the own bucket's.
+/// [`Error::TouchesRosters`] if the window overlaps windows of rosters and is not one of them, or
+/// an error of the own bucket.
 pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Error> {
     match policy(processor).await {
         Ok(policy) => policy.holds(window),
@@ -91,12 +97,13 @@ pub async fn rostered(processor: &Processor, window: Window) -> Result<bool, Err
     }
 }
 
-/// The rules that hold.
+/// Returns the rules in force.
 pub(crate) async fn policy(processor: &Processor) -> Result<RosterPolicy, Error> {
     processor.rosters.ok_or(Error::NoRosters)?.policy(processor).await
 }
 
-/// A roster says what is there when its window is over, so its time has to have come by both clocks.
+/// Checks that the roster of a window is due. A roster lists the batches that exist when its window
+/// is over, so both this machine's clock and the own bucket's have to be past that time.
 async fn check_time(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<(), Error> {
     let due = policy.due_millis(name.window);
     let early = |now, clock| Error::TooEarly {

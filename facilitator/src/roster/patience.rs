@@ -1,19 +1,23 @@
-//! Reads that are tried again: an agreed set rests on dozens of small objects, and a bucket that fails one read in fifty
-//! would let hardly any task come to its end.
+//! Retries of reads. An agreed set depends on dozens of small objects; if one read in fifty failed,
+//! hardly any task would complete without retries.
 
-/// How often a read is tried.
+/// The most attempts for one read.
 pub(super) const TRIES: usize = 4;
 
-/// Reads, and reads again at once as long as what fails is the bucket: a future that is made anew for each try.
+/// Awaits the expression, and evaluates it again at once while a bucket fails temporarily. Each
+/// attempt needs a new future.
 //
-// A macro, since what a closure lends to a future cannot be sent between threads.
+// This is a macro because a future that borrows from a closure is not `Send`.
 macro_rules! patiently {
     ($read:expr) => {{
         let mut tries = 1;
         loop {
             match $read.await {
                 Err(error) if tries < $crate::roster::patience::TRIES && crate::error::Error::is_passing(&error) => {
-                    tracing::debug!(error = tallybox_service::cause::chain(&error), "read again");
+                    tracing::debug!(
+                        error = tallybox_service::cause::chain(&error),
+                        "read failed; trying again"
+                    );
                     tries += 1;
                 }
                 other => break other,
@@ -33,7 +37,7 @@ mod tests {
         Error::Bucket(BucketError::Unavailable {
             key: "key".to_owned(),
             bucket: "own".to_owned(),
-            source: "weather".into(),
+            source: "timeout".into(),
         })
     }
 

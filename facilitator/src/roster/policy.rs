@@ -1,4 +1,5 @@
-//! The rules by which this processor writes rosters: what its configuration says, and from when on both sides write them.
+//! The rules by which this processor writes rosters: its configuration, and the time from which
+//! both processors write them.
 
 use super::agreement::memory;
 use super::patience::patiently;
@@ -9,32 +10,32 @@ use tallybox_model::roster::RosterTerms;
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 use tallybox_service::fault;
 
-/// The largest switch that is read.
+/// The largest size of a switch record, in bytes.
 const SWITCH_BYTES: u64 = 4 << 10;
 
-/// What the configuration says.
+/// The rules in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RosterRules {
-    /// Start of the first window of which rosters are written; `None`: as it is fixed in the own bucket.
+    /// Start of the first window with a roster; `None` if the origin in the own bucket applies.
     pub origin: Option<BatchTime>,
     /// Length of a window in minutes.
     pub period_minutes: u32,
-    /// How long after a window's end its roster is written, in minutes.
+    /// Minutes from a window's end until its roster is written.
     pub grace_minutes: u32,
-    /// For how many windows before its own a packet id is remembered.
+    /// The number of earlier windows whose packet ids are stored.
     pub replay_horizon: u32,
     /// The fewest packets for which a sum is released.
     pub minimum: u64,
-    /// In how many windows after its own a batch may still be summed.
+    /// The number of windows after its own in which a batch may still be summed.
     pub maximum_age: u32,
 }
 
 impl RosterRules {
-    /// The rules with the origin that holds: that of the configuration, or what the workflow manager has fixed in the own
-    /// bucket once both sides had announced rosters.
+    /// Returns the rules with the origin in force: the one in the configuration, or the one that
+    /// the workflow manager recorded in the own bucket when both processors had announced rosters.
     ///
     /// # Errors
-    /// [`Error::NoRosters`] if there is no origin; the own bucket's.
+    /// [`Error::NoRosters`] if there is no origin, or an error of the own bucket.
     pub async fn policy(&self, processor: &Processor) -> Result<RosterPolicy, Error> {
         let (origin, until) = match self.origin {
             Some(origin) => (Some(origin), None),
@@ -70,25 +71,26 @@ async fn read_switch(processor: &Processor, object: &str) -> Result<Option<Batch
     Ok(Some(switch.window))
 }
 
-/// The rules of one instance.
+/// The rules in force for an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RosterPolicy {
-    /// What stands in every roster.
+    /// The terms that every roster repeats.
     pub terms: RosterTerms,
-    /// How long after a window's end its roster is written, in minutes.
+    /// Minutes from a window's end until its roster is written.
     pub grace_minutes: u32,
-    /// End of the last window of which rosters are written, if they end.
+    /// End of the last window with a roster, if rosters end.
     pub until: Option<BatchTime>,
 }
 
 impl RosterPolicy {
-    /// The window that holds a time; `None` at the ends of the years 1 to 9999.
+    /// Returns the window that contains a time; `None` at the ends of the years 1 to 9999.
     #[must_use]
     pub fn window_of(&self, time: BatchTime) -> Option<Window> {
         aligned_window(time, self.terms.period_minutes)
     }
 
-    /// The start of the window so many windows before, but not before the origin.
+    /// Returns the start of the window that is `windows` windows earlier, but not before the
+    /// origin.
     #[must_use]
     pub fn back(&self, window: Window, windows: u32) -> BatchTime {
         let minutes = i64::from(windows) * i64::from(self.terms.period_minutes);
@@ -96,11 +98,11 @@ impl RosterPolicy {
         start.map_or(self.terms.origin, |start| start.max(self.terms.origin))
     }
 
-    /// Whether this is a window of rosters. One that lies outside their time is not.
+    /// Returns whether this is a window of rosters. A window outside the time of rosters is not.
     ///
     /// # Errors
-    /// [`Error::TouchesRosters`] if it overlaps the time of rosters and is none of their windows: some of its batches are
-    /// summed by rosters, whichever batches it names.
+    /// [`Error::TouchesRosters`] if the window overlaps the time of rosters and is not one of their
+    /// windows: rosters decide on some of its batches, whichever batches it names.
     pub fn holds(&self, window: Window) -> Result<bool, Error> {
         if fault::is_on("window-start-only") {
             return Ok(window.start() >= self.terms.origin && self.until.is_none_or(|until| window.start() < until));
@@ -117,35 +119,36 @@ impl RosterPolicy {
         self.check(window).map(|()| true).map_err(refuse)
     }
 
-    /// Whether no later window has rosters: then what it leaves open is never summed.
+    /// Returns whether no later window has rosters. Batches that the last window leaves open are
+    /// never summed.
     #[must_use]
     pub fn is_last(&self, window: Window) -> bool {
         self.until.is_some_and(|until| window.end() >= until)
     }
 
-    /// How many windows before a window matter for it.
+    /// Returns the number of earlier windows whose results a window depends on.
     #[must_use]
     pub fn horizon(&self) -> u32 {
         memory(self.terms.maximum_age).max(self.terms.replay_horizon)
     }
 
-    /// When the roster of a window is due, in milliseconds since the epoch.
+    /// Returns the time at which the roster of a window is due, in milliseconds since the epoch.
     #[must_use]
     pub fn due_millis(&self, window: Window) -> i64 {
         window.end().millis() + i64::from(self.grace_minutes) * 60_000
     }
 
-    /// Checks that a task names a window of these rules.
+    /// Checks that a window is one of these rules.
     ///
     /// # Errors
     /// [`Error::NoSuchWindow`].
     pub fn check(&self, window: Window) -> Result<(), Error> {
         let problem = if self.window_of(window.start()) != Some(window) {
-            format!("it is no window of {} minutes", self.terms.period_minutes)
+            format!("not an aligned window of {} minutes", self.terms.period_minutes)
         } else if window.start() < self.terms.origin {
-            format!("rosters are written from {} on", self.terms.origin)
+            format!("the first window with a roster starts at {}", self.terms.origin)
         } else if let Some(until) = self.until.filter(|until| window.end() > *until) {
-            format!("rosters are written until {until}")
+            format!("the last window with a roster ends at {until}")
         } else {
             return Ok(());
         };
