@@ -1,4 +1,5 @@
-//! The packets that a window counts, sealed in our own bucket: what later windows look for repetitions in.
+//! The packets that count in a window, sealed in the own bucket. Later windows search them for
+//! repetitions.
 
 use super::agreement::Count;
 use crate::error::Error;
@@ -9,16 +10,17 @@ use tallybox_model::id::PacketId;
 use tallybox_model::roster::WindowName;
 
 const MAGIC: [u8; 8] = *b"TALLYCT1";
-/// The place of a batch in the agreed set, and an identifier.
+/// The size of an entry: the index of a batch in the agreed set, and an identifier.
 const DUPLICATE_BYTES: usize = 20;
 
-/// What a chunk holds.
+/// The content of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Part {
     /// Identifiers of the packets that count, 16 bytes each, sorted.
     Counted,
-    /// Packets of the agreed batches that do not count, each after the place of its batch (4 bytes, little-endian).
+    /// Packets of the agreed batches that do not count, each after the index of its batch (4 bytes,
+    /// little-endian).
     Duplicates,
 }
 
@@ -39,7 +41,8 @@ fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
     }
 }
 
-/// Writes what was counted; what stands there already was counted from the same rosters, and is the same.
+/// Writes the packets that count. An existing file was computed from the same rosters, so it has
+/// the same content.
 pub(super) async fn write_counted(processor: &Processor, name: &WindowName, count: Count) -> Result<(), Error> {
     let object = name.counted();
     let (own, sealing) = (&*processor.buckets.own, &processor.sealing_keys[0]);
@@ -72,10 +75,10 @@ async fn open(processor: &Processor, name: &WindowName) -> Result<SealedReader<F
     let object = name.counted();
     let (own, keys) = (&processor.buckets.own, &processor.sealing_keys);
     let file = SealedReader::open(own, sealed(processor, &object), keys).await?;
-    file.ok_or_else(|| Error::Internal(format!("{object}, which an agreed set rests on, is not there")))
+    file.ok_or_else(|| Error::Internal(format!("{object} is missing, although an agreed set depends on it")))
 }
 
-/// Hands out every packet that a window counts.
+/// Calls `each` with every packet that counts in a window.
 pub(super) async fn read_counted(
     processor: &Processor,
     name: &WindowName,
@@ -87,7 +90,7 @@ pub(super) async fn read_counted(
     Ok(file.read(chunks, Part::Counted, 0..counted * 16, take).await?)
 }
 
-/// The packets of each of an agreed set's batches that do not count.
+/// Returns, for each batch of an agreed set, the packets that do not count.
 pub(super) async fn read_duplicates(
     processor: &Processor,
     name: &WindowName,

@@ -1,5 +1,5 @@
-//! Batches that a roster lists although an earlier window has settled them: several rosters are written at once when a
-//! processor catches up, before it is known what the first of them leads to.
+//! Finds batches that a roster lists although an earlier window has closed them. A processor that
+//! catches up writes several rosters at once, before it knows the result of the first of them.
 
 use super::agreement::memory;
 use super::policy::RosterPolicy;
@@ -14,20 +14,20 @@ use tallybox_model::id::BatchId;
 use tallybox_model::roster::{DatedBatch, WindowName};
 use tallybox_model::time::Window;
 
-/// What an earlier window has settled about a batch.
+/// The outcome of a batch in an earlier window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct EarlierOutcome {
     /// The window.
     pub window: Window,
-    /// [`Outcome::Summed`] or [`Outcome::Excluded`].
+    /// The outcome: [`Outcome::Summed`] or [`Outcome::Excluded`].
     pub outcome: Outcome,
 }
 
-/// Finds the batches among `listed` that a window before this one has summed or excluded, under whatever date.
+/// Finds the batches among `listed` that an earlier window has summed or excluded, under any date.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub(super) async fn settled_before(
     processor: &Processor,
     policy: &RosterPolicy,

@@ -1,4 +1,4 @@
-//! What earlier windows have decided: which batches are closed, which dates were reported, which terms hold.
+//! The results of earlier windows: closed batches, reported dates, and the terms in force.
 
 use std::collections::HashMap;
 use tallybox_model::id::BatchId;
@@ -6,24 +6,26 @@ use tallybox_model::roster::{AgreedWindow, DatedBatch, RosterTerms};
 use tallybox_model::time::Window;
 use tallybox_service::fault;
 
-/// What is known of the windows before.
+/// The results of earlier windows.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Batches that were summed or excluded. That closes the identifier, since a batch counts under one date only.
+    /// Batches that were summed or excluded. Either closes the identifier, because a batch counts
+    /// under one date only.
     settled: HashMap<BatchId, Window>,
-    /// Batches that expired under a date. That says nothing about another date: a name under which a batch is listed
-    /// is signed by the side that lists it, not by the ingestor.
+    /// Batches that expired under a date. An expiry does not close other dates of the identifier:
+    /// the entry in the roster is signed by the processor that lists it, not by the ingestor.
     expired: HashMap<DatedBatch, Window>,
-    /// Dates that were reported as one of several of an identifier.
+    /// Dates that were reported because an identifier has several.
     reported: HashMap<DatedBatch, Window>,
     terms: Option<[RosterTerms; 2]>,
 }
 
 impl History {
-    /// Takes what was agreed on a window, which is later than those before.
+    /// Adds the agreed set of a window that is later than all previous ones.
     pub fn push(&mut self, agreed: &AgreedWindow) {
         let window = agreed.window;
-        // The last one counts: a side that looks further back than the other must not come to another answer.
+        // The latest window replaces earlier ones: a processor that reads further back than the
+        // other has to get the same answer.
         for batch in agreed.settled() {
             self.settled.insert(batch.id, window);
         }
@@ -44,26 +46,27 @@ impl History {
         self.terms = agreed.terms;
     }
 
-    /// Whether no later window can hold the batch under this date.
+    /// Returns whether the batch is closed under this date, so that no later window can contain it.
     #[must_use]
     pub fn is_closed(&self, batch: &DatedBatch) -> bool {
         self.closed_in(batch).is_some()
     }
 
-    /// The last window that settled the batch under any date, or saw it expire under this one.
+    /// Returns the last window that summed or excluded the batch under any date, or in which it
+    /// expired under this date.
     #[must_use]
     pub fn closed_in(&self, batch: &DatedBatch) -> Option<Window> {
         let settled = self.settled.get(&batch.id).copied();
         settled.max(self.expired.get(batch).copied())
     }
 
-    /// The last window that reported this date as one of several of its identifier.
+    /// Returns the last window that reported this date as one of several of its identifier.
     #[must_use]
     pub fn reported_in(&self, batch: &DatedBatch) -> Option<Window> {
         self.reported.get(batch).copied()
     }
 
-    /// The terms that hold, once both chains have begun.
+    /// Returns the terms in force, once both processors have written their first roster.
     #[must_use]
     pub fn terms(&self) -> Option<[RosterTerms; 2]> {
         self.terms

@@ -1,7 +1,9 @@
-//! The peer's rosters: the first valid one of each window is copied into the own bucket, and only the copy counts.
+//! The peer's rosters: the first valid roster of each window is copied into the own bucket, and
+//! only the copy counts.
 //!
-//! A copy is signed by the peer and yet kept as a record: a peer that signs two rosters, and can write into our own bucket,
-//! could replace the one that counts by the other.
+//! A copy carries the peer's signature and is stored as an authenticated record nevertheless: a
+//! peer that signs two rosters and can write to our own bucket could otherwise replace the copy by
+//! the other roster.
 
 use super::agreement::Roster;
 use super::chain::{Chain, of};
@@ -21,12 +23,13 @@ use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, read_all};
 
-/// By how much the end of a window may be ahead of our clock when the peer's roster of it is copied, in milliseconds.
+/// The greatest time by which a window may end after our present time if the peer's roster of it is
+/// copied, in milliseconds.
 const AHEAD_MILLIS: i64 = 24 * 60 * 60_000;
-/// How many of the peer's rosters a run copies beyond those that it needs.
+/// The most rosters of the peer that a run copies in addition to those that it needs.
 const MOST_TAKEN_IN: usize = 1024;
 
-/// What our mailbox holds of the peer's rosters.
+/// Lists the peer's rosters in our mailbox.
 pub(super) async fn mailbox(
     processor: &Processor,
     aggregation: &AggregationId,
@@ -35,8 +38,9 @@ pub(super) async fn mailbox(
     standing(processor, &*processor.buckets.peer_validation_in, aggregation, start).await
 }
 
-/// Copies all of the peer's rosters that are in the mailbox, before we write ours: a peer that finds ours agrees on the window
-/// and does not put its own there again, and what the mailbox holds may be near the end of its retention.
+/// Copies all of the peer's rosters that are in the mailbox, before ours are written. After a peer
+/// has found our roster, it agrees on the window and does not put its own roster there again; and
+/// the retention of the objects in the mailbox may end soon.
 pub(super) async fn take_in(
     processor: &Processor,
     name: &WindowName,
@@ -44,7 +48,7 @@ pub(super) async fn take_in(
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
     let policy = chain.policy;
-    // A name in the mailbox need not be that of a window; and no honest clock is a day ahead of ours.
+    // A name in the mailbox may not belong to a window, and no honest clock is a day ahead of ours.
     let latest = processor.clock.millis() + AHEAD_MILLIS;
     let is_window = |window: &&Window| {
         window.start() >= chain.next && window.end().millis() <= latest && policy.check(**window).is_ok()
@@ -57,7 +61,8 @@ pub(super) async fn take_in(
     Ok(())
 }
 
-/// The peer's roster of a window; `None` if it is not there, or not valid, which is an alarm.
+/// Returns the peer's roster of a window; `None` if it does not exist or is invalid. An invalid
+/// roster raises an alarm.
 pub(super) async fn theirs(
     processor: &Processor,
     name: &WindowName,
@@ -91,7 +96,8 @@ pub(super) async fn theirs(
     let share = memory(processor, &file).await;
     let mut decoded = decode(processor, name, role, keys, &file);
     if decoded.is_err() && !fault::is_on("believed-bad-read") {
-        // One bad read is no bad roster. The first one need not stay in memory, and the same bytes need no second look.
+        // A single bad read is not evidence of a bad roster. The first file is dropped to save
+        // memory, and identical bytes need no second check.
         let first = Digest::of(&file);
         drop(std::mem::take(&mut file));
         let Some(again) = fetch(processor, name).await? else {
@@ -116,7 +122,7 @@ pub(super) async fn theirs(
         }
     }
     match processor.create_record(&name.roster(role), &file).await {
-        // Another run was first, perhaps with another version: its copy counts.
+        // Another run has written its copy first, possibly of another version; that copy counts.
         Ok(_) | Err(BucketError::Conflict { .. }) => {}
         Err(error) => return Err(error.into()),
     }
@@ -131,7 +137,8 @@ pub(super) async fn theirs(
     copy(processor, name).await.map(Some)
 }
 
-/// How far the peer's chain goes, as its last roster says; `None` before its first.
+/// Returns the first window of the peer and how far it has agreed, from its last copied roster;
+/// `None` before its first roster.
 pub(super) async fn reach(
     processor: &Processor,
     name: &WindowName,
@@ -143,10 +150,10 @@ pub(super) async fn reach(
     }
 }
 
-/// The copy in the own bucket.
+/// Reads the copy in the own bucket.
 async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
     match patiently!(read_copy(processor, name)) {
-        // One bad read is no damage.
+        // A single bad read is not evidence of damage.
         Err(error) if error.is_damage() => patiently!(read_copy(processor, name)),
         other => other,
     }
@@ -161,13 +168,14 @@ async fn read_copy(processor: &Processor, name: &WindowName) -> Result<Roster, E
     decode(processor, name, role, &processor.peer_keys, &file)
 }
 
-/// Memory to read a roster in: its entries stand in it, in the file's own record, and decoded.
+/// Reserves memory to read a roster: its entries are in memory as the file, as the signed record in
+/// it, and decoded.
 async fn memory(processor: &Processor, file: &[u8]) -> Share {
     let bytes = (file.len() as u64).saturating_mul(4);
     processor.budget.take_memory(bytes, &no_progress()).await
 }
 
-/// What stands in the mailbox; `None` if nothing does.
+/// Reads the roster in the mailbox; `None` if it does not exist.
 async fn fetch(processor: &Processor, name: &WindowName) -> Result<Option<Bytes>, Error> {
     let object = name.roster(processor.role.peer());
     let mailbox = &*processor.buckets.peer_validation_in;
@@ -178,7 +186,8 @@ async fn fetch(processor: &Processor, name: &WindowName) -> Result<Option<Bytes>
     }
 }
 
-/// The empty roster of a window before the peer's chain; `None` as long as a roster of it can still come.
+/// Returns the empty roster for a window before the peer's first one; `None` as long as the peer
+/// may still publish a roster of the window.
 async fn before_their_chain(
     processor: &Processor,
     name: &WindowName,
@@ -189,13 +198,14 @@ async fn before_their_chain(
     let Some(window) = later(&chain.own.theirs).or_else(|| later(&chain.mailbox.theirs)) else {
         return Ok(None);
     };
-    // One step, since the roster of that window is there.
+    // This recursion ends after one step, because the roster of that window exists.
     let roster = Box::pin(theirs(processor, &of(name, window), chain, summary)).await?;
     let roster = roster.filter(|roster| name.window.start() < roster.chain.start);
     Ok(roster.map(|roster| roster.before_the_chain(name.window)))
 }
 
-/// Looks whether the mailbox still holds what was copied. A second version is kept as evidence, beside the first.
+/// Checks that the mailbox still contains the copied version. A second version is stored as
+/// evidence, next to the first.
 pub(super) async fn check_unchanged(
     processor: &Processor,
     name: &WindowName,
@@ -204,7 +214,7 @@ pub(super) async fn check_unchanged(
     let role = processor.role.peer();
     let now = match fetch(processor, name).await {
         Ok(Some(now)) => now,
-        // What is too large is no second roster.
+        // An object that is too large is not a roster.
         Ok(None) | Err(Error::Bucket(BucketError::TooLarge { .. })) => return Ok(()),
         Err(error) => return Err(error),
     };

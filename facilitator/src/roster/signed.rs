@@ -1,7 +1,8 @@
-//! Whether what the name of an object says is signed: before that, nothing is listed under the name.
+//! Verifies the signature of an object before a roster lists the batch in its name.
 //!
-//! Anybody who can write to a mailbox can make any name there. What a roster lists has a fate, in the end that it expires,
-//! so a name alone must not bring a batch into a roster.
+//! Any party that can write to a mailbox can create objects with arbitrary names. A listed batch
+//! gets a final status in any case, at least that it expires. So a name alone must not put a batch
+//! into a roster.
 
 use crate::error::Error;
 use crate::processor::Processor;
@@ -14,21 +15,22 @@ use tallybox_service::fault;
 use tallybox_transport::batch::{BatchError, SignedBatch, TrustedKeys};
 use tallybox_transport::{Bucket, BucketError};
 
-/// How often a signature is read that does not verify: one bad read is no forgery.
+/// The number of attempts for a signature that does not verify, because a single bad read is not
+/// evidence of a forgery.
 const READS: usize = 2;
 
-/// What the signature under a name is worth.
+/// The result of the verification of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Signature {
-    /// A key that we know has signed a header of this batch.
+    /// A known key has signed a header of this batch.
     Good,
-    /// Signature or header are not there, or not any more.
+    /// The signature or the header does not exist, or no longer exists.
     Missing,
-    /// What is there does not belong under this name.
+    /// The object does not belong to its name.
     Bad(String),
 }
 
-/// The ingestor's signature of a batch.
+/// Verifies the ingestor's signature of a batch.
 pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.ingestion;
     let is_of = |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == of(name);
@@ -43,7 +45,7 @@ pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result
     Ok(signature)
 }
 
-/// The peer's signature of its validation of a batch.
+/// Verifies the peer's signature of its validation batch.
 pub(super) async fn validation(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.peer_validation_in;
     let objects = name.validation(processor.role.peer());
@@ -79,7 +81,7 @@ fn judge<H>(opened: Result<H, BatchError>, is_of: impl FnOnce(&H) -> bool) -> Re
     }
     match opened {
         Ok(header) if is_of(&header) => Ok(Signature::Good),
-        Ok(_) => Ok(Signature::Bad("its header is that of another batch".to_owned())),
+        Ok(_) => Ok(Signature::Bad("the header belongs to another batch".to_owned())),
         Err(BatchError::NotThere { .. } | BatchError::Incomplete { .. }) => Ok(Signature::Missing),
         Err(BatchError::Bucket(error)) if !matches!(error, BucketError::TooLarge { .. }) => Err(error.into()),
         Err(error) => Ok(Signature::Bad(error.to_string())),

@@ -1,4 +1,4 @@
-//! What of which window is in a bucket.
+//! Lists the roster objects in a bucket.
 
 use crate::error::Error;
 use crate::processor::Processor;
@@ -9,7 +9,7 @@ use tallybox_model::roster::{RosterObject, WindowName};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_transport::{Bucket, ListRange};
 
-/// What there is of each window, by the start of the windows.
+/// The windows for which each kind of object exists.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
     pub(super) ours: BTreeSet<Window>,

@@ -1,4 +1,4 @@
-//! Which batches are summed with rosters, for sums without them; and the other way round.
+//! Checks that no batch is summed both with rosters and without.
 
 use super::patience::patiently;
 use super::settle::read_agreed;
@@ -11,20 +11,21 @@ use tallybox_model::path::BatchName;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, WindowName};
 use tallybox_model::time::Window;
 
-/// No window of rosters is longer, in minutes.
+/// The longest window of rosters, in minutes.
 const LONGEST_WINDOW: i64 = 31 * 24 * 60;
 
-/// The batches dated in this window that agreed sets hold, each with the window that sums it.
+/// Returns the batches dated in this window that are in agreed sets, each with the window that sums
+/// it.
 ///
-/// A batch is agreed on in its own window or a later one, so the sets of all windows from this one on are read. In a
-/// window before the time of rosters or after it there are few of them, or none.
+/// A batch is agreed on in its own window or a later one, so the sets of all windows from this one
+/// on are read. For a window before or after the time of rosters, there are few such sets or none.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub(crate) async fn agreed_in(processor: &Processor, name: &WindowName) -> Result<BTreeMap<BatchName, Window>, Error> {
     let own = &*processor.buckets.own;
     let start = name.window.start();
-    // A window of rosters that began earlier may hold the start of this one.
+    // An earlier window of rosters may contain the start of this one.
     let from = start.plus_minutes(-LONGEST_WINDOW).unwrap_or(start);
     let standing = patiently!(standing(processor, own, &name.aggregation, from))?;
     let mut batches = BTreeMap::new();
@@ -49,10 +50,10 @@ fn batch_name(name: &WindowName, batch: DatedBatch) -> BatchName {
     }
 }
 
-/// Checks that none of the batches of an agreed set has been summed without rosters.
+/// Checks that no batch of an agreed set has been summed without rosters.
 ///
 /// # Errors
-/// [`Error::SummedBefore`]; the own bucket's.
+/// [`Error::SummedBefore`], or an error of the own bucket.
 pub(super) async fn check_agreed(processor: &Processor, name: &WindowName, agreed: &AgreedWindow) -> Result<(), Error> {
     let dates = agreed.batches.iter().map(|settled| settled.batch.date);
     let Some((first, last)) = dates.clone().min().zip(dates.max()) else {
@@ -72,10 +73,11 @@ pub(super) async fn check_agreed(processor: &Processor, name: &WindowName, agree
     Ok(())
 }
 
-/// The batches dated within `dates` that are summed without rosters: no roster of ours lists them.
+/// Returns the batches dated within `dates` that are summed without rosters. Our rosters do not
+/// list them.
 ///
 /// # Errors
-/// The own bucket's.
+/// An error of the own bucket.
 pub(super) async fn without_rosters(
     processor: &Processor,
     name: &WindowName,
@@ -83,7 +85,7 @@ pub(super) async fn without_rosters(
 ) -> Result<BTreeSet<DatedBatch>, Error> {
     let claimed = claimed(processor, &name.aggregation, dates).await?;
     for (batch, window) in &claimed {
-        tracing::warn!(%batch, summed_in = %window, "batch is summed without rosters: our roster does not list it");
+        tracing::warn!(%batch, summed_in = %window, "batch is already summed without rosters, so our roster does not list it");
     }
     Ok(claimed.keys().map(DatedBatch::of).collect())
 }

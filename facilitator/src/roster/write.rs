@@ -1,4 +1,5 @@
-//! Our rosters: written in the order of the windows, none skipped; fixed in the own bucket, then put into the mailbox.
+//! Writes our rosters in the order of the windows, without gaps: each is recorded in the own
+//! bucket, then copied into the peer's mailbox.
 
 use super::agreement::Roster;
 use super::chain::{Chain, load, of, windows};
@@ -17,7 +18,8 @@ use tallybox_model::time::Window;
 use tallybox_service::fault;
 use tallybox_transport::{BucketError, publish_bytes};
 
-/// Writes every roster up to this window that is not there yet, and puts those that are not agreed on into the mailbox.
+/// Writes every missing roster up to this window, and copies those without an agreed set into the
+/// peer's mailbox.
 pub(super) async fn rosters(
     processor: &Arc<Processor>,
     policy: &RosterPolicy,
@@ -58,21 +60,22 @@ pub(super) async fn rosters(
     Ok(chain)
 }
 
-/// The windows of which the peer may lack our roster, less those that this run has put there: a run may have died before it
-/// did so, and a mailbox deletes what a peer that is down does not fetch.
+/// Returns the windows of which the peer may lack our roster, except those that this run has
+/// published. An earlier run may have been interrupted before it published, and a mailbox deletes
+/// objects that an offline peer does not fetch in time.
 async fn lacking(
     processor: &Processor,
     name: &WindowName,
     chain: &Chain,
     summary: &RosterSummary,
 ) -> Result<Vec<Window>, Error> {
-    // What is not agreed on here is not agreed on there for long.
+    // Windows that are not agreed on here will not be agreed on there for long.
     let until = chain.theirs.map_or(chain.start, |theirs| theirs.agreed_until);
     let since = until.clamp(chain.start, chain.next);
     let is_listed = chain.own.ours.first().is_some_and(|first| first.start() <= since);
     let ours = match is_listed {
         true => chain.own.ours.clone(),
-        // Further back than anybody looks otherwise.
+        // The listing so far does not reach back far enough.
         false => {
             standing(processor, &*processor.buckets.own, &name.aggregation, since)
                 .await?
@@ -83,7 +86,7 @@ async fn lacking(
     Ok(ours.into_iter().filter(lacks).collect())
 }
 
-/// Fixes our roster of a window, and puts it into the mailbox.
+/// Records our roster of a window, and copies it into the mailbox.
 async fn write(
     processor: &Arc<Processor>,
     name: &WindowName,
@@ -118,7 +121,8 @@ async fn write(
     let fixed = processor.create_record(&object, &file).await;
     let file = match fixed {
         Ok(_) => Some(file),
-        // Another run has fixed it, with another key or other rules; what is fixed counts.
+        // Another run has recorded the roster, with another key or other rules; the recorded one
+        // counts.
         Err(BucketError::Conflict { .. }) => None,
         Err(error) => return Err(error.into()),
     };
@@ -127,7 +131,7 @@ async fn write(
     Ok(())
 }
 
-/// Puts our roster into the peer's mailbox, exactly as it is fixed.
+/// Copies our recorded roster into the peer's mailbox, byte for byte.
 async fn publish(processor: &Processor, name: &WindowName, file: Option<Bytes>) -> Result<(), Error> {
     let object = name.roster(processor.role);
     let file = match file {
@@ -138,7 +142,7 @@ async fn publish(processor: &Processor, name: &WindowName, file: Option<Bytes>) 
     Ok(())
 }
 
-/// Our roster of a window, as it is fixed.
+/// Reads our recorded roster of a window.
 pub(super) async fn ours(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
     let file = processor
         .need_record(&name.roster(processor.role), roster_bytes(processor))
