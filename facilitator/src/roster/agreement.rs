@@ -1,6 +1,7 @@
-//! What two rosters agree on: pure, and the same on both sides, since both compute it from the same rosters.
+//! The agreement of two rosters, as pure functions. Both processors compute it from the same
+//! rosters, so both get the same result.
 //!
-//! The rules are those of `docs/rosters.md`; each function says which it is.
+//! The rules are those of `docs/rosters.md`; the documentation of each function names its rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use tallybox_model::id::{BatchId, PacketId};
@@ -15,21 +16,22 @@ use tallybox_service::fault;
 use super::history::History;
 use crate::ids::IdSet;
 
-/// How many batches of each side a window reports as expired; the last one reports all.
+/// The most batches of each processor that a window reports as expired. The last window with
+/// rosters reports all.
 const MOST_EXPIRED: usize = 2048;
-/// How many identifiers a window reports as listed under several dates.
+/// The most identifiers that a window reports as listed under several dates.
 const MOST_SEVERAL: usize = 1024;
-/// How many dates of an identifier are reported.
+/// The most dates of an identifier that are reported.
 const MOST_DATES: usize = 16;
 
-/// A roster, read and checked.
+/// A roster whose signature and content have been verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
     /// The window.
     pub window: Window,
-    /// Whose.
+    /// The processor that wrote the roster.
     pub writer: Role,
-    /// How far the writer's chain goes.
+    /// The first window with a roster of the writer, and how far the writer has agreed.
     pub chain: ChainReach,
     /// The writer's rules.
     pub terms: RosterTerms,
@@ -38,7 +40,7 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// The roster of a side whose chain starts later: it lists nothing.
+    /// Returns the roster of a processor for a window before its first one: an empty list.
     #[must_use]
     pub fn before_the_chain(&self, window: Window) -> Self {
         Self {
@@ -49,9 +51,9 @@ impl Roster {
     }
 }
 
-/// Why two rosters cannot be compared at all: a person has to look.
+/// The error for two rosters that cannot be compared. An operator has to change a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sides' rules differ: {} and {}", shown(.0), shown(.1))]
+#[error("the roster rules of the two processors differ: {} and {}", shown(.0), shown(.1))]
 pub struct TermsDiffer(pub RosterTerms, pub RosterTerms);
 
 fn shown(terms: &RosterTerms) -> String {
@@ -64,7 +66,8 @@ fn shown(terms: &RosterTerms) -> String {
     format!("origin {origin}, windows of {period_minutes} minutes, replay horizon {replay_horizon}")
 }
 
-/// How many windows after its own a batch is in this window (rule 7); `None` if it is of a later one.
+/// Returns how many windows after its own a batch is in this window (rule 7); `None` if the batch
+/// belongs to a later window.
 #[must_use]
 pub fn age(batch: BatchTime, window: Window, period_minutes: u32) -> Option<u32> {
     let own = aligned_window(batch, period_minutes)?;
@@ -72,21 +75,21 @@ pub fn age(batch: BatchTime, window: Window, period_minutes: u32) -> Option<u32>
     u32::try_from(minutes.div_euclid(i64::from(period_minutes))).ok()
 }
 
-/// For how many windows after its own it is remembered what became of a batch.
+/// Returns for how many windows after its own the outcome of a batch is stored.
 #[must_use]
 pub fn memory(maximum_age: u32) -> u32 {
     maximum_age.max(RosterTerms::SMALLEST_AGE).saturating_mul(2)
 }
 
-/// What two rosters have in common, before packets are compared.
+/// The common entries of two rosters, before packets are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     window: Window,
-    /// The batches that would be summed, in the order in which their packets count.
+    /// The batches to be summed, in the order in which their packets count.
     pub batches: Vec<(DatedBatch, Claim)>,
-    /// The terms that hold, of the first and of the second processor.
+    /// The terms in force, of the first and of the second processor.
     pub terms: [RosterTerms; 2],
-    /// Whether both chains have begun, which fixes the terms.
+    /// True if both processors have written their first roster, which fixes the terms.
     both_begun: bool,
     excluded: BTreeSet<DatedBatch>,
     last_words: Vec<(DatedBatch, [Option<LastWord>; 2])>,
@@ -94,10 +97,12 @@ pub struct Draft {
     minimum: u64,
 }
 
-/// Compares the rosters of both processors for one window (rules 4 and 7). What the `last` window leaves open has no other.
+/// Compares the rosters of both processors for one window (rules 4 and 7). In the `last` window,
+/// all open batches expire.
 ///
 /// # Errors
-/// [`TermsDiffer`] if the first rosters of both sides do not have the same origin, period or horizon.
+/// [`TermsDiffer`] if the first rosters of the two processors do not have the same origin, period
+/// or horizon.
 pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> Result<Draft, TermsDiffer> {
     let terms = terms_that_hold([first.terms, second.terms], history);
     if !terms[0].fits(&terms[1]) {
@@ -110,13 +115,13 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
         false => ages[0].min(ages[1]),
     };
     let maximum_age = maximum_age.max(RosterTerms::SMALLEST_AGE);
-    // Both sides remember at least as far back, so that both have the same answer.
+    // Both processors store at least this many windows, so that both get the same answer.
     let remembered = |closed: Window| age(closed.start(), window, period).is_some_and(|age| age <= memory(maximum_age));
     let is_closed = |batch: &DatedBatch| {
         let closed = history.closed_in(batch);
         closed.is_some_and(remembered) && !fault::is_on("double-listing")
     };
-    // No window with rosters can hold a batch of a time before them.
+    // No window with rosters can contain a batch that is dated before the first one.
     let is_possible = |batch: &DatedBatch| batch.date >= origin && !is_closed(batch);
     let age = |batch: &DatedBatch| age(batch.date, window, period).filter(|_| is_possible(batch));
     let open = |batch: &DatedBatch| age(batch).filter(|age| *age <= maximum_age);
@@ -137,16 +142,17 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     let batches = largest_group(equal);
     let is_reported = |batch: &DatedBatch| history.reported_in(batch).is_some_and(remembered);
     let several_dates = several_dates([first, second], is_possible, is_reported);
-    // One that came too late for any window is told of in the first that hears of it, as long as both sides remember which
-    // are closed. A side keeps no books of windows before its chain; in the first window of both, nothing is closed yet.
+    // A batch that came too late for any window is reported in the first window that lists it, as
+    // long as both processors know which batches are closed. A processor has no records of windows
+    // before its first roster; in the first window of both, no batch is closed yet.
     let begin = first.chain.start.max(second.chain.start);
     let is_remembered = |age: &u32| window.start() == begin || (window.start() > begin && *age <= memory(maximum_age));
     let at_end = |batch: &DatedBatch| {
         let age = age(batch).filter(is_remembered);
         age.is_some_and(|age| last || age >= maximum_age)
     };
-    // Each side has its own share of what a window can report, so that a long list leaves the other's alone. The rest is
-    // listed again, and reported later.
+    // Each processor has its own quota in the report of a window, so that a long list of one does
+    // not displace the other's. The remaining batches are listed again, and reported later.
     let most = if last { usize::MAX } else { MOST_EXPIRED };
     let share =
         |roster: &Roster| -> Vec<DatedBatch> { roster.entries.keys().copied().filter(at_end).take(most).collect() };
@@ -167,7 +173,8 @@ pub fn compare([first, second]: [&Roster; 2], history: &History, last: bool) -> 
     })
 }
 
-/// The terms that hold where these are stated (rule 6): those of the first window of both, with the minimums of now.
+/// Returns the terms in force (rule 6): those of the first window of both processors, with the
+/// minimums that the rosters state now.
 fn terms_that_hold(stated: [RosterTerms; 2], history: &History) -> [RosterTerms; 2] {
     let Some([first, second]) = history.terms().filter(|_| !fault::is_on("terms-as-stated")) else {
         return stated;
@@ -175,8 +182,9 @@ fn terms_that_hold(stated: [RosterTerms; 2], history: &History) -> [RosterTerms;
     [first.with_minimum_of(&stated[0]), second.with_minimum_of(&stated[1])]
 }
 
-/// The identifiers that stand under several dates of which one was not reported before. Those that both sides list come
-/// first: how many others there are, one side decides alone.
+/// Returns the identifiers that are listed under several dates, of which at least one was not
+/// reported before. Identifiers that both processors list come first, because one processor alone
+/// determines the number of the others.
 fn several_dates(
     rosters: [&Roster; 2],
     is_possible: impl Fn(&DatedBatch) -> bool,
@@ -209,12 +217,13 @@ fn several_dates(
     several
 }
 
-/// What only a known fault takes for the same.
+/// Equality as relaxed by a planted fault.
 fn alike(ours: &Claim, theirs: &Claim) -> bool {
     fault::is_on("equal-count") && ours.accepted == theirs.accepted
 }
 
-/// A batch is summed under one date, its earliest; the others are taken out and answered.
+/// Removes every batch that is listed under a second date, and returns the removed ones. A batch is
+/// summed under its earliest date only.
 fn second_dates(equal: &mut BTreeMap<DatedBatch, Claim>) -> Vec<DatedBatch> {
     let mut seen = BTreeSet::new();
     let again: Vec<DatedBatch> = equal.keys().copied().filter(|batch| !seen.insert(batch.id)).collect();
@@ -224,7 +233,8 @@ fn second_dates(equal: &mut BTreeMap<DatedBatch, Claim>) -> Vec<DatedBatch> {
     again
 }
 
-/// The batches with the parameters of which most packets are accepted (rule 4); ties go to the smallest encoding.
+/// Returns the batches with the parameters under which most packets are accepted (rule 4). In a
+/// tie, the smallest encoding of the parameters decides.
 fn largest_group(batches: BTreeMap<DatedBatch, Claim>) -> Vec<(DatedBatch, Claim)> {
     let mut groups: BTreeMap<Vec<u8>, Vec<(DatedBatch, Claim)>> = BTreeMap::new();
     for (batch, claim) in batches {
@@ -256,20 +266,21 @@ fn last_word(roster: &Roster, batch: DatedBatch) -> Option<LastWord> {
     })
 }
 
-/// The packets of a window's batches: which count, and which are counted before (rule 5).
+/// The packets of a window's batches: those that count, and those that count in an earlier batch
+/// (rule 5).
 #[derive(Debug)]
 pub struct Count {
     before: IdSet,
     ids: IdSet,
-    /// Packets of each batch that an earlier one counts, in the order in which batches were given.
+    /// For each batch, in the order of the calls, the packets that count in an earlier batch.
     pub duplicates: Vec<Vec<PacketId>>,
     /// Packets that count.
     pub counted: Vec<PacketId>,
 }
 
 impl Count {
-    /// Starts with the packets that the windows of the replay horizon count; only those that this window's batches hold
-    /// matter.
+    /// Starts with the packets that count in the windows of the replay horizon. Only packets that
+    /// are also in this window's batches are needed.
     #[must_use]
     pub fn new(before: IdSet) -> Self {
         Self {
@@ -280,7 +291,7 @@ impl Count {
         }
     }
 
-    /// Takes the packets of the next batch.
+    /// Adds the packets of the next batch.
     pub fn batch(&mut self, accepted: &[PacketId]) {
         let mut duplicates = Vec::new();
         for id in accepted {
@@ -295,7 +306,8 @@ impl Count {
 }
 
 impl Draft {
-    /// The agreed set: empty, with every batch open, if fewer packets than the minimum would count (rule 6).
+    /// Returns the agreed set. If fewer packets than the minimum would count, the set is empty and
+    /// every batch stays open (rule 6).
     #[must_use]
     pub fn conclude(self, count: &Count) -> AgreedWindow {
         let counted = count.counted.len() as u64;

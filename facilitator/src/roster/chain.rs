@@ -1,5 +1,5 @@
-//! An aggregation's rosters as they stand when a task begins: from where on they are written, how far both sides have agreed,
-//! and what the windows before are agreed on.
+//! The agreement state of an aggregation when a task begins: the first window with a roster, how
+//! far both processors have agreed, and the results of earlier windows.
 
 use super::agreement::memory;
 use super::history::History;
@@ -20,30 +20,33 @@ use tallybox_model::roster::{AgreedWindow, ChainReach, WindowName, chain};
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_transport::{ListRange, SharedBucket};
 
-/// How many names without a good signature are looked at for the first batch.
+/// The most objects without a valid signature that are read in the search for the first batch.
 const MOST_UNSIGNED: u32 = 256;
 
-/// An aggregation's rosters as they stand, and what is known of its windows.
+/// The agreement state of an aggregation.
 pub(super) struct Chain {
-    /// The rules by which its windows are agreed on: our configuration's, with the terms that were fixed.
+    /// The rules in force: those of the configuration, with the terms that the first window fixed.
     pub(super) policy: RosterPolicy,
-    /// The first window of which we write a roster.
+    /// Start of the first window with a roster of ours.
     pub(super) start: BatchTime,
-    /// Start of the first window that is not agreed on.
+    /// Start of the first window without an agreed set.
     pub(super) next: BatchTime,
-    /// What is in the own bucket, as far back as it matters.
+    /// The roster objects in the own bucket, as far back as they are needed.
     pub(super) own: Standing,
-    /// What is in our mailbox.
+    /// The roster objects in our mailbox.
     pub(super) mailbox: Standing,
-    /// Windows of which this run found the peer's roster bad: it is not read again, since one may be large.
+    /// Windows for which this run found the peer's roster invalid. Such a roster may be large and
+    /// is not read again.
     pub(super) refused: BTreeSet<Window>,
-    /// How far the peer's chain goes, as its last roster says that we have copied.
+    /// The first window of the peer and how far it has agreed, as stated in its last roster that we
+    /// have copied.
     pub(super) theirs: Option<ChainReach>,
-    /// What the windows before are agreed on.
+    /// The results of earlier windows.
     pub(super) history: History,
 }
 
-/// Finds out how an aggregation's rosters stand; fixes where they start, the first time.
+/// Reads the agreement state of an aggregation. The first call records the window with which its
+/// rosters start.
 pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<Chain, Error> {
     let aggregation = &name.aggregation;
     let look = async |from| patiently!(standing(processor, &*processor.buckets.own, aggregation, from));
@@ -60,7 +63,7 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
         }
     };
     if start < recent && (own.ours.is_empty() || own.agreed.is_empty()) {
-        // Nothing for as long as the horizon: the chain goes on where it ended, however long ago.
+        // No rosters for as long as the horizon: they continue where they ended, however long ago.
         own = look(start).await?;
     }
     let next = first_open(policy, &own, start);
@@ -81,7 +84,7 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
         .window_of(needed)
         .into_iter()
         .flat_map(|first| from(policy, first));
-    // All of them are agreed on, whether the listing has seen them or not.
+    // All these windows are agreed on, whether the listing shows their sets or not.
     for window in before.take_while(|window| window.start() < next) {
         if window.start() < remembered && own.agreed.contains(&window) {
             continue;
@@ -110,7 +113,7 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
     })
 }
 
-/// What is agreed on the last window before the first open one, if the chain has one.
+/// Returns the agreed set of the last window before the first open one, if there is such a window.
 async fn last_agreed(
     processor: &Processor,
     policy: &RosterPolicy,
@@ -124,8 +127,9 @@ async fn last_agreed(
     }
 }
 
-/// Our rules, with the terms that the last agreed window says were fixed for us. What the configuration says since then
-/// about anything but the minimum does not hold: both sides compute with the same terms, whatever one of them changes.
+/// Returns our rules with the terms that the last agreed set fixes for us. Later changes of the
+/// configuration have no effect, except on the minimum: both processors compute with the same
+/// terms, whatever one of them changes.
 fn policy_that_holds(processor: &Processor, policy: &RosterPolicy, last: Option<&AgreedWindow>) -> RosterPolicy {
     let fixed = last.and_then(|agreed| agreed.terms);
     let fixed = fixed.map(|terms| terms[processor.role.index()].with_minimum_of(&policy.terms));
@@ -135,15 +139,15 @@ fn policy_that_holds(processor: &Processor, policy: &RosterPolicy, last: Option<
     }
 }
 
-/// The start of the window so many windows before the one that starts then.
+/// Returns the start of the window that is `windows` windows before the one that contains `start`.
 fn back_from(policy: &RosterPolicy, start: BatchTime, windows: u32) -> BatchTime {
     let window = policy.window_of(start);
     window.map_or(start, |window| policy.back(window, windows))
 }
 
-/// Start of the first window that is not agreed on. They are agreed on in order; but a listing is made while another worker
-/// agrees, and a directory may show a later window's set and not the one before. What is behind a gap is computed again: it
-/// comes out the same.
+/// Returns the start of the first window without an agreed set. Windows are agreed on in order, but
+/// the listing may be concurrent with another worker and may show a later set without an earlier
+/// one. Sets behind such a gap are computed again, with the same result.
 fn first_open(policy: &RosterPolicy, own: &Standing, start: BatchTime) -> BatchTime {
     let listed = own.ours.first().into_iter().chain(own.agreed.first()).min();
     let Some(first) = listed else { return start };
@@ -151,7 +155,8 @@ fn first_open(policy: &RosterPolicy, own: &Standing, start: BatchTime) -> BatchT
     open.map_or(start, |window| window.start().max(start))
 }
 
-/// The first window that has a batch, or a roster of the peer's; at the latest the one that is asked for.
+/// Returns the first window with a batch or with a roster of the peer, at the latest the requested
+/// window.
 async fn first(
     processor: &Processor,
     policy: &RosterPolicy,
@@ -162,7 +167,7 @@ async fn first(
     if let Some(theirs) = mailbox.theirs.first() {
         first = first.min(*theirs);
     }
-    // However long nobody knew whether there are rosters: a batch that waited for too long is told of, too.
+    // The search starts at the origin, so that batches that have waited too long are reported, too.
     let origin = policy.terms.origin.min(name.window.start());
     let range = Window::new(origin, name.window.end()).map_err(|error| Error::Internal(error.to_string()))?;
     let (start, end) = window_range(&name.aggregation, &range);
@@ -170,7 +175,7 @@ async fn first(
         start_at: Some(start),
         end_before: Some(end),
     };
-    // The mailbox may have deleted by now what we have taken in.
+    // The mailbox may already have deleted batches that we have processed.
     let (ingestion, own) = (&processor.buckets.ingestion, &processor.buckets.own);
     let is_mailbox = |bucket: &SharedBucket| Arc::ptr_eq(bucket, ingestion);
     for (bucket, parse) in [
@@ -188,7 +193,8 @@ async fn first(
             };
             if is_mailbox(bucket) && signed::ingestion(processor, &batch).await? != Signature::Good {
                 unsigned += 1;
-                // Who fills the mailbox with names delays our first roster, and with it nothing that is signed.
+                // A party that fills the mailbox with unsigned names only delays our first roster;
+                // signed batches are not affected.
                 if unsigned >= MOST_UNSIGNED {
                     break;
                 }
@@ -201,12 +207,12 @@ async fn first(
     Ok(first.start())
 }
 
-/// The first window of which we write a roster, if that is fixed.
+/// Returns the first window with a roster of ours, if it is recorded.
 pub(super) async fn find_start(processor: &Processor, aggregation: &AggregationId) -> Result<Option<BatchTime>, Error> {
     processor.read_text(&chain(aggregation)).await
 }
 
-/// Fixes the first window; the answer is the one that stands.
+/// Records the first window. Returns the recorded one, which may come from an earlier run.
 pub(super) async fn fix_start(
     processor: &Processor,
     aggregation: &AggregationId,
@@ -216,7 +222,7 @@ pub(super) async fn fix_start(
     Ok(before.unwrap_or(start))
 }
 
-/// The same aggregation's other window.
+/// Returns the name of another window of the same aggregation.
 pub(super) fn of(name: &WindowName, window: Window) -> WindowName {
     WindowName {
         aggregation: name.aggregation.clone(),
@@ -224,13 +230,13 @@ pub(super) fn of(name: &WindowName, window: Window) -> WindowName {
     }
 }
 
-/// The windows from one on, in order.
+/// Returns the windows from `first` on, in order.
 pub(super) fn from(policy: &RosterPolicy, first: Window) -> impl Iterator<Item = Window> + use<> {
     let policy = *policy;
     std::iter::successors(Some(first), move |window| policy.window_of(window.end()))
 }
 
-/// The windows from the one that holds a time to another, both included, in order.
+/// Returns the windows from the one that contains `start` to `to`, both included, in order.
 pub(super) fn windows(policy: &RosterPolicy, start: BatchTime, to: Window) -> impl Iterator<Item = Window> + use<> {
     let first = policy.window_of(start).into_iter();
     let policy = *policy;
@@ -258,13 +264,13 @@ mod tests {
         }
     }
 
-    /// The windows of these hours.
+    /// Returns the windows of these hours.
     fn hours(hours: &[i64]) -> std::collections::BTreeSet<Window> {
         let at = |hour: &i64| policy().terms.origin.plus_minutes(60 * hour).expect("a time");
         hours.iter().filter_map(|hour| policy().window_of(at(hour))).collect()
     }
 
-    /// A listing of a directory while another worker agrees on several windows in a row.
+    /// The case: another worker agrees on several windows while the directory is listed.
     #[test]
     fn what_is_behind_a_gap_in_a_listing_is_not_agreed_on() {
         for (ours, agreed, open) in [

@@ -1,4 +1,5 @@
-//! Which batches a roster lists: what was listed before and is not settled, and what has come since.
+//! Gathers the batches that a roster lists: those of the previous roster that are still open, and
+//! new ones.
 
 use super::agreement::{age, memory};
 use super::chain::Chain;
@@ -25,22 +26,23 @@ use tallybox_service::fault;
 use tallybox_transport::batch::BatchError;
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
-/// The most batches of which nothing but the peer's validation is known that are looked at in a window.
+/// The most batches per window of which only the peer's validation batch is known.
 const MOST_UNKNOWN: usize = 4096;
-/// How many objects without a good signature are looked at in a window: what comes after them waits for the next one.
+/// The most objects without a valid signature that are read per window. Objects after these wait
+/// for the next window.
 const MOST_UNSIGNED: u64 = 4096;
 
-/// What is there of a batch.
+/// The objects of a batch that exist.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     ingestion: bool,
     prepared: bool,
     validation: bool,
-    /// An earlier roster of ours listed it, so its signature was verified then.
+    /// True if an earlier roster of ours listed the batch, so that its signature has been verified.
     listed: bool,
 }
 
-/// The window whose batches are gathered.
+/// The inputs for one window.
 pub(super) struct Gathering<'a> {
     pub(super) processor: &'a Arc<Processor>,
     pub(super) name: &'a WindowName,
@@ -49,7 +51,7 @@ pub(super) struct Gathering<'a> {
 }
 
 impl Gathering<'_> {
-    /// Makes the verdicts of the window, unless they are there, and answers with those that are.
+    /// Writes the verdicts of the window unless they exist, and returns the existing ones.
     pub(super) async fn verdicts(&self, summary: &mut RosterSummary) -> Result<Verdicts, Error> {
         let (processor, name) = (self.processor, self.name);
         if let Some(verdicts) = Verdicts::open(processor, name).await? {
@@ -58,7 +60,7 @@ impl Gathering<'_> {
         let mut writer = VerdictsWriter::create(processor, name).await?;
         let seen = self.carry(&mut writer).await?;
         let (mut unsigned, mut left_out) = (0, 0);
-        // What is known to be signed comes first, so that names that are not cannot crowd it out.
+        // Batches with a known signature come first, so that unsigned names cannot displace them.
         let (known, names): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(_, seen)| seen.listed || seen.prepared);
         for (batch, seen) in known.into_iter().chain(names) {
             if writer.batches() >= MOST_ENTRIES || unsigned >= MOST_UNSIGNED {
@@ -76,11 +78,11 @@ impl Gathering<'_> {
         }
         writer.finish().await?;
         let verdicts = Verdicts::open(processor, name).await?;
-        verdicts.ok_or_else(|| Error::Internal(format!("{} vanished", name.verdicts())))
+        verdicts.ok_or_else(|| Error::Internal(format!("{} disappeared", name.verdicts())))
     }
 
-    /// Lists again what the roster before listed as summable and what is still open. Answers with all other batches that
-    /// this roster may list.
+    /// Lists the batches of the previous roster again that can be summed and are still open.
+    /// Returns all other batches that this roster may list.
     async fn carry(&self, writer: &mut VerdictsWriter) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
         let (processor, name, policy) = (self.processor, self.name, &self.chain.policy);
         let dates = dates(policy, name)?;
@@ -92,7 +94,8 @@ impl Gathering<'_> {
                 continue;
             }
             if !self.is_open(batch) {
-                // It has expired, unless the peer's chain had not begun by then: this roster tells of it once more.
+                // The batch has expired, unless the peer has not written its first roster: this
+                // roster reports it once more.
                 seen.entry(batch).or_default().listed = true;
                 continue;
             }
@@ -127,7 +130,8 @@ impl Gathering<'_> {
 
     fn is_remembered(&self, batch: DatedBatch) -> bool {
         let policy = &self.chain.policy;
-        // Until both chains have begun nobody tells that a batch has expired, so nothing is forgotten.
+        // Until both processors have written their first rosters, no window reports that a batch
+        // has expired, so no batch is dropped.
         let begins = self
             .chain
             .theirs
@@ -143,8 +147,8 @@ impl Gathering<'_> {
         }
     }
 
-    /// Lists a batch with its verdict, or with the reason why there is none. The answer is no if nothing under its name
-    /// has a good signature: then it is not listed.
+    /// Lists a batch with its verdict, or with the reason for which there is none. Returns `false`
+    /// if no object of the batch has a valid signature; then the batch is not listed.
     async fn listed(
         &self,
         writer: &mut VerdictsWriter,
@@ -153,7 +157,8 @@ impl Gathering<'_> {
     ) -> Result<bool, Error> {
         let is_open = self.is_open(batch);
         let is_ours = seen.ingestion || seen.prepared;
-        // Of a prepared batch intake has verified the signature; whether it is one shows when it is opened.
+        // Intake verifies the signature before it writes a prepared batch. Whether the object is a
+        // prepared batch becomes known when it is opened.
         let is_trusted = seen.listed || (seen.prepared && is_open);
         if !is_trusted && !self.is_signed(batch, seen, summary).await? {
             return Ok(false);
@@ -163,7 +168,8 @@ impl Gathering<'_> {
         } else if !is_ours {
             OpenReason::NoIngestion
         } else {
-            // What says nothing of the batch, such as a bucket that fails, makes the roster wait.
+            // An error that is no evidence about the batch, such as a failed bucket, makes the
+            // roster wait.
             match judged(self.processor, writer, self.name, (batch, seen), self.progress).await? {
                 None => return Ok(true),
                 Some(reason) => reason,
@@ -176,7 +182,7 @@ impl Gathering<'_> {
         Ok(true)
     }
 
-    /// Whether the ingestor has signed the batch, or the peer a validation of it.
+    /// Returns whether the ingestor has signed the batch, or the peer a validation batch for it.
     async fn is_signed(&self, batch: DatedBatch, seen: Seen, summary: &mut RosterSummary) -> Result<bool, Error> {
         let name = self.batch(batch);
         if seen.ingestion {
@@ -202,7 +208,7 @@ impl Gathering<'_> {
         if !seen.prepared {
             return Ok(false);
         }
-        // The mailbox may have deleted by now what we have taken in.
+        // The mailbox may already have deleted a batch that we have processed.
         match find_prepared(self.processor, &name).await {
             Ok(prepared) => Ok(prepared.is_some()),
             Err(error) if error.is_passing() => Err(error),
@@ -211,7 +217,8 @@ impl Gathering<'_> {
     }
 }
 
-/// Whether a reason is given before our own record of the batch is opened, which would prove that the batch was signed.
+/// Returns whether a reason can arise before the prepared batch is opened, which would prove that
+/// the batch is signed.
 fn is_ours_to_prove(reason: OpenReason) -> bool {
     !matches!(
         reason,
@@ -219,18 +226,19 @@ fn is_ours_to_prove(reason: OpenReason) -> bool {
     )
 }
 
-/// Whether a batch is of this window, or of one that is not more windows before it.
+/// Returns whether a batch belongs to this window, or to one that is at most `windows` windows
+/// earlier.
 fn is_at_most(policy: &RosterPolicy, window: Window, batch: DatedBatch, windows: u32) -> bool {
     age(batch.date, window, policy.terms.period_minutes).is_some_and(|age| age <= windows)
 }
 
-/// The window before, which is the same if there is none.
+/// Returns the previous window, or the same window if there is none.
 fn previous(policy: &RosterPolicy, window: Window) -> Window {
     let before = window.start().plus_minutes(-1).and_then(|time| policy.window_of(time));
     before.unwrap_or(window)
 }
 
-/// The batches of our roster of the window before.
+/// Returns the batches of our roster of the previous window.
 async fn before(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<Vec<Listed>, Error> {
     let before = WindowName {
         aggregation: name.aggregation.clone(),
@@ -243,13 +251,14 @@ async fn before(processor: &Processor, policy: &RosterPolicy, name: &WindowName)
     Ok(verdicts.map(|verdicts| verdicts.listed).unwrap_or_default())
 }
 
-/// The dates of the batches that are not too old, and of those that came too late.
+/// Returns the dates of the batches that are not too old, and of those that are reported as too
+/// late.
 fn dates(policy: &RosterPolicy, name: &WindowName) -> Result<Window, Error> {
     let start = policy.back(name.window, memory(policy.terms.maximum_age));
     Window::new(start, name.window.end()).map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// What the buckets hold of the batches of these dates.
+/// Lists the objects of batches with these dates in all buckets.
 async fn look(processor: &Processor, name: &WindowName, range: Window) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
     let (buckets, peer) = (&processor.buckets, processor.role.peer());
     let mut seen: BTreeMap<DatedBatch, Seen> = BTreeMap::new();
@@ -281,7 +290,8 @@ async fn look(processor: &Processor, name: &WindowName, range: Window) -> Result
     Ok(seen)
 }
 
-/// Reads a listing key by key: how long it is, whoever may write to the bucket decides.
+/// Calls `each` for every key of a listing, without collecting the keys: another party determines
+/// the length of the listing.
 async fn each_key(
     bucket: &dyn Bucket,
     name: &WindowName,
@@ -300,7 +310,7 @@ async fn each_key(
     Ok(())
 }
 
-/// Writes the verdict on a batch, or says why there is none.
+/// Writes the verdict of a batch, or returns the reason for which there is none.
 async fn judged(
     processor: &Arc<Processor>,
     writer: &mut VerdictsWriter,
@@ -313,7 +323,8 @@ async fn judged(
         date: batch.date,
         id: batch.id,
     };
-    // One that was not taken in yet is taken in now: what is wrong with it belongs into the roster.
+    // A batch that has not been processed yet is processed now: its problem belongs into the
+    // roster.
     let prepared = match prepared(processor, &batch, false).await {
         Ok(prepared) => prepared,
         Err(error) => return ours(error).map(Some),
@@ -345,7 +356,8 @@ async fn judged(
     Ok(None)
 }
 
-/// Why our own side has no record of a batch; an error that says nothing of the batch stays one.
+/// Returns the reason for which we have no prepared batch. An error that is no evidence about the
+/// batch is returned as an error.
 fn ours(error: Error) -> Result<OpenReason, Error> {
     Ok(match error {
         Error::Batch(BatchError::NotThere { .. }) => OpenReason::NoIngestion,
@@ -367,7 +379,7 @@ fn ours(error: Error) -> Result<OpenReason, Error> {
     })
 }
 
-/// Why the peer's side of a batch is of no use.
+/// Returns the reason for which the peer's validation batch cannot be used.
 fn theirs(error: Error) -> Result<OpenReason, Error> {
     Ok(match error {
         Error::Batch(BatchError::NotThere { .. } | BatchError::Incomplete { .. }) => OpenReason::NoValidation,

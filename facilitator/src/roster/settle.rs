@@ -1,4 +1,4 @@
-//! The agreed sets: computed in the order of the windows, each fixed in the own bucket.
+//! Computes the agreed sets in the order of the windows, and records each in the own bucket.
 
 use super::agreement::{Count, Draft, Roster, compare};
 use super::chain::{Chain, of, windows};
@@ -21,12 +21,13 @@ use tallybox_model::roster::{AgreedWindow, DatedBatch, Listing, OpenReason, Wind
 use tallybox_model::time::Window;
 use tallybox_service::fault;
 
-/// The largest agreed set that is read: more than what two rosters of the most entries can come to.
+/// The largest size of an agreed set, in bytes: larger than the set of two rosters with the most
+/// entries.
 pub(super) const AGREED_BYTES: u64 = 64 << 20;
-/// How many validations are published again for a window.
+/// The most validation batches that are published again for a window.
 const MOST_HEALED: usize = 1024;
 
-/// Agrees on every window up to this one of which both rosters are there, as far as they are there without a gap.
+/// Agrees on every window up to this one, in order, as long as both rosters exist.
 pub(super) async fn settle(
     processor: &Arc<Processor>,
     name: &WindowName,
@@ -62,7 +63,8 @@ pub(super) async fn settle(
         chain.history.push(&agreed);
         chain.own.agreed.insert(window);
         if !agreed.batches.is_empty() {
-            // A later window of this run looks for repetitions in it, as one of a later run does.
+            // Later windows of this run search these packets for repetitions, just as a later run
+            // does.
             if !fault::is_on("run-forgets") {
                 chain.own.counted.insert(window);
             }
@@ -82,10 +84,10 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Publishes again what the peer says that it lacks of us: an intake that was broken off between its record and its
-/// validation leaves a batch that only we can sum.
+/// Publishes validation batches again that the peer lacks according to its roster. If an intake is
+/// interrupted between the prepared batch and the publication, only we could sum the batch.
 ///
-/// What is in our roster comes first: of the rest the peer decides how much there is.
+/// Batches of our own roster come first, because the peer determines the number of the others.
 async fn heal(processor: &Arc<Processor>, name: &WindowName, ours: &Roster, theirs: &Roster) -> Result<(), Error> {
     let lacks = theirs
         .entries
@@ -103,16 +105,16 @@ async fn heal(processor: &Arc<Processor>, name: &WindowName, ours: &Roster, thei
         match intake(processor, &batch, no_progress()).await {
             Ok(_) => {}
             Err(error) if error.is_passing() || error.is_unverified() => return Err(error),
-            // What is wrong with the batch stands in our own roster.
+            // The problem of the batch is stated in our own roster.
             Err(error) => {
-                tracing::debug!(batch_id = %batch.id, reason = error.reason(), "validation not published again")
+                tracing::debug!(batch_id = %batch.id, reason = error.reason(), "validation batch is not published again")
             }
         }
     }
     Ok(())
 }
 
-/// Reports a side whose roster states other terms than those that hold.
+/// Reports a processor whose roster states other terms than those in force.
 fn report_terms(name: &WindowName, rosters: [&Roster; 2], draft: &Draft, summary: &mut RosterSummary) {
     for (roster, holds) in rosters.into_iter().zip(draft.terms) {
         if roster.terms != holds {
@@ -148,7 +150,8 @@ fn report(name: &WindowName, agreed: &AgreedWindow, summary: &mut RosterSummary)
     }
 }
 
-/// Counts the packets of a draft, and fixes what is agreed: first which packets count, then the set.
+/// Counts the packets of a draft and records the result: first the packets that count, then the
+/// agreed set, so that a recorded set always has its packets.
 async fn conclude(
     processor: &Processor,
     name: &WindowName,
@@ -169,7 +172,7 @@ async fn conclude(
     Ok(agreed)
 }
 
-/// Which packets of a draft's batches count.
+/// Determines which packets of a draft's batches count.
 async fn count(processor: &Processor, name: &WindowName, draft: &Draft, chain: &Chain) -> Result<Count, Error> {
     let batches: Vec<DatedBatch> = draft.batches.iter().map(|(batch, _)| *batch).collect();
     let accepted = accepted(processor, name, &batches).await?;
@@ -178,7 +181,7 @@ async fn count(processor: &Processor, name: &WindowName, draft: &Draft, chain: &
         wanted.insert(*id.as_bytes());
     }
     let mut before = IdSet::default();
-    // Both sides have the same horizon, or there is no draft.
+    // Both processors have the same horizon, because a draft exists.
     let start = chain.policy.back(name.window, draft.terms[0].replay_horizon);
     for window in chain
         .own
@@ -206,7 +209,8 @@ async fn count(processor: &Processor, name: &WindowName, draft: &Draft, chain: &
     Ok(count)
 }
 
-/// The accepted packets of batches that our roster of this window lists, in the order given.
+/// Returns the accepted packets of batches that our roster of this window lists, in the given
+/// order.
 async fn accepted(
     processor: &Processor,
     name: &WindowName,
@@ -224,11 +228,11 @@ async fn accepted(
 
 fn missing(batch: DatedBatch) -> Error {
     Error::Internal(format!(
-        "the verdict on {batch}, which our roster lists, is not where it should be"
+        "batch {batch}: our roster lists the batch, but its verdict is missing"
     ))
 }
 
-/// The files of verdicts that a window's roster rests on, each opened once.
+/// The files of verdicts on which a window's roster depends, each opened once.
 pub(super) struct VerdictFiles {
     name: WindowName,
     places: BTreeMap<DatedBatch, Window>,
@@ -239,7 +243,7 @@ impl VerdictFiles {
     pub(super) async fn open(processor: &Processor, name: &WindowName) -> Result<Self, Error> {
         use super::listed::Listed;
         let own = Verdicts::open(processor, name).await?;
-        let own = own.ok_or_else(|| Error::Internal(format!("{} is not there", name.verdicts())))?;
+        let own = own.ok_or_else(|| Error::Internal(format!("{} is missing", name.verdicts())))?;
         let place = |listed: &Listed| match listed {
             Listed::New(verdict) => Some((verdict.batch, name.window)),
             Listed::Again { batch, verdicts, .. } => Some((*batch, *verdicts)),
@@ -252,7 +256,7 @@ impl VerdictFiles {
         })
     }
 
-    /// The batches dated in this window of which the peer rules out every packet.
+    /// Returns the batches dated in this window of which the peer rejects every packet.
     pub(super) fn without_accepted_packet(&self) -> Vec<DatedBatch> {
         use super::listed::Listed;
         let own = self.open.get(&self.name.window);
@@ -266,7 +270,7 @@ impl VerdictFiles {
             .collect()
     }
 
-    /// The file that holds the verdict on this batch.
+    /// Returns the file that contains the verdict of this batch.
     pub(super) async fn of(&mut self, processor: &Processor, batch: DatedBatch) -> Result<&Verdicts, Error> {
         let window = *self.places.get(&batch).ok_or_else(|| missing(batch))?;
         if !self.open.contains_key(&window) {
@@ -277,7 +281,7 @@ impl VerdictFiles {
     }
 }
 
-/// What is agreed on a window.
+/// Reads the agreed set of a window.
 pub(super) async fn read_agreed(processor: &Processor, name: &WindowName) -> Result<AgreedWindow, Error> {
     let object = name.agreed();
     let Some(text) = processor.read_record(&object, AGREED_BYTES).await? else {
@@ -289,7 +293,10 @@ pub(super) async fn read_agreed(processor: &Processor, name: &WindowName) -> Res
     let agreed: AgreedWindow = serde_json::from_slice(&text)
         .map_err(|error| Error::Internal(format!("{object} in the own bucket is malformed: {error}")))?;
     if agreed.format != AgreedWindow::FORMAT {
-        return Err(Error::Internal(format!("{object} has format {}", agreed.format)));
+        return Err(Error::Internal(format!(
+            "{object} has the unsupported format {}",
+            agreed.format
+        )));
     }
     Ok(agreed)
 }

@@ -1,4 +1,4 @@
-//! The rules, one by one, and random schedules of both sides.
+//! Tests of the single rules, and of random schedules of both processors.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -22,7 +22,7 @@ fn window(number: i64) -> Window {
     aligned_window(time(number * i64::from(PERIOD)), PERIOD).unwrap()
 }
 
-/// A batch of the window of this number.
+/// Returns a batch of the window with this number.
 fn batch(id: u8, number: i64) -> DatedBatch {
     DatedBatch {
         date: window(number).start(),
@@ -81,7 +81,7 @@ fn summable(bins: i32, ids: &[u8]) -> Listing {
     Listing::Summable(claim(bins, ids))
 }
 
-/// Compares two rosters of window 5, of which each batch has the packets given.
+/// Compares two rosters of window 5, whose batches contain the given packets.
 fn agreed(
     first: &[(DatedBatch, Listing)],
     second: &[(DatedBatch, Listing)],
@@ -128,8 +128,8 @@ fn rule_4_only_what_both_list_alike_is_summed_and_only_once() {
     let mut history = History::default();
     history.push(&now);
     let again = agreed(&first, &second, &history, rules, ids);
-    assert!(again.batches.is_empty(), "what is settled is never summed again");
-    // Under another date it is the same batch.
+    assert!(again.batches.is_empty(), "a summed batch is never summed again");
+    // The batch is the same under another date.
     let copy = batch(1, 4);
     let later = [(copy, summable(8, &[1, 2]))];
     assert!(agreed(&later, &later, &history, rules, ids).batches.is_empty());
@@ -161,7 +161,7 @@ fn rule_4_one_set_of_parameters_the_one_with_most_packets() {
         now.expired.is_empty() && now.excluded.is_empty(),
         "the others stay open"
     );
-    // A tie goes to the smallest encoding, whatever the order.
+    // In a tie the smallest encoding wins, in any order.
     let both = [(a, summable(9, &[1])), (b, summable(8, &[2]))];
     let now = agreed(&both, &both, &History::default(), [terms(1, 3); 2], |_| vec![2]);
     assert_eq!(ids_of(&now), [2]);
@@ -209,7 +209,7 @@ fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
     let now = agreed(&both, &both, &History::default(), [terms(1, 9), terms(1, 2)], |_| {
         vec![1]
     });
-    assert_eq!(ids_of(&now), [1], "its last window can still hold it");
+    assert_eq!(ids_of(&now), [1], "its last window can still contain it");
     let open = [(old, Listing::Open(OpenReason::NoValidation))];
     let now = agreed(&both, &open, &History::default(), [terms(1, 9), terms(1, 2)], |_| {
         vec![1]
@@ -222,7 +222,8 @@ fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
     assert_eq!(history.closed_in(&old), Some(window(5)));
 }
 
-/// The side with the larger maximum age looks further back than the other, and both need the same answer.
+/// The processor with the larger maximum age reads further back than the other, and both need the
+/// same answer.
 #[test]
 fn rule_7_of_all_windows_that_closed_a_batch_the_last_counts() {
     let rules = [terms(1, 3), terms(1, 4)];
@@ -246,17 +247,22 @@ fn rule_7_of_all_windows_that_closed_a_batch_the_last_counts() {
     });
     let copy = [(second_date, Listing::Open(OpenReason::TooLate))];
     let told = at(7, &copy, &whole);
-    assert_eq!(told.expired.len(), 1, "what closed the batch is too long ago by now");
+    assert_eq!(
+        told.expired.len(),
+        1,
+        "the window that closed the batch is beyond the stored history"
+    );
     let mut short = History::default();
     for history in [&mut whole, &mut short] {
         history.push(&told);
     }
     for history in [whole, short] {
-        assert!(at(8, &copy, &history).expired.is_empty(), "told of once");
+        assert!(at(8, &copy, &history).expired.is_empty(), "reported once");
     }
 }
 
-/// Who begins later keeps no books of the windows before, and would tell of it a second time.
+/// A processor whose rosters begin later has no records of earlier windows, and would report an
+/// expiry a second time.
 #[test]
 fn rule_7_nothing_expires_before_both_chains_have_begun() {
     let old = batch(1, 3);
@@ -282,7 +288,7 @@ fn rule_7_nothing_expires_before_both_chains_have_begun() {
     );
 }
 
-/// However long the other side took to begin.
+/// The time for which the other processor has not begun does not matter.
 #[test]
 fn rule_7_the_first_window_of_both_tells_of_all_that_waited_for_it() {
     let begin = window(30).start();
@@ -303,7 +309,8 @@ fn rule_7_the_first_window_of_both_tells_of_all_that_waited_for_it() {
     }
 }
 
-/// Who lists a batch under an old date, on the strength of a name or of nothing, must not close it under its own.
+/// A processor that lists a batch under an old date, because of an object name or of nothing, must
+/// not close the batch under its own date.
 #[test]
 fn rule_7_expiry_closes_a_date_and_settlement_an_identifier() {
     let (own, old) = (batch(1, 5), batch(1, 1));
@@ -326,7 +333,8 @@ fn rule_7_expiry_closes_a_date_and_settlement_an_identifier() {
     assert!(now.several_dates.is_empty(), "reported once");
     history.push(&now);
     assert!(agreed(&both, &both, &history, rules, |_| vec![1]).batches.is_empty());
-    // A batch of a time before rosters is in no window, and so it does not expire in one.
+    // A batch dated before the first window with a roster is in no window, and so it does not
+    // expire in one.
     let before = DatedBatch {
         date: time(-60),
         id: own.id,
@@ -337,7 +345,7 @@ fn rule_7_expiry_closes_a_date_and_settlement_an_identifier() {
     assert!(now.expired.is_empty());
 }
 
-/// What one side changes in its rosters later changes nothing but the minimum.
+/// Later changes of one processor's terms have no effect, except on the minimum.
 #[test]
 fn rule_6_the_terms_of_the_first_window_of_both_hold() {
     let old = batch(1, 3);
@@ -361,9 +369,9 @@ fn rule_6_the_terms_of_the_first_window_of_both_hold() {
         assert_eq!(now.terms, Some(fixed));
     }
     let now = agreed(&both, &both, &history, [fixed[0], terms(9, 5)], |_| vec![]);
-    assert_eq!(now.minimum, 9, "nobody has to release what it does not want to");
+    assert_eq!(now.minimum, 9, "a processor may always refuse to release a small sum");
     assert_eq!(now.terms, Some([terms(2, 4), terms(9, 5)]));
-    // No first roster can take from a batch the window after its own.
+    // No first roster can prevent that a batch is summed in the window after its own.
     let now = agreed(&both, &both, &History::default(), [terms(1, 0); 2], |_| vec![]);
     assert_eq!(now.expired.len(), 1);
     let young = [(batch(1, 5), Listing::Open(OpenReason::NoValidation))];
@@ -371,8 +379,8 @@ fn rule_6_the_terms_of_the_first_window_of_both_hold() {
     assert!(now.expired.is_empty());
 }
 
-/// As many entries as a roster may hold, on both sides, all alike or all of one identifier: what is done with each must not
-/// depend on how many there are.
+/// Both rosters have as many entries as permitted, all alike or all of one identifier. The cost per
+/// entry must not depend on the number of entries.
 #[test]
 fn the_largest_rosters_are_compared_in_linear_time() {
     let most = u32::try_from(tallybox_model::roster::MOST_ENTRIES).unwrap();
@@ -397,7 +405,8 @@ fn the_largest_rosters_are_compared_in_linear_time() {
     assert!(now.expired.len() == MOST_EXPIRED && now.several_dates.len() > 200);
 }
 
-/// The largest set that two rosters can come to is one that we read, with the longest names.
+/// The largest agreed set of two rosters, with the longest names, is within the size limit of the
+/// reader.
 #[test]
 fn the_largest_agreed_set_is_read_back() {
     let most = u32::try_from(tallybox_model::roster::MOST_ENTRIES).unwrap();
@@ -433,7 +442,7 @@ fn rule_7_unequal_claims_settle_a_batch_as_excluded() {
         let mut history = History::default();
         history.push(&now);
         let now = agreed(&first, &first, &history, [terms(1, 3); 2], |_| vec![1, 2]);
-        assert!(now.batches.is_empty(), "it is never looked at again");
+        assert!(now.batches.is_empty(), "it is never compared again");
     }
 }
 
@@ -459,15 +468,16 @@ fn sides_with_other_rules_do_not_agree() {
     }
 }
 
-/// A schedule: when each side can sum each batch, when it is down, how late its rosters are read. Both sides run the code
-/// above over what they have seen; whatever they have both computed has to be the same, and right.
+/// A random schedule: when each processor can sum each batch, when it is offline, and how late its
+/// rosters are read. Both processors run the code above on what they have read. All results that
+/// both have computed have to be the same, and correct.
 fn schedule(seed: u64) {
     const WINDOWS: i64 = 40;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let minimum = *[0, 6].choose(&mut random).unwrap();
     let maximum_age = 25;
     let rules = terms(minimum, maximum_age);
-    // Each batch: its packets, and when each side can sum it.
+    // For each batch: its packets, and when each processor can sum it.
     let mut batches: Vec<(DatedBatch, Vec<u8>)> = Vec::new();
     let mut ready: Vec<[i64; 2]> = Vec::new();
     for id in 0..16 {
@@ -485,7 +495,7 @@ fn schedule(seed: u64) {
             if random.random_bool(0.3) {
                 continue;
             }
-            // Rosters of all windows that are over, in order, with what is known now.
+            // Rosters of all windows that are over, in order, with the present knowledge.
             for number in sides[side].rosters.len() as i64..now.min(WINDOWS) {
                 let mut entries = BTreeMap::new();
                 for ((batch, packets), ready) in batches.iter().zip(&ready) {
@@ -542,7 +552,7 @@ fn schedule(seed: u64) {
     for id in &first.counted {
         assert!(counted_packets.insert(*id), "seed {seed}: packet {id} twice");
     }
-    // With a minimum of 1 a batch of nothing but repetitions stays open.
+    // With a minimum of 1, a batch that consists of repetitions only stays open.
     if minimum == 0 {
         assert_eq!(summed.len(), batches.len(), "seed {seed}: a batch was lost");
     }
@@ -550,7 +560,7 @@ fn schedule(seed: u64) {
 
 #[derive(Default)]
 struct Side {
-    /// Our rosters, and when the peer can see each.
+    /// Our rosters, and the time from which the peer can read each.
     rosters: Vec<(Roster, i64)>,
     history: History,
     agreed: Vec<AgreedWindow>,
@@ -558,7 +568,7 @@ struct Side {
 }
 
 impl Side {
-    /// The next window that can be agreed on.
+    /// The next window to agree on.
     fn next(&self, peer: &Self, now: i64) -> Option<usize> {
         let number = self.agreed.len();
         let seen = peer.rosters.get(number).is_some_and(|(_, seen)| *seen <= now);
