@@ -62,7 +62,7 @@ async fn what_an_operator_sees_of_a_window() {
     let (name, first) = (pair.window(0), pair.get(Role::First));
     let empty = show(&first, &name).await.unwrap();
     assert_eq!(empty.rosters, [Whereabouts::Missing, Whereabouts::Missing]);
-    assert!(empty.to_string().contains("no batch stands in a roster"), "{empty}");
+    assert!(empty.to_string().contains("no roster lists a batch"), "{empty}");
     // The second lacks the late batch for good.
     let ingestion = memory("ingestion");
     copy_all(&pair.buckets[1].ingestion, &ingestion, &late.to_string()).await;
@@ -78,7 +78,7 @@ async fn what_an_operator_sees_of_a_window() {
         "the second says that it lacks the late one"
     );
     assert!(waiting.batches.iter().all(|view| view.outcome == Outcome::Waiting));
-    assert!(waiting.to_string().contains("the next run takes it in"), "{waiting}");
+    assert!(waiting.to_string().contains("the next run copies it"), "{waiting}");
     pair.agree(0).await;
     let agreed = show(&first, &name).await.unwrap();
     assert_eq!(agreed.rosters, [Whereabouts::Own, Whereabouts::Own]);

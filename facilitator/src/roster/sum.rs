@@ -1,4 +1,4 @@
-//! The sum part of an agreed set: from the verdicts in our own bucket, and nothing else.
+//! Computes the sum part of an agreed set, from the verdicts in the own bucket only.
 
 use super::counted::read_duplicates;
 use super::settle::{VerdictFiles, read_agreed};
@@ -21,10 +21,11 @@ use tallybox_model::path::{BatchName, SumPartName};
 use tallybox_model::roster::{AgreedWindow, WindowName};
 use tallybox_service::fault;
 
-/// Sums what both processors agree on for a window. Done twice, it changes nothing the second time.
+/// Sums the batches that both processors agree on for a window. The operation is idempotent.
 ///
 /// # Errors
-/// [`Error::NotAgreed`] as long as nothing is agreed; a sum part of other content; a bucket that fails.
+/// [`Error::NotAgreed`] as long as there is no agreed set, or an error if the sum part exists with
+/// other content or a bucket fails.
 pub async fn aggregate_agreed(
     processor: &Arc<Processor>,
     name: &WindowName,
@@ -56,7 +57,8 @@ pub async fn aggregate_agreed(
         window: name.window,
         writer: processor.role,
     };
-    // Both sides' minimum held when the window was agreed on. Ours may have been raised since.
+    // The agreed set satisfies the minimums of both processors at that time. Ours may have been
+    // raised since then.
     let minimum = agreed.minimum.max(processor.minimum_contributions);
     let Some(releasable) = group.releasable(minimum) else {
         mark_done(processor, name, &DoneMark::nothing("below-minimum")).await?;
@@ -75,7 +77,7 @@ pub async fn aggregate_agreed(
     Ok(summary)
 }
 
-/// What is agreed; if it is not there yet, an attempt is made.
+/// Returns the agreed set. If there is none, tries to agree first.
 async fn agreed(processor: &Arc<Processor>, name: &WindowName, progress: &Progress) -> Result<AgreedWindow, Error> {
     match read_agreed(processor, name).await {
         Err(Error::NotAgreed { .. }) => {}
@@ -85,8 +87,8 @@ async fn agreed(processor: &Arc<Processor>, name: &WindowName, progress: &Progre
     read_agreed(processor, name).await
 }
 
-/// How many packets of the window the peer rules out: those of the agreed batches, and of the batches dated in it of which it
-/// rules out every one.
+/// Counts the packets of the window that are lost because of the peer: in the agreed batches, and
+/// in batches dated in the window of which the peer rejects every packet.
 async fn rejections(processor: &Processor, name: &WindowName, group: &Group) -> Result<PeerRejections, Error> {
     let mut rejections = PeerRejections::default();
     group.verdicts.iter().for_each(|verdict| rejections.add(verdict));
@@ -97,7 +99,7 @@ async fn rejections(processor: &Processor, name: &WindowName, group: &Group) -> 
             date: batch.date,
             id: batch.id,
         };
-        // A record that is gone by now says nothing.
+        // A prepared batch that is already deleted contributes nothing.
         if let Some(prepared) = find_prepared(processor, &batch).await? {
             rejections.all_of(prepared.footer().messages);
         }
@@ -105,7 +107,7 @@ async fn rejections(processor: &Processor, name: &WindowName, group: &Group) -> 
     Ok(rejections)
 }
 
-/// The verdicts of an agreed set, without the packets that an earlier batch counts.
+/// Returns the verdicts of an agreed set, without the packets that count in an earlier batch.
 async fn group(
     processor: &Arc<Processor>,
     name: &WindowName,
@@ -115,7 +117,7 @@ async fn group(
     let first = agreed
         .batches
         .first()
-        .ok_or_else(|| Error::Internal("an empty agreed set".to_owned()))?;
+        .ok_or_else(|| Error::Internal("the agreed set is empty".to_owned()))?;
     let mut group = Group::new(first.claim.parameters.clone(), false);
     let repeated = agreed.batches.iter().any(|batch| batch.duplicates > 0);
     let duplicates = if repeated {
@@ -131,11 +133,11 @@ async fn group(
             id: settled.batch.id,
         };
         let file = files.of(processor, settled.batch).await?;
-        let missing = || Error::Internal(format!("the verdict on {batch} is not where it should be"));
+        let missing = || Error::Internal(format!("batch {batch}: the verdict is missing"));
         let verdict = file.verdict(settled.batch).ok_or_else(missing)?;
         if verdict.claim != settled.claim {
             return Err(Error::Internal(format!(
-                "{}: what is agreed on {batch} is not what our verdict and roster say",
+                "{}: the agreed entry of batch {batch} differs from our verdict",
                 name.agreed()
             )));
         }
@@ -160,7 +162,8 @@ async fn group(
     Ok(group)
 }
 
-/// Takes packets that an earlier batch counts out of a verdict: their shares stand in the prepared batch.
+/// Subtracts from a verdict the packets that count in an earlier batch. Their shares are read from
+/// the prepared batch.
 async fn without(processor: &Arc<Processor>, verdict: &mut BatchVerdict, duplicates: &[PacketId]) -> Result<(), Error> {
     if duplicates.is_empty() {
         return Ok(());
@@ -179,7 +182,7 @@ async fn without(processor: &Arc<Processor>, verdict: &mut BatchVerdict, duplica
     }
     if places.len() != wanted.len() {
         return Err(Error::Internal(format!(
-            "{}: packets of the verdict are missing",
+            "{}: some packets of the verdict are missing",
             prepared.object()
         )));
     }

@@ -1,4 +1,5 @@
-//! What a roster task says at its end: windows written and agreed on, what it waits for, what somebody should look at.
+//! The summary of a roster task: windows written and agreed on, the window that it waits for, and
+//! alarms.
 
 use serde::Serialize;
 use std::fmt;
@@ -7,87 +8,91 @@ use tallybox_model::role::Role;
 use tallybox_model::roster::{DatedBatch, LastWord, RosterTerms, SeveralDates, WindowName};
 use tallybox_model::time::Window;
 
-/// How many alarms of a run are logged and kept.
+/// The most alarms of a run that are logged and returned.
 const MOST_ALARMS: usize = 256;
 
-/// Something that a person should look at. Each is logged once, where it is found.
+/// A finding that an operator has to examine. Each alarm is logged once, where it is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "alarm", rename_all = "kebab-case")]
 pub enum Alarm {
-    /// A roster in our mailbox that is none: it is not signed by the peer, or says what no roster says.
+    /// The mailbox contains an invalid roster: it is not signed by the peer, or its content is
+    /// invalid.
     BadRoster {
         /// The object.
         object: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// The peer has put another roster in the place of one that we had read: both are kept, with both signatures.
+    /// The peer has replaced a roster that we had already copied. Both versions are stored, with
+    /// their signatures.
     SecondRoster {
-        /// The one that counts, in the own bucket.
+        /// The version that counts, in the own bucket.
         first: String,
-        /// The other, beside it.
+        /// The other version, next to it.
         second: String,
     },
-    /// Both sides found different packets good in a batch: it is never summed.
+    /// The two processors accepted different packets of a batch, so the batch is never summed.
     Excluded {
-        /// The window that settled it.
+        /// The window that excluded the batch.
         window: String,
         /// The batch.
         batch: DatedBatch,
     },
-    /// A batch whose time has run out: it is never summed.
+    /// A batch has reached its maximum age, so it is never summed.
     Expired {
-        /// The window that was its last.
+        /// The last window of the batch.
         window: String,
         /// The batch.
         batch: DatedBatch,
-        /// What the first and the second processor said of it last.
+        /// The last listings of the first and the second processor.
         said: [Option<LastWord>; 2],
     },
-    /// An identifier that rosters list under several dates: somebody copied a batch, or lists what is not there.
+    /// Rosters list an identifier under several dates: the batch was copied, or a processor lists a
+    /// batch that does not exist.
     SeveralDates {
         /// The window.
         window: String,
         /// The identifier and its dates.
         listed: SeveralDates,
     },
-    /// A roster states other terms than those that were fixed by the first window of both sides: those still hold.
+    /// A roster states other terms than those that the first window of both processors fixed. The
+    /// fixed terms remain in force.
     TermsChanged {
         /// The window.
         window: String,
-        /// Whose roster.
+        /// The processor that wrote the roster.
         writer: Role,
-        /// What it states.
+        /// The terms in the roster.
         stated: RosterTerms,
-        /// What holds.
+        /// The terms in force.
         holds: RosterTerms,
     },
-    /// Our configuration has other terms than those that were fixed by the first window of both sides.
+    /// Our configuration has other terms than those that the first window of both processors fixed.
     TermsConfigured {
-        /// What the configuration says.
+        /// The terms in the configuration.
         configured: RosterTerms,
-        /// What holds.
+        /// The terms in force.
         holds: RosterTerms,
     },
-    /// More batches than a roster may hold, or more objects without a signature than are looked at: some wait for the next
-    /// window.
+    /// There are more batches than a roster may contain, or more objects without a valid signature
+    /// than are read. The remaining ones wait for the next window.
     LeftOut {
         /// The window.
         window: String,
-        /// How many.
+        /// The number of batches left out.
         batches: u64,
     },
-    /// An object under the name of a batch that is not signed as its name says: no roster lists it.
+    /// An object does not carry the signature that its name requires. No roster lists the batch.
     Unsigned {
         /// The signature object.
         object: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
 
 impl Alarm {
-    /// A short name for counters.
+    /// Returns the machine-readable name for counters.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -118,36 +123,42 @@ impl Alarm {
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadRoster { object, problem } => write!(f, "the peer's roster {object} is not used: {problem}"),
+            Self::BadRoster { object, problem } => {
+                write!(f, "the peer's roster {object} is invalid and not used: {problem}")
+            }
             Self::SecondRoster { first, second } => {
                 write!(
                     f,
-                    "the peer has replaced its roster {first}; the first counts, the other is kept as {second}"
+                    "the peer has replaced its roster {first}; the first version counts, the \
+                     other is stored as {second}"
                 )
             }
             Self::Excluded { window, batch } => {
                 write!(
                     f,
-                    "batch {batch} is never summed: in {window} both sides list other packets of it"
+                    "batch {batch} is never summed: in {window} the two processors list different \
+                     packets of it"
                 )
             }
             Self::Expired { window, batch, said } => {
                 let word = |said: &Option<LastWord>| match said {
-                    None => "nothing".to_owned(),
-                    Some(LastWord::Summable) => "that it can be summed".to_owned(),
+                    None => "none".to_owned(),
+                    Some(LastWord::Summable) => "summable".to_owned(),
                     Some(LastWord::Open(reason)) => reason.to_string(),
                 };
                 let [first, second] = [word(&said[0]), word(&said[1])];
                 write!(
                     f,
-                    "batch {batch} is never summed: {window} was its last window; first said {first}, second {second}"
+                    "batch {batch} is never summed: {window} was its last window; listing of the \
+                     first processor: {first}; of the second: {second}"
                 )
             }
             Self::SeveralDates { window, listed } => {
                 let dates: Vec<String> = listed.dates.iter().take(4).map(ToString::to_string).collect();
                 write!(
                     f,
-                    "in {window} batch {} is listed under {} dates: {}; at most one of them is summed",
+                    "in {window} batch {} is listed under {} dates: {}; at most one of them is \
+                     summed",
                     listed.batch,
                     listed.dates.len(),
                     dates.join(", ")
@@ -160,16 +171,19 @@ impl fmt::Display for Alarm {
                 holds,
             } => write!(
                 f,
-                "the {writer} processor's roster of {window} changes its terms: {stated}; still in force: {holds}"
+                "the {writer} processor's roster of {window} changes its terms: {stated}; still \
+                 in force: {holds}"
             ),
             Self::TermsConfigured { configured, holds } => write!(
                 f,
-                "the section rosters of our configuration was changed: {configured}; still in force: {holds}"
+                "the section `rosters` of our configuration changes the terms: {configured}; \
+                 still in force: {holds}"
             ),
             Self::LeftOut { window, batches } => {
                 write!(
                     f,
-                    "{batches} names of batches are not looked at in {window}: there are too many"
+                    "{batches} batches are left out in {window} because there are too many; they \
+                     wait for the next window"
                 )
             }
             Self::Unsigned { object, problem } => write!(f, "{object} is not listed: {problem}"),
@@ -177,29 +191,29 @@ impl fmt::Display for Alarm {
     }
 }
 
-/// What a roster task did.
+/// The summary of a roster task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RosterSummary {
     /// Always `roster`.
     pub stage: &'static str,
-    /// Which processor.
+    /// The role of this processor.
     pub role: Role,
     /// The aggregation.
     pub aggregation: AggregationId,
-    /// The window that was asked for.
+    /// The requested window.
     pub window: Window,
-    /// Windows whose roster was written now.
+    /// Windows whose roster this run wrote.
     pub written: Vec<Window>,
-    /// Windows that were agreed on now.
+    /// Windows that this run agreed on.
     pub agreed: Vec<Window>,
-    /// The first window whose roster of the peer's is not there.
+    /// The first window for which the peer's roster is missing.
     pub waits_for: Option<Window>,
-    /// What somebody should look at: the first ones.
+    /// The first alarms.
     pub alarms: Vec<Alarm>,
-    /// How many more alarms there were.
+    /// The number of further alarms.
     pub more_alarms: u64,
-    /// Time it took, in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
@@ -219,15 +233,15 @@ impl RosterSummary {
         }
     }
 
-    /// Logs and keeps an alarm, unless it was raised before. Beyond [`MOST_ALARMS`] it is only counted: a peer decides how
-    /// many there are.
+    /// Logs and stores an alarm, unless it was raised before. Alarms beyond [`MOST_ALARMS`] are
+    /// only counted, because the peer determines their number.
     pub(super) fn alarm(&mut self, alarm: Alarm) {
         if self.alarms.contains(&alarm) {
             return;
         }
         if self.alarms.len() >= MOST_ALARMS {
             if self.more_alarms == 0 {
-                tracing::warn!(aggregation_id = %self.aggregation, most = MOST_ALARMS, "more roster alarms are only counted");
+                tracing::warn!(aggregation_id = %self.aggregation, most = MOST_ALARMS, "too many roster alarms; further ones are only counted");
             }
             self.more_alarms += 1;
             return;

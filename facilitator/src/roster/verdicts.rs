@@ -1,8 +1,9 @@
-//! The verdicts of a window: what the batches that its roster lists for the first time add to a sum, sealed in our own
-//! bucket before the roster is written.
+//! The verdicts of a window: the contributions of the batches that its roster lists for the first
+//! time, sealed in the own bucket before the roster is written.
 //!
-//! The file also names the batches that are listed again and those that cannot be summed, so that the roster follows from it
-//! alone: two runs that know different batches end with the same roster, that of the file which is there first.
+//! The file also names the batches that are listed again and those that cannot be summed, so that
+//! it determines the roster completely. Two runs that know different batches publish the same
+//! roster: that of the file which was created first.
 
 use super::listed::{Listed, Span, Verdict};
 use crate::aggregate::BatchVerdict;
@@ -18,20 +19,20 @@ use tallybox_model::path::BatchName;
 use tallybox_model::roster::{Claim, DatedBatch, WindowName};
 
 const MAGIC: [u8; 8] = *b"TALLYVD1";
-/// An identifier with a reason.
+/// The size of an identifier with a reason.
 const INVALID_BYTES: usize = 17;
 
-/// What a chunk holds.
+/// The content of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Part {
-    /// A line of JSON a batch.
+    /// One line of JSON for each batch.
     Listed,
     /// Identifiers of accepted packets, 16 bytes each, sorted within a batch.
     Accepted,
     /// Identifiers of packets that do not count, each with its reason code.
     Invalid,
-    /// Sums of shares of accepted packets, an element of 4 bytes a bin.
+    /// Sums of the shares of accepted packets, one element of 4 bytes per bin.
     Sums,
 }
 
@@ -42,7 +43,7 @@ impl Part {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Footer {
-    /// Batches in the file.
+    /// The number of batches in the file.
     batches: u64,
     chunks: Vec<SealedChunk<Part>>,
 }
@@ -56,7 +57,7 @@ fn sealed<'a>(processor: &'a Processor, object: &'a str) -> Sealed<'a> {
     }
 }
 
-/// Verdicts that are being written.
+/// A file of verdicts that is being written.
 pub(super) struct VerdictsWriter {
     file: SealedWriter<Part>,
     batches: u64,
@@ -70,7 +71,7 @@ impl VerdictsWriter {
         Ok(Self { file, batches: 0 })
     }
 
-    /// Takes a batch that is judged for the first time; `accepted` are the packets that it counts, sorted.
+    /// Adds a batch with a new verdict. `accepted` are its accepted packets, sorted.
     pub(super) async fn judged(
         &mut self,
         verdict: &BatchVerdict,
@@ -97,7 +98,7 @@ impl VerdictsWriter {
         self.listed(&listed).await
     }
 
-    /// Takes a batch of which nothing but a line is kept.
+    /// Adds a batch that needs only its line.
     pub(super) async fn listed(&mut self, listed: &Listed) -> Result<(), Error> {
         let mut line = serde_json::to_vec(listed).map_err(|error| Error::Internal(error.to_string()))?;
         line.push(b'\n');
@@ -105,12 +106,12 @@ impl VerdictsWriter {
         Ok(self.file.append(Part::Listed, &line).await?)
     }
 
-    /// How many batches were taken.
+    /// Returns the number of batches added.
     pub(super) fn batches(&self) -> u64 {
         self.batches
     }
 
-    /// Makes the file exist, unless there is one: then that one counts.
+    /// Creates the file. If it already exists, the existing one counts.
     pub(super) async fn finish(self) -> Result<(), Error> {
         let batches = self.batches;
         self.file.finish(|chunks| Footer { batches, chunks }).await?;
@@ -140,12 +141,12 @@ pub(super) struct Verdicts {
     file: SealedReader<Footer>,
     /// Every batch of the roster, in the order of the file.
     pub(super) listed: Vec<Listed>,
-    /// Where among them the batches stand that were judged here.
+    /// The indices in `listed` of the batches whose verdicts are in this file.
     places: HashMap<DatedBatch, usize>,
 }
 
 impl Verdicts {
-    /// Opens the file and reads its lines; `None` if there is none.
+    /// Opens the file and reads its lines. Returns `None` if it does not exist.
     pub(super) async fn open(processor: &Processor, name: &WindowName) -> Result<Option<Self>, Error> {
         let object = name.verdicts();
         let (own, keys) = (&processor.buckets.own, &processor.sealing_keys);
@@ -170,7 +171,7 @@ impl Verdicts {
         Ok(Some(Self { file, listed, places }))
     }
 
-    /// The verdict on a batch that was judged here.
+    /// Returns the verdict of a batch, if it is in this file.
     pub(super) fn verdict(&self, batch: DatedBatch) -> Option<&Verdict> {
         match self.listed.get(*self.places.get(&batch)?)? {
             Listed::New(verdict) => Some(&**verdict),
@@ -178,7 +179,7 @@ impl Verdicts {
         }
     }
 
-    /// The accepted packets of a batch, sorted.
+    /// Returns the accepted packets of a batch, sorted.
     pub(super) async fn accepted(&self, verdict: &Verdict) -> Result<Vec<PacketId>, Error> {
         let bytes = self.part(Part::Accepted, verdict.accepted).await?;
         let (ids, rest) = bytes.as_chunks::<16>();
@@ -188,7 +189,7 @@ impl Verdicts {
         Ok(ids.iter().map(|id| PacketId::from_bytes(*id)).collect())
     }
 
-    /// All that is known of a batch, as an aggregation wants it.
+    /// Returns the result of a batch, as an aggregation needs it.
     pub(super) async fn read(&self, name: &BatchName, verdict: &Verdict) -> Result<BatchVerdict, Error> {
         let invalid = self.part(Part::Invalid, verdict.invalid).await?;
         let (items, _) = invalid.as_chunks::<INVALID_BYTES>();

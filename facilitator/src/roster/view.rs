@@ -1,4 +1,4 @@
-//! Both sides' view of a window, and the way of a batch through the windows: for people who ask why.
+//! Views for operators: both rosters of a window, and the windows that list a batch.
 
 use super::agreement::{Roster, age, memory};
 use super::chain::from;
@@ -16,17 +16,17 @@ use tallybox_model::roster::{AgreedWindow, DatedBatch, LastWord, Listing, Window
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_transport::{BucketError, read_all};
 
-/// What a side says of a batch.
+/// The entry of a batch in one processor's roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SideView {
-    /// That it can be summed, or why not.
+    /// Summable, or the reason for which it is not.
     pub word: LastWord,
-    /// Packets that it would count.
+    /// The number of packets that the processor accepts.
     pub accepted: Option<u64>,
 }
 
-/// A batch as one window sees it.
+/// A batch in one window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BatchView {
@@ -35,29 +35,31 @@ pub struct BatchView {
     /// The batch.
     #[serde(flatten)]
     pub batch: DatedBatch,
-    /// How many windows old it is.
+    /// The age of the batch in windows.
     pub age: Option<u32>,
-    /// What the first and the second processor say; nothing if it is not in their roster, or there is none.
+    /// The entries of the first and the second processor; `None` if the batch is not in the roster,
+    /// or there is no roster.
     pub sides: [Option<SideView>; 2],
-    /// What became of it.
+    /// The outcome in this window.
     pub outcome: Outcome,
-    /// The earlier window that settled it, if one did: this window cannot sum it any more.
+    /// The earlier window that summed or excluded the batch, if there is one. Then this window
+    /// cannot sum it.
     pub earlier: Option<EarlierOutcome>,
 }
 
-/// What became of a batch in a window.
+/// The outcome of a batch in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It is in the sum.
+    /// The batch is in the sum part.
     Summed,
-    /// Both sides list other packets of it: it is never summed.
+    /// The two processors list different packets, so the batch is never summed.
     Excluded,
-    /// This was its last window.
+    /// The window was the last one of the batch.
     Expired,
-    /// A later window can hold it.
+    /// A later window can contain the batch.
     Open,
-    /// One of the rosters is not there yet.
+    /// One of the two rosters is missing.
     Waiting,
 }
 
@@ -73,42 +75,42 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Where a roster is.
+/// The location of a roster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Whereabouts {
-    /// Nowhere yet.
+    /// The roster does not exist yet.
     Missing,
-    /// In the own bucket, for good.
+    /// The roster is recorded in the own bucket.
     Own,
-    /// The peer's, in the mailbox: the next run takes it in.
+    /// The peer's roster is in the mailbox; the next run copies it.
     Mailbox,
-    /// The peer's, in the mailbox, and nobody can take it in; why not.
+    /// The peer's roster is in the mailbox and is invalid, with the problem.
     Refused(String),
 }
 
-/// Both rosters of a window, side by side.
+/// Both rosters of a window, with the agreed set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WindowView {
-    /// Which processor looks.
+    /// The processor that shows the view.
     pub role: Role,
     /// The aggregation.
     pub aggregation: AggregationId,
     /// The window.
     pub window: Window,
-    /// Where the first and the second processor's rosters are.
+    /// The locations of the first and the second processor's rosters.
     pub rosters: [Whereabouts; 2],
-    /// What is agreed on, if anything is.
+    /// The agreed set, if there is one.
     pub agreed: Option<AgreedWindow>,
-    /// Every batch of either roster.
+    /// Every batch that is in one of the rosters.
     pub batches: Vec<BatchView>,
 }
 
-/// Both rosters of a window.
+/// Reads both rosters of a window.
 ///
 /// # Errors
-/// [`Error`]: a bucket that fails, a roster of ours that is damaged.
+/// [`Error`] if a bucket fails or our roster is damaged.
 pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView, Error> {
     let policy = super::policy(processor).await?;
     policy.check(name.window)?;
@@ -146,10 +148,11 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
     })
 }
 
-/// What each window from a batch's own on says of it, up to the one that settles it.
+/// Returns the view of a batch in each window from its own on, up to the window that sums, excludes
+/// or expires it.
 ///
 /// # Errors
-/// As [`show`]; [`Error::NoSuchWindow`] if the date is before the first window with rosters.
+/// As [`show`]; [`Error::NoSuchWindow`] if the date is before the first window with a roster.
 pub async fn explain(
     processor: &Processor,
     aggregation: &AggregationId,
@@ -159,7 +162,7 @@ pub async fn explain(
     let policy = super::policy(processor).await?;
     let none = || Error::NoSuchWindow {
         window: date.to_string(),
-        problem: "no window holds this date".to_owned(),
+        problem: "no window contains this date".to_owned(),
     };
     let own = policy.window_of(date).ok_or_else(none)?;
     policy.check(own)?;
@@ -195,7 +198,7 @@ pub async fn explain(
     Ok(views)
 }
 
-/// A roster, and where it is: the peer's may be in the mailbox still.
+/// Reads a roster and its location. The peer's roster may still be in the mailbox.
 async fn read(processor: &Processor, name: &WindowName, writer: Role) -> Result<(Option<Roster>, Whereabouts), Error> {
     let object = name.roster(writer);
     let limit = roster_bytes(processor);
@@ -234,7 +237,7 @@ fn side(listing: &Listing) -> Option<SideView> {
     })
 }
 
-/// What a window's agreed set says of each batch; nothing if there is none.
+/// The outcome of each batch in a window's agreed set; `None` without an agreed set.
 struct Outcomes(Option<HashMap<DatedBatch, Outcome>>);
 
 impl Outcomes {
@@ -283,25 +286,25 @@ impl fmt::Display for WindowView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}, {}, as the {} processor sees it",
+            "{}, {}, view of the {} processor",
             self.aggregation, self.window, self.role
         )?;
         for (role, place) in Role::ALL.into_iter().zip(&self.rosters) {
             match place {
                 Whereabouts::Own => {}
-                Whereabouts::Missing => writeln!(f, "  the roster of the {role} processor is not here")?,
+                Whereabouts::Missing => writeln!(f, "  the roster of the {role} processor is missing")?,
                 Whereabouts::Mailbox => writeln!(
                     f,
-                    "  the roster of the {role} processor is in the mailbox; the next run takes it in"
+                    "  the roster of the {role} processor is in the mailbox; the next run copies it"
                 )?,
                 Whereabouts::Refused(problem) => writeln!(
                     f,
-                    "  the roster of the {role} processor is in the mailbox and is refused: {problem}"
+                    "  the roster of the {role} processor in the mailbox is invalid: {problem}"
                 )?,
             }
         }
         if self.batches.is_empty() {
-            writeln!(f, "  no batch stands in a roster")?;
+            writeln!(f, "  no roster lists a batch")?;
         } else {
             writeln!(f, "  {:<54}{:<20}{:<20}outcome", "batch", "first", "second")?;
         }
@@ -316,7 +319,8 @@ impl fmt::Display for WindowView {
                 ..
             }) => write!(
                 f,
-                "  not summed: {packets} packets are fewer than the minimum of {minimum}; the batches stay open"
+                "  not summed: {packets} packets are below the minimum of {minimum}; the batches \
+                 stay open"
             ),
             Some(agreed) => write!(
                 f,
