@@ -1,4 +1,5 @@
-//! Puts the tasks of a sandbox's `generated.json` onto queues in directories, for `scripts/bench-workers`.
+//! Publishes the tasks of a sandbox's `generated.json` to directory queues, for
+//! `scripts/bench-workers`.
 //!
 //! usage: enqueue intake|roster|aggregate GENERATED QUEUE
 #![allow(
@@ -56,7 +57,7 @@ async fn main() {
             }
             .to_json(),
         ),
-        // What both sides have agreed on.
+        // `agreed`: the task sums the agreed set, so it names no batches.
         "aggregate" => Some(
             AggregationTask {
                 trace_id,

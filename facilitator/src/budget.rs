@@ -55,6 +55,7 @@ impl Budget {
             return Share(None);
         };
         let mib = BASE_MIB.saturating_add(bytes >> 20);
+        // A request larger than the semaphore would never be granted.
         let mib = u32::try_from(mib).unwrap_or(u32::MAX).min(bounded.all);
         let taking = Arc::clone(&bounded.free).acquire_many_owned(mib);
         tokio::pin!(taking);

@@ -80,6 +80,7 @@ impl Cache {
         if bytes.len() > SMALL || prepared.by_name.contains_key(object) {
             return;
         }
+        // Both maps store the name; 128 bytes approximate their overhead per entry.
         let size = |name: &str, bytes: &Bytes| (bytes.len() + 2 * name.len() + 128) as u64;
         prepared.last += 1;
         let age = prepared.last;

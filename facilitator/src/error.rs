@@ -358,8 +358,10 @@ impl Error {
             Self::Batch(BatchError::Bucket(error)) => bucket_exit(error),
             Self::Batch(error) => disposition_exit(error.disposition()),
             Self::Prepared(PreparedError::Bucket(error)) => bucket_exit(error),
+            // A later run can succeed: after a repair, with a new key, or with the stored point.
             Self::Prepared(_) | Self::NoKey { .. } | Self::WrongKey { .. } | Self::PointRace { .. } => Exit::Retry,
             Self::PinMissing { .. } => Exit::Retry,
+            // A retry would read the same contradicting objects.
             Self::PinContradicted { .. } => Exit::Conflict,
             Self::Header { .. } | Self::Bins { .. } | Self::EmptyBatch { .. } | Self::Copied { .. } => Exit::Rejected,
             Self::BadTask(_) | Self::TouchesRosters { .. } | Self::TooManyMessages { .. } => Exit::Rejected,
@@ -390,6 +392,7 @@ impl Error {
             Self::Bucket(error) | Self::Batch(BatchError::Bucket(error)) => error,
             Self::Prepared(PreparedError::Bucket(error)) => error,
             Self::Sealed(SealedError::Bucket(error)) => error,
+            // The next run uses the pin that is stored by then.
             Self::PointRace { .. } | Self::PinMissing { .. } => return true,
             _ => return false,
         };

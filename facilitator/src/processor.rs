@@ -166,6 +166,7 @@ impl Processor {
             ));
         }
         let mut own_keys = trusted(config, &value.earlier_public_keys)?;
+        // Inserted last, so that the present key replaces an earlier one with the same identifier.
         own_keys.insert(value.batch_signing_key.id.clone(), signing_key.verifying_key());
         let ingestor_keys = trusted(config, &value.ingestor_public_keys)?;
         let peer_keys = trusted(config, &value.peer_public_keys)?;
@@ -286,6 +287,7 @@ fn rules(config: &Config, rosters: &Rosters) -> RosterRules {
 
 fn pool(threads: Option<usize>) -> Result<rayon::ThreadPool, Error> {
     let builder = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("packets-{i}"));
+    // 0 lets rayon start one thread per core.
     let builder = builder.num_threads(threads.unwrap_or(0));
     // A packet that makes a thread panic fails its batch in this run; the process continues.
     let builder = builder.panic_handler(|_| tracing::error!("a thread that opens packets panicked"));

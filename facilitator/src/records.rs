@@ -62,6 +62,7 @@ impl Processor {
         match self.records.put(&*self.buckets.own, name, payload).await? {
             Created::New => Ok(None),
             Created::Exists => match self.read_record(name, limit).await? {
+                // The bucket reports that the object exists, but does not return it yet.
                 None => Err(BucketError::NotSettled {
                     key: name.to_owned(),
                     bucket: self.buckets.own.location(),

@@ -33,6 +33,7 @@ const AT_A_TIME: usize = 100;
 /// because it created the others.
 pub(crate) async fn note(processor: &Processor, put: &[(Unconfirmed, Published)], rerun: bool) -> Result<(), Error> {
     let own = &*processor.buckets.own;
+    // Nothing is in doubt: every write created its object, and no earlier run can have left notes.
     if fault::is_on("exists-is-there") || (!rerun && put.iter().all(|(_, published)| !published.is_assumed())) {
         return Ok(());
     }
@@ -91,6 +92,7 @@ async fn try_again(processor: &Arc<Processor>, aggregation: &AggregationId) -> R
             Some(Unconfirmed::SumPart(name, _)) => drop(windows.insert(name)),
             None => {}
         }
+        // The next task continues with the rest.
         if batches.len() + windows.len() >= AT_A_TIME {
             break;
         }

@@ -119,6 +119,7 @@ async fn claim_one(processor: &Processor, batch: &BatchName, window: Window, tex
     match processor.create_record(&batch.summed(), text).await {
         Ok(_) => Ok(()),
         Err(BucketError::Conflict { .. }) if fault::is_on("summed-twice") => Ok(()),
+        // Another run has claimed the batch. A claim for the same window has the same effect.
         Err(BucketError::Conflict { .. }) => same_window(batch, read(processor, batch).await?, window),
         Err(error) => Err(error.into()),
     }

@@ -72,6 +72,7 @@ impl Join {
 
     /// Adds one message of each processor; faster if both are about the same packet.
     pub fn both(&mut self, ours: PreparedMessage, theirs: ValidationPacket) {
+        // If an earlier message about this packet waits, that one counts.
         if ours.id == theirs.id && !self.theirs.contains_key(&ours.id) {
             let place = self.next;
             self.next += 1;
@@ -87,6 +88,7 @@ impl Join {
     pub fn finish(mut self) -> Joined {
         self.joined.unmatched_peer_messages = self.theirs.len() as u64;
         self.joined.no_peer_message = self.ours.into_iter().map(|(id, (place, _))| (place, id)).collect();
+        // Messages match in any order, and maps iterate in random order.
         for list in [&mut self.joined.valid, &mut self.joined.no_peer_message] {
             list.sort_unstable();
         }
@@ -141,6 +143,7 @@ pub(super) fn join(
         }
     }
     packets.finish()?;
+    // The peer may have sent fewer messages.
     while let Some(item) = ours.next()? {
         join.ours(item);
     }

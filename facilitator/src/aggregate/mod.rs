@@ -124,6 +124,7 @@ pub async fn aggregate(
     };
     summary.sum_part = Some(name.objects().header);
     let batches = group.batches();
+    // Checked in a dry run, too, so that a dry run reports a batch that another window sums.
     let claimed = claims::check(processor, &window, &batches).await?;
     if !task.dry_run {
         // Checked first, so that no batch is claimed for a sum part that already exists with other
@@ -237,6 +238,7 @@ async fn join_once(
         source,
     })?;
     let (runtime, giving_up) = (tokio::runtime::Handle::current(), GivingUp::default());
+    // `giving_up` is dropped with this future, which cancels the work on the blocking thread.
     let given_up = giving_up.flag();
     let ours = Arc::clone(prepared);
     let joining = tokio::task::spawn_blocking(move || join::join(&ours, packets, most, &runtime, &given_up));

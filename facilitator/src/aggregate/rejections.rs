@@ -186,7 +186,7 @@ mod tests {
         assert!((rejections.share() - 0.0).abs() < f64::EPSILON && !rejections.is_alarming());
         rejections.all_of(5);
         rejections.messages += 95;
-        assert!(!rejections.is_alarming(), "exactly the share");
+        assert!(!rejections.is_alarming(), "exactly at the limit");
         rejections.all_of(1);
         assert!(rejections.is_alarming());
         assert_eq!((rejections.messages, rejections.rejected), (101, 6));

@@ -136,6 +136,7 @@ fn sorted(group: &Group) -> Vec<(tallybox_model::id::BatchId, String)> {
 
 fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Files, Error> {
     let objects = name.objects();
+    // The sync marker depends on the inputs only, so that every run encodes the same bytes.
     let inputs: Vec<Digest> = group.verdicts.iter().flat_map(|verdict| verdict.inputs).collect();
     let marker = |object: &str| sync_marker(processor.generation, object, &inputs);
     let bad = |object: &str| {

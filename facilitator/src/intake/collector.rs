@@ -83,6 +83,8 @@ impl Collector {
     }
 
     pub(super) fn block(&mut self, block: OpenedBlock) -> io::Result<()> {
+        // The sum of the block contains the shares of all messages; `reject` subtracts those that
+        // do not count.
         self.sum.merge(&block.sum);
         self.opened += block.opened;
         self.names_our_key |= block.names_our_key;
@@ -206,6 +208,7 @@ impl Collector {
             return Err(Error::EmptyBatch { batch: self.name });
         }
         let undecryptable = self.rejections.count(PacketReason::Undecryptable) > 0;
+        // Possibly all packets are sealed to a key that this processor does not have yet.
         if self.opened == 0 && undecryptable && !self.names_our_key {
             return Err(Error::NoKey { batch: self.name });
         }

@@ -200,6 +200,8 @@ async fn read_once(
         let packets = batch.packets(bucket, header.packet_file_digest).await?;
         Ok::<_, Error>((checked, packets))
     };
+    // An error is returned only after the search for a prepared batch, which does not need the
+    // ingestion batch.
     let opened = opened.await;
     let cheap = opened.as_ref().is_ok_and(|(_, packets)| packets.bytes() <= CHEAP);
     if expected == Record::New
@@ -215,6 +217,7 @@ async fn read_once(
         .own
         .create(&name.prepared(&processor.sealing_keys[0].id()), None)
         .await?;
+    // Dropped with this future, which cancels the work on the blocking thread.
     let giving_up = GivingUp::default();
     let pipeline = Pipeline {
         processor: Arc::clone(processor),

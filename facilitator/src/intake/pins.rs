@@ -236,6 +236,7 @@ async fn hear_some(
                     .filter_map(|key| Some((BatchName::from_prepared(&key)?, key))),
             );
         }
+        // Newest first, because the newest batches name every key in use.
         names.sort_by_key(|(name, _)| std::cmp::Reverse(name.date));
         for (name, object) in names {
             if left == 0 {

@@ -121,6 +121,7 @@ impl Pipeline {
                 result: self.start(&opener, block, &limits),
                 bytes,
             });
+            // Limits the blocks in memory, both in number and in size.
             while running.len() > 4 * threads || ahead(&running) {
                 if let Err(error) = self.take(&mut running, &mut collector) {
                     return Err(blame(error, packets));
@@ -132,6 +133,7 @@ impl Pipeline {
                 return Err(blame(error, packets));
             }
         }
+        // Verifies the digest of the packet file before the footer is written.
         packets.finish()?;
         collector.finish(ingestion_bytes)
     }

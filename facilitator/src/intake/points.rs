@@ -122,6 +122,7 @@ impl PointBook {
                 ..
             }) => Ok(Some(Arc::clone(evaluator))),
             Some(_) => {
+                // `pin` takes the write lock.
                 drop(slots);
                 Ok(Some(self.pin(key, point, prio2)))
             }

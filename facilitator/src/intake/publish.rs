@@ -58,6 +58,7 @@ pub(super) async fn publish(
 ) -> Result<(), Error> {
     let validation = &prepared.footer().validation;
     let (bucket, objects) = (&*processor.buckets.peer_validation_out, name.validation(processor.role));
+    // The peer already has exactly this header, so there is nothing to write.
     if !fresh && has_published(processor, bucket, &objects, validation.header.sha256).await? {
         return Ok(());
     }
@@ -118,6 +119,7 @@ async fn three_objects(
     };
     let file = sign(processor, &objects.signature, &header, None)?;
     let header = publish_bytes(bucket, &objects.header, header.into(), true).await?;
+    // The signature is written last, because readers find a batch by its signature.
     let signature = publish_bytes(bucket, &objects.signature, file.into(), true).await?;
     Ok(BatchPart::ALL.into_iter().zip([packets, header, signature]).collect())
 }

@@ -70,9 +70,12 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
     let mut last = last_agreed(processor, policy, name, (start, next)).await?;
     let policy = &policy_that_holds(processor, policy, last.as_ref());
     let needed = back_from(policy, next, policy.horizon()).max(start);
+    // The first open window may be far back, or the terms in force may have a longer horizon than
+    // the configuration.
     if needed < recent {
         own = look(needed).await?;
     }
+    // Sets behind a gap are computed again; see `first_open`.
     own.agreed.retain(|window| window.start() < next);
     let mailbox = match mailbox {
         Some(mailbox) => mailbox,

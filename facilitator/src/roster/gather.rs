@@ -244,6 +244,7 @@ async fn before(processor: &Processor, policy: &RosterPolicy, name: &WindowName)
         aggregation: name.aggregation.clone(),
         window: previous(policy, name.window),
     };
+    // The first possible window has no previous one.
     if before.window == name.window {
         return Ok(Vec::new());
     }

@@ -194,6 +194,7 @@ async fn before_their_chain(
     chain: &mut Chain,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
+    // Any later roster of the peer states where its rosters start.
     let later = |windows: &std::collections::BTreeSet<Window>| windows.range(name.window..).next().copied();
     let Some(window) = later(&chain.own.theirs).or_else(|| later(&chain.mailbox.theirs)) else {
         return Ok(None);

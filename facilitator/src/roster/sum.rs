@@ -118,6 +118,7 @@ async fn group(
         .batches
         .first()
         .ok_or_else(|| Error::Internal("the agreed set is empty".to_owned()))?;
+    // `without` removes repetitions, so the group stores no ids.
     let mut group = Group::new(first.claim.parameters.clone(), false);
     let repeated = agreed.batches.iter().any(|batch| batch.duplicates > 0);
     let duplicates = if repeated {

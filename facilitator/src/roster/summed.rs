@@ -59,6 +59,7 @@ pub(super) async fn check_agreed(processor: &Processor, name: &WindowName, agree
     let Some((first, last)) = dates.clone().min().zip(dates.max()) else {
         return Ok(());
     };
+    // A window is half-open, so its end is one minute after the last date.
     let after = last.plus_minutes(1).unwrap_or(last);
     let Ok(dates) = Window::new(first, after) else {
         return Ok(());

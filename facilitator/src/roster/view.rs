@@ -173,6 +173,7 @@ pub async fn explain(
             window,
         };
         let view = show(processor, &name).await?;
+        // Rosters are written in order, so there are none for later windows either.
         if view.rosters == [Whereabouts::Missing, Whereabouts::Missing] {
             break;
         }

@@ -204,7 +204,7 @@ fn rule_7_age_is_counted_in_windows_and_the_smaller_holds() {
     });
     assert!(
         now.batches.is_empty() && now.expired.len() == 1,
-        "it came too late, and that is told"
+        "it came too late and is reported"
     );
     let now = agreed(&both, &both, &History::default(), [terms(1, 9), terms(1, 2)], |_| {
         vec![1]
@@ -284,7 +284,7 @@ fn rule_7_nothing_expires_before_both_chains_have_begun() {
     assert_eq!(
         (expired.len(), expired[0].batch),
         (1, old),
-        "the first common window tells of it"
+        "the first common window reports it"
     );
 }
 
@@ -365,7 +365,10 @@ fn rule_6_the_terms_of_the_first_window_of_both_hold() {
         },
     ] {
         let now = agreed(&both, &both, &history, [fixed[0], other], |_| vec![]);
-        assert!(now.expired.is_empty(), "the age of the first window holds");
+        assert!(
+            now.expired.is_empty(),
+            "the maximum age of the first window is in force"
+        );
         assert_eq!(now.terms, Some(fixed));
     }
     let now = agreed(&both, &both, &history, [fixed[0], terms(9, 5)], |_| vec![]);
@@ -535,7 +538,7 @@ fn schedule(seed: u64) {
     let both = first.agreed.len().min(second.agreed.len());
     assert!(
         both as i64 >= WINDOWS - lag,
-        "seed {seed}: the sides are stuck at {both}"
+        "seed {seed}: the processors are stuck at {both}"
     );
     assert_eq!(first.agreed[..both], second.agreed[..both], "seed {seed}");
     let mut summed = BTreeSet::new();
