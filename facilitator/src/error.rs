@@ -63,7 +63,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// Ingestor's fault: Prio2 does not support the header's number of bins.
-    #[error("batch {batch}: the header's bins cannot be used")]
+    #[error("batch {batch}: the header's number of bins is not supported")]
     Bins {
         /// The batch.
         batch: BatchName,
@@ -103,7 +103,7 @@ pub enum Error {
     /// new key has not been deployed here yet.
     #[error(
         "batch {batch}: none of our keys opens any of its packets, and no packet names one of \
-         them"
+         them; check that packet-decryption-keys contains the keys that the ingestor announces"
     )]
     NoKey {
         /// The batch.
@@ -302,7 +302,7 @@ pub enum Error {
         problem: String,
     },
     /// The roster is not due yet.
-    #[error("window {window}: its roster is due at {due}, and it is {now} by {clock}")]
+    #[error("window {window}: the roster is due at {due}; it is {now} by {clock}")]
     TooEarly {
         /// The window.
         window: String,

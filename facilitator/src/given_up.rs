@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The caller's end. Dropping it cancels the work.
+/// The caller's handle. Dropping the handle cancels the work.
 #[derive(Debug, Default)]
 pub(crate) struct GivingUp(GivenUp);
 
-/// The worker's end, a flag that the work checks between steps.
+/// The flag that the work checks between steps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GivenUp(Arc<AtomicBool>);
 

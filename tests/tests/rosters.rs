@@ -262,9 +262,7 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
     };
     // Dates, as a person writes them.
     assert!(
-        error
-            .to_string()
-            .contains(&format!("is due at {due}, and it is {now} by")),
+        error.to_string().contains(&format!("is due at {due}; it is {now} by")),
         "{error}"
     );
     let stepped = pair.with(Role::First, |processor| {
