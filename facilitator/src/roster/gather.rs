@@ -324,8 +324,8 @@ async fn judged(
         date: batch.date,
         id: batch.id,
     };
-    // A batch that has not been processed yet is processed now: its problem belongs into the
-    // roster.
+    // A batch that has not been processed yet is processed now, so that the roster states its
+    // problem.
     let prepared = match prepared(processor, &batch, false).await {
         Ok(prepared) => prepared,
         Err(error) => return ours(error).map(Some),

@@ -48,7 +48,8 @@ pub(super) async fn take_in(
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
     let policy = chain.policy;
-    // A name in the mailbox may not belong to a window, and no honest clock is a day ahead of ours.
+    // The peer chooses the names in the mailbox, so they may denote no window; and no honest clock
+    // is a day ahead of ours.
     let latest = processor.clock.millis() + AHEAD_MILLIS;
     let is_window = |window: &&Window| {
         window.start() >= chain.next && window.end().millis() <= latest && policy.check(**window).is_ok()

@@ -75,7 +75,6 @@ pub(super) async fn settle(
             mark_done(processor, &name, &DoneMark::nothing("nothing-agreed")).await?;
         }
     }
-    // Only the latest windows are read again, so that the cost of a run does not grow.
     let recent = windows(policy, policy.back(name.window, 1), name.window);
     for window in recent
         .filter(|window| chain.own.theirs.contains(window))
