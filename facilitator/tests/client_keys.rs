@@ -69,7 +69,7 @@ fn keys_that_clients_are_told_are_ours() {
     for role in [Role::First, Role::Second] {
         let (code, text) = check(folder.path(), role);
         assert_eq!(code, 0, "{text}");
-        assert!(text.contains("its packet keys are ours"), "{text}");
+        assert!(text.contains("its packet keys match ours"), "{text}");
     }
 }
 

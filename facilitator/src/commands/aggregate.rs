@@ -15,13 +15,16 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::output::Summary;
 
-/// Sum a window: add the shares of the packets that both processors found good, publish the sum part
+/// Sum a window: add the shares of the packets that both processors accepted, and publish the sum
+/// part
 ///
-/// Reads prepared batches from `buckets.own` and the peer's validations from `buckets.peer-validation-in`, writes the
-/// sum part to `buckets.sum-parts`. Without --batch it takes every batch of the window that both processors have
-/// taken in; one without the peer's validation is left out and named. A bad batch never takes its neighbours down. A window
-/// that has rosters is summed as they agree: see `roster`. A window of which more than `maximum-rejected-share` of the
-/// packets do not count because of the peer is held, and summed with --accept-rejections only.
+/// Reads prepared batches from `buckets.own` and the peer's validation batches from
+/// `buckets.peer-validation-in`; writes the sum part to `buckets.sum-parts`. Without --batch, the
+/// command sums every batch of the window for which both processors have completed the intake. It
+/// leaves out a batch without the peer's validation, and names it. An invalid batch does not affect
+/// the others. A window with rosters is summed as they agree: see `roster`. A window is held if the
+/// fraction of packets that do not count because of the peer exceeds `maximum-rejected-share`; then
+/// only --accept-rejections sums it.
 #[derive(Debug, Args)]
 pub(super) struct Aggregate {
     /// The aggregation: the first component of the batches' object names
@@ -33,18 +36,19 @@ pub(super) struct Aggregate {
     /// The first minute after the window (UTC)
     #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
     end: BatchTime,
-    /// Sum exactly this batch; may be given several times
+    /// Sum exactly this batch; may be repeated
     #[arg(long = "batch", value_name = "YYYY/MM/DD/HH/MM/UUID")]
     batches: Vec<DatedBatch>,
-    /// Only print what would be summed
+    /// Print what would be summed, and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Release a window that is held since too many of its packets do not count (exit code 7), and sum it
+    /// Release a held window (exit code 7: too many packets do not count because of the peer), and
+    /// sum it
     #[arg(long, conflicts_with = "dry_run")]
     accept_rejections: bool,
 }
 
-/// A batch on the command line, its date before its identifier.
+/// A batch on the command line: its date, then its identifier.
 #[derive(Clone, Debug)]
 pub(super) struct DatedBatch {
     pub(super) date: BatchTime,
@@ -61,7 +65,7 @@ impl std::str::FromStr for DatedBatch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (date, id) = text.rsplit_once('/').ok_or("not YYYY/MM/DD/HH/MM/UUID")?;
+        let (date, id) = text.rsplit_once('/').ok_or("expected YYYY/MM/DD/HH/MM/UUID")?;
         let date = date
             .parse()
             .map_err(|error: tallybox_model::time::TimeError| error.to_string())?;
@@ -104,7 +108,8 @@ impl Aggregate {
     }
 }
 
-/// Sums a window as both sides' rosters agree, or without rosters the batches that the command chooses.
+/// Sums a window as both processors' rosters agree; without rosters, sums the batches that the
+/// command selects.
 async fn sum(
     processor: &Arc<Processor>,
     task: &AggregateTask,
@@ -115,9 +120,10 @@ async fn sum(
     if !rostered(processor, window).await? {
         return aggregate(processor, task, progress).await;
     }
-    // What both sides agree on by rosters is not chosen by one of them.
+    // A batch set that both processors agreed on cannot be changed by one of them.
     if !task.batches.is_empty() || task.dry_run {
-        let problem = format!("--batch and --dry-run are for windows without rosters; {window} has them");
+        let problem =
+            format!("--batch and --dry-run apply only to windows without rosters, and {window} has rosters; omit them");
         return Err(Error::Setting(problem));
     }
     aggregate_agreed(processor, name, progress).await

@@ -17,16 +17,17 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
 
-/// Read the configuration and every key file it names, and say what they come to; nothing is written without --buckets
+/// Check the configuration and every key file that it names, and print a summary; writes nothing
+/// without --buckets
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
-    /// Probe every bucket, too: rights that are needed and rights that should be missing, creation of absent objects
-    /// only, the bucket's clock, listings from a bound on. Leaves an object `tallybox-check` in the mailboxes that this
-    /// processor writes to
+    /// Also probe every bucket: required rights, rights that should be missing, create-if-absent,
+    /// the bucket's clock, and listings that start at a bound. Leaves an object `tallybox-check` in
+    /// the mailboxes that this processor writes to
     #[arg(long)]
     buckets: bool,
-    /// Compare the packet keys with those that the ingestor tells clients: a URL or a file; by default
-    /// `client-configuration` of the configuration
+    /// Compare the packet keys with those that the ingestor announces to clients; takes a URL or a
+    /// file, by default the `client-configuration` of the configuration
     #[arg(long, value_name = "URL-OR-FILE")]
     client_config: Option<String>,
 }
@@ -57,7 +58,8 @@ impl CheckConfig {
         })
     }
 
-    /// Compares our packet keys with those of the ingestor's client configuration, if its place is known.
+    /// Compares this processor's packet keys with the ingestor's client configuration, if the
+    /// location of that document is known.
     async fn client_keys(
         &self,
         config: &Loaded<Config>,
@@ -96,7 +98,7 @@ async fn probe_all(processor: &Processor) -> Vec<Probed> {
     probed
 }
 
-/// What the configuration comes to. No secret is in it.
+/// The summary of a valid configuration. Contains no secrets.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct ConfigSummary {
@@ -121,14 +123,14 @@ struct ConfigSummary {
     probed: Vec<Probed>,
 }
 
-/// How the keys that clients are told fit ours.
+/// The result of comparing the announced packet keys with this processor's keys.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct ClientKeysSummary {
-    /// The ingestor's client configuration.
+    /// The location of the ingestor's client configuration.
     place: String,
     mismatches: Vec<String>,
-    /// Why nothing could be compared.
+    /// Why the comparison failed.
     problem: Option<String>,
 }
 
@@ -141,7 +143,7 @@ impl fmt::Display for ClientKeysSummary {
         if self.mismatches.is_empty() {
             return write!(
                 f,
-                "\n  {:<22} {place}: its packet keys are ours",
+                "\n  {:<22} {place}: its packet keys match ours",
                 "client configuration"
             );
         }
@@ -157,7 +159,7 @@ struct KeySummary {
     fingerprint: String,
 }
 
-/// A packet key, and the number of bins that it belongs to.
+/// A packet key, and the number of bins that the key is restricted to.
 #[derive(Debug, Serialize)]
 struct PacketKeySummary {
     id: String,
@@ -228,7 +230,7 @@ impl Summary for ConfigSummary {
         let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         writeln!(
             f,
-            "the configuration is good: instance {}, role {}",
+            "the configuration is valid: instance {}, role {}",
             self.instance, self.role
         )?;
         let keys = |f: &mut fmt::Formatter<'_>, what: &str, keys: &[KeySummary]| {
@@ -259,7 +261,7 @@ impl Summary for ConfigSummary {
             word(serde_json::to_value(self.points).unwrap_or_default())
         )?;
         let metrics = self.metrics.map_or_else(
-            || "none: headers are taken as they are".to_owned(),
+            || "none: headers are not checked against a registry".to_owned(),
             |metrics| format!("{metrics} metrics"),
         );
         writeln!(f, "  {:<22} {metrics}", "registry")?;

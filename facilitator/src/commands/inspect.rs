@@ -12,43 +12,44 @@ use tallybox_service::exit::Exit;
 
 const AFTER_HELP: &str = "\
 Examples:
-  A batch, by the common beginning of its objects' names (DATE/UUID):
+  A batch, by the common prefix of its objects' names (DATE/UUID):
     facilitator inspect mailbox/org.example.count/2026/01/31/12/00/5fd2ffef-...
-  Is this sum part ours, and unharmed?
+  Did this processor write this sum part, and is it intact?
     facilitator -c first.yaml inspect sums/i/a/202601311200-202601311600.sum_0
-  Does a batch verify with this public key? No configuration is needed:
+  Does a batch verify with this public key? (needs no configuration)
     facilitator inspect --key k1=ingestor.pem mailbox/org.example.count/...
-  An object in a cloud; credentials as in the configuration, if it has the bucket:
+  An object in a cloud; the configuration has the credentials if it names the bucket:
     facilitator -c first.yaml inspect s3://us-west-1/mailbox/a/2026/.../5f.batch
-  Whose key is that?
+  Whose key is this?
     facilitator -c first.yaml inspect keys/from-the-peer.pem
-  After a conflict: what differs?
+  After a conflict: how do the two objects differ?
     facilitator inspect --diff out/a/2026/.../5f.validity_0 backup/5f.validity_0
 
 Exit codes:
-  0  readable, and nothing verified wrong; with --diff: the same bytes
+  0  readable, and no verification failed; with --diff: the same bytes
   3  malformed, or a signature, a digest or the path is wrong
   4  nothing there (yet), or a part of a batch is missing
   5  --diff found a difference
-The summary is printed with all of them, unless nothing is there.";
+The summary is printed in every case except when nothing is there.";
 
-/// Say what a file, object, batch or folder is, who signed it, and whether it verifies; nothing is written
+/// Identify a file, object, batch or folder, show who signed it, and verify it; writes nothing
 ///
-/// Any one object of a batch, or the common beginning of their names, stands for the batch. It knows ingestion and
-/// validation batches in both forms, sum parts, their single files, prepared batches, fixed records, manifests and
-/// keys by their content, whatever the name. With --key it verifies signatures with that public key, with --config also
-/// with the keys of the configuration, and opens prepared batches; everything else works without. Shares, messages, evaluation points and private keys
-/// are never shown.
+/// A batch can be given by any one of its objects or by the common prefix of their names. Ingestion
+/// and validation batches in both forms, sum parts, their single files, prepared batches, records
+/// of the own bucket, manifests and keys are recognised by content, whatever their name. --key
+/// verifies signatures with the given public key. --config also verifies with the keys of the
+/// configuration and opens prepared batches; everything else works without it. Shares, verification
+/// messages, evaluation points and private keys are never shown.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Inspect {
-    /// A path (relative to the working directory) or the URL of a bucket with an object's key behind it
+    /// A path (relative to the working directory), or a bucket's URL followed by an object's key
     #[arg(value_name = "PATH-OR-URL", required_unless_present = "diff")]
     target: Option<String>,
-    /// A public key, in any encoding, and the identifier under which signatures name it; can be given several times
+    /// A public key in any encoding, and the identifier that signatures use for it; may be repeated
     #[arg(long, value_name = "ID=FILE", value_parser = given_key)]
     key: Vec<(KeyId, PathBuf)>,
-    /// Say whether two objects, batches, sum parts or fixed records are the same, and if not, what differs
+    /// Compare two objects, batches, sum parts or records, and show the differences
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with = "target")]
     diff: Vec<String>,
 }
@@ -90,16 +91,16 @@ impl Inspect {
                 Ok(report.outcome)
             }
             _ => Err(Error::Setting(
-                "inspect takes one PATH-OR-URL, or --diff A B".to_owned(),
+                "inspect takes either one PATH-OR-URL or --diff A B".to_owned(),
             )),
         }
     }
 }
 
-/// Takes `ID=FILE` apart.
+/// Splits `ID=FILE` into its two parts.
 fn given_key(text: &str) -> Result<(KeyId, PathBuf), String> {
     match text.split_once('=') {
         Some((id, file)) if !id.is_empty() && !file.is_empty() => Ok((id.to_owned(), PathBuf::from(file))),
-        _ => Err("has to be ID=FILE, a key's identifier and the file of its public half".to_owned()),
+        _ => Err("expected ID=FILE: a key's identifier and the file with its public half".to_owned()),
     }
 }

@@ -11,12 +11,15 @@ use tallybox_model::path::BatchName;
 use tallybox_model::time::BatchTime;
 use tallybox_service::output::Summary;
 
-/// Take one ingestion batch in: open its packets, keep what is in them sealed, tell the peer
+/// Run the intake of one ingestion batch: check each packet, seal the result, and send verification
+/// messages to the peer
 ///
-/// Reads the batch from `buckets.ingestion`, writes the prepared batch to `buckets.own` and the validation batch to
-/// `buckets.peer-validation-out`. A packet that cannot be used costs that packet, never the batch; the summary counts
-/// them by reason. If nearly all packets of a batch of at least 20 fail as with a wrong packet key, role or point of ours,
-/// nothing is written (exit code 4, `wrong-key`), unless --accept-rejections says that the batch is at fault.
+/// Reads the batch from `buckets.ingestion`; writes the prepared batch to `buckets.own` and the
+/// validation batch to `buckets.peer-validation-out`. An unusable packet is rejected alone, never
+/// with its batch; the summary counts rejected packets by reason. If nearly all packets of a batch
+/// of at least 20 fail as they would with a wrong packet key, role or evaluation point of this
+/// processor, the command writes nothing (exit code 4, `wrong-key`), unless --accept-rejections
+/// confirms that the batch is at fault.
 #[derive(Debug, Args)]
 pub(super) struct IntakeBatch {
     /// The aggregation: the first component of the batch's object names
@@ -28,7 +31,8 @@ pub(super) struct IntakeBatch {
     /// The batch's identifier
     #[arg(long, value_name = "UUID")]
     batch: BatchId,
-    /// Take the batch in though nearly all of its packets fail as with a wrong key: it is the batch that is at fault
+    /// Complete the intake although nearly all packets fail as with a wrong key: confirms that the
+    /// batch is at fault
     #[arg(long)]
     accept_rejections: bool,
 }

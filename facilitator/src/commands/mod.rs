@@ -1,4 +1,4 @@
-//! The command line: one function a command, all on the library's functions.
+//! The command line: one module for each subcommand. The work itself is in the library.
 
 mod aggregate;
 mod check_config;
@@ -23,40 +23,42 @@ use tallybox_service::output::{Failure, Output, Summary};
 use tallybox_service::process;
 
 const AFTER_HELP: &str = "\
-A processor takes a batch in, its peer does the same, then each sums its window:
+Both processors run the intake of each batch; then each sums its window:
 
   facilitator --config first.yaml intake-batch --aggregation org.example.count \\
       --date 2026/01/31/12/00 --batch 5fd2ffef-7f5c-4b4b-8f0f-3a3c0b4d8d5e
   facilitator --config first.yaml aggregate --aggregation org.example.count \\
       --start 2026/01/31/12/00 --end 2026/01/31/16/00
 
-What is this file, and does it verify?
+To identify a file or an object, and verify its signatures:
 
   facilitator --config first.yaml inspect PATH-OR-URL
 
-Every command can be run again: what is done stays as it is, to the byte.
-`facilitator worker all` does the same for tasks from queues.
+Every command is idempotent: a repeated run changes nothing and writes the same
+bytes. `facilitator worker all` does the same work for tasks from queues.
 
 Exit codes:
-  0  done, now or before
+  0  done, in this run or in an earlier one
   2  the command line or the configuration is wrong
-  3  rejected: it never will succeed
-  4  not there yet: run it again later
+  3  rejected: a retry cannot succeed
+  4  not possible yet: run the command again later
   5  conflict: an object exists with other bytes; nothing was overwritten
   6  too few accepted packets for a sum part
-  7  held: so many packets do not count that an operator has to release the sum
+  7  held: too many packets do not count because of the peer; an operator has
+     to release the sum part (aggregate --accept-rejections)
 
-docs/operating.md explains each reason, docs/formats.md each file,
+docs/operating.md explains each reason, docs/formats.md each file format,
 config/facilitator.yaml each setting.";
 
-/// How long threads may take to end that nobody waits for.
+/// How long the runtime waits at exit for blocking threads of cancelled tasks.
 const LAST_THREADS: Duration = Duration::from_millis(300);
 
-/// A data share processor: checks encrypted packets, tells its peer what it found, and sums what both found good.
+/// A data share processor: checks encrypted packets, sends verification messages to its peer, and
+/// sums the packets that both accept
 #[derive(Debug, Parser)]
 #[command(name = "facilitator", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The processor's configuration (YAML); relative paths in it are relative to its folder
+    /// The processor's configuration (YAML); relative paths in it are relative to the file's folder
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -79,7 +81,7 @@ enum Command {
     Worker(worker::WorkerCommand),
 }
 
-/// Runs the program on this process's command line.
+/// Parses this process's command line and runs the command.
 #[must_use]
 pub fn main() -> Exit {
     process::protect_memory();
@@ -90,7 +92,8 @@ pub fn main() -> Exit {
     let output = arguments.output;
     let filter = match &arguments.command {
         Command::Worker(_) | Command::RunTask(_) => "info",
-        // `inspect` evaluates no packet: warnings about how packets are evaluated do not belong to its answer.
+        // `inspect` evaluates no packet, so warnings about packet evaluation would not concern its
+        // result.
         Command::Inspect(_) => "error",
         _ => "warn",
     };
@@ -102,7 +105,7 @@ pub fn main() -> Exit {
         Err(error) => return output.failure(&Failure::from_error(Exit::Retry, "runtime", &error)),
     };
     let result = runtime.block_on(run(&arguments));
-    // What still runs on a blocking thread belongs to a task that was given up.
+    // A blocking thread that is still running belongs to a cancelled task.
     runtime.shutdown_timeout(LAST_THREADS);
     match result {
         Ok(exit) => exit,
@@ -110,7 +113,8 @@ pub fn main() -> Exit {
     }
 }
 
-/// Runs the command. Only `inspect` has a summary for what is not done; the others end in an error then.
+/// Runs the command. Only `inspect`, `check-config` and `run-task` print a summary when they do not
+/// succeed; the others return an error.
 async fn run(arguments: &Arguments) -> Result<Exit, Error> {
     match &arguments.command {
         Command::IntakeBatch(command) => command.run(arguments).await?,
@@ -126,18 +130,19 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
 }
 
 impl Arguments {
-    /// The file that `--config` names.
+    /// Returns the file that `--config` names.
     fn config_file(&self) -> Result<&Path, Error> {
         let missing = || Error::Setting("--config FILE is missing".to_owned());
         self.config.as_deref().ok_or_else(missing)
     }
 
-    /// The processor that `--config` describes.
+    /// Opens the processor that `--config` describes.
     fn processor(&self) -> Result<Arc<Processor>, Error> {
         self.processor_with(|_| {})
     }
 
-    /// The processor that `--config` describes, with what a command changes of it.
+    /// Opens the processor that `--config` describes, then applies the changes that a command
+    /// needs.
     fn processor_with(&self, change: impl FnOnce(&mut Processor)) -> Result<Arc<Processor>, Error> {
         let config = load::<Config>(self.config_file()?)?;
         config.value.worker.check()?;
@@ -153,7 +158,7 @@ impl Arguments {
     }
 }
 
-/// The failure that a person or a machine is told.
+/// The failure as it is printed, with the state of each batch if the error has a summary.
 fn failure(error: &Error) -> Failure {
     let mut failure = Failure::from_error(error.exit(), error.reason(), error);
     if let Some(summary) = error.summary() {

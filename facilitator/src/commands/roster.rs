@@ -1,4 +1,5 @@
-//! `facilitator roster`: write a window's roster, show both sides' rosters, explain a batch.
+//! `facilitator roster`: writes a window's roster, shows both processors' rosters, explains a
+//! batch.
 
 use super::Arguments;
 use super::aggregate::DatedBatch;
@@ -14,23 +15,24 @@ use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::output::Summary;
 
 const AFTER_HELP: &str = "\
-Both processors list what they can sum of a window, and both sum exactly what both list alike:
+Both processors list the batches of a window that they can sum. Both then sum
+exactly the batches whose entries are equal in the two rosters:
 
   facilitator --config first.yaml roster write --aggregation org.example.count \\
       --start 2026/01/31/12/00 --end 2026/01/31/15/00
   facilitator --config first.yaml aggregate --aggregation org.example.count \\
       --start 2026/01/31/12/00 --end 2026/01/31/15/00
 
-Why is a batch in a window, or not?
+To see why a batch is or is not in a window:
 
   facilitator --config first.yaml roster show --aggregation org.example.count \\
       --start 2026/01/31/12/00 --end 2026/01/31/15/00
   facilitator --config first.yaml roster explain --aggregation org.example.count \\
       --batch 2026/01/31/12/00/5fd2ffef-7f5c-4b4b-8f0f-3a3c0b4d8d5e
 
-docs/rosters.md tells the rules, and what each reason means.";
+docs/rosters.md explains the rules and each reason.";
 
-/// Agree with the peer on the batches of a window, and see why a batch is or is not in it
+/// Agree with the peer on the batches of a window, and show why a batch is or is not in it
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Roster {
@@ -45,7 +47,7 @@ enum Command {
     Explain(Explain),
 }
 
-/// Which window.
+/// The aggregation and the window.
 #[derive(Debug, Args)]
 struct Place {
     /// The aggregation: the first component of the batches' object names
@@ -68,30 +70,31 @@ impl Place {
     }
 }
 
-/// Write our rosters of all windows up to this one, take in the peer's, agree on what both list
+/// Write this processor's rosters up to this window, read the peer's, and fix the agreed set
 ///
-/// The window has to be over, and its grace too, by this machine's clock and by the own bucket's. What is written once
-/// never changes. That the peer's roster is not there yet is no failure: the summary says so; run it again later.
+/// The window and its grace period must be over, by this machine's clock and by the clock of the
+/// own bucket. A roster never changes once it is written. A missing roster of the peer is not an
+/// error: the summary reports it, and a later run continues.
 #[derive(Debug, Args)]
 struct Write {
     #[command(flatten)]
     place: Place,
 }
 
-/// Show both sides' rosters of a window, side by side, and what became of each batch
+/// Show both processors' rosters of a window side by side, and the status of each batch
 #[derive(Debug, Args)]
 struct Show {
     #[command(flatten)]
     place: Place,
 }
 
-/// Say why a batch is or is not summed: what each window from its own on says of it, from both sides' view
+/// Explain why a batch is or is not summed: each window's entry for it in both rosters
 #[derive(Debug, Args)]
 struct Explain {
     /// The aggregation: the first component of the batch's object names
     #[arg(long, value_name = "NAME")]
     aggregation: AggregationId,
-    /// The batch
+    /// The date and identifier of the batch
     #[arg(long, value_name = "YYYY/MM/DD/HH/MM/UUID")]
     batch: DatedBatch,
 }
@@ -116,7 +119,7 @@ impl Roster {
     }
 }
 
-/// The way of a batch.
+/// The entries for one batch in each window from its own on.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Explanation {
@@ -128,7 +131,7 @@ impl Summary for Explanation {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.batch)?;
         if self.windows.is_empty() {
-            return write!(f, "  no roster of its window, or of one after it, is here yet");
+            return write!(f, "  no roster of its window or of a later window exists yet");
         }
         write!(f, "  {:<40}{:<20}{:<20}outcome", "window", "first", "second")?;
         self.windows

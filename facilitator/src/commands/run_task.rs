@@ -10,34 +10,34 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::{Failure, Summary};
 
 const AFTER_HELP: &str = "\
-For Kubernetes Jobs that a workflow manager starts: a pod of an indexed Job does
-the task of its index, which the cluster puts into JOB_COMPLETION_INDEX.
+For Kubernetes Jobs that a workflow manager starts. A pod of an indexed Job runs
+the task whose index the cluster puts into JOB_COMPLETION_INDEX.
 
   facilitator --config first.yaml run-task intake \\
       '{\"trace-id\":\"...\",\"aggregation-id\":\"...\",\"batch-id\":\"...\",\"date\":\"...\"}'
 
-A task without a sum part for lack of packets is done, as with a worker.";
+A window with too few packets for a sum part counts as done, as with a worker.";
 
-/// Do one task as a worker would, without a queue
+/// Run one task as a worker would, without a queue
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct RunTask {
-    /// Which queue's task it is
+    /// The queue that the task belongs to
     #[arg(value_enum)]
     kind: TaskOf,
-    /// The messages, JSON as on the queue; one of them is done
+    /// The messages, in JSON as on the queue; the command runs one of them
     #[arg(required = true, value_name = "TASK")]
     tasks: Vec<String>,
-    /// Which one, from 0
+    /// The index of the task to run, from 0
     #[arg(long, env = "JOB_COMPLETION_INDEX", default_value_t = 0, value_name = "INDEX")]
     index: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TaskOf {
-    /// An intake
+    /// An intake task
     Intake,
-    /// A roster or a sum
+    /// A roster task or an aggregation task
     Aggregate,
 }
 
@@ -49,7 +49,7 @@ impl RunTask {
         };
         let missing = || {
             Error::Setting(format!(
-                "there are {} tasks, and none of index {}",
+                "the command line has {} tasks and none with index {}; check --index and JOB_COMPLETION_INDEX",
                 self.tasks.len(),
                 self.index
             ))
@@ -70,7 +70,7 @@ impl RunTask {
     }
 }
 
-/// The task is done.
+/// The summary of a completed task.
 #[derive(Debug, Serialize)]
 struct Done {
     outcome: &'static str,
@@ -78,6 +78,6 @@ struct Done {
 
 impl Summary for Done {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the task is done, now or before")
+        f.write_str("the task is done, in this run or in an earlier one")
     }
 }

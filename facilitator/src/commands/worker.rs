@@ -22,48 +22,50 @@ Examples:
   curl http://127.0.0.1:8082/readyz
 
 Tasks come from the queues of the configuration (queues.intake,
-queues.aggregate), where a workflow manager puts them. What becomes of one:
-  acknowledged   done, now or before; also a window with too few packets
-  given back     not there yet, or something is out of reach: it comes back,
-                 later each time (worker.retry-delay)
-  rejected       it never can be done, or no task can be read in it: it goes to
+queues.aggregate), to which a workflow manager publishes them. Each message is:
+  acknowledged   done, in this run or an earlier one; also if the window has too
+                 few packets
+  given back     for a later retry: an object is missing or a service does not
+                 answer; the delay grows with each attempt (worker.retry-delay)
+  rejected       no retry can succeed, or the message is not a task: it moves to
                  the queue's rejected messages, with the reason
 
 Pages for operators (worker.operations, or --operations):
-  GET /healthz   the worker gets on; 503 names what is stuck
-  GET /readyz    it takes tasks, or why not: a queue fails, or a bucket has not
-                 answered for a minute
+  GET /healthz   200 while all tasks make progress; 503 lists the stuck ones
+  GET /readyz    200 if the worker takes tasks; 503 gives the reason: a queue
+                 fails, or a bucket has not answered for a minute
   GET /metrics   counters and histograms, for Prometheus
 
 Signals:
-  TERM, INT   take no more tasks, give those in hand a moment to end, give the
-              others back, and end with exit code 0, within five seconds
-  HUP         read configuration and keys again (also done when a file changes);
-              what cannot be read leaves the old ones in force
+  TERM, INT   take no more tasks, let running tasks finish for a moment, give
+              the others back, and exit with code 0 within five seconds
+  HUP         reload configuration and keys (also done when a file changes);
+              if they cannot be read, the previous ones stay in force
 
-Start as many as you like on the same queues and buckets: two that do the same
-task write the same bytes. docs/operating.md says more.";
+Any number of workers may share the same queues and buckets: two workers that do
+the same task write the same bytes. See docs/operating.md.";
 
-/// Take tasks from queues, several at once, until told to stop
+/// Take tasks from queues, several at once, until a signal stops the worker
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct WorkerCommand {
-    /// Which queue's tasks
+    /// The queues to serve
     #[arg(value_enum)]
     tasks: Tasks,
-    /// Where the pages for operators are served, in place of worker.operations; port 0 takes a free one
+    /// The address that serves the pages for operators, instead of worker.operations; port 0 picks
+    /// a free port
     #[arg(long, value_name = "ADDRESS:PORT")]
     operations: Option<SocketAddr>,
 }
 
-/// Which queues a worker serves.
+/// The queues that a worker serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Tasks {
-    /// Take batches in
+    /// Intake of batches
     Intake,
     /// Rosters and sums of windows
     Aggregate,
-    /// Both
+    /// Both queues
     All,
 }
 
@@ -82,15 +84,20 @@ impl WorkerCommand {
         let source = Source::new(arguments.config_file()?);
         let config = source.load()?;
         let (settings, kinds) = (config.value.worker.clone(), self.tasks.kinds());
-        let missing = || Error::Setting("queues are missing in the configuration: a worker needs them".to_owned());
+        let missing = || Error::Setting("the configuration has no section `queues`; a worker needs it".to_owned());
         let queues = config.value.queues.as_ref().ok_or_else(missing)?;
         let open = |kind: &Kind| Ok((*kind, queues.open(*kind, &config.directory)?));
         let queues = kinds.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
         let address = self.operations.unwrap_or(settings.operations);
         let page = Operations::bind(address).await;
-        let page = page.map_err(|error| Error::Setting(format!("pages for operators: {address}: {error}")))?;
+        let page = page.map_err(|error| {
+            Error::Setting(format!(
+                "cannot serve the pages for operators at {address}: {error}; change worker.operations"
+            ))
+        })?;
         let bound = page.address();
-        let bound = bound.map_err(|error| Error::Internal(format!("a socket has no address: {error}")))?;
+        let bound =
+            bound.map_err(|error| Error::Internal(format!("the listening socket has no local address: {error}")))?;
         let started = Started {
             tasks: kinds.iter().map(|kind| kind.name()).collect(),
             version: env!("CARGO_PKG_VERSION"),
@@ -114,19 +121,19 @@ impl WorkerCommand {
             operations = started.operations,
             queues = ?started.queues,
             concurrency = started.concurrency,
-            "worker starts"
+            "worker started"
         );
         run(worker, kinds, stop).await;
         reloading.abort();
         comparing.abort();
         reaching.abort();
         let _ = timeout(Duration::from_millis(200), serving).await;
-        tracing::info!("worker has ended");
+        tracing::info!("worker stopped");
         Ok(())
     }
 }
 
-/// What is said when the worker is up.
+/// The summary that the worker prints when it has started.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Started {
@@ -139,12 +146,12 @@ struct Started {
 
 impl Summary for Started {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "facilitator {} works on {}", self.version, self.tasks.join(" and "))?;
+        writeln!(f, "facilitator {} serves {}", self.version, self.tasks.join(" and "))?;
         self.queues
             .iter()
             .try_for_each(|queue| writeln!(f, "  {:<12} {queue}", "queue"))?;
         writeln!(f, "  {:<12} {}", "operations", self.operations)?;
-        writeln!(f, "  {:<12} {} tasks of a queue", "at once", self.concurrency)?;
-        write!(f, "  {:<12} Ctrl-C, or SIGTERM", "end")
+        writeln!(f, "  {:<12} up to {} tasks of each queue", "at once", self.concurrency)?;
+        write!(f, "  {:<12} Ctrl-C or SIGTERM", "end")
     }
 }
