@@ -13,12 +13,13 @@ Examples:
   facilitator key convert packet.b64 --instance us-ct-ingestor --bins 5 \\
       --id first-packet-1 --out packet-5-bins.json
 
-With --instance and --bins, a bare packet key becomes a document. Do this once
-for a key, and only if it has opened packets of this one instance and number of
-bins alone: a second document of the same key would let packets be evaluated
-twice, which gives their answers away.";
+With --instance and --bins, a bare packet key becomes a document. Do this only
+once for each key, and only if the key has opened packets of this instance and
+number of bins alone. A second document of the same key would let packets be
+evaluated twice, which reveals their contents.";
 
-/// When a bare key was made is not known: everything is looked at that may have been made with it.
+/// The creation time assumed for a bare key, which carries none. The earliest time makes checks of
+/// the key's earlier use cover everything.
 const UNKNOWN: &str = "1970-01-01T00:00:00Z";
 
 /// Write a key in another encoding to a new file; a private one with mode 0600
@@ -28,15 +29,16 @@ pub(super) struct Convert {
     /// The key's file, in any encoding; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The encoding to write: see `facilitator key --help` [default: packet-document with --instance and --bins]
+    /// The encoding to write: see `facilitator key --help` [default: packet-document with
+    /// --instance and --bins]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING")]
     encoding: Option<Encoding>,
     #[command(flatten)]
     restriction: Restriction,
-    /// The common name of a certificate request
+    /// The common name of the certificate request
     #[arg(long, value_name = "NAME")]
     common_name: Option<String>,
-    /// The file to make; `-` for standard output
+    /// The file to create; `-` for standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -61,7 +63,7 @@ impl Convert {
         }
         Ok(())
     }
-    /// The key, as a document if that is what is to be written.
+    /// Returns the key, as a packet key document if the target encoding is one.
     fn restricted(&self, key: AnyKey, encoding: Encoding, file: &str) -> Result<AnyKey, Error> {
         match key {
             AnyKey::Private(key) if encoding == Encoding::PacketDocument => {
@@ -69,10 +71,11 @@ impl Convert {
                 Ok(AnyKey::Packet(Box::new(document)))
             }
             AnyKey::Packet(_) if self.restriction.is_given() => Err(Error::Setting(format!(
-                "{file}: it is a document already, and a packet key belongs to one instance and one number of bins for good"
+                "{file}: the key is a document already, and its instance and number of bins cannot be changed; omit \
+                 --instance, --bins, --id and --created"
             ))),
             _ if self.restriction.is_given() => Err(Error::Setting(
-                "--instance, --bins, --id and --created make a document of a bare packet key, and of nothing else"
+                "--instance, --bins, --id and --created apply only when a bare packet key becomes a document"
                     .to_owned(),
             )),
             key => Ok(key),

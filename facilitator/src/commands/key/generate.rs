@@ -19,38 +19,38 @@ Examples:
   facilitator key generate signing --for ingestor --out keys/batch-signing.b64
   facilitator key generate signing --encoding pkcs8-pem --out - | vault ...
 
-A packet key belongs to one instance and one number of bins: make one for each
-number of bins that the instance's metrics have. Its public half, which the
-ingestor needs, is written to a second file, whose name ends in
+A packet key belongs to one instance and one number of bins: generate one for
+each number of bins that the instance's metrics have. The ingestor needs its
+public half, which the command writes to a second file whose name ends in
 .x962-public.b64.
 
-Then give others the public half: see `facilitator key public --help`.";
+Then publish the public half: see `facilitator key public --help`.";
 
-/// Make a new key and write it to a new file, mode 0600
+/// Generate a key and write it to a new file, mode 0600
 ///
-/// An existing file is never overwritten. `--out -` writes the key to standard output, and what is said about it to
-/// standard error. Folders that are missing are created, for their owner alone.
+/// The command never overwrites a file. `--out -` writes the key to standard output and the summary
+/// to standard error. Missing folders are created with access for their owner alone.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Generate {
-    /// What the key is for
+    /// The purpose of the key
     #[arg(value_enum, value_name = "KIND")]
     kind: Kind,
     #[command(flatten)]
     restriction: Restriction,
-    /// The program that will use the key: what is said about its configuration depends on it
+    /// The program that will use the key; the summary shows that program's configuration lines
     #[arg(long = "for", value_enum, value_name = "PROGRAM", default_value_t = Program::Facilitator)]
     program: Program,
-    /// The encoding of the private key [default: pkcs8-base64 for signing, packet-document for packet, base64 for
-    /// sealing]
+    /// The encoding of the private key [default: pkcs8-base64 for signing, packet-document for
+    /// packet, base64 for sealing]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING")]
     encoding: Option<Encoding>,
-    /// The file to make; `-` for standard output
+    /// The file to create; `-` for standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
-/// What a key is for.
+/// The purpose of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
@@ -68,7 +68,7 @@ enum Kind {
 enum Program {
     /// A processor
     Facilitator,
-    /// The ingestor, which has signing keys and, in the form of a sealing key, secrets
+    /// The ingestor, which has signing keys and secrets (encoded as sealing keys)
     Ingestor,
 }
 
@@ -81,7 +81,7 @@ impl Kind {
         }
     }
 
-    /// The encodings in which our programs read such a key.
+    /// The encodings in which the programs read such a key.
     fn encodings(self) -> &'static [Encoding] {
         use Encoding::{Base64, PacketDocument, Pkcs8Base64, Pkcs8Pem, RotatorMaterial, X963Base64};
         match self {
@@ -104,7 +104,7 @@ impl Generate {
     pub(super) fn run(&self, arguments: &Arguments) -> Result<(), Error> {
         if (self.kind, self.program) == (Kind::Packet, Program::Ingestor) {
             return Err(Error::Setting(
-                "an ingestor has no packet keys: it takes the public halves from the processors".to_owned(),
+                "an ingestor has no packet keys; it uses the public halves of the processors' keys".to_owned(),
             ));
         }
         let encoding = self.encoding.unwrap_or(self.kind.default_encoding());
@@ -113,14 +113,14 @@ impl Generate {
             let list: Vec<String> = allowed.iter().map(ToString::to_string).collect();
             let kind = self.kind.word();
             return Err(Error::Setting(format!(
-                "a {kind} key is written as {}, not {encoding}",
+                "a {kind} key can be written as {}, not as {encoding}",
                 list.join(", ")
             )));
         }
         let to_stdout = self.out == Path::new("-");
         if to_stdout && arguments.output.json {
             return Err(Error::Setting(
-                "--json and --out - both want standard output".to_owned(),
+                "--json and `--out -` both write to standard output; use one of them".to_owned(),
             ));
         }
         let key = self.key(encoding)?;
@@ -131,7 +131,7 @@ impl Generate {
         let summary = self.summary(&key, encoding, public_file.as_deref())?;
         let secret = encode(&key, encoding, None, &summary.file)?;
         if let Some(file) = &public_file {
-            // First the half that does no harm if the other cannot be written.
+            // The public half goes first: it does no harm if writing the private key fails.
             write_public(file, &encode(&key, Encoding::X962Base64, None, "")?)?;
         }
         write_secret(&self.out, &secret)?;
@@ -151,7 +151,7 @@ impl Generate {
         let mut rng = rand::rng();
         if encoding != Encoding::PacketDocument && self.restriction.is_given() {
             return Err(Error::Setting(
-                "--instance, --bins, --id and --created belong to packet keys with the encoding packet-document"
+                "--instance, --bins, --id and --created apply only to packet keys with the encoding packet-document"
                     .to_owned(),
             ));
         }
@@ -191,14 +191,14 @@ impl Generate {
     }
 }
 
-/// Where the public half of a packet key is written.
+/// Returns the file for the public half of a packet key.
 fn public_file(out: &Path) -> PathBuf {
     let name = out.to_string_lossy();
     let stem = name.strip_suffix(".json").unwrap_or(&name);
     PathBuf::from(format!("{stem}.x962-public.b64"))
 }
 
-/// What is said about a new key. No secret is in it.
+/// The summary of a new key. Contains no secrets.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Generated {

@@ -21,27 +21,27 @@ use crate::inspect::{AnyKey, Encoding};
 const KEY_FILE_BYTES: u64 = 64 << 10;
 
 const AFTER_HELP: &str = "\
-Encodings (docs/formats.md has them byte by byte):
+Encodings (docs/formats.md specifies each byte by byte):
   packet keys
-    packet-document   JSON of id, instance, bins, time and private key; ours
+    packet-document   JSON of id, instance, bins, time and private key
   private keys
     pkcs8-base64      base64 of PKCS#8; ENPA's batch signing keys
     pkcs8-pem         PEM `PRIVATE KEY`
     x963-base64       base64 of point and scalar; ENPA's packet decryption keys
-    rotator-material  what ENPA's key-rotator keeps in its secrets
+    rotator-material  the secrets of ENPA's key-rotator
   public keys
     spki-pem          PEM `PUBLIC KEY`: batch signing keys in manifests
     spki-base64       base64 of SPKI
-    x962-base64       base64 of the point: what ENPA's command line takes
+    x962-base64       base64 of the point: the form for ENPA's command line
     csr-pem           PEM `CERTIFICATE REQUEST`: packet keys in manifests; made
                       of the private key and --common-name
   sealing keys
     base64            base64 of 32 bytes
-  record keys         made of sealing keys by `facilitator key record`
+  record keys         derived from sealing keys by `facilitator key record`
 
-Every command of ours that reads a key finds out its encoding by itself.";
+Every command that reads a key detects the encoding.";
 
-/// Make keys, and write them in the encodings that others read
+/// Create keys, and convert them between encodings
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Key {
@@ -68,7 +68,7 @@ impl Key {
     }
 }
 
-/// Reads a key file, or standard input for `-`, in whatever encoding it is.
+/// Reads a key file, or standard input for `-`, and detects the encoding.
 fn read(file: &Path) -> Result<AnyKey, Error> {
     let shown = || {
         if file == Path::new("-") {
@@ -88,7 +88,10 @@ fn read(file: &Path) -> Result<AnyKey, Error> {
     };
     let length = read.map_err(|source| Error::File { file: shown(), source })?;
     if length as u64 > KEY_FILE_BYTES {
-        return Err(Error::Setting(format!("{}: too large for a key", shown())));
+        return Err(Error::Setting(format!(
+            "{}: larger than 64 KiB, which is too large for a key",
+            shown()
+        )));
     }
     let (key, _) = AnyKey::parse(&text).map_err(|source| bad_key(&shown(), source))?;
     Ok(key)
@@ -102,7 +105,7 @@ fn bad_key(file: &str, source: KeyError) -> Error {
     }
 }
 
-/// Encodes a key, or says what would be needed to do so.
+/// Encodes a key. An error names what is missing for the requested encoding.
 fn encode(key: &AnyKey, encoding: Encoding, common_name: Option<&str>, file: &str) -> Result<Zeroizing<String>, Error> {
     if encoding == Encoding::CsrPem && common_name.is_none() {
         return Err(Error::Setting("--encoding csr-pem needs --common-name NAME".to_owned()));
@@ -112,13 +115,11 @@ fn encode(key: &AnyKey, encoding: Encoding, common_name: Option<&str>, file: &st
         .map_err(|source| bad_key(file, source))?;
     text.ok_or_else(|| {
         let reason = match key {
-            AnyKey::Public(_) => "it is a public key; this encoding needs the private one",
-            AnyKey::Sealing(_) => "it is a sealing key, which has the encoding base64 and no public half",
-            AnyKey::Private(_) if encoding == Encoding::PacketDocument => {
-                "it is a bare key: give --instance and --bins"
-            }
+            AnyKey::Public(_) => "the key is public, and this encoding needs the private half",
+            AnyKey::Sealing(_) => "a sealing key has only the encoding base64, and no public half",
+            AnyKey::Private(_) if encoding == Encoding::PacketDocument => "the key is bare; give --instance and --bins",
             AnyKey::Private(_) | AnyKey::Packet(_) => "base64 is the encoding of sealing keys",
         };
-        Error::Setting(format!("{file}: no encoding {encoding}: {reason}"))
+        Error::Setting(format!("{file}: cannot encode as {encoding}: {reason}"))
     })
 }

@@ -1,16 +1,16 @@
-//! Where a key goes: to a new file that nobody else can read, or to standard output if that is said in so many words.
+//! Writes keys to new files that only their owner can read, or to standard output on request.
 
 use super::Error;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Writes a secret to a new file of mode 0600, durably; to standard output for `-`.
+/// Writes a secret durably to a new file of mode 0600, or to standard output for `-`.
 pub(super) fn write_secret(out: &Path, text: &str) -> Result<(), Error> {
     write(out, text, 0o600)
 }
 
-/// Writes public text to a new file of mode 0644; to standard output for `-`.
+/// Writes public text to a new file of mode 0644, or to standard output for `-`.
 pub(super) fn write_public(out: &Path, text: &str) -> Result<(), Error> {
     write(out, text, 0o644)
 }
@@ -24,22 +24,26 @@ fn write(out: &Path, text: &str, mode: u32) -> Result<(), Error> {
     let shown = out.display();
     create_folder(out).map_err(|error| Error::Setting(format!("{shown}: cannot create its folder: {error}")))?;
     let mut file = create(out, mode).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::Setting(format!("{shown}: exists already; keys are never overwritten")),
+        io::ErrorKind::AlreadyExists => Error::Setting(format!(
+            "{shown}: the file exists already, and keys are never overwritten; choose another name"
+        )),
         _ => Error::Setting(format!("{shown}: cannot create: {error}")),
     })?;
-    // PEM ends with a newline; base64 without, since some programs take what is in the file to the byte.
+    // PEM text ends with a newline. Base64 does not, since some programs use the file's exact
+    // bytes.
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .and_then(|()| sync_directory(out));
     written.map_err(|error| {
-        // A key cut short is worse than none. That it cannot be removed changes nothing about the failure.
+        // A truncated key is worse than none. A failed removal is ignored: the write error is
+        // reported in any case.
         let _ = std::fs::remove_file(out);
         Error::Setting(format!("{shown}: cannot write: {error}"))
     })
 }
 
-/// Creates the folder of a file, and those above it, for their owner alone: keys go there.
+/// Creates the parent folders of a key file with mode 0700, since they hold keys.
 fn create_folder(file: &Path) -> io::Result<()> {
     let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
         return Ok(());
@@ -61,7 +65,7 @@ fn create(path: &Path, mode: u32) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes the file's name durable.
+/// Flushes the folder, so that the file's name is durable.
 fn sync_directory(file: &Path) -> io::Result<()> {
     let directory = file
         .parent()

@@ -22,8 +22,8 @@ Examples:
 
 /// Print the public half of a key, or a public key in another encoding
 ///
-/// Reads a private or public key in any encoding. Standard output gets the key and nothing else; its fingerprint
-/// goes to standard error.
+/// Reads a private or public key in any encoding. Standard output receives only the key; the
+/// fingerprint goes to standard error.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Public {
@@ -33,7 +33,7 @@ pub(super) struct Public {
     /// spki-pem, spki-base64, x962-base64, or csr-pem (needs the private key and --common-name)
     #[arg(long, value_enum, hide_possible_values = true, value_name = "ENCODING", default_value_t = Encoding::SpkiPem)]
     encoding: Encoding,
-    /// The common name of a certificate request: the name under which the key is published
+    /// The common name of the certificate request: the name under which the key is published
     #[arg(long, value_name = "NAME")]
     common_name: Option<String>,
     /// Write to this new file instead of standard output
@@ -85,7 +85,7 @@ impl Public {
     }
 }
 
-/// A public key.
+/// The published half of a key.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Published {

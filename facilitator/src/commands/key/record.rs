@@ -11,18 +11,19 @@ Example, and the line of workflow-manager.yaml that uses it:
   facilitator key record keys/sealing.b64 --out keys/record.key
   record-keys: [ { file: keys/record.key } ]";
 
-/// Derive from a sealing key the key that authenticates the own bucket's records, for the workflow manager
+/// Derive a record key from a sealing key, for the workflow manager
 ///
-/// Whoever holds a record key can make and verify records of the own bucket, and opens no prepared batch with it. One
-/// sealing key always gives the same record key, so the file can be made again. After a rotation of the sealing key,
-/// make one of each sealing key, and list them in the same order.
+/// Record keys authenticate the records of the own bucket. The holder of a record key can create
+/// and verify such records, but cannot open prepared batches. One sealing key always gives the same
+/// record key, so the file can be created again. After a rotation of the sealing key, derive a
+/// record key from each sealing key and list them in the same order.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Record {
     /// The sealing key's file; `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The file to make, mode 0600; `-` for standard output
+    /// The file to create, mode 0600; `-` for standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -32,7 +33,7 @@ impl Record {
         let AnyKey::Sealing(sealing) = read(&self.file)? else {
             let file = self.file.display();
             return Err(Error::Setting(format!(
-                "{file}: it is no sealing key; records are made with one"
+                "{file}: not a sealing key; record keys are derived from sealing keys"
             )));
         };
         let key = RecordKey::from_bytes(sealing.record_key());
