@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 use tallybox_queue::{QueuePlace, SharedQueue};
 
-/// Where tasks come from.
+/// The queues from which tasks come.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Queues {
@@ -19,10 +19,10 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Opens the queue of this kind; relative paths are relative to `directory`.
+    /// Opens the queue of this kind. Relative paths are relative to `directory`.
     ///
     /// # Errors
-    /// [`Error::Setting`]: a queue that cannot be opened is a fault of the configuration.
+    /// [`Error::Setting`] if the queue cannot be opened: the configuration is at fault.
     pub fn open(&self, kind: Kind, directory: &Path) -> Result<SharedQueue, Error> {
         let place = match kind {
             Kind::Intake => &self.intake,
@@ -33,39 +33,44 @@ impl Queues {
     }
 }
 
-/// How a worker works. What is changed here needs a new process; what else stands in the file is read again.
+/// The settings of a worker. Changes in this section need a restart; the rest of the file is
+/// reloaded.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct WorkerConfig {
-    /// Tasks of each queue at once.
+    /// How many tasks of each queue run at once.
     pub concurrency: usize,
-    /// Memory for the packets of all tasks together, in MiB; a batch that needs more than all of it gets all.
+    /// The memory budget for the packets of all tasks together, in MiB. A batch that needs more
+    /// than the budget takes the whole budget.
     pub memory_mib: u64,
-    /// Memory for small prepared batches between intake and aggregation, in MiB; 0 for none.
+    /// Memory for caching small prepared batches between intake and aggregation, in MiB; 0 disables
+    /// the cache.
     pub prepared_cache_mib: u64,
-    /// What a lease is extended by, in seconds; by default the queue's own lease time. It is done whenever a third of the
-    /// shorter of both has passed.
+    /// How far each renewal extends a lease, in seconds; by default the queue's lease time. A
+    /// renewal happens each time a third of the shorter of both times has passed.
     pub lease_extension_secs: Option<u64>,
-    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    /// The address that serves `/healthz`, `/readyz` and `/metrics`.
     pub operations: SocketAddr,
-    /// How often the files of configuration and keys are looked at for changes, in seconds; 0 for never.
+    /// How often the files of configuration and keys are checked for changes, in seconds; 0
+    /// disables the check.
     pub reload_secs: u64,
-    /// A task that says nothing for so many seconds is stuck: `/healthz` fails.
+    /// After how many seconds without progress a task counts as stuck, so that `/healthz` fails.
     pub stuck_after_secs: u64,
-    /// When a task that is tried again comes back.
+    /// The delay before a retry.
     pub retry_delay: RetryDelay,
-    /// A task that makes the program panic, or ends in an error of the program's own, is rejected at this attempt.
+    /// The attempt at which a task is rejected if it makes the program panic or meets an internal
+    /// error.
     pub attempts_at_a_panic: u32,
 }
 
-/// When a task that is tried again comes back: `min` after the first attempt, twice that after each further one, up to
-/// `max`, give or take a half.
+/// The delay before a retry: `min` after the first attempt, doubled after each further attempt up
+/// to `max`, with a jitter of up to half the delay in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RetryDelay {
-    /// After the first attempt, in seconds.
+    /// The delay after the first attempt, in seconds.
     pub min_secs: u64,
-    /// The longest, in seconds.
+    /// The longest delay, in seconds.
     pub max_secs: u64,
 }
 
@@ -95,32 +100,32 @@ impl Default for WorkerConfig {
 }
 
 impl WorkerConfig {
-    /// Refuses what makes no sense.
+    /// Checks that all values are within their limits.
     ///
     /// # Errors
-    /// [`Error::Setting`] that names the key.
+    /// [`Error::Setting`] that names the key and its limits.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |problem: &str| Err(Error::Setting(format!("worker.{problem}")));
         if !(1..=1024).contains(&self.concurrency) {
-            return refuse("concurrency: has to be between 1 and 1024");
+            return refuse("concurrency: must be between 1 and 1024");
         }
         if !(96..=1 << 20).contains(&self.memory_mib) {
-            return refuse("memory-mib: has to be between 96 and 1048576");
+            return refuse("memory-mib: must be between 96 and 1048576");
         }
         if self.prepared_cache_mib > self.memory_mib {
-            return refuse("prepared-cache-mib: more than memory-mib");
+            return refuse("prepared-cache-mib: must be at most memory-mib");
         }
         if self.lease_extension_secs.is_some_and(|secs| secs < 10) {
-            return refuse("lease-extension-secs: has to be at least 10");
+            return refuse("lease-extension-secs: must be at least 10");
         }
         if self.stuck_after_secs < 10 {
-            return refuse("stuck-after-secs: has to be at least 10");
+            return refuse("stuck-after-secs: must be at least 10");
         }
         if self.retry_delay.min_secs > self.retry_delay.max_secs || self.retry_delay.max_secs > 43_200 {
-            return refuse("retry-delay: min-secs has to be at most max-secs, and that at most 43200");
+            return refuse("retry-delay: min-secs must be at most max-secs, and max-secs at most 43200");
         }
         if self.attempts_at_a_panic == 0 {
-            return refuse("attempts-at-a-panic: has to be at least 1");
+            return refuse("attempts-at-a-panic: must be at least 1");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! One message, from its bytes to what becomes of it.
+//! Processes one message, from its bytes to its outcome.
 
 use super::{Kind, Outcome, TaskKind};
 use crate::aggregate::{AggregateSummary, AggregateTask, aggregate, mark_nothing};
@@ -18,53 +18,53 @@ use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 use tracing::{Instrument as _, Span, field};
 
-/// A message that has been dealt with.
+/// A message that has been processed.
 #[derive(Debug)]
 pub(super) struct Handled {
-    /// What it asked for.
+    /// The kind of task.
     pub(super) task: TaskKind,
-    /// What becomes of it.
+    /// The outcome for the queue.
     pub(super) outcome: Outcome,
-    /// What it found, to be counted.
+    /// Results for the metrics.
     pub(super) found: Found,
 }
 
-/// What a task found, to be counted.
+/// The results of a task, for the metrics.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Of an intake.
+    /// The summary of an intake.
     pub(super) intake: Option<IntakeSummary>,
-    /// Of an aggregation.
+    /// The summary of an aggregation.
     pub(super) aggregate: Option<AggregateSummary>,
-    /// Of a roster.
+    /// The summary of a roster task.
     pub(super) roster: Option<RosterSummary>,
-    /// A bug of ours, perhaps: it panicked, or met an internal error.
+    /// True if the task panicked or met an internal error, which may be a bug of the program.
     pub(super) suspicious: bool,
-    /// Other bytes stand where ours should.
+    /// True if an object with other bytes exists under a name that the task writes.
     pub(super) conflict: bool,
-    /// Too few packets for a sum part.
+    /// True if the window has too few packets for a sum part.
     pub(super) below_minimum: bool,
-    /// A key of ours does not fit, perhaps.
+    /// True if the intake stopped because a key of this processor may be wrong.
     pub(super) wrong_key: bool,
-    /// The sum part waits for an operator.
+    /// True if the sum part is held for an operator.
     pub(super) held: bool,
 }
 
-/// Does what a message of this queue asks for, to its end.
+/// Completes the task in a message of this queue.
 ///
-/// Never panics, whatever the message is: what cannot be read is rejected with its reason, and a panic of what is called
-/// is a reason to try again.
+/// Never panics, whatever the message contains: an unreadable message is rejected with a reason,
+/// and a panic inside the task leads to a retry.
 pub async fn handle(processor: &Arc<Processor>, kind: Kind, body: &[u8]) -> Outcome {
     handled(processor, kind, body, &no_progress()).await.outcome
 }
 
-/// [`handle`], with what is to be counted.
+/// [`handle`] with progress reports, and with results for the metrics.
 pub(super) async fn handled(processor: &Arc<Processor>, kind: Kind, body: &[u8], progress: &Progress) -> Handled {
     let task = match Task::parse(kind, body) {
         Ok(task) => task,
         Err(error) => {
             let reason = chain(&error);
-            tracing::warn!(queue = kind.name(), reason, "message is no task; rejected");
+            tracing::warn!(queue = kind.name(), reason, "message is not a task; rejected");
             return Handled {
                 task: TaskKind::Unreadable,
                 outcome: Outcome::Reject { reason },
@@ -94,7 +94,7 @@ pub(super) async fn handled(processor: &Arc<Processor>, kind: Kind, body: &[u8],
     }
 }
 
-/// What an error means, and what of it is counted.
+/// Maps an error to an outcome, and records it for the metrics.
 fn failed(error: &Error, found: &mut Found) -> Outcome {
     found.suspicious = matches!(error, Error::Internal(_));
     found.conflict = error.exit() == Exit::Conflict;
@@ -104,7 +104,7 @@ fn failed(error: &Error, found: &mut Found) -> Outcome {
     if found.wrong_key {
         tracing::error!(
             reason = chain(error),
-            "batch is not taken in: a packet key, the role or a point may be wrong"
+            "intake stopped: a packet key, the role or an evaluation point of this processor may be wrong"
         );
     }
     if let Some(summary) = error.summary() {
@@ -114,12 +114,12 @@ fn failed(error: &Error, found: &mut Found) -> Outcome {
         tracing::warn!(reason = chain(error), "window has no sum part");
     }
     if found.held {
-        tracing::error!(reason = chain(error), "window is held: an operator has to look");
+        tracing::error!(reason = chain(error), "window is held until an operator releases it");
     }
     Outcome::of_error(error)
 }
 
-/// One line a task.
+/// Logs one line for each task.
 fn report(outcome: &Outcome, found: &Found) {
     match outcome {
         Outcome::Done => {
@@ -136,7 +136,7 @@ fn report(outcome: &Outcome, found: &Found) {
                 "task done"
             );
         }
-        Outcome::Retry { reason, .. } => tracing::warn!(reason, "task is tried again"),
+        Outcome::Retry { reason, .. } => tracing::warn!(reason, "task will be retried"),
         Outcome::Reject { reason } if found.conflict => tracing::error!(reason, "task rejected: conflict"),
         Outcome::Reject { reason } => tracing::warn!(reason, "task rejected"),
     }
@@ -145,10 +145,10 @@ fn report(outcome: &Outcome, found: &Found) {
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "no reason was given".to_owned())
+    text.unwrap_or_else(|| "the panic has no message".to_owned())
 }
 
-/// What a message asks for.
+/// The task that a message contains.
 enum Task {
     Intake(IntakeTask),
     Aggregate(AggregationTask),
@@ -175,7 +175,7 @@ impl Task {
         }
     }
 
-    /// What all that is logged of the task carries.
+    /// Creates the span that all log lines of the task carry.
     fn span(&self, processor: &Processor) -> Span {
         let span = tracing::info_span!(
             "task",
@@ -228,8 +228,8 @@ impl Task {
     }
 }
 
-/// Sums exactly the batches that the task names. The workflow manager names them once a window, so what they come to
-/// is the last word on it: a window that can never have a sum part is done, too.
+/// Sums exactly the batches that the task names. The workflow manager names them once for each
+/// window, so the result is final: a window that can never have a sum part is marked as done, too.
 async fn aggregate_named(
     processor: &Arc<Processor>,
     task: &AggregationTask,

@@ -1,19 +1,19 @@
-//! Workers: tasks from queues, several at once, until somebody says stop.
+//! Workers: take tasks from queues, several at once, until a stop signal.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `config` | the sections `queues` and `worker` of the configuration |
-//! | `handle` | one message, from its bytes to an [`Outcome`] |
-//! | `outcome`, `delay` | what becomes of a message; when it comes back |
-//! | `step` | receive one, handle it, settle it: nothing in the background, for simulations |
-//! | `run` | the loop around it: several tasks, leases kept, the way down |
-//! | `keeper` | keeps a lease from the moment of receipt |
-//! | `pulse` | what is in hand, and whether it gets on |
-//! | `reach` | whether the buckets answer, tasks or not |
-//! | `reload` | configuration and keys, read again |
-//! | `operations`, `metrics` | what it says of itself |
+//! | `handle` | processes one message, from its bytes to an [`Outcome`] |
+//! | `outcome`, `delay` | the outcome of a message; the delay before a retry |
+//! | `step` | receives, processes and settles one message; no background work, for simulations |
+//! | `run` | the main loop: concurrent tasks, lease renewal, graceful shutdown |
+//! | `keeper` | renews a lease from the moment of receipt |
+//! | `pulse` | the watchdog: running operations, and whether they make progress |
+//! | `reach` | monitors whether the buckets answer, also when there are no tasks |
+//! | `reload` | reloads configuration and keys |
+//! | `operations`, `metrics` | health, readiness and metrics |
 //!
-//! A message never ends a worker, and neither does a queue: what fails is logged, counted, and tried again.
+//! Neither a message nor a queue can end a worker: each failure is logged, counted, and retried.
 
 mod config;
 mod delay;
@@ -50,7 +50,7 @@ use step::Attempts;
 use tallybox_queue::SharedQueue;
 use tallybox_service::reach::Reach;
 
-/// Which queue: its messages do not say themselves what they are.
+/// A queue that a worker serves. The kind is not part of a message, so it follows from the queue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
     /// Intake tasks.
@@ -60,7 +60,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Both.
+    /// Both kinds.
     pub const ALL: [Self; 2] = [Self::Intake, Self::Aggregate];
 
     /// The queue's name in the configuration, in logs and in metrics.
@@ -79,7 +79,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A worker: a processor, the queues that it takes tasks from, and what it counts.
+/// A worker: a processor, the queues that it takes tasks from, and its metrics.
 #[derive(Debug)]
 pub struct Worker {
     processor: RwLock<Arc<Processor>>,
@@ -87,16 +87,16 @@ pub struct Worker {
     config: WorkerConfig,
     budget: Budget,
     attempts: Attempts,
-    /// What is counted.
+    /// The counters and histograms.
     pub metrics: Arc<Metrics>,
-    /// What is in hand.
+    /// The watchdog over running operations.
     pub pulses: Pulses,
     reach: Reach,
     state: State,
 }
 
 impl Worker {
-    /// A worker on these queues, each once.
+    /// Creates a worker on the given queues, at most one of each kind.
     #[must_use]
     pub fn new(
         processor: Processor,
@@ -119,15 +119,17 @@ impl Worker {
         })
     }
 
-    /// The processor that new tasks are done by.
+    /// Returns the processor that new tasks use.
     #[must_use]
     pub fn processor(&self) -> Arc<Processor> {
         Arc::clone(&self.processor.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Has new tasks done by this one; those in hand go on with the one that they began with.
+    /// Replaces the processor for new tasks. Running tasks keep the processor with which they
+    /// started.
     pub fn replace_processor(&self, mut processor: Processor) {
         let old = self.processor();
+        // The pool is shared across reloads unless the number of threads changes.
         if processor.pool.current_num_threads() == old.pool.current_num_threads() {
             processor.pool = Arc::clone(&old.pool);
         }
@@ -135,20 +137,21 @@ impl Worker {
         *self.processor.write().unwrap_or_else(PoisonError::into_inner) = processor;
     }
 
-    /// The queue of this kind.
+    /// Returns the queue of this kind.
     fn queue(&self, kind: Kind) -> Result<&SharedQueue, Error> {
         let missing = || Error::Setting(format!("the worker has no {kind} queue"));
         self.queues.get(&kind).ok_or_else(missing)
     }
 
-    /// How it works.
+    /// Returns the worker's settings.
     #[must_use]
     pub fn config(&self) -> &WorkerConfig {
         &self.config
     }
 }
 
-/// The processor with what it shares with those before and after it, and with memory for small prepared batches.
+/// Prepares a processor for this worker: shares the memory budget across reloads, and enables the
+/// cache of small prepared batches.
 fn fitted(mut processor: Processor, budget: &Budget, config: &WorkerConfig) -> Processor {
     processor.budget = budget.clone();
     processor.cache.remember_prepared(config.prepared_cache_mib << 20);

@@ -1,31 +1,31 @@
-//! What becomes of a message.
+//! The outcome of a message.
 
 use crate::error::Error;
 use std::time::Duration;
 use tallybox_service::cause::chain;
 use tallybox_service::exit::Exit;
 
-/// What becomes of a message.
+/// The outcome of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done, now or before: it is acknowledged.
+    /// Done, in this run or an earlier one: the message is acknowledged.
     Done,
-    /// It can be done later: it is given back.
+    /// Not possible yet: the message is given back for a retry.
     Retry {
-        /// When it comes back; by default what the configuration says for the attempt.
+        /// The delay before the retry; by default the configured delay for the attempt.
         delay: Option<Duration>,
-        /// Why it is not done.
+        /// Why the task is not done.
         reason: String,
     },
-    /// It never can be done: it is set aside, with the reason.
+    /// Never possible: the message moves to the rejected messages, with the reason.
     Reject {
-        /// Why not.
+        /// Why no retry can succeed.
         reason: String,
     },
 }
 
 impl Outcome {
-    /// Its name in logs and metrics.
+    /// The outcome's name in logs and metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -35,16 +35,16 @@ impl Outcome {
         }
     }
 
-    /// What an error means for the task that met it.
+    /// Maps the error of a task to an outcome.
     ///
     /// | exit | outcome |
     /// |---|---|
     /// | retry | retry |
-    /// | usage | retry: the task is good, and our configuration gets mended |
+    /// | usage | retry: the task is valid, and an operator can correct the configuration |
     /// | rejected | reject |
-    /// | conflict | reject: somebody has to look, and a redelivery finds the same bytes |
-    /// | held | done: the window is marked as held, and an operator's release starts it again; it is counted and logged |
-    /// | below the minimum | done: that is an answer about the window, no fault of the task; it is counted and logged |
+    /// | conflict | reject: an operator has to investigate; a redelivery finds the same bytes |
+    /// | held | done: the window is marked as held until an operator releases it |
+    /// | below the minimum | done: a valid result for the window; counted and logged |
     pub(super) fn of_error(error: &Error) -> Self {
         let reason = || format!("{}: {}", error.reason(), chain(error));
         match error.exit() {

@@ -1,4 +1,4 @@
-//! The loop: several tasks at once, leases kept, and the way down.
+//! The main loop: concurrent tasks, lease renewal, graceful shutdown.
 
 use super::keeper::Keeper;
 use super::{Kind, Outcome, Worker};
@@ -11,24 +11,24 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a queue is asked to wait for a message.
+/// How long one request to a queue waits for a message.
 const WAIT: Duration = Duration::from_secs(10);
-/// The pause after a queue has failed once, doubled each time, and its end.
+/// The pause after the first failed request to a queue; it doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How often a message is settled that a queue does not let us settle at once.
+/// How often the worker tries to settle a message.
 const SETTLE_TRIES: u32 = 4;
 
-/// On the way down: how long a request for a message that is on its way is waited for, so that the message is not held
-/// by nobody until its lease runs out.
+/// During shutdown: how long the worker waits for a pending request for a message. Otherwise the
+/// message could arrive unseen and stay leased until its lease expires.
 const LAST_RECEIVE: Duration = Duration::from_secs(1);
-/// How long tasks in hand may take to end; then they are given back.
+/// During shutdown: how long running tasks may take to finish before they are given back.
 const LAST_WORK: Duration = Duration::from_millis(2500);
-/// By when everything is given back, from the beginning of the way down.
+/// During shutdown: the deadline by which everything is given back.
 const LAST: Duration = Duration::from_millis(4500);
 
-/// Takes tasks of these kinds until `stop`; then takes no more, gives what is in hand a moment to end, and gives back the
-/// rest. Returns within five seconds of `stop`.
+/// Takes tasks of these kinds until `stop`. Then takes no more tasks, lets running tasks finish for
+/// a moment, and gives the others back. Returns within five seconds of `stop`.
 pub async fn run(worker: Arc<Worker>, kinds: &[Kind], stop: CancellationToken) {
     let (tasks, give_back) = (TaskTracker::new(), CancellationToken::new());
     let receivers = TaskTracker::new();
@@ -48,24 +48,24 @@ pub async fn run(worker: Arc<Worker>, kinds: &[Kind], stop: CancellationToken) {
     stop.cancelled().await;
     let begun = Instant::now();
     worker.state.drain();
-    tracing::info!(tasks = tasks.len(), "worker stops");
+    tracing::info!(tasks = tasks.len(), "worker shuts down");
     if timeout_at(begun + LAST_WORK, receivers.wait()).await.is_err() {
-        tracing::warn!("a queue did not answer in time");
+        tracing::warn!("queue did not answer before the shutdown deadline");
     }
     tasks.close();
     if timeout_at(begun + LAST_WORK, tasks.wait()).await.is_err() {
-        tracing::info!(tasks = tasks.len(), "tasks are given back");
+        tracing::info!(tasks = tasks.len(), "unfinished tasks are given back");
         give_back.cancel();
         if timeout_at(begun + LAST, tasks.wait()).await.is_err() {
             tracing::warn!(
                 tasks = tasks.len(),
-                "tasks could not be given back; their leases run out"
+                "tasks could not be given back; they return when their leases expire"
             );
         }
     }
 }
 
-/// Takes messages of one queue.
+/// The receiver of one queue's messages.
 struct Receiver {
     worker: Arc<Worker>,
     queue: SharedQueue,
@@ -79,7 +79,8 @@ impl Receiver {
     async fn run(self) {
         let places = Arc::new(Semaphore::new(self.worker.config.concurrency));
         let mut failures = 0;
-        // A place first, then a message: one that nobody works on is better left to other workers.
+        // Reserve capacity before receiving: a message that would have to wait is better left to
+        // other workers.
         while let Some(Ok(place)) = self.stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
             match self.receive().await {
                 Ok(None) => failures = self.answered(),
@@ -108,13 +109,13 @@ impl Receiver {
         }
     }
 
-    /// Notes that the queue answers; how often it has failed since.
+    /// Records that the queue answers. Returns the new number of consecutive failures, 0.
     fn answered(&self) -> u32 {
         self.worker.state.queue_answers(self.kind, Ok(()));
         0
     }
 
-    /// Asks for a message. When it is time to stop, one that comes all the same is given back at once.
+    /// Requests a message. After `stop`, gives a message that still arrives back at once.
     async fn receive(&self) -> Result<Option<Delivery>, QueueError> {
         let hand = self.worker.pulses.take(format!("the {} queue", self.kind));
         let receiving = self.queue.receive(WAIT);
@@ -131,7 +132,7 @@ impl Receiver {
     }
 }
 
-/// A message that is being worked on.
+/// A message that is being processed.
 struct InHand {
     worker: Arc<Worker>,
     queue: SharedQueue,
@@ -167,7 +168,8 @@ impl InHand {
     }
 }
 
-/// Settles a message, with some patience: what is not settled comes back, and is done a second time.
+/// Settles a message, with retries. An unsettled message is delivered and processed a second time,
+/// which is safe because tasks are idempotent.
 async fn settle(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &Delivery, outcome: &Outcome) {
     for attempt in 0..SETTLE_TRIES {
         match worker.settle(kind, queue, delivery, outcome).await {
@@ -179,10 +181,13 @@ async fn settle(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &D
             Err(_) => sleep(PAUSE.saturating_mul(1 << attempt)).await,
         }
     }
-    tracing::warn!(queue = kind.name(), "message could not be settled; it comes back");
+    tracing::warn!(
+        queue = kind.name(),
+        "message could not be settled; the queue will deliver it again"
+    );
 }
 
-/// Gives a message back at once, for another worker.
+/// Gives a message back for immediate redelivery to another worker.
 async fn give_back(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &Delivery) {
     if let Err(error) = queue.nack(&delivery.lease, Duration::ZERO).await {
         worker.metrics.queue_error(kind, "nack", &error);

@@ -1,4 +1,4 @@
-//! Receive one message, handle it, settle it.
+//! Receives one message, processes it, and settles it.
 
 use super::delay::retry_delay;
 use super::handle::{Handled, handled};
@@ -11,14 +11,16 @@ use std::time::Duration;
 use tallybox_queue::{Delivery, QueueError, TaskQueue};
 use tokio::time::Instant;
 
-/// Messages whose attempts are remembered, for queues that do not count.
+/// How many messages have their attempts counted here, for queues that do not count attempts.
 const REMEMBERED: usize = 4096;
 
-/// Takes one message of this kind's queue, waiting up to `wait` for it, and deals with it to its end; `None` if there was
-/// none. Nothing goes on in the background, and the lease is not extended: for simulations and tests.
+/// Takes one message of this kind's queue, waiting up to `wait`, and processes and settles it;
+/// returns `None` if there was no message. Starts no background work and does not renew the lease:
+/// for simulations and tests.
 ///
 /// # Errors
-/// The queue's if nothing can be received. One that cannot be settled is only logged and counted: it comes back.
+/// The queue's error if the request for a message fails. A failure to settle the message is only
+/// logged and counted, since the queue delivers the message again.
 pub async fn step(worker: &Worker, kind: Kind, wait: Duration) -> Result<Option<Outcome>, QueueError> {
     let Ok(queue) = worker.queue(kind) else {
         return Ok(None);
@@ -29,13 +31,13 @@ pub async fn step(worker: &Worker, kind: Kind, wait: Duration) -> Result<Option<
         return Ok(None);
     };
     let handled = worker.work(kind, &delivery, &no_progress()).await;
-    // One that fails is logged and counted.
+    // A failure is logged and counted in `settle`; the queue delivers the message again.
     let _ = worker.settle(kind, &**queue, &delivery, &handled.outcome).await;
     Ok(Some(handled.outcome))
 }
 
 impl Worker {
-    /// Does what a message asks for, and counts it.
+    /// Runs the task of a message, and counts it in the metrics.
     pub(super) async fn work(&self, kind: Kind, delivery: &Delivery, progress: &Progress) -> Handled {
         let begun = Instant::now();
         let processor = self.processor();
@@ -46,7 +48,10 @@ impl Worker {
                 && let Outcome::Retry { reason, .. } = &handled.outcome
             {
                 let reason = format!("{reason} (attempt {attempt})");
-                tracing::error!(reason, "task was tried often enough; rejected");
+                tracing::error!(
+                    reason,
+                    "task rejected: too many attempts ended in a panic or an internal error"
+                );
                 handled.outcome = Outcome::Reject { reason };
             }
         }
@@ -55,7 +60,7 @@ impl Worker {
         handled
     }
 
-    /// Tells the queue what became of a message.
+    /// Acknowledges, gives back or rejects a message, according to its outcome.
     pub(super) async fn settle(
         &self,
         kind: Kind,
@@ -81,12 +86,12 @@ impl Worker {
     }
 }
 
-/// How often messages were tried, for queues that do not count.
+/// Counts attempts of messages, for queues that do not count them.
 #[derive(Debug, Default)]
 pub(super) struct Attempts(Mutex<HashMap<[u8; 32], u32>>);
 
 impl Attempts {
-    /// Which attempt this is, from 1.
+    /// Returns the number of this attempt, from 1.
     pub(super) fn of(&self, delivery: &Delivery) -> u32 {
         let known = || {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,12 +100,13 @@ impl Attempts {
         delivery.attempt.unwrap_or_else(known).max(1)
     }
 
-    /// Which attempt this is; the next one is one more.
+    /// Returns the number of this attempt, and counts it.
     fn next(&self, delivery: &Delivery) -> u32 {
         let attempt = self.of(delivery);
         if delivery.attempt.is_none() {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // Past the end all begin again: delays get short, and nothing is lost.
+            // At the limit all counters restart: retry delays become short again, and no message is
+            // lost.
             if known.len() >= REMEMBERED {
                 known.clear();
             }
