@@ -1,11 +1,12 @@
-//! When a task comes back that is tried again: later each time, and not all at once.
+//! The delay before a retry: exponential backoff with jitter.
 
 use super::config::RetryDelay;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
-/// How long a message is put off after this attempt (from 1): `min`, doubled with each attempt up to `max`, times between
-/// a half and one and a half. The jitter follows from the message and the attempt, so that a run can be repeated.
+/// Returns the delay after this attempt (from 1): `min`, doubled with each attempt up to `max`,
+/// times a jitter between 0.5 and 1.5. The jitter is a function of the message and the attempt, so
+/// that simulations are reproducible.
 #[must_use]
 pub fn retry_delay(delay: RetryDelay, attempt: u32, message: &[u8]) -> Duration {
     let (min, max) = (Duration::from_secs(delay.min_secs), Duration::from_secs(delay.max_secs));

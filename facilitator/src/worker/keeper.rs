@@ -1,4 +1,5 @@
-//! Keeps a lease from the moment a message is received until it is settled, whatever the task is busy with.
+//! Renews a lease from the moment a message is received until it is settled, whatever the task does
+//! in between.
 
 use super::{Kind, Metrics, Worker};
 use std::sync::Arc;
@@ -7,14 +8,14 @@ use tallybox_queue::{Lease, QueueError, SharedQueue};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// The shortest time between two extensions.
+/// The shortest time between two renewals.
 const SHORTEST: Duration = Duration::from_millis(20);
 
-/// A lease that is kept until this is dropped.
+/// Renews a lease until this value is dropped.
 pub(super) struct Keeper(JoinHandle<()>);
 
 impl Keeper {
-    /// Begins to keep a lease that has just been taken.
+    /// Starts to renew a lease that has just been taken.
     pub(super) fn start(worker: &Worker, kind: Kind, queue: &SharedQueue, lease: &Lease) -> Self {
         let kept = Kept {
             kind,
@@ -33,19 +34,20 @@ impl Drop for Keeper {
     }
 }
 
-/// A lease, and how it is kept.
+/// A lease, and the parameters of its renewal.
 struct Kept {
     kind: Kind,
     queue: SharedQueue,
     lease: Lease,
-    /// What it is extended by; by default the queue's lease time.
+    /// How far each renewal extends the lease; by default the queue's lease time.
     by: Option<Duration>,
     metrics: Arc<Metrics>,
 }
 
 impl Kept {
-    /// Extends whenever a third of the lease has passed; after a failure sooner, so that there are several tries before
-    /// it runs out. One that is lost is not got back: the work goes on, since doing it twice changes nothing.
+    /// Renews the lease each time a third of it has passed. After a failure the next attempt comes
+    /// sooner, so that several fit before the lease expires. A lost lease is not recovered: the
+    /// task continues, since tasks are idempotent.
     async fn keep(self) {
         let by = self.by.unwrap_or_else(|| self.queue.lease_time());
         let usual = (self.queue.lease_time().min(by) / 3).max(SHORTEST);
@@ -79,8 +81,8 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(30);
 
-    /// Keeps the lease of a message for ten lease times: how often it is extended, and how long the message stays held
-    /// once nothing keeps it.
+    /// Renews the lease of a message for ten lease times. Returns how often the lease was renewed,
+    /// and how long the message stays leased after the renewals stop.
     async fn kept(by: Option<Duration>) -> (u64, Duration) {
         let queue = MemoryQueue::new("intake", LEASE);
         queue.publish("task".into()).await.unwrap();
@@ -94,9 +96,9 @@ mod tests {
             metrics: Arc::clone(&metrics),
         };
         let keeper = Keeper(tokio::spawn(keeping.keep()));
-        // Half a second more: then the last extension is half a second old.
+        // Half a second more, so that the last renewal is half a second old.
         let taken = queue.receive(10 * LEASE + Duration::from_millis(500)).await.unwrap();
-        assert!(taken.is_none(), "the lease ran out");
+        assert!(taken.is_none(), "the lease expired");
         drop(keeper);
         let free = tokio::time::Instant::now();
         assert!(queue.receive(100 * LEASE).await.unwrap().is_some());
@@ -111,7 +113,7 @@ mod tests {
             assert_eq!(extended, 30);
             assert!(held <= LEASE && held >= LEASE - 2 * half, "{held:?}");
         }
-        // The shorter of both times decides how often.
+        // The shorter of both times determines the interval.
         let (extended, held) = kept(Some(LEASE / 2)).await;
         assert_eq!(extended, 60);
         assert!(held <= LEASE / 2 && held >= LEASE / 2 - 2 * half, "{held:?}");

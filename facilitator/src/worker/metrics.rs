@@ -1,4 +1,5 @@
-//! What workers count. Names are `facilitator_<thing>_<unit>[_total]`; everything stands at 0 from the start.
+//! The worker's metrics, named `facilitator_<thing>_<unit>[_total]`. All counters exist with the
+//! value 0 from the start.
 
 use super::Kind;
 use super::handle::{Found, Handled};
@@ -15,26 +16,26 @@ use std::time::Duration;
 use tallybox_queue::QueueError;
 use tallybox_service::cause::chain;
 
-/// Seconds that a task takes.
+/// The histogram buckets for the duration of a task, in seconds.
 const SECONDS: [f64; 12] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0];
 
-/// What a message asked for.
+/// The kind of task that a message contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TaskKind {
-    /// To take a batch in.
+    /// The intake of a batch.
     Intake,
-    /// To write rosters.
+    /// The writing of rosters.
     Roster,
-    /// To sum the batches that it names.
+    /// The sum of the batches that the task names.
     Aggregate,
-    /// To sum what the rosters agree on.
+    /// The sum of the batches that the rosters agree on.
     Agreed,
-    /// Nothing that can be read.
+    /// A message that is not a task.
     Unreadable,
 }
 
 impl TaskKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 5] = [
         Self::Intake,
         Self::Roster,
@@ -43,7 +44,7 @@ impl TaskKind {
         Self::Unreadable,
     ];
 
-    /// Its name in logs and metrics.
+    /// The kind's name in logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -56,9 +57,9 @@ impl TaskKind {
     }
 }
 
-/// What can become of a task, as it is counted.
+/// The values of the label `outcome`.
 const OUTCOMES: [&str; 5] = ["done", "below-minimum", "held", "retry", "reject"];
-/// What is asked of a queue.
+/// The operations on a queue, as values of the label `operation`.
 const OPERATIONS: [&str; 5] = ["receive", "ack", "nack", "extend", "reject"];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -93,7 +94,7 @@ struct KeyLabel {
     key: String,
 }
 
-/// What is counted about packet keys and their pins.
+/// The reasons for alarms about packet keys and their pins.
 const PACKET_KEY_ALARMS: [&str; 5] = [
     "key-misused",
     "key-worn",
@@ -102,7 +103,7 @@ const PACKET_KEY_ALARMS: [&str; 5] = [
     "pin-missing",
 ];
 
-/// Everything that a worker counts.
+/// All metrics of a worker.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -125,17 +126,17 @@ pub struct Metrics {
     failed_proofs: Family<KeyLabel, Gauge>,
     suspicious: Counter,
     client_key_mismatches: Gauge,
-    /// Leases extended.
+    /// Renewals of leases.
     pub leases_extended: Counter,
-    /// Leases that ran out while we had the message.
+    /// Leases that expired while their message was being processed.
     pub leases_lost: Counter,
-    /// Times that configuration and keys were read again.
+    /// Successful reloads of configuration and keys.
     pub reloads: Counter,
-    /// Times that they could not be.
+    /// Reloads of configuration and keys that failed.
     pub reload_failures: Counter,
 }
 
-/// A message in hand, as it is counted, until this is dropped.
+/// A message that is counted as being processed until this value is dropped.
 #[derive(Debug)]
 pub(super) struct InHand(Gauge);
 
@@ -152,7 +153,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All at 0.
+    /// Creates all metrics with the value 0.
     #[must_use]
     pub fn new() -> Self {
         let mut metrics = Self {
@@ -188,69 +189,65 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
-        registry.register("tasks", "Tasks handled, by what became of them", self.tasks.clone());
-        let help = "Seconds that tasks took";
+        registry.register("tasks", "Tasks processed, by outcome", self.tasks.clone());
+        let help = "Duration of tasks in seconds";
         registry.register("task_duration_seconds", help, self.task_seconds.clone());
-        registry.register("tasks_in_hand", "Messages being worked on", self.in_hand.clone());
+        registry.register("tasks_in_hand", "Messages being processed", self.in_hand.clone());
         let help = "Messages given back unfinished when the worker stopped";
         registry.register("tasks_handed_back", help, self.handed_back.clone());
-        let help = "Requests to queues that failed";
+        let help = "Failed requests to queues";
         registry.register("queue_errors", help, self.queue_errors.clone());
-        let help = "Packets taken in, with a message to the peer";
+        let help = "Packets accepted at intake, with a verification message to the peer";
         registry.register("packets_accepted", help, self.packets_accepted.clone());
-        let help = "Packets taken in without a message, by reason";
+        let help = "Packets rejected at intake, by reason";
         registry.register("packets_rejected", help, self.packets_rejected.clone());
         let help = "Packets counted in sum parts";
         registry.register("packets_summed", help, self.packets_summed.clone());
-        let help = "Packets of summed batches that were not counted, by reason";
+        let help = "Packets of summed batches that do not count, by reason";
         registry.register("packets_not_summed", help, self.packets_not_summed.clone());
-        let help = "What rosters found that somebody should look at, by what it is";
+        let help = "Alarms about rosters, by reason";
         registry.register("roster_alarms", help, self.roster_alarms.clone());
-        let help = "What somebody should look at about packet keys and their pins, by what it is";
+        let help = "Alarms about packet keys and their pins, by reason";
         registry.register("packet_key_alarms", help, self.packet_key_alarms.clone());
-        let help = "Failed proofs under a packet key since it was made";
+        let help = "Failed proofs under a packet key since its creation";
         registry.register("packet_key_failed_proofs", help, self.failed_proofs.clone());
-        let help = "Packet keys that the ingestor announces to clients and that do not fit ours";
+        let help = "Packet keys that the ingestor announces to clients and that do not match ours";
         registry.register("client_key_mismatches", help, self.client_key_mismatches.clone());
         for (name, help, counter) in [
-            ("poison_messages", "Messages that were no task", &self.poison),
+            ("poison_messages", "Messages that were not a task", &self.poison),
             (
                 "conflicts",
-                "Tasks that found other bytes where ours should be",
+                "Tasks that found an object with other bytes under a name that they write",
                 &self.conflicts,
             ),
             (
                 "rejection_alarms",
-                "Windows of which the peer ruled out more than a twentieth of the packets",
+                "Windows in which the peer rejected more than a twentieth of the packets",
                 &self.rejection_alarms,
             ),
             (
                 "wrong_key",
-                "Times that a batch was not taken in, since nearly all packets failed as with a wrong key",
+                "Intakes that stopped because nearly all packets failed as with a wrong key",
                 &self.wrong_key,
             ),
-            (
-                "windows_held",
-                "Times that a sum part was held for an operator",
-                &self.windows_held,
-            ),
+            ("windows_held", "Sum parts held for an operator", &self.windows_held),
             (
                 "panics",
                 "Tasks that panicked or met an internal error",
                 &self.suspicious,
             ),
-            ("leases_extended", "Leases extended", &self.leases_extended),
+            ("leases_extended", "Renewals of leases", &self.leases_extended),
             (
                 "leases_lost",
-                "Leases that ran out with the message in hand",
+                "Leases that expired while their message was being processed",
                 &self.leases_lost,
             ),
+            ("reloads", "Successful reloads of configuration and keys", &self.reloads),
             (
-                "reloads",
-                "Times that configuration and keys were read again",
-                &self.reloads,
+                "reload_failures",
+                "Reloads of configuration and keys that failed",
+                &self.reload_failures,
             ),
-            ("reload_failures", "Times that they could not be", &self.reload_failures),
         ] {
             registry.register(name, help, counter.clone());
         }
@@ -283,7 +280,7 @@ impl Metrics {
         }
     }
 
-    /// Counts what rosters found.
+    /// Counts the alarms of a roster task.
     fn alarms<'a>(&self, alarms: impl Iterator<Item = &'a Alarm>) {
         for alarm in alarms {
             let reason = alarm.word();
@@ -291,7 +288,7 @@ impl Metrics {
         }
     }
 
-    /// Counts the alarms about packet keys, and says how many proofs have failed under each.
+    /// Counts the alarms about packet keys, and updates the number of failed proofs under each key.
     pub(super) fn packet_keys(&self, processor: &Processor) {
         for reason in processor.cache.take_alarms() {
             self.packet_key_alarms.get_or_create(&ReasonLabel { reason }).inc();
@@ -308,7 +305,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a task that has been dealt with.
+    /// Counts a task that has been processed.
     pub(super) fn task(&self, handled: &Handled, took: Duration) {
         let Handled { task, outcome, found } = handled;
         let task = task.name();
@@ -337,7 +334,8 @@ impl Metrics {
         self.alarms(found.roster.iter().flat_map(|roster| roster.alarms.as_slice()));
     }
 
-    /// Packets of tasks that found them done before are not counted twice.
+    /// Counts the packets of a task. Packets of a task that was already done before are not counted
+    /// twice.
     fn packets(&self, found: &Found) {
         let reject = |family: &Family<ReasonLabel, Counter>, rejections: &Rejections| {
             for (reason, count) in rejections.iter() {
@@ -356,15 +354,15 @@ impl Metrics {
         }
     }
 
-    /// Counts and logs a request to a queue that failed.
+    /// Counts and logs a failed request to a queue.
     pub(super) fn queue_error(&self, kind: Kind, operation: &'static str, error: &QueueError) {
         let queue = kind.name();
         self.queue_errors.get_or_create(&QueueLabels { queue, operation }).inc();
         let error = chain(error);
-        tracing::warn!(queue, operation, error, "queue failed");
+        tracing::warn!(queue, operation, error, "request to the queue failed");
     }
 
-    /// Counts a message as in hand.
+    /// Counts a message as being processed.
     pub(super) fn in_hand(&self, kind: Kind) -> InHand {
         let gauge = self.in_hand.get_or_create_owned(&QueueLabel { queue: kind.name() });
         gauge.inc();
@@ -376,16 +374,16 @@ impl Metrics {
         self.handed_back.get_or_create(&QueueLabel { queue: kind.name() }).inc();
     }
 
-    /// Notes how many packet keys that clients are told do not fit ours.
+    /// Sets how many packet keys announced to clients do not match this processor's keys.
     pub fn client_key_mismatches(&self, count: usize) {
         self.client_key_mismatches.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// All of them, as Prometheus reads them.
+    /// Returns all metrics in the Prometheus text format.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
     }

@@ -1,4 +1,4 @@
-//! What a worker says of itself to operators.
+//! The worker's health, readiness and metrics, as operators see them.
 
 use super::{Kind, Worker};
 use crate::BUILD;
@@ -8,22 +8,22 @@ use std::sync::{Mutex, PoisonError};
 use tallybox_service::operations::{Operable, Readiness};
 use tallybox_service::version::Build;
 
-/// What keeps work away from a worker, or wants to be looked at.
+/// Conditions that make the worker not ready, or that an operator should know about.
 #[derive(Debug, Default)]
 pub(super) struct State {
     draining: AtomicBool,
     reload_failed: AtomicBool,
-    /// Queues that fail, and why.
+    /// Failing queues, and the reason for each.
     failing: Mutex<BTreeMap<Kind, String>>,
 }
 
 impl State {
-    /// The worker stops.
+    /// Records that the worker is shutting down.
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Why a queue does not answer, or that it does.
+    /// Records whether a queue answers, and if not, why.
     pub(super) fn queue_answers(&self, kind: Kind, answer: Result<(), String>) {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
@@ -32,7 +32,7 @@ impl State {
         };
     }
 
-    /// Whether configuration and keys could not be read again.
+    /// Records whether the last reload of configuration and keys failed.
     pub(super) fn reload_failed(&self, failed: bool) {
         self.reload_failed.store(failed, Ordering::SeqCst);
     }
@@ -43,7 +43,7 @@ impl Operable for Worker {
         BUILD
     }
 
-    /// A task, or a request to a queue, that has said nothing for too long.
+    /// Returns the tasks and requests to queues that have made no progress for too long.
     fn stuck(&self) -> Vec<String> {
         self.pulses.stuck()
     }
@@ -61,7 +61,7 @@ impl Operable for Worker {
         );
         readiness.reasons.extend(self.reach.reasons());
         if self.state.reload_failed.load(Ordering::SeqCst) {
-            let warning = "configuration or keys could not be read again; the old ones are in force";
+            let warning = "reload failed: configuration or keys could not be read; the old ones are in force";
             readiness.warnings.push(warning.to_owned());
         }
         readiness

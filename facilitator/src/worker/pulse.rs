@@ -1,4 +1,4 @@
-//! What is in hand, and whether it gets on.
+//! The watchdog: running operations, and whether they make progress.
 
 use crate::intake::Progress;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Everything that has to get on.
+/// The watchdog over all running operations.
 #[derive(Clone, Debug)]
 pub struct Pulses(Arc<Shared>);
 
@@ -21,11 +21,11 @@ struct Shared {
 #[derive(Clone, Debug)]
 struct Beat {
     what: String,
-    /// When it last got on, in milliseconds since the beginning.
+    /// The time of the last progress, in milliseconds since the watchdog's creation.
     last: Arc<AtomicU64>,
 }
 
-/// Something in hand, until this is dropped.
+/// A running operation, registered until this value is dropped.
 #[derive(Debug)]
 pub struct Hand {
     pulses: Pulses,
@@ -34,7 +34,8 @@ pub struct Hand {
 }
 
 impl Pulses {
-    /// Nothing in hand; what says nothing for `stuck_after` will be stuck.
+    /// Creates a watchdog without operations. An operation without progress for `stuck_after`
+    /// counts as stuck.
     #[must_use]
     pub fn new(stuck_after: Duration) -> Self {
         Self(Arc::new(Shared {
@@ -44,7 +45,7 @@ impl Pulses {
         }))
     }
 
-    /// Takes something in hand.
+    /// Registers an operation.
     #[must_use]
     pub fn take(&self, what: impl Into<String>) -> Hand {
         let (what, last) = (what.into(), Arc::new(AtomicU64::new(self.now())));
@@ -66,7 +67,7 @@ impl Pulses {
         }
     }
 
-    /// What has said nothing for too long, in words.
+    /// Returns a description of each operation without progress for too long.
     #[must_use]
     pub fn stuck(&self) -> Vec<String> {
         let now = self.now();
@@ -75,7 +76,7 @@ impl Pulses {
             .1
             .values()
             .filter(|beat| silent(beat) > self.0.stuck_after)
-            .map(|beat| format!("{} has not got on for {} s", beat.what, silent(beat).as_secs()))
+            .map(|beat| format!("{} has made no progress for {} s", beat.what, silent(beat).as_secs()))
             .collect()
     }
 
@@ -89,12 +90,12 @@ impl Pulses {
 }
 
 impl Hand {
-    /// It gets on.
+    /// Records progress.
     pub fn beat(&self) {
         self.last.store(self.pulses.now(), Ordering::Relaxed);
     }
 
-    /// A progress callback that says so.
+    /// Returns a progress callback that records progress.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let (pulses, last) = (self.pulses.clone(), Arc::clone(&self.last));
@@ -121,12 +122,12 @@ mod tests {
         advance(Duration::from_secs(600)).await;
         progress(1, 1);
         advance(Duration::from_secs(600)).await;
-        assert_eq!(pulses.stuck(), ["one has not got on for 1200 s"]);
+        assert_eq!(pulses.stuck(), ["one has made no progress for 1200 s"]);
         quiet.beat();
         assert!(pulses.stuck().is_empty());
         advance(Duration::from_secs(2000)).await;
         assert_eq!(pulses.stuck().len(), 2);
         drop((quiet, busy));
-        assert!(pulses.stuck().is_empty(), "what is no longer in hand cannot be stuck");
+        assert!(pulses.stuck().is_empty(), "a finished operation cannot be stuck");
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the buckets answer, asked also while there are no tasks.
+//! Monitors whether the buckets answer, also when there are no tasks.
 
 use super::Worker;
 use crate::processor::ProcessorBuckets;
@@ -7,7 +7,8 @@ use tallybox_service::cause::chain;
 use tallybox_transport::SharedBucket;
 use tallybox_transport::probe::Reachable;
 
-/// Asks the buckets that tasks read from, again and again; what lasts keeps the worker from being ready.
+/// Probes the buckets that tasks read from at regular intervals. A lasting failure makes the worker
+/// not ready.
 pub async fn watch_buckets(worker: Arc<Worker>) {
     tokio::join!(
         watch(&worker, "the ingestion bucket", |buckets| &buckets.ingestion),
@@ -20,7 +21,7 @@ pub async fn watch_buckets(worker: Arc<Worker>) {
 async fn watch(worker: &Worker, what: &str, of: fn(&ProcessorBuckets) -> &SharedBucket) {
     let reachable = Reachable::default();
     let ask = || async {
-        // That of the configuration that is in force now.
+        // Use the bucket of the current configuration, which a reload may have replaced.
         let bucket = Arc::clone(of(&worker.processor().buckets));
         reachable.ask(&*bucket).await.map_err(|error| chain(&error))
     };

@@ -1,4 +1,4 @@
-//! Configuration and keys, read again while the worker runs.
+//! Reloads configuration and keys while the worker runs.
 
 use super::Worker;
 use crate::config::Config;
@@ -12,17 +12,17 @@ use tallybox_service::config::{Loaded, load};
 use tallybox_service::shutdown::Reload;
 use tokio::time::sleep;
 
-/// Where a processor comes from: its configuration file, and the files that it names.
+/// The source of a processor: its configuration file, and the files that it names.
 #[derive(Clone, Debug)]
 pub struct Source {
     file: PathBuf,
 }
 
-/// When the files were written last, as far as that can be seen.
+/// The modification time and size of each file, or `None` if they cannot be read.
 type Stamp = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
 
 impl Source {
-    /// The configuration in this file.
+    /// Creates a source from a configuration file.
     #[must_use]
     pub fn new(file: &Path) -> Self {
         Self { file: file.to_owned() }
@@ -31,7 +31,7 @@ impl Source {
     /// Reads the configuration.
     ///
     /// # Errors
-    /// [`Error::Config`].
+    /// [`Error::Config`] if the file cannot be read or is invalid.
     pub fn load(&self) -> Result<Loaded<Config>, Error> {
         Ok(load::<Config>(&self.file)?)
     }
@@ -39,14 +39,14 @@ impl Source {
     /// Reads the configuration and all keys.
     ///
     /// # Errors
-    /// [`Error`] that names what is wrong.
+    /// [`Error`] that names the invalid setting or file.
     pub fn open(&self) -> Result<Processor, Error> {
         let config = self.load()?;
         config.value.worker.check()?;
         Processor::open(&config)
     }
 
-    /// What changes when a file does. A configuration that cannot be read has only itself.
+    /// Returns the stamp of all files. An unreadable configuration contributes only its own file.
     fn stamp(&self) -> Stamp {
         let mut files = vec![self.file.clone()];
         if let Ok(config) = self.load() {
@@ -63,8 +63,9 @@ impl Source {
     }
 }
 
-/// Reads configuration and keys again whenever somebody asks, and every `every` if a file has changed (never by itself if
-/// that is zero). New tasks are done with what was read; what cannot be read leaves the old one in force.
+/// Reloads configuration and keys on request, and when a check every `every` finds a changed file
+/// (zero disables the check). New tasks use the new values. If the reload fails, the old values
+/// stay in force.
 pub async fn watch(worker: Arc<Worker>, source: Source, mut reload: Reload, every: Duration) {
     let mut known = blocking(&source, Source::stamp).await;
     loop {
@@ -83,21 +84,22 @@ pub async fn watch(worker: Arc<Worker>, source: Source, mut reload: Reload, ever
         if !asked && stamp == known {
             continue;
         }
-        // What is written while it is read is seen at the next look.
+        // Store the stamp from before the reload: a file that changes during it is found at the
+        // next check.
         known = stamp;
         match blocking(&source, Source::open).await {
             Some(Ok(processor)) => {
                 worker.replace_processor(processor);
                 worker.metrics.reloads.inc();
                 worker.state.reload_failed(false);
-                tracing::info!("configuration and keys were read again");
+                tracing::info!("configuration and keys reloaded");
             }
             Some(Err(error)) => {
                 worker.metrics.reload_failures.inc();
                 worker.state.reload_failed(true);
                 tracing::error!(
                     error = chain(&error),
-                    "configuration or keys cannot be read; the old ones stay in force"
+                    "reload failed: configuration or keys cannot be read; the old ones stay in force"
                 );
             }
             None => {}
@@ -105,7 +107,7 @@ pub async fn watch(worker: Arc<Worker>, source: Source, mut reload: Reload, ever
     }
 }
 
-/// Runs what reads files; `None` if it panicked.
+/// Runs a function that reads files on a blocking thread; returns `None` if it panicked.
 async fn blocking<T: Send + 'static>(source: &Source, read: impl FnOnce(&Source) -> T + Send + 'static) -> Option<T> {
     let source = source.clone();
     tokio::task::spawn_blocking(move || read(&source)).await.ok()
