@@ -1,4 +1,5 @@
-//! The last chunk of a prepared batch: counts, the sum, what is fixed, and where everything is.
+//! The last chunk of a prepared batch: counts, the fixed validation batch, and the location of each
+//! chunk.
 
 use crate::reason::Rejections;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use tallybox_model::header::BatchParameters;
 use tallybox_model::id::Instance;
 use tallybox_model::path::BatchName;
 
-/// What a chunk holds.
+/// The content of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChunkKind {
@@ -18,7 +19,7 @@ pub enum ChunkKind {
     Shares,
     /// Identifiers and reason codes of packets without a message.
     Rejects,
-    /// The sum of the shares of all packets with a message, an element a bin.
+    /// The sum of the shares of all packets with a message, one element for each bin.
     Sum,
 }
 
@@ -27,36 +28,36 @@ impl ChunkKind {
     pub const ALL: [Self; 4] = [Self::Messages, Self::Shares, Self::Rejects, Self::Sum];
 }
 
-/// Where a chunk is.
+/// The location and content of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ChunkEntry {
-    /// What it holds.
+    /// The kind of content.
     pub kind: ChunkKind,
-    /// Its first byte in the file.
+    /// The offset of the chunk's first byte in the file.
     pub offset: u64,
-    /// Its sealed length in bytes.
+    /// The length of the sealed chunk in bytes.
     pub length: u64,
-    /// The index of its first item among those of its kind.
+    /// The index of the chunk's first item among all items of its kind.
     pub first: u64,
-    /// How many items it holds.
+    /// The number of items.
     pub count: u64,
 }
 
-/// An object that is fixed before it is published.
+/// The name, length and digest of an object, fixed before the object is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FixedObject {
-    /// Its name.
+    /// The object's name.
     pub object: String,
-    /// Its length in bytes.
+    /// The object's length in bytes.
     pub bytes: u64,
-    /// Its SHA-256.
+    /// The object's SHA-256.
     pub sha256: Digest,
 }
 
 impl FixedObject {
-    /// Name, length and digest of a file.
+    /// Computes length and digest of a file.
     #[must_use]
     pub fn of(object: &str, file: &[u8]) -> Self {
         Self {
@@ -67,32 +68,32 @@ impl FixedObject {
     }
 }
 
-/// The validation batch that is published, or will be.
+/// The validation batch that belongs to a prepared batch, fixed before it is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FixedValidation {
-    /// The generation of the encoders that make these bytes.
+    /// The generation of the encoders that produce these bytes.
     pub generation: u32,
     /// The packet file.
     pub packets: FixedObject,
-    /// The header file. The signature follows from it and the key.
+    /// The header file. The signature is a function of the header and the signing key.
     pub header: FixedObject,
 }
 
-/// A packet key of ours, and what the packets are evaluated at that it opens: what is fixed of the key in its pin, and
-/// repeated in the footer of each batch whose packets it has opened.
+/// A packet key and the evaluation point for the packets that the key opens. The key's pin fixes
+/// these values, and the footer of each batch with packets of the key repeats them.
 ///
-/// `Debug` leaves the point out, which is a secret of ingestor and processors.
+/// `Debug` omits the point, which is a secret of the ingestor and the processors.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct KeyUse {
     /// The fingerprint of the key's public half.
     pub key: String,
-    /// The instance whose packets it opens.
+    /// The instance whose packets the key opens.
     pub instance: Instance,
-    /// The number of bins of its packets; none for a bare key.
+    /// The number of bins of the key's packets; `None` for a bare key.
     pub bins: Option<u32>,
-    /// The evaluation point of its packets; none if each may have its own.
+    /// The evaluation point of the key's packets; `None` if each packet may have its own.
     pub point: Option<u32>,
 }
 
@@ -106,26 +107,26 @@ impl fmt::Debug for KeyUse {
     }
 }
 
-/// The footer.
+/// The content of the footer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Footer {
-    /// The batch it was made of.
+    /// The batch whose intake produced this prepared batch.
     pub batch: BatchName,
-    /// What is counted, and how; from the ingestion header.
+    /// The parameters of the measurement, from the ingestion header.
     pub parameters: BatchParameters,
-    /// Packets read.
+    /// The number of packets read.
     pub packets: u64,
-    /// Packets with a message.
+    /// The number of packets with a verification message.
     pub messages: u64,
-    /// Packets without one, by reason.
+    /// Packets without a verification message, by reason.
     pub rejections: Rejections,
-    /// Bytes of the ingestion batch's packet file.
+    /// The length of the ingestion batch's packet file in bytes.
     pub ingestion_bytes: u64,
-    /// What is published.
+    /// The validation batch.
     pub validation: FixedValidation,
-    /// The packet keys whose packets were evaluated, in the order of their fingerprints.
+    /// The packet keys whose packets were evaluated, sorted by fingerprint.
     pub keys: Vec<KeyUse>,
-    /// All chunks but this one, in the order of the file.
+    /// All chunks except the footer, in the order of the file.
     pub chunks: Vec<ChunkEntry>,
 }

@@ -1,17 +1,19 @@
 //! Prepared batches: a processor's own sealed record of an intake.
 //!
-//! It holds what the peer was told and what was found inside the packets, so that a window can be summed without
-//! opening a packet again, and so that what was published can be published again to the byte.
+//! A prepared batch contains the verification messages for the peer and the shares inside the
+//! packets. A window can therefore be summed without decrypting packets again, and the validation
+//! batch can be published again with the same bytes.
 //!
 //! ```text
 //! 8 bytes   "TALLYPB1"
 //! 32 bytes  SHA-256 of the ingestion header file (an input of the file key)
 //! chunks    sealed one by one (AES-256-GCM-SIV, 16-byte tag), numbered from 0:
 //!             messages  id (16) ‖ f ‖ g ‖ h (4 each, little-endian), for some packets in a row
-//!             shares    the same packets' shares: First d elements of 4 bytes, Second the seed of 32
+//!             shares    of the same packets: First d elements of 4 bytes, Second a 32-byte seed
 //!             rejects   id (16) ‖ reason code (1)
 //!             sum       of all those shares, d elements of 4 bytes, little-endian
-//!             footer    JSON: counts, what is fixed, the packet keys used, where each chunk is; always last
+//!             footer    JSON: counts, the fixed validation batch, the packet keys used, and the
+//!                       location of each chunk; always last
 //! 12 bytes  offset of the footer (8) ‖ its chunk number (4), little-endian
 //! ```
 
@@ -36,47 +38,47 @@ use tallybox_transport::BucketError;
 
 /// The first bytes of a prepared batch.
 const MAGIC: [u8; 8] = *b"TALLYPB1";
-/// Magic and header digest.
+/// The length of the magic and the header digest.
 const HEAD_BYTES: u64 = 40;
-/// Offset and number of the footer.
+/// The length of the footer's offset and chunk number.
 const TAIL_BYTES: u64 = 12;
-/// A message with its identifier.
+/// The length of a verification message with its packet identifier.
 const MESSAGE_BYTES: usize = 28;
-/// A rejected packet with its reason.
+/// The length of a rejected packet's identifier with its reason code.
 const REJECT_BYTES: usize = 17;
 
 /// Why a prepared batch cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreparedError {
-    /// The own bucket fails.
+    /// The own bucket failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// Damaged, or sealed with a key that we do not have any more.
-    #[error("{object}: the prepared batch does not open")]
+    /// Damaged, or sealed with a key that is no longer configured.
+    #[error("{object}: the prepared batch cannot be decrypted; check instance, role and prepared-sealing-key")]
     Sealed {
         /// The object.
         object: String,
-        /// What the cipher says.
+        /// The cipher's error.
         #[source]
         source: SealError,
     },
-    /// It opens, but is not what this program writes.
+    /// Decrypted, but not in the format that this program writes.
     #[error("{object}: the prepared batch is malformed: {problem}")]
     Malformed {
         /// The object.
         object: String,
-        /// What is wrong.
+        /// The part that is malformed.
         problem: &'static str,
     },
 }
 
-/// Whose prepared batch: what goes into its file key, beside the sealing key.
+/// The owner of a prepared batch, as an input of its file key in addition to the sealing key.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
-    /// Locality and ingestor.
+    /// The locality and ingestor.
     pub instance: &'a Instance,
-    /// Which processor.
+    /// The index of the processor.
     pub role: Role,
 }
 

@@ -1,4 +1,4 @@
-//! Reads a prepared batch: the footer first, then the chunks that are asked for.
+//! Reads a prepared batch: first the footer, then chunks on demand.
 
 use super::{
     ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Owner, PreparedError, REJECT_BYTES, TAIL_BYTES,
@@ -15,17 +15,18 @@ use tallybox_model::path::BatchName;
 use tallybox_transport::{BucketError, SharedBucket};
 use zeroize::Zeroizing;
 
-/// A prepared batch of up to this many bytes is fetched at once, a larger one by its chunks.
+/// A prepared batch of up to this many bytes is fetched in one request, a larger one chunk by
+/// chunk.
 const WHOLE: u64 = 4 << 20;
-/// As [`WHOLE`], where nothing but the footer is wanted.
+/// The same limit as [`WHOLE`] for callers that need only the footer.
 const FOOTER_WHOLE: u64 = 64 << 10;
 
-/// A packet of a prepared batch: its identifier and our message about it.
+/// A packet of a prepared batch: its identifier and this processor's verification message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PreparedMessage {
-    /// The packet.
+    /// The packet's identifier.
     pub id: PacketId,
-    /// What we told the peer.
+    /// The verification message for the peer.
     pub message: Message,
 }
 
@@ -40,10 +41,11 @@ pub struct PreparedReader {
 }
 
 impl PreparedReader {
-    /// Opens the prepared batch, whichever of our sealing keys it is sealed with; `None` if there is none.
+    /// Opens the prepared batch. Its name contains the identifier of the sealing key, so this
+    /// looks for the name of each key; returns `None` if no such object exists.
     ///
     /// # Errors
-    /// [`PreparedError`]: damaged, malformed, or the bucket's own.
+    /// [`PreparedError`] if the batch is damaged or malformed, or the bucket fails.
     pub async fn open(
         bucket: &SharedBucket,
         owner: Owner<'_>,
@@ -53,10 +55,11 @@ impl PreparedReader {
         Self::open_up_to(WHOLE, bucket, owner, keys, batch).await
     }
 
-    /// Reads no more than the footer of a prepared batch that is not small; else as [`open`](Self::open).
+    /// Reads the footer of a prepared batch. Fetches a small batch whole, and of a large one only
+    /// the footer.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The same as for [`open`](Self::open).
     pub async fn open_footer(
         bucket: &SharedBucket,
         owner: Owner<'_>,
@@ -136,10 +139,10 @@ impl PreparedReader {
         })
     }
 
-    /// Reads a prepared batch whose bytes are at hand, sealed with this key.
+    /// Reads a prepared batch from bytes in memory, sealed with this key.
     ///
     /// # Errors
-    /// [`PreparedError`]: damaged or malformed.
+    /// [`PreparedError`] if the batch is damaged or malformed.
     pub async fn of_bytes(
         bucket: &SharedBucket,
         owner: Owner<'_>,
@@ -151,41 +154,41 @@ impl PreparedReader {
         Self::read(bucket.clone(), object, Some(bytes), size, owner, key, batch).await
     }
 
-    /// Its name and bytes, if they were fetched at once.
+    /// Returns the object's name and bytes if the batch was fetched in one request.
     #[must_use]
     pub fn whole(&self) -> Option<(&str, &Bytes)> {
         self.whole.as_ref().map(|bytes| (self.object.as_str(), bytes))
     }
 
-    /// Counts, and what is fixed.
+    /// Returns the footer.
     #[must_use]
     pub fn footer(&self) -> &Footer {
         &self.footer
     }
 
-    /// The digest of the ingestion header file it was made of.
+    /// Returns the digest of the ingestion header file that the intake read.
     #[must_use]
     pub fn ingestion_header(&self) -> Digest {
         self.ingestion_header
     }
 
-    /// The name of the object.
+    /// Returns the name of the object.
     #[must_use]
     pub fn object(&self) -> &str {
         &self.object
     }
 
-    /// The numbers of the chunks of one kind, in order.
+    /// Returns the numbers of the chunks of one kind, in order.
     #[must_use]
     pub fn chunks(&self, kind: ChunkKind) -> Vec<u32> {
         let of_kind = |(number, entry): (u32, &ChunkEntry)| (entry.kind == kind).then_some(number);
         (0..).zip(&self.footer.chunks).filter_map(of_kind).collect()
     }
 
-    /// The packets with messages in a chunk.
+    /// Reads the packets with verification messages from a chunk.
     ///
     /// # Errors
-    /// [`PreparedError`].
+    /// [`PreparedError`] if the chunk is damaged or malformed, or the bucket fails.
     pub async fn messages(&self, chunk: u32) -> Result<Vec<PreparedMessage>, PreparedError> {
         let (_, bytes) = self.chunk(chunk).await?;
         let items = bytes.chunks_exact(MESSAGE_BYTES);
@@ -195,10 +198,10 @@ impl PreparedReader {
         Ok(items.map(message).collect())
     }
 
-    /// The packets without messages in a chunk, and why they have none.
+    /// Reads the packets without verification messages from a chunk, with the reason for each.
     ///
     /// # Errors
-    /// [`PreparedError`].
+    /// [`PreparedError`] if the chunk is damaged or malformed, or the bucket fails.
     pub async fn rejects(&self, chunk: u32) -> Result<Vec<(PacketId, PacketReason)>, PreparedError> {
         let (_, bytes) = self.chunk(chunk).await?;
         let items = bytes.chunks_exact(REJECT_BYTES);
@@ -212,10 +215,11 @@ impl PreparedReader {
         items.map(item).collect()
     }
 
-    /// The sum of the shares of all packets with a message, an element a bin.
+    /// Reads the sum of the shares of all packets with a verification message, one element for each
+    /// bin.
     ///
     /// # Errors
-    /// [`PreparedError`].
+    /// [`PreparedError`] if a chunk is damaged or malformed, or the bucket fails.
     pub async fn sum(&self) -> Result<Vec<u32>, PreparedError> {
         let mut sum = Vec::new();
         for chunk in self.chunks(ChunkKind::Sum) {
@@ -229,10 +233,10 @@ impl PreparedReader {
         Ok(sum)
     }
 
-    /// Hands out the shares of the packets at these sorted places among the messages.
+    /// Passes the shares at these sorted indices, which count the packets with messages, to `each`.
     ///
     /// # Errors
-    /// [`PreparedError`].
+    /// [`PreparedError`] if a chunk is damaged or malformed, or the bucket fails.
     pub async fn shares(&self, places: &[u64], mut each: impl FnMut(&[u8])) -> Result<(), PreparedError> {
         let mut places = places.iter().copied().peekable();
         for chunk in self.chunks(ChunkKind::Shares) {
@@ -336,7 +340,7 @@ fn tail_parts(tail: &[u8]) -> Option<(u64, u32)> {
     Some((u64::from_le_bytes(*offset), u32::from_le_bytes(number.try_into().ok()?)))
 }
 
-/// The first 16 bytes of an item.
+/// Returns the packet identifier: the first 16 bytes of an item.
 fn packet_id(item: &[u8]) -> PacketId {
     let mut id = [0; 16];
     id.copy_from_slice(&item[..16]);

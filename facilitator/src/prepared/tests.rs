@@ -1,4 +1,4 @@
-//! Prepared batches of several chunks: what is written is read, and nothing else opens.
+//! Prepared batches of several chunks: reading returns what was written, and no altered file opens.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::{ChunkKind, FixedObject, FixedValidation, Footer, Owner, PreparedError, PreparedReader, PreparedWriter};
@@ -164,7 +164,7 @@ async fn nobody_elses_and_nothing_damaged_opens() {
         matches!(elsewhere, Err(PreparedError::Sealed { .. })),
         "another instance's key"
     );
-    // The head, the footer and the tail are read at once; a chunk when it is asked for.
+    // Opening reads the head, the footer and the tail; chunks are read on demand.
     for at in [0, 9, file.len() - 1, file.len() - 5, file.len() - 11, file.len() - 40] {
         let mut damaged = file.clone();
         damaged[at] ^= 1;

@@ -1,4 +1,4 @@
-//! Writes a prepared batch as the packets come, in bounded memory.
+//! Writes a prepared batch packet by packet, in bounded memory.
 
 use super::{ChunkEntry, ChunkKind, Footer, HEAD_BYTES, MAGIC, MESSAGE_BYTES, Owner, REJECT_BYTES};
 use crate::reason::PacketReason;
@@ -11,10 +11,10 @@ use tallybox_model::id::PacketId;
 use tallybox_model::path::BatchName;
 use zeroize::Zeroizing;
 
-/// The room that a chunk begins with.
+/// The initial capacity of a chunk's buffer in bytes.
 const LITTLE: usize = 4 << 10;
 
-/// Items of one kind that wait to be sealed together.
+/// Items of one kind that wait to be sealed as one chunk.
 struct Pending {
     kind: ChunkKind,
     bytes: Zeroizing<Vec<u8>>,
@@ -32,8 +32,10 @@ impl Pending {
         }
     }
 
-    /// Makes room for another item and the seal. Growing leaves no copy of a share behind: the old bytes are wiped. A
-    /// small batch needs little, and wiping a whole chunk of each kind would cost more than all the rest of its intake.
+    /// Reserves capacity for another item and the authentication tag. A reallocation copies into a
+    /// new buffer and wipes the old one, so that no copy of a share remains. The buffer starts
+    /// small, since wiping a whole chunk of each kind would dominate the cost of a small batch's
+    /// intake.
     fn make_room(&mut self, item: usize) {
         let needed = self.bytes.len() + item + TAG_LENGTH;
         if self.bytes.capacity() < needed {
@@ -53,17 +55,17 @@ impl Pending {
 pub struct PreparedWriter<W> {
     out: W,
     key: FileKey,
-    /// One for each kind, in the order in which what is left of them is written.
+    /// The buffers of all kinds, in the order in which [`finish`](Self::finish) flushes them.
     pending: [Pending; 4],
     chunks: Vec<ChunkEntry>,
     offset: u64,
 }
 
 impl<W: Write> PreparedWriter<W> {
-    /// Starts the file.
+    /// Writes the head of the file.
     ///
     /// # Errors
-    /// Those of the writer underneath.
+    /// The errors of `out`.
     pub fn new(
         mut out: W,
         owner: Owner<'_>,
@@ -82,10 +84,11 @@ impl<W: Write> PreparedWriter<W> {
         })
     }
 
-    /// Appends a packet with its message and its share: d elements, or the seed.
+    /// Appends a packet with its verification message and its share, which is either d elements or
+    /// the seed.
     ///
     /// # Errors
-    /// Those of the writer underneath.
+    /// The errors of `out`.
     pub fn message(&mut self, id: PacketId, message: Message, share: &[u8]) -> io::Result<()> {
         let mut item = [0; MESSAGE_BYTES];
         item[..16].copy_from_slice(id.as_bytes());
@@ -96,10 +99,10 @@ impl<W: Write> PreparedWriter<W> {
         self.push(ChunkKind::Shares, share)
     }
 
-    /// Appends a packet without a message.
+    /// Appends a packet without a verification message.
     ///
     /// # Errors
-    /// Those of the writer underneath.
+    /// The errors of `out`.
     pub fn reject(&mut self, id: PacketId, reason: PacketReason) -> io::Result<()> {
         let mut item = [0; REJECT_BYTES];
         item[..16].copy_from_slice(id.as_bytes());
@@ -107,10 +110,11 @@ impl<W: Write> PreparedWriter<W> {
         self.push(ChunkKind::Rejects, &item)
     }
 
-    /// Writes what is left, the sum of all shares, and the footer that `footer` makes of the list of chunks.
+    /// Writes the buffered items, the sum of all shares, and the footer that `footer` creates from
+    /// the list of chunks.
     ///
     /// # Errors
-    /// Those of the writer underneath.
+    /// The errors of `out`.
     pub fn finish(mut self, sum: &[u32], footer: impl FnOnce(Vec<ChunkEntry>) -> Footer) -> io::Result<W> {
         for element in sum {
             self.push(ChunkKind::Sum, &element.to_le_bytes())?;

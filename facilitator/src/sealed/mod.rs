@@ -1,14 +1,17 @@
-//! Sealed files of our own bucket that belong to a window: chunks, a footer that says where each is, and a tail.
+//! Sealed files of the own bucket that belong to a window: chunks, a footer with the location of
+//! each, and a tail.
 //!
 //! ```text
-//! 8 bytes   what it is
-//! 1 byte    length of the name of the sealing key
-//! n bytes   the name of the sealing key
-//! chunks    sealed one by one (AES-256-GCM-SIV, 16-byte tag), numbered from 0; the last is the footer, JSON
+//! 8 bytes   magic, different for each purpose
+//! 1 byte    length of the sealing key's identifier
+//! n bytes   the sealing key's identifier
+//! chunks    sealed one by one (AES-256-GCM-SIV, 16-byte tag), numbered from 0;
+//!           the last is the footer, JSON
 //! 12 bytes  offset of the footer (8) ‖ its chunk number (4), little-endian
 //! ```
 //!
-//! The object's name does not name the key: of two runs with different keys only one can make the object.
+//! The object's name does not contain the key. Of two runs with different keys, only one can
+//! therefore create the object.
 
 mod reader;
 #[cfg(test)]
@@ -25,66 +28,68 @@ use tallybox_model::id::Instance;
 use tallybox_model::role::Role;
 use tallybox_transport::BucketError;
 
-/// Offset and number of the footer.
+/// The length of the footer's offset and chunk number.
 const TAIL_BYTES: u64 = 12;
 
 /// Why a sealed file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealedError {
-    /// The own bucket fails.
+    /// The own bucket failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// Sealed with a key that we do not have any more.
-    #[error("{object}: sealed with key {key}, which is not among prepared-sealing-key")]
+    /// Sealed with a key that is not configured.
+    #[error("{object}: sealed with key {key}, which is not configured; add it to prepared-sealing-key")]
     UnknownKey {
         /// The object.
         object: String,
-        /// The key's name.
+        /// The key's identifier.
         key: String,
     },
     /// Damaged.
-    #[error("{object}: the sealed file does not open")]
+    #[error(
+        "{object}: encryption or decryption of the sealed file failed; check instance, role and prepared-sealing-key"
+    )]
     Sealed {
         /// The object.
         object: String,
-        /// What the cipher says.
+        /// The cipher's error.
         #[source]
         source: SealError,
     },
-    /// It opens, but is not what this program writes.
+    /// Decrypted, but not in the format that this program writes.
     #[error("{object}: the sealed file is malformed: {problem}")]
     Malformed {
         /// The object.
         object: String,
-        /// What is wrong.
+        /// The part that is malformed.
         problem: &'static str,
     },
 }
 
-/// Where a chunk is, and what it holds.
+/// The location and content of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SealedChunk<K> {
-    /// What it holds.
+    /// The kind of content.
     pub(crate) kind: K,
-    /// Its first byte in the file.
+    /// The offset of the chunk's first byte in the file.
     pub(crate) offset: u64,
-    /// Its sealed length in bytes.
+    /// The length of the sealed chunk in bytes.
     pub(crate) length: u64,
-    /// The place of its first byte among all bytes of its kind.
+    /// The offset of the chunk's first byte among all bytes of its kind.
     pub(crate) first: u64,
-    /// How many bytes it holds.
+    /// The number of content bytes.
     pub(crate) bytes: u64,
 }
 
-/// What a sealed file is: what goes into its key beside the sealing key.
+/// The identity of a sealed file, as an input of its file key in addition to the sealing key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sealed<'a> {
-    /// The first bytes, different for each purpose.
+    /// The first bytes of the file, different for each purpose.
     pub(crate) magic: [u8; 8],
-    /// Locality and ingestor.
+    /// The locality and ingestor.
     pub(crate) instance: &'a Instance,
-    /// Which processor.
+    /// The index of the processor.
     pub(crate) role: Role,
     /// The object's name.
     pub(crate) object: &'a str,

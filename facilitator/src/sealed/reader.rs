@@ -1,4 +1,4 @@
-//! Reads a sealed file: the footer first, then the parts that are asked for.
+//! Reads a sealed file: first the footer, then parts on demand.
 
 use super::{Sealed, SealedChunk, SealedError, TAIL_BYTES};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use tallybox_crypto::prepared::FileKey;
 use tallybox_transport::{BucketError, SharedBucket};
 use zeroize::Zeroizing;
 
-/// A file of up to this many bytes is fetched at once, a larger one by its chunks.
+/// A file of up to this many bytes is fetched in one request, a larger one chunk by chunk.
 const WHOLE: u64 = 4 << 20;
 
 /// An open sealed file with its footer.
@@ -22,10 +22,11 @@ pub(crate) struct SealedReader<F> {
 }
 
 impl<F: DeserializeOwned> SealedReader<F> {
-    /// Opens the file; `None` if there is none.
+    /// Opens the file; returns `None` if there is none.
     ///
     /// # Errors
-    /// [`SealedError`].
+    /// [`SealedError`] if the file is damaged or malformed, its key is unknown, or the bucket
+    /// fails.
     pub(crate) async fn open(
         bucket: &SharedBucket,
         sealed: Sealed<'_>,
@@ -76,15 +77,16 @@ impl<F: DeserializeOwned> SealedReader<F> {
         }))
     }
 
-    /// What the footer says.
+    /// Returns the footer.
     pub(crate) fn footer(&self) -> &F {
         &self.footer
     }
 
-    /// These bytes of a kind, in order, whose chunks stand in the footer; each piece is handed to `each`.
+    /// Reads a range of the bytes of one kind, whose chunks the footer lists. Passes each piece to
+    /// `each`, in order.
     ///
     /// # Errors
-    /// [`SealedError`].
+    /// [`SealedError`] if a chunk is damaged or malformed, or the bucket fails.
     pub(crate) async fn read<K: Copy + PartialEq>(
         &self,
         chunks: &[SealedChunk<K>],
@@ -114,10 +116,10 @@ impl<F: DeserializeOwned> SealedReader<F> {
         }
     }
 
-    /// These bytes of a kind, in memory.
+    /// Reads a range of the bytes of one kind into memory.
     ///
     /// # Errors
-    /// [`SealedError`].
+    /// [`SealedError`] if a chunk is damaged or malformed, or the bucket fails.
     pub(crate) async fn bytes<K: Copy + PartialEq>(
         &self,
         chunks: &[SealedChunk<K>],
@@ -130,7 +132,7 @@ impl<F: DeserializeOwned> SealedReader<F> {
         Ok(all)
     }
 
-    /// That the file is not what this program writes.
+    /// Creates the error for a file in another format than this program writes.
     pub(crate) fn malformed(&self, problem: &'static str) -> SealedError {
         SealedError::Malformed {
             object: self.object.clone(),
@@ -139,7 +141,7 @@ impl<F: DeserializeOwned> SealedReader<F> {
     }
 }
 
-/// These bytes of the object, all of them.
+/// Reads a range of the object. A result shorter than the range is an error.
 pub(super) async fn part(
     bucket: &SharedBucket,
     object: &str,

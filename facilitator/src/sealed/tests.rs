@@ -1,4 +1,4 @@
-//! Sealed files of a window that are cut off, wherever: none opens, and no part of one is shorter than asked for.
+//! Truncated sealed files of a window: none can be opened, and no part is shorter than requested.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::reader::part;
@@ -13,7 +13,7 @@ type Chunks = Vec<SealedChunk<u8>>;
 
 const OBJECT: &str = "a/window.verdicts";
 const KIND: u8 = 1;
-/// More than what is fetched at once.
+/// More bytes than one request fetches.
 const LARGE: usize = 5 << 20;
 
 fn sealed(instance: &Instance) -> Sealed<'_> {
@@ -29,7 +29,7 @@ fn keys() -> [SealingKey; 1] {
     [SealingKey::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap()]
 }
 
-/// The bytes of a file that holds this much.
+/// Returns the bytes of a file with this much content.
 async fn written(instance: &Instance, length: usize) -> Bytes {
     let bucket = memory("own");
     let mut writer = SealedWriter::create(&*bucket, sealed(instance), &keys()[0], &[KIND])
@@ -74,7 +74,7 @@ async fn a_file_that_is_cut_off_does_not_open() {
     }
 }
 
-/// The length that a bucket announces and what it delivers need not agree.
+/// The announced length and the delivered bytes may differ.
 #[tokio::test]
 async fn a_part_is_whole_or_an_error() {
     let bytes = Bytes::from(vec![7; 100]);

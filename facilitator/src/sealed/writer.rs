@@ -1,4 +1,4 @@
-//! Writes a sealed file as its content comes, in memory for a chunk of each kind.
+//! Writes a sealed file piece by piece; the buffer holds at most one chunk of each kind.
 
 use super::{Sealed, SealedChunk, SealedError};
 use bytes::Bytes;
@@ -8,14 +8,14 @@ use tallybox_crypto::prepared::{CHUNK, FileKey};
 use tallybox_transport::{Bucket, Created, Upload};
 use zeroize::Zeroizing;
 
-/// Bytes of one kind that wait for a whole chunk.
+/// Bytes of one kind that wait for a complete chunk.
 struct Pending<K> {
     kind: K,
     bytes: Zeroizing<Vec<u8>>,
     first: u64,
 }
 
-/// A sealed file that is being written. Nothing is there before [`Self::finish`].
+/// A sealed file that is being written. The object does not exist before [`Self::finish`].
 pub(crate) struct SealedWriter<K> {
     upload: Box<dyn Upload>,
     key: FileKey,
@@ -26,10 +26,10 @@ pub(crate) struct SealedWriter<K> {
 }
 
 impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
-    /// Starts the file; `kinds` are all kinds of content.
+    /// Starts the file. `kinds` lists all kinds of content.
     ///
     /// # Errors
-    /// The bucket's.
+    /// The bucket's errors.
     pub(crate) async fn create(
         bucket: &dyn Bucket,
         sealed: Sealed<'_>,
@@ -58,16 +58,16 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
         })
     }
 
-    /// How many bytes of a kind there are so far.
+    /// Returns the number of bytes of one kind written so far.
     pub(crate) fn len(&self, kind: K) -> u64 {
         let of_kind = self.pending.iter().find(|pending| pending.kind == kind);
         of_kind.map_or(0, |pending| pending.first + pending.bytes.len() as u64)
     }
 
-    /// Appends bytes of a kind.
+    /// Appends bytes of one kind.
     ///
     /// # Errors
-    /// The bucket's.
+    /// The bucket's errors.
     pub(crate) async fn append(&mut self, kind: K, mut bytes: &[u8]) -> Result<(), SealedError> {
         let Some(place) = self.pending.iter().position(|pending| pending.kind == kind) else {
             return Ok(());
@@ -119,10 +119,11 @@ impl<K: Copy + PartialEq + Serialize> SealedWriter<K> {
         Ok(self.upload.write(Bytes::from(bytes)).await?)
     }
 
-    /// Writes what waits, then the footer that `footer` makes of the chunks, and makes the file exist.
+    /// Writes the buffered bytes and the footer that `footer` creates from the list of chunks, then
+    /// creates the object.
     ///
     /// # Errors
-    /// The bucket's; [`SealedError::Malformed`] if the footer is too large.
+    /// The bucket's errors; [`SealedError::Sealed`] if the footer is too large for one chunk.
     pub(crate) async fn finish<F: Serialize>(
         mut self,
         footer: impl FnOnce(Vec<SealedChunk<K>>) -> F,
