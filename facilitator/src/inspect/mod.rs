@@ -1,15 +1,16 @@
-//! Looking at files and objects: what they are, who signed them, whether they verify. Nothing is ever written.
+//! Identifies files and objects, shows who signed them, and verifies them. Writes nothing.
 //!
-//! | module | knows |
+//! | module | responsibility |
 //! |---|---|
-//! | [`Target`] | where a path or URL leads |
-//! | [`ObjectName`] | what an object's name says, and the names of its siblings |
-//! | [`BatchFacts`], [`HeaderFacts`], [`PacketFacts`], [`Signer`] | signed batches, whole or in part |
-//! | [`PreparedFacts`], [`ManifestFacts`], [`KeyFacts`], [`FolderFacts`] | everything else |
-//! | [`diff`] | what two of them differ in |
+//! | [`Target`] | resolves a path or URL to a bucket and a key |
+//! | [`ObjectName`] | parses an object's name, and derives the names of its siblings |
+//! | [`BatchFacts`], [`HeaderFacts`], [`PacketFacts`], [`Signer`] | signed batches and their parts |
+//! | [`PreparedFacts`], [`ManifestFacts`], [`KeyFacts`], [`FolderFacts`] | all other objects |
+//! | [`diff`] | compares two objects or batches |
 //!
-//! Without a configuration everything works but verification, and with keys that are given that works, too. No secret is ever shown: no share, no message, no
-//! evaluation point, no private key.
+//! Everything except verification works without a configuration; explicitly given keys enable
+//! verification, too. Secrets are never shown: no share, no verification message, no evaluation
+//! point, no private key.
 
 mod batch;
 pub mod diff;
@@ -60,7 +61,7 @@ use tallybox_model::id::KeyId;
 use tallybox_model::role::Role;
 use tallybox_transport::{BucketError, SharedBucket};
 
-/// Looks at things, with the keys and limits of a configuration if there is one.
+/// Inspects objects, with the keys and limits of a configuration if there is one.
 pub struct Inspector {
     processor: Option<Arc<Processor>>,
     keys: Option<KnownKeys>,
@@ -69,8 +70,8 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// An inspector without a configuration has the default limits, and verifies nothing unless keys are
-    /// [given](Self::with_keys).
+    /// Creates an inspector. Without a configuration, default limits apply, and nothing is verified
+    /// unless keys are [given](Self::with_keys).
     #[must_use]
     pub fn new(processor: Option<Arc<Processor>>) -> Self {
         let keys = processor.as_deref().map(KnownKeys::of);
@@ -86,7 +87,7 @@ impl Inspector {
         }
     }
 
-    /// Verifies signatures with these keys, too.
+    /// Adds keys that verify signatures.
     #[must_use]
     pub fn with_keys(mut self, given: Vec<(KeyId, VerifyingKey)>) -> Self {
         if !given.is_empty() {
@@ -95,7 +96,7 @@ impl Inspector {
         self
     }
 
-    /// Reports packets and bytes as they are read.
+    /// Sets a callback for the packets and bytes read so far.
     #[must_use]
     pub fn with_progress(self, progress: Progress) -> Self {
         Self { progress, ..self }
@@ -105,12 +106,12 @@ impl Inspector {
         self.processor.as_deref().map(|processor| processor.role)
     }
 
-    /// Finds what a path or URL names and looks at it: an object, a whole batch by any of its objects or their
-    /// common beginning, or a folder.
+    /// Inspects the target of a path or URL: an object, a whole batch (by any of its objects or the
+    /// common prefix of their names), or a folder.
     ///
     /// # Errors
-    /// [`Error::Bucket`] with [`BucketError::NotFound`] if nothing is there, or the bucket's own. What is wrong with
-    /// the thing itself is in the report.
+    /// [`Error::Bucket`] with [`BucketError::NotFound`] if nothing exists there, and the bucket's
+    /// errors. Problems of the inspected object itself are part of the report.
     pub async fn inspect(&self, target: &Target) -> Result<Report, Error> {
         let Target { bucket, key, shown } = target;
         let report = |found| Ok(Report::new(shown, found));
@@ -136,7 +137,7 @@ impl Inspector {
         }
     }
 
-    /// All batches and objects whose names go on with a dot after `stem`.
+    /// Inspects all batches and objects whose names start with `stem` and a dot.
     async fn stem(&self, bucket: &SharedBucket, stem: &str) -> Result<Vec<Finding>, Error> {
         let mut found = Vec::new();
         for name in stem_objects(bucket, stem).await? {

@@ -1,6 +1,7 @@
-//! What an object's name says: which kind of batch, which part of it, and which names its siblings have.
+//! Parses an object's name: the kind of batch, the part of it, and the names of its siblings.
 //!
-//! No suffix is spelled here: all follow from the names that [`tallybox_model::path`] makes of a sample.
+//! No suffix is spelled out here. All follow from the names that [`tallybox_model::path`] creates
+//! for a sample.
 
 use super::own_object::OwnObject;
 use serde::Serialize;
@@ -19,19 +20,19 @@ pub(super) const SUM_PART_COMPONENTS: usize = 3;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Family {
-    /// From the ingestor to a processor.
+    /// Written by the ingestor for a processor.
     IngestionBatch,
-    /// From a processor to its peer.
+    /// Written by a processor for its peer.
     ValidationBatch,
-    /// From a processor to the portal.
+    /// Written by a processor for the portal.
     SumPart,
 }
 
 impl Family {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::IngestionBatch, Self::ValidationBatch, Self::SumPart];
 
-    /// The record of its header.
+    /// Returns the record of the header.
     #[must_use]
     pub fn header(self) -> RecordKind {
         match self {
@@ -41,7 +42,7 @@ impl Family {
         }
     }
 
-    /// The record of its packets.
+    /// Returns the record of the packets.
     #[must_use]
     pub fn packet(self) -> RecordKind {
         match self {
@@ -51,8 +52,8 @@ impl Family {
         }
     }
 
-    /// The kind of batch that has these records, and whether they are its header or its packets. A signature's
-    /// record is the same for all kinds.
+    /// Returns the kind of batch that has this record, and whether the record is its header or a
+    /// packet. `None` for a signature's record, which is the same for all kinds.
     #[must_use]
     pub fn of_record(record: RecordKind) -> Option<(Self, Part)> {
         Self::ALL.into_iter().find_map(|family| match record {
@@ -62,7 +63,7 @@ impl Family {
         })
     }
 
-    /// In words.
+    /// Returns the kind's name for people.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -76,7 +77,7 @@ impl Family {
 /// One of the three objects of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// One record: what is counted, and the digest of the packets.
+    /// One record: the parameters, and the digest of the packets.
     Header,
     /// Zero or more records.
     Packets,
@@ -84,20 +85,20 @@ pub enum Part {
     Signature,
 }
 
-/// The name of one object of a batch, taken apart.
+/// The parsed name of one object of a batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObjectName {
-    /// All before the suffix, directories included.
+    /// Everything before the suffix, including directories.
     pub stem: String,
-    /// Which kind of batch.
+    /// The kind of batch.
     pub family: Family,
-    /// Who wrote it, where the name says so.
+    /// The processor that wrote the batch, if the name contains it.
     pub writer: Option<Role>,
-    /// Which of its objects.
+    /// The part of the batch.
     pub part: Part,
 }
 
-/// What the stem of a canonical name stands for.
+/// The batch or sum part that the stem of a canonical name identifies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
     /// A batch of one aggregation and date.
@@ -107,7 +108,8 @@ pub enum Place {
 }
 
 impl ObjectName {
-    /// Takes a key apart by its suffix, whatever stands before it; `None` if it ends like no object of a batch.
+    /// Parses a key by its suffix, whatever precedes the suffix; `None` if it is not the suffix of
+    /// a batch's object.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
         suffixes().iter().find_map(|suffix| {
@@ -125,7 +127,7 @@ impl ObjectName {
         })
     }
 
-    /// The names of all three objects.
+    /// Returns the names of all three objects.
     #[must_use]
     pub fn objects(&self) -> BatchObjects {
         let same = |suffix: &&Suffix| (suffix.family, suffix.writer) == (self.family, self.writer);
@@ -140,7 +142,8 @@ impl ObjectName {
         }
     }
 
-    /// What the end of the stem says about aggregation, date or window; `None` if it is no canonical name.
+    /// Returns the aggregation with the date or window from the end of the stem; `None` if the name
+    /// is not canonical.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         match (self.family, self.writer) {
@@ -152,7 +155,8 @@ impl ObjectName {
     }
 }
 
-/// How many components at the end of a path make up the key of an object; the rest is its bucket.
+/// Returns how many components at the end of a path form the key of an object; the rest is its
+/// bucket.
 #[must_use]
 pub(super) fn key_components(path: &str) -> usize {
     if let Some((_, components)) = OwnObject::parse(path) {
@@ -168,7 +172,7 @@ pub(super) fn key_components(path: &str) -> usize {
     if is_sum_part { SUM_PART_COMPONENTS } else { 1 }
 }
 
-/// The last components of a key, `None` if it has fewer.
+/// Returns the last components of a key, or `None` if it has fewer.
 pub(super) fn tail(key: &str, components: usize) -> Option<&str> {
     let Some((slash, _)) = key.rmatch_indices('/').nth(components - 1) else {
         return (key.split('/').count() == components).then_some(key);
@@ -176,7 +180,7 @@ pub(super) fn tail(key: &str, components: usize) -> Option<&str> {
     Some(&key[slash + 1..])
 }
 
-/// Parses `{instance}/{agg}/{start}-{end}`; only the canonical spelling is a name.
+/// Parses `{instance}/{agg}/{start}-{end}`. Accepts only the canonical spelling.
 pub(super) fn sum_part(stem: &str, writer: Role) -> Option<SumPartName> {
     let mut parts = stem.split('/');
     let (instance, aggregation, window) = (parts.next()?, parts.next()?, parts.next()?);
@@ -191,7 +195,7 @@ pub(super) fn sum_part(stem: &str, writer: Role) -> Option<SumPartName> {
     name.to_string().starts_with(&format!("{stem}.")).then_some(name)
 }
 
-/// An ending of names, and what it says.
+/// A suffix of names, and its meaning.
 struct Suffix {
     text: String,
     family: Family,
@@ -204,7 +208,8 @@ fn suffixes() -> &'static [Suffix] {
     TABLE.get_or_init(|| sample_suffixes().unwrap_or_default())
 }
 
-/// The endings of all names, read off a sample; a test shows that the sample is good.
+/// Derives the suffixes of all names from a sample; `None` if the sample is invalid, which a test
+/// excludes.
 fn sample_suffixes() -> Option<Vec<Suffix>> {
     let stem = "a/2000/01/01/00/00/00000000-0000-0000-0000-000000000000";
     let batch = BatchName::parse(stem)?;

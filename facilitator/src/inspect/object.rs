@@ -1,4 +1,4 @@
-//! Objects whose name is none of a batch's: what they are shows in their content.
+//! Objects whose name is not a batch's name, identified by their content.
 
 use super::header::record_in;
 use super::name::{Family, Part};
@@ -14,15 +14,15 @@ use tallybox_model::path::FailedProofs;
 use tallybox_transport::{SharedBucket, read_all};
 use zeroize::Zeroizing;
 
-/// As much of a file as is looked at to find out what it is.
+/// How many bytes of a file are read to identify it.
 pub(super) const BEGINNING: u64 = 128 << 10;
-/// As much of a short text as is shown.
+/// How many bytes of a short text are shown.
 const SHOWN: usize = 4096;
-/// The longest text (JSON, key) that is read.
+/// The longest text (JSON or key) that is read.
 const TEXT_BYTES: u64 = 64 << 20;
 
 impl Inspector {
-    /// An object that is no record, or the payload of one: by its content.
+    /// Inspects an object that is not a record, or the payload of a record, by its content.
     pub(super) async fn plain(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
         let own = OwnObject::parse(key).map(|(own, _)| own);
         let beginning = bucket.get_range(key, 0..BEGINNING.min(bytes)).await?;
@@ -56,16 +56,16 @@ impl Inspector {
                 let mut finding = Finding::new("pinned-point", "evaluation point of a packet key", key, text(None));
                 finding
                     .notes
-                    .push("the point itself is not shown: clients must not learn it".to_owned());
+                    .push("the point is not shown, since clients must not learn it".to_owned());
                 Ok(finding)
             }
             Some(OwnObject::Prepared { .. }) => Ok(unrecognised(
                 key,
                 bytes,
-                "named as a prepared batch, but does not begin like one".to_owned(),
+                "the name is that of a prepared batch, but the content is not".to_owned(),
             )),
             _ if bytes == 0 => Ok(Finding::new("empty", "empty file", key, text(None))),
-            _ if bytes > TEXT_BYTES => Ok(unrecognised(key, bytes, "too large for a text".to_owned())),
+            _ if bytes > TEXT_BYTES => Ok(unrecognised(key, bytes, "too large to be a text".to_owned())),
             _ => {
                 let file = Zeroizing::new(read_all(&**bucket, key, TEXT_BYTES).await?.to_vec());
                 Ok(self.text(key, &file))
@@ -73,7 +73,7 @@ impl Inspector {
         }
     }
 
-    /// What the name of a count of failed proofs says.
+    /// Describes a count of failed proofs, which is part of the object's name.
     fn failed_proofs(&self, count: &FailedProofs) -> String {
         let name = self.keys.as_ref().and_then(|keys| keys.name(&count.key));
         let key = name.unwrap_or_else(|| format!("the packet key with fingerprint {}", count.key));
@@ -81,7 +81,7 @@ impl Inspector {
         format!("{failed} proofs of batch {batch} failed under {key}")
     }
 
-    /// A container file: by the record that its schema names.
+    /// Inspects an Avro container file by the record that its schema names.
     async fn container(
         &self,
         bucket: &SharedBucket,
@@ -96,12 +96,16 @@ impl Inspector {
                 return Ok(unrecognised(
                     key,
                     bytes,
-                    "an Avro file of a record that is none of ours".to_owned(),
+                    "an Avro file with an unknown record".to_owned(),
                 ));
             }
             Err(error) => {
                 let facts = Facts::Text { bytes, text: None };
-                let problems = vec![Problem::rejected("malformed", key, format!("its beginning: {error}"))];
+                let problems = vec![Problem::rejected(
+                    "malformed",
+                    key,
+                    format!("cannot read its beginning: {error}"),
+                )];
                 return Ok(Finding {
                     problems,
                     ..Finding::new("container", "Avro container file", key, facts)
@@ -115,14 +119,14 @@ impl Inspector {
         Ok(self.batch(bucket, Present::alone(found, part)).await?.finding())
     }
 
-    /// A text: JSON or a key.
+    /// Inspects a text: JSON or a key.
     fn text(&self, key: &str, file: &[u8]) -> Finding {
         let bytes = file.len() as u64;
         let Ok(text) = std::str::from_utf8(file) else {
             return unrecognised(
                 key,
                 bytes,
-                "neither a container file, nor a prepared batch, nor text".to_owned(),
+                "neither an Avro file nor a prepared batch nor a text".to_owned(),
             );
         };
         if text.trim_start().starts_with('{') {
@@ -131,7 +135,8 @@ impl Inspector {
         match key_file::inspect(key, text, self.keys.as_ref()) {
             Ok(finding) => finding,
             Err(_) if key.ends_with(".yaml") || key.ends_with(".yml") => {
-                let message = "perhaps a configuration: `facilitator --config FILE check-config` reads it".to_owned();
+                let message =
+                    "possibly a configuration: check it with `facilitator --config FILE check-config`".to_owned();
                 unrecognised(key, bytes, message)
             }
             Err(error) => unrecognised(key, bytes, format!("a text, but neither JSON nor a key: {error}")),
@@ -140,7 +145,8 @@ impl Inspector {
 
     fn json(&self, key: &str, file: &[u8]) -> Finding {
         let bytes = file.len() as u64;
-        // Before the whole text is taken apart: no other value may hold a copy of the secret.
+        // Try the key document before parsing the JSON: no other value may hold a copy of the
+        // secret.
         if let Ok(text) = std::str::from_utf8(file)
             && let Ok(finding) = key_file::inspect_document(key, text, self.keys.as_ref())
         {
@@ -148,7 +154,7 @@ impl Inspector {
         }
         let document: serde_json::Value = match serde_json::from_slice(file) {
             Ok(document) => document,
-            Err(error) => return unrecognised(key, bytes, format!("begins like JSON, but is none: {error}")),
+            Err(error) => return unrecognised(key, bytes, format!("begins like JSON, but is not valid JSON: {error}")),
         };
         if let Some(finding) = manifest::inspect(key, &document, file, self.keys.as_ref()) {
             return finding;
@@ -156,27 +162,35 @@ impl Inspector {
         let is_fixed = matches!(OwnObject::parse(key), Some((OwnObject::Fixed(_), _)));
         match serde_json::from_value::<FixedSumPart>(document) {
             Ok(fixed) => {
-                let title = "what is fixed of a sum part before it is published";
+                let title = "record that fixes a sum part before it is published";
                 Finding::new("fixed-sum-part", title, key, Facts::Fixed(Box::new(fixed)))
             }
-            Err(error) if is_fixed => unrecognised(key, bytes, format!("named as a fixed sum part: {error}")),
-            Err(_) => unrecognised(key, bytes, "JSON, but no manifest and no fixed sum part".to_owned()),
+            Err(error) if is_fixed => unrecognised(
+                key,
+                bytes,
+                format!("the name is that of a fixed sum part, but the content is not: {error}"),
+            ),
+            Err(_) => unrecognised(
+                key,
+                bytes,
+                "JSON, but neither a manifest nor a fixed sum part".to_owned(),
+            ),
         }
     }
 }
 
-/// The kind and title of an object of the own bucket that is a short text.
+/// Returns the kind and title of an object of the own bucket that contains a short text.
 fn small_words(own: &OwnObject) -> Option<(&'static str, &'static str)> {
     Some(match own {
-        OwnObject::FirstSeen => ("first-seen-date", "date at which a batch was first seen"),
+        OwnObject::FirstSeen => ("first-seen-date", "date under which a batch was first seen"),
         OwnObject::FailedProofs(_) => ("failed-proofs", "failed proofs of a batch under a packet key"),
-        OwnObject::Summed => ("summed-batch", "window without rosters that sums a batch"),
-        OwnObject::Birth => ("own-bucket-birth", "time at which an own bucket was first used"),
-        OwnObject::Chain => ("roster-chain", "first window of which rosters are written"),
-        OwnObject::Batches(_) => ("window-batches", "batches that the task of a window names"),
-        OwnObject::Switch => ("roster-switch", "what is announced or fixed of the use of rosters"),
-        OwnObject::Marker => ("task-marker", "mark that a task was started"),
-        OwnObject::Leader => ("leader", "which workflow manager leads"),
+        OwnObject::Summed => ("summed-batch", "name of the window that sums a batch (without rosters)"),
+        OwnObject::Birth => ("own-bucket-birth", "time of an own bucket's first use"),
+        OwnObject::Chain => ("roster-chain", "first window with rosters"),
+        OwnObject::Batches(_) => ("window-batches", "batches named by the task of a window"),
+        OwnObject::Switch => ("roster-switch", "announced or fixed use of rosters"),
+        OwnObject::Marker => ("task-marker", "marker of a started task"),
+        OwnObject::Leader => ("leader", "leading workflow manager"),
         OwnObject::Prepared { .. } | OwnObject::Fixed(_) | OwnObject::Point | OwnObject::Window(..) => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! What an inspection answers: for machines as it is, for people as [`super::show`] lays it out.
+//! The report of an inspection: serialized for machines; [`super::show`] formats it for people.
 
 use super::folder::FolderFacts;
 use super::header::HeaderFacts;
@@ -14,15 +14,17 @@ use tallybox_model::id::KeyId;
 use tallybox_model::role::Role;
 use tallybox_service::exit::Exit;
 
-/// Everything that was found at one path or URL.
+/// Everything found at one path or URL.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
-    /// The path or URL, as it was given.
+    /// The path or URL from the command line.
     pub target: String,
-    /// `done` if all is readable and nothing verified wrong, else what the gravest problem comes to.
+    /// `done` if everything is readable and no verification failed; otherwise the outcome of the
+    /// most severe problem.
     pub outcome: Exit,
-    /// One entry a batch or object; several if the path is the common beginning of several batches.
+    /// One entry for each batch or object; several if the path is the common prefix of several
+    /// batches.
     pub found: Vec<Finding>,
 }
 
@@ -34,7 +36,7 @@ impl Report {
                 .flat_map(|finding| &finding.problems)
                 .map(|problem| problem.exit)
         };
-        // What never can succeed weighs more than what may succeed later.
+        // A permanent problem is more severe than one that may disappear later.
         let outcome = exits().find(|exit| *exit == Exit::Rejected).or_else(|| exits().next());
         Self {
             target: target.to_owned(),
@@ -44,23 +46,23 @@ impl Report {
     }
 }
 
-/// A batch, or another object.
+/// A batch or another object.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
-    /// What it is, in a word for machines.
+    /// The kind, for machines.
     pub kind: &'static str,
-    /// What it is, in words.
+    /// The kind, for people.
     pub title: String,
-    /// The object, or the common beginning of its objects' names.
+    /// The object's name, or the common prefix of its objects' names.
     pub object: String,
-    /// What it says.
+    /// The content.
     #[serde(flatten)]
     pub facts: Facts,
-    /// What is worth knowing and no fault.
+    /// Remarks that are not problems.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// What is wrong.
+    /// The problems found.
     pub problems: Vec<Problem>,
 }
 
@@ -78,18 +80,18 @@ impl Finding {
     }
 }
 
-/// Something that is wrong.
+/// A problem of an inspected object.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Problem {
-    /// What it comes to: `rejected`, or `retry` for what may be there later.
+    /// The outcome: `rejected`, or `retry` if the problem may disappear later.
     #[serde(rename = "outcome")]
     pub exit: Exit,
-    /// A word for machines; those of rejected batches are the same as in other commands.
+    /// The reason, for machines. Rejected batches have the same reasons in other commands.
     pub reason: &'static str,
-    /// The object it is about.
+    /// The object with the problem.
     pub object: String,
-    /// In words.
+    /// A description for people.
     pub message: String,
 }
 
@@ -111,15 +113,15 @@ impl Problem {
     }
 }
 
-/// What one kind of thing says.
+/// The content of one kind of object.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Facts {
-    /// A signed batch, or one object of it.
+    /// A signed batch, or one of its objects.
     Batch(Box<BatchFacts>),
-    /// The sealed record of an intake.
+    /// A prepared batch.
     Prepared(Box<PreparedFacts>),
-    /// What is fixed of a sum part.
+    /// The record that fixes a sum part before it is published.
     Fixed(Box<FixedSumPart>),
     /// Published keys and mailboxes.
     Manifest(ManifestFacts),
@@ -127,56 +129,56 @@ pub enum Facts {
     Key(KeyFacts),
     /// A folder.
     Folder(FolderFacts),
-    /// A short text, or nothing.
+    /// A short text, or an object of which only the length is known.
     Text {
-        /// Length in bytes.
+        /// The length in bytes.
         bytes: u64,
-        /// The text, unless it is not to be shown.
+        /// The text, unless it must not be shown.
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Option<String>,
     },
 }
 
-/// What the objects of a batch say.
+/// The content of a batch's objects.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BatchFacts {
     /// The kind of batch; unknown for a signature alone.
     pub family: Option<Family>,
-    /// Which processor wrote it, where the name says so.
+    /// The processor that wrote the batch, if the name contains it.
     pub writer: Option<Role>,
-    /// How it is stored.
+    /// The storage form.
     pub form: Option<Form>,
-    /// Whether header and path belong together; unknown if the path is no batch's.
+    /// Whether header and path match; unknown if the path is not a batch's name.
     pub path_agrees: Option<bool>,
     /// The header.
     pub header: Option<HeaderFacts>,
     /// The packets.
     pub packets: Option<PacketFacts>,
-    /// Whether the packets have the digest that the header names.
+    /// Whether the packets have the digest in the header.
     pub digest_matches: Option<bool>,
     /// The signature.
     pub signature: Option<SignatureFacts>,
 }
 
-/// How a batch is stored.
+/// The storage form of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
-    /// Header, packets and signature as objects of their own.
+    /// Header, packets and signature as separate objects.
     ThreeObjects,
-    /// All inside the signature object.
+    /// Header and packets inside the signature object.
     SingleObject,
 }
 
-/// What a signature object says.
+/// The content of a signature object.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SignatureFacts {
-    /// The key that it names.
+    /// The key identifier in the signature.
     pub key_identifier: KeyId,
-    /// Length of the signature object in bytes.
+    /// The length of the signature object in bytes.
     pub bytes: u64,
-    /// What became of it.
+    /// The result of the verification.
     pub verification: Verification,
 }

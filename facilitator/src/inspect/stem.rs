@@ -1,4 +1,4 @@
-//! The common beginning of names: what goes on behind it.
+//! Lists the objects behind a common prefix of names.
 
 use super::name::ObjectName;
 use super::own_object::OwnObject;
@@ -7,19 +7,20 @@ use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 use tallybox_transport::{ListRange, SharedBucket};
 
-/// What a common beginning of names leads to.
+/// A batch or another object behind a common prefix.
 pub(super) enum StemObject {
     Batch(ObjectName),
     Other(String, u64),
 }
 
-/// The batches, and other objects of a processor's, whose names go on with a dot after `stem`.
+/// Lists the batches, and other objects of the own bucket, whose names start with `stem` and a dot.
 pub(super) async fn stem_objects(bucket: &SharedBucket, stem: &str) -> Result<Vec<StemObject>, Error> {
     let Some(last) = stem.rsplit('/').next().filter(|last| !last.is_empty()) else {
         return Ok(Vec::new());
     };
     let folder = stem[..stem.len() - last.len()].trim_end_matches('/');
-    // `/` is the character after `.`, so this is exactly what goes on with a dot.
+    // `/` is the character after `.`, so this range contains exactly the names that continue with a
+    // dot.
     let range = ListRange {
         start_at: Some(format!("{stem}.")),
         end_before: Some(format!("{stem}/")),

@@ -1,4 +1,4 @@
-//! From what a person types, a path or a URL, to a bucket and a key in it.
+//! Resolves a path or URL from the command line to a bucket and a key.
 
 use super::name::key_components;
 use crate::error::Error;
@@ -6,23 +6,25 @@ use crate::processor::Processor;
 use std::path::Path;
 use tallybox_transport::{BucketError, BucketSettings, BucketUrl, LocalBucket, SharedBucket, open};
 
-/// Something to look at: an object, the common beginning of a batch's objects, or a folder.
+/// The target of an inspection: an object, the common prefix of a batch's objects, or a folder.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Where it is.
+    /// The bucket.
     pub bucket: SharedBucket,
-    /// Its key, or the beginning of keys; empty for the whole bucket.
+    /// The object's key, or a prefix of keys; empty for the whole bucket.
     pub key: String,
-    /// As it was typed.
+    /// The path or URL from the command line.
     pub shown: String,
 }
 
 impl Target {
-    /// Finds the bucket of a path (relative to the working directory) or URL. A URL in a bucket of the configuration
-    /// is reached with that bucket's settings; any other with the environment's credentials.
+    /// Resolves a path (relative to the working directory) or URL. A URL inside a bucket of the
+    /// configuration uses the settings of that bucket; other URLs use the credentials of the
+    /// environment.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the text is neither, or this build cannot reach the bucket.
+    /// [`Error::Setting`] if the text is neither a path nor a URL, or this build cannot access the
+    /// bucket.
     pub fn locate(text: &str, processor: Option<&Processor>) -> Result<Self, Error> {
         let (bucket, key) = if text.starts_with("file:") || !text.contains("://") {
             local(text)?
@@ -46,19 +48,19 @@ fn usage(error: BucketError) -> Error {
 fn local(text: &str) -> Result<(SharedBucket, String), Error> {
     if text.starts_with("memory:") {
         return Err(Error::Setting(
-            "memory: buckets are empty in every new process".to_owned(),
+            "cannot inspect memory: buckets, which are empty in every new process; give a path or a URL".to_owned(),
         ));
     }
     let url = BucketUrl::parse(text, Path::new("")).map_err(usage)?;
     let path = url
         .directory()
-        .ok_or_else(|| Error::Setting(format!("{text:?} is no path")))?;
+        .ok_or_else(|| Error::Setting(format!("{text:?} is not a path")))?;
     let (root, key) = if path.is_dir() {
         (path.display().to_string(), String::new())
     } else {
         let path = path
             .to_str()
-            .ok_or_else(|| Error::Setting(format!("{text:?} is not UTF-8")))?;
+            .ok_or_else(|| Error::Setting(format!("the path {text:?} is not UTF-8")))?;
         let (root, key) = split(path);
         (
             if root.is_empty() {
@@ -72,7 +74,7 @@ fn local(text: &str) -> Result<(SharedBucket, String), Error> {
     Ok((std::sync::Arc::new(LocalBucket::new(root)), key))
 }
 
-/// The bucket of the configuration that holds this URL.
+/// Returns the configured bucket that contains this URL, and the key in it.
 fn configured(text: &str, processor: &Processor) -> Option<(SharedBucket, String)> {
     let buckets = &processor.buckets;
     let all = [
@@ -86,7 +88,8 @@ fn configured(text: &str, processor: &Processor) -> Option<(SharedBucket, String
     Some((all[place].clone(), key.to_owned()))
 }
 
-/// Which of these locations holds a URL, and the key in it; of several, the narrowest.
+/// Returns the index of the location that contains a URL, and the key in it. If several contain the
+/// URL, the longest wins.
 fn holder<'t>(text: &'t str, locations: &[String]) -> Option<(usize, &'t str)> {
     let holds = |(place, location): (usize, &String)| {
         let location = location.trim_end_matches('/');
@@ -107,10 +110,10 @@ fn cloud(text: &str) -> Result<(SharedBucket, String), Error> {
     Ok((open(&url, &BucketSettings::default()).map_err(usage)?, key.to_owned()))
 }
 
-/// The URL of the bucket and the key; a URL that ends with a slash is all bucket.
+/// Splits a URL into a bucket's URL and a key. A URL that ends with a slash is a bucket's URL.
 fn split_url(text: &str) -> (&str, &str) {
     let scheme = text.find("://").map_or(0, |at| at + 3);
-    // Google's buckets have one name, the others are preceded by a region or an account.
+    // Google buckets have one name; the names of others are preceded by a region or an account.
     let names = if text.starts_with("gs:") { 1 } else { 2 };
     let Some((slash, _)) = text[scheme..].match_indices('/').nth(names - 1) else {
         return (text, "");
@@ -123,7 +126,7 @@ fn split_url(text: &str) -> (&str, &str) {
     (text[..text.len() - key.len()].trim_end_matches('/'), key)
 }
 
-/// Splits a path before the components that make up an object's key.
+/// Splits a path before the components that form an object's key.
 fn split(path: &str) -> (&str, &str) {
     let components = key_components(path);
     match path.rmatch_indices('/').nth(components - 1) {
