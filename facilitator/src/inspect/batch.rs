@@ -1,4 +1,4 @@
-//! A signed batch, whole or in part: everything its objects say, read in an order in which each is checked.
+//! Reads a signed batch, whole or in part, in an order in which each object can be checked.
 
 use super::Inspector;
 use super::header::{HeaderFacts, record_in};
@@ -15,16 +15,16 @@ use tallybox_model::digest::Digest;
 use tallybox_model::signature::BatchSignature;
 use tallybox_transport::{BlockingReader, SharedBucket, digest};
 
-/// The bytes of a batch as far as they are held in memory: all but separate packets.
+/// The bytes of a batch that are held in memory: everything except separate packets.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) header: Option<Bytes>,
-    /// The packets, if they stand inside the signature object.
+    /// The packets, if they are inside the signature object.
     pub(super) packets: Option<Bytes>,
     pub(super) signature: Option<BatchSignature>,
 }
 
-/// What was found of a batch, with the bytes it was found in.
+/// The findings about a batch, with the bytes that they are based on.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) present: Present,
@@ -35,10 +35,10 @@ pub(super) struct Batch {
 }
 
 impl Inspector {
-    /// Reads all that is there of a batch.
+    /// Reads all existing objects of a batch.
     ///
     /// # Errors
-    /// The bucket's; whatever is wrong with the batch is in the answer.
+    /// The bucket's errors. Problems of the batch are part of the result.
     pub(super) async fn batch(&self, bucket: &SharedBucket, present: Present) -> Result<Batch, Error> {
         let name = present.name.as_ref();
         let facts = BatchFacts {
@@ -84,11 +84,11 @@ impl Inspector {
                 batch.contents.header = Some(Bytes::copy_from_slice(header));
                 batch.contents.packets = Some(Bytes::copy_from_slice(packets));
                 if batch.present.header.is_some() || batch.present.packets.is_some() {
-                    batch.note("header and packets stand in the signature object; readers ignore the separate ones");
+                    batch.note("header and packets are in the signature object; readers ignore the separate objects");
                 }
             }
             (None, None) => {}
-            _ => batch.note("only one of header and packets stands in the signature object; readers ignore it"),
+            _ => batch.note("the signature object contains only one of header and packets; readers ignore it"),
         }
         batch.facts.signature = Some(SignatureFacts {
             key_identifier: signature.key_identifier.clone(),
@@ -114,11 +114,7 @@ impl Inspector {
         let record = match record_in(&file, &self.limits.for_header()) {
             Ok(record) => record,
             Err(_) if file.is_empty() => {
-                batch.problem(Problem::rejected(
-                    "malformed",
-                    &key,
-                    "the header: there are no bytes in it",
-                ));
+                batch.problem(Problem::rejected("malformed", &key, "the header: the file is empty"));
                 return Ok(());
             }
             Err(error) => {
@@ -159,7 +155,7 @@ impl Inspector {
             Verification::Verifies(signer) => expected
                 .filter(|party| ![*party, Party::Given].contains(&signer.party))
                 .and_then(|party| {
-                    let message = format!("signed by {}, but {} writes such a batch", signer.party, party);
+                    let message = format!("signed by {}, but the expected signer is {}", signer.party, party);
                     bad("wrong-signer", message)
                 }),
             Verification::OtherKey(signer) => bad(
@@ -178,7 +174,7 @@ impl Inspector {
             ),
             Verification::UnknownKey => bad(
                 "unknown-key",
-                format!("names key {key:?}, which is neither configured nor given"),
+                format!("names key {key:?}, which is neither configured nor given; give it with --key"),
             ),
             Verification::NoKeyConfigured | Verification::NoHeader => None,
         };
@@ -188,7 +184,8 @@ impl Inspector {
         }
     }
 
-    /// Opens the packets of a batch, wherever they are; also their length in bytes.
+    /// Opens the packets of a batch, inline or separate, and returns their length in bytes with
+    /// them.
     pub(super) async fn open_packets(
         &self,
         bucket: &SharedBucket,

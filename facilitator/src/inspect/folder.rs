@@ -1,4 +1,4 @@
-//! A folder: what stands in it and below, by kind, without opening any of it.
+//! Lists a folder with its subfolders by kind of object, without opening any object.
 
 use super::name::{Family, ObjectName, Part};
 use super::own_object::OwnObject;
@@ -11,44 +11,44 @@ use tallybox_model::role::Role;
 use tallybox_model::roster::RosterObject;
 use tallybox_transport::{ListRange, SharedBucket};
 
-/// Unsigned batches and other objects that are named.
+/// How many unsigned batches and other objects are named.
 const NAMED: usize = 10;
 
-/// What stands in a folder.
+/// The content of a folder.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FolderFacts {
-    /// Objects in it and below.
+    /// The number of objects in the folder and its subfolders.
     pub objects: u64,
-    /// Their bytes.
+    /// The total length of the objects in bytes.
     pub bytes: u64,
-    /// Batches that are signed, by kind and writer.
+    /// Signed batches, by kind and writer.
     pub batches: Vec<FolderBatches>,
     /// Objects of a processor's own bucket, by kind.
     pub own: BTreeMap<&'static str, u64>,
-    /// Objects that are none of these.
+    /// The number of other objects.
     pub others: u64,
-    /// Batches that are not signed (yet), and other objects: some of them.
+    /// The first batches without a signature.
     pub unsigned: Vec<String>,
-    /// Other objects: some of them.
+    /// The first of the other objects.
     pub some_others: Vec<String>,
 }
 
-/// Batches of one kind.
+/// The batches of one kind in a folder.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FolderBatches {
-    /// Which kind.
+    /// The kind of batch.
     pub family: Family,
-    /// Who wrote them, where the names say so.
+    /// The processor that wrote the batches, if the names contain it.
     pub writer: Option<Role>,
-    /// How many there are that have a signature.
+    /// The number of batches with a signature.
     pub signed: u64,
-    /// How many there are that have none.
+    /// The number of batches without a signature.
     pub unsigned: u64,
-    /// Bytes of all their objects.
+    /// The total length of their objects in bytes.
     pub bytes: u64,
-    /// The first one.
+    /// The first batch.
     pub first: String,
 }
 
@@ -60,7 +60,7 @@ struct Counts {
     first: String,
 }
 
-/// Goes through a folder; `None` if there is nothing in it.
+/// Lists a folder; `None` if it is empty.
 pub(super) async fn inspect(bucket: &SharedBucket, folder: &str) -> Result<Option<Finding>, Error> {
     let mut listing = bucket.list(folder, ListRange::default()).await?;
     let mut walk = Walk::default();
@@ -75,11 +75,11 @@ pub(super) async fn inspect(bucket: &SharedBucket, folder: &str) -> Result<Optio
     let mut finding = Finding::new("folder", "folder", shown, Facts::Folder(facts));
     finding
         .notes
-        .push("nothing was opened: name a batch to have it verified".to_owned());
+        .push("no object was opened; give the path of a batch to verify it".to_owned());
     Ok(Some(finding))
 }
 
-/// The walk through a listing, which is sorted: the objects of a batch stand together, but for sum parts.
+/// Walks through a sorted listing. The objects of a batch are adjacent, except those of sum parts.
 #[derive(Default)]
 struct Walk {
     facts: FolderFacts,
@@ -123,7 +123,7 @@ impl Walk {
         *self.open.entry((name.stem, name.family, name.writer)).or_default() |= signed;
     }
 
-    /// Counts the batches of a directory that has been listed.
+    /// Counts the batches of a directory whose listing is complete.
     fn close(&mut self) {
         for ((stem, family, writer), signed) in std::mem::take(&mut self.open) {
             let counts = self.counts.entry((family, writer)).or_default();

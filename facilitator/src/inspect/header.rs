@@ -1,4 +1,4 @@
-//! The header of any kind of batch: its fields, and whether they belong to the path.
+//! The header of any kind of batch: its fields, and the comparison with the path.
 
 use super::name::{Family, Place};
 use serde::Serialize;
@@ -8,7 +8,8 @@ use tallybox_model::header::{BatchParameters, IngestionHeader, PRIME, SumPart, V
 use tallybox_model::id::BatchId;
 use tallybox_model::time::BatchTime;
 
-/// Milliseconds at the start of the year 2001: what is called milliseconds and lies before is probably seconds.
+/// Milliseconds at the start of the year 2001. An earlier time is probably in seconds, not
+/// milliseconds.
 const EARLIEST_LIKELY: i64 = 978_307_200_000;
 
 /// The fields of a header file.
@@ -17,51 +18,52 @@ const EARLIEST_LIKELY: i64 = 978_307_200_000;
 pub struct HeaderFacts {
     /// The record's name.
     pub record: &'static str,
-    /// Length of the header file in bytes.
+    /// The length of the header file in bytes.
     pub bytes: u64,
-    /// SHA-256 of the header file.
+    /// The SHA-256 of the header file.
     pub sha256: Digest,
-    /// The batch; a sum part has none.
+    /// The batch's identifier; a sum part has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_uuid: Option<BatchId>,
     /// The aggregation.
     pub name: String,
-    /// Number of bins.
+    /// The number of bins.
     pub bins: i32,
-    /// Parameter of the clients' randomised response.
+    /// The parameter of the clients' randomised response.
     pub epsilon: f64,
-    /// Modulus of the field.
+    /// The modulus of the field.
     pub prime: i64,
-    /// Processors that share each packet.
+    /// The number of processors among which each packet is shared.
     pub number_of_servers: i32,
-    /// How many bins a client may set, if it says.
+    /// The number of bins that a client may set, if the header contains it.
     pub hamming_weight: Option<i32>,
-    /// Start and end, in milliseconds since the epoch: of the packets, or of a sum part's window.
+    /// Start and end in milliseconds since the epoch: of the packets, or of a sum part's window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<(i64, i64)>,
-    /// SHA-256 that the packet file has to have.
+    /// The SHA-256 that the packet file must have.
     pub packet_file_digest: Digest,
-    /// What only a sum part has.
+    /// The fields that only a sum part has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sum_part: Option<SumFacts>,
 }
 
-/// What only the header of a sum part has.
+/// The fields that only the header of a sum part has.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SumFacts {
-    /// Packets that were counted.
+    /// The number of packets that count.
     pub total_individual_clients: i64,
     /// The batches summed.
     pub batches: Vec<BatchId>,
-    /// This processor's part of each bin's sum.
+    /// This processor's part of the sum, for each bin.
     pub sum: Vec<i64>,
 }
 
-/// The kind of record that a file's own schema names, if it is one of ours. Only the beginning of the file is needed.
+/// Returns the kind of record that a file's own schema names, if it is a known one. Needs only the
+/// beginning of the file.
 ///
 /// # Errors
-/// [`AvroError`] if it is no container file.
+/// [`AvroError`] if the file is not a container file.
 pub(super) fn record_in(file: &[u8], limits: &Limits) -> Result<Option<RecordKind>, AvroError> {
     let reader = ContainerReader::open(file, limits)?;
     Ok(RecordKind::of_schema(reader.schema().json()))
@@ -71,7 +73,7 @@ impl HeaderFacts {
     /// Decodes a header file of this kind of batch.
     ///
     /// # Errors
-    /// [`AvroError`] that says what is malformed.
+    /// [`AvroError`] that describes what is malformed.
     pub(super) fn decode(file: &[u8], family: Family, limits: &Limits) -> Result<Self, AvroError> {
         let limits = limits.for_header();
         let bytes = (file.len() as u64, Digest::of(file));
@@ -144,52 +146,52 @@ impl HeaderFacts {
         }
     }
 
-    /// In what the header differs from the path it stands at, a sentence each.
+    /// Describes each difference between the header and the path of its object.
     #[must_use]
     pub fn differences(&self, place: &Place) -> Vec<String> {
         let mut found = Vec::new();
         let aggregation = match place {
             Place::Batch(name) => {
                 if let Some(batch) = self.batch_uuid.filter(|batch| *batch != name.id) {
-                    found.push(format!("the header is that of batch {batch}"));
+                    found.push(format!("the header belongs to batch {batch}"));
                 }
                 &name.aggregation
             }
             Place::SumPart(name) => {
                 let window = (name.window.start().millis(), name.window.end().millis());
                 if self.times.is_some_and(|times| times != window) {
-                    found.push("the header is that of another window".to_owned());
+                    found.push("the header belongs to another window".to_owned());
                 }
                 &name.aggregation
             }
         };
         if self.name != aggregation.as_str() {
-            found.push(format!("the header is of aggregation {:?}", self.name));
+            found.push(format!("the header belongs to aggregation {:?}", self.name));
         }
         found
     }
 
-    /// What in it keeps a processor of ours from using it, or is odd.
+    /// Describes what prevents a processor from using the header, and what is unusual.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.prime != PRIME {
-            notes.push(format!("no processor of ours takes this prime; Prio2's is {PRIME}"));
+            notes.push(format!("Tallybox processors accept only the prime of Prio2, {PRIME}"));
         }
         if self.number_of_servers != 2 {
-            notes.push("no processor of ours takes another number of servers than 2".to_owned());
+            notes.push("Tallybox processors accept only 2 servers".to_owned());
         }
         if tallybox_crypto::prio2::Prio2::new(usize::try_from(self.bins).unwrap_or(0)).is_err() {
-            notes.push("no processor of ours takes this number of bins".to_owned());
+            notes.push("Tallybox processors do not accept this number of bins".to_owned());
         }
         if self.hamming_weight.is_some() {
-            notes.push("the Hamming weight is carried and never checked: Prio2 cannot prove it".to_owned());
+            notes.push("the Hamming weight is informative only: Prio2 cannot prove it".to_owned());
         }
         if self
             .times
             .is_some_and(|(start, _)| (1..EARLIEST_LIKELY).contains(&start))
         {
-            notes.push("the times look like seconds, not milliseconds; nothing depends on them".to_owned());
+            notes.push("the times look like seconds instead of milliseconds; no processor uses them".to_owned());
         }
         if let Some(sum) = &self.sum_part
             && i64::try_from(sum.sum.len()) != Ok(i64::from(self.bins))
@@ -199,7 +201,7 @@ impl HeaderFacts {
         notes
     }
 
-    /// Start and end as dates, if they are any.
+    /// Returns start and end as dates, if they are valid dates.
     pub(super) fn dates(&self) -> Option<(BatchTime, BatchTime)> {
         let (start, end) = self.times?;
         BatchTime::from_millis(start).zip(BatchTime::from_millis(end))

@@ -1,4 +1,4 @@
-//! Who signed it: the keys that the configuration knows, and what each says of a signature.
+//! Identifies the signer: the known keys, and the result of verifying a signature with them.
 
 use super::name::Family;
 use crate::processor::Processor;
@@ -8,22 +8,23 @@ use tallybox_crypto::VerifyingKey;
 use tallybox_model::id::KeyId;
 use tallybox_model::role::Role;
 
-/// A party whose keys the configuration names.
+/// A party with known keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Party {
-    /// Who writes ingestion batches.
+    /// The ingestor, which writes ingestion batches.
     Ingestor,
     /// The other processor.
     Peer,
     /// The processor of this configuration.
     Own,
-    /// Whoever `--key` of the command line means.
+    /// The party whose key the command line gives with `--key`.
     Given,
 }
 
 impl Party {
-    /// Who has to sign a batch of this kind; for [`Family::SumPart`] and validations it depends on the writer.
+    /// Returns the party that must sign a batch of this kind; for validation batches and sum parts
+    /// it depends on the writer.
     #[must_use]
     pub fn expected(family: Family, writer: Option<Role>, own: Role) -> Option<Self> {
         match (family, writer) {
@@ -45,41 +46,42 @@ impl fmt::Display for Party {
     }
 }
 
-/// A key whose signature verifies, and whose it is.
+/// The holder of a key that verifies a signature.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Signer {
-    /// Who holds the secret half.
+    /// The holder of the private half.
     pub party: Party,
-    /// The key's identifier in the configuration.
+    /// The key's identifier in the configuration or on the command line.
     pub key: KeyId,
     /// The fingerprint of the key.
     pub fingerprint: String,
 }
 
-/// What became of a signature.
+/// The result of verifying a signature.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub enum Verification {
-    /// It is good, and its key has the identifier that it names.
+    /// The signature verifies with a key that has the identifier in the signature.
     Verifies(Signer),
-    /// It is good, but by a key with another identifier than it names; a processor refuses it.
+    /// The signature verifies only with a key of another identifier; a processor rejects it.
     OtherKey(Signer),
-    /// The key that it names does not verify it, nor does any other.
+    /// The signature verifies neither with the key that it names nor with any other.
     DoesNotVerify(Signer),
-    /// It names a key that is neither configured nor given, and none of those verifies it.
+    /// The signature names a key that is neither configured nor given, and verifies with no known
+    /// key.
     UnknownKey,
-    /// There is no configuration and no key is given.
+    /// No key is configured or given.
     NoKeyConfigured,
-    /// The header that it signs is not there.
+    /// The signed header does not exist.
     NoHeader,
 }
 
-/// The keys of a configuration: those that verify signatures, and what the others are called.
+/// The known keys: those that verify signatures, and the names of the others.
 #[derive(Debug, Default)]
 pub(super) struct KnownKeys {
     keys: Vec<(Signer, VerifyingKey)>,
-    /// Fingerprints of keys that verify nothing, and their descriptions.
+    /// Fingerprints and descriptions of keys that do not verify signatures.
     others: Vec<(String, String)>,
 }
 
@@ -114,7 +116,7 @@ impl KnownKeys {
         Self { keys, others }
     }
 
-    /// Adds keys that the command line names.
+    /// Adds keys from the command line.
     pub(super) fn add(&mut self, given: impl IntoIterator<Item = (KeyId, VerifyingKey)>) {
         let named = given.into_iter().map(|(id, key)| {
             let signer = Signer {
@@ -127,7 +129,8 @@ impl KnownKeys {
         self.keys.extend(named);
     }
 
-    /// Judges a signature over `header` that names `key`. Several parties may use one identifier.
+    /// Verifies a signature over `header` that names `key`. Several parties may use the same
+    /// identifier.
     pub(super) fn judge(&self, key: &str, header: &[u8], signature: &[u8]) -> Verification {
         let named = |signer: &Signer| signer.key == key;
         let verifies = || {
@@ -147,7 +150,7 @@ impl KnownKeys {
         }
     }
 
-    /// What the configuration calls the key with this fingerprint.
+    /// Returns the description of the configured key with this fingerprint.
     pub(super) fn name(&self, fingerprint: &str) -> Option<String> {
         let signer = self
             .keys
@@ -180,7 +183,7 @@ mod tests {
                 key,
             )
         };
-        // Both parties call their key "k1".
+        // Both parties use the identifier "k1".
         let keys = vec![known(Party::Ingestor, "k1", &ingestor), known(Party::Peer, "k1", &peer)];
         let known = KnownKeys {
             keys,

@@ -1,4 +1,4 @@
-//! Whether the objects of a batch belong together, and what is missing.
+//! Checks whether the objects of a batch belong together, and which of them are missing.
 
 use super::batch::Batch;
 use super::name::{Family, ObjectName, Part};
@@ -23,7 +23,8 @@ impl Batch {
         self.problem(Problem::rejected("malformed", object, format!("{what}: {error}")));
     }
 
-    /// Where the header stands: in an object of its own, or in the signature object.
+    /// Returns the name of the object that contains the header: a separate object or the signature
+    /// object.
     pub(super) fn header_key(&self) -> String {
         let inline = self.facts.form == Some(Form::SingleObject);
         self.present.key(if inline { Part::Signature } else { Part::Header })
@@ -34,7 +35,7 @@ impl Batch {
         self.present.key(if inline { Part::Signature } else { Part::Packets })
     }
 
-    /// The bytes of an object; one that is over the limit is the batch's problem.
+    /// Reads an object. An object over the limit is recorded as a problem of the batch.
     pub(super) async fn read(
         &mut self,
         bucket: &SharedBucket,
@@ -44,7 +45,7 @@ impl Batch {
         match read_all(&**bucket, &found.key, limit).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(BucketError::TooLarge { limit, .. }) => {
-                let message = format!("{} bytes are over the limit of {limit}", found.bytes);
+                let message = format!("{} bytes exceed the limit of {limit}", found.bytes);
                 self.problem(Problem::rejected("too-large", &found.key, message));
                 Ok(None)
             }
@@ -52,12 +53,13 @@ impl Batch {
         }
     }
 
-    /// The kind of batch that a record in `part` belongs to; a name that says otherwise is a problem.
+    /// Returns the kind of batch that a record in `part` belongs to. A name of another kind is a
+    /// problem.
     pub(super) fn family_of(&mut self, record: Option<RecordKind>, part: Part, key: &str) -> Option<Family> {
         let named = self.facts.family;
         let Some(record) = record else {
             if named.is_none() {
-                let message = "the record that the schema names is none of ours";
+                let message = "the schema names an unknown record";
                 self.problem(Problem::rejected("unrecognised", key, message));
             }
             return named;
@@ -73,11 +75,12 @@ impl Batch {
                         named.packet()
                     }
                 });
-                let expected = expected.map_or_else(String::new, |kind| format!(", not a {kind} as its name says"));
+                let expected =
+                    expected.map_or_else(String::new, |kind| format!(", although its name is that of a {kind}"));
                 self.problem(Problem::rejected(
                     "malformed",
                     key,
-                    format!("holds a {record} record{expected}"),
+                    format!("contains a {record} record{expected}"),
                 ));
                 None
             }
@@ -98,7 +101,7 @@ impl Batch {
             .zip(digest)
             .map(|(header, digest)| header.packet_file_digest == digest);
         if self.facts.digest_matches == Some(false) {
-            let message = "the packets do not have the digest that the header names";
+            let message = "the digest of the packets differs from the one in the header";
             self.problem(Problem::rejected("bad-digest", &key, message));
         }
         if let Some(message) = malformed {
@@ -121,14 +124,15 @@ impl Batch {
         self.problems.extend(differences.into_iter().map(problem));
     }
 
-    /// What is missing. A single object is taken for what was asked about; of two, the third is missed.
+    /// Records which objects are missing. A single object may have been inspected alone on purpose;
+    /// if two exist, the third counts as missing.
     pub(super) fn check_complete(&mut self) {
         let digest = self.facts.header.as_ref().map(|header| header.packet_file_digest);
         let no_packets = self.contents.packets.is_none() && self.present.packets.is_none();
         if no_packets && digest == Some(Digest::empty()) {
-            self.note("there is no packet: the object is absent, and the digest is that of no bytes");
+            self.note("there are no packets: the object is absent, and the digest is that of an empty file");
             if self.facts.family == Some(Family::IngestionBatch) {
-                self.note("a processor refuses an ingestion batch without packets (empty-batch)");
+                self.note("a processor rejects an ingestion batch without packets (empty-batch)");
             }
             self.facts.digest_matches = Some(true);
         }
@@ -145,18 +149,18 @@ impl Batch {
         missed(
             Part::Signature,
             self.present.signature.is_none(),
-            "the signature is not there (yet)",
+            "the signature does not exist (yet)",
         );
         missed(
             Part::Header,
             self.present.header.is_none(),
-            "the header is not there (yet)",
+            "the header does not exist (yet)",
         );
         let absent = no_packets && digest.is_some_and(|digest| digest != Digest::empty());
-        missed(Part::Packets, absent, "the packets are not there (yet)");
+        missed(Part::Packets, absent, "the packets do not exist (yet)");
     }
 
-    /// Whether more than one part of the batch was read.
+    /// Returns whether more than one part of the batch was read.
     fn is_whole(&self) -> bool {
         self.facts.form == Some(Form::SingleObject) || self.present.all().count() > 1
     }
@@ -182,7 +186,7 @@ impl Batch {
         }
     }
 
-    /// As a part of the report.
+    /// Converts the batch into an entry of the report.
     pub(super) fn finding(self) -> Finding {
         let (kind, mut title) = self.title();
         if !self.is_whole() {
@@ -199,7 +203,7 @@ impl Batch {
     }
 }
 
-/// The words with the article that they need.
+/// Puts the indefinite article before the words.
 pub(super) fn article(words: &str) -> String {
     let article = if words.starts_with(['a', 'e', 'i', 'o']) {
         "an"

@@ -1,4 +1,4 @@
-//! Objects that belong to a window: rosters, and what a processor keeps of its agreement with the peer.
+//! Objects of a window: rosters, and the records of a processor's agreement with the peer.
 
 use super::Inspector;
 use super::report::{Facts, Finding, Problem};
@@ -11,11 +11,11 @@ use tallybox_model::roster::{Listing, RosterEntry, RosterHeader, RosterObject, W
 use tallybox_model::signature::BatchSignature;
 use tallybox_transport::{SharedBucket, read_all};
 
-/// As much of a text as is shown.
+/// How many bytes of a text are shown.
 const SHOWN: usize = 4096;
 
 impl Inspector {
-    /// An object whose name is one of a window's.
+    /// Inspects an object whose name belongs to a window.
     pub(super) async fn window(
         &self,
         bucket: &SharedBucket,
@@ -33,31 +33,31 @@ impl Inspector {
                 let file = read_all(&**bucket, key, self.limits.object_bytes).await?;
                 return Ok(self.roster(key, name, object, &file));
             }
-            RosterObject::Agreed => ("agreed-window", "what both rosters of a window agree on", None),
+            RosterObject::Agreed => ("agreed-window", "batches that both rosters of a window agree on", None),
             RosterObject::Held => (
                 "window-held",
-                "mark that a sum part waits for an operator's release",
+                "marker of a sum part that an operator has to release",
                 None,
             ),
-            RosterObject::Done => ("window-done", "mark that nothing is left to do for a window", None),
+            RosterObject::Done => ("window-done", "marker of a completed window", None),
             RosterObject::Verdicts => {
-                let title = "what the batches of a roster add to a sum, sealed";
+                let title = "sealed verdicts on the batches of a roster";
                 ("window-verdicts", title, Some(b"TALLYVD1"))
             }
             RosterObject::Counted => {
-                let title = "the packets that a window counts, sealed";
+                let title = "sealed list of the packets that a window counts";
                 ("window-counted", title, Some(b"TALLYCT1"))
             }
         };
         let mut finding = Finding::new(kind, title, key, text(magic.is_none()));
         if magic.is_some_and(|magic| !beginning.starts_with(magic)) {
-            let message = "it does not begin as its name says".to_owned();
+            let message = "the content does not begin with the magic that its name implies".to_owned();
             finding.problems.push(Problem::rejected("malformed", key, message));
         }
         Ok(finding)
     }
 
-    /// A roster: whose, by which rules, what it lists, and whether it is signed.
+    /// Inspects a roster: its writer, its rules, its entries, and its signature.
     fn roster(&self, key: &str, name: &WindowName, object: RosterObject, file: &[u8]) -> Finding {
         let bytes = file.len() as u64;
         let read = self.read_roster(file);
@@ -76,7 +76,7 @@ impl Inspector {
             && (roster.header.window_start, roster.header.window_end) == window
             && roster.header.aggregation == name.aggregation.as_str();
         if !named {
-            let message = "its header is of another window, aggregation or processor than its name".to_owned();
+            let message = "header and name differ in window, aggregation or processor".to_owned();
             finding
                 .problems
                 .push(Problem::rejected("header-mismatch", key, message));
@@ -88,10 +88,10 @@ impl Inspector {
             }
             None => finding
                 .notes
-                .push("signature not checked: there is no configuration".to_owned()),
+                .push("signature not verified: give --key ID=FILE or --config FILE".to_owned()),
             Some(_) => {
                 let message = format!(
-                    "its signature, by key {:?}, does not verify with any key it may have",
+                    "the signature, by key {:?}, does not verify with any configured or given key",
                     roster.key
                 );
                 finding.problems.push(Problem::rejected("bad-signature", key, message));
@@ -107,10 +107,12 @@ impl Inspector {
             signature.batch_header_signature.clone(),
             signature.key_identifier.clone(),
         );
-        let (header_file, entries) = signature.inline().ok_or("header and entries are not inside")?;
+        let (header_file, entries) = signature
+            .inline()
+            .ok_or("the signature object does not contain header and entries")?;
         let header: RosterHeader = decode_one(&header_file, &self.limits.for_header()).map_err(bad)?;
         if Digest::of(&entries) != header.packet_file_digest {
-            return Err("its entries are not those that its header was signed for".to_owned());
+            return Err("the digest of the entries differs from the one in the header".to_owned());
         }
         let (mut summable, mut packets, mut open) = (0_u64, 0_u64, std::collections::BTreeMap::new());
         let mut reader = ContainerReader::open(entries.as_slice(), &self.limits).map_err(bad)?;
@@ -122,7 +124,7 @@ impl Inspector {
                         packets = packets.saturating_add(claim.accepted);
                     }
                     Some(Listing::Open(reason)) => *open.entry(reason).or_insert(0_u64) += 1,
-                    None => return Err("the count of a batch is negative".to_owned()),
+                    None => return Err("an entry has a negative count".to_owned()),
                 }
             }
         }
@@ -133,7 +135,7 @@ impl Inspector {
             open.join(", ")
         };
         let text = format!(
-            "{summable} batches of {packets} packets can be summed; open: {open}; minimum {}, maximum age {}, replay horizon {}",
+            "{summable} batches with {packets} packets can be summed; open: {open}; minimum {}, maximum age {}, replay horizon {}",
             header.minimum, header.maximum_age, header.replay_horizon
         );
         Ok(ReadRoster {
@@ -145,7 +147,7 @@ impl Inspector {
     }
 }
 
-/// A roster that was read.
+/// A decoded roster.
 struct ReadRoster {
     header: RosterHeader,
     key: String,
