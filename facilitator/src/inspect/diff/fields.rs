@@ -1,35 +1,35 @@
-//! Compares two records as JSON values: which fields have other values.
+//! Compares two records as JSON values, field by field.
 
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Differences that are listed one by one.
+/// How many differences are listed.
 const LISTED: usize = 20;
 
-/// Fields with other values.
+/// Fields with different values.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FieldDifferences {
-    /// How many.
+    /// The number of different fields.
     pub total: u64,
     /// The first of them.
     pub listed: Vec<FieldDifference>,
 }
 
-/// A field with another value.
+/// A field with different values.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FieldDifference {
-    /// Which field, as in `sum-part.sum[3]`.
+    /// The path of the field, such as `sum-part.sum[3]`.
     pub field: String,
-    /// Its value in the first; none if it is not there.
+    /// The value in the first; `None` if the field is missing.
     pub a: Option<Value>,
-    /// Its value in the second.
+    /// The value in the second; `None` if the field is missing.
     pub b: Option<Value>,
 }
 
-/// Compares two values. Lists of texts are compared as sets, other lists place by place.
+/// Compares two values. Compares lists of texts as sets, and other lists element by element.
 pub(super) fn differences(a: &Value, b: &Value) -> FieldDifferences {
     let mut found = FieldDifferences::default();
     compare("", Some(a), Some(b), &mut found);

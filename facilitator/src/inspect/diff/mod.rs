@@ -1,4 +1,4 @@
-//! What two objects or batches differ in: bytes, fields, packets.
+//! Compares two objects or batches: bytes, fields, packets.
 
 mod fields;
 mod packets;
@@ -25,26 +25,26 @@ use values::{
     sum_part_value,
 };
 
-/// What two things differ in.
+/// The differences between two objects or batches.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Difference {
-    /// The first, as it was given.
+    /// The first, from the command line.
     pub a: String,
-    /// The second.
+    /// The second, from the command line.
     pub b: String,
-    /// What both are, in words.
+    /// The kind of both, for people.
     pub what: &'static str,
-    /// `done` if nothing differs, else `conflict`.
+    /// `done` if the two are the same, otherwise `conflict`.
     pub outcome: Exit,
-    /// One entry a file that both have, or that one has.
+    /// One entry for each file that exists on either side.
     pub parts: Vec<PartDifference>,
-    /// What is worth knowing.
+    /// Remarks about both sides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// What a file of the first and one of the second differ in.
+/// The differences between a file of the first and a file of the second.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PartDifference {
@@ -52,28 +52,28 @@ pub struct PartDifference {
     pub part: &'static str,
     /// Whether both have the same bytes.
     pub same_bytes: bool,
-    /// Length and digest of the first's file, if it has one.
+    /// The length and digest of the first's file, if it exists.
     pub a: Option<FileFacts>,
-    /// Length and digest of the second's.
+    /// The length and digest of the second's file, if it exists.
     pub b: Option<FileFacts>,
-    /// The first byte, counted from 0, in which they differ, where they are compared as bytes.
+    /// The index of the first different byte, if the files are compared as bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_different_byte: Option<u64>,
-    /// Fields with other values, where they are compared as records.
+    /// Fields with different values, if the files are compared as records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<FieldDifferences>,
-    /// Packets that differ.
+    /// Different packets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packets: Option<PacketDifferences>,
 }
 
-/// Length and digest of a file.
+/// The length and digest of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FileFacts {
-    /// Length in bytes.
+    /// The length in bytes.
     pub bytes: u64,
-    /// SHA-256.
+    /// The SHA-256 of the file.
     pub sha256: Digest,
 }
 
@@ -90,10 +90,11 @@ impl PartDifference {
 }
 
 impl Inspector {
-    /// Compares two objects, batches, sum parts or fixed records.
+    /// Compares two objects, batches, sum parts or records that fix sum parts.
     ///
     /// # Errors
-    /// If one is not there, or they are of different kinds.
+    /// [`Error::Bucket`] if one of them does not exist, and [`Error::Setting`] if they are of
+    /// different kinds.
     pub async fn diff(&self, a: &Target, b: &Target) -> Result<Difference, Error> {
         let sides = (self.side(a).await?, self.side(b).await?);
         let mut notes = Vec::new();
@@ -162,7 +163,7 @@ impl Inspector {
         })
     }
 
-    /// Compares the files of two batches; of a batch and a single file of one, that file only.
+    /// Compares the files of two batches. If one side is a single file, compares only that file.
     async fn batches(
         &self,
         (a, left): (&Target, &Batch),
@@ -215,9 +216,9 @@ impl Inspector {
     }
 }
 
-const TO_FIXED: &str = "sum part and what was fixed of one";
+const TO_FIXED: &str = "sum part and fixed sum part";
 
-/// The first byte, counted from 0, in which two objects differ. Both are streamed.
+/// Returns the index of the first different byte of two objects. Streams both.
 async fn first_difference(a: (&SharedBucket, &str), b: (&SharedBucket, &str)) -> Result<Option<u64>, Error> {
     let (mut left, mut right) = (a.0.get(a.1).await?.body, b.0.get(b.1).await?.body);
     let (mut left_part, mut right_part) = (bytes::Bytes::new(), bytes::Bytes::new());

@@ -1,4 +1,4 @@
-//! Compares two packet files packet by packet, joined by their identifiers.
+//! Compares two packet files packet by packet, joined by identifier.
 
 use crate::inspect::Family;
 use serde::Serialize;
@@ -10,41 +10,42 @@ use tallybox_model::avro::{AvroError, ContainerReader, Limits, Record, Records};
 use tallybox_model::id::PacketId;
 use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
 
-/// Packets that are joined; what is beyond is not compared.
+/// How many packets are joined. Further packets are not compared.
 const JOINED: usize = 1 << 21;
-/// Packets that are named.
+/// How many packets are named.
 const NAMED: usize = 5;
-/// Fields of a packet, its identifier aside; kinds with fewer leave the last ones empty.
+/// The number of fields of a packet without its identifier. Kinds with fewer fields leave the last
+/// ones empty.
 const FIELDS: usize = 5;
 
-/// What the packets of two files differ in.
+/// The differences between the packets of two files.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PacketDifferences {
-    /// Packets that are the same in both.
+    /// The number of packets that are equal in both.
     pub same: u64,
-    /// Packets that only the first has.
+    /// The number of packets that only the first has.
     pub only_a: u64,
-    /// Packets that only the second has.
+    /// The number of packets that only the second has.
     pub only_b: u64,
-    /// Packets of both that differ.
+    /// The number of packets in both that differ.
     pub changed: u64,
-    /// In which fields, and how often.
+    /// The different fields, with the number of packets for each.
     pub changed_fields: BTreeMap<&'static str, u64>,
-    /// Whether the packets of both stand in the same order.
+    /// Whether the packets of both are in the same order.
     pub same_order: bool,
-    /// Identifiers of some packets that only the first has.
+    /// Some identifiers of packets that only the first has.
     pub some_only_a: Vec<PacketId>,
-    /// Identifiers of some packets that only the second has.
+    /// Some identifiers of packets that only the second has.
     pub some_only_b: Vec<PacketId>,
-    /// Identifiers of some packets that differ.
+    /// Some identifiers of packets that differ.
     pub some_changed: Vec<PacketId>,
-    /// Why not everything was compared, if it was not.
+    /// The reasons for which the comparison is incomplete.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incomplete: Vec<String>,
 }
 
-/// A packet: its identifier, and short hashes of its fields, keyed at random.
+/// A packet: its identifier, and short hashes of its fields with a random key.
 struct Item {
     id: [u8; 16],
     fields: [u32; FIELDS],
@@ -52,7 +53,7 @@ struct Item {
 
 type Input = Box<dyn Read + Send>;
 
-/// Reads both files. Blocking; memory grows with the first file, up to a bound.
+/// Compares both files. Blocks the thread. The memory grows with the first file, up to a bound.
 pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> PacketDifferences {
     let hasher = RandomState::new();
     let mut found = PacketDifferences::default();
@@ -109,7 +110,7 @@ pub(super) fn join(family: Family, (a, b): (Input, Input), limits: &Limits) -> P
     found
 }
 
-/// Keeps the smallest identifiers.
+/// Adds an identifier, and retains only the smallest ones.
 fn keep(ids: &mut BTreeSet<[u8; 16]>, id: [u8; 16]) {
     ids.insert(id);
     if ids.len() > NAMED {
@@ -131,7 +132,7 @@ fn field_names(family: Family) -> &'static [&'static str] {
     }
 }
 
-/// Hands out the packets of a file until `take` has enough.
+/// Passes the packets of a file to `take` until it returns `false`.
 fn each(
     family: Family,
     input: Input,
@@ -215,7 +216,7 @@ fn message(packet: &ValidationPacket, hasher: &RandomState) -> Item {
     }
 }
 
-/// An identifier for a text that is none.
+/// Derives an identifier from a text that is not a UUID.
 fn of_text(text: &str) -> [u8; 16] {
     let digest: [u8; 32] = Sha256::digest(text).into();
     let mut id = [0; 16];
@@ -223,7 +224,7 @@ fn of_text(text: &str) -> [u8; 16] {
     id
 }
 
-/// Anything that hashes, to 32 bits.
+/// A value that can be hashed to 32 bits.
 trait DynHash {
     fn short(&self, hasher: &RandomState) -> u32;
 }

@@ -1,4 +1,4 @@
-//! Lays a difference out for people.
+//! Formats a difference for people.
 
 use super::{Difference, FieldDifferences, FileFacts, PacketDifferences, PartDifference};
 use crate::inspect::sheet::Sheet;
@@ -12,7 +12,7 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
-/// Columns that a field and both its values may take up for all to stand in one line.
+/// The number of columns up to which a field and both values share one line.
 const SHORT: usize = 54;
 
 impl Summary for Difference {
@@ -22,7 +22,7 @@ impl Summary for Difference {
 }
 
 impl Difference {
-    /// The difference as text for a screen.
+    /// Formats the difference as text for a screen.
     #[must_use]
     pub fn lay_out(&self, screen: Screen) -> String {
         let mut sheet = Sheet::new(screen);
@@ -36,7 +36,7 @@ impl Difference {
             sheet.toned(Tone::Faint, "note", note);
         }
         if self.outcome == Exit::Done {
-            sheet.toned(Tone::Good, "same", "to the byte");
+            sheet.toned(Tone::Good, "same", "A and B have the same bytes");
         } else {
             sheet.toned(Tone::Bad, "conflict", "A and B differ");
         }
@@ -58,9 +58,9 @@ fn show(part: &PartDifference, sheet: &mut Sheet) {
     }
     if let Some(byte) = part.first_different_byte {
         let text = match byte {
-            0 => "they differ from the first byte".to_owned(),
-            1 => "they differ from the second byte".to_owned(),
-            more => format!("the first {} bytes are the same", grouped(more)),
+            0 => "A and B differ from the first byte on".to_owned(),
+            1 => "A and B differ from the second byte on".to_owned(),
+            more => format!("the first {} bytes are equal", grouped(more)),
         };
         sheet.row("", text);
     }
@@ -74,7 +74,7 @@ fn show(part: &PartDifference, sheet: &mut Sheet) {
 
 fn show_fields(fields: &FieldDifferences, part: &PartDifference, sheet: &mut Sheet) {
     if fields.total == 0 && !part.same_bytes {
-        sheet.row("", "the same fields in another encoding (marker, schema, blocks)");
+        sheet.row("", "equal fields in another encoding (marker, schema, blocks)");
     }
     let value = |value: &Option<Value>| match value {
         None => "-".to_owned(),
@@ -110,7 +110,7 @@ fn show_packets(packets: &PacketDifferences, sheet: &mut Sheet) {
             sheet.row("", "  ...");
         }
     };
-    count(sheet, packets.same, "packets are the same", &[]);
+    count(sheet, packets.same, "packets are equal", &[]);
     let fields: Vec<String> = packets
         .changed_fields
         .iter()
@@ -126,9 +126,9 @@ fn show_packets(packets: &PacketDifferences, sheet: &mut Sheet) {
     count(sheet, packets.only_b, "packets only in B", &packets.some_only_b);
     if packets.changed + packets.only_a + packets.only_b == 0 {
         let text = if packets.same_order {
-            "the same packets in another encoding (marker, schema, blocks)"
+            "equal packets in another encoding (marker, schema, blocks)"
         } else {
-            "the same packets in another order, or some of them repeated"
+            "equal packets in another order, or with repetitions"
         };
         sheet.row("", text);
     }

@@ -1,4 +1,4 @@
-//! What one of two things is.
+//! Determines the kind of each side of a comparison.
 
 use super::FileFacts;
 use crate::aggregate::FixedSumPart;
@@ -12,7 +12,7 @@ use crate::inspect::{Facts, Family, Inspector, ObjectName, OwnObject, Part, Targ
 use tallybox_model::digest::Digest;
 use tallybox_transport::{BucketError, digest};
 
-/// One of the two things.
+/// One side of a comparison.
 pub(super) enum Side {
     Batch(Box<Batch>),
     Fixed(Box<FixedSumPart>, FileFacts),
@@ -30,7 +30,8 @@ impl Side {
 }
 
 impl Inspector {
-    /// What a target is: a batch by any of its objects or their common beginning, a fixed record, or an object.
+    /// Resolves a target: a batch by any of its objects or their common prefix, a fixed sum part,
+    /// or any other object.
     pub(super) async fn side(&self, target: &Target) -> Result<Side, Error> {
         let Target { bucket, key, .. } = target;
         if let Some(name) = ObjectName::parse(key) {
@@ -79,7 +80,10 @@ impl Inspector {
                 Ok(Side::Batch(Box::new(self.batch(bucket, present).await?)))
             }
             Err(several) if several.len() > 1 => {
-                let problem = format!("{} is the beginning of several batches: name one of them", target.shown);
+                let problem = format!(
+                    "{} is the common prefix of several batches; give the path of one of them",
+                    target.shown
+                );
                 Err(Error::Setting(problem))
             }
             _ => Err(not_found(bucket, key)),

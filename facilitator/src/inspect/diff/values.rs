@@ -1,4 +1,4 @@
-//! What of a batch or a fixed record is compared: its files, and its fields as JSON.
+//! Converts a batch or a fixed sum part into comparable values: its files, and its fields as JSON.
 
 use super::{FileFacts, PartDifference, fields};
 use crate::aggregate::FixedSumPart;
@@ -36,13 +36,13 @@ pub(super) async fn signature_file(bucket: &SharedBucket, batch: &Batch) -> Resu
     }))
 }
 
-/// The header's fields; length and digest of its file are compared apart.
+/// Returns the header's fields. Length and digest of the file are compared separately.
 pub(super) fn header_value(batch: &Batch) -> Value {
     let mut value = serde_json::to_value(&batch.facts.header).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
         fields.remove("bytes");
         fields.remove("sha256");
-        // JSON has no word for the epsilons that are no numbers, and two texts for some that are equal.
+        // JSON cannot express NaN or infinity, and has two representations of some equal numbers.
         let epsilon = batch.facts.header.as_ref().map(|header| header.epsilon);
         fields.insert(
             "epsilon".to_owned(),
@@ -65,7 +65,7 @@ pub(super) fn fixed_value(fixed: &FixedSumPart) -> Value {
     serde_json::to_value(fixed).unwrap_or_default()
 }
 
-/// What a fixed record and a sum part have in common.
+/// Returns the values that a fixed sum part has in common with a sum part.
 pub(super) fn fixed_facts(fixed: &FixedSumPart) -> Value {
     let id = |name: &String| name.rsplit('/').next().unwrap_or(name).to_owned();
     let file = |object: &FixedObject| json!({ "bytes": object.bytes, "sha256": object.sha256 });
