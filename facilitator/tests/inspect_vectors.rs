@@ -284,7 +284,7 @@ async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
         report.found[0]
             .notes
             .iter()
-            .any(|note| note.starts_with("a record of ours for the name sum-parts/"))
+            .any(|note| note.starts_with("a record of this processor for the name sum-parts/"))
     );
     let report = look(&Inspector::new(None), path).await;
     assert_eq!((report.outcome, report.found[0].notes.len()), (Exit::Done, 1));

@@ -1,4 +1,4 @@
-//! A key file in any encoding: which it is, and the public half of what is in it.
+//! Reads a key file in any encoding: identifies the encoding, and derives the public half.
 
 use super::report::{Facts, Finding, Problem};
 use super::signer::KnownKeys;
@@ -13,21 +13,22 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// Private: base64 of PKCS#8 DER, no PEM; what ENPA takes for a signing key
+    /// Private: base64 of PKCS#8 DER without PEM; ENPA's form of a signing key
     Pkcs8Base64,
     /// Private: PKCS#8 as PEM `PRIVATE KEY`
     Pkcs8Pem,
-    /// Private: base64 of point and scalar, 97 bytes; what ENPA takes for a packet key
+    /// Private: base64 of point and scalar, 97 bytes; ENPA's form of a packet key
     X963Base64,
-    /// Private: base64 without padding of a type byte, compressed point and scalar; key-rotator's
+    /// Private: base64 without padding of a type byte, compressed point and scalar; the form of
+    /// ENPA's key-rotator
     RotatorMaterial,
-    /// Public: PEM `PUBLIC KEY`; what manifests hold for signing keys
+    /// Public: PEM `PUBLIC KEY`; the form of signing keys in manifests
     SpkiPem,
     /// Public: base64 of SPKI DER
     SpkiBase64,
-    /// Public: base64 of the uncompressed point, 65 bytes; what ENPA's command line takes
+    /// Public: base64 of the uncompressed point, 65 bytes; the form for ENPA's command line
     X962Base64,
-    /// Public: PEM `CERTIFICATE REQUEST`, signed by the key; what manifests hold for packet keys
+    /// Public: PEM `CERTIFICATE REQUEST`, signed by the key; the form of packet keys in manifests
     CsrPem,
     /// Private: base64 of 32 bytes; sealing keys only
     Base64,
@@ -36,7 +37,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Whether text in this encoding holds a secret.
+    /// Returns whether text in this encoding contains a secret.
     #[must_use]
     pub fn is_private(self) -> bool {
         !matches!(self, Self::SpkiPem | Self::SpkiBase64 | Self::X962Base64 | Self::CsrPem)
@@ -60,9 +61,9 @@ impl fmt::Display for Encoding {
     }
 }
 
-/// A key that has been read. It has no `Debug`, so that no secret is printed.
+/// A key of any kind. Has no `Debug`, so that no secret can be printed.
 pub enum AnyKey {
-    /// A P-256 private key; whether it signs batches or opens packets, its file does not say.
+    /// A P-256 private key. The file does not contain its purpose, signing or decryption.
     Private(Box<PacketPrivateKey>),
     /// A packet key with its instance and number of bins.
     Packet(Box<PacketKeyDocument>),
@@ -73,10 +74,11 @@ pub enum AnyKey {
 }
 
 impl AnyKey {
-    /// Reads a key in any encoding, and says in which it is; `None` for one that is read, but not written by us.
+    /// Parses a key in any encoding, and returns the encoding; `None` for an encoding that is read
+    /// but never written.
     ///
     /// # Errors
-    /// [`KeyError`] if it is none.
+    /// [`KeyError`] if the text is not a key.
     pub fn parse(text: &str) -> Result<(Self, Option<Encoding>), KeyError> {
         let text = text.trim();
         if text.starts_with('{') {
@@ -93,14 +95,14 @@ impl AnyKey {
             }
             Err(private) => match public(text) {
                 Ok((key, encoding)) => Ok((Self::Public(key), encoding)),
-                // Of both refusals, the one that says more.
+                // Return the more specific of the two errors.
                 Err(KeyError::Format { .. } | KeyError::Private) => Err(private),
                 Err(public) => Err(public),
             },
         }
     }
 
-    /// The fingerprint of the public half, or the identifier of a sealing key.
+    /// Returns the fingerprint of the public half, or the identifier of a sealing key.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         match self {
@@ -111,11 +113,12 @@ impl AnyKey {
         }
     }
 
-    /// Writes the key, or its public half, in an encoding; `None` if the key does not have it: a public key no
-    /// private one, a sealing key but one. A certificate request needs `common_name`.
+    /// Encodes the key or its public half. Returns `None` if the encoding does not apply: a private
+    /// encoding to a public key, or anything but base64 to a sealing key. A certificate request
+    /// needs `common_name`.
     ///
     /// # Errors
-    /// [`KeyError::CommonName`].
+    /// [`KeyError::CommonName`] if `common_name` cannot be used.
     pub fn encode(&self, encoding: Encoding, common_name: &str) -> Result<Option<Zeroizing<String>>, KeyError> {
         let text = match (self, encoding) {
             (Self::Sealing(key), Encoding::Base64) => key.to_base64(),
@@ -156,7 +159,7 @@ fn private_encoding(key: &PacketPrivateKey, text: &str) -> Option<Encoding> {
     } else if is(key.to_rotator_material()) {
         Some(Encoding::RotatorMaterial)
     } else {
-        // PKCS#8 in DER has optional parts, so its text need not be ours.
+        // PKCS#8 in DER has optional parts, so the text may differ from this program's encoding.
         Some(Encoding::Pkcs8Base64)
     }
 }
@@ -177,42 +180,42 @@ fn public(text: &str) -> Result<(VerifyingKey, Option<Encoding>), KeyError> {
     Ok((key, Some(encoding)))
 }
 
-/// What is shown of a key.
+/// The facts about a key.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct KeyFacts {
-    /// How it is encoded; none for forms that are only read.
+    /// The encoding; `None` for encodings that are read but never written.
     pub encoding: Option<Encoding>,
-    /// Whether the file holds a secret.
+    /// Whether the file contains a secret.
     pub secret: bool,
     /// The fingerprint of the public half, or the identifier of a sealing key.
     pub fingerprint: String,
-    /// The public half as PEM; sealing keys have none.
+    /// The public half as PEM; `None` for sealing keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<String>,
-    /// What a packet key document restricts the key to.
+    /// The restrictions in a packet key document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_key: Option<PacketKeyFacts>,
-    /// What the configuration calls the same key.
+    /// The description of the same key in the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured: Option<String>,
 }
 
-/// What a packet key document says of its key.
+/// The content of a packet key document, without the key.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PacketKeyFacts {
-    /// The identifier under which packets name the key.
+    /// The identifier that packets use for the key.
     pub id: String,
-    /// The instance whose packets it opens.
+    /// The instance whose packets the key opens.
     pub instance: String,
     /// The number of bins of its packets.
     pub bins: u32,
-    /// When it was made.
+    /// The creation time of the key.
     pub created: String,
 }
 
-/// Looks at a JSON file that may be a packet key document.
+/// Inspects a JSON file that may be a packet key document.
 pub(super) fn inspect_document(object: &str, text: &str, known: Option<&KnownKeys>) -> Result<Finding, KeyError> {
     match inspect(object, text, known) {
         Ok(finding) if finding.problems.is_empty() || text.contains("\"purpose\"") => Ok(finding),
@@ -221,7 +224,7 @@ pub(super) fn inspect_document(object: &str, text: &str, known: Option<&KnownKey
     }
 }
 
-/// Looks at a file that may hold a key.
+/// Inspects a file that may contain a key.
 pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Result<Finding, KeyError> {
     let (key, encoding) = match AnyKey::parse(text) {
         Err(
@@ -247,7 +250,7 @@ pub(super) fn inspect(object: &str, text: &str, known: Option<&KnownKeys>) -> Re
         AnyKey::Private(_) => ("private-key", "private key on P-256", true),
         AnyKey::Packet(_) => ("packet-key", "packet key document", true),
         AnyKey::Public(_) => ("public-key", "public key on P-256", false),
-        AnyKey::Sealing(_) => ("sealing-key", "32 random bytes: a sealing key", true),
+        AnyKey::Sealing(_) => ("sealing-key", "sealing key, or any other 32 bytes", true),
     };
     let fingerprint = key.fingerprint();
     let configured = known.and_then(|known| known.name(&fingerprint));

@@ -1,4 +1,4 @@
-//! Manifests: whose they are, and which keys they publish.
+//! Inspects manifests: their kind, and the keys that they publish.
 
 use super::report::{Facts, Finding, Problem};
 use super::signer::KnownKeys;
@@ -9,7 +9,7 @@ use tallybox_model::manifest::{
     DEFAULT_SIZE_LIMIT, IngestorManifest, ManifestError, PortalManifest, ProcessorGlobalManifest, ProcessorManifest,
 };
 
-/// What a manifest says.
+/// The content of a manifest.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ManifestFacts {
@@ -17,7 +17,7 @@ pub struct ManifestFacts {
     pub format: u64,
     /// Accounts and mailboxes, by their name in the manifest.
     pub places: Vec<(&'static str, String)>,
-    /// The keys it publishes.
+    /// The published keys.
     pub keys: Vec<ManifestKey>,
 }
 
@@ -27,19 +27,19 @@ pub struct ManifestFacts {
 pub struct ManifestKey {
     /// `batch-signing` or `packet-encryption`.
     pub purpose: &'static str,
-    /// Its identifier.
+    /// The key's identifier.
     pub id: String,
-    /// The fingerprint; none if the key is malformed.
+    /// The fingerprint; `None` if the key is malformed.
     pub fingerprint: Option<String>,
-    /// When it expires, as written.
+    /// The expiration time in the manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration: Option<String>,
-    /// What the configuration calls the same key.
+    /// The description of the same key in the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configured: Option<String>,
 }
 
-/// The kinds of manifest, told apart by the keys that only they have.
+/// The kinds of manifest, distinguished by fields that only one kind has.
 #[derive(Clone, Copy)]
 enum Kind {
     Portal,
@@ -74,7 +74,7 @@ impl Kind {
     }
 }
 
-/// Reads a JSON document as a manifest, `None` if it has no key of one.
+/// Reads a JSON document as a manifest; `None` if it has no field of a manifest.
 pub(super) fn inspect(object: &str, document: &Value, bytes: &[u8], known: Option<&KnownKeys>) -> Option<Finding> {
     let kind = Kind::of(document)?;
     let (word, title) = kind.words();

@@ -1,4 +1,4 @@
-//! Objects of a processor's own bucket: known by their names.
+//! Objects of a processor's own bucket, identified by their names.
 
 use super::name::{BATCH_COMPONENTS, SUM_PART_COMPONENTS, sum_part, tail};
 use tallybox_model::extensions::{ANNOUNCED, ROSTERS_FROM, ROSTERS_UNTIL};
@@ -8,47 +8,48 @@ use tallybox_model::roster::{RosterObject, WindowName, chain};
 use tallybox_model::task::TaskMarker;
 use tallybox_model::time::BatchTime;
 
-/// Objects of a processor's own bucket, which are no batches.
+/// An object of a processor's own bucket that is not a batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OwnObject {
-    /// The sealed record of an intake.
+    /// A prepared batch.
     Prepared {
-        /// Of which batch.
+        /// The batch.
         batch: BatchName,
-        /// The identifier of the key that seals it.
+        /// The identifier of the sealing key.
         sealing_key: String,
     },
-    /// What is fixed of a sum part before it is published.
+    /// The record that fixes a sum part before it is published.
     Fixed(SumPartName),
-    /// The evaluation point that stands fixed for a packet key.
+    /// The pinned evaluation point of a packet key.
     Point,
-    /// At which date a batch was first seen.
+    /// The date under which a batch was first seen.
     FirstSeen,
-    /// Without rosters: which window sums a batch.
+    /// Without rosters: the window that sums a batch.
     Summed,
-    /// How many proofs of a batch failed under a packet key.
+    /// The number of a batch's proofs that failed under a packet key.
     FailedProofs(FailedProofs),
-    /// When the bucket was first used.
+    /// The time of the bucket's first use.
     Birth,
-    /// With which window our rosters of an aggregation begin.
+    /// The first window of this processor's rosters of an aggregation.
     Chain,
-    /// An object of a window: a roster, what is agreed, that it is done.
+    /// An object of a window, such as a roster, the agreed set, or the marker of completion.
     Window(WindowName, RosterObject),
     /// Without rosters: the batches that the task of a window names.
     Batches(WindowName),
-    /// What is announced, or fixed, of the use of rosters.
+    /// The announced or fixed use of rosters.
     Switch,
-    /// The mark that a task was started.
+    /// The marker of a started task.
     Marker,
-    /// Which of several workflow managers leads.
+    /// The record of the leading workflow manager.
     Leader,
 }
 
 impl OwnObject {
-    /// Reads the end of a key; `None` if it is the name of no such object. Also how many components were read.
+    /// Parses the end of a key. Returns the object and the number of components parsed; `None` if
+    /// the name is not that of such an object.
     #[must_use]
     pub fn parse(key: &str) -> Option<(Self, usize)> {
-        // First, since the end of its name could be taken for another's.
+        // This one is first, since the end of its name could match another kind.
         failed_proofs(key)
             .or_else(|| prepared(key))
             .or_else(|| fixed(key))
@@ -61,7 +62,7 @@ impl OwnObject {
 }
 
 fn failed_proofs(key: &str) -> Option<(OwnObject, usize)> {
-    // The directory, the instance and the packet key stand before the batch.
+    // The directory, the instance and the packet key precede the batch.
     let components = BATCH_COMPONENTS + 3;
     let count = FailedProofs::parse(tail(key, components)?)?;
     Some((OwnObject::FailedProofs(count), components))
@@ -90,7 +91,8 @@ fn fixed(key: &str) -> Option<(OwnObject, usize)> {
     let key = tail(key, components)?;
     let stem = tail(key, SUM_PART_COMPONENTS)?;
     let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
-    // The record is of the processor whose bucket it stands in; its name does not say which.
+    // The name does not contain the processor, since the record belongs to the owner of the bucket.
+    // Any role will do to parse it.
     let name = sum_part(stem, Role::First)?;
     (name.fixed() == key).then_some((OwnObject::Fixed(name), components))
 }
@@ -131,7 +133,7 @@ fn window(key: &str) -> Option<(OwnObject, usize)> {
     (chain(&aggregation) == key).then_some((OwnObject::Chain, 3))
 }
 
-/// What the workflow manager leaves, in directories of one level.
+/// Parses the names of the workflow manager's objects, whose directories have one level.
 fn scheduled(key: &str) -> Option<(OwnObject, usize)> {
     let key = tail(key, 2)?;
     if [ANNOUNCED, ROSTERS_FROM, ROSTERS_UNTIL].contains(&key) {

@@ -1,4 +1,4 @@
-//! A packet file of any kind, read through once in bounded memory: counts, digest, and what is odd in it.
+//! Reads a packet file of any kind once in bounded memory: counts, digest, and irregularities.
 
 use super::name::Family;
 use super::tally::Tally;
@@ -11,32 +11,33 @@ use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordKind};
 use tallybox_model::digest::{Digest, HashingReader};
 use tallybox_transport::BucketError;
 
-/// What reading a packet file says.
+/// The result of reading a packet file.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PacketFacts {
-    /// The record's name in the file's schema, if it is one of ours.
+    /// The record's name in the file's schema, if it is a known one.
     pub record: Option<&'static str>,
-    /// Length of the file in bytes.
+    /// The length of the file in bytes.
     pub bytes: u64,
-    /// SHA-256 of the file; unknown if it is so malformed that it was not read to its end.
+    /// The SHA-256 of the file; unknown if a malformed file was not read to its end.
     pub sha256: Option<Digest>,
-    /// Codec of the blocks; none in a file of no bytes.
+    /// The codec of the blocks; `None` for an empty file.
     pub codec: Option<&'static str>,
-    /// Blocks read.
+    /// The number of blocks read.
     pub blocks: u64,
-    /// Packets read.
+    /// The number of packets read.
     pub packets: u64,
-    /// Packets whose identifier stands earlier in the file; unknown in very large files.
+    /// The number of packets whose identifier occurs earlier in the file; unknown for very large
+    /// files.
     pub repeated: Option<u64>,
-    /// Packets whose identifier is no UUID.
+    /// The number of packets whose identifier is not a UUID.
     pub bad_uuids: u64,
-    /// What only this kind of packet has.
+    /// The facts that only this kind of packet has.
     #[serde(flatten)]
     pub details: PacketDetails,
 }
 
-/// What only one kind of packet has.
+/// The facts that only one kind of packet has.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(untagged)]
 pub enum PacketDetails {
@@ -44,11 +45,11 @@ pub enum PacketDetails {
     Shares(ShareFacts),
     /// Verification messages.
     Messages {
-        /// Messages with a number that is no field element.
+        /// The number of messages with a value that is not a field element.
         #[serde(rename = "messages-out-of-field")]
         out_of_field: u64,
     },
-    /// Packets that were not counted.
+    /// Packets that do not count.
     Invalid {
         /// Whether the identifiers are in ascending order.
         sorted: bool,
@@ -57,47 +58,49 @@ pub enum PacketDetails {
     None {},
 }
 
-/// What only encrypted shares have.
+/// The facts that only encrypted shares have.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ShareFacts {
-    /// Different evaluation points. The points themselves are not shown.
+    /// The number of distinct evaluation points. The points themselves are not shown.
     pub evaluation_points: Distinct,
-    /// Packets with a point that a processor refuses; known only beside a header.
+    /// The number of packets with a point that a processor rejects; known only if there is a
+    /// header.
     pub unusable_points: Option<u64>,
-    /// Packets by the key that they name; the empty name is none.
+    /// Packets by the key that they name; the empty name stands for none.
     pub keys: BTreeMap<String, u64>,
     /// Packets by the length of the payload in bytes.
     pub payload_bytes: BTreeMap<u64, u64>,
-    /// Packets whose key or payload length is not listed, since there are too many different ones.
+    /// The number of packets whose key or payload length is not listed, since there are too many
+    /// distinct values.
     pub unlisted: u64,
 }
 
-/// A number of different values.
+/// The number of distinct values.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Distinct {
-    /// How many.
+    /// The number found.
     pub distinct: u64,
-    /// Whether there are more than that.
+    /// Whether there are more.
     pub or_more: bool,
 }
 
-/// A packet file that has been read as far as it can be.
+/// A packet file that was read to its end or its first malformed part.
 #[derive(Debug)]
 pub(super) struct Scan {
     pub(super) facts: PacketFacts,
-    /// Which part is malformed, and how.
+    /// The malformed part, and the error.
     pub(super) malformed: Option<String>,
     /// The kind of packets that the schema names.
     pub(super) kind: Option<RecordKind>,
 }
 
-/// How to read a packet file.
+/// The parameters for reading a packet file.
 pub(super) struct Scanner {
-    /// The kind of packets to expect, if the schema does not say.
+    /// The kind of packets to expect, if the schema does not name one.
     pub(super) family: Option<Family>,
-    /// Bins that the header names, to tell points that are no good.
+    /// The number of bins in the header, to recognise unusable points.
     pub(super) bins: Option<i32>,
     pub(super) limits: Limits,
     pub(super) progress: Progress,
@@ -106,10 +109,10 @@ pub(super) struct Scanner {
 type Input = HashingReader<BufReader<Box<dyn Read + Send>>>;
 
 impl Scanner {
-    /// Reads the file through. Blocking.
+    /// Reads the file to its end. Blocks the thread.
     ///
     /// # Errors
-    /// The bucket's; whatever is wrong with the file itself is in the answer.
+    /// The bucket's errors. Problems of the file are part of the result.
     pub(super) fn scan(&self, input: Box<dyn Read + Send>, bytes: u64) -> Result<Scan, Error> {
         let mut input: Input = HashingReader::new(BufReader::with_capacity(64 << 10, input));
         let mut tally = Tally::new(self);
@@ -118,7 +121,7 @@ impl Scanner {
         }
         let mut reader = match ContainerReader::open(input, &self.limits) {
             Ok(reader) => reader,
-            // The reader took the input with it, so the file's digest is not known.
+            // The reader consumed the input, so the digest of the file is unknown.
             Err(error) => return Ok(tally.finish(None, bytes, None, Some(malformed("its beginning", error)?))),
         };
         let kind = RecordKind::of_schema(reader.schema().json());
@@ -143,7 +146,7 @@ impl Scanner {
     }
 }
 
-/// What is malformed, in words; a bucket that fails is an error instead.
+/// Describes a malformed part; returns an error if the bucket failed instead.
 fn malformed(place: &str, error: AvroError) -> Result<String, Error> {
     let error = match error {
         AvroError::Io(error) => match BucketError::recover(error) {

@@ -1,4 +1,5 @@
-//! A prepared batch: what its footer counts and has fixed. Shares, messages and their sum are not shown.
+//! Inspects a prepared batch: the counts and the fixed validation batch in its footer. Shares,
+//! verification messages and sums are not shown.
 
 use super::Inspector;
 use super::report::{Facts, Finding, Problem};
@@ -10,42 +11,42 @@ use tallybox_model::digest::Digest;
 use tallybox_model::path::BatchName;
 use tallybox_transport::SharedBucket;
 
-/// Magic and digest, in the clear at the start of the file.
+/// The length of the magic and the digest, which are not encrypted.
 const HEAD_BYTES: u64 = 40;
 
-/// What a prepared batch says.
+/// The content of a prepared batch.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PreparedFacts {
-    /// Length in bytes.
+    /// The length in bytes.
     pub bytes: u64,
-    /// The identifier of the key that seals it, from its name.
+    /// The identifier of the sealing key, from the object's name.
     pub sealing_key: Option<String>,
-    /// SHA-256 of the ingestion header file it was made of.
+    /// The SHA-256 of the ingestion header file that the intake read.
     pub ingestion_header: Option<Digest>,
-    /// What stands under the seal, if it could be opened.
+    /// The sealed content, if it could be decrypted.
     pub opened: Option<OpenedFacts>,
 }
 
-/// What stands under the seal.
+/// The sealed content.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct OpenedFacts {
-    /// The batch it was made of.
+    /// The batch whose intake produced this prepared batch.
     pub batch: BatchName,
-    /// Number of bins.
+    /// The number of bins.
     pub bins: i32,
-    /// Packets read.
+    /// The number of packets read.
     pub packets: u64,
-    /// Packets with a message to the peer.
+    /// The number of packets with a verification message.
     pub messages: u64,
-    /// Packets without one, by reason.
+    /// Packets without a verification message, by reason.
     pub rejections: Rejections,
-    /// Bytes of the ingestion batch's packet file.
+    /// The length of the ingestion batch's packet file in bytes.
     pub ingestion_bytes: u64,
-    /// The validation batch that is published, or will be.
+    /// The validation batch, fixed before it is published.
     pub validation: FixedValidation,
-    /// Sealed chunks, the footer aside.
+    /// The number of sealed chunks, without the footer.
     pub chunks: u64,
 }
 
@@ -65,7 +66,8 @@ impl From<&Footer> for OpenedFacts {
 }
 
 impl Inspector {
-    /// Looks at a prepared batch; `named` is what its name says, if it is a canonical one.
+    /// Inspects a prepared batch. `named` is the batch and the sealing key in its name, if the name
+    /// is canonical.
     pub(super) async fn prepared(
         &self,
         bucket: &SharedBucket,
@@ -85,8 +87,9 @@ impl Inspector {
         let mut notes = Vec::new();
         let mut problems = Vec::new();
         match (&self.processor, named) {
-            (None, _) => notes.push("sealed: give --config to open it".to_owned()),
-            (_, None) => notes.push("sealed: opens only under its own name, AGG/DATE/UUID.KEY.prepared".to_owned()),
+            (None, _) => notes.push("sealed: give --config FILE to decrypt it".to_owned()),
+            (_, None) => notes
+                .push("sealed: can be decrypted only under its original name, AGG/DATE/UUID.KEY.prepared".to_owned()),
             (Some(processor), Some((batch, sealing_key))) => {
                 let keys: Vec<_> = processor
                     .sealing_keys
@@ -95,7 +98,9 @@ impl Inspector {
                     .cloned()
                     .collect();
                 if keys.is_empty() {
-                    let message = format!("sealed with key {sealing_key}, which the configuration does not have");
+                    let message = format!(
+                        "sealed with key {sealing_key}, which is not configured; add it to prepared-sealing-key"
+                    );
                     problems.push(Problem::retry("no-key", key, message));
                 }
                 let owner = Owner {
@@ -126,14 +131,14 @@ impl Inspector {
 fn describe(error: &PreparedError) -> String {
     match error {
         PreparedError::Sealed { source, .. } => {
-            format!("does not open ({source}); or it is another instance's, role's or batch's")
+            format!("cannot be decrypted ({source}), or belongs to another instance, role or batch")
         }
         PreparedError::Malformed { problem, .. } => format!("malformed: {problem}"),
         PreparedError::Bucket(error) => error.to_string(),
     }
 }
 
-/// Opens every chunk, so that damage anywhere is found.
+/// Decrypts every chunk, so that any damage is found.
 async fn open(
     bucket: &SharedBucket,
     owner: Owner<'_>,
@@ -158,7 +163,7 @@ async fn open(
         let object = prepared.object().to_owned();
         return Err(PreparedError::Malformed {
             object,
-            problem: "the footer counts other messages",
+            problem: "the footer has another number of messages",
         });
     }
     Ok(Some(footer.into()))

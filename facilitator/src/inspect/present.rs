@@ -1,17 +1,17 @@
-//! Which objects of a batch are there.
+//! Determines which objects of a batch exist.
 
 use super::name::{ObjectName, Part};
 use crate::error::Error;
 use tallybox_transport::{BucketError, SharedBucket};
 
-/// An object that is there.
+/// An existing object.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Found {
     pub(super) key: String,
     pub(super) bytes: u64,
 }
 
-/// The objects of a batch that are there.
+/// The existing objects of a batch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Present {
     pub(super) name: Option<ObjectName>,
@@ -37,7 +37,7 @@ impl Present {
         })
     }
 
-    /// A single object, whatever its name.
+    /// Creates the value for a single object, whatever its name.
     pub(super) fn alone(found: Found, part: Part) -> Self {
         let mut present = Self::default();
         *match part {
@@ -52,7 +52,7 @@ impl Present {
         [&self.header, &self.packets, &self.signature].into_iter().flatten()
     }
 
-    /// What to call the whole: the common beginning of the names, or the only name.
+    /// Returns the name of the whole: the common prefix of the names, or the only name.
     pub(super) fn object(&self) -> String {
         let stem = self.name.as_ref().map(|name| name.stem.clone());
         let mut all = self.all();
@@ -62,7 +62,7 @@ impl Present {
         }
     }
 
-    /// The name of an object that is there, or of one that should be.
+    /// Returns the name of an object, whether the object exists or not.
     pub(super) fn key(&self, part: Part) -> String {
         let found = match part {
             Part::Header => &self.header,

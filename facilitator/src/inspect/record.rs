@@ -1,4 +1,4 @@
-//! Records: the payload is shown as what it is, and whether the trailer verifies.
+//! Records of the own bucket: identifies the payload, and verifies the trailer.
 
 use super::Inspector;
 use super::own_object::OwnObject;
@@ -11,7 +11,8 @@ use tallybox_transport::{RecordFault, Records, SharedBucket, TRAILER_BYTES, memo
 const RECORD_BYTES: u64 = 64 << 20;
 
 impl Inspector {
-    /// An object whose name is none of a batch's: a record by its payload, any other by its content.
+    /// Inspects an object whose name is not a batch's name: a record by its payload, any other
+    /// object by its content.
     pub(super) async fn object(&self, bucket: &SharedBucket, key: &str, bytes: u64) -> Result<Finding, Error> {
         let payload_bytes = bytes.saturating_sub(TRAILER_BYTES as u64);
         let trailer = bucket.get_range(key, payload_bytes..bytes).await?;
@@ -20,7 +21,7 @@ impl Inspector {
             _ => {
                 let mut finding = self.plain(bucket, key, bytes).await?;
                 if OwnObject::parse(key).is_some_and(|(own, _)| is_always_record(&own)) {
-                    let message = "it does not end with the trailer of a record: a processor refuses it";
+                    let message = "the object does not end with the trailer of a record, so a processor rejects it";
                     finding.problems.push(Problem::rejected("unverified", key, message));
                 }
                 Ok(finding)
@@ -34,46 +35,47 @@ impl Inspector {
         let bytes = payload.len() as u64;
         let mut finding = if payload.is_empty() {
             let facts = Facts::Text { bytes, text: None };
-            Finding::new("record", "record of nothing", key, facts)
+            Finding::new("record", "empty record", key, facts)
         } else {
             let opened = memory("record");
             publish_bytes(&*opened, key, payload, false).await?;
             self.plain(&opened, key, bytes).await?
         };
         let Some(processor) = self.processor.as_deref() else {
-            let note = format!("a record made with key {id}; give --config FILE to have it verified");
+            let note = format!("a record made with key {id}; give --config FILE to verify it");
             finding.notes.push(note);
             return Ok(finding);
         };
-        // The name that a record is bound to begins where the own bucket does, which may be anywhere in a path.
+        // The trailer authenticates the name inside the own bucket, which may begin anywhere in a
+        // path.
         let names = || std::iter::successors(Some(key), |name| name.split_once('/').map(|(_, rest)| rest));
         let verified = names().find(|name| processor.records.open(name, &object).is_ok());
         match (verified, processor.records.open(key, &object)) {
             (None, Err(RecordFault::UnknownKey { .. })) if OwnObject::parse(key).is_none() => {
-                let note = format!("a record made with key {id}, which is not this processor's");
+                let note = format!("a record made with key {id}, which is not a key of this processor");
                 finding.notes.push(note);
             }
             (None, Err(fault)) => {
-                let message = format!("no record of this processor under this name: {fault}");
+                let message = format!("not a record of this processor under this name: {fault}");
                 finding.problems.push(Problem::rejected("unverified", key, message));
             }
             (name, _) => {
                 let name = name.unwrap_or(key);
-                finding
-                    .notes
-                    .push(format!("a record of ours for the name {name}, made with key {id}"));
+                finding.notes.push(format!(
+                    "a record of this processor for the name {name}, made with key {id}"
+                ));
             }
         }
         Ok(finding)
     }
 }
 
-/// Whether an object of this kind is a record wherever it is found.
+/// Returns whether an object of this kind is always a record, wherever it is found.
 fn is_always_record(own: &OwnObject) -> bool {
     match own {
         OwnObject::Prepared { .. } => false,
         OwnObject::Window(_, object) => matches!(object, RosterObject::Agreed | RosterObject::Done),
-        // The predecessor left markers of its own kind.
+        // ENPA also writes task markers, without the trailer of a record.
         OwnObject::Marker => false,
         OwnObject::Fixed(_)
         | OwnObject::Point

@@ -1,14 +1,15 @@
-//! Lines of a label and a value for a terminal: wrapped, and safe whatever the value holds.
+//! Formats lines of a label and a value for a terminal: wrapped, and safe for any value.
 
 use std::fmt::Write as _;
 use tallybox_service::chart::{Screen, Tone};
 
-/// Columns before a label.
+/// The number of columns before a label.
 const INDENT: usize = 2;
-/// Columns of a label with the gap behind it.
+/// The number of columns of a label with the gap after it.
 const LABEL: usize = 13;
 
-/// A text in the making. Values come from files that others wrote, so no control character gets through.
+/// A text under construction. Values come from files of other parties, so control characters are
+/// escaped.
 pub(super) struct Sheet {
     screen: Screen,
     text: String,
@@ -22,7 +23,7 @@ impl Sheet {
         }
     }
 
-    /// A line that begins something new.
+    /// Adds a heading.
     pub(super) fn heading(&mut self, text: &str) {
         if !self.text.is_empty() {
             self.text.push('\n');
@@ -31,23 +32,23 @@ impl Sheet {
         self.line(&text);
     }
 
-    /// An indented line that is not wrapped, for what a person may want to copy.
+    /// Adds an indented line without wrapping, for names that a person may want to copy.
     pub(super) fn object(&mut self, name: &str) {
         let name = self.screen.paint(Tone::Faint, &printable(name));
         self.line(&format!("{:INDENT$}{name}", ""));
     }
 
-    /// A label and a value, wrapped at spaces.
+    /// Adds a label and a value, wrapped at spaces.
     pub(super) fn row(&mut self, label: &str, value: impl AsRef<str>) {
         self.lines(None, label, value.as_ref());
     }
 
-    /// The same, in a tone.
+    /// Adds a label and a value in a tone.
     pub(super) fn toned(&mut self, tone: Tone, label: &str, value: impl AsRef<str>) {
         self.lines(Some(tone), label, value.as_ref());
     }
 
-    /// A label and values, a line each; of more than `most` only some.
+    /// Adds a label and values, one on each line, and at most `most` of them.
     pub(super) fn list(&mut self, label: &str, values: &[String], most: usize) {
         let mut label = label;
         for value in values.iter().take(most) {
@@ -59,7 +60,7 @@ impl Sheet {
         }
     }
 
-    /// The text without its last newline.
+    /// Returns the text without its last newline.
     pub(super) fn finish(self) -> String {
         self.text.trim_end().to_owned()
     }
@@ -75,12 +76,12 @@ impl Sheet {
     }
 
     fn line(&mut self, line: &str) {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.text, "{}", line.trim_end());
     }
 }
 
-/// A text from outside with every control character and every one that turns the writing direction spelled out.
+/// Escapes control characters and characters that change the writing direction.
 pub(super) fn printable(text: &str) -> String {
     let hostile = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let spell = |c: char| {
@@ -99,7 +100,8 @@ fn capitalised(text: &str) -> String {
     first.unwrap_or_default() + characters.as_str()
 }
 
-/// Breaks a text at spaces into lines of at most `width` columns; a longer word stays whole, as do leading spaces.
+/// Wraps a text at spaces into lines of at most `width` columns. Longer words and leading spaces
+/// stay intact.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let words = text.trim_start_matches(' ');
     let (leading, _) = text.split_at(text.len() - words.len());

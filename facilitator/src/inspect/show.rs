@@ -1,4 +1,4 @@
-//! Lays a report out for people.
+//! Formats a report for people.
 
 use super::report::{Facts, Finding, Report};
 use super::sheet::Sheet;
@@ -13,7 +13,7 @@ use tallybox_service::chart::{Screen, Tone};
 use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
-/// Elements of a sum, and batches, that are shown.
+/// How many elements of a sum, and how many batches, are shown.
 pub(super) const SHOWN: usize = 12;
 
 impl Summary for Report {
@@ -23,7 +23,7 @@ impl Summary for Report {
 }
 
 impl Report {
-    /// The report as text for a screen.
+    /// Formats the report as text for a screen.
     #[must_use]
     pub fn lay_out(&self, screen: Screen) -> String {
         let mut sheet = Sheet::new(screen);
@@ -47,7 +47,7 @@ fn show(finding: &Finding, sheet: &mut Sheet) {
         Facts::Text { bytes, text } => {
             sheet.row("size", format!("{} bytes", grouped(*bytes)));
             if let Some(text) = text {
-                sheet.row("says", text);
+                sheet.row("content", text);
             }
         }
     }
@@ -68,7 +68,7 @@ fn show(finding: &Finding, sheet: &mut Sheet) {
     }
 }
 
-/// What it comes to that there is no problem.
+/// Shows the conclusion if there is no problem.
 fn verdict(finding: &Finding, sheet: &mut Sheet) {
     if let Facts::Batch(batch) = &finding.facts
         && let Some(signature) = &batch.signature
@@ -78,14 +78,14 @@ fn verdict(finding: &Finding, sheet: &mut Sheet) {
                 sheet.toned(
                     Tone::Good,
                     "good",
-                    "signature and digest verify, path and header belong together",
+                    "signature and digest verify, and the header matches the path",
                 );
             }
             (Verification::NoKeyConfigured, _) => {
                 sheet.toned(
                     Tone::Faint,
                     "unverified",
-                    "give --key ID=FILE or --config FILE to have the signature verified",
+                    "give --key ID=FILE or --config FILE to verify the signature",
                 );
             }
             _ => {}
@@ -98,7 +98,7 @@ fn show_prepared(prepared: &PreparedFacts, sheet: &mut Sheet) {
     sheet.row("sealed", format!("{} bytes with key {key}", grouped(prepared.bytes)));
     if let Some(digest) = &prepared.ingestion_header {
         sheet.row(
-            "made of",
+            "source",
             format!("the ingestion batch whose header has sha256 {}", short(digest)),
         );
     }
@@ -106,7 +106,7 @@ fn show_prepared(prepared: &PreparedFacts, sheet: &mut Sheet) {
     sheet.row("batch", opened.batch.to_string());
     sheet.row("bins", opened.bins.to_string());
     let text = format!(
-        "{} read, {} with a message to the peer",
+        "{} read, {} with a verification message",
         grouped(opened.packets),
         grouped(opened.messages)
     );
@@ -131,7 +131,7 @@ fn show_prepared(prepared: &PreparedFacts, sheet: &mut Sheet) {
     sheet.toned(
         Tone::Good,
         "good",
-        format!("all {} chunks and the footer open", grouped(opened.chunks)),
+        format!("all {} chunks and the footer can be decrypted", grouped(opened.chunks)),
     );
 }
 
@@ -176,9 +176,10 @@ fn show_manifest(manifest: &ManifestFacts, sheet: &mut Sheet) {
 }
 
 fn show_key(key: &KeyFacts, sheet: &mut Sheet) {
-    let encoding = key
-        .encoding
-        .map_or_else(|| "SEC1 PEM, only read".to_owned(), |encoding| encoding.to_string());
+    let encoding = key.encoding.map_or_else(
+        || "SEC1 PEM (read, never written)".to_owned(),
+        |encoding| encoding.to_string(),
+    );
     sheet.row("encoding", encoding);
     let name = if key.public_key.is_some() { "fingerprint" } else { "id" };
     sheet.row(name, &key.fingerprint);
@@ -208,7 +209,7 @@ fn show_folder(folder: &FolderFacts, sheet: &mut Sheet) {
         let (signed, unsigned) = (grouped(batches.signed), grouped(batches.unsigned));
         let (words, bytes) = (batches.family.words(), grouped(batches.bytes));
         let unsigned = if batches.unsigned > 0 {
-            format!(", {unsigned} not (yet)")
+            format!(", {unsigned} unsigned (yet)")
         } else {
             String::new()
         };
@@ -230,7 +231,7 @@ fn show_folder(folder: &FolderFacts, sheet: &mut Sheet) {
     }
 }
 
-/// The first 16 digits: enough to compare by eye; `--json` has all.
+/// Returns the first 16 digits, enough for a visual comparison; `--json` has all.
 pub(super) fn short(digest: &Digest) -> String {
     digest.to_hex().chars().take(16).collect()
 }

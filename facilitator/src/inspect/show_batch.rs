@@ -1,4 +1,4 @@
-//! Lays out what the objects of a batch say.
+//! Formats the content of a batch's objects.
 
 use super::header::HeaderFacts;
 use super::packets::{PacketDetails, PacketFacts, ShareFacts};
@@ -18,9 +18,11 @@ pub(super) fn show_batch(batch: &BatchFacts, sheet: &mut Sheet) {
         show_header(header, sheet);
     }
     match batch.path_agrees {
-        Some(true) => sheet.row("path", "agrees with the header"),
-        Some(false) => sheet.toned(Tone::Bad, "path", "does not agree with the header"),
-        None if batch.header.is_some() => sheet.row("path", "is no batch's, so it was not compared"),
+        Some(true) => sheet.row("path", "matches the header"),
+        Some(false) => sheet.toned(Tone::Bad, "path", "does not match the header"),
+        None if batch.header.is_some() => {
+            sheet.row("path", "not a batch's name, so it was not compared with the header")
+        }
         None => {}
     }
     if let Some(packets) = &batch.packets {
@@ -78,7 +80,7 @@ fn show_packets(packets: &PacketFacts, bins: Option<i32>, sheet: &mut Sheet) {
     let bytes = grouped(packets.bytes);
     let (label, what) = match &packets.details {
         PacketDetails::Messages { .. } => ("messages", ""),
-        PacketDetails::Invalid { .. } => ("invalid", " packets were not counted"),
+        PacketDetails::Invalid { .. } => ("invalid", " packets that do not count"),
         PacketDetails::Shares(_) | PacketDetails::None {} => ("packets", ""),
     };
     let number = format!("{}{what}", grouped(packets.packets));
@@ -98,14 +100,17 @@ fn show_packets(packets: &PacketFacts, bins: Option<i32>, sheet: &mut Sheet) {
         sheet.toned(
             Tone::Bad,
             "repeated",
-            format!("{} packets stand earlier in the file", grouped(repeated)),
+            format!(
+                "{} packets whose identifier occurs earlier in the file",
+                grouped(repeated)
+            ),
         );
     }
     if packets.bad_uuids > 0 {
         sheet.toned(
             Tone::Bad,
             "bad ids",
-            format!("{} packets have no UUID", grouped(packets.bad_uuids)),
+            format!("{} packets without a valid UUID", grouped(packets.bad_uuids)),
         );
     }
     match &packets.details {
@@ -114,7 +119,7 @@ fn show_packets(packets: &PacketFacts, bins: Option<i32>, sheet: &mut Sheet) {
             sheet.toned(
                 Tone::Bad,
                 "bad messages",
-                format!("{} are not in the field", grouped(*out_of_field)),
+                format!("{} are outside the field", grouped(*out_of_field)),
             );
         }
         PacketDetails::Invalid { sorted: false } => sheet.row("order", "the identifiers are not sorted"),
@@ -161,7 +166,7 @@ fn show_shares(shares: &ShareFacts, bins: Option<i32>, sheet: &mut Sheet) {
     }
 }
 
-/// Which processor a payload of this length is for.
+/// Returns the processor to which a payload of this length belongs.
 fn reader(length: u64, bins: Option<i32>) -> String {
     let prio2 = bins
         .and_then(|bins| usize::try_from(bins).ok())
@@ -175,7 +180,7 @@ fn reader(length: u64, bins: Option<i32>) -> String {
     };
     let role = Role::ALL.into_iter().find(|role| sealed(role) == Some(length));
     role.map_or_else(
-        || " (no share of these bins)".to_owned(),
+        || " (no share has this length)".to_owned(),
         |role| format!(" (shares of the {role} processor)"),
     )
 }
@@ -196,7 +201,10 @@ fn show_digest(batch: &BatchFacts, sheet: &mut Sheet) {
                 .header
                 .as_ref()
                 .map_or_else(String::new, |header| short(&header.packet_file_digest));
-            let text = format!("the packets have sha256 {}, the header names {wanted}", short(&digest));
+            let text = format!(
+                "the packets have sha256 {}, but the header contains {wanted}",
+                short(&digest)
+            );
             sheet.toned(Tone::Bad, "digest", text);
         }
         (_, Some(digest)) => sheet.row(
@@ -215,7 +223,7 @@ fn show_signature(signature: &SignatureFacts, sheet: &mut Sheet) {
             sheet.toned(Tone::Good, "signature", text);
         }
         Verification::OtherKey(signer) => {
-            let text = format!("names {key}, verifies with {} of {}", signer.key, signer.party);
+            let text = format!("names {key}, but verifies with {} of {}", signer.key, signer.party);
             sheet.toned(Tone::Bad, "signature", text);
         }
         Verification::DoesNotVerify(signer) => {
@@ -227,6 +235,6 @@ fn show_signature(signature: &SignatureFacts, sheet: &mut Sheet) {
         }
         Verification::UnknownKey => sheet.toned(Tone::Bad, "signature", format!("by {key}: unknown key")),
         Verification::NoKeyConfigured => sheet.row("signature", format!("by {key}: no key is configured or given")),
-        Verification::NoHeader => sheet.row("signature", format!("by {key}, over a header that is not there")),
+        Verification::NoHeader => sheet.row("signature", format!("by {key}, but the signed header does not exist")),
     }
 }

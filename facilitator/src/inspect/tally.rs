@@ -1,4 +1,4 @@
-//! Counts the packets of a file as its blocks come, in bounded memory.
+//! Counts the packets of a file block by block, in bounded memory.
 
 use super::name::Family;
 use super::packets::{PacketDetails, PacketFacts, Scan, Scanner, ShareFacts};
@@ -10,20 +10,21 @@ use tallybox_model::digest::Digest;
 use tallybox_model::header::PRIME;
 use tallybox_model::packet::{DataSharePacket, InvalidPacket, ValidationPacket};
 
-/// Identifiers that are remembered to find repetitions: more packets are counted, but not compared.
+/// How many identifiers are stored to find repetitions. Further packets are counted, but not
+/// compared.
 const REMEMBERED_IDS: usize = 1 << 20;
-/// Evaluation points that are told apart.
+/// How many evaluation points are distinguished.
 const REMEMBERED_POINTS: usize = 1 << 16;
-/// Key identifiers and payload lengths that are counted one by one.
+/// How many key identifiers and payload lengths are counted individually.
 const REMEMBERED_NAMES: usize = 32;
 
-/// The kind of packets a file is read as.
+/// Returns the kind of packets as which a file is read.
 fn packets_of(kind: Option<RecordKind>, family: Option<Family>) -> Option<RecordKind> {
     let named = kind.filter(|kind| Family::ALL.into_iter().any(|family| family.packet() == *kind));
     named.or_else(|| family.filter(|_| kind.is_none()).map(Family::packet))
 }
 
-/// Counts as blocks come.
+/// Counts the packets of a file.
 pub(super) struct Tally {
     family: Option<Family>,
     prio2: Option<Prio2>,
@@ -67,7 +68,7 @@ impl Tally {
         self.codec = Some(codec);
     }
 
-    /// Counts a block, or says at which of its packets it is malformed.
+    /// Counts the packets of a block. An error names the place of the malformed packet.
     pub(super) fn block(
         &mut self,
         block: &Block,
@@ -81,7 +82,7 @@ impl Tally {
             }
             Some(RecordKind::InvalidPacket) => self.each(block, schema, limits, Self::invalid)?,
             _ => {
-                let reason = "the schema is none of a packet".to_owned();
+                let reason = "the schema is not that of a packet".to_owned();
                 return Err(("its beginning".to_owned(), AvroError::Schema(reason)));
             }
         }
@@ -186,7 +187,7 @@ impl Tally {
     }
 }
 
-/// Counts one more of this name; `false` if there are too many names already.
+/// Increments the count of a name; returns `false` if there are too many names already.
 fn count<K, Q>(counts: &mut BTreeMap<K, u64>, name: &Q, own: impl Fn(&Q) -> K) -> bool
 where
     K: Ord + std::borrow::Borrow<Q>,
