@@ -1,5 +1,5 @@
-//! The help of every command, as committed in `tests/help/`. `UPDATE_HELP=1 cargo nextest run -p tallybox-facilitator
-//! cli_help` writes them anew.
+//! Compares the help of every command with the committed snapshots in `tests/help/`. `UPDATE_HELP=1
+//! cargo nextest run -p tallybox-facilitator cli_help` rewrites the snapshots.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::CommandFactory as _;
@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/help")
 }
 
-/// The command lines of all commands, the program's own (empty) first.
+/// Returns the command lines of all commands; the empty one, of the program itself, comes first.
 fn commands() -> Vec<Vec<String>> {
     fn add(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
         all.push(path.to_vec());
@@ -38,7 +38,7 @@ fn file_name(command: &[String]) -> String {
     }
 }
 
-/// What the program prints on a terminal of 80 columns.
+/// Returns what the program prints on a terminal of 80 columns.
 fn help(command: &[String]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_facilitator"))
         .args(command)
@@ -66,14 +66,14 @@ fn help_is_as_committed() {
             std::fs::write(&path, &now).unwrap();
         } else if std::fs::read_to_string(&path).ok().as_ref() != Some(&now) {
             wrong.push(format!(
-                "tests/help/{} differs; the program prints:\n{now}",
+                "tests/help/{} differs from the help that the program prints:\n{now}",
                 file_name(&command)
             ));
         }
     }
     assert!(
         wrong.is_empty(),
-        "{}\nUPDATE_HELP=1 writes the files anew",
+        "{}\nto rewrite the snapshots, set UPDATE_HELP=1",
         wrong.join("\n")
     );
 }

@@ -1,4 +1,4 @@
-//! The packet keys that clients are told, compared with a processor's, by `check-config`.
+//! `check-config` compares the packet keys announced to clients with a processor's keys.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -14,7 +14,7 @@ use tallybox_model::client_config::{
 };
 use tallybox_model::role::Role;
 
-/// A client configuration for one metric, with these keys for the processors.
+/// Creates a client configuration for one metric, with these keys for the processors.
 fn publish(folder: &Path, keys: [(&str, &str); 2]) {
     let processors = keys.map(|(id, file)| {
         let text = std::fs::read_to_string(vectors().join("keys").join(file)).unwrap();
@@ -50,7 +50,7 @@ fn publish(folder: &Path, keys: [(&str, &str); 2]) {
     std::fs::write(folder.join("told.json"), signed).unwrap();
 }
 
-/// What `check-config` of the processor answers, with its configuration naming the file.
+/// Runs `check-config` for a processor whose configuration names the file.
 fn check(folder: &Path, role: Role) -> (i32, String) {
     let file = write_config(folder, "dim8", role);
     let text = std::fs::read_to_string(&file).unwrap();

@@ -1,4 +1,4 @@
-//! The program from outside: what it answers, in exit codes and in JSON, on the predecessor's files.
+//! Runs the program as a process on ENPA's files: exit codes and JSON output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
@@ -9,13 +9,13 @@ fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/vectors")
 }
 
-/// Makes a file one that its owner alone can read, as the program demands of secrets.
+/// Restricts a file's permissions to its owner, as the program requires for secrets.
 fn restrict(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// The first processor's place in the world, in a folder of its own; it reads a copy of a case.
+/// The first processor's files, in a temporary folder; the processor reads a copy of a case.
 struct World {
     root: tempfile::TempDir,
     aggregation: String,
@@ -53,7 +53,7 @@ impl World {
         world
     }
 
-    /// Writes the configuration; `key` is the number of the packet key it holds.
+    /// Writes the configuration. `key` is the number of the packet key in it.
     fn configure(&self, more: &str, key: u32) {
         let text = format!(
             "instance: interop
@@ -84,7 +84,7 @@ peer-public-keys: {{ facilitator-key-1: keys/facilitator-signing.spki.pem }}
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let json = serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap_or(Value::Null);
-        assert!(text.lines().count() <= 1, "one line of JSON: {text}");
+        assert!(text.lines().count() <= 1, "expected one line of JSON: {text}");
         (output.status.code().expect("no signal"), json)
     }
 
@@ -117,7 +117,7 @@ peer-public-keys: {{ facilitator-key-1: keys/facilitator-signing.spki.pem }}
         folder.join(format!("{}.{suffix}", self.batch))
     }
 
-    /// Names of prepared batches in the own bucket.
+    /// Returns the names of the prepared batches in the own bucket.
     fn prepared(&self) -> Vec<PathBuf> {
         let folder = self.root.path().join("own").join(&self.aggregation).join(&self.date);
         let entries = std::fs::read_dir(folder).into_iter().flatten();
@@ -258,7 +258,7 @@ fn what_is_not_there_yet_is_4() {
 #[test]
 fn a_key_that_has_not_reached_us_is_4_and_nothing_is_published() {
     let world = World::new("dim2");
-    // Only the key that none of the packets is sealed to.
+    // The configuration has only a key to which no packet is sealed.
     world.configure(
         "points: per-packet\naccept-replay-risk: true\nminimum-contributions: 1\n",
         2,
@@ -276,7 +276,8 @@ fn a_key_that_has_not_reached_us_is_4_and_nothing_is_published() {
     assert!(world.object("validation-out", "validity_0.sig").exists());
 }
 
-/// The file of a packet key does not fit to its id: every packet names the key, and none opens.
+/// The configured file of a packet key does not match its id: every packet names the key, and no
+/// packet can be decrypted.
 #[test]
 fn a_wrong_key_consumes_no_batch() {
     let world = World::new("dim2");
@@ -285,7 +286,8 @@ fn a_wrong_key_consumes_no_batch() {
     let key = |bytes: &[u8]| std::fs::write(world.root.path().join("keys/pha-packet-1.x963-private.b64"), bytes);
     key(&other).unwrap();
     let refused = world.intake();
-    // Where no packet names the key, it is a key that has not reached us.
+    // Packets that do not name the key are reported as `no-key`, others as `wrong-key`. Both are
+    // retried.
     assert_eq!(
         (refused.0, refused.1["outcome"].as_str()),
         (4, Some("retry")),
@@ -297,7 +299,8 @@ fn a_wrong_key_consumes_no_batch() {
     assert_eq!(world.intake().1["packets-accepted"], 20);
 }
 
-/// The header's bins are wrong, so that no share has their length: an operator says that the batch is at fault.
+/// The header's bins are wrong, so that no share has the expected length. An operator confirms that
+/// the batch is at fault.
 #[test]
 fn a_batch_that_is_at_fault_is_taken_in_on_request() {
     let world = World::new("bad/bins-wrong");
@@ -312,7 +315,7 @@ fn a_batch_that_is_at_fault_is_taken_in_on_request() {
     let accepted = world.run(&[&["intake-batch", "--aggregation", &world.aggregation][..], &batch].concat());
     assert_eq!((accepted.0, &accepted.1["packets-rejected"]), (0, &20.into()));
     assert!(world.object("validation-out", "validity_0.sig").exists());
-    assert_eq!(world.intake().0, 0, "what is taken in stays");
+    assert_eq!(world.intake().0, 0, "a completed intake stays complete");
 }
 
 #[test]
@@ -336,7 +339,7 @@ fn too_few_packets_are_6() {
         answer.1["message"].as_str().unwrap().contains("minimum of 100"),
         "{answer:?}"
     );
-    // The window has 20.
+    // The window has 20 accepted packets.
     for (minimum, exit) in [(21, 6), (20, 0)] {
         assert!(!world.has_sums());
         world.configure(
@@ -345,7 +348,7 @@ fn too_few_packets_are_6() {
         );
         assert_eq!(world.aggregate(&[]).0, exit, "minimum of {minimum}");
     }
-    // An operator says that the batch is at fault, and none of its packets is accepted.
+    // An operator confirms that the batch is at fault, and none of its packets is accepted.
     let world = World::new("bad/bins-wrong");
     let batch = ["--date", &world.date, "--batch", &world.batch, "--accept-rejections"];
     world.run(&[&["intake-batch", "--aggregation", &world.aggregation][..], &batch].concat());
@@ -356,7 +359,7 @@ fn too_few_packets_are_6() {
     );
 }
 
-/// Two of twenty packets have a wrong proof.
+/// Two of twenty packets have an invalid proof.
 #[test]
 fn a_window_of_which_too_much_does_not_count_is_7_until_it_is_released() {
     let world = World::new("bad/invalid-proof");
@@ -380,7 +383,7 @@ fn a_window_of_which_too_much_does_not_count_is_7_until_it_is_released() {
     assert_eq!((released.0, &released.1["packets-accepted"]), (0, &18.into()));
     assert_eq!(released.1["rejections"]["rejected"], 2);
     assert!(world.has_sums());
-    assert_eq!(world.aggregate(&[]).0, 0, "what is released stays released");
+    assert_eq!(world.aggregate(&[]).0, 0, "a release stays in force");
     for (limits, code) in [
         ("maximum-rejected-share: 0.1\n", 0),
         (

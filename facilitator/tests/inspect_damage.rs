@@ -1,4 +1,4 @@
-//! `inspect` from outside: what is missing, malformed or different, with exit codes.
+//! Runs `inspect` on missing, malformed and different files, and checks exit codes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -11,7 +11,8 @@ const DATE: &str = "org.example.dim8/2023/11/14/22/01";
 const STEM: &str = "org.example.dim8/2023/11/14/22/01/00000008-0001-4000-8000-000000001f41";
 const WINDOW: &str = "interop/org.example.dim8/202311142200-202311142300";
 
-/// A folder with a configuration, a copy of an ingestion batch in `in`, and of both sum parts in `sums`.
+/// Creates a folder with a configuration, a copy of an ingestion batch in `in`, and both sum parts
+/// in `sums`.
 fn world() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     write_config(folder.path(), "dim8", Role::First);
@@ -34,11 +35,11 @@ fn json(folder: &Path, arguments: &[&str]) -> (i32, serde_json::Value) {
         &[&["-c", "first.yaml", "--json", "inspect"], arguments].concat(),
     );
     assert_eq!(stderr(&output), "");
-    assert_eq!(stdout(&output).lines().count(), 1, "one line of JSON");
+    assert_eq!(stdout(&output).lines().count(), 1, "expected one line of JSON");
     (code(&output), serde_json::from_str(&stdout(&output)).unwrap())
 }
 
-/// Exit code and reasons after some damage to the batch.
+/// Returns exit code and reasons after damage to the batch.
 fn after(damage: impl Fn(&dyn Fn(&str) -> PathBuf)) -> (i32, Vec<String>) {
     let folder = world();
     let file = |suffix: &str| folder.path().join("in").join(format!("{STEM}.{suffix}"));
@@ -113,7 +114,7 @@ fn a_batch_at_another_path_and_a_foreign_signer_are_told() {
     for suffix in ["batch", "batch.avro", "batch.sig"] {
         let path = |stem: &str| folder.path().join("in").join(format!("{stem}.{suffix}"));
         std::fs::copy(path(STEM), path(other)).unwrap();
-        // As if the ingestor had written a validation.
+        // The ingestor's batch, renamed as a validation batch.
         let validation = suffix.replace("batch", "validity_1");
         std::fs::copy(
             path(STEM),
@@ -142,7 +143,7 @@ fn a_batch_at_another_path_and_a_foreign_signer_are_told() {
     assert_eq!(
         report["found"].as_array().unwrap().len(),
         2,
-        "both batches of this beginning"
+        "both batches with this prefix"
     );
 }
 

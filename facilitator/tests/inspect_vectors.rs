@@ -1,4 +1,5 @@
-//! `inspect` over everything that the predecessor wrote, and over everything that we write about it.
+//! Runs `inspect` on all files that ENPA wrote, and on all files that this project's processors
+//! write from them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -43,7 +44,8 @@ fn reasons(report: &Report) -> Vec<&'static str> {
         .collect()
 }
 
-/// What is wrong with the predecessor's bad cases that can be seen without opening a packet. Everything else is good.
+/// The expected problems of ENPA's invalid cases, as far as they are visible without decrypting a
+/// packet. All other files are valid.
 fn expected_reasons(path: &Path) -> Vec<&'static str> {
     let text = path.to_str().unwrap();
     let pha = text.contains("/ingestion-pha/");
@@ -70,11 +72,12 @@ async fn every_file_of_the_predecessor_is_recognised_and_verified() {
             continue;
         }
         if !name.contains("/keys/") && ObjectName::parse(name).is_none() {
-            // Nothing of the predecessor's: whatever it is, it is no reason to panic.
+            // Not an object of a batch. Its content is arbitrary, but must not cause a panic.
             look(&without_config, &path).await;
             continue;
         }
-        // What the facilitator writes and reads is looked at by the facilitator, the rest by the health authority.
+        // Files that ENPA's facilitator wrote or read are inspected as the second processor, all
+        // others as the first.
         let second = [
             "/ingestion-facilitator/",
             "/validation-for-facilitator/",
@@ -204,7 +207,7 @@ async fn what_is_in_a_batch_is_counted() {
     }
 }
 
-/// Both processors of ours on the predecessor's files of a case; everything they wrote.
+/// Runs both processors on ENPA's files of a case, and returns all files that they write.
 async fn run_pipeline(folder: &Path, case: &str, aggregation: &str) -> Vec<PathBuf> {
     for role in Role::ALL {
         let processor = processor(&write_config(folder, case, role));
@@ -217,7 +220,7 @@ async fn run_pipeline(folder: &Path, case: &str, aggregation: &str) -> Vec<PathB
             batches: Vec::new(),
             dry_run: false,
         };
-        // Intake comes with it: the prepared batches are not there.
+        // The aggregation includes the intake, since there are no prepared batches yet.
         aggregate(&processor, &task, no_progress()).await.unwrap();
     }
     let written = [
@@ -252,9 +255,9 @@ async fn everything_of_ours_is_recognised_and_opened() {
         );
         *kinds.entry(report.found[0].kind).or_default() += 1;
         if let Facts::Prepared(prepared) = &report.found[0].facts {
-            let opened = prepared.opened.as_ref().expect("it opens");
+            let opened = prepared.opened.as_ref().expect("the batch can be decrypted");
             assert_eq!((opened.packets, opened.messages), (20, 20));
-            // The sum of shares stays under the seal.
+            // The sealed sum of shares must not be shown.
             let json = serde_json::to_value(&report).unwrap();
             assert!(!json.to_string().contains("\"sum\""), "{json}");
         }
@@ -274,7 +277,8 @@ async fn everything_of_ours_is_recognised_and_opened() {
     damage_record(&written, &inspectors).await;
 }
 
-/// A record that is changed, looked at by the wrong processor, or without its trailer, is told.
+/// A record that is modified, inspected by the other processor, or without its trailer, is
+/// reported.
 async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
     let first = |path: &&PathBuf| path.to_str().unwrap().contains("/own-first/");
     let is_fixed = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "fixed");
@@ -302,7 +306,7 @@ async fn damage_record(written: &[PathBuf], inspectors: &[Inspector; 2]) {
     std::fs::write(path, &good).unwrap();
 }
 
-/// A prepared batch that is damaged anywhere, or looked at by the wrong processor, is told.
+/// A prepared batch that is damaged anywhere, or inspected by the other processor, is reported.
 async fn damage_prepared(written: &[PathBuf], inspectors: &[Inspector; 2]) {
     let is_prepared = |path: &&PathBuf| {
         matches!(
@@ -334,7 +338,8 @@ async fn damage_prepared(written: &[PathBuf], inspectors: &[Inspector; 2]) {
     assert_eq!(look(&inspectors[0], path).await.outcome, Exit::Rejected);
 }
 
-/// A public key alone verifies a batch; the wrong key, or the right one under another name, does not.
+/// A given public key verifies a batch without a configuration; another key, or the right key under
+/// another identifier, does not.
 #[test]
 fn a_given_key_verifies_a_batch_without_a_configuration() {
     let batch = files(&vectors().join("dim8/ingestion-pha"))
@@ -387,7 +392,7 @@ async fn a_folder_is_counted() {
     assert_eq!(side(Role::First), "pha");
 }
 
-/// Numbers that look random and are the same in every run.
+/// Returns pseudo-random numbers that are the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -433,7 +438,8 @@ async fn no_damage_makes_it_panic_or_pass() {
                 }
                 std::fs::write(to(damaged), &bad).unwrap();
                 let report = look(&inspector, &to(damaged)).await;
-                // The signature object alone is not signed: its markers, and names that differ nowhere, may change.
+                // The signature object itself is not signed, so bytes such as its sync markers may
+                // change unnoticed.
                 let unsigned = damaged.ends_with(".sig");
                 assert!(
                     unsigned || report.outcome == Exit::Rejected,

@@ -1,4 +1,5 @@
-//! `facilitator key` from outside: what is written, with which mode, and that secrets stay where they belong.
+//! Runs `facilitator key` as a process: which files it writes, with which permissions, and that
+//! secrets are never printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod support;
@@ -90,7 +91,7 @@ fn a_secret_is_written_once_and_for_its_owner_alone() {
         (mode("new"), mode("new/folder"), mode("new/folder/key")),
         (0o700, 0o700, 0o600)
     );
-    // A file stands where a folder is needed.
+    // A file exists where a folder is needed.
     assert_eq!(code(&run(folder, &["key", "generate", "sealing", "--out", "k/key"])), 2);
 }
 
@@ -181,7 +182,7 @@ fn a_packet_key_is_a_document_with_its_public_half_in_another_file() {
     assert_eq!(said["public-file"], "k.x962-public.b64");
     let public = PacketPublicKey::parse(&read(folder, "k.x962-public.b64")).unwrap();
     assert_eq!(public, *document.key.public());
-    // A bare key becomes a document once.
+    // A bare key becomes a document only once.
     std::fs::write(folder.join("bare"), document.key.to_x963_base64().as_str()).unwrap();
     let convert = [
         "key",
@@ -201,7 +202,7 @@ fn a_packet_key_is_a_document_with_its_public_half_in_another_file() {
     let refused = run(folder, &[&convert[..], &restricted].concat());
     assert_eq!(code(&refused), 2);
     assert!(stderr(&refused).contains("document already"), "{refused:?}");
-    // Its secret is shown by nothing.
+    // No command shows its secret.
     let inspected = run(folder, &["inspect", "k.json", "--json"]);
     let text = stdout(&inspected);
     let shown: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -1,4 +1,4 @@
-//! Which packet keys and registries a processor's configuration may name, from outside.
+//! Runs the program to check which packet keys and registries a processor's configuration may name.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod support;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use support::{code, run, stderr, stdout, vectors, write_config};
 use tallybox_model::role::Role;
 
-/// A configuration, with some of its text replaced.
+/// Creates a configuration with replaced parts.
 fn configured(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
     let file = write_config(folder, "dim8", Role::First);
     let mut text = std::fs::read_to_string(&file).unwrap();
@@ -19,7 +19,7 @@ fn configured(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
     file
 }
 
-/// What `check-config` answers.
+/// Runs `check-config`, and returns its exit code and output.
 fn check(folder: &Path, changes: &[(&str, &str)]) -> (i32, String) {
     let file = configured(folder, changes);
     let output = run(folder, &["--config", file.to_str().unwrap(), "check-config"]);
@@ -27,7 +27,8 @@ fn check(folder: &Path, changes: &[(&str, &str)]) -> (i32, String) {
     (code(&output), text)
 }
 
-/// Makes documents of both packet keys of the first processor, for this instance and number of bins.
+/// Creates documents of both packet keys of the first processor, for this instance and number of
+/// bins.
 fn documents(folder: &Path, instance: &str, bins: &str) {
     for number in ["1", "2"] {
         let bare = vectors().join(format!("keys/pha-packet-{number}.x963-private.b64"));
@@ -44,7 +45,7 @@ fn documents(folder: &Path, instance: &str, bins: &str) {
     }
 }
 
-/// The changes that make a configuration name these documents.
+/// Returns the replacements with which a configuration names these documents.
 fn naming(folder: &Path, instance: &str, bins: &str) -> Vec<(String, String)> {
     let keys = folder.join("keys");
     let change = |number: &str| {
@@ -75,7 +76,10 @@ fn a_point_for_each_packet_has_to_be_accepted_in_writing() {
     assert_eq!(code, 2, "{text}");
     let (code, text) = check(folder.path(), &[]);
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("does not protect clients"), "a warning at start: {text}");
+    assert!(
+        text.contains("does not protect clients"),
+        "expected a warning at start: {text}"
+    );
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn a_key_of_another_instance_or_identifier_is_refused() {
     let (code, text) = check_with(folder, &naming(folder, "interop", "8"), &[PINNED, swapped]);
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("pha-packet-9"), "{text}");
-    // The same key under two numbers of bins.
+    // The same key with two numbers of bins.
     documents(folder, "interop", "9");
     let mut twice = naming(folder, "interop", "8");
     twice[1] = (twice[1].0.clone(), "interop-9-1.json".to_owned());
@@ -161,7 +165,7 @@ fn a_registry_needs_a_key_for_each_metric_and_rejects_other_headers() {
     assert_eq!(intake("org.example.dim8", 8, 63.0), (3, "other-parameters".to_owned()));
 }
 
-/// Date and identifier of the first batch of `dim8`.
+/// The date and identifier of the first batch of `dim8`.
 fn first_batch() -> (String, String) {
     let text = std::fs::read(vectors().join("dim8/expected.json")).unwrap();
     let expected: serde_json::Value = serde_json::from_slice(&text).unwrap();

@@ -1,4 +1,4 @@
-//! The sample configuration is one that the program reads.
+//! The program accepts the sample configuration.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;

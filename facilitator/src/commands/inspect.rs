@@ -18,7 +18,8 @@ Examples:
     facilitator -c first.yaml inspect sums/i/a/202601311200-202601311600.sum_0
   Does a batch verify with this public key? (needs no configuration)
     facilitator inspect --key k1=ingestor.pem mailbox/org.example.count/...
-  An object in a cloud; the configuration has the credentials if it names the bucket:
+  An object in a cloud; the credentials come from the configuration, if it
+  names the bucket:
     facilitator -c first.yaml inspect s3://us-west-1/mailbox/a/2026/.../5f.batch
   Whose key is this?
     facilitator -c first.yaml inspect keys/from-the-peer.pem

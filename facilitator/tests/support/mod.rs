@@ -1,4 +1,4 @@
-//! The predecessor's vectors, and a configuration with their keys.
+//! ENPA's test vectors, and a configuration with their keys.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) fn side(role: Role) -> &'static str {
     }
 }
 
-/// Writes the configuration of a processor that reads `case`, its own buckets in `folder`.
+/// Writes the configuration of a processor that reads `case` and has its own buckets in `folder`.
 pub(crate) fn write_config(folder: &Path, case: &str, role: Role) -> PathBuf {
     let (own, peer) = (side(role), side(role.peer()));
     let (keys, case) = (folder.join("keys"), vectors().join(case));
@@ -54,7 +54,7 @@ minimum-contributions: 1
     file
 }
 
-/// Writes a file that its owner alone can read, as the program demands of secrets.
+/// Writes a file that only its owner can read, as the program requires for secrets.
 pub(crate) fn write_private(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, text).unwrap();
@@ -74,7 +74,7 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 pub(crate) fn code(output: &Output) -> i32 {
-    output.status.code().expect("it was not killed")
+    output.status.code().expect("the program was not killed")
 }
 
 pub(crate) fn stdout(output: &Output) -> String {
@@ -85,7 +85,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// All files below a folder.
+/// Returns all files below a folder.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
