@@ -1,4 +1,5 @@
-//! Ingestion batches made of the predecessor's, with other packets or headers, signed again with the ingestor's key.
+//! Ingestion batches derived from ENPA's, with changed packets or headers, and signed again with
+//! the ingestor's key.
 
 use crate::vectors::{Case, vectors};
 use tallybox_crypto::SigningKey;
@@ -11,34 +12,34 @@ use tallybox_model::role::Role;
 use tallybox_transport::batch::signature_file;
 use tallybox_transport::{Bucket, publish_bytes};
 
-/// A packet that can be changed.
+/// A packet that tests can change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
-    /// Its identifier.
+    /// The packet's identifier.
     pub id: String,
-    /// Its ciphertext.
+    /// The ciphertext.
     pub payload: Vec<u8>,
-    /// The key it names.
+    /// The identifier of the key that the packet names.
     pub key: Option<String>,
-    /// Its evaluation point.
+    /// The evaluation point.
     pub r_pit: i64,
 }
 
-/// An ingestion batch that can be changed.
+/// An ingestion batch that tests can change.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Its name.
+    /// The batch's name.
     pub name: BatchName,
-    /// Its header; the digest is set when it is written.
+    /// The header. Its digest is computed when the batch is written.
     pub header: IngestionHeader,
-    /// Its packets.
+    /// The packets.
     pub packets: Vec<Packet>,
 }
 
-/// The key of this file among the predecessor's.
+/// Reads a signing key from a file of the test vectors.
 ///
 /// # Panics
-/// If there is none.
+/// If the file does not exist or is not a key.
 #[must_use]
 pub fn signing_key(name: &str) -> SigningKey {
     let text = std::fs::read_to_string(vectors().join("keys").join(name)).expect("a key file");
@@ -46,10 +47,10 @@ pub fn signing_key(name: &str) -> SigningKey {
 }
 
 impl Batch {
-    /// Reads one of a case's batches as one of the processors got it.
+    /// Reads a batch of a case from the mailbox of one processor.
     ///
     /// # Panics
-    /// If it cannot be read.
+    /// If the batch cannot be read.
     #[must_use]
     pub fn read(case: &Case, name: &BatchName, role: Role) -> Self {
         let (bucket, objects, limits) = (case.ingestion(role), name.ingestion(), Limits::default());
@@ -75,7 +76,7 @@ impl Batch {
         }
     }
 
-    /// The same under another name.
+    /// Returns the same batch under another name.
     #[must_use]
     pub fn renamed(mut self, name: BatchName) -> Self {
         self.header.batch_uuid = name.id;
@@ -84,10 +85,11 @@ impl Batch {
         self
     }
 
-    /// The three files: packets, header, signature by `key`.
+    /// Returns the names and contents of the three objects: packets, header, and signature by
+    /// `key`.
     ///
     /// # Panics
-    /// If a record does not encode.
+    /// If a record cannot be encoded.
     #[must_use]
     pub fn files(&self, key: (&str, &SigningKey)) -> [(String, Vec<u8>); 3] {
         let objects = self.name.ingestion();
@@ -117,7 +119,7 @@ impl Batch {
         ]
     }
 
-    /// Writes it, signed by the predecessor's ingestor.
+    /// Writes the batch, signed with the key of ENPA's ingestor.
     ///
     /// # Panics
     /// If the bucket fails.

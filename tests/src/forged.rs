@@ -1,4 +1,5 @@
-//! Rosters and validations that say what their writer did not, with a good signature of the writer's key.
+//! Forged rosters and validation batches: modified content with a valid signature by the writer's
+//! key.
 
 use tallybox_crypto::SigningKey;
 use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record, Records, decode_one, encode_one};
@@ -7,10 +8,10 @@ use tallybox_model::roster::{RosterEntry, RosterHeader};
 use tallybox_model::signature::BatchSignature;
 use tallybox_transport::batch::signature_file;
 
-/// The roster `old` with other terms and entries, signed again.
+/// Returns the roster `old` with changed header and entries, signed again.
 ///
 /// # Panics
-/// If `old` is no roster.
+/// If `old` is not a roster.
 #[must_use]
 pub fn roster(
     old: &[u8],
@@ -29,10 +30,10 @@ pub fn roster(
     signature_file("forged", 1, &header, Some(packets), key).expect("a signature file")
 }
 
-/// The records of a file.
+/// Decodes all records of a file.
 ///
 /// # Panics
-/// If it holds none of these.
+/// If the file contains other records.
 #[must_use]
 pub fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
     let (mut all, limits) = (Vec::new(), Limits::default());
@@ -44,10 +45,10 @@ pub fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T
     all
 }
 
-/// A file of these records.
+/// Encodes a file of these records.
 ///
 /// # Panics
-/// If one of them does not encode.
+/// If a record cannot be encoded.
 #[must_use]
 pub fn file<T: Record + serde::Serialize>(records: &[T]) -> Vec<u8> {
     let mut file = ContainerWriter::new(Vec::new(), T::KIND, [9; 16]);

@@ -1,11 +1,11 @@
-//! The dependency graph of the workspace, as cargo sees it.
+//! The dependency graph of the workspace, as cargo reports it.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The folder of the workspace.
+/// Returns the folder of the workspace.
 #[must_use]
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -14,28 +14,29 @@ pub fn root() -> PathBuf {
 /// A package of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// Its name.
+    /// The package's name.
     pub name: String,
-    /// Its version.
+    /// The package's version.
     pub version: String,
-    /// Its licence expression.
+    /// The licence expression.
     pub license: Option<String>,
-    /// Where it comes from; `None` for our own.
+    /// The source; `None` for packages of the workspace.
     pub source: Option<String>,
 }
 
-/// Packages by cargo's identifier, and what each needs (without what only its tests need).
+/// All packages by cargo's identifier, and their dependencies without those of tests only.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// All packages.
+    /// The packages.
     pub packages: BTreeMap<String, Package>,
-    /// The dependencies of each.
+    /// The dependencies of each package.
     pub needs: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Graph {
-    /// Asks `cargo metadata`, with these arguments added. It reads the packages of all platforms, of which a build has
-    /// fetched those of its own only, so it may have to download; with `--locked` it uses no network otherwise.
+    /// Runs `cargo metadata` with these additional arguments. The command needs the packages of all
+    /// platforms, while a build fetches only those of its own platform, so it may download the
+    /// others. With `--locked` it uses the network for nothing else.
     ///
     /// # Panics
     /// If cargo fails.
@@ -51,10 +52,10 @@ impl Graph {
         Self::parse(&serde_json::from_slice(&output.stdout).expect("cargo prints JSON"))
     }
 
-    /// Reads the answer of `cargo metadata`.
+    /// Parses the output of `cargo metadata`.
     ///
     /// # Panics
-    /// If it is not of the known form.
+    /// If the output has an unknown form.
     #[must_use]
     pub fn parse(metadata: &Value) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -87,18 +88,18 @@ impl Graph {
             let needed = needed.map(|dep| text(&dep["pkg"]).expect("a package")).collect();
             graph.needs.insert(text(&node["id"]).expect("an id"), needed);
         }
-        // Packages that are only known and not used are left out.
+        // Omit packages that are resolved, but not used.
         let used: BTreeSet<String> = graph.needs.keys().cloned().collect();
         graph.packages.retain(|id, _| used.contains(id));
         graph
     }
 
-    /// Our own packages.
+    /// Returns the packages of the workspace.
     pub fn members(&self) -> impl Iterator<Item = (&String, &Package)> {
         self.packages.iter().filter(|(_, package)| package.source.is_none())
     }
 
-    /// The names of all packages that this one needs, directly or not.
+    /// Returns the names of all packages on which this one depends, directly or indirectly.
     #[must_use]
     pub fn reaches(&self, name: &str) -> BTreeSet<String> {
         let start = self
@@ -120,7 +121,7 @@ impl Graph {
             .collect()
     }
 
-    /// The names of our own packages that this one needs directly.
+    /// Returns the names of the workspace packages on which this one depends directly.
     #[must_use]
     pub fn own_needs(&self, id: &str) -> BTreeSet<String> {
         let needs = self

@@ -1,4 +1,4 @@
-//! What is in the mailboxes that an ingestor wrote, seen from outside.
+//! Reads the mailboxes that an ingestor wrote, as a processor would.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use tallybox_model::path::BatchName;
 use tallybox_model::signature::BatchSignature;
 use tallybox_transport::{Bucket, ListRange, read_all};
 
-/// Most bytes of an object.
+/// The largest object that is read, in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// The sealed shares of each batch by packet id, in their order.
+/// The encrypted shares of each batch with their packet ids, in the order of the file.
 pub type Batches = BTreeMap<BatchName, Vec<(String, Vec<u8>)>>;
 
-/// Reads every batch of a mailbox, and asserts on the way what any reader would: all three objects, signature, digest,
-/// name.
+/// Reads every batch of a mailbox. Asserts what every reader checks: all three objects, signature,
+/// digest, name.
 ///
 /// # Panics
-/// If a batch is there in part, or is not what its header says.
+/// If a batch is incomplete, or does not match its header.
 #[allow(clippy::panic, reason = "test support")]
 pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
     let entries = mailbox.list("", ListRange::default()).await.expect("a mailbox");
@@ -35,7 +35,7 @@ pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
         .iter()
         .filter_map(|key| BatchName::from_ingestion_signature(key))
         .collect();
-    assert_eq!(keys.len(), 3 * names.len(), "a batch is there in part: {keys:?}");
+    assert_eq!(keys.len(), 3 * names.len(), "a batch is incomplete: {keys:?}");
     let mut all = Batches::new();
     for name in names {
         let objects = name.ingestion();
@@ -68,18 +68,21 @@ fn shares(file: &[u8]) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// How often each pair of shares was batched, both under one packet id in one batch of one name.
+/// Counts how often each pair of shares occurs with the same packet id in batches of the same name.
 ///
 /// # Panics
-/// If the two mailboxes do not hold the same packets.
+/// If the two mailboxes do not contain the same packets.
 #[must_use]
 pub fn pairs(first: &Batches, second: &Batches) -> BTreeMap<[Vec<u8>; 2], usize> {
-    assert!(first.keys().eq(second.keys()), "the same batches on both sides");
+    assert!(
+        first.keys().eq(second.keys()),
+        "expected the same batches on both sides"
+    );
     let mut pairs = BTreeMap::new();
     for (first, second) in first.values().zip(second.values()) {
         assert_eq!(first.len(), second.len());
         for ((id, one), (other_id, other)) in first.iter().zip(second) {
-            assert_eq!(id, other_id, "one packet id on both sides");
+            assert_eq!(id, other_id, "expected the same packet id on both sides");
             *pairs.entry([one.clone(), other.clone()]).or_default() += 1;
         }
     }

@@ -1,4 +1,5 @@
-//! What the tests of the whole pipeline share: the predecessor's vectors, processors that read them, the graph of crates.
+//! Shared code of the pipeline tests: ENPA's test vectors, processors that read them, and the graph
+//! of crates.
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed test")]
 
 pub mod forge;

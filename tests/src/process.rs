@@ -1,13 +1,14 @@
-//! Real programs, and the files that they leave.
+//! Runs the real programs, and reads the files that they write.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A program of this project: in the folder `TALLYBOX_BINARIES`, or where the running test was built, which is where
-/// `cargo test --workspace` and `cargo nextest run --workspace` put all of them.
+/// Returns the path of a program of this project: in the folder `TALLYBOX_BINARIES`, or next to the
+/// running test, where `cargo test --workspace` and `cargo nextest run --workspace` put all
+/// programs.
 ///
 /// # Panics
-/// If it is not there.
+/// If the program does not exist.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("TALLYBOX_BINARIES").map(PathBuf::from);
@@ -19,16 +20,16 @@ pub fn binary(name: &str) -> PathBuf {
     let path = folder.unwrap_or_else(built).join(name);
     assert!(
         path.exists(),
-        "{} is not there: cargo build --workspace --bins",
+        "{} does not exist; run cargo build --workspace --bins",
         path.display()
     );
     path
 }
 
-/// All files below a folder, but for those that are being written.
+/// Returns all files in a folder and its subfolders, except those that are being written.
 ///
 /// # Panics
-/// If one cannot be read.
+/// If a file cannot be read.
 pub fn files(folder: &Path, out: &mut BTreeMap<String, Vec<u8>>, root: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let path = entry.expect("a file that can be read").path();

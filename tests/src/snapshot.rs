@@ -1,14 +1,14 @@
-//! All objects of some buckets, to compare before and after.
+//! Snapshots of all objects of some buckets, for comparisons.
 
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 use tallybox_facilitator::processor::ProcessorBuckets;
 use tallybox_transport::{ListRange, SharedBucket, read_all};
 
-/// Every object's bytes, by bucket and name.
+/// The bytes of every object, by bucket and name.
 pub type Snapshot = BTreeMap<String, Vec<u8>>;
 
-/// The buckets that a processor writes to.
+/// Returns a snapshot of the buckets to which a processor writes.
 ///
 /// # Panics
 /// If a bucket cannot be read.
@@ -21,7 +21,7 @@ pub async fn written(buckets: &ProcessorBuckets) -> Snapshot {
     all(&places).await
 }
 
-/// Everything in these buckets.
+/// Returns a snapshot of these buckets.
 ///
 /// # Panics
 /// If a bucket cannot be read.
@@ -44,7 +44,7 @@ async fn add(all: &mut Snapshot, name: &str, bucket: &SharedBucket) {
     }
 }
 
-/// What differs, in names, for a message that a person can read.
+/// Returns the names of the objects that differ, for a readable message.
 #[must_use]
 pub fn difference(one: &Snapshot, other: &Snapshot) -> Vec<String> {
     let names: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();

@@ -1,4 +1,4 @@
-//! Cases that the predecessor wrote, and processors that are configured to take them in.
+//! Cases that ENPA wrote, and configurations of processors that read them.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use tallybox_model::time::Window;
 use tallybox_service::config::NamedKey;
 use tallybox_transport::RecordKey;
 
-/// Where the predecessor's files are.
+/// Returns the folder of ENPA's test vectors.
 #[must_use]
 pub fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/vectors")
 }
 
-/// The predecessor's name of a processor: `pha` or `facilitator`.
+/// Returns ENPA's name of a processor: `pha` or `facilitator`.
 #[must_use]
 pub fn side(role: Role) -> &'static str {
     match role {
@@ -28,19 +28,19 @@ pub fn side(role: Role) -> &'static str {
     }
 }
 
-/// One case: files of an aggregation, and what the predecessor made of them.
+/// A case: the input files of an aggregation, and ENPA's output.
 pub struct Case {
-    /// Its folder.
+    /// The folder of the case.
     pub folder: PathBuf,
-    /// `expected.json`.
+    /// The content of `expected.json`.
     pub expected: Value,
 }
 
 impl Case {
-    /// The case of this name (`dim8`, `bad/short-share`).
+    /// Loads the case of this name (`dim8`, `bad/short-share`).
     ///
     /// # Panics
-    /// If there is none.
+    /// If the case does not exist.
     #[must_use]
     pub fn load(name: &str) -> Self {
         let folder = vectors().join(name);
@@ -51,10 +51,10 @@ impl Case {
         }
     }
 
-    /// The aggregation.
+    /// Returns the aggregation of the case.
     ///
     /// # Panics
-    /// If the case names none.
+    /// If the case has no aggregation.
     #[must_use]
     pub fn aggregation(&self) -> AggregationId {
         self.expected["aggregation_id"]
@@ -64,7 +64,7 @@ impl Case {
             .expect("a good name")
     }
 
-    /// The batches.
+    /// Returns the batches of the case.
     ///
     /// # Panics
     /// If the case is malformed.
@@ -83,52 +83,53 @@ impl Case {
             .collect()
     }
 
-    /// The window that the predecessor summed.
+    /// Returns the window that ENPA summed.
     ///
     /// # Panics
-    /// Never: it is a constant.
+    /// Never: the window is constant.
     #[must_use]
     pub fn window() -> Window {
         let time = |text: &str| text.parse().expect("a good date");
         Window::new(time("2023/11/14/22/00"), time("2023/11/14/23/00")).expect("a good window")
     }
 
-    /// Where the predecessor's ingestor wrote for this processor.
+    /// Returns the folder in which ENPA's ingestor wrote for this processor.
     #[must_use]
     pub fn ingestion(&self, role: Role) -> PathBuf {
         self.folder.join(format!("ingestion-{}", side(role)))
     }
 
-    /// Where the predecessor in the other role wrote for this one.
+    /// Returns the folder in which ENPA's processor of the other role wrote for this one.
     #[must_use]
     pub fn validation_for(&self, role: Role) -> PathBuf {
         self.folder.join(format!("validation-for-{}", side(role)))
     }
 
-    /// The predecessor's sum part.
+    /// Returns the folder of ENPA's sum part.
     #[must_use]
     pub fn sum_part(&self, role: Role) -> PathBuf {
         self.folder.join(format!("sum-{}", side(role)))
     }
 }
 
-/// The directories of one processor of ours.
+/// The directories of one processor.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// What the ingestor wrote for it.
+    /// The mailbox of the ingestor's batches.
     pub ingestion: PathBuf,
-    /// Its own bucket.
+    /// The own bucket.
     pub own: PathBuf,
-    /// What the peer wrote for it.
+    /// The mailbox of the peer's validation batches.
     pub validation_in: PathBuf,
-    /// What it writes for the peer.
+    /// The mailbox of validation batches for the peer.
     pub validation_out: PathBuf,
-    /// What it writes for the portal.
+    /// The mailbox of sum parts for the portal.
     pub sum_parts: PathBuf,
 }
 
 impl Places {
-    /// A processor under `root` that reads the predecessor's files, those of its peer included.
+    /// Returns the directories of a processor under `root` that reads ENPA's files, including those
+    /// of ENPA's processor as its peer.
     #[must_use]
     pub fn beside_predecessor(case: &Case, root: &Path, role: Role) -> Self {
         Self {
@@ -140,7 +141,7 @@ impl Places {
         }
     }
 
-    /// A processor under `root` whose peer is of ours, too.
+    /// Returns the directories of a processor under `root` whose peer is a Tallybox processor, too.
     #[must_use]
     pub fn among_ours(case: &Case, root: &Path, role: Role) -> Self {
         let validation_in = root.join(format!("validation-for-{role}"));
@@ -151,7 +152,7 @@ impl Places {
     }
 }
 
-/// Writes a configuration file for the predecessor's keys, as the documentation shows it; `more` is added to it.
+/// Writes a configuration file with ENPA's keys in the documented form, and appends `more`.
 ///
 /// # Panics
 /// If the folder cannot be written.
@@ -200,7 +201,7 @@ minimum-contributions: 1
     path
 }
 
-/// Writes a file that its owner alone can read, as the programs demand of secrets.
+/// Writes a file that only its owner can read, as the programs require for secrets.
 ///
 /// # Panics
 /// If the file cannot be written.
@@ -210,8 +211,8 @@ pub fn write_private(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
 }
 
-/// Writes the packet keys of a processor as documents for this number of bins; what a configuration with `points: pinned`
-/// names.
+/// Writes the packet keys of a processor as documents for this number of bins, as a configuration
+/// with `points: pinned` needs them.
 ///
 /// # Panics
 /// If the folder cannot be written.
@@ -238,7 +239,7 @@ pub fn packet_documents(folder: &Path, role: Role, bins: u32) -> Vec<NamedKey> {
 /// Opens the processor of a configuration file.
 ///
 /// # Panics
-/// If the configuration is not good.
+/// If the configuration is invalid.
 #[must_use]
 pub fn open(config: &Path) -> Arc<Processor> {
     let config = tallybox_service::config::load::<Config>(config).expect("a good config");
