@@ -1,4 +1,5 @@
-//! What must not be there: networks in pure crates, arrows that point up, paths of a developer's machine.
+//! Checks what must be absent: network access of pure crates, dependencies on higher crates, and
+//! paths of a developer's machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeSet;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tallybox_tests::graph::{Graph, root};
 
-/// The crates in order: each may use only those before it.
+/// The crates in order. Each may depend only on those before it.
 const LAYERS: [&str; 15] = [
     "model",
     "crypto",
@@ -24,9 +25,9 @@ const LAYERS: [&str; 15] = [
     "tests",
     "simulation",
 ];
-/// Those that run by themselves and never use each other.
+/// The programs, which never depend on each other.
 const PROGRAMS: [&str; 5] = ["ingestor", "facilitator", "workflow-manager", "key-rotator", "portal"];
-/// What reaches a network.
+/// Crates that give network access.
 const NETWORK: [&str; 15] = [
     "tokio",
     "mio",
@@ -44,9 +45,9 @@ const NETWORK: [&str; 15] = [
     "curl",
     "native-tls",
 ];
-/// Files that may hold unsafe code: none.
+/// Files that may contain unsafe code: none.
 const UNSAFE: [&str; 0] = [];
-/// Where every package comes from, as a lock file says it.
+/// The source of every package, as it appears in a lock file.
 const CRATES_IO: &str = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
 
 fn short(name: &str) -> &str {
@@ -64,12 +65,12 @@ fn the_pure_crates_cannot_reach_a_network() {
     }
     assert!(
         graph.reaches("tallybox-transport").contains("tokio"),
-        "the check can find something"
+        "the check must be able to find a dependency"
     );
 }
 
-/// The names of all packages that a build of this one, by itself and with all its features, is made of. Cargo's metadata
-/// knows features only of the whole workspace, in which others ask for more of the crates they share.
+/// Returns the names of all packages in a build of this one alone, with all its features. Cargo's
+/// metadata are not enough: they unify features over the whole workspace.
 fn built(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -93,8 +94,9 @@ fn built(package: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The scheduler's one secret, the record key, authenticates small objects of the own bucket. What opens packets and
-/// prepared batches, and what signs, is not in the program at all.
+/// The workflow manager's only secret, the record key, authenticates small objects of the own
+/// bucket. The program does not contain the code that decrypts packets or prepared batches, or that
+/// signs.
 #[test]
 fn the_scheduler_cannot_open_a_packet() {
     let scheduler = built("tallybox-workflow-manager");
@@ -104,11 +106,11 @@ fn the_scheduler_cannot_open_a_packet() {
     }
     assert!(
         built("tallybox-facilitator").contains("tallybox-crypto"),
-        "the check can find something"
+        "the check must be able to find a dependency"
     );
 }
 
-/// Faults that a simulation switches on are in no program that is built as a release is, nor in any test but that one.
+/// Faults for the simulation are in no release build, and in no other test.
 #[test]
 fn releases_have_no_faults_to_switch_on() {
     let faults = |arguments: &[&str]| {
@@ -134,11 +136,11 @@ fn releases_have_no_faults_to_switch_on() {
     assert_eq!(faults(&["--workspace"]), 0);
     assert_eq!(faults(&["--workspace", "--no-default-features"]), 0);
     let simulation = ["--package", "tallybox-simulation", "--features", "faults"];
-    assert!(faults(&simulation) > 3, "the check can find something");
+    assert!(faults(&simulation) > 3, "the check must be able to find faults");
 }
 
-/// `ring` stands in the lock file as an option of others. Cargo's resolver, unlike its metadata, knows that no platform
-/// and no feature of ours builds it.
+/// `ring` is in the lock file as an option of other packages. Cargo's resolver, unlike its
+/// metadata, shows that it is built on no platform and with no feature of this workspace.
 #[test]
 fn there_is_one_crypto_library_under_tls() {
     let output = Command::new(env!("CARGO"))
@@ -173,11 +175,11 @@ fn a_crate_uses_only_crates_above_it() {
     let graph = Graph::load(&["--all-features"]);
     let place = |name: &str| LAYERS.iter().position(|layer| *layer == short(name));
     for (id, package) in graph.members() {
-        let own = place(&package.name).unwrap_or_else(|| panic!("{} has no place in the list", package.name));
+        let own = place(&package.name).unwrap_or_else(|| panic!("{} is missing in the list LAYERS", package.name));
         for needed in graph.own_needs(id) {
             assert!(
                 place(&needed) < Some(own),
-                "{} uses {needed}, which stands below it",
+                "{} uses {needed}, which comes after it in the list LAYERS",
                 package.name
             );
             let programs = PROGRAMS.contains(&short(&package.name)) && PROGRAMS.contains(&short(&needed));
@@ -186,12 +188,12 @@ fn a_crate_uses_only_crates_above_it() {
     }
 }
 
-/// All files of the project that people wrote.
+/// Lists all files of the project except build output and version control.
 fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        // In a second working tree, `.git` is a file.
+        // In a linked working tree, `.git` is a file.
         if ["target", ".git"].contains(&name.as_str()) {
             continue;
         }
@@ -203,7 +205,7 @@ fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// What nothing in the project may mention, put together here so that this file does not.
+/// Returns the forbidden texts, assembled here so that this file does not contain them.
 fn forbidden() -> Vec<String> {
     let word = |parts: [&str; 2]| parts.concat();
     vec![
@@ -233,29 +235,29 @@ fn no_file_mentions_a_developers_machine() {
     assert_eq!(found, [""; 0]);
 }
 
-/// What is wrong with a source file, if anything.
+/// Returns the problems of a source file.
 fn faults(name: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let first = text.lines().find(|line| !line.starts_with("#!"));
     if !first.is_some_and(|line| line.starts_with("//!")) {
-        faults.push(format!("{name} does not say what it is for"));
+        faults.push(format!("{name} has no comment that describes its purpose"));
     }
     let (keyword, marker) = (["un", "safe"].concat(), ["TO", "DO"].concat());
     for (number, line) in (1..).zip(text.lines()) {
         let code = line.split("//").next().unwrap_or_default();
         let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
-        // Both the keyword itself and an attribute that would allow it.
+        // Neither the keyword itself nor an attribute that would allow it.
         if !UNSAFE.contains(&name) && words.any(|word| word == keyword || word == format!("{keyword}_code")) {
             faults.push(format!("{name}:{number} has {keyword} code"));
         }
         if line.contains(&marker) && !numbered(line, &marker) {
-            faults.push(format!("{name}:{number} leaves work without an issue number"));
+            faults.push(format!("{name}:{number} has a work marker without an issue number"));
         }
     }
     faults
 }
 
-/// Whether the marker carries an issue number, as in `MARKER(#12)`.
+/// Returns whether the marker has an issue number, as in `MARKER(#12)`.
 fn numbered(line: &str, marker: &str) -> bool {
     let issue = line
         .split_once(&format!("{marker}(#"))

@@ -1,8 +1,9 @@
-//! The sandbox that stays up, as people run it: its programs are processes that it kills. Every
-//! report that was acknowledged counts once, or somebody says why not; every window has two sum parts that can be added.
+//! Runs the sandbox in its serving mode, which kills its own processes. Every acknowledged report
+//! is counted once or reported as lost, and every window has two sum parts that can be added.
 //!
-//! `TALLYBOX_BINARIES` is as in `kill.rs`. `TALLYBOX_CHAOS_SECONDS` says for how long it kills (40; the bar of the
-//! project is 600), `TALLYBOX_CHAOS_SEED` repeats the choices of a run, as far as the machine lets it.
+//! `TALLYBOX_BINARIES` is as in `kill.rs`. `TALLYBOX_CHAOS_SECONDS` is the duration of the kills
+//! (default 40; the project's target is 600). `TALLYBOX_CHAOS_SEED` repeats the random choices of a
+//! run as far as timing permits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
@@ -13,7 +14,8 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// Runs it to its end; what it said, line by line, the verdict last.
+/// Runs the sandbox to its end. Returns the exit code and the output, one event for each line, with
+/// the final audit last.
 fn run(arguments: &[&str], seconds: u64, seed: u64) -> (Option<i32>, Vec<Value>) {
     let output = Command::new(binary("tallybox-sandbox"))
         .args([

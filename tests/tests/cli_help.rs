@@ -1,5 +1,6 @@
-//! The help of the ingestor, the client and the sandbox, as committed in `tests/help/`. `UPDATE_HELP=1 cargo nextest run
-//! -p tallybox-tests --test cli_help` writes them anew.
+//! Compares the help of the ingestor, the client and the sandbox with the committed snapshots in
+//! `tests/help/`. `UPDATE_HELP=1 cargo nextest run -p tallybox-tests --test cli_help` rewrites the
+//! snapshots.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::{Command, CommandFactory as _};
@@ -10,7 +11,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/help")
 }
 
-/// The help of a command and of those below it, as on a terminal of 80 columns, by file name.
+/// Returns the help of a command and its subcommands on a terminal of 80 columns, by file name.
 fn add(mut command: Command, name: &str, all: &mut BTreeMap<String, String>) {
     command = command.term_width(80);
     command.build();
@@ -45,7 +46,9 @@ fn help_is_as_committed() {
         if update {
             std::fs::write(&path, now).unwrap();
         } else if std::fs::read_to_string(&path).ok().as_ref() != Some(now) {
-            wrong.push(format!("tests/help/{file} differs; the program prints:\n{now}"));
+            wrong.push(format!(
+                "tests/help/{file} differs from the help that the program prints:\n{now}"
+            ));
         }
     }
     let found = std::fs::read_dir(folder()).unwrap();
@@ -53,11 +56,11 @@ fn help_is_as_committed() {
     wrong.extend(
         found
             .filter(|file| !all.contains_key(file))
-            .map(|file| format!("tests/help/{file} is left over")),
+            .map(|file| format!("tests/help/{file} belongs to no command")),
     );
     assert!(
         wrong.is_empty(),
-        "{}\nUPDATE_HELP=1 writes the files anew",
+        "{}\nto rewrite the snapshots, set UPDATE_HELP=1",
         wrong.join("\n")
     );
 }

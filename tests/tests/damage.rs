@@ -1,4 +1,5 @@
-//! Each object of a small pipeline, damaged in each way at each stage: never a wrong sum, and the neighbours are summed.
+//! Damages each object of a small pipeline in each way at each stage: no sum is wrong, and the
+//! other batches are summed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use tallybox_transport::{SharedBucket, memory, publish_bytes, read_all};
 
 const PRIME: u64 = 4_293_918_721;
 
-/// Which object of a batch.
+/// The object that is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Object {
     IngestionPackets,
@@ -45,29 +46,29 @@ const ALL: [Object; 7] = [
     ValidationSignature,
 ];
 
-/// What is done to it.
+/// The kind of damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Damage {
-    /// One bit, at this many sixteenths of its length.
+    /// Flips a bit at this many sixteenths of the object's length.
     Flip(usize),
-    /// Cut to this many sixteenths.
+    /// Truncates the object to this many sixteenths.
     Truncate(usize),
-    /// A byte more.
+    /// Appends a byte.
     Append,
-    /// Gone.
+    /// Deletes the object.
     Delete,
-    /// Exchanged with the same object of the next batch.
+    /// Exchanges the object with that of the next batch.
     Swap,
-    /// Replaced by the same object of the next batch.
+    /// Replaces the object by that of the next batch.
     Replace,
 }
 
-/// When.
+/// The time of the damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     BeforeIntake,
     BeforeAggregate,
-    /// After a first aggregation, before it is run again.
+    /// After a first aggregation, before it is repeated.
     AfterAggregate,
 }
 
@@ -130,7 +131,7 @@ impl World {
         ]
     }
 
-    /// Where the first processor finds this object of a batch.
+    /// Returns the location where the first processor reads this object of a batch.
     fn place(&self, object: Object, batch: &BatchName) -> (SharedBucket, String) {
         let first = &self.processors[0];
         let (ingestion, validation) = (batch.ingestion(), batch.validation(Role::Second));
@@ -177,7 +178,7 @@ async fn put(bucket: &SharedBucket, name: &str, bytes: Vec<u8>) {
     publish_bytes(&**bucket, name, bytes.into(), false).await.unwrap();
 }
 
-/// Three batches of four packets each, for both processors.
+/// Creates three batches of four packets each, for both processors.
 fn forge(case: &Case) -> Vec<[Batch; 2]> {
     let small = |name: &BatchName, role| {
         let mut batch = Batch::read(case, name, role);
@@ -190,7 +191,7 @@ fn forge(case: &Case) -> Vec<[Batch; 2]> {
         .collect()
 }
 
-/// Each processor's part of each batch's sum, and the whole sums, when nothing is damaged.
+/// The correct results: each processor's part of each batch's sum, and all batches.
 struct Truth {
     parts: [BTreeMap<BatchId, Vec<u64>>; 2],
     all: BatchIds,
@@ -215,7 +216,7 @@ impl Truth {
                     (0..4).map(|k| u64::from(bit(k))).sum()
                 })
                 .collect();
-            assert_eq!(add(first, &parts[1][id]), plain, "the truth is the truth");
+            assert_eq!(add(first, &parts[1][id]), plain, "the parts add up to the plain sum");
         }
         Self {
             all: forged.iter().map(|batch| batch[0].name.id).collect(),
@@ -223,7 +224,7 @@ impl Truth {
         }
     }
 
-    /// Asserts that a sum is exactly that of the batches it names; gives their number.
+    /// Asserts that a sum is exactly that of the batches it names; returns those batches.
     fn check(&self, role: usize, summary: &AggregateSummary, context: &str) -> BatchIds {
         let summed = summary
             .batches
@@ -250,8 +251,8 @@ fn add(one: &[u64], other: &[u64]) -> Vec<u64> {
     one.iter().zip(other).map(|(a, b)| (a + b) % PRIME).collect()
 }
 
-/// Whether the damaged batch must be left out at the first processor, or may be summed since the damage comes too late
-/// or concerns nothing that is read.
+/// Returns whether the first processor must leave out the damaged batch. Otherwise the damage comes
+/// too late or affects an object that is not read.
 fn must_be_left_out(object: Object, stage: Stage) -> bool {
     match stage {
         Stage::BeforeIntake => matches!(object, IngestionPackets | IngestionHeader | IngestionSignature),
@@ -276,7 +277,7 @@ async fn damage_to_one_object_costs_at_most_its_batch() {
     let damages: Vec<Damage> = flips.chain(cuts).chain(others).collect();
     for stage in [Stage::BeforeIntake, Stage::BeforeAggregate, Stage::AfterAggregate] {
         for object in ALL {
-            // What a stage makes cannot be damaged before it.
+            // An object cannot be damaged before the stage that creates it.
             if stage == Stage::BeforeIntake
                 && !matches!(object, IngestionPackets | IngestionHeader | IngestionSignature)
             {
@@ -310,7 +311,8 @@ async fn one(case: &Case, forged: &[[Batch; 2]], truth: &Truth, (stage, object, 
     for (role, result) in results.into_iter().enumerate() {
         let summary = match result {
             Ok(summary) => summary,
-            // The sum part stands; what is left does not make it, and it is not touched.
+            // The sum part exists already. The remaining batches lead to another sum part, which
+            // does not replace it.
             Err(error) if stage == Stage::AfterAggregate => {
                 assert_eq!(error.reason(), "other-sum-part", "{context}");
                 continue;
@@ -320,27 +322,29 @@ async fn one(case: &Case, forged: &[[Batch; 2]], truth: &Truth, (stage, object, 
         let summed = truth.check(role, &summary, &context);
         assert!(
             summed.contains(&truth.all[0]),
-            "{context}: the first neighbour is summed"
+            "{context}: the first of the other batches is summed"
         );
         let swapped = damage == Damage::Swap;
         assert!(
             summed.contains(&truth.all[2]) || swapped,
-            "{context}: the second neighbour is summed"
+            "{context}: the second of the other batches is summed"
         );
-        // The frame around a signature is not signed: a bit of its schema's text may change and it still verifies.
+        // The file around a signature is not signed: a changed bit in its schema may leave the
+        // signature valid.
         let harmless = matches!(damage, Damage::Flip(_)) && matches!(object, IngestionSignature | ValidationSignature);
-        // Without its signature object there is no batch, and a lost prepared batch is made again.
+        // A batch without its signature object does not exist, and a lost prepared batch is created
+        // again.
         let harmless = harmless || damage == Damage::Delete;
         if role == 0 && must_be_left_out(object, stage) && !harmless {
             assert!(
                 !summed.contains(&truth.all[1]),
-                "{context}: a damaged batch is left out"
+                "{context}: the damaged batch is left out"
             );
         }
     }
 }
 
-/// Signs the header of an object anew with a key of somebody else's.
+/// Signs the header of an object again with another party's key.
 async fn sign_again(bucket: &SharedBucket, objects: &BatchObjects, key_id: &str, key_file: &str) {
     let header = read_all(&**bucket, &objects.header, u64::MAX).await.unwrap();
     let file = signature_file(&objects.signature, 1, &header, None, (key_id, &signing_key(key_file))).unwrap();

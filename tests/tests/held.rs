@@ -1,4 +1,5 @@
-//! A peer that takes nearly all packets out of a sum: what is left is held until an operator releases it.
+//! A peer that rejects nearly all packets of a sum: the window is held until an operator releases
+//! it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use tallybox_tests::vectors::{Case, Places, side, write_config};
 use tallybox_transport::batch::signature_file;
 use tallybox_transport::{Bucket, memory, publish_bytes, read_all};
 
-/// Two processors of ours; the case has three batches of a hundred packets.
+/// Two processors with a case of three batches of a hundred packets each.
 struct Pair {
     case: Case,
     buckets: [ProcessorBuckets; 2],
@@ -87,7 +88,8 @@ impl Pair {
         }
     }
 
-    /// The liar keeps the first `kept` messages on each batch, in what each side reads.
+    /// Reduces the verification messages of each batch to the first `kept`, in what each side
+    /// reads.
     async fn choose(&self, kept: [usize; 3]) {
         for (batch, kept) in self.case.batches().iter().zip(kept) {
             let mut ids = None;
@@ -121,14 +123,15 @@ impl Pair {
 
 type Ids = Vec<tallybox_model::id::PacketId>;
 
-/// Rewrites a validation with fewer messages, signed by its writer; answers with the packets that are left.
+/// Rewrites a validation batch with fewer messages, signed by its writer; returns the remaining
+/// packets.
 async fn keep(mailbox: &dyn Bucket, batch: &BatchName, writer: Role, kept: usize, ids: Option<Ids>) -> Ids {
     let (objects, limits) = (batch.validation(writer), Limits::default());
     let header = read_all(mailbox, &objects.header, 1 << 20).await.unwrap();
     let file = read_all(mailbox, &objects.packets, 1 << 20).await.unwrap();
     let header: ValidationHeader = decode_one(&header, &limits).unwrap();
     let mut packets: Vec<ValidationPacket> = Vec::new();
-    // No packets are no bytes.
+    // A file without packets has no bytes at all.
     if !file.is_empty() {
         let mut reader = ContainerReader::open(&file[..], &limits).unwrap();
         while let Some(block) = reader.next_block().unwrap() {
@@ -174,13 +177,14 @@ fn rejections(error: &Error) -> (u64, u64) {
 async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     let pair = Pair::new().await;
     let first = pair.get(Role::First, false);
-    // The share is that of the window: an empty validation, which leaves its batch out of the sum, counts.
+    // The rejected fraction is that of the window. An empty validation batch, which excludes its
+    // batch from the sum, counts, too.
     pair.choose([70, 1, 0]).await;
     let error = aggregate(&first, &pair.task(), no_progress()).await.unwrap_err();
     assert_eq!(rejections(&error), (229, 300));
     assert!(!pair.has_sum().await);
     assert!(pair.has(&pair.name().held()).await && !pair.has(&pair.name().done()).await);
-    // A task is parked, not tried again.
+    // The task is done and not retried.
     let task = AggregationTask {
         trace_id: uuid::Uuid::nil(),
         aggregation_id: pair.case.aggregation(),
@@ -198,7 +202,8 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
     };
     assert_eq!(handle(&first, Kind::Aggregate, &task.to_json()).await, Outcome::Done);
     assert!(!pair.has(&pair.name().done()).await && !pair.has_sum().await);
-    // A release is for what the operator has seen: with fewer packets left the window is held again.
+    // A release applies to the counts that the operator has seen. With fewer remaining packets the
+    // window is held again.
     let Error::Held { rejections: seen, .. } = error else {
         panic!("{error}");
     };
@@ -210,7 +215,7 @@ async fn a_sum_of_the_peers_choice_is_held_without_rosters() {
         panic!("{error}");
     };
     release(&first, &pair.name(), seen).await.unwrap();
-    // The task that is started again finds the release.
+    // The restarted task finds the release.
     assert_eq!(handle(&first, Kind::Aggregate, &task.to_json()).await, Outcome::Done);
     assert!(pair.has(&pair.name().done()).await && pair.has_sum().await);
 }
@@ -236,7 +241,8 @@ async fn a_sum_of_the_peers_choice_is_held_with_rosters() {
     }
     let first = pair.get(Role::First, true);
     let error = aggregate_agreed(&first, &pair.name(), no_progress()).await.unwrap_err();
-    // The batch that no roster agrees on, since the peer has ruled out all of it, counts as well.
+    // The batch that the rosters do not agree on, because the peer has rejected all its packets,
+    // counts, too.
     assert_eq!(rejections(&error), (229, 300));
     assert!(!pair.has_sum().await && pair.has(&pair.name().held()).await);
     let Error::Held { rejections: seen, .. } = error else {
