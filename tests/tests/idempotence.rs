@@ -1,4 +1,4 @@
-//! Whatever fails, and whenever: run again, everything ends in the same bytes.
+//! Idempotence: after any failure at any time, a repeated run ends in the same bytes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use tallybox_tests::vectors::{Case, Places, write_config};
 use tallybox_transport::faults::{Faults, Kind};
 use tallybox_transport::{memory, publish_bytes};
 
-/// One processor beside the predecessor, whose own buckets are in memory.
+/// One Tallybox processor with ENPA's as its peer; its own buckets are in memory.
 struct World {
     case: Case,
     config: std::path::PathBuf,
     form: ValidationForm,
-    /// Whether it is the day of the batches, and the own bucket is older than they are.
+    /// True if today is the day of the batches, and the own bucket is older than they are.
     young: bool,
     pool: Option<Arc<rayon::ThreadPool>>,
     _root: tempfile::TempDir,
@@ -51,18 +51,20 @@ impl World {
         world
     }
 
-    /// On the day of its batches: looks for what cannot be there are left out.
+    /// Sets today to the day of the batches, so that the processor skips searches for objects that
+    /// cannot exist.
     fn young(mut self) -> Self {
         self.young = true;
         self
     }
 
-    /// Today's batches, and old ones.
+    /// Returns one world with old batches, and one with batches of today.
     fn both(case: &str, role: Role, form: ValidationForm) -> [Self; 2] {
         [Self::new(case, role, form), Self::new(case, role, form).young()]
     }
 
-    /// A processor of this encoder generation, its buckets as `change` makes them of new ones in memory.
+    /// Opens a processor of this encoder generation, with new buckets in memory that `change` may
+    /// wrap.
     fn processor(&self, generation: u32, change: impl FnOnce(ProcessorBuckets) -> ProcessorBuckets) -> Arc<Processor> {
         let mut processor = Processor::open(&load::<Config>(&self.config).unwrap()).unwrap();
         processor.buckets.own = memory("own");
@@ -103,7 +105,7 @@ impl World {
         aggregate(processor, &task, no_progress()).await
     }
 
-    /// Everything, undisturbed.
+    /// Returns the objects after a run without failures.
     async fn reference(&self) -> Snapshot {
         let processor = self.processor(1, |buckets| buckets);
         self.intake(&processor).await.unwrap();
@@ -158,7 +160,7 @@ async fn every_command_can_be_run_again_and_changes_nothing() {
         );
         assert!(world.aggregate(&processor).await.unwrap().done_before);
         assert_eq!(difference(&before, &written(&processor.buckets).await), [""; 0]);
-        // Another machine, with nothing but the same inputs and keys, writes the same bytes.
+        // Another machine with the same inputs and keys writes the same bytes.
         assert_eq!(difference(&before, &world.reference().await), [""; 0]);
     }
 }
@@ -186,7 +188,7 @@ async fn a_failure_of_any_bucket_operation_leaves_nothing_that_a_rerun_does_not_
                 let through = faults.operations() < n;
                 assert!(
                     through || first.is_err() || second.is_err() || kind != Kind::Die,
-                    "operation {n} was not missed"
+                    "the failure of operation {n} had no effect"
                 );
                 for error in [first.err(), second.err()].into_iter().flatten() {
                     assert_eq!(error.exit(), Exit::Retry, "{kind:?} at {n}: {error:?}");
@@ -223,7 +225,8 @@ async fn another_generation(world: &World) {
         let before = written(&old.buckets).await;
         let new = world.processor(2, |_| old.buckets.clone());
         let has = |name: &str| before.keys().any(|key| key.ends_with(name));
-        // Where nothing is fixed the new generation works; where all is published it has nothing to do.
+        // If nothing is fixed yet, the new generation runs; if everything is published, it has
+        // nothing to do.
         let expected = if !has(".prepared") || has(".validity_0.sig") {
             Exit::Done
         } else {
@@ -249,7 +252,7 @@ async fn another_generation(world: &World) {
             );
             conflicts += u32::from(part == Exit::Conflict);
             let changed = difference(&before, &written(&old.buckets).await);
-            // A sum part that is published in whole is all that the mark says.
+            // If the sum part is published completely, only the marker of completion may be added.
             let allowed = |name: &String| part == Exit::Done && name.ends_with(".done");
             assert!(changed.iter().all(allowed), "{changed:?}");
         }
@@ -260,7 +263,7 @@ async fn another_generation(world: &World) {
     }
     assert!(
         conflicts >= 6,
-        "only {conflicts} crashes lay between fixing and publishing"
+        "only {conflicts} crashes were between fixing and publishing"
     );
 }
 
@@ -356,7 +359,8 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
     let theirs = world.case.validation_for(Role::Second);
     let read = |name: &str| std::fs::read(theirs.join(name)).unwrap();
     for dropped in [0, 3] {
-        // The predecessor, with our key, published all of its messages or all but three; our bucket is empty.
+        // ENPA's processor, with the same key, has published all of its messages or all but three;
+        // the own bucket is empty.
         let mut packets = ContainerWriter::new(Vec::new(), ValidationPacket::KIND, [9; 16]);
         let file = read(&objects.packets);
         let mut reader = tallybox_model::avro::ContainerReader::open(&file[..], &Limits::default()).unwrap();
@@ -405,7 +409,7 @@ async fn a_bucket_that_fails_for_a_moment_costs_the_run_and_not_a_batch() {
     let mut n = 1;
     loop {
         let faults = Faults::new(n, Kind::Fail);
-        // No sum part is fixed yet: what is fixed then holds all three batches or nothing.
+        // No sum part is fixed yet, so a fixed one must contain all three batches.
         let struck = world.processor(1, |fresh| {
             let ProcessorBuckets { sum_parts, .. } = fresh;
             wrap(

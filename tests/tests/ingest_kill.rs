@@ -1,8 +1,9 @@
-//! Real ingestors killed at random under load: two servers and two batch jobs on one spool. Each report that was
-//! acknowledged is in exactly one batch on both sides, and nothing is there twice.
+//! Kills real ingestors at random times under load: two servers and two batch jobs on one spool.
+//! Each acknowledged report is in exactly one batch on both sides, and no report is there twice.
 //!
-//! `TALLYBOX_BINARIES` is as in `kill.rs`. `TALLYBOX_KILL_SECONDS` says for how long it kills (20, or some more
-//! to see a window end); then it waits for the last window of a minute to end. `TALLYBOX_KILL_SEED` repeats the choices of a run.
+//! `TALLYBOX_BINARIES` is as in `kill.rs`. `TALLYBOX_KILL_SECONDS` is the duration of the kills
+//! (default 20, or longer until a window ends); then the test waits for the end of the last window
+//! of a minute. `TALLYBOX_KILL_SEED` repeats the random choices of a run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod storm;

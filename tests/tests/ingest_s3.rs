@@ -1,7 +1,8 @@
-//! The ingestor on S3: what holds on local buckets holds on a real server, SeaweedFS, too.
+//! Runs the ingestor on a real S3 server, SeaweedFS: the guarantees for local buckets also hold
+//! there.
 //!
-//! `TALLYBOX_WEED` names its binary, as `scripts/seaweedfs` prints it. Where there is none the tests say so and pass,
-//! but in CI they fail. `ingestor` has to know S3.
+//! `TALLYBOX_WEED` is the path of the server, as `scripts/seaweedfs` prints it. Without it the
+//! tests print a note and pass, except in CI, where they fail. The `ingestor` needs support for S3.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod seaweed;
@@ -33,12 +34,12 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
     let (undisturbed, reports) = World::new().with_two_windows().await;
     undisturbed.batch().await.unwrap();
     undisturbed.batched().await.assert_exactly(&reports);
-    // What stands on S3 is what stands in memory.
+    // The objects on S3 equal those in memory.
     let expected = undisturbed.snapshot().await;
     let mut struck = 0;
     let every = number("TALLYBOX_S3_EVERY", 4) as usize;
     for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
-        // Not always the same ones.
+        // Each run starts at a random operation.
         for n in (1 + rand::random_range(0..every as u64)..).step_by(every) {
             let bucket = |name: &str| weed.bucket(&format!("crash-{kind:?}-{n}/{name}"));
             let world = World::over(bucket("spool"), ["first", "second"].map(bucket));
@@ -66,7 +67,7 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
         }
     }
     println!("struck {struck} times");
-    assert!(struck * every > 180, "struck only {struck} times");
+    assert!(struck * every > 180, "only {struck} operations failed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

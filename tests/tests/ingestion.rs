@@ -1,5 +1,5 @@
-//! The ingestor from outside: its batches are the predecessor's to the byte, and clients with an old configuration find
-//! the new one by themselves.
+//! Runs the ingestor as a server: its batches are byte for byte in ENPA's format, and clients with
+//! an outdated configuration fetch the new one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 const METRIC: &str = "CodeVerified-v1";
 
-/// All files below a directory, relative to it.
+/// Returns all files below a directory, relative to it.
 fn files(root: &Path, below: &Path, out: &mut Vec<String>) {
     for entry in std::fs::read_dir(below).unwrap() {
         let path = entry.unwrap().path();
@@ -43,8 +43,8 @@ fn files(root: &Path, below: &Path, out: &mut Vec<String>) {
     }
 }
 
-/// A run of the sandbox posts honest reports, bad ones and replays, and checks that the processors come to the truth;
-/// here its ingestor's files are looked at.
+/// A run of the sandbox posts honest reports, invalid reports and replays, and checks that the
+/// processors arrive at the true sums. This test checks the files of its ingestor.
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_of_the_ingestor_are_written_as_the_predecessors() {
     let directory = tempfile::tempdir().unwrap();
@@ -67,7 +67,7 @@ async fn batches_of_the_ingestor_are_written_as_the_predecessors() {
         assert_eq!(
             (batches.len(), all.len()),
             (4, 12),
-            "three of a lying ingestor, one of ours"
+            "expected three batches of a dishonest ingestor and one of an honest one"
         );
         for name in batches {
             let objects = name.ingestion();
@@ -88,7 +88,7 @@ async fn batches_of_the_ingestor_are_written_as_the_predecessors() {
     }
 }
 
-/// An ingestor that serves, and can be started again at the same address with something changed.
+/// A running ingestor, which can be restarted at the same address with changes.
 struct Running {
     address: SocketAddr,
     stop: CancellationToken,
@@ -162,10 +162,11 @@ async fn after_a_change_of_keys_old_clients_are_told_and_recover() {
         ingestor.localities.get_mut(LOCALITY).unwrap().key_pairs = vec![KeyPair { bins: 6, keys }];
     })
     .await;
-    // A report of which only the sealed form is left cannot be made anew: the client is told.
+    // A report of which the client has only the encrypted form cannot be created again: the client
+    // receives an error.
     let told = client.send(Prepared::from(frozen)).await;
     assert_eq!(dropped(&told), Some(ProblemKind::OutdatedKey), "{told:?}");
-    // One whose answer is still known is sealed to the new keys, by itself.
+    // If the client still has the answer, it encrypts the report with the new keys automatically.
     assert!(client.send(old).await.is_accepted());
     assert!(client.report(METRIC, &answer()).await.unwrap().is_accepted());
 }
@@ -178,7 +179,7 @@ async fn after_a_change_of_the_registry_old_clients_are_told_and_recover() {
     let client = reporter(&world, before.address, 8.0);
     let (old, frozen) = (prepared(&client).await, prepared(&client).await.upload().clone());
     let address = before.stop().await;
-    // Never done in earnest: the same name with other parameters.
+    // Never done in production: the same name with other parameters.
     let metrics = [*Metric::named(METRIC).unwrap()];
     world
         .layout
@@ -188,7 +189,7 @@ async fn after_a_change_of_the_registry_old_clients_are_told_and_recover() {
     let told = client.send(Prepared::from(frozen)).await;
     assert_eq!(dropped(&told), Some(ProblemKind::ParameterMismatch), "{told:?}");
     assert!(client.send(old).await.is_accepted());
-    // A client whose cap is lower refuses to answer with so little noise.
+    // A client with a lower limit for epsilon refuses to answer with so little noise.
     let careful = reporter(&world, after.address, 3.0);
     assert!(careful.report(METRIC, &answer()).await.is_err());
 }

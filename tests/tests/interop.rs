@@ -1,4 +1,5 @@
-//! Our processors beside the predecessor: they read its files and reach its sums, and write files as it writes them.
+//! Interoperates with ENPA: processors read its files, arrive at its sums, and write files in its
+//! format.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use serde_json::Value;
@@ -44,7 +45,7 @@ fn records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8]) -> Vec<T> {
     all
 }
 
-/// Reads a validation batch, in either form: header and packets.
+/// Reads header and packets of a validation batch, in either form.
 fn validation(bucket: &Path, objects: &BatchObjects) -> (ValidationHeader, Vec<ValidationPacket>) {
     let limits = Limits::default();
     let read = |name: &str| std::fs::read(bucket.join(name)).unwrap();
@@ -75,7 +76,7 @@ fn sum_part(bucket: &Path, case: &Case, role: Role) -> (SumPart, BTreeSet<Packet
     let part: SumPart = decode_one(&file, &Limits::default()).unwrap();
     assert_eq!(part.packet_file_digest, Digest::of(&invalid));
     let invalid: Vec<InvalidPacket> = records(&invalid);
-    assert!(invalid.is_sorted(), "once each, sorted");
+    assert!(invalid.is_sorted(), "expected sorted identifiers without duplicates");
     (part, invalid.into_iter().map(|packet| packet.id).collect())
 }
 
@@ -94,7 +95,7 @@ fn numbers(value: &Value) -> Vec<u64> {
     value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect()
 }
 
-/// The first message of each packet, in order.
+/// Returns the first message of each packet, in order.
 fn first_of_each(packets: &[ValidationPacket]) -> Vec<ValidationPacket> {
     let mut seen = HashSet::new();
     packets
@@ -135,7 +136,7 @@ async fn beside_the_predecessor_we_reach_its_sum_count_and_invalid_list() {
             let root = tempfile::tempdir().unwrap();
             let places = Places::beside_predecessor(&case, root.path(), role);
             let processor = open(&write_config(root.path(), role, &places, ""));
-            // Without an intake before it, the prepared batches are made on the way.
+            // For one case, the aggregation includes the intake.
             if name != "dim8" {
                 for batch in case.batches() {
                     intake(&processor, &batch, no_progress()).await.unwrap();
@@ -167,7 +168,8 @@ async fn our_files_are_framed_as_the_predecessors() {
         assert_framed_as_the_predecessors(&read(&objects.packets), packets);
         let signature = read(&objects.signature);
         assert_framed_as_the_predecessors(&signature, RecordKind::BatchSignature);
-        // Both inline fields are the null branch of their union: two zero bytes before the last sync marker.
+        // Both inline fields are the null branch of their union: two zero bytes before the last
+        // sync marker.
         assert_eq!(signature[signature.len() - 18..signature.len() - 16], [0, 0]);
         let record: BatchSignature = decode_one(&signature, &Limits::default()).unwrap();
         assert_eq!(record.key_identifier, "pha-key-1");
@@ -184,10 +186,12 @@ async fn our_files_are_framed_as_the_predecessors() {
     check(&places.sum_parts, part, RecordKind::SumPart, RecordKind::InvalidPacket);
 }
 
-/// How a bad case ends at each side: accepted packets, or the exit and the reason of the window.
+/// The result of an invalid case on each side: the number of accepted packets, or exit code and
+/// reason of the window.
 type Ends = [Result<u64, (Exit, &'static str)>; 2];
 
-/// Intake of both roles, then both sums, among ourselves. Also the reconstructed sum, if there is one.
+/// Runs the intake of both roles and both aggregations with two Tallybox processors. Returns the
+/// results, the sum if there is one, and the rejected packets.
 async fn run_bad(
     case: &Case,
 ) -> (
@@ -223,7 +227,7 @@ async fn run_bad(
                 Ok(summary.packets_accepted)
             }
             Err(error) => {
-                assert!(!bucket.join("interop").exists(), "no sum part");
+                assert!(!bucket.join("interop").exists(), "expected no sum part");
                 total = None;
                 Err((error.exit(), error.reason()))
             }
@@ -232,7 +236,8 @@ async fn run_bad(
     (ends, total, invalid)
 }
 
-/// The sum of the plain bits of all packets that are not in `without`, in the order of the ingestion batch.
+/// Computes the sum of the plain bits of all packets that are not in `without`, in the order of the
+/// ingestion batch.
 fn plain_sum(case: &Case, without: &BTreeSet<PacketId>) -> Vec<u64> {
     let batch = &case.batches()[0];
     let bits = case.expected["plain_bits"][batch.id.to_string()].as_array().unwrap();
@@ -261,7 +266,8 @@ fn plain_sum(case: &Case, without: &BTreeSet<PacketId>) -> Vec<u64> {
 async fn bad_cases_end_as_the_table_says() {
     let accepted = |count| [Ok(count), Ok(count)];
     let nothing = |exit, reason: &'static str| [Err((exit, reason)), Err((exit, reason))];
-    // Only the first side's batch was edited: the second waits for a validation that does not come.
+    // Only the first side's batch was edited. The second waits for a validation batch that never
+    // arrives.
     let first_only = |reason| [Err((Exit::Rejected, reason)), Err((Exit::Retry, "not-there"))];
     let table: [(&str, Ends); 20] = [
         ("invalid-proof", accepted(18)),
@@ -276,7 +282,8 @@ async fn bad_cases_end_as_the_table_says() {
         ("duplicate-packet", accepted(20)),
         ("r-pit-zero", accepted(20)),
         ("hamming-weight", accepted(20)),
-        // No share has the length of the bins: for the first side as with a wrong key, and the second waits for it.
+        // No share has the length for these bins. The first side treats it as a wrong key, and the
+        // second waits for its validation batch.
         (
             "bins-wrong",
             [Err((Exit::Retry, "wrong-key")), Err((Exit::Retry, "not-there"))],
@@ -298,7 +305,10 @@ async fn bad_cases_end_as_the_table_says() {
             .collect();
         assert_eq!(ends, expected, "{name}");
         let Some(total) = total else { continue };
-        assert_eq!(invalid[0], invalid[1], "{name}: both name the same invalid packets");
+        assert_eq!(
+            invalid[0], invalid[1],
+            "{name}: both sum parts list the same invalid packets"
+        );
         let edited = 20 - *expected[0].as_ref().unwrap();
         assert_eq!(invalid[0].len() as u64, edited, "{name}");
         assert_eq!(total, plain_sum(&case, &invalid[0]), "{name}");

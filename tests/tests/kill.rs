@@ -1,7 +1,7 @@
-//! The facilitator, killed at random moments: run again, it ends in the same bytes.
+//! Kills the facilitator at random times: repeated runs end in the same bytes.
 //!
-//! `TALLYBOX_BINARIES` names the folder of the programs; if it is not set, they are those that were built with this test.
-//! `TALLYBOX_KILLS` changes the number of kills.
+//! `TALLYBOX_BINARIES` is the folder of the programs; by default those that were built with this
+//! test. `TALLYBOX_KILLS` changes the number of kills.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use rand::{RngExt as _, SeedableRng as _};
@@ -49,7 +49,7 @@ impl World {
         command
     }
 
-    /// Intake of both roles and aggregation of the first, each to its end.
+    /// Runs the intake of both roles and the aggregation of the first, each to its end.
     fn run(&self) {
         for (role, what) in [
             ("first", "intake-batch"),
@@ -109,12 +109,13 @@ fn fifty_kills_leave_nothing_that_a_rerun_does_not_heal() {
     let reference = world.snapshot();
     let kills: u32 = std::env::var("TALLYBOX_KILLS").map_or(50, |text| text.parse().unwrap());
     let seed = std::process::id();
-    println!("seed {seed}, an undisturbed run takes {whole:?}");
+    println!("seed {seed}; a run without kills takes {whole:?}");
     let mut random = ChaCha20Rng::seed_from_u64(u64::from(seed));
     let (mut killed, mut turn) = (0, 0);
     while killed < kills {
         assert!(turn < 20 * kills, "commands end before they can be killed");
-        // Now from the beginning, now where the last one was killed.
+        // Start from an empty state in every fifth turn, otherwise from the state that the last
+        // kill left.
         if turn % 5 == 0 {
             world.forget();
         }

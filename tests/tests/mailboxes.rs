@@ -1,4 +1,5 @@
-//! What a bucket says need not be so: "exists" of an object that is not there, and a wrong byte in one read.
+//! Buckets with wrong answers: "exists" for an object that does not exist, and a wrong byte in one
+//! read.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use tallybox_tests::vectors::{Case, Places, write_config};
 use tallybox_transport::faults::{FlippedReads, Phantoms, WriteOnly};
 use tallybox_transport::{BucketError, SharedBucket, memory, publish_bytes, read_all};
 
-/// Two processors of ours, everything between them in memory.
+/// Two processors with all buckets between them in memory.
 struct Pair {
     case: Case,
     buckets: [ProcessorBuckets; 2],
@@ -63,7 +64,8 @@ impl Pair {
         Arc::new(processor)
     }
 
-    /// A processor that may not read what it writes to others, and is told once of each of these objects that it exists.
+    /// Returns a processor that may not read its peer's mailboxes, and that is told once for each
+    /// of these objects that it exists.
     fn deceived(&self, role: Role, suffixes: &'static [&'static str]) -> Arc<Processor> {
         self.with(role, |processor| {
             let buckets = &mut processor.buckets;
@@ -106,7 +108,7 @@ impl Pair {
     }
 }
 
-/// The notes in a bucket.
+/// Returns the notes of unconfirmed objects in a bucket.
 async fn notes(own: &SharedBucket) -> Vec<String> {
     let buckets = ProcessorBuckets {
         ingestion: memory("none"),
@@ -143,7 +145,8 @@ async fn a_validation_of_which_a_mailbox_only_says_that_it_exists_is_put_again()
     }
 }
 
-/// A run that died after it had made everything leaves a validation that is there and is only said to exist.
+/// A run that crashed after creating everything leaves a validation batch that exists, but that the
+/// mailbox only claims to exist.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_there_is_believed_after_an_hour() {
     let pair = Pair::new();
@@ -189,7 +192,8 @@ async fn a_sum_part_of_which_a_mailbox_only_says_that_it_exists_is_put_again() {
     );
 }
 
-/// The processor's readers, each with one wrong byte in the first read of an object that ends so.
+/// Runs the processor's readers with one wrong byte in the first read of each object with this
+/// suffix.
 async fn with_bad_reads(suffix: &'static str) {
     let pair = Pair::new();
     let undisturbed = pair.with(Role::Second, |_| {});
@@ -258,7 +262,7 @@ async fn one_bad_read_of_a_roster_is_no_bad_roster() {
     assert_eq!(inbox.flipped().len(), 1);
 }
 
-/// Bytes that are wrong each time are a forgery still.
+/// A read that is wrong every time is treated as damage.
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_that_stays_rejects_its_batch() {
     let pair = Pair::new();
