@@ -1,5 +1,5 @@
-//! A ciphertext is evaluated once, ever: what a second point or a second number of bins would tell, and that there is never
-//! one.
+//! A ciphertext is evaluated only once: shows what a second evaluation point or a second number of
+//! bins would reveal, and that neither occurs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod offered;
@@ -31,7 +31,8 @@ async fn a_packet_offered_again_at_another_point_gets_no_second_message() {
         assert_eq!((summary.packets_accepted, summary.packets_rejected), (0, 100));
         assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 100);
         assert!(messages(&processor, &again).await.is_empty());
-        // At the first point they are welcome again: the same message tells nothing new.
+        // At the first point the packets are accepted again, since the same message reveals nothing
+        // new.
         let mut third = again.clone().renamed(BatchName {
             id: "0badcafe-0001-4000-8000-000000000003".parse().unwrap(),
             ..again.name.clone()
@@ -77,7 +78,8 @@ async fn a_packet_offered_again_in_a_batch_of_other_bins_gets_no_second_message(
         let processor = processor(&case, role, Points::Pinned);
         let [first, _] = twice(&case, role);
         assert_eq!(take_in(&processor, &first).await.packets_accepted, 100);
-        // Second's share is a seed, which is valid at any of them; before, after and in a process of its own.
+        // Second's share is a seed, which is valid for any number of bins. Each run uses a new
+        // process.
         for bins in [1, 4, 5, 7, 9, 15, 16] {
             let other = of_other_bins(&first, bins);
             let fresh = restarted(&case, &processor, Points::Pinned, 8);
@@ -120,7 +122,7 @@ fn an_instance_that_shares_a_packet_key_is_refused() {
     }
 }
 
-/// a^-1 mod the prime.
+/// Returns a^-1 modulo the prime.
 fn inverse(a: u64) -> u64 {
     let (mut result, mut base, mut exponent) = (1, a, PRIME - 2);
     while exponent > 0 {
@@ -133,7 +135,7 @@ fn inverse(a: u64) -> u64 {
     result
 }
 
-/// The weights that f has at a point: of the mask f(1), then of each bin.
+/// Returns the weights of f at a point: of the mask f(1), then of each bin.
 fn weights(prio2: &Prio2, point: i64) -> (u64, Vec<u64>) {
     let evaluator = prio2.evaluator(Point::new(point, prio2).unwrap());
     let weight = |place: usize| {
@@ -148,7 +150,7 @@ fn weights(prio2: &Prio2, point: i64) -> (u64, Vec<u64>) {
 async fn two_points_would_tell_the_answer() {
     let case = Case::load("dim8");
     let prio2 = Prio2::new(8).unwrap();
-    // What the predecessor does: both processors send a message for each of the two points.
+    // ENPA's behaviour: both processors send a message for each of the two points.
     let mut f = [[0; 2]; 100];
     for role in Role::ALL {
         let processor = processor(&case, role, Points::PerPacket);
@@ -185,11 +187,11 @@ async fn two_points_would_tell_the_answer() {
             .enumerate()
             .map(|(bin, bit)| u32::from(*bit) << bin)
             .sum::<u32>();
-        assert_eq!(answers, [truth], "packet {k}: one answer fits, the client's");
+        assert_eq!(answers, [truth], "packet {k}: only the client's answer fits");
     }
 }
 
-/// The first processor's share of a packet, as its key opens it.
+/// Returns the first processor's decrypted share of a packet.
 fn first_share(packet: &Packet, prio2: &Prio2) -> Vec<u64> {
     let key = vectors().join("keys/pha-packet-1.x963-private.b64");
     let key = PacketPrivateKey::parse(&std::fs::read_to_string(key).unwrap()).unwrap();
@@ -204,7 +206,8 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
     let case = Case::load("dim8");
     let (prio2, wider) = (Prio2::new(8).unwrap(), Prio2::new(9).unwrap());
     let point = FIRST_POINT;
-    // Bare keys belong to no number of bins: Second answers for the same seed, at the same point, under 8 and under 9.
+    // Bare keys belong to no number of bins: Second answers for the same seed, at the same point,
+    // with 8 and with 9 bins.
     let second = processor(&case, Role::Second, Points::PerPacket);
     let [at_second, _] = twice(&case, Role::Second);
     let evil = of_other_bins(&at_second, 9);
@@ -212,7 +215,7 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
         assert_eq!(take_in(&second, batch).await.packets_accepted, 100);
     }
     let (narrow, wide) = (messages(&second, &at_second).await, messages(&second, &evil).await);
-    // First is curious. It has its own shares, and Second's messages.
+    // First is curious: it has its own shares, and Second's messages.
     let [at_first, _] = twice(&case, Role::First);
     let evaluator = prio2.evaluator(Point::new(point, &prio2).unwrap());
     let ((mask, bins), (wide_mask, wide_bins)) = (weights(&prio2, point), weights(&wider, point));
@@ -228,7 +231,8 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
         let f = (u64::from(own.f) + u64::from(narrow[k].message.f)) % PRIME;
         let g = (u64::from(own.g) + u64::from(narrow[k].message.g)) % PRIME;
         let fits = |answer: &u32| {
-            // The masks that this answer would have, so the client's proof, so Second's share, so its message under 9.
+            // A candidate answer determines the masks, hence the client's proof, hence Second's
+            // share, hence its message for 9 bins.
             let x: Vec<u64> = (0..8).map(|bin| u64::from(answer >> bin & 1)).collect();
             let of_x: Vec<u64> = bins.iter().zip(&x).map(|(weight, x)| weight * x % PRIME).collect();
             let f0 = minus(f, sum(&of_x)) * inverse(mask) % PRIME;
@@ -252,6 +256,6 @@ async fn two_numbers_of_bins_would_tell_the_answer() {
             .enumerate()
             .map(|(bin, bit)| u32::from(*bit) << bin)
             .sum::<u32>();
-        assert_eq!(answers, [truth], "packet {k}: one answer fits, the client's");
+        assert_eq!(answers, [truth], "packet {k}: only the client's answer fits");
     }
 }

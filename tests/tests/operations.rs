@@ -1,7 +1,8 @@
-//! How many bucket operations a batch costs each processor on its way from intake to the sum part.
+//! Counts the bucket operations that a batch costs each processor between intake and sum part.
 //!
-//! Small batches are what clouds charge for: a thousand batches of twenty packets are a thousand times the operations of
-//! one, and hardly any work. Listings are not counted: one covers many batches.
+//! Cloud providers charge for operations, so small batches are expensive: a thousand batches of
+//! twenty packets need a thousand times the operations of one batch, and hardly any computation.
+//! Listings are not counted, since one listing covers many batches.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -25,12 +26,12 @@ use tallybox_transport::recorded::{OperationKind, RecordedBucket};
 use tallybox_transport::{SharedBucket, memory};
 use uuid::Uuid;
 
-/// Windows that the batches are in.
+/// The number of windows with batches.
 const WINDOWS: i64 = 8;
-/// Their length in minutes.
+/// The length of a window in minutes.
 const MINUTES: i64 = 60;
 
-/// One processor with everything that it does written down.
+/// One processor with recorded bucket operations.
 struct Side {
     worker: Arc<Worker>,
     recorded: BTreeMap<&'static str, Arc<RecordedBucket>>,
@@ -38,14 +39,14 @@ struct Side {
     aggregate: MemoryQueue,
 }
 
-/// Requests by bucket and kind.
+/// The number of requests by bucket and kind.
 type Counts = BTreeMap<(&'static str, &'static str), usize>;
 
 impl Side {
     async fn new(layout: &Layout, role: Role, mailboxes: &[SharedBucket; 2], run: Run) -> Self {
         let config = tallybox_service::config::load(&layout.config(role)).unwrap();
         let mut processor = Processor::open(&config).unwrap();
-        // The own bucket is older than the batches, and these are of today.
+        // The own bucket is older than the batches, and the batches are of today.
         let own = memory("own");
         let born = birth(&processor.instance);
         let born = processor.records.create(&*own, &born, b"2025/12/01/00/00").await;
@@ -97,14 +98,14 @@ impl Side {
         }
     }
 
-    /// Does everything that is in a queue.
+    /// Runs all tasks in a queue.
     async fn work(&self, kind: Kind) {
         while let Some(outcome) = step(&self.worker, kind, Duration::ZERO).await.unwrap() {
             assert_eq!(outcome, Outcome::Done);
         }
     }
 
-    /// The requests since the last call.
+    /// Returns the requests since the last call.
     fn counts(&self) -> Counts {
         let mut counts = Counts::new();
         for (name, bucket) in &self.recorded {
@@ -115,12 +116,12 @@ impl Side {
                     OperationKind::Size => "size",
                     OperationKind::Commit => "put",
                     OperationKind::Delete => "delete",
-                    // An object is written and looked at.
+                    // Reading the bucket's clock writes an object and reads it.
                     OperationKind::Date => {
                         *counts.entry((*name, "date")).or_default() += 2;
                         continue;
                     }
-                    // Starting or giving up a small upload asks nothing of the bucket.
+                    // Starting or cancelling a small upload sends no request.
                     _ => continue,
                 };
                 *counts.entry((*name, kind)).or_default() += 1;
@@ -136,16 +137,17 @@ fn windows() -> Vec<Window> {
     (0..WINDOWS).map(|i| Window::new(at(i), at(i + 1)).unwrap()).collect()
 }
 
-/// How the batches of a window are chosen.
+/// How the batches of a window are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
     /// The task names them, as in ENPA.
     Named,
-    /// By rosters.
+    /// The rosters agree on them.
     Rosters,
 }
 
-/// One run: how validations are written, how batches are chosen, and how much is kept of prepared batches.
+/// The parameters of a run: the form of validation batches, the selection of batches, and the cache
+/// of prepared batches.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     form: ValidationForm,
@@ -153,7 +155,7 @@ struct Run {
     cache: u64,
 }
 
-/// Sends all batches the whole way; each side's requests of a batch.
+/// Processes all batches from intake to sum part. Returns each side's requests per batch.
 async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2] {
     let mailboxes = [memory("for-first"), memory("for-second")];
     let first = Side::new(layout, Role::First, &mailboxes, run).await;
@@ -173,7 +175,7 @@ async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2]
     }
     let mut stages = sides.each_ref().map(|side| vec![side.counts()]);
     if run.choice == Choice::Rosters {
-        // Each writes its roster of a window, then each sees the other's and agrees.
+        // Each side writes its roster of a window, then reads the other's and agrees.
         for window in windows() {
             for side in [0, 1, 0] {
                 let task = RosterTask {
@@ -181,7 +183,7 @@ async fn whole_way(layout: &Layout, generated: &Generated, run: Run) -> [f64; 2]
                     aggregation_id: aggregation.clone(),
                     window,
                 };
-                // By now the bucket's clock is that of this machine.
+                // From here on the bucket's clock is that of this machine.
                 side_at_real_time(&sides[side]);
                 sides[side].aggregate.publish(task.to_json().into()).await.unwrap();
                 sides[side].work(Kind::Aggregate).await;
@@ -251,7 +253,7 @@ async fn a_thousand_small_batches_cost_at_most_thirteen_operations_each_or_nine_
     let world = root.path().join("world");
     let generated = generate(&world, &options(1000, 20), Output::default()).await.unwrap();
     let (layout, generated) = (Layout::at(&world), generated.generated);
-    // Without rosters each batch is claimed for its window: one object more.
+    // Without rosters each batch is claimed for its window, which needs one more object.
     for (choice, claim) in [(Choice::Named, 1.0), (Choice::Rosters, 0.0)] {
         for (form, cache, most) in [
             (ValidationForm::ThreeObjects, 32, 12.0),
@@ -259,13 +261,13 @@ async fn a_thousand_small_batches_cost_at_most_thirteen_operations_each_or_nine_
         ] {
             let run = Run { form, choice, cache };
             for total in whole_way(&layout, &generated, run).await {
-                assert!(total <= most + claim, "{run:?}: {total} operations a batch");
+                assert!(total <= most + claim, "{run:?}: {total} operations per batch");
             }
         }
     }
 }
 
-/// Intake and aggregation in processes of their own: one more read a batch.
+/// Intake and aggregation in separate processes need one more read per batch.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_memory_of_prepared_batches_each_costs_one_read_more() {
     let root = tempfile::tempdir().unwrap();
@@ -291,7 +293,8 @@ async fn without_memory_of_prepared_batches_each_costs_one_read_more() {
     }
 }
 
-/// Where nothing is known of an earlier life of the own bucket, what was published in it is looked for.
+/// If the own bucket may have been used before, the processor searches for objects that were
+/// published then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_mailbox() {
     let root = tempfile::tempdir().unwrap();

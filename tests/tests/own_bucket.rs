@@ -1,5 +1,5 @@
-//! Each small object of a processor's own bucket, edited in turn by somebody who can write there and has no key: it is
-//! refused by name, and no sum is signed.
+//! Modifies each small object of a processor's own bucket in turn, as a party with write access but
+//! without a key could. The processor rejects the object by name, and signs no sum.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +24,9 @@ use tallybox_service::output::Output;
 use tallybox_transport::recorded::{OperationKind, RecordedBucket};
 use tallybox_transport::{BucketError, Records, SharedBucket, TRAILER_BYTES, memory, publish_bytes, read_all};
 
-/// Length of a window in minutes: all batches are in the first one.
+/// The length of a window in minutes. All batches are in the first window.
 const PERIOD: u32 = 480;
-/// The fewest packets of a sum. One batch has 20, all have 80.
+/// The minimum number of packets of a sum. One batch has 20 packets, all batches have 80.
 const MINIMUM: u64 = 50;
 
 /// The batches and configurations that all worlds share.
@@ -36,7 +36,7 @@ struct Scene {
     _root: tempfile::TempDir,
 }
 
-/// Two processors: the buckets that they write to.
+/// The buckets of two processors.
 struct World {
     own: [SharedBucket; 2],
     validations: [SharedBucket; 2],
@@ -84,7 +84,7 @@ impl Scene {
             .collect()
     }
 
-    /// A processor that starts now.
+    /// Opens a processor, as at a program start.
     fn processor(&self, world: &World, role: Role) -> Processor {
         let config = tallybox_service::config::load(&self.layout.config(role)).unwrap();
         let mut processor = Processor::open(&config).unwrap();
@@ -104,7 +104,8 @@ impl Scene {
         processor
     }
 
-    /// Everything that both do with the first window and the one after it. What is done stays as it is.
+    /// Runs everything that both processors do with the first window and the one after it.
+    /// Completed steps change nothing.
     async fn run(&self, world: &World) -> Result<(), Error> {
         let [first, second] = Role::ALL.map(|role| Arc::new(self.processor(world, role)));
         for name in &self.batches() {
@@ -121,7 +122,7 @@ impl Scene {
         Ok(())
     }
 
-    /// As far as this stage.
+    /// Creates a world in which both processors have reached this stage.
     async fn at(&self, stage: Stage) -> World {
         let world = World::new();
         let [first, second] = Role::ALL.map(|role| Arc::new(self.processor(&world, role)));
@@ -148,27 +149,27 @@ impl Scene {
     }
 }
 
-/// How far the first processor has come when its own bucket is edited.
+/// The progress of the first processor when its own bucket is modified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
-    /// Batches are taken in, and the prepared batches are gone: they are made again.
+    /// The intake is complete, and the prepared batches are lost, so that they are created again.
     PreparedLost,
     /// Both rosters are written.
     Written,
-    /// The first has agreed.
+    /// The first has fixed the agreed set.
     Agreed,
-    /// The first has summed.
+    /// The first has published its sum part.
     Summed,
 }
 
-/// What is done to a record.
+/// The modification of a record.
 #[derive(Clone, Copy, Debug)]
 enum Edit {
-    /// The payload says something else, in the same form.
+    /// Another payload in the same form.
     Payload,
-    /// As a program that knows no records would write it.
+    /// The payload without a trailer, as a program without records would write it.
     NoTrailer,
-    /// A record of ours from another name.
+    /// A valid record of another name.
     Moved,
 }
 
@@ -216,7 +217,7 @@ async fn objects(bucket: &SharedBucket) -> BTreeMap<String, Bytes> {
     all
 }
 
-/// The records among objects, with their payloads.
+/// Returns the records among objects, with their payloads.
 fn records_in(objects: BTreeMap<String, Bytes>) -> BTreeMap<String, Bytes> {
     let payload = |object: Bytes| {
         let length = object.len().checked_sub(TRAILER_BYTES)?;
@@ -228,7 +229,8 @@ fn records_in(objects: BTreeMap<String, Bytes>) -> BTreeMap<String, Bytes> {
         .collect()
 }
 
-/// The bytes after an edit. The last digit of the payload is another one: JSON stays JSON, a date mostly a date.
+/// Returns the modified bytes. Another last digit of the payload keeps JSON valid, and mostly
+/// dates, too.
 fn edited(edit: Edit, key: &str, payload: &[u8], records: &Records) -> Bytes {
     let mut changed = payload.to_vec();
     let digit = changed.iter_mut().rev().find(|byte| byte.is_ascii_digit()).unwrap();
@@ -264,7 +266,7 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
                 match scene.run(&world).await {
                     Ok(()) => assert!(
                         !own.keys(OperationKind::Get).contains(&key),
-                        "{context}: read and believed"
+                        "{context}: the modified record was accepted"
                     ),
                     Err(error) => {
                         assert!(is_refused(&error, &key), "{context}: {error}");
@@ -290,7 +292,7 @@ async fn an_edited_object_is_refused_by_name_wherever_it_is_read() {
         assert!(refused.iter().any(|key| key.contains(kind)), "{kind} among {refused:?}");
     }
     let unread: Vec<_> = all.difference(&refused).collect();
-    assert_eq!(unread, [""; 0], "objects that no stage reads");
+    assert_eq!(unread, [""; 0], "some objects are read by no stage");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,7 +301,7 @@ async fn the_birth_of_the_bucket_is_refused_when_it_is_edited() {
     let world = World::new();
     let mut first = scene.processor(&world, Role::First);
     let name = scene.batches().remove(0);
-    // A batch of today: only then the birth is asked for.
+    // Only a batch of today needs the time of the bucket's first use.
     let now: BatchTime = name.date.plus_minutes(120).unwrap();
     first.clock = Clock::manual(now.millis());
     let key = birth(&first.instance);
@@ -310,7 +312,8 @@ async fn the_birth_of_the_bucket_is_refused_when_it_is_edited() {
     assert!(is_refused(&error, &key), "{error}");
 }
 
-/// What the first processor signed before this test was there: a sum of one batch, far below the minimum.
+/// The case that led to this test: without the check, the first processor signs a sum of one batch,
+/// far below the minimum.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
     let scene = Scene::new().await;
@@ -335,8 +338,8 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
         assert!(is_refused(&error, &key), "{error}");
         assert!(objects(&world.sums[0]).await.is_empty());
     }
-    // Even one that verifies, as after a bug of ours: neither a sum below the minimum that holds now or held then, nor
-    // one that our own verdicts do not carry.
+    // Even a set that verifies, as after a bug, leads neither to a sum below the current or the
+    // former minimum, nor to one that contradicts the processor's own verdicts.
     let mut lower = small.clone();
     lower.minimum = 1;
     let mut other_count = agreed.clone();
@@ -361,8 +364,9 @@ async fn an_edited_agreed_set_makes_nobody_sign_a_small_sum() {
     }
 }
 
-/// Without rosters a batch that cannot be judged is left out of the sum. One whose record somebody has edited is not:
-/// who edits would choose what is summed.
+/// Without rosters, a batch that cannot be evaluated is left out of the sum. A batch with a
+/// modified record is not left out: otherwise the party that modifies records could select what is
+/// summed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_object_takes_no_batch_out_of_a_sum() {
     let scene = Scene::new().await;

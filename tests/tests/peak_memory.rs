@@ -1,4 +1,4 @@
-//! The most memory that a worker process takes, whatever its peer sends.
+//! Limits the peak memory of a worker process, whatever its peer sends.
 //!
 //! `TALLYBOX_BINARIES` is as in `kill.rs`.
 #![cfg(target_os = "linux")]
@@ -32,16 +32,16 @@ use tallybox_transport::batch::signature_file;
 use tallybox_transport::{Bucket as _, LocalBucket, TRAILER_BYTES, publish_bytes, read_all};
 use uuid::Uuid;
 
-/// What the worker may take for the packets of all its tasks, in MiB.
+/// The memory budget for the packets of all tasks, in MiB.
 const MEMORY_MIB: u64 = 96;
-/// What it may take beyond that, in MiB.
+/// The memory that the worker may use in addition, in MiB.
 const BEYOND_MIB: u64 = 64;
-/// How long a task may take on a machine that is busy.
+/// The timeout of a task on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How many messages a forged validation has: 80 MB of them.
+/// The number of messages in a forged validation batch, 80 MB in total.
 const MESSAGES: usize = 2_000_000;
 
-/// First's side of a window, of which the peer's mailbox can be filled.
+/// First's side of a window; the test fills the peer's mailbox.
 struct World {
     case: Case,
     root: tempfile::TempDir,
@@ -88,7 +88,7 @@ rosters:
         publish_bytes(&mailbox, key, bytes.into(), false).await.unwrap();
     }
 
-    /// Second's roster with this file of entries.
+    /// Writes Second's roster with this file of entries.
     async fn roster(&self, entries: Vec<u8>) {
         let name = self.name();
         let (start, terms) = (
@@ -114,7 +114,7 @@ rosters:
         self.put(&name.roster(Role::Second), file).await;
     }
 
-    /// Second's validation of a batch with this file of messages, in one object or in three.
+    /// Writes Second's validation of a batch with this file of messages, in one object or in three.
     async fn validation(&self, batch: &BatchName, messages: Vec<u8>, inline: bool) {
         let header = Batch::read(&self.case, batch, Role::First).header;
         let header = ValidationHeader::new(batch.id, header.parameters(), Digest::of(&messages));
@@ -130,7 +130,7 @@ rosters:
         self.put(&objects.signature, signature).await;
     }
 
-    /// What the roster lists that the worker has written.
+    /// Reads the entries of the roster that the worker has written.
     async fn listed(&self) -> Vec<RosterEntry> {
         let own = LocalBucket::new(&self.places.own);
         let record = read_all(&own, &self.name().roster(Role::First), 1 << 24).await.unwrap();
@@ -140,7 +140,7 @@ rosters:
         forged::records(&entries)
     }
 
-    /// Has the window's roster written by a worker; the most memory that the process took, in MiB.
+    /// Lets a worker write the window's roster; returns the peak memory of the process in MiB.
     async fn peak(&self) -> u64 {
         let task = RosterTask {
             trace_id: Uuid::nil(),
@@ -155,7 +155,7 @@ rosters:
         let own = LocalBucket::new(&self.places.own);
         own.size(&self.name().roster(Role::First))
             .await
-            .expect("our roster is written");
+            .expect("the worker has written its roster");
         assert!(self.root.path().exists());
         peak
     }
@@ -226,7 +226,7 @@ impl Drop for Process {
     }
 }
 
-/// An Avro file of blocks that are each compressed as a whole.
+/// Encodes an Avro file whose blocks are compressed.
 fn deflated(schema: &str, blocks: &[(usize, Vec<u8>)]) -> Vec<u8> {
     let mut file = b"Obj\x01".to_vec();
     long(&mut file, 2);
@@ -250,7 +250,7 @@ fn deflated(schema: &str, blocks: &[(usize, Vec<u8>)]) -> Vec<u8> {
     file
 }
 
-/// An Avro `long` that is not negative.
+/// Encodes an Avro `long` that is not negative.
 fn long(out: &mut Vec<u8>, value: usize) {
     let mut rest = value << 1;
     while rest >= 0x80 {
@@ -260,7 +260,7 @@ fn long(out: &mut Vec<u8>, value: usize) {
     out.push(rest as u8);
 }
 
-/// Messages on packets that nobody has, 40 bytes each.
+/// Encodes messages on packets that do not exist, 40 bytes each.
 fn messages() -> Vec<u8> {
     let mut bytes = Vec::with_capacity(40 * MESSAGES);
     for number in 0..MESSAGES {
@@ -281,7 +281,8 @@ fn entry(number: u64) -> RosterEntry {
     RosterEntry::new(batch, &Listing::Open(OpenReason::NoIngestion))
 }
 
-/// As many entries as a roster may hold, which is read; far more in a small file, and a large file, which are not.
+/// A roster with the maximum number of entries is read. A small file with far more entries, and a
+/// large file, are rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_of_the_peers_takes_bounded_memory() {
     let most = tallybox_model::roster::MOST_ENTRIES;
@@ -306,7 +307,8 @@ async fn a_roster_of_the_peers_takes_bounded_memory() {
     }
 }
 
-/// Messages on packets that nobody has: compressed, and all in one object of nearly 64 MiB.
+/// Messages on packets that do not exist: compressed, and uncompressed in one object of nearly 64
+/// MiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validation_of_the_peers_takes_bounded_memory() {
     let schema = include_str!("../../model/schema/validation-packet.avsc");

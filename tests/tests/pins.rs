@@ -1,4 +1,5 @@
-//! The pin of a packet key: what happens when it is lost, replaced, or contradicted by the configuration.
+//! The pin of a packet key: a lost pin, a replaced pin, and a pin that the configuration
+//! contradicts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod offered;
@@ -18,7 +19,7 @@ use tallybox_tests::forge::Batch;
 use tallybox_tests::vectors::{Case, Places, packet_documents, write_config};
 use tallybox_transport::{BucketError, ListRange, publish_bytes};
 
-/// Takes in a batch that has to fail.
+/// Runs the intake of a batch that must fail.
 async fn refused(processor: &Arc<Processor>, batch: &Batch) -> Error {
     batch.write(&*processor.buckets.ingestion).await;
     intake(processor, &batch.name, no_progress()).await.unwrap_err()
@@ -48,7 +49,7 @@ async fn a_pin_that_was_removed_is_missed_and_no_other_point_is_taken() {
         let missed = refused(&fresh, &again).await;
         assert!(matches!(missed, Error::PinMissing { .. }), "{missed}");
         assert_eq!((missed.exit(), missed.reason().as_str()), (Exit::Retry, "pin-missing"));
-        // The pin is there again, as the footer of the first batch says, and holds.
+        // The pin has been restored from the footer of the first batch, and is enforced.
         let fresh = restarted(&case, &processor, Points::Pinned, 8);
         let summary = intake(&fresh, &again.name, no_progress()).await.unwrap();
         assert_eq!(summary.rejected_by_reason.count(PacketReason::PointChanged), 100);
@@ -69,14 +70,14 @@ async fn a_prepared_batch_that_is_read_witnesses_its_pins() {
         find_prepared(&fresh, &first.name).await.map(|found| found.is_some())
     };
     assert!(matches!(read().await, Err(Error::PinMissing { .. })));
-    assert!(read().await.unwrap(), "it was restored");
+    assert!(read().await.unwrap(), "the pin was restored");
     assert_eq!(processor.read_record(&pin, 4096).await.unwrap(), Some(text.clone()));
-    // Another one in its place.
+    // Replace the pin by another one.
     processor.buckets.own.delete(&pin).await.unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
     let other = text.replace(&FIRST_POINT.to_string(), &OTHER_POINT.to_string());
     assert_ne!(other, text);
-    // Nobody else can make one; an own bucket that was mixed up could hold it.
+    // No other party can create a valid record; a misconfigured own bucket could contain one.
     processor.create_record(&pin, other.as_bytes()).await.unwrap();
     let contradicted = read().await.unwrap_err();
     assert!(matches!(contradicted, Error::PinContradicted { .. }), "{contradicted}");
@@ -105,13 +106,15 @@ async fn a_pin_that_another_wrote_is_not_believed() {
     );
 }
 
-/// Another process fixes a pin, and is killed before its prepared batch is there to witness it.
+/// Another process fixes a pin, and is killed before it has written a prepared batch with the same
+/// point.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
     let case = Case::load("dim8");
     let late = processor(&case, Role::First, Points::Pinned);
     let [first, again] = twice(&case, Role::First);
-    // What the other process fixes is made by a processor of its own, and brought over once the late one has looked.
+    // A separate processor creates the other pin, which is copied after the late processor has
+    // looked for it.
     let other = processor(&case, Role::First, Points::Pinned);
     take_in(&other, &again).await;
     let mut unreadable = of_other_bins(&first, 8);
@@ -126,7 +129,7 @@ async fn a_pin_that_was_fixed_meanwhile_is_read_by_the_next_try() {
     assert_eq!(raced.exit(), Exit::Retry);
     let summary = intake(&late, &first.name, no_progress()).await.unwrap();
     let changed = summary.rejected_by_reason.count(PacketReason::PointChanged);
-    assert_eq!(changed, summary.packets_read, "the pin that stands holds");
+    assert_eq!(changed, summary.packets_read, "the existing pin is enforced");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +142,7 @@ async fn a_key_cannot_be_given_other_bins_or_a_point_after_it_was_used() {
     let misused = refused(&other, &of_other_bins(&again, 9)).await;
     assert!(matches!(misused, Error::KeyMisused { .. }), "{misused}");
     assert_eq!(misused.exit(), Exit::Usage);
-    // Without its pin, the prepared batch says it.
+    // Without the pin, the prepared batch has the same information.
     for pin in pins(&processor).await {
         processor.buckets.own.delete(&pin).await.unwrap();
     }

@@ -1,8 +1,9 @@
-//! The whole pipeline on S3: workflow managers, intakes, rosters, sums, `replay` and `backfill` come to the exact sums on
-//! a real server, SeaweedFS, with mailboxes, own buckets and sum parts on it.
+//! Runs the whole pipeline on a real S3 server, SeaweedFS: workflow managers, intake, rosters,
+//! sums, `replay` and `backfill` arrive at the exact sums with mailboxes, own buckets and sum parts
+//! on S3.
 //!
-//! `TALLYBOX_WEED` names its binary, as `scripts/seaweedfs` prints it. Where there is none the tests say so and pass,
-//! but in CI they fail. The programs have to know S3.
+//! `TALLYBOX_WEED` is the path of the server, as `scripts/seaweedfs` prints it. Without it the
+//! tests print a note and pass, except in CI, where they fail. The programs need support for S3.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod seaweed;
@@ -29,7 +30,7 @@ use tallybox_tests::process::binary;
 use tallybox_tests::vectors::{Case, Places, write_config};
 use tempfile::TempDir;
 
-/// How often every program runs at most until a window has its sums.
+/// The maximum number of times that every program runs until a window has its sums.
 const ROUNDS: usize = 12;
 
 /// Two processors on one S3 server.
@@ -43,7 +44,7 @@ struct Site {
     managers: [PathBuf; 2],
 }
 
-/// The hour that ended so many hours ago.
+/// Returns the hour that ended `ago` full hours ago.
 fn hour(ago: i64) -> Window {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let minutes = i64::try_from(now).unwrap() / 60_000 / 60 * 60;
@@ -52,8 +53,8 @@ fn hour(ago: i64) -> Window {
 }
 
 impl Site {
-    /// A case's batches, in a window that ended so many hours ago. The first is dated as the window begins: a server that
-    /// walks through directories must not leave it out.
+    /// Sets up a case's batches in a window that ended this many hours ago. The first batch has the
+    /// date of the window's start: a server that walks through directories must include it.
     async fn new(weed: &Seaweed, name: &'static str, ago: i64, rosters: bool) -> Self {
         let (case, root, window) = (Case::load("dim8"), tempfile::tempdir().unwrap(), hour(ago));
         let mut batches = Vec::new();
@@ -114,7 +115,7 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
         }
     }
 
-    /// Runs a command of a processor's workflow manager; what it prints.
+    /// Runs a command of a processor's workflow manager, and returns its JSON output.
     fn manager(&self, role: Role, arguments: &[&str]) -> Value {
         let mut command = Command::new(binary("workflow-manager"));
         command.arg("--config").arg(&self.managers[role.index()]);
@@ -123,12 +124,12 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Does every task in a processor's queues and returns how many were done.
+    /// Runs every task in a processor's queues and returns the number of completed tasks.
     async fn work(&self, role: Role) -> usize {
         self.work_on(role, Kind::Intake).await + self.work_on(role, Kind::Aggregate).await
     }
 
-    /// Does every task in one of a processor's queues.
+    /// Runs every task in one of a processor's queues.
     async fn work_on(&self, role: Role, kind: Kind) -> usize {
         let mut done = 0;
         while let Some(outcome) = step(&self.workers[role.index()], kind, Duration::ZERO).await.unwrap() {
@@ -138,7 +139,8 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
         done
     }
 
-    /// Runs both managers with these arguments and all workers, until both sum parts are there and add up.
+    /// Runs both managers with these arguments, and all workers, until both sum parts exist and add
+    /// up.
     async fn sum(&self, weed: &Seaweed, arguments: &[&str]) {
         let parts = Parts {
             instance: "interop".parse().unwrap(),
@@ -150,7 +152,8 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
             for role in Role::ALL {
                 self.manager(role, arguments);
             }
-            // A roster that is written before the peer's intake leaves the batches to the next window, an hour later.
+            // Intake tasks run first: a roster without the peer's validation would leave the
+            // batches to the next window, an hour later.
             for kind in Kind::ALL {
                 for role in Role::ALL {
                     self.work_on(role, kind).await;
@@ -158,7 +161,7 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
             }
             let mut total = parts.total(&self.case.aggregation(), self.window).await;
             if total.is_err() {
-                // An hour that has ended since the test began: rosters catch up in the newest window.
+                // An hour has ended since the test began, so the batches are in the newest window.
                 let next = next_window(self.window, 60).unwrap();
                 total = parts.total(&self.case.aggregation(), next).await;
             }
@@ -178,7 +181,7 @@ schedule: {{ period-minutes: 60, grace-minutes: 0, look-back-hours: 4, horizon-h
     }
 }
 
-/// A processor's worker, its configuration with all buckets on the server.
+/// Creates a processor's worker, with all buckets of the configuration on the server.
 fn worker(root: &TempDir, place: &dyn Fn(&str) -> String, role: Role, rosters: bool) -> Arc<Worker> {
     let nowhere = |name: &str| Path::new("/nowhere").join(name);
     let places = Places {
@@ -221,7 +224,7 @@ async fn with_rosters_a_window_comes_to_its_sums_and_everything_can_be_replayed(
     let site = Site::new(&weed, "rosters", 0, true).await;
     site.sum(&weed, &["run-once"]).await;
     for role in Role::ALL {
-        // Whatever the rounds have left.
+        // Run the tasks that the rounds have left.
         site.work(role).await;
         for batch in &site.batches {
             let replayed = site.manager(role, &["replay", "batch", &batch.to_string()]);
@@ -255,7 +258,11 @@ async fn a_window_beyond_the_horizon_is_summed_by_backfill() {
     let site = Site::new(&weed, "backfill", 30, false).await;
     for role in Role::ALL {
         site.manager(role, &["run-once"]);
-        assert_eq!(site.work(role).await, 0, "the window is older than the horizon");
+        assert_eq!(
+            site.work(role).await,
+            0,
+            "expected no task: the window is older than the horizon"
+        );
     }
     let (from, to) = (site.window.start().to_string(), site.window.end().to_string());
     site.sum(&weed, &["backfill", "--from", &from, "--to", &to, "--yes"])

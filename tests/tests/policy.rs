@@ -1,4 +1,5 @@
-//! Licences, bans and sources of all dependencies: the part of cargo-deny that needs no network, from the same deny.toml.
+//! Checks licences, bans and sources of all dependencies: the part of cargo-deny that needs no
+//! network, from the same deny.toml.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use serde::Deserialize;
@@ -47,7 +48,7 @@ fn deny() -> Deny {
 }
 
 impl Deny {
-    /// What is wrong with a package, if anything.
+    /// Returns the problems of a package.
     fn faults(&self, package: &Package) -> Vec<String> {
         let shown = format!("{} {}", package.name, package.version);
         let mut faults = Vec::new();
@@ -71,7 +72,7 @@ impl Deny {
     }
 
     fn may_be_used(&self, package: &Package) -> bool {
-        // Old crates write "MIT/Apache-2.0" where the expression is "MIT OR Apache-2.0".
+        // Old crates write "MIT/Apache-2.0" for the expression "MIT OR Apache-2.0".
         let license = package.license.as_deref();
         let expression = license.and_then(|text| spdx::Expression::parse_mode(text, spdx::ParseMode::LAX).ok());
         let exceptions = self
@@ -89,7 +90,7 @@ impl Deny {
 }
 
 impl Ban {
-    /// `name` bans every version, `name:<1.2` those that match.
+    /// Returns whether the ban matches. `name` bans every version, `name:<1.2` the matching ones.
     fn hits(&self, package: &Package) -> bool {
         let (name, versions) = self.name.split_once(':').unwrap_or((&self.name, "*"));
         let versions = semver::VersionReq::parse(versions).expect("a version requirement in deny.toml");
