@@ -1,4 +1,5 @@
-//! What names without a signature, false entries and changed terms do to a batch that both processors can sum: nothing.
+//! Names without a signature, false entries and changed terms do not affect a batch that both
+//! processors can sum.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod pair;
@@ -15,7 +16,7 @@ use tallybox_tests::forged;
 use tallybox_transport::{memory, publish_bytes, read_all};
 
 impl Pair {
-    /// The same with ingestion mailboxes that can be written to.
+    /// Replaces the ingestion mailboxes by copies that tests can write to.
     async fn open_mailboxes(mut self) -> Self {
         for buckets in &mut self.buckets {
             let ingestion = memory("ingestion");
@@ -25,7 +26,7 @@ impl Pair {
         self
     }
 
-    /// Both with a maximum age of one window.
+    /// Returns the processor with a maximum age of one window.
     fn young(&self, role: Role) -> Arc<Processor> {
         self.with(role, |processor| {
             let rules = processor.rosters.as_mut().unwrap();
@@ -37,7 +38,8 @@ impl Pair {
         roster(processor, &self.window(later), no_progress()).await.unwrap()
     }
 
-    /// The second processor is a liar: what it has written of a window is changed, in its own bucket and in the mailbox.
+    /// Makes the second processor dishonest: changes its roster of a window, in its own bucket and
+    /// in the mailbox.
     async fn forge(&self, later: u32, change: impl FnOnce(&mut RosterHeader, &mut Vec<RosterEntry>)) {
         let (second, object) = (self.get(Role::Second), self.window(later).roster(Role::Second));
         let (own, mailbox) = (&self.buckets[1].own, &self.buckets[0].peer_validation_in);
@@ -51,7 +53,7 @@ impl Pair {
         publish_bytes(&**mailbox, &object, new.into(), false).await.unwrap();
     }
 
-    /// Both agree on the same; what is in it.
+    /// Asserts that both processors have the same agreed set, and returns the set.
     async fn same(&self, later: u32) -> tallybox_model::roster::AgreedWindow {
         let [first, second] = [
             self.agreed(Role::First, later).await,
@@ -69,13 +71,14 @@ fn later(batch: &BatchName, minutes: i64) -> BatchName {
     }
 }
 
-/// Eight bytes under an old date, and another batch's good objects under a batch's name.
+/// Eight bytes under an old date, and valid objects of another batch under this batch's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_without_a_signature_is_not_listed_and_costs_no_batch() {
     let pair = Pair::new("dim8").open_mailboxes().await;
     let batches = pair.case.batches();
     let (victim, other) = (&batches[0], &batches[1]);
-    // The window after that of the batches: theirs is the last one that can hold the old names.
+    // The old names belong to the window before that of the batches. With a maximum age of one
+    // window, the window of the batches is the last one that can list them.
     let (garbage, copied) = (later(victim, -60), later(victim, -59));
     let early = |processor: &mut Processor| {
         let rules = processor.rosters.as_mut().unwrap();
@@ -95,7 +98,7 @@ async fn a_name_without_a_signature_is_not_listed_and_costs_no_batch() {
             let bytes = read_all(ingestion, &from, 1 << 20).await.unwrap();
             publish_bytes(ingestion, &to, bytes, false).await.unwrap();
         }
-        // A validation of nothing that the peer has not signed.
+        // A validation of an unknown batch without the peer's signature.
         let unknown = later(victim, 1).validation(role.peer()).signature;
         let mailbox = &*pair.buckets[role.index()].peer_validation_in;
         publish_bytes(mailbox, &unknown, "garbage!".into(), false)
@@ -126,7 +129,7 @@ async fn a_name_without_a_signature_is_not_listed_and_costs_no_batch() {
     assert!(agreed.expired.is_empty() && agreed.excluded.is_empty() && agreed.several_dates.is_empty());
 }
 
-/// A peer that lists a batch under a date that is too old, before the batch is summed.
+/// A peer lists a batch under a date that is too old, before the batch is summed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_false_entry_closes_nothing_but_itself() {
     let pair = Pair::new("dim8");
@@ -167,7 +170,7 @@ async fn a_false_entry_closes_nothing_but_itself() {
     assert_eq!(agreed.batches[0].batch, DatedBatch::of(victim));
 }
 
-/// One roster that says that nothing may be older than its own window, in the middle of a chain.
+/// In a later window, one roster states a maximum age of zero windows.
 #[tokio::test(flavor = "multi_thread")]
 async fn terms_that_a_roster_changes_do_not_hold() {
     let pair = Pair::new("dim8").open_mailboxes().await;
@@ -184,7 +187,7 @@ async fn terms_that_a_roster_changes_do_not_hold() {
     }
     pair.agree(0).await;
     let terms = pair.same(0).await.terms.expect("both have begun");
-    // The late batch comes, to the first only.
+    // The late batch arrives only at the first.
     let whole = Pair::new("dim8");
     copy_all(&whole.buckets[0].ingestion, &pair.buckets[0].ingestion, "-").await;
     pair.intake(Role::First, std::slice::from_ref(late)).await;
@@ -213,7 +216,7 @@ async fn terms_that_a_roster_changes_do_not_hold() {
     pair.intake(Role::Second, std::slice::from_ref(late)).await;
     pair.agree(2).await;
     assert_eq!(pair.same(2).await.batches.len(), 1, "the late batch is summed");
-    // Our own configuration changes no chain either, and that is told.
+    // A changed configuration does not change the terms of the windows either, and is reported.
     let alarms = pair.run(&pair.young(Role::First), 3).await.alarms;
     assert!(
         alarms

@@ -1,4 +1,5 @@
-//! Two processors of ours agree by rosters on the predecessor's batches, whatever is late, lost, forged or broken off.
+//! Two processors agree by rosters on ENPA's batches, although objects are late, lost or forged, or
+//! runs are interrupted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod pair;
@@ -45,14 +46,15 @@ async fn both_sum_what_both_can() {
     let (parts, sum) = pair.sums(0).await;
     assert_eq!(sum, pair.expected());
     assert_eq!(parts[0].total_individual_clients as u64, agreed.counted);
-    // Again, and nothing changes.
+    // A repeated run changes nothing.
     let before = written(&pair.buckets[0]).await;
     pair.agree(0).await;
     pair.sums(0).await;
     assert_eq!(difference(&before, &written(&pair.buckets[0]).await), [""; 0]);
 }
 
-/// An operator who asks why a window waits sees what the peer says before anything is taken in.
+/// An operator who asks why a window waits sees the peer's roster before it is copied into the own
+/// bucket.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_operator_sees_of_a_window() {
     let pair = Pair::new("dim8");
@@ -63,7 +65,7 @@ async fn what_an_operator_sees_of_a_window() {
     let empty = show(&first, &name).await.unwrap();
     assert_eq!(empty.rosters, [Whereabouts::Missing, Whereabouts::Missing]);
     assert!(empty.to_string().contains("no roster lists a batch"), "{empty}");
-    // The second lacks the late batch for good.
+    // The second never receives the late batch.
     let ingestion = memory("ingestion");
     copy_all(&pair.buckets[1].ingestion, &ingestion, &late.to_string()).await;
     let mut pair = pair;
@@ -84,7 +86,7 @@ async fn what_an_operator_sees_of_a_window() {
     assert_eq!(agreed.rosters, [Whereabouts::Own, Whereabouts::Own]);
     let outcomes = |outcome| agreed.batches.iter().filter(|view| view.outcome == outcome).count();
     assert_eq!((outcomes(Outcome::Summed), outcomes(Outcome::Open)), (rest.len(), 1));
-    // Window by window, until it is too old.
+    // Continue window by window until the batch has expired.
     for later in 1..=3 {
         pair.agree(later).await;
     }
@@ -95,7 +97,7 @@ async fn what_an_operator_sees_of_a_window() {
         way[0].sides[0].as_ref().unwrap().accepted,
         way[1].sides[0].as_ref().unwrap().accepted
     );
-    // What nobody known has signed is shown as that.
+    // A roster with an unknown signer is shown as refused.
     let pair = Pair::new("dim8");
     let forged = pair.with(Role::Second, |processor| processor.signing_key_id = "who".to_owned());
     roster(&forged, &name, no_progress()).await.unwrap();
@@ -106,8 +108,8 @@ async fn what_an_operator_sees_of_a_window() {
     );
 }
 
-/// A processor that catches up writes the rosters of several windows before the first is agreed on: the later ones list
-/// what the first then sums.
+/// A processor that catches up writes the rosters of several windows before it agrees on the first.
+/// The later rosters list batches that the first window then sums.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_an_earlier_window_has_summed_is_marked() {
     let pair = Pair::new("dim8");
@@ -131,7 +133,8 @@ async fn a_batch_that_an_earlier_window_has_summed_is_marked() {
     assert!(own.batches.iter().all(|batch| batch.earlier.is_none()), "{own}");
 }
 
-/// W3: the predecessor's processors chose their batches apart, and one late validation made a window of no use.
+/// Case W3: ENPA's processors select their batches independently, so that one late validation makes
+/// a window useless.
 #[tokio::test(flavor = "multi_thread")]
 async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
     let pair = Pair::new("dim8");
@@ -140,7 +143,8 @@ async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
     for role in Role::ALL {
         pair.intake(role, rest).await;
     }
-    // The first has taken the batch in, and its validation has not come to the second, which has not seen the batch.
+    // The first has completed the intake, but its validation and the batch have not reached the
+    // second.
     pair.intake(Role::First, std::slice::from_ref(late)).await;
     let mailbox = &pair.buckets[1].peer_validation_in;
     let objects = late.validation(Role::First);
@@ -163,11 +167,11 @@ async fn w3_a_late_batch_is_summed_by_both_in_the_next_window() {
     let third = pair.agreed(Role::Second, 2).await;
     assert!(third.batches.is_empty() && third.expired.is_empty());
     let done = pair.buckets[1].own.size(&pair.window(2).done()).await;
-    assert!(done.is_ok(), "nothing is left to do for an empty window");
+    assert!(done.is_ok(), "an empty window is complete");
 }
 
-/// An intake that died between its record and its validation, whose task is lost as well: the peer's roster says that it
-/// lacks the validation, and so it is published.
+/// The intake crashed between the prepared batch and the validation batch, and its task was lost.
+/// The peer's roster lists the batch as lacking a validation, and so the validation is published.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validation_that_never_went_out_is_published_when_the_peer_misses_it() {
     let pair = Pair::new("dim8");
@@ -193,7 +197,7 @@ async fn a_batch_that_one_side_never_gets_expires_on_both_and_says_why() {
     let batches = pair.case.batches();
     let (lost, rest) = batches.split_last().unwrap();
     pair.intake(Role::First, &batches).await;
-    // Rosters take in what was not; so the second's mailbox must not hold it.
+    // Roster tasks run missing intakes, so the second's mailbox must not contain the batch.
     let ingestion = memory("ingestion");
     copy_all(&pair.buckets[1].ingestion, &ingestion, &lost.to_string()).await;
     let mut pair = pair;
@@ -233,9 +237,12 @@ async fn a_roster_that_is_replaced_is_an_alarm_and_changes_nothing() {
     let [Alarm::SecondRoster { second, .. }] = summary.alarms.as_slice() else {
         panic!("{summary:?}");
     };
-    assert!(pair.buckets[0].own.size(second).await.is_ok(), "kept as evidence");
+    assert!(
+        pair.buckets[0].own.size(second).await.is_ok(),
+        "expected the second roster as evidence"
+    );
     assert_eq!(pair.agreed(Role::First, 0).await, before);
-    // One that is signed by nobody we know is no roster, and the window waits.
+    // A roster with an unknown signer is invalid, and the window waits.
     let pair = Pair::new("dim8");
     let mailbox = &pair.buckets[0].peer_validation_in;
     let forged = pair.with(Role::Second, |processor| processor.signing_key_id = "who".to_owned());
@@ -260,7 +267,7 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
     let Error::TooEarly { due, now, .. } = &error else {
         panic!("{error}")
     };
-    // Dates, as a person writes them.
+    // The message contains dates in a readable form.
     assert!(
         error.to_string().contains(&format!("is due at {due}; it is {now} by")),
         "{error}"
@@ -286,8 +293,8 @@ async fn a_roster_waits_for_its_time_and_for_equal_rules() {
     assert_eq!(error.reason(), "terms-differ");
 }
 
-/// Every operation on a bucket of the first processor fails in turn, in each way; then everything is run again, and ends
-/// in the same bytes. `idempotence.rs` does the same to an intake.
+/// Each operation of the first processor on a bucket fails in turn, in each way. A repeated run
+/// ends in the same bytes. `idempotence.rs` does the same for an intake.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_broken_off_ends_in_the_same_bytes() {
     let taken_in = Pair::new("dim8");
@@ -318,7 +325,7 @@ async fn whatever_is_broken_off_ends_in_the_same_bytes() {
 }
 
 impl Pair {
-    /// The same state in other buckets.
+    /// Returns the same state in new buckets.
     async fn copy(&self) -> Self {
         let copy = Self::new("dim8");
         for (from, to) in self.buckets.iter().zip(&copy.buckets) {
@@ -329,7 +336,8 @@ impl Pair {
     }
 }
 
-/// What follows intake, on both sides; the first processor's buckets fail as `faults` says.
+/// Runs rosters and aggregations on both sides. The first processor's buckets fail according to
+/// `faults`.
 async fn rosters_and_sums(pair: &Pair, faults: Option<&Faults>) -> Result<(), Error> {
     let first = pair.with(Role::First, |processor| {
         if let Some(faults) = faults {

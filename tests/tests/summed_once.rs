@@ -1,4 +1,5 @@
-//! No batch is summed in two windows: without rosters, with them, and where one follows the other.
+//! No batch is summed in two windows: without rosters, with rosters, and at the change between
+//! them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tallybox_tests::vectors::{Case, Places, write_config};
 use tallybox_transport::faults::{Faults, Kind as Fault};
 use tallybox_transport::{memory, read_all};
 
-/// Two processors of ours with all batches of a case taken in.
+/// Two processors with a completed intake of all batches of a case.
 struct Pair {
     case: Case,
     buckets: [ProcessorBuckets; 2],
@@ -62,7 +63,7 @@ impl Pair {
         pair
     }
 
-    /// A processor, with rosters from this time on.
+    /// Returns a processor with rosters from `origin` on.
     fn with(&self, role: Role, origin: Option<&str>) -> Arc<Processor> {
         let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
@@ -99,7 +100,7 @@ impl Pair {
         aggregate(&first, &self.task(window, batches), no_progress()).await
     }
 
-    /// Both write their rosters of the window, and agree.
+    /// Lets both processors write their rosters of the window, and agree.
     async fn agree(&self, window: Window) {
         for role in [Role::First, Role::Second, Role::First] {
             let processor = self.with(role, Some("2023/11/14/22/00"));
@@ -108,7 +109,7 @@ impl Pair {
     }
 }
 
-/// A window of the day of the case.
+/// Returns a window on the day of the case.
 fn window(start: &str, end: &str) -> Window {
     let time = |text: &str| format!("2023/11/14/{text}").parse().unwrap();
     Window::new(time(start), time(end)).unwrap()
@@ -138,7 +139,8 @@ async fn a_batch_that_one_window_sums_is_a_conflict_in_another_that_names_both()
         let dry = aggregate(&pair.with(Role::First, None), &dry, no_progress()).await;
         assert_eq!(kind(&dry.unwrap_err()).1, "summed-before");
     }
-    // A refused window claims none of its batches: the one that is left can be summed anywhere.
+    // A rejected window claims none of its batches: the remaining batch can be summed in any
+    // window.
     assert_eq!(difference(&before, &written(&pair.buckets[0]).await), [""; 0]);
     let rest = pair.sum(hour, &batches[2..]).await.unwrap();
     assert_eq!((rest.packets_accepted, rest.done_before), (100, false));
@@ -146,7 +148,8 @@ async fn a_batch_that_one_window_sums_is_a_conflict_in_another_that_names_both()
     assert_eq!((again.packets_accepted, again.done_before), (200, true));
 }
 
-/// A sum part that is fixed with other batches stays, and what the later run would add to it is free for another window.
+/// A sum part that is fixed with other batches stays unchanged, and the additional batch of the
+/// later run remains available for another window.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_with_a_fixed_sum_part_claims_nothing() {
     let pair = Pair::new().await;
@@ -158,7 +161,8 @@ async fn a_conflict_with_a_fixed_sum_part_claims_nothing() {
     pair.sum(window("22/03", "22/04"), &[]).await.unwrap();
 }
 
-/// Broken off at any operation, a window is completed by a rerun, and no other window sums its batches meanwhile.
+/// A window that is interrupted at any operation is completed by a repeated run, and no other
+/// window sums its batches in the meantime.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_is_broken_off_between_its_claims_is_completed() {
     let (two, hour) = (window("22/00", "22/03"), window("22/00", "23/00"));
@@ -184,10 +188,11 @@ async fn a_window_that_is_broken_off_between_its_claims_is_completed() {
         }
         n += 1;
     }
-    assert!(claimed >= 3, "only {claimed} crashes lay after the first claim");
+    assert!(claimed >= 3, "only {claimed} crashes were after the first claim");
 }
 
-/// The window of the issue: it begins a minute before the rosters, and would sum their batches once more.
+/// The case that led to this test: a window begins a minute before the rosters, and would sum their
+/// batches again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_touches_the_time_of_rosters_is_refused_from_everywhere() {
     let pair = Pair::new().await;
@@ -218,7 +223,7 @@ async fn a_window_that_touches_the_time_of_rosters_is_refused_from_everywhere() 
                 .collect(),
             agreed: false,
         };
-        // A queue's task, and a Job's.
+        // A task from a queue or of a Job.
         match handle(&first, Kind::Aggregate, &task.to_json()).await {
             Outcome::Reject { reason } => assert!(reason.starts_with("touches-rosters"), "{reason}"),
             other => panic!("{window}: {other:?}"),
@@ -248,7 +253,7 @@ async fn what_rosters_agree_on_is_summed_by_them_alone() {
     let pair = Pair::new().await;
     let hour = window("22/00", "23/00");
     pair.agree(hour).await;
-    // The configuration has lost its rosters.
+    // The rosters have been removed from the configuration.
     for window in [hour, window("22/00", "22/02"), window("22/03", "22/04")] {
         let error = pair.sum(window, &[]).await.unwrap_err();
         assert_eq!(kind(&error), (Exit::Conflict, "summed-before".to_owned()), "{error}");
@@ -259,7 +264,7 @@ async fn what_rosters_agree_on_is_summed_by_them_alone() {
     assert_eq!(summed.packets_accepted, 300);
 }
 
-/// Both could have been chosen before the other was: an agreed set, and a claim.
+/// An agreed set and a claim of the same batch, each created before the other was visible.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agreed_batch_that_is_claimed_meanwhile_is_not_summed_twice() {
     let pair = Pair::new().await;

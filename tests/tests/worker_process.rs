@@ -1,4 +1,4 @@
-//! A worker as a process: its pages, and what it does at signals.
+//! Runs a worker as a process: its pages for operators, and its reaction to signals.
 //!
 //! `TALLYBOX_BINARIES` is as in `kill.rs`.
 #![cfg(unix)]
@@ -20,10 +20,11 @@ use tallybox_transport::LocalBucket;
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(600);
-/// How long anything may take on a machine that is busy.
+/// The timeout of any step on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A processor whose only batch takes one thread many seconds: one packet after another, most of them repeated.
+/// A processor with a single batch that takes one thread many seconds, since it has many packets,
+/// most of them repeated.
 struct World {
     config: PathBuf,
     queue: DirectoryQueue,
@@ -74,7 +75,8 @@ impl Process {
         let mut child = Command::new(binary("facilitator"))
             .arg("--config")
             .arg(config)
-            // The address of the configuration is none of this machine.
+            // The address in the configuration does not belong to this machine, so --operations
+            // must override it.
             .args(["--json", "worker", "all", "--operations", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -114,7 +116,7 @@ impl Process {
         }
     }
 
-    /// Waits for the end, and says how long that took.
+    /// Waits for the exit, and returns how long it took.
     fn end(mut self) -> Duration {
         let begun = Instant::now();
         loop {
@@ -122,7 +124,7 @@ impl Process {
                 assert!(status.success(), "{status}");
                 return begun.elapsed();
             }
-            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            assert!(begun.elapsed() < PATIENCE, "the worker does not exit");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -135,7 +137,7 @@ impl Drop for Process {
     }
 }
 
-/// The names of all objects of a local bucket; what is still staged is none.
+/// Returns the names of all objects of a local bucket, without staged files.
 fn objects(folder: &std::path::Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -158,7 +160,7 @@ async fn w20_sigterm_in_the_middle_of_a_long_intake_gives_the_task_back_within_f
     let world = World::new(1_000_000).await;
     let process = Process::start(&world.config);
     process.wait_for(r#"facilitator_tasks_in_hand{queue="intake"} 1"#);
-    // Let it get to the packets.
+    // Wait until the intake has reached the packets.
     std::thread::sleep(Duration::from_millis(500));
     assert!(process.get("/healthz").starts_with("HTTP/1.1 200"));
     assert!(process.get("/readyz").starts_with("HTTP/1.1 200"));
@@ -166,11 +168,11 @@ async fn w20_sigterm_in_the_middle_of_a_long_intake_gives_the_task_back_within_f
     let took = Process::end(process);
     assert!(took < Duration::from_secs(5), "{took:?}");
     let delivery = world.queue.receive(Duration::ZERO).await.unwrap();
-    assert_eq!(delivery.expect("it can be received at once").attempt, Some(2));
+    assert_eq!(delivery.expect("the task can be received at once").attempt, Some(2));
     let fixed = objects(&world.own);
     assert!(
         !fixed.iter().any(|name| name.ends_with(".prepared")),
-        "nothing of the batch was fixed: {fixed:?}"
+        "expected no fixed object of the batch: {fixed:?}"
     );
 }
 

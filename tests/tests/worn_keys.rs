@@ -1,5 +1,5 @@
-//! A pinned point wears out: failed proofs are counted once for each batch and key, and a key that has seen too many opens
-//! no packet any more.
+//! Wear of a packet key: failed proofs are counted once for each batch and key, and a key with too
+//! many failed proofs decrypts no further packets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod offered;
@@ -19,10 +19,10 @@ use tallybox_tests::forge::Batch;
 use tallybox_tests::vectors::Case;
 use tallybox_transport::ListRange;
 
-/// 20 packets of 8 bins, two of them with a wrong proof.
+/// A case of 20 packets with 8 bins, two of them with an invalid proof.
 const CASE: &str = "bad/invalid-proof";
 
-/// A processor whose keys are worn out after so many failed proofs.
+/// Opens a processor that refuses keys after 16 times `refuse` failed proofs.
 fn processor(case: &Case, before: Option<&Processor>, refuse: u64) -> Arc<Processor> {
     let mut processor = opened(case, Role::First, Points::Pinned, 8).unwrap();
     // 16 is the smallest power of two above 8 bins.
@@ -54,7 +54,7 @@ async fn counts(processor: &Processor) -> Vec<FailedProofs> {
     keys.iter().map(|key| FailedProofs::parse(key).unwrap()).collect()
 }
 
-/// The batch again, under another identifier.
+/// Returns the batch under another identifier.
 fn renamed(batch: &Batch) -> Batch {
     batch.clone().renamed(BatchName {
         id: "0badcafe-0006-4000-8000-000000000006".parse().unwrap(),
@@ -68,7 +68,7 @@ async fn failed_proofs_count_once_however_often_their_batch_is_judged() {
     let first = processor(&case, None, 100);
     let batch = Batch::read(&case, &case.batches()[0], Role::First);
     take_in(&first, &batch).await;
-    assert!(counts(&first).await.is_empty(), "nothing is judged yet");
+    assert!(counts(&first).await.is_empty(), "no batch is evaluated yet");
     for _ in 0..2 {
         let again = processor(&case, Some(&first), 100);
         assert_eq!(sum(&again, &batch.name).await, 2);
@@ -88,7 +88,7 @@ async fn a_key_that_is_worn_out_opens_no_packet_any_more() {
         let batch = Batch::read(&case, &case.batches()[0], Role::First);
         take_in(&first, &batch).await;
         sum(&first, &batch.name).await;
-        // This process counts at once, another finds it in the own bucket.
+        // The first processor has the count in its cache; the second reads it from the own bucket.
         for (place, processor) in [first.clone(), processor(&case, Some(&first), refuse)]
             .iter()
             .enumerate()

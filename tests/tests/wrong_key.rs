@@ -1,4 +1,4 @@
-//! Batches that one side cannot open: they are not consumed, and they block no window.
+//! Batches that one side cannot decrypt are not consumed, and block no window.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use futures::TryStreamExt as _;
@@ -23,7 +23,7 @@ use tallybox_tests::snapshot::{difference, written};
 use tallybox_tests::vectors::{Case, Places, write_config};
 use tallybox_transport::{ListRange, SharedBucket, memory, publish_bytes, read_all};
 
-/// Two processors of ours that read the case's batches, and what is forged beside them.
+/// Two processors that read the case's batches and forged ones.
 struct Pair {
     case: Case,
     buckets: [ProcessorBuckets; 2],
@@ -67,7 +67,7 @@ impl Pair {
         Arc::new(processor)
     }
 
-    /// A batch of the packets that `change` makes of the first of the case.
+    /// Creates a batch from the first batch of the case, changed by `change`.
     async fn forge(&self, role: Role, name: &BatchName, change: impl FnOnce(&mut Batch)) {
         let first = &self.case.batches()[0];
         let mut batch = Batch::read(&self.case, first, role).renamed(name.clone());
@@ -93,7 +93,8 @@ async fn copy(from: &SharedBucket, to: &SharedBucket) {
     }
 }
 
-/// Spoils the ciphertexts of some packets, as a wrong key finds them; they name the key `id`.
+/// Damages the ciphertexts of some packets, so that they fail as with a wrong key. All packets name
+/// the key `id`.
 fn spoil(batch: &mut Batch, packets: usize, spoilt: usize, id: Option<&str>) {
     batch.packets.truncate(packets);
     for (place, packet) in batch.packets.iter_mut().enumerate() {
@@ -149,7 +150,7 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
     }
 }
 
-/// With rosters the batch waits under a reason of its own, and nothing else does.
+/// With rosters the batch waits with a reason of its own, and no other batch is affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_says_that_a_key_may_be_wrong() {
     let pair = Pair::new().await;
@@ -184,7 +185,8 @@ async fn a_roster_says_that_a_key_may_be_wrong() {
     assert!(view.contains("wrong-key"), "{view}");
 }
 
-/// A batch of one packet that is sealed to a retired key, which it does not name: the case.
+/// The case that led to this test: a batch of one packet that is encrypted with a retired key and
+/// does not name it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_one_side_cannot_open_is_left_out_by_both() {
     let pair = Pair::new().await;
@@ -211,7 +213,7 @@ async fn a_batch_that_one_side_cannot_open_is_left_out_by_both() {
         dry_run: false,
     };
     for (role, reason) in Role::ALL.into_iter().zip(["no-key", "not-there"]) {
-        // It is waited for, in case the key or the validation comes.
+        // The window waits, in case the key or the validation batch arrives.
         let error = aggregate(&get(role, early), &task(&batches), no_progress())
             .await
             .unwrap_err();
