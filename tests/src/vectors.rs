@@ -160,7 +160,7 @@ impl Places {
 pub fn write_config(folder: &Path, role: Role, places: &Places, more: &str) -> PathBuf {
     let (side, peer, keys) = (side(role), side(role.peer()), folder.join("keys"));
     std::fs::create_dir_all(&keys).expect("a folder");
-    for file in std::fs::read_dir(vectors().join("keys")).expect("the predecessor's keys") {
+    for file in std::fs::read_dir(vectors().join("keys")).expect("ENPA's keys") {
         let file = file.expect("a key");
         let text = std::fs::read_to_string(file.path()).expect("a key");
         write_private(&keys.join(file.file_name()), &text);

@@ -64,7 +64,7 @@ impl Pair {
         Arc::new(processor)
     }
 
-    /// Returns a processor that may not read its peer's mailboxes, and that is told once for each
+    /// Returns a processor that may not read its peer's mailboxes. The buckets claim once for each
     /// of these objects that it exists.
     fn deceived(&self, role: Role, suffixes: &'static [&'static str]) -> Arc<Processor> {
         self.with(role, |processor| {

@@ -150,7 +150,7 @@ async fn nearly_all_of_at_least_twenty_packets_and_nothing_is_fixed() {
     }
 }
 
-/// With rosters the batch waits with a reason of its own, and no other batch is affected.
+/// With rosters the batch waits with the reason `wrong-key`, and no other batch is affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_says_that_a_key_may_be_wrong() {
     let pair = Pair::new().await;

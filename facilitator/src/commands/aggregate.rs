@@ -100,6 +100,7 @@ impl Aggregate {
         };
         let mut summary = sum(&processor, &task, &name, Arc::clone(&progress)).await;
         if let (Err(Error::Held { rejections, .. }), true) = (&summary, self.accept_rejections) {
+            // The release is valid only for the counts of this error.
             release(&processor, &name, *rejections).await?;
             summary = sum(&processor, &task, &name, progress).await;
         }

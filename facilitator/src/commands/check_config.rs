@@ -42,6 +42,8 @@ impl CheckConfig {
             summary.probed = probe_all(&processor).await;
         }
         arguments.print(&summary)?;
+        // A mismatch is an error of the configuration. A document or a bucket that cannot be
+        // reached may be reachable later.
         if summary
             .client_keys
             .as_ref()

@@ -84,6 +84,7 @@ enum Command {
 /// Parses this process's command line and runs the command.
 #[must_use]
 pub fn main() -> Exit {
+    // Before any key is read: memory holds private keys and shares.
     process::protect_memory();
     let arguments = match exit::parse_build::<Arguments>(&BUILD) {
         Ok(arguments) => arguments,

@@ -127,6 +127,7 @@ impl WorkerCommand {
         reloading.abort();
         comparing.abort();
         reaching.abort();
+        // Pages in progress get a moment, which still fits into the five seconds of a shutdown.
         let _ = timeout(Duration::from_millis(200), serving).await;
         tracing::info!("worker stopped");
         Ok(())

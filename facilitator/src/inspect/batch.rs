@@ -53,6 +53,7 @@ impl Inspector {
             notes: Vec::new(),
             problems: Vec::new(),
         };
+        // The signature object comes first, since it may contain the header and the packets.
         self.read_signature(bucket, &mut batch).await?;
         self.read_header(bucket, &mut batch).await?;
         self.verify(&mut batch);

@@ -67,7 +67,7 @@ pub struct ShareFacts {
     /// The number of packets with a point that a processor rejects; known only if there is a
     /// header.
     pub unusable_points: Option<u64>,
-    /// Packets by the key that they name; the empty name stands for none.
+    /// Packets by the key that they name; the empty name means that no key is named.
     pub keys: BTreeMap<String, u64>,
     /// Packets by the length of the payload in bytes.
     pub payload_bytes: BTreeMap<u64, u64>,

@@ -77,6 +77,7 @@ impl PreparedReader {
         keys: &[SealingKey],
         batch: &BatchName,
     ) -> Result<Option<Self>, PreparedError> {
+        // After a rotation, older prepared batches are still named after an older key.
         for key in keys {
             let object = batch.prepared(&key.id());
             match bucket.get(&object).await {

@@ -212,6 +212,7 @@ impl Task {
             }
             Self::Roster(task) => {
                 let window = window_name(&task.aggregation_id, task.window);
+                // The peer may be waiting for an object that its mailbox only claims to contain.
                 put_again(processor, &task.aggregation_id).await;
                 found.roster = Some(roster(processor, &window, progress).await?);
             }

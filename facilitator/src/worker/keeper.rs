@@ -1,5 +1,5 @@
-//! Renews a lease from the moment a message is received until it is settled, whatever the task does
-//! in between.
+//! Renews a lease from the moment a message is received until it is acknowledged, given back or
+//! rejected, whatever the task does in between.
 
 use super::{Kind, Metrics, Worker};
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! Workers: take tasks from queues, several at once, until a stop signal.
 //!
-//! | file | holds |
+//! | file | responsibility |
 //! |---|---|
 //! | `config` | the sections `queues` and `worker` of the configuration |
 //! | `handle` | processes one message, from its bytes to an [`Outcome`] |
 //! | `outcome`, `delay` | the outcome of a message; the delay before a retry |
-//! | `step` | receives, processes and settles one message; no background work, for simulations |
+//! | `step` | receives and processes one message without background work, for simulations |
 //! | `run` | the main loop: concurrent tasks, lease renewal, graceful shutdown |
 //! | `keeper` | renews a lease from the moment of receipt |
 //! | `pulse` | the watchdog: running operations, and whether they make progress |

@@ -16,7 +16,7 @@ const WAIT: Duration = Duration::from_secs(10);
 /// The pause after the first failed request to a queue; it doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How often the worker tries to settle a message.
+/// How often the worker tries to acknowledge, give back or reject a message.
 const SETTLE_TRIES: u32 = 4;
 
 /// During shutdown: how long the worker waits for a pending request for a message. Otherwise the
@@ -168,8 +168,8 @@ impl InHand {
     }
 }
 
-/// Settles a message, with retries. An unsettled message is delivered and processed a second time,
-/// which is safe because tasks are idempotent.
+/// Acknowledges, gives back or rejects a message, with retries. If all of them fail, the queue
+/// delivers the message again, which is safe because tasks are idempotent.
 async fn settle(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &Delivery, outcome: &Outcome) {
     for attempt in 0..SETTLE_TRIES {
         match worker.settle(kind, queue, delivery, outcome).await {
@@ -183,7 +183,7 @@ async fn settle(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &D
     }
     tracing::warn!(
         queue = kind.name(),
-        "message could not be settled; the queue will deliver it again"
+        "outcome could not be reported to the queue; the message will be delivered again"
     );
 }
 

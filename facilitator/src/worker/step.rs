@@ -1,4 +1,4 @@
-//! Receives one message, processes it, and settles it.
+//! Receives one message, processes it, and ends its lease.
 
 use super::delay::retry_delay;
 use super::handle::{Handled, handled};
@@ -14,13 +14,13 @@ use tokio::time::Instant;
 /// How many messages have their attempts counted here, for queues that do not count attempts.
 const REMEMBERED: usize = 4096;
 
-/// Takes one message of this kind's queue, waiting up to `wait`, and processes and settles it;
-/// returns `None` if there was no message. Starts no background work and does not renew the lease:
+/// Takes one message of this kind's queue, waiting up to `wait`, processes it and ends its lease.
+/// Returns `None` if there was no message. Starts no background work and does not renew the lease:
 /// for simulations and tests.
 ///
 /// # Errors
-/// The queue's error if the request for a message fails. A failure to settle the message is only
-/// logged and counted, since the queue delivers the message again.
+/// The queue's error if the request for a message fails. A failure to end the lease is only logged
+/// and counted, since the queue delivers the message again.
 pub async fn step(worker: &Worker, kind: Kind, wait: Duration) -> Result<Option<Outcome>, QueueError> {
     let Ok(queue) = worker.queue(kind) else {
         return Ok(None);
@@ -42,6 +42,7 @@ impl Worker {
         let begun = Instant::now();
         let processor = self.processor();
         let mut handled = handled(&processor, kind, &delivery.body, progress).await;
+        // Without a limit, a message that triggers a bug would be retried forever.
         if handled.found.suspicious {
             let attempt = self.attempts.of(delivery);
             if attempt >= self.config.attempts_at_a_panic
