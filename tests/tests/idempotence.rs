@@ -18,7 +18,7 @@ use tallybox_tests::vectors::{Case, Places, write_config};
 use tallybox_transport::faults::{Faults, Kind};
 use tallybox_transport::{memory, publish_bytes};
 
-/// One Tallybox processor with ENPA's as its peer; its own buckets are in memory.
+/// A Tallybox processor with ENPA's as its peer; its own buckets are in memory.
 struct World {
     case: Case,
     config: std::path::PathBuf,

@@ -31,7 +31,7 @@ const WINDOWS: i64 = 8;
 /// The length of a window in minutes.
 const MINUTES: i64 = 60;
 
-/// One processor with recorded bucket operations.
+/// A processor with recorded bucket operations.
 struct Side {
     worker: Arc<Worker>,
     recorded: BTreeMap<&'static str, Arc<RecordedBucket>>,

@@ -114,8 +114,8 @@ impl AnyKey {
     }
 
     /// Encodes the key or its public half. Returns `None` if the encoding does not apply: a private
-    /// encoding to a public key, or anything but base64 to a sealing key. A certificate request
-    /// needs `common_name`.
+    /// encoding to a public key, for example, or anything but base64 to a sealing key. A certificate
+    /// request needs `common_name`.
     ///
     /// # Errors
     /// [`KeyError::CommonName`] if `common_name` cannot be used.
@@ -186,7 +186,7 @@ fn public(text: &str) -> Result<(VerifyingKey, Option<Encoding>), KeyError> {
 pub struct KeyFacts {
     /// The encoding; `None` for encodings that are read but never written.
     pub encoding: Option<Encoding>,
-    /// Whether the file contains a secret.
+    /// True if the file contains a secret.
     pub secret: bool,
     /// The fingerprint of the public half, or the identifier of a sealing key.
     pub fingerprint: String,

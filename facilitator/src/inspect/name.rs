@@ -74,14 +74,14 @@ impl Family {
     }
 }
 
-/// One of the three objects of a batch.
+/// A part of a batch; each is an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
-    /// One record: the parameters, and the digest of the packets.
+    /// A record with the parameters, and the digest of the packets.
     Header,
     /// Zero or more records.
     Packets,
-    /// One record: the signature over the header.
+    /// A record with the signature over the header.
     Signature,
 }
 

@@ -51,7 +51,7 @@ pub enum PacketDetails {
     },
     /// Packets that do not count.
     Invalid {
-        /// Whether the identifiers are in ascending order.
+        /// True if the identifiers are in ascending order.
         sorted: bool,
     },
     /// Nothing was read.
@@ -82,7 +82,7 @@ pub struct ShareFacts {
 pub struct Distinct {
     /// The number found.
     pub distinct: u64,
-    /// Whether there are more.
+    /// True if there are more.
     pub or_more: bool,
 }
 

@@ -23,8 +23,7 @@ pub struct Report {
     /// `done` if everything is readable and no verification failed; otherwise the outcome of the
     /// most severe problem.
     pub outcome: Exit,
-    /// One entry for each batch or object; several if the path is the common prefix of several
-    /// batches.
+    /// The batch or object at the path; several if the path is the common prefix of several batches.
     pub found: Vec<Finding>,
 }
 
@@ -149,13 +148,13 @@ pub struct BatchFacts {
     pub writer: Option<Role>,
     /// The storage form.
     pub form: Option<Form>,
-    /// Whether header and path match; unknown if the path is not a batch's name.
+    /// True if header and path match; unknown if the path is not a batch's name.
     pub path_agrees: Option<bool>,
     /// The header.
     pub header: Option<HeaderFacts>,
     /// The packets.
     pub packets: Option<PacketFacts>,
-    /// Whether the packets have the digest in the header.
+    /// True if the packets have the digest in the header.
     pub digest_matches: Option<bool>,
     /// The signature.
     pub signature: Option<SignatureFacts>,

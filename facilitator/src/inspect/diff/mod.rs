@@ -37,7 +37,7 @@ pub struct Difference {
     pub what: &'static str,
     /// `done` if the two are the same, otherwise `conflict`.
     pub outcome: Exit,
-    /// One entry for each file that exists on either side.
+    /// The compared files; each entry is a file that exists on at least one side.
     pub parts: Vec<PartDifference>,
     /// Remarks about both sides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -50,7 +50,7 @@ pub struct Difference {
 pub struct PartDifference {
     /// `header`, `packets`, `signature`, or `object`.
     pub part: &'static str,
-    /// Whether both have the same bytes.
+    /// True if both have the same bytes.
     pub same_bytes: bool,
     /// The length and digest of the first's file, if it exists.
     pub a: Option<FileFacts>,

@@ -32,7 +32,7 @@ pub struct PacketDifferences {
     pub changed: u64,
     /// The different fields, with the number of packets for each.
     pub changed_fields: BTreeMap<&'static str, u64>,
-    /// Whether the packets of both are in the same order.
+    /// True if the packets of both are in the same order.
     pub same_order: bool,
     /// Some identifiers of packets that only the first has.
     pub some_only_a: Vec<PacketId>,

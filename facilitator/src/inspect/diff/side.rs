@@ -12,7 +12,7 @@ use crate::inspect::{Facts, Family, Inspector, ObjectName, OwnObject, Part, Targ
 use tallybox_model::digest::Digest;
 use tallybox_transport::{BucketError, digest};
 
-/// One side of a comparison.
+/// A side of a comparison.
 pub(super) enum Side {
     Batch(Box<Batch>),
     Fixed(Box<FixedSumPart>, FileFacts),
