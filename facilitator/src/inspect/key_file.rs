@@ -113,9 +113,9 @@ impl AnyKey {
         }
     }
 
-    /// Encodes the key or its public half. Returns `None` if the encoding does not apply: a private
-    /// encoding to a public key, for example, or anything but base64 to a sealing key. A certificate
-    /// request needs `common_name`.
+    /// Encodes the key or its public half. Returns `None` if the encoding does not apply: for
+    /// example a private encoding to a public key, or anything but base64 to a sealing key. A
+    /// certificate request needs `common_name`.
     ///
     /// # Errors
     /// [`KeyError::CommonName`] if `common_name` cannot be used.

@@ -23,7 +23,7 @@ pub struct Report {
     /// `done` if everything is readable and no verification failed; otherwise the outcome of the
     /// most severe problem.
     pub outcome: Exit,
-    /// The batch or object at the path; several if the path is the common prefix of several batches.
+    /// The batch or object at the path; several if the path is a common prefix of several batches.
     pub found: Vec<Finding>,
 }
 
