@@ -1,33 +1,33 @@
-# The commands of this house. `make check` is what CI runs; see CONTRIBUTING.md for each kind of test.
+# The commands of this project. CI runs `make check`; CONTRIBUTING.md describes each kind of test.
 SECONDS_EACH ?= 60
 
 .PHONY: help build check test fmt clippy docs policy kubernetes bench bench-ingest bench-workers fuzz fuzz-smoke mutants simulate simulate-bugs chaos
 
-help: ## these lines
+help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-build: ## release binaries with S3, GCS and Azure: target/release/facilitator, tallybox-client, tallybox-sandbox, …
+build: ## build release binaries with S3, GCS and Azure: target/release/facilitator, tallybox-client, tallybox-sandbox, …
 	cargo build --release --workspace --bins --features tallybox-client/cli
 
-check: ## everything that CI checks
+check: ## run everything that CI runs
 	./scripts/check
 
-test: ## all tests
+test: ## run all tests
 	./scripts/check test
 
 fmt: ## format the code
 	cargo fmt --all
 
-clippy: ## the linter, warnings denied
+clippy: ## run the linter, warnings denied
 	./scripts/check clippy
 
-docs: ## the API documentation, warnings denied
+docs: ## build the API documentation, warnings denied
 	./scripts/check docs
 
-policy: ## licences, bans, sources, absences
+policy: ## check licences, banned crates, sources and absent features
 	./scripts/check policy
 
-kubernetes: ## Kubernetes Jobs and Leases, on a real API server where there is one
+kubernetes: ## test Kubernetes Jobs and Leases, on a real API server if one is available
 	./scripts/check kubernetes
 
 bench: build ## time the release binaries as whole processes (a quarter of an hour): target/bench/facilitator.json
@@ -52,22 +52,23 @@ fuzz: ## fuzz every decoder for SECONDS_EACH (60) seconds
 fuzz-smoke: ## fuzz every decoder for a few seconds
 	./scripts/check fuzz
 
-mutants: ## changes of the code that no test notices, in CRATES (all; hours): docs/mutants.md
+mutants: ## find changes of the code that no test detects, in CRATES (all; hours): docs/mutants.md
 	./scripts/mutants $(CRATES)
 
-# Chaos: real processes, killed; docs/sandbox.md.
+# Chaos kills real processes; docs/sandbox.md.
 CHAOS_SECONDS ?= 600
 
-chaos: ## the sandbox under chaos for CHAOS_SECONDS (600): zero lost, zero double, zero unsummable windows
+chaos: ## run the sandbox under chaos for CHAOS_SECONDS (600): no lost or double report, no unsummable window
 	cargo run --release --no-default-features -p tallybox-sandbox -- --serve --chaos --for $(CHAOS_SECONDS) --listen 127.0.0.1:0 --debug-listen 127.0.0.1:0
 
-# The simulation: SEEDS, FIRST_SEED, BUG, WITHOUT, WINDOWS, METRICS, TRACE; docs/simulation.md.
+# Variables of the simulation: SEEDS, FIRST_SEED, BUG, WITHOUT, WINDOWS, METRICS, TRACE;
+# docs/simulation.md.
 SEEDS ?= 200
 FIRST_SEED ?= 1
 SIMULATE = cargo run --quiet --no-default-features -p tallybox-simulation --features faults --example simulate --
 
-simulate: ## the whole pipeline under every fault, SEEDS (200) worlds from FIRST_SEED (1) on, with BUG=name switched on
+simulate: ## simulate the pipeline under every fault: SEEDS (200) worlds from FIRST_SEED (1), with the planted fault BUG=name
 	$(SIMULATE) --seeds $(SEEDS) --first-seed $(FIRST_SEED) $(if $(BUG),--bug $(BUG)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(WINDOWS),--windows $(WINDOWS)) $(if $(METRICS),--metrics $(METRICS)) $(if $(TRACE),--trace)
 
-simulate-bugs: ## the names of the faults that the simulation can switch on
+simulate-bugs: ## list the planted faults that the simulation can enable
 	$(SIMULATE) --list-bugs
