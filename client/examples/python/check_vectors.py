@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Checks tallybox.py against the vectors in client/testdata, step by step: what a client in another language does first.
+"""Checks tallybox.py against the vectors in client/testdata, step by step.
+
+A client in another language should pass the same checks before it is used.
 
 usage: check_vectors.py [FOLDER OF THE VECTORS]
 """
@@ -38,7 +40,7 @@ def scalar(text):
 def refuses(what, document, keys, locality, now):
     try:
         tallybox.open_config(document, keys, locality, now)
-        check(what, "taken", "refused")
+        check(what, "accepted", "refused")
     except (tallybox.Refused, ValueError, KeyError):
         pass
 
@@ -76,7 +78,7 @@ def main():
     check("configuration", opened, json.loads(config["payload"]))
     week = datetime.timedelta(days=8)
     refuses("an expired configuration", document, keys, "us-ca", now + week)
-    refuses("a configuration of the future", document, keys, "us-ca", now - week)
+    refuses("a configuration that is issued in the future", document, keys, "us-ca", now - week)
     refuses("another locality", document, keys, "us-xx", now)
     refuses("an unknown key", document, {"config-2": keys[config["keyId"]]}, "us-ca", now)
     refuses("another key", document, {config["keyId"]: scalar("11" * 32).public_key()}, "us-ca", now)
@@ -91,7 +93,7 @@ def main():
 
 
 def more(case):
-    """Another metric: from the answer to both shares."""
+    """Checks another metric, from the answer to both shares."""
     name = case["name"]
     bins = tallybox.encode(case["kind"], case["bins"], case["answer"])
     check(name + ": bins", bins, case["encoded"])

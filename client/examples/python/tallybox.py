@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A client of a Tallybox ingestor in one file: what docs/clients.md says, step by step.
+"""A client of a Tallybox ingestor in one file, which follows docs/clients.md step by step.
 
-It needs Python 3.9 and the package `cryptography`. It is an example to read and to start from: a real client keeps the
-report until it is known what became of it, across restarts, and the last good configuration until that expires.
+The program needs Python 3.9 and the package `cryptography`. It is an example to read and to start from. A
+real client also stores, across restarts, each report until its outcome is known, and the last good
+configuration until that expires.
 
 usage: tallybox.py BASE --locality NAME --key ID=FILE.pem --metric NAME --value N|BITS
 
@@ -32,7 +33,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 P = 4293918721
 ROOT = 3925978153  # of order 2^20
-LARGEST_EPSILON = 12.0  # Build in what you are ready to answer with.
+LARGEST_EPSILON = 12.0  # Replace it with the largest epsilon that your application accepts.
 
 
 # Section 2: the configuration.
@@ -47,7 +48,7 @@ def unpadded(text):
 
 
 def open_config(document, keys, locality, now):
-    """Checks a signed configuration. `keys` maps ids to public keys, `now` is an aware datetime."""
+    """Verifies a signed configuration and returns it. `keys` maps ids to public keys, `now` is an aware datetime."""
     outer = json.loads(document)
     if not isinstance(outer, dict) or set(outer) != {"payload", "protected", "signature"}:
         raise Refused("not a flattened JWS")
@@ -66,7 +67,7 @@ def open_config(document, keys, locality, now):
     try:
         keys[header["kid"]].verify(encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
-        raise Refused("the signature does not hold") from None
+        raise Refused("the signature does not verify") from None
     config = json.loads(unpadded(outer["payload"]))
     if config["format"] != 1 or config["locality"] != locality or config["schemaVersion"] not in (1, 2):
         raise Refused("another format, locality or version of the schema")
@@ -82,7 +83,7 @@ def open_config(document, keys, locality, now):
 
 
 def check_keys(metrics):
-    """A packet key has one id, one processor and one number of bins: that of every metric that it is named for."""
+    """Checks that each packet key has one id, one processor, and the number of bins of all its metrics."""
     of_id, of_key = {}, {}
     for metric in metrics:
         if len(metric["processors"]) != 2:
@@ -107,7 +108,7 @@ def public_key(text):
 
 
 def encode(kind, bins, answer):
-    """The bins of an answer: a bucket, a list of 0 and 1, or a number."""
+    """Returns the bins of an answer: a bucket, a list of 0 and 1, or a number."""
     if kind == "bit-vector":
         assert len(answer) == bins and set(answer) <= {0, 1}
         return list(answer)
@@ -123,13 +124,13 @@ def threshold(epsilon):
 
 
 def randomise(bins, epsilon, draw=lambda: secrets.randbits(64)):
-    """Flips each bin by itself. Do it once for an answer, and keep the result."""
+    """Flips each bin independently. Call it once for an answer, and keep the result."""
     limit = threshold(epsilon)
     return [bit ^ int(draw() < limit) for bit in bins]
 
 
 def generate(seed, count):
-    """`count` field elements from a seed of 32 bytes."""
+    """Expands a seed of 32 bytes to `count` field elements."""
     nonce, counter = seed[16:24], int.from_bytes(seed[24:], "big")
     cipher = Cipher(algorithms.AES(seed[:16]), modes.ECB()).encryptor()
     elements = []
@@ -142,7 +143,7 @@ def generate(seed, count):
 
 
 def transform(values, root):
-    """The values of a polynomial, given by its coefficients, at the powers of the root."""
+    """Evaluates a polynomial, given by its coefficients, at the powers of the root."""
     if len(values) == 1:
         return list(values)
     even, odd = transform(values[::2], root * root % P), transform(values[1::2], root * root % P)
@@ -156,7 +157,7 @@ def transform(values, root):
 
 
 def size(bins):
-    """n: the smallest power of two above the number of bins."""
+    """Returns n, the smallest power of two above the number of bins."""
     n = 1
     while n < bins + 1:
         n *= 2
@@ -164,7 +165,7 @@ def size(bins):
 
 
 def prove(data, f0, g0):
-    """The data with the proof that each entry is 0 or 1."""
+    """Returns the data with the proof that each entry is 0 or 1."""
     n = size(len(data))
     root = pow(ROOT, 2**20 // n, P)
     double = pow(ROOT, 2**20 // (2 * n), P)
@@ -182,7 +183,7 @@ def prove(data, f0, g0):
 
 
 def split(proof, seed):
-    """The shares of First and Second."""
+    """Returns the shares of First and Second."""
     difference = ((value - masked) % P for value, masked in zip(proof, generate(seed, len(proof))))
     return b"".join(value.to_bytes(4, "little") for value in difference), seed
 
@@ -202,7 +203,7 @@ def seal(recipient, plaintext, ephemeral=None):
 
 
 def make_report(config, metric, bins, now):
-    """A report of flipped bins. Post the same bytes until it is known what became of them."""
+    """Makes a report of flipped bins. Post the same bytes until the outcome is known."""
     f0, g0, seed = secrets.randbelow(P), secrets.randbelow(P), secrets.token_bytes(32)
     shares = split(prove(bins, f0, g0), seed)
     parameters = {name: metric[name] for name in ("prime", "epsilon", "numberServers")}
@@ -232,7 +233,7 @@ AGAIN = ("outdatedKey", "parameterMismatch", "unknownMetric")
 
 
 def post(address, body, deadline):
-    """What became of the report: `accepted`, `alreadyAccepted`, the name of a problem, or None if that is not known."""
+    """Posts a report. Returns `accepted`, `alreadyAccepted`, the name of a problem, or None if unknown."""
     tries = 0
     while time.monotonic() < deadline:
         pause = 0
@@ -248,7 +249,7 @@ def post(address, body, deadline):
             if ours and error.code not in (408, 429) and error.code < 500:
                 return json.loads(document)["type"].rsplit(":", 1)[-1]
         except (OSError, ValueError, KeyError):
-            pass  # No answer, or none of the ingestor's.
+            pass  # No answer, or an answer that does not come from the ingestor.
         time.sleep(max(pause, random.uniform(0, min(60, 0.5 * 2**tries))))
         tries += 1
     return None
@@ -274,7 +275,7 @@ def main():
             return "nothing to report: no such metric"
         kind, bins = metric["encoding"]["kind"], metric["encoding"]["bins"]
         value = [int(bit) for bit in options.value] if kind == "bit-vector" else int(options.value)
-        # Noise that is drawn again averages out: the flipped bins are kept for a second report.
+        # Repeated noise averages out and reveals the answer, so a second report uses the same bins.
         flipped = flipped or randomise(encode(kind, bins, value), metric["epsilon"])
         report = make_report(config, metric, flipped, now)
         outcome = post(base + "/reports", json.dumps(report).encode(), time.monotonic() + 180)
