@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A client of a Tallybox ingestor in one file, which follows docs/clients.md step by step.
 
-The program needs Python 3.9 and the package `cryptography`. It is an example to read and to start from. A
-real client also stores, across restarts, each report until its outcome is known, and the last good
-configuration until that expires.
+The program needs Python 3.9 and the package `cryptography`. It is an example to read and to start
+from. A real client also stores, across restarts, each report until its outcome is known, and the
+last good configuration until that expires.
 
 usage: tallybox.py BASE --locality NAME --key ID=FILE.pem --metric NAME --value N|BITS
 
@@ -48,7 +48,10 @@ def unpadded(text):
 
 
 def open_config(document, keys, locality, now):
-    """Verifies a signed configuration and returns it. `keys` maps ids to public keys, `now` is an aware datetime."""
+    """Verifies a signed configuration and returns it.
+
+    `keys` maps ids to public keys; `now` is an aware datetime.
+    """
     outer = json.loads(document)
     if not isinstance(outer, dict) or set(outer) != {"payload", "protected", "signature"}:
         raise Refused("not a flattened JWS")
@@ -83,7 +86,7 @@ def open_config(document, keys, locality, now):
 
 
 def check_keys(metrics):
-    """Checks that each packet key has one id, one processor, and the number of bins of all its metrics."""
+    """Checks that each packet key has one id, one processor, and its metrics' number of bins."""
     of_id, of_key = {}, {}
     for metric in metrics:
         if len(metric["processors"]) != 2:
@@ -233,7 +236,7 @@ AGAIN = ("outdatedKey", "parameterMismatch", "unknownMetric")
 
 
 def post(address, body, deadline):
-    """Posts a report. Returns `accepted`, `alreadyAccepted`, the name of a problem, or None if unknown."""
+    """Posts a report and returns `accepted`, `alreadyAccepted`, the name of a problem, or None."""
     tries = 0
     while time.monotonic() < deadline:
         pause = 0
