@@ -1,4 +1,4 @@
-//! The ingestor's configuration: one YAML file, every key documented, unknown keys refused.
+//! The ingestor's configuration: one YAML file. Unknown keys are errors.
 
 mod serve;
 
@@ -11,102 +11,108 @@ use tallybox_model::client_config::AttestationPolicy;
 use tallybox_service::config::NamedKey;
 use tallybox_transport::BucketPlace;
 
-/// The whole file. Relative paths are relative to the file's folder.
+/// The configuration file. Relative paths in it are relative to the file's folder.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     /// The ingestor's name: the second half of each instance, `{locality}-{ingestor}`.
     pub ingestor: String,
-    /// Where reports are posted to.
+    /// The HTTP server that receives reports.
     #[serde(default)]
     pub serve: ServeConfig,
-    /// Where accepted reports wait to be batched: a bucket of the ingestor's own, shared by all its replicas.
+    /// The bucket that holds accepted reports until they are batched. It belongs to the ingestor,
+    /// and all replicas share it.
     pub spool: BucketPlace,
     /// The file of the metric registry.
     pub registry: PathBuf,
-    /// The key that signs batches, as processors know it by the manifest.
+    /// The key that signs batches, with the key id under which the manifest publishes it.
     pub batch_signing_key: NamedKey,
-    /// The key that signs the configuration of clients.
+    /// The key that signs the configuration document for clients.
     pub client_config_key: NamedKey,
-    /// What ids of batches and packets, their order, and evaluation points follow from. The first is used for new
-    /// plans, the others for plans and points that were made with them.
+    /// Secrets from which batch ids, packet ids, the order of packets and evaluation points are
+    /// derived. New plans use the first secret. The others serve plans and points that were made
+    /// with them.
     pub secrets: Vec<SecretFile>,
     /// How windows are cut into batches.
     #[serde(default)]
     pub batches: BatchConfig,
-    /// What is taken at the door.
+    /// The reports that the server admits.
     #[serde(default)]
     pub acceptance: AcceptanceConfig,
-    /// What the manifest says beside the signing key.
+    /// Contents of the manifest in addition to the signing key.
     #[serde(default)]
     pub manifest: ManifestConfig,
-    /// The localities, by name: the first half of each instance.
+    /// The localities by name. The name is the first half of each instance.
     pub localities: BTreeMap<String, LocalityConfig>,
 }
 
-/// The file of a secret: base64 of 32 random bytes.
+/// A reference to a secret's file, which holds 32 random bytes in base64.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SecretFile {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
 }
 
-/// Where and how the server listens.
+/// Addresses and limits of the HTTP server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ServeConfig {
-    /// Where clients post.
+    /// Address to which clients post reports.
     pub listen: SocketAddr,
-    /// Where health and metrics are, for operators only.
+    /// Address of health checks and metrics. Only operators should be able to reach it.
     pub operations: SocketAddr,
-    /// Certificate and key. Without them the server speaks plain HTTP, which it does on loopback only, or where
-    /// `behind-proxy` says that a proxy ends TLS.
+    /// Certificate and private key. Without them the server speaks plain HTTP, which is allowed on
+    /// a loopback address only, or if `behind-proxy` states that a proxy terminates TLS.
     pub tls: Option<TlsConfig>,
-    /// The proxy in front, if there is one.
+    /// The reverse proxy in front of the server, if there is one.
     pub behind_proxy: Option<ProxyConfig>,
-    /// The origins whose pages may use this server from a browser, such as `https://example.org`; `*` is any.
+    /// Origins whose pages may use this server from a browser, such as `https://example.org`.
+    /// `*` allows any origin.
     pub cors_origins: Vec<String>,
-    /// How long reports are grouped before they are made durable, in milliseconds, at most.
+    /// Longest time for which reports are collected into one slab before they are made durable,
+    /// in milliseconds.
     pub slab_millis: u64,
-    /// How many bytes of reports are grouped at most.
+    /// Most bytes of reports in one slab.
     pub slab_bytes: u64,
-    /// How many slabs are on their way into the spool at once.
+    /// Most slabs that are written to the spool at the same time.
     pub slabs_at_once: usize,
-    /// Connections at once. A new one is always accepted; the one that has gone longest without a complete request is closed
-    /// for it.
+    /// Most open connections. A new connection is always accepted: if the limit is reached, the
+    /// server closes the connection whose last complete request is the oldest.
     pub connections: usize,
-    /// Connections at once from one network (an IPv4 /24, an IPv6 /48); 0 is no limit. Not with `behind-proxy`.
+    /// Most open connections from one network (an IPv4 /24 or an IPv6 /48). 0 means no limit.
+    /// Not allowed together with `behind-proxy`.
     pub connections_per_network: usize,
-    /// Bytes of bodies and reports that are being worked on, at most; more is answered 503.
+    /// Most bytes of bodies and reports in memory. Requests that need more are answered with 503.
     pub memory_bytes: u64,
-    /// The same for one network; half of `memory-bytes` if it is not given, and twice
-    /// `body-bytes` at least.
+    /// Most bytes in memory for the requests of one network. The default is half of
+    /// `memory-bytes`, but at least twice `body-bytes`.
     pub memory_bytes_per_network: Option<u64>,
-    /// Most bytes of a body, as sent and unpacked.
+    /// Most bytes of a body, both compressed and decompressed.
     pub body_bytes: u64,
-    /// Most reports of a body.
+    /// Most reports in a body.
     pub body_reports: u64,
-    /// How long a new connection may take to send the head of its first request, TLS handshake included, in seconds.
-    /// With `behind-proxy` it is `idle-secs`.
+    /// Longest time for a new connection to send the head of its first request, including the TLS
+    /// handshake, in seconds. With `behind-proxy`, `idle-secs` applies instead.
     pub first_request_secs: u64,
-    /// How long a connection may be idle, and the head of a later request may take to come, in seconds.
+    /// Longest time for which a connection may be idle, and longest time for the head of a later
+    /// request to arrive, in seconds.
     pub idle_secs: u64,
-    /// At which rate a body has to come, and an answer to be taken.
+    /// Lowest rate at which a client has to send a body and read an answer, in bytes per second.
     pub body_bytes_per_second: u32,
-    /// How long a body may take to come, and the spool to take it, in seconds.
+    /// Longest time for a body to arrive, and for the spool to store it, in seconds.
     pub request_secs: u64,
-    /// How long requests in flight may take after SIGTERM, in seconds.
+    /// Longest time for requests in flight to complete after SIGTERM, in seconds.
     pub drain_secs: u64,
-    /// How many report ids are remembered at most, to answer repeated and conflicting uploads at the door.
+    /// Most report ids in the cache from which repeated and conflicting uploads are answered.
     pub remembered_reports: usize,
-    /// For how long clients may keep their configuration, in seconds.
+    /// How long clients may cache their configuration, in seconds.
     pub config_max_age_secs: u64,
-    /// For how long a signed configuration is valid, in seconds.
+    /// How long a signed configuration is valid, in seconds.
     pub config_valid_secs: u64,
 }
 
-/// A certificate and its private key, PEM; read again when they change.
+/// A certificate chain and its private key in PEM. The server reloads them when they change.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TlsConfig {
@@ -116,23 +122,24 @@ pub struct TlsConfig {
     pub private_key: PathBuf,
 }
 
-/// A proxy that ends TLS.
+/// A reverse proxy that terminates TLS.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ProxyConfig {
-    /// How many proxies in a row are ours: the client's address is so many places from the end of `X-Forwarded-For`.
+    /// Number of consecutive proxies that belong to the operator. The client's address is at this
+    /// position of `X-Forwarded-For`, counted from the end.
     #[serde(default = "one")]
     pub hops: usize,
 }
 
-/// How windows are cut into batches. All jobs and replicas need the same.
+/// Rules for cutting windows into batches. All jobs and replicas need the same values.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct BatchConfig {
-    /// Length of a window in minutes.
+    /// Length of an ingestion window in minutes.
     pub window_minutes: u32,
-    /// How long after its end a window is planned, in seconds. Clocks of replicas and jobs have to agree within half
-    /// of it.
+    /// Time between the end of a window and its plan, in seconds. The clocks of replicas and jobs
+    /// have to agree within half of this time.
     pub settle_secs: u64,
     /// Most packets of a batch.
     pub max_packets: u64,
@@ -140,95 +147,102 @@ pub struct BatchConfig {
     pub max_bytes: u64,
     /// Fewest packets of a batch.
     pub min_packets: u64,
-    /// For how many windows too few are carried before they are dropped.
+    /// Number of windows for which a remainder of fewer than `min-packets` packets is carried over
+    /// to the next window before it is dropped.
     pub max_carry_windows: u32,
-    /// Bytes of slabs in a partition, which a job holds in memory about three times.
+    /// Bytes of slabs in a partition. A job needs about three times as much memory.
     pub partition_bytes: u64,
-    /// How long slabs are kept after their window is done, in hours.
+    /// How long slabs are kept after their window is complete, in hours.
     pub keep_slabs_hours: u32,
-    /// `start` (default) or `end`: which end of its window stands in the name of a batch. ENPA's ingestor took the end.
+    /// The end of the window that appears in the name of a batch: `start` (default) or `end`.
+    /// ENPA's ingestor used the end.
     pub ingestion_date: IngestionDate,
-    /// How often an operation on a bucket that cannot be reached is tried, with growing pauses (0.1 s, then three times
-    /// as long each time), before a run gives up; the next run goes on.
+    /// Most attempts of one operation on a bucket that cannot be reached. The first pause is
+    /// 0.1 s, and each further pause is three times as long. After the last attempt the run
+    /// fails; the next run continues its work.
     pub write_tries: u32,
-    /// How often `serve --batch` looks for windows that are due, in seconds.
+    /// Interval in which `serve --batch` checks for windows that are due, in seconds.
     pub poll_secs: u64,
 }
 
-/// Which end of its window stands in the name of a batch.
+/// The end of a window that appears in the name of its batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IngestionDate {
-    /// The start.
+    /// The start of the window.
     #[default]
     Start,
-    /// The end, as ENPA's ingestor did.
+    /// The end of the window, as in ENPA's ingestor.
     End,
 }
 
-/// What is taken at the door.
+/// The reports that the server admits.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct AcceptanceConfig {
-    /// How old a report may be, in hours.
+    /// Greatest age of a report, in hours.
     pub max_age_hours: u32,
-    /// How far a client's clock may be ahead, in minutes.
+    /// Greatest time by which a client's clock may be ahead, in minutes.
     pub max_ahead_minutes: u32,
-    /// Reports a minute from one network (an IPv4 /24, an IPv6 /48), on average; 0 is no limit.
+    /// Reports per minute from one network (an IPv4 /24 or an IPv6 /48), on average. 0 means no
+    /// limit.
     pub per_network_per_minute: u32,
-    /// Reports a minute from one attested key; 0 is no limit.
+    /// Reports per minute from one attested key. 0 means no limit.
     pub per_key_per_minute: u32,
 }
 
-/// What the manifest says beside the signing key.
+/// Contents of the manifest in addition to the signing key.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ManifestConfig {
-    /// When the signing key expires, RFC 3339; ENPA's peers want one.
+    /// Expiry time of the signing key in RFC 3339 format. ENPA's processors require one.
     pub signing_key_expiration: Option<String>,
-    /// Public halves of signing keys that batches still under way were signed with, or that come next.
+    /// Public keys of other signing keys, by key id: keys of batches that are still in transit, and
+    /// future keys.
     pub other_public_keys: BTreeMap<String, PathBuf>,
     /// ARN of the AWS role that writes to the mailboxes.
     pub aws_iam_entity: Option<String>,
     /// Id of the Google service account that writes to the mailboxes.
     pub gcp_service_account_id: Option<String>,
-    /// Address of that service account.
+    /// Email address of that service account.
     pub gcp_service_account_email: Option<String>,
 }
 
-/// One locality.
+/// The configuration of one locality.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LocalityConfig {
-    /// Whether reports have to be attested.
+    /// Attestation policy: whether reports need an attestation.
     pub attestation: AttestationPolicy,
-    /// By what attestations are checked; needed unless `attestation` is `none`.
+    /// How attestations are verified. Required unless `attestation` is `none`.
     #[serde(default)]
     pub verifier: Option<crate::attestation::VerifierConfig>,
-    /// The processors' keys that clients seal shares to: pairs, each for one number of bins. Clients of a metric are told
-    /// the first pair that has the metric's bins; reports sealed to later pairs with the same bins are accepted, too, for
-    /// the days after a change of keys.
+    /// Pairs of the processors' public keys, to which clients seal shares. Each pair is for one
+    /// number of bins. The configuration for clients names the first pair that has a metric's
+    /// bins. Reports that are sealed to later pairs with the same bins are accepted as well, so
+    /// that keys can be rotated over some days.
     pub packet_keys: Vec<KeyPair>,
-    /// Where the first processor takes batches.
+    /// The first processor's mailbox for batches.
     pub first_mailbox: BucketPlace,
-    /// Where the second processor takes batches.
+    /// The second processor's mailbox for batches.
     pub second_mailbox: BucketPlace,
 }
 
-/// A key of each processor, for metrics with one number of bins. No key is listed with two numbers of bins.
+/// One public key of each processor, for metrics with one number of bins. No key may be listed
+/// with two numbers of bins.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct KeyPair {
     /// The number of bins of the metrics whose shares are sealed to this pair.
     pub bins: u32,
-    /// The first processor's: public key in any encoding.
+    /// The first processor's public key, in any supported encoding.
     pub first: NamedKey,
-    /// The second processor's.
+    /// The second processor's public key.
     pub second: NamedKey,
 }
 
 impl ServeConfig {
-    /// Bytes that the requests of one network may hold.
+    /// Returns the most bytes that the requests of one network may hold in memory.
     pub(crate) fn memory_per_network(&self) -> u64 {
         let by_default = (self.memory_bytes / 2).max(2 * self.body_bytes).min(self.memory_bytes);
         self.memory_bytes_per_network.unwrap_or(by_default)
@@ -297,19 +311,19 @@ fn one() -> usize {
     1
 }
 
-/// Most bytes of a batch's packet file: what is larger is no longer created in one piece.
+/// Upper bound of a batch's packet file. Larger objects are no longer created in one request.
 const MOST_BATCH_BYTES: u64 = 64 << 20;
 
-/// What no single key shows: that they go together.
+/// Checks rules that involve several settings.
 ///
 /// # Errors
-/// A sentence that names the keys.
+/// A sentence that names the settings.
 pub(crate) fn check(config: &Config) -> Result<(), String> {
     if config.secrets.is_empty() {
-        return Err("secrets: at least one is needed".to_owned());
+        return Err("secrets: name at least one secret".to_owned());
     }
     if config.localities.is_empty() {
-        return Err("localities: at least one is needed".to_owned());
+        return Err("localities: name at least one locality".to_owned());
     }
     check_batches(&config.batches)?;
     serve::check(&config.serve)?;
@@ -327,7 +341,7 @@ fn check_batches(batches: &BatchConfig) -> Result<(), String> {
         return refuse("settle-secs has to be 1 or more");
     }
     if batches.min_packets == 0 || batches.max_packets < 2 * batches.min_packets {
-        return refuse("max-packets has to be twice min-packets or more, and min-packets 1 or more");
+        return refuse("max-packets has to be at least twice min-packets, and min-packets 1 or more");
     }
     if batches.max_bytes == 0 || batches.max_bytes >= MOST_BATCH_BYTES {
         return refuse("max-bytes has to be below 64 MiB (67108864)");
@@ -340,14 +354,16 @@ fn check_batches(batches: &BatchConfig) -> Result<(), String> {
 
 fn check_locality(locality: &LocalityConfig) -> Result<(), String> {
     if locality.packet_keys.is_empty() {
-        return Err("packet-keys: at least one pair is needed".to_owned());
+        return Err("packet-keys: name at least one pair".to_owned());
     }
     if locality.packet_keys.iter().any(|pair| pair.bins == 0) {
         return Err("packet-keys: bins has to be 1 or more".to_owned());
     }
     let checked = locality.attestation != AttestationPolicy::None;
     if checked != locality.verifier.is_some() {
-        return Err("verifier is needed with attestation required or optional, and with no other".to_owned());
+        return Err(
+            "verifier is required with attestation `required` or `optional`, and not allowed with `none`".to_owned(),
+        );
     }
     Ok(())
 }

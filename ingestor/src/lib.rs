@@ -1,19 +1,21 @@
-//! The ingestor: from a phone's post to one signed batch for each processor, exactly once.
+//! The ingestor: receives reports from clients and writes each of them, exactly once, into one
+//! signed batch for each of the two processors.
 //!
 //! ```text
-//! http -> door -> spool                       `ingestor serve`: checked, made durable, acknowledged
-//!                 spool -> batch -> mailboxes `ingestor batch`: planned, replays dropped, shuffled, cut, signed
+//! http -> door -> spool                        `ingestor serve`: check, make durable, acknowledge
+//!                 spool -> batch -> mailboxes  `ingestor batch`: plan, drop replays, shuffle,
+//!                                              cut, sign
 //! ```
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
-//! | [`config`], [`ingestor`] | the configuration file, and what it opens |
-//! | `packet_keys` | the checks that every key has one locality and one number of bins, and every metric a key pair |
-//! | [`http`] | the pages, the bodies, the answers, the connections |
-//! | [`door`] | what is checked of a report before it is kept |
-//! | [`attestation`] | what a device says about itself, and whether it holds |
-//! | [`spool`] | slabs: a fraction of a second of accepted reports in one durable object |
-//! | [`batch`] | from the slabs of a window to signed batches, a pure function of the window's plan |
+//! | [`config`], [`ingestor`] | the configuration, and the keys, files and buckets that it names |
+//! | `packet_keys` | packet key checks: one locality and number of bins each, all metrics covered |
+//! | [`http`] | the HTTP server: documents, request bodies, answers, connections |
+//! | [`door`] | admission: the checks that a report passes before it is written to the spool |
+//! | [`attestation`] | parsing and verification of device attestations |
+//! | [`spool`] | slabs: the reports accepted within a fraction of a second, in one durable object |
+//! | [`batch`] | from a window's slabs to signed batches, a pure function of the window's plan |
 //! | [`commands`] | the command line |
 
 pub mod attestation;
@@ -28,7 +30,7 @@ pub mod metrics;
 mod packet_keys;
 pub mod spool;
 
-/// The program as it was built.
+/// Name and enabled features of this build, for `--version` and the `build_info` metric.
 pub(crate) const BUILD: tallybox_service::version::Build = tallybox_service::version::Build::new(
     "ingestor",
     &[
