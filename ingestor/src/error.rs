@@ -1,4 +1,4 @@
-//! Why the ingestor cannot start, or a window cannot be batched: whose fault it is, and what the program answers.
+//! Errors that stop the ingestor or a window, with their cause, exit code and reason code.
 
 use tallybox_crypto::KeyError;
 use tallybox_model::id::BatchId;
@@ -8,116 +8,124 @@ use tallybox_service::exit::Exit;
 use tallybox_transport::batch::BatchError;
 use tallybox_transport::{BucketError, Disposition};
 
-/// Why a command of the ingestor fails.
+/// An error that makes a command of the ingestor fail.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Our configuration cannot be read.
+    /// The operator's configuration cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Our configuration: a key cannot be used.
-    #[error("{file}: cannot use this {what}")]
+    /// The operator's configuration names a key that cannot be used.
+    #[error("{file}: cannot be used as {what}; check the file that the configuration names")]
     Key {
         /// The key's file.
         file: String,
-        /// What it should be.
+        /// The kind of key that the configuration expects.
         what: &'static str,
-        /// Why it is not.
+        /// The cause.
         #[source]
         source: KeyError,
     },
-    /// Our configuration: a file cannot be read.
-    #[error("{file}: cannot read")]
+    /// The operator's configuration names a file that cannot be read.
+    #[error("{file}: cannot read the file that the configuration names")]
     File {
         /// The file.
         file: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// Our configuration says two things at once, or too little.
+    /// The operator's settings or command-line options contradict each other or are incomplete.
     #[error("{0}")]
     Setting(String),
-    /// The spool or a mailbox fails.
+    /// An operation on the spool or a mailbox failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// A batch cannot be encoded: a bug of ours.
+    /// A batch cannot be encoded: a bug in this program.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// A signature cannot be made.
+    /// Signing failed.
     #[error(transparent)]
     Sign(#[from] crate::ingestor::SignError),
-    /// An object of the spool is not what it should be: damaged, or written by something else. Nothing is skipped: the
-    /// window waits for an operator.
+    /// An object of the spool is damaged, or another program wrote it. The run does not skip the
+    /// object: the window waits for an operator.
     #[error("spool object {object} cannot be used: {problem}")]
     Damaged {
-        /// The object.
+        /// Name of the object.
         object: String,
-        /// What is wrong with it.
+        /// The cause.
         problem: String,
     },
-    /// A plan was made with a secret that the configuration does not name any more.
-    #[error("the plan of window {window} needs secret {secret}, which the configuration does not name: add its file")]
+    /// A plan was made with a secret that the configuration no longer names.
+    #[error(
+        "window {window}: its plan needs secret {secret}, which the configuration does not name; add its file to secrets"
+    )]
     UnknownSecret {
         /// Start of the window.
         window: BatchTime,
-        /// The secret's id.
+        /// Id of the secret.
         secret: String,
     },
-    /// What was fixed by another encoder generation cannot be made by this program.
+    /// An object was fixed by another generation of the encoder, which this program cannot
+    /// reproduce byte for byte.
     #[error(
-        "{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and makes other bytes; nothing was published"
+        "{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and would write \
+         other bytes; nothing was published; run a release of generation {theirs}"
     )]
     Generation {
-        /// The object that fixes it.
+        /// Name of the object.
         object: String,
         /// This program's generation.
         ours: u32,
-        /// The generation that fixed it.
+        /// Generation that the object states.
         theirs: u32,
     },
-    /// Two keys of one pair have points of different pairs: one processor would reject the other's packets.
+    /// The two keys of a pair have evaluation points from different pairs, so one processor would
+    /// reject the other's packets.
     #[error(
-        "packet keys {first} and {second} have evaluation points of different pairs: one processor would reject these reports; change both keys together"
+        "packet keys {first} and {second} have evaluation points from different pairs: one processor would reject \
+         these reports; change both keys together"
     )]
     Points {
-        /// The first processor's key.
+        /// Id of the first processor's key.
         first: String,
-        /// The second processor's key.
+        /// Id of the second processor's key.
         second: String,
     },
-    /// The spool does not hold what a window is made of: it never did, or it has been swept.
+    /// The spool does not hold the objects of a window: there were none, or they have been pruned.
     #[error(
-        "window {window}: the spool does not hold what its batches are made of: no window starts then, it is not batched yet, or batches.keep-slabs-hours have passed"
+        "window {window}: the spool does not hold the objects of its batches; either no window starts at this \
+         time, the window is not batched yet, or batches.keep-slabs-hours have passed"
     )]
     NotKept {
         /// Start of the window.
         window: BatchTime,
     },
-    /// The window has no such batch.
-    #[error("window {window}: there is no batch {batch} in it")]
+    /// The window has no batch with the requested id.
+    #[error("window {window}: it has no batch {batch}; check the summary of `ingestor batch --json`")]
     UnknownBatch {
         /// Start of the window.
         window: BatchTime,
-        /// The batch.
+        /// Id of the batch.
         batch: BatchId,
     },
-    /// The server cannot listen.
-    #[error("cannot listen on {address}")]
+    /// The server cannot listen on its address.
+    #[error("cannot listen on {address}; check serve.listen and serve.operations")]
     Listen {
-        /// Where.
+        /// The address.
         address: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A part of the program ended unexpectedly.
+    /// An internal task ended unexpectedly.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Error {
-    /// Whether trying again can help. Nothing of a window is ever given up: only what needs an operator is `Reject`.
+    /// Returns whether another attempt can succeed. `Reject` means that an operator has to act: the
+    /// ingestor never drops a window because of an error.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
@@ -140,7 +148,7 @@ impl Error {
         }
     }
 
-    /// The program's exit code.
+    /// Returns the exit code of a command that fails with this error.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -163,7 +171,7 @@ impl Error {
         }
     }
 
-    /// A word for machines.
+    /// Returns the reason code, for machines.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! What the configuration opens: buckets, keys, the registry, localities.
+//! The ingestor as the configuration describes it: buckets, keys, registry and localities.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,63 +21,68 @@ use crate::error::Error;
 use crate::packet_keys;
 use tallybox_service::clock::Clock;
 
-/// An ingestor, ready to work: everything that its commands share.
+/// The state that all commands of an ingestor share, opened from its configuration.
 #[derive(Debug)]
 pub struct Ingestor {
-    /// Its name.
+    /// Name of the ingestor.
     pub name: String,
-    /// How it listens.
+    /// Addresses and limits of the HTTP server.
     pub serve: ServeConfig,
-    /// How windows are cut.
+    /// Rules for cutting windows into batches.
     pub batches: BatchConfig,
-    /// What is taken at the door.
+    /// The reports that the server admits.
     pub acceptance: AcceptanceConfig,
-    /// What the manifest says.
+    /// Contents of the manifest in addition to the signing key.
     pub manifest: ManifestConfig,
-    /// Public halves of other signing keys, for the manifest.
+    /// Public keys of other signing keys, for the manifest.
     pub other_public_keys: BTreeMap<KeyId, VerifyingKey>,
-    /// What signs batches.
+    /// The signer of batches.
     pub signer: Arc<dyn BatchSigner>,
-    /// What signs the configuration of clients.
+    /// The key that signs the configuration for clients, with its id.
     pub config_key: (KeyId, SigningKey),
-    /// The first is used for new plans.
+    /// The secrets. New plans use the first.
     pub secrets: Vec<IngestorSecret>,
-    /// What makes and verifies the objects of the spool: with the first secret, and with any.
+    /// Authenticates the objects of the spool: writes with the first secret, verifies with any.
     pub records: Records,
-    /// The metrics.
+    /// The metric registry.
     pub registry: LiveRegistry,
-    /// Where accepted reports wait.
+    /// The bucket of accepted reports.
     pub spool: SharedBucket,
     /// The localities by name.
     pub localities: BTreeMap<String, Locality>,
-    /// What time it is.
+    /// The clock of the server.
     pub clock: Clock,
-    /// What time clients have, if it is another: a sandbox's windows go by faster than its clients' clocks.
+    /// The clock of the clients, if it differs: in a sandbox, windows pass faster than the clocks
+    /// of its clients.
     pub clients_clock: Option<Clock>,
 }
 
-/// A locality.
+/// A locality with its keys and mailboxes.
 #[derive(Debug)]
 pub struct Locality {
-    /// Its name, as in addresses.
+    /// Name of the locality, as in URLs.
     pub name: String,
-    /// Locality and ingestor.
+    /// The instance: locality and ingestor.
     pub instance: Instance,
-    /// The names of its objects in the spool.
+    /// Names of the locality's objects in the spool.
     pub names: SpoolNames,
-    /// Whether reports have to be attested.
+    /// Whether reports need an attestation.
     pub attestation: AttestationPolicy,
-    /// What checks attestations; there unless the policy is `none`.
+    /// The verifier of attestations. Present unless the policy is `none`.
     pub verifier: Option<SharedVerifier>,
-    /// Pairs of packet keys. Clients of a metric are told the first with the metric's bins; all are accepted.
+    /// Pairs of packet keys. The configuration for clients names the first pair with the metric's
+    /// bins; reports under any pair are accepted.
     pub key_pairs: Vec<KeyPair>,
-    /// Where the processors take batches, in order of their index.
+    /// The processors' mailboxes for batches, in order of the processors' index.
     pub mailboxes: [SharedBucket; 2],
 }
 
 impl Locality {
-    /// For how many minutes a report may come again, from when it came first. The door takes it for as long by what it
-    /// says of its own time; but nothing signs that, so an attested one may come for as long as its key is taken.
+    /// Returns for how many minutes after its first arrival a report may be replayed.
+    ///
+    /// Admission compares the time that a report states with the limits of `acceptance`. No
+    /// signature covers this time, so an attested report can be replayed for as long as its key is
+    /// accepted.
     #[must_use]
     pub fn replay_minutes(&self, acceptance: &AcceptanceConfig) -> u64 {
         let stated = u64::from(acceptance.max_age_hours) * 60 + u64::from(acceptance.max_ahead_minutes);
@@ -85,14 +90,15 @@ impl Locality {
         stated.max(attested)
     }
 
-    /// Returns the key pair that clients are told for metrics with this number of bins.
+    /// Returns the key pair that the configuration for clients names for metrics with this number
+    /// of bins.
     #[must_use]
     pub fn key_pair(&self, bins: u32) -> Option<&KeyPair> {
         self.key_pairs.iter().find(|pair| pair.bins == bins)
     }
 }
 
-/// The packet keys of both processors that shares of metrics with one number of bins are sealed to.
+/// One packet key of each processor, for shares of metrics with one number of bins.
 #[derive(Clone, Debug)]
 pub struct KeyPair {
     /// The number of bins.
@@ -104,19 +110,19 @@ pub struct KeyPair {
 /// A processor's packet key.
 #[derive(Clone, Debug)]
 pub struct PacketKey {
-    /// Its id.
+    /// Id of the key.
     pub id: KeyId,
-    /// The key.
+    /// The public key.
     pub public: PacketPublicKey,
 }
 
-/// Something that signs batches: a key in a file, or a key that never leaves a cloud's service.
+/// A signer of batches: a key in a file, or a key that never leaves a cloud service.
 #[async_trait]
 pub trait BatchSigner: Send + Sync + std::fmt::Debug {
-    /// The id of the key, as manifests name it.
+    /// Returns the id under which manifests publish the key.
     fn key_id(&self) -> &str;
 
-    /// Its public half.
+    /// Returns the public key.
     fn verifying_key(&self) -> VerifyingKey;
 
     /// Signs the bytes of a header: ECDSA P-256 with SHA-256, ASN.1 DER.
@@ -126,13 +132,13 @@ pub trait BatchSigner: Send + Sync + std::fmt::Debug {
     async fn sign(&self, header: &[u8]) -> Result<Vec<u8>, SignError>;
 }
 
-/// A signature cannot be made; trying again may help.
+/// A failure to sign. Another attempt may succeed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot sign with key {key_id}: {problem}")]
 pub struct SignError {
-    /// The key.
+    /// Id of the key.
     pub key_id: KeyId,
-    /// What failed.
+    /// The cause.
     pub problem: String,
 }
 
@@ -158,7 +164,7 @@ impl BatchSigner for FileSigner {
     }
 }
 
-/// The registry of the configuration, as it stands in its file now.
+/// The metric registry, which can be reloaded from its file.
 #[derive(Debug)]
 pub struct LiveRegistry {
     file: PathBuf,
@@ -169,24 +175,27 @@ impl LiveRegistry {
     /// Reads the file.
     ///
     /// # Errors
-    /// [`Error::Config`] that names file, line and what is wrong.
+    /// [`Error::Config`] that names the file, the line and the cause.
     pub fn load(file: PathBuf) -> Result<Self, Error> {
         let current = RwLock::new(Arc::new(load::<Registry>(&file)?.value));
         Ok(Self { file, current })
     }
 
-    /// The registry in force.
+    /// Returns the registry that is in force.
     #[must_use]
     pub fn current(&self) -> Arc<Registry> {
-        // What is behind the lock is replaced as a whole, so a panic elsewhere leaves nothing half done.
+        // The value behind the lock is replaced as a whole, so a panic elsewhere leaves a complete
+        // one.
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the file again and returns whether the registry has changed. A file that cannot be read, or a registry
-    /// that `check` refuses, changes nothing.
+    /// Reads the file again and returns whether the registry has changed.
+    ///
+    /// If the file cannot be read, or `check` rejects the registry, the old registry stays in
+    /// force.
     ///
     /// # Errors
-    /// As [`load`](Self::load), and those of `check`.
+    /// Those of [`load`](Self::load) and of `check`.
     pub fn reload(&self, check: impl FnOnce(&Registry) -> Result<(), Error>) -> Result<bool, Error> {
         let fresh = load::<Registry>(&self.file)?.value;
         let changed = fresh != *self.current();
@@ -202,7 +211,7 @@ impl Ingestor {
     /// Reads the files and opens the buckets that a configuration names.
     ///
     /// # Errors
-    /// [`Error`] that names the file or the key of the configuration.
+    /// [`Error`] that names the file or the setting.
     pub fn open(config: &Loaded<Config>) -> Result<Self, Error> {
         let value = &config.value;
         crate::config::check(value).map_err(Error::Setting)?;
@@ -242,7 +251,7 @@ impl Ingestor {
                 secret_key(config, &config_key.file, "client configuration key", SigningKey::parse)?,
             ),
             secrets,
-            records: records.ok_or_else(|| Error::Setting("secrets: at least one is needed".to_owned()))?,
+            records: records.ok_or_else(|| Error::Setting("secrets: name at least one secret".to_owned()))?,
             registry,
             spool: open_bucket(config, &value.spool)?,
             localities,
@@ -253,8 +262,8 @@ impl Ingestor {
         Ok(ingestor)
     }
 
-    /// Refuses a key pair that serves two purposes; a pair of packet keys that are one key would let one processor open
-    /// both shares of a report.
+    /// Rejects a key pair that serves two purposes. If both packet keys of a pair were the same
+    /// key, one processor could open both shares of a report.
     fn check_purposes(&self) -> Result<(), Error> {
         let mut purposes = KeyPurposes::default();
         let mut add = |purpose, name: &str, fingerprint| {
@@ -284,37 +293,39 @@ impl Ingestor {
         Ok(())
     }
 
-    /// Reads the registry's file again and returns whether the registry has changed. A registry that is refused leaves
-    /// the old one in force.
+    /// Reads the registry's file again and returns whether the registry has changed. A registry
+    /// that is rejected leaves the old one in force.
     ///
     /// # Errors
-    /// [`Error::Config`] for a file that cannot be read, [`Error::Setting`] for a metric without packet keys.
+    /// [`Error::Config`] for a file that cannot be read, [`Error::Setting`] for a metric without
+    /// packet keys.
     pub fn reload_registry(&self) -> Result<bool, Error> {
         self.registry
             .reload(|fresh| packet_keys::check_registry(&self.localities, fresh))
     }
 
-    /// What time clients have, in milliseconds since the epoch: what their reports and their configuration go by.
+    /// Returns the clients' time in milliseconds since the epoch. The times of reports and of the
+    /// configuration for clients refer to it.
     #[must_use]
     pub fn clients_millis(&self) -> i64 {
         self.clients_clock.as_ref().unwrap_or(&self.clock).millis()
     }
 
-    /// The secret with this id.
+    /// Returns the secret with this id.
     #[must_use]
     pub fn secret(&self, id: &str) -> Option<&IngestorSecret> {
         self.secrets.iter().find(|secret| secret.id() == id)
     }
 }
 
-/// What makes and verifies the objects of an ingestor's spool. `None` without a secret.
+/// Returns the record keys of an ingestor's spool, or `None` without a secret.
 #[must_use]
 pub fn records(secrets: &[IngestorSecret], ingestor: &str) -> Option<Records> {
     let keys = secrets.iter().map(|secret| RecordKey::from_bytes(secret.record_key()));
     Records::of_ingestor(keys, ingestor)
 }
 
-/// How it listens, with the certificate's files where they are.
+/// Returns the server settings with the paths of the certificate files resolved.
 fn resolve_tls(config: &Loaded<Config>) -> ServeConfig {
     let mut serve = config.value.serve.clone();
     if let Some(tls) = &mut serve.tls {
@@ -327,7 +338,7 @@ fn resolve_tls(config: &Loaded<Config>) -> ServeConfig {
 fn open_locality(config: &Loaded<Config>, name: &str, locality: &LocalityConfig) -> Result<Locality, Error> {
     let instance: Instance = format!("{name}-{}", config.value.ingestor)
         .parse()
-        .map_err(|error| Error::Setting(format!("locality {name}: {error}")))?;
+        .map_err(|error| Error::Setting(format!("localities.{name}: {error}")))?;
     let key = |key: &NamedKey| -> Result<PacketKey, Error> {
         let public = public_key(config, &key.file, "packet encryption key", PacketPublicKey::parse)?;
         let id = key.id.clone();
@@ -352,7 +363,7 @@ fn open_locality(config: &Loaded<Config>, name: &str, locality: &LocalityConfig)
     })
 }
 
-/// A bucket that cannot be opened is a fault of the configuration.
+/// Opens a bucket. A failure is an error of the configuration.
 fn open_bucket(config: &Loaded<Config>, place: &BucketPlace) -> Result<SharedBucket, Error> {
     place
         .open(&config.directory)

@@ -1,4 +1,5 @@
-//! Checks that every packet key belongs to one locality and one number of bins, and that every metric has a key pair.
+//! Checks of packet keys: each key belongs to one locality and one number of bins, and each metric
+//! has a key pair.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,9 @@ use crate::ingestor::Locality;
 /// # Errors
 /// [`Error::Setting`] that names the locality and the keys.
 pub(crate) fn check_keys(localities: &BTreeMap<String, Locality>) -> Result<(), Error> {
-    // A processor fixes the evaluation point of a key for each instance. A key of two instances would get two points, and
-    // one ciphertext could be evaluated at both.
+    // A processor pins one evaluation point per key and instance. A key of two instances would get
+    // two points, and the same ciphertext could then be evaluated at both, which reveals the
+    // answer.
     let mut owners: BTreeMap<String, &str> = BTreeMap::new();
     for (name, locality) in localities {
         let refuse = |problem: String| Error::Setting(format!("localities.{name}.packet-keys: {problem}"));
@@ -34,7 +36,7 @@ pub(crate) fn check_keys(localities: &BTreeMap<String, Locality>) -> Result<(), 
         }
         for public in list.public_keys() {
             if let Some(owner) = owners.insert(public.to_owned(), name) {
-                let problem = format!("key {public} is a packet key of locality {owner}, too: give each its own keys");
+                let problem = format!("key {public} is also a packet key of locality {owner}: give each its own keys");
                 return Err(refuse(problem));
             }
         }
@@ -58,14 +60,14 @@ pub(crate) fn check_registry(localities: &BTreeMap<String, Locality>, registry: 
     Ok(())
 }
 
-/// A metric whose reports are accepted, and for whose number of bins a locality has no key pair.
+/// A metric whose reports are accepted although a locality has no key pair for its number of bins.
 pub(crate) struct MissingPair<'r> {
     pub(crate) metric: &'r AggregationId,
     bins: u32,
 }
 
 impl MissingPair<'_> {
-    /// What is wrong in a locality, and what to do.
+    /// Returns a message that states the problem of a locality and the next step.
     pub(crate) fn message(&self, locality: &str) -> String {
         let bins = self.bins;
         format!(
@@ -75,7 +77,7 @@ impl MissingPair<'_> {
     }
 }
 
-/// The metrics whose reports are accepted and that have no key pair.
+/// Returns the metrics whose reports are accepted and that have no key pair.
 pub(crate) fn metrics_without_pair(
     registry: &Registry,
     has_pair: impl Fn(u32) -> bool,
