@@ -1,4 +1,4 @@
-//! `ingestor batch`
+//! `ingestor batch`: batches the windows that are due.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,23 +14,24 @@ use super::Arguments;
 use crate::batch::{BatchOptions, BatchSummary, batch};
 use crate::error::Error;
 
-/// Batch every window that is due, and hand the batches to both processors
+/// Batch every window that is due, and write the batches to the mailboxes of both processors
 ///
-/// For a cron job, some minutes after the end of each window. It plans the windows that have ended, drops replays,
-/// shuffles, cuts, signs, and writes to both mailboxes; then it deletes slabs that nothing needs any more. It can be
-/// run at any time, as often as wanted and several at once: what is done stays as it is, to the byte, and what was
-/// broken off is completed. Exit code 4 means that a bucket could not be reached or that other jobs still write: run it
-/// again.
+/// Run it as a cron job, some minutes after the end of each window. The command plans the windows
+/// that have ended, drops replays, shuffles, cuts and signs, and writes to both mailboxes. Then it
+/// deletes slabs that are no longer needed. Runs may start at any time, repeat and overlap: a run
+/// leaves complete batches unchanged, to the byte, and completes interrupted ones. Exit code 4
+/// means that a bucket could not be reached or that other jobs have not finished writing: run the
+/// command again.
 #[derive(Debug, Args)]
 pub(super) struct BatchCommand {
-    /// Only this locality; all, if not given
+    /// Batch only this locality (default: all localities)
     #[arg(long, value_name = "NAME")]
     locality: Option<String>,
-    /// End no window that starts after this one (UTC)
+    /// Batch no window that starts later than this one (UTC)
     #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
     window: Option<BatchTime>,
-    /// Write only this share of each window's partitions: job I of N, counted from 0, as an indexed Kubernetes job
-    /// has it
+    /// Write only part I of N of each window's partitions, with I counted from 0, as in an indexed
+    /// Kubernetes job
     #[arg(long, value_name = "I/N", value_parser = parse_share)]
     share: Option<(u32, u32)>,
 }
@@ -52,7 +53,8 @@ impl BatchCommand {
             if self.locality.as_ref().is_some_and(|wanted| wanted != name) {
                 continue;
             }
-            // One locality that fails holds up no other.
+            // A locality that fails does not stop the others; the run reports its first error at
+            // the end.
             match batch(&ingestor, locality, &options).await {
                 Ok(summary) => done.push(summary),
                 Err(error) => {
@@ -79,7 +81,7 @@ impl BatchCommand {
     }
 }
 
-/// What a run did.
+/// The summary of a run.
 #[derive(Debug, Serialize)]
 struct BatchesSummary {
     localities: Vec<BatchSummary>,

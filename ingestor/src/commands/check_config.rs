@@ -1,4 +1,4 @@
-//! `ingestor check-config`
+//! `ingestor check-config`: validates the configuration.
 
 use std::fmt;
 
@@ -13,12 +13,13 @@ use super::Arguments;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
-/// Read the configuration and every file it names, and say what they come to; nothing is written without --buckets
+/// Read the configuration and every file that it names, and print a summary; writes nothing without
+/// --buckets
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
-    /// Probe the spool and every mailbox, too: rights that are needed and rights that should be missing, creation of
-    /// absent objects only, the spool's clock, listings from a bound on. Leaves an object `tallybox-check` in the
-    /// mailboxes
+    /// Also probe the spool and every mailbox: rights that are required, rights that should not be
+    /// granted, creation only if absent, the spool's clock, and listings that start at a name.
+    /// Leaves an object `tallybox-check` in the mailboxes
     #[arg(long)]
     buckets: bool,
 }
@@ -51,7 +52,7 @@ async fn probe_all(ingestor: &Ingestor) -> Vec<Probed> {
     probed
 }
 
-/// What the configuration comes to. No secret is in it.
+/// The summary of a configuration. Contains no secret.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct ConfigSummary {
@@ -68,14 +69,14 @@ struct ConfigSummary {
     probed: Vec<Probed>,
 }
 
-/// A key's id and the fingerprint of its public half.
+/// The id of a key and the fingerprint of its public half.
 #[derive(Debug, Serialize)]
 struct KeySummary {
     id: String,
     fingerprint: String,
 }
 
-/// A locality.
+/// The summary of a locality.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct LocalitySummary {
@@ -85,7 +86,7 @@ struct LocalitySummary {
     mailboxes: [String; 2],
 }
 
-/// A pair of packet keys.
+/// The summary of a pair of packet keys.
 #[derive(Debug, Serialize)]
 struct PairSummary {
     bins: u32,
@@ -150,7 +151,7 @@ impl Summary for ConfigSummary {
         writeln!(f, "  {:<22} {}", "secrets", self.secrets.join(", "))?;
         writeln!(
             f,
-            "  {:<22} {}, of the secrets",
+            "  {:<22} {} (derived from the secrets)",
             "record keys",
             self.record_keys.join(", ")
         )?;

@@ -1,4 +1,4 @@
-//! The command line: one function a command, all on the library's functions.
+//! The command line: one module per command, which calls the library's functions.
 
 mod batch;
 mod check_config;
@@ -21,20 +21,20 @@ use crate::ingestor::Ingestor;
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  done, now or before
+  0  done, by this run or an earlier one
   2  the command line or the configuration is wrong
-  3  rejected: it needs an operator
+  3  rejected: an operator has to act
   4  not done yet: run it again later
   5  conflict: an object exists with other bytes; nothing was overwritten
 
-docs/operating.md explains what to do, config/ingestor.yaml each setting,
-docs/clients.md what clients post.";
+docs/operating.md describes what to do in each case, config/ingestor.yaml
+each setting, docs/clients.md how clients post reports.";
 
-/// Takes encrypted reports from clients and hands them to two processors, in signed batches
+/// Receives encrypted reports from clients and writes them to two processors in signed batches
 #[derive(Debug, Parser)]
 #[command(name = "ingestor", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The ingestor's configuration (YAML); relative paths in it are relative to its folder
+    /// Configuration of the ingestor (YAML); relative paths in it are relative to its folder
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -54,7 +54,7 @@ enum Command {
     Serve(serve::ServeCommand),
 }
 
-/// Runs the program on this process's command line.
+/// Runs the program with the command line of this process.
 #[must_use]
 pub fn main() -> Exit {
     process::protect_memory();
@@ -91,9 +91,9 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
 }
 
 impl Arguments {
-    /// The ingestor that `--config` describes.
+    /// Opens the ingestor that `--config` describes.
     fn ingestor(&self) -> Result<Ingestor, Error> {
-        let missing = || Error::Setting("--config FILE is missing".to_owned());
+        let missing = || Error::Setting("--config is missing: name the configuration file".to_owned());
         let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
         Ingestor::open(&config)
     }

@@ -1,4 +1,4 @@
-//! `ingestor redeliver`
+//! `ingestor redeliver`: writes batches again that a mailbox has lost.
 
 use std::collections::BTreeSet;
 
@@ -12,33 +12,34 @@ use crate::batch::{Redelivery, redeliver};
 use crate::error::Error;
 
 const AFTER_HELP: &str = "\
-A processor's mailbox has lost a batch, or had deleted it before the processor
-could fetch it:
+Use this command if a processor's mailbox has lost a batch, or has deleted it
+before the processor could fetch it:
 
   ingestor --config ingestor.yaml redeliver --window 2026/01/31/12/00 \\
       --batch 5fd2ffef-7f5c-4b4b-8f0f-3a3c0b4d8d5e --to second
 
-The names of the batches of a window are in the summary of `ingestor batch
---json`, and in the processors' rosters.";
+The summary of `ingestor batch --json` and the processors' rosters contain the
+names of a window's batches.";
 
-/// Write batches of a window again, byte for byte as they were fixed, where a mailbox does not hold them
+/// Write batches of a window again, with the same bytes, where a mailbox does not hold them
 ///
-/// Works as long as the spool keeps what the window is made of (`batches.keep-slabs-hours` after its end). Nothing is
-/// overwritten and nothing is batched anew: an object that is there with other bytes is a conflict (exit code 5). Exit
-/// code 3 means that the spool does not keep the window, or that it has no such batch.
+/// Works as long as the spool keeps the slabs of the window (`batches.keep-slabs-hours` after its
+/// end). The command neither overwrites objects nor batches reports again: an existing object with
+/// other bytes is a conflict (exit code 5). Exit code 3 means that the spool does not hold the
+/// window, or that the window has no such batch.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct RedeliverCommand {
-    /// The start of the ingestion window (UTC)
+    /// Start of the ingestion window (UTC)
     #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
     window: BatchTime,
-    /// Only this batch; may be given several times
+    /// Write only this batch; may be given several times (default: all batches of the window)
     #[arg(long = "batch", value_name = "UUID")]
     batches: Vec<BatchId>,
-    /// Only to this processor; to both, if not given
+    /// Write only to this processor (default: both)
     #[arg(long, value_enum)]
     to: Option<To>,
-    /// The locality; may be left out if there is only one
+    /// Locality; may be omitted if the configuration has only one
     #[arg(long, value_name = "NAME")]
     locality: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `ingestor registry`
+//! `ingestor registry`: checks a metric registry.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::packet_keys::metrics_without_pair;
 
-/// Look at a metric registry
+/// Check a metric registry
 #[derive(Debug, Args)]
 pub(super) struct RegistryCommand {
     #[command(subcommand)]
@@ -27,16 +27,17 @@ enum Which {
     Lint(Lint),
 }
 
-/// Say what is wrong with a registry before it is deployed
+/// Report problems of a registry before it is deployed
 ///
-/// Errors (exit code 3) would lose or mix reports: a parameter changed under the same name, a metric that is gone
-/// before it was closed, a version that was not raised; with `--config`, also a metric for whose number of bins a
-/// locality has no pair of packet keys. Warnings are worth a look.
+/// Errors (exit code 3) are changes that would lose or mix reports: a parameter that changed under
+/// the same name, a metric that was removed before it was closed, a version that was not raised.
+/// With `--config`, a metric for whose number of bins a locality has no pair of packet keys is an
+/// error as well. Warnings need a decision by a person.
 #[derive(Debug, Args)]
 struct Lint {
-    /// The registry
+    /// The registry file
     file: PathBuf,
-    /// The registry in force now, to compare with
+    /// The registry that is in force now, for comparison
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
 }
@@ -61,7 +62,7 @@ impl RegistryCommand {
     }
 }
 
-/// The metrics that a locality of the configuration has no packet keys for.
+/// Returns a finding for each metric for which a locality of the configuration has no packet keys.
 fn without_packet_keys(registry: &Registry, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, locality) in &config.localities {
@@ -76,7 +77,7 @@ fn without_packet_keys(registry: &Registry, config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// What the lint found.
+/// The findings of the check.
 #[derive(Debug, Serialize)]
 struct LintSummary {
     version: u64,
@@ -91,7 +92,7 @@ impl Summary for LintSummary {
         }
         write!(f, "version {}, {} metrics, ", self.version, self.metrics)?;
         match self.findings.len() {
-            0 => f.write_str("nothing to say"),
+            0 => f.write_str("no findings"),
             count => write!(f, "{count} findings"),
         }
     }

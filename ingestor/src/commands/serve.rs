@@ -1,4 +1,4 @@
-//! `ingestor serve`
+//! `ingestor serve`: receives reports.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,38 +15,40 @@ use crate::error::Error;
 use crate::http::Server;
 
 const AFTER_HELP: &str = "\
-Pages for clients (serve.listen):
+Paths for clients (serve.listen):
   POST /v1/{locality}/reports   one report or many, JSON or Avro, gzip or zstd
   GET  /v1/{locality}/config    metrics, keys and limits, signed
-  GET  /manifest                the keys that batches are signed with
-  GET  /openapi.json            all of this, for machines
-  GET  /problems                what each problem means, for people
+  GET  /manifest                public keys that verify batches
+  GET  /openapi.json            description of these paths, for machines
+  GET  /problems                explanation of each problem type, for people
 
-Pages for operators (serve.operations):
-  GET  /healthz                 the program runs
-  GET  /readyz                  requests should be sent here, or why not: for
-                                instance, the spool has not answered for a minute
+Paths for operators (serve.operations):
+  GET  /healthz                 the process is running
+  GET  /readyz                  whether load balancers should send requests here,
+                                and if not, the reason: for instance, the spool
+                                has not answered for a minute
   GET  /metrics                 counters and histograms, for Prometheus
 
 Signals:
-  TERM, INT   take no more requests, answer those in flight, write the slabs,
-              and end with exit code 0, within serve.drain-secs
-  HUP         read the metric registry again (also done when it changes)
+  TERM, INT   accept no more requests, answer those in flight, write the slabs,
+              and exit with code 0, within serve.drain-secs
+  HUP         reload the metric registry (also done when its file changes)
 
-A report is answered \"accepted\" only when it is durable in the spool. Replicas
-need nothing of each other: start as many as you like on one spool, with clocks
-that agree. What the spool holds becomes batches by `ingestor batch`.
+The answer \"accepted\" means that the report is durable in the spool. Replicas
+are independent: start any number of them on one spool, with synchronised
+clocks. `ingestor batch` turns the contents of the spool into batches.
 
-Try it:
+Example:
   ingestor --config ingestor.yaml serve
   curl http://127.0.0.1:8080/openapi.json
   curl http://127.0.0.1:8081/readyz";
 
-/// Take reports from clients, and keep them in the spool until they are batched
+/// Receive reports from clients, and store them in the spool until they are batched
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct ServeCommand {
-    /// Also batch every window that has become due, as `ingestor batch` does: for one machine without cron
+    /// Also batch every window that is due, as `ingestor batch` does; for a single machine without
+    /// cron
     #[arg(long)]
     batch: bool,
 }
@@ -63,7 +65,7 @@ impl ServeCommand {
             listen = started.listen,
             operations = started.operations,
             registry_version = started.registry_version,
-            "ingestor serves"
+            "ingestor is serving requests"
         );
         let shutdown = shutdown::on_signal();
         let metrics = Arc::clone(&server.app().metrics);
@@ -73,12 +75,12 @@ impl ServeCommand {
             }
         };
         tokio::join!(server.run(shutdown.clone()), batching);
-        tracing::info!("ingestor has ended; everything acknowledged is durable");
+        tracing::info!("ingestor has stopped; every acknowledged report is durable");
         Ok(Exit::Done)
     }
 }
 
-/// What is said when the server is up.
+/// Summary printed when the server has started.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Started {
@@ -118,6 +120,6 @@ impl Summary for Started {
         let (version, metrics) = (self.registry_version, self.metrics);
         writeln!(f, "  {:<12} version {version}, {metrics} metrics", "registry")?;
         writeln!(f, "  {:<12} {}", "localities", self.localities.join(", "))?;
-        write!(f, "  {:<12} Ctrl-C, or SIGTERM", "end")
+        write!(f, "  {:<12} Ctrl-C or SIGTERM", "stop")
     }
 }
