@@ -1,4 +1,4 @@
-//! What all requests share, and the routers.
+//! State that all requests share, and the routers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,22 +32,24 @@ use crate::ingestor::Ingestor;
 use crate::metrics::Metrics;
 use crate::spool::Collector;
 
-/// A server without its sockets: doors, collectors, documents.
+/// The server without its sockets: admission, collectors and documents.
 pub struct App {
-    /// What the configuration opened.
+    /// The ingestor as configured.
     pub ingestor: Arc<Ingestor>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     pub(super) places: BTreeMap<String, Place>,
     pub(super) budget: Budget,
     pub(super) networks: Networks,
     pub(super) origins: Origins,
-    /// Where large bodies are worked on: a thread a core, always the same ones, since each keeps memory of its own.
+    /// Threads for large bodies, one per core. The pool is fixed because every thread that decodes
+    /// bodies keeps its own buffers.
     pub(super) workers: ThreadPool,
-    /// Shared by all answers, so that clients that do not take theirs hold no copies.
+    /// Documents in memory. All answers share them, so that clients that read slowly hold no
+    /// copies.
     pub(super) manifest: Bytes,
     pub(super) description: Bytes,
-    /// Whether the spool answers.
+    /// Whether the spool can be reached.
     pub(super) reach: Reach,
     draining: AtomicBool,
 }
@@ -60,7 +62,7 @@ impl std::fmt::Debug for App {
     }
 }
 
-/// What belongs to one locality.
+/// The state of one locality.
 pub(super) struct Place {
     pub(super) door: Door,
     pub(super) collector: Collector,
@@ -68,10 +70,11 @@ pub(super) struct Place {
 }
 
 impl App {
-    /// Opens the doors: from now on reports that come through the [`router`](Self::router) are made durable.
+    /// Starts the collectors. From now on, reports that arrive through the [`router`](Self::router)
+    /// are made durable.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a manifest that cannot be made.
+    /// [`Error::Setting`] if the manifest cannot be built from the configuration.
     pub async fn start(ingestor: Arc<Ingestor>) -> Result<Arc<Self>, Error> {
         let metrics = Arc::new(Metrics::new());
         let serve = &ingestor.serve;
@@ -112,7 +115,8 @@ impl App {
         }))
     }
 
-    /// The pages for clients. Requests without a [`Peer`](super::Peer) extension count as of one network.
+    /// Returns the router for clients. Requests without a [`Peer`](super::Peer) extension are
+    /// attributed to one common network.
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/v1/{locality}/reports", post(reports::post))
@@ -124,12 +128,12 @@ impl App {
             .method_not_allowed_fallback(method_not_allowed)
             .layer(from_fn_with_state(Arc::clone(self), observe))
             .layer(from_fn_with_state(Arc::clone(self), cors::allow))
-            // Bodies have limits of their own, which the budget knows.
+            // `body::read` enforces its own limits and takes the bytes from the budget.
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(self))
     }
 
-    /// The pages for operators.
+    /// Returns the router for operators.
     pub fn operations(self: &Arc<Self>) -> Router {
         let program = Arc::clone(self) as Arc<dyn Operable>;
         operations::router(program)
@@ -137,10 +141,11 @@ impl App {
             .method_not_allowed_fallback(method_not_allowed)
     }
 
-    /// Reads the registry again; one that cannot be read leaves the old one in force.
+    /// Reads the registry again. If it cannot be read or is rejected, the old registry stays in
+    /// force.
     ///
     /// # Errors
-    /// [`Error::Config`] that names what is wrong.
+    /// [`Error`] that names the file and the cause.
     pub fn reload_registry(&self) -> Result<bool, Error> {
         let changed = self.ingestor.reload_registry()?;
         if changed {
@@ -151,7 +156,7 @@ impl App {
         Ok(changed)
     }
 
-    /// Says at `/readyz` that nothing more should be sent here.
+    /// Makes `/readyz` report that load balancers should send no more requests here.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
     }
@@ -160,18 +165,20 @@ impl App {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Writes what was accepted, answers it, and takes no more.
+    /// Accepts no more reports, writes the accepted ones and answers their requests.
     pub async fn close(&self) {
         self.drain();
         join_all(self.places.values().map(|place| place.collector.close())).await;
     }
 
-    /// Looks for the newest plan of each locality now; done by itself every minute.
+    /// Scans the spool for the newest plan of each locality now. The server also does so every
+    /// minute.
     pub async fn look_at_plans(&self) {
         join_all(self.places.values().map(|place| place.collector.look())).await;
     }
 
-    /// Asks the spool again and again whether it answers, with or without requests; what lasts shows at `/readyz`.
+    /// Checks periodically whether the spool answers, with or without requests. `/readyz` reports a
+    /// failure that persists.
     pub async fn watch_spool(&self) {
         let reachable = Reachable::default();
         let ask = || async {
@@ -182,13 +189,18 @@ impl App {
     }
 
     pub(super) fn place(&self, locality: &str) -> Result<&Place, Refusal> {
-        let unknown = || Refusal::new(ProblemKind::UnknownLocality, "nobody counts here for this locality");
+        let unknown = || {
+            Refusal::new(
+                ProblemKind::UnknownLocality,
+                "unknown locality; check the URL of the request",
+            )
+        };
         self.places.get(locality).ok_or_else(unknown)
     }
 }
 
-/// The budget of the configuration. Large requests leave a quarter of the memory to small ones, as far as there is room for
-/// the largest.
+/// Builds the budget of the configuration. Large requests leave a quarter of the memory to small
+/// ones, as far as the largest body still fits.
 fn budget(serve: &ServeConfig, metrics: &Metrics) -> Budget {
     let all = serve.memory_bytes;
     let for_small = (all / 4).min(all.saturating_sub(2 * serve.body_bytes));
@@ -205,12 +217,12 @@ fn workers() -> Result<ThreadPool, Error> {
     ThreadPoolBuilder::new()
         .num_threads(cores)
         .thread_name(|index| format!("body-{index}"))
-        .panic_handler(|_| tracing::error!("a body made the program panic; it is given up"))
+        .panic_handler(|_| tracing::error!("decoding a body panicked; its request is answered with an error"))
         .build()
         .map_err(|error| Error::Internal(format!("cannot start threads: {error}")))
 }
 
-/// Counts requests and how long they take.
+/// Counts requests and measures their duration.
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let response = next.run(request).await;
@@ -224,13 +236,13 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
 async fn not_found() -> Refusal {
     Refusal::new(
         ProblemKind::NotFound,
-        "there is no such page; /openapi.json names them all",
+        "no resource has this path; /openapi.json lists all paths",
     )
 }
 
 async fn method_not_allowed() -> Refusal {
     Refusal::new(
         ProblemKind::MethodNotAllowed,
-        "the page knows other methods; /openapi.json names them",
+        "the path does not support this method; /openapi.json lists the methods",
     )
 }

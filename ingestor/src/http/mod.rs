@@ -1,24 +1,24 @@
-//! The pages, the bodies, the answers, the connections.
+//! The HTTP server: documents, request bodies, answers and connections.
 //!
-//! | file | holds |
+//! | file | contents |
 //! |---|---|
-//! | `server` | listening, and the way down |
-//! | `connection` | connections: who has a place, and for how long |
-//! | `app` | what all requests share; the routers |
+//! | `server` | listening and shutdown |
+//! | `connection` | connections: their limits and timeouts |
+//! | `app` | state that all requests share; the routers |
 //! | `reports` | `POST /v1/{locality}/reports` |
-//! | `body`, `decode` | bodies: read, unpacked, taken apart, all within bounds |
-//! | `budget` | bytes that are being worked on |
-//! | `network` | where a request comes from; nothing else sees an address |
-//! | `problems` | the page that says what each problem means |
-//! | `reason` | why a report cannot be read, in words of JSON |
-//! | `refusal` | the one place where problems become answers |
-//! | `documents` | what is served to clients and processors: configuration, manifest |
-//! | `openapi`, `example` | the description of all pages, with a request that is accepted |
-//! | `operations` | what it says of itself to operators |
-//! | `framing` | requests whose length is given twice |
-//! | `cors` | pages of other origins, in browsers |
-//! | `patience` | answers that are not taken |
-//! | `tls`, `watch` | certificates and the registry, read again when they change |
+//! | `body`, `decode` | bodies: read, decompressed and split into reports, all within limits |
+//! | `budget` | memory limits for requests in progress |
+//! | `network` | the network that a request comes from; no other module sees an address |
+//! | `problems` | the page that explains each problem type |
+//! | `reason` | messages for reports that cannot be parsed, in JSON terms |
+//! | `refusal` | conversion of problems to HTTP answers |
+//! | `documents` | documents for clients and processors: configuration, manifest |
+//! | `openapi`, `example` | the OpenAPI description, with a request that is accepted |
+//! | `operations` | readiness and metrics for operators |
+//! | `framing` | detection of requests that state their length twice |
+//! | `cors` | requests from pages of other origins in browsers |
+//! | `patience` | timeouts for answers that a client does not read |
+//! | `tls`, `watch` | reload of certificates and registry when they change |
 
 mod app;
 mod body;

@@ -1,4 +1,4 @@
-//! What the ingestor says of itself to operators.
+//! Readiness and metrics for operators.
 
 use tallybox_service::operations::{Operable, Readiness};
 use tallybox_service::version::Build;
@@ -24,7 +24,7 @@ impl Operable for App {
                 reasons.push(format!("{locality}: the last slab could not be written"));
             }
             if state.blind {
-                reasons.push(format!("{locality}: the plans in the spool have not been seen yet"));
+                reasons.push(format!("{locality}: the plans in the spool have not been listed yet"));
             }
             if state.clock_behind {
                 warnings.push(format!("{locality}: the clock is behind the newest plan in the spool"));

@@ -1,4 +1,5 @@
-//! Answers that a client does not take are given up after a while, since they hold memory that others wait for.
+//! Answers that a client does not read are cancelled after a timeout, since they hold memory that
+//! other requests need.
 
 use std::io;
 use std::pin::Pin;
@@ -14,10 +15,11 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::budget::Hold;
 use super::framing::{Framing, TwoLengths};
 
-/// Bytes of an answer handed on at a time.
+/// Bytes of an answer that are passed on at a time.
 const PIECE: usize = 16 << 10;
 
-/// An answer that holds its memory until the last piece is taken, and breaks off when that takes too long.
+/// Returns an answer that holds its memory until the last piece is sent, and fails if that takes
+/// longer than `patience`.
 pub(super) fn body(bytes: Bytes, hold: Hold, patience: Duration) -> Body {
     if bytes.len() <= PIECE {
         return Body::from(bytes);
@@ -35,11 +37,12 @@ pub(super) fn body(bytes: Bytes, hold: Hold, patience: Duration) -> Body {
     }))
 }
 
-/// A connection with a bound on how long written bytes may wait, whose requests are looked at for two lengths.
+/// A connection that limits how long written bytes may wait, and checks requests for two stated
+/// lengths.
 pub(super) struct Patient<S> {
     inner: S,
     framing: Framing,
-    /// Runs while written bytes wait.
+    /// A timer that runs while written bytes wait.
     stalled: Option<Pin<Box<Sleep>>>,
     patience: Duration,
 }
@@ -54,7 +57,7 @@ impl<S> Patient<S> {
         }
     }
 
-    /// What to say while nothing can be written.
+    /// Returns the result while nothing can be written: pending, or an error after the timeout.
     fn waiting<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let patience = self.patience;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));

@@ -1,25 +1,26 @@
-//! The page that says what each problem means: docs/problems.md, for browsers.
+//! The page that explains each problem type: docs/problems.md as HTML.
 
 use axum::response::Html;
 use bytes::Bytes;
 
-/// What the page is made from.
+/// The Markdown source of the page.
 const SOURCE: &str = include_str!("../../../docs/problems.md");
 
 const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Problems</title>
 <style>body{font:16px/1.5 sans-serif;max-width:42em;margin:3em auto;padding:0 1em}code{background:#eee}</style>
 ";
 
-/// What each problem means, with an anchor for each name
+/// Explains each problem type, with an anchor for each name
 #[utoipa::path(get, path = "/problems", responses(
     (status = 200, description = "The page", body = String, content_type = "text/html"),
 ))]
 pub(super) async fn page() -> Html<Bytes> {
-    // It is small, and asked for by people.
+    // The page is rendered for each request: it is small and rarely requested.
     Html(html(SOURCE).into())
 }
 
-/// The headings, paragraphs and code of the page; it has nothing else.
+/// Renders the headings, paragraphs and inline code of the page. The source contains no other
+/// markup.
 fn html(source: &str) -> String {
     let mut out = HEAD.to_owned();
     for block in source.split("\n\n") {

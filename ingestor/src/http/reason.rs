@@ -1,9 +1,9 @@
-//! Why a report cannot be read, in words of JSON and not of this program.
+//! Messages for reports that cannot be parsed, in JSON terms instead of Rust terms.
 
 use serde_json::error::Category;
 use tallybox_model::report::json::JsonReport;
 
-/// What the decoder calls things, and what they are called in answers.
+/// Phrases of the decoder, and their replacements in answers.
 const WORDS: [(&str, &str); 15] = [
     ("expected i32", "expected a whole number of 32 bits"),
     ("expected i64", "expected a whole number of 64 bits"),
@@ -25,12 +25,13 @@ const WORDS: [(&str, &str); 15] = [
     ("missing field", "missing member"),
 ];
 
-/// Why a text that `error` was found in is no report: the member at fault first.
+/// Returns why `text` is not a report. The message starts with the path of the faulty member.
 pub(super) fn of_report(text: &[u8], error: &serde_json::Error) -> String {
     if error.classify() != Category::Data {
         return plain(&error.to_string());
     }
-    // Only reports that cannot be read are read again, to learn where the fault is.
+    // The first, fast pass does not track paths. Only a report that fails is parsed again to find
+    // the member at fault.
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     match serde_path_to_error::deserialize::<_, JsonReport>(&mut deserializer) {
         Ok(_) => plain(&error.to_string()),
@@ -46,7 +47,7 @@ pub(super) fn of_report(text: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// A decoder's message in the words of answers.
+/// Returns a decoder's message in JSON terms.
 pub(super) fn plain(message: &str) -> String {
     let mut message = message.to_owned();
     for (theirs, ours) in WORDS {
@@ -55,7 +56,8 @@ pub(super) fn plain(message: &str) -> String {
     message
 }
 
-/// The message without line and column, which count from the beginning of the report and not of the body.
+/// Returns the message without line and column: they count from the start of the report, but the
+/// client knows positions in the body.
 fn without_place(message: &str) -> String {
     let place = message.rfind(" at line ").unwrap_or(message.len());
     message[..place].to_owned()

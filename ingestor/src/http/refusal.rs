@@ -1,14 +1,14 @@
-//! The one place where problems become answers.
+//! Conversion of problems to HTTP answers.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rand::RngExt as _;
 use tallybox_model::report::{Problem, ProblemKind};
 
-/// The media type of problems (RFC 9457).
+/// The media type of problem details (RFC 9457).
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A request that is answered with a problem.
+/// A rejected request, with the problem that answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) kind: ProblemKind,
@@ -21,11 +21,11 @@ impl Refusal {
         Self { kind, detail }
     }
 
-    /// The budget is used up.
+    /// Returns the answer to a request for which the memory budget has no bytes left.
     pub(super) fn overloaded() -> Self {
         Self::new(
             ProblemKind::Overloaded,
-            "as much as fits into memory is being worked on",
+            "the memory for requests in progress is in use; send the request again later",
         )
     }
 }
@@ -36,7 +36,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A problem as the answer to a whole request.
+/// Returns a problem as the answer to a whole request.
 pub(super) fn answer(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(problem).unwrap_or_default();
@@ -50,7 +50,8 @@ pub(super) fn answer(problem: &Problem) -> Response {
     response
 }
 
-/// When to come again, if that is what to do: spread, so that not all come at once.
+/// Returns the Retry-After header for problems that a retry can solve. The value is random so that
+/// clients do not return at the same time.
 pub(super) fn retry_after(kind: ProblemKind) -> Option<HeaderValue> {
     let seconds = match kind {
         ProblemKind::RateLimited => 10..=60,

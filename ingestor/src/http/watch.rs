@@ -1,4 +1,4 @@
-//! Files that are read again when they change: the registry, and the certificates.
+//! Files that are reloaded when they change: the registry and the certificates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::App;
 use super::tls::Certificates;
 
-/// How often is looked.
+/// Interval between checks.
 const EVERY: Duration = Duration::from_secs(3);
 
-/// Watches the registry: every few seconds, and at once on SIGHUP.
+/// Reloads the registry every few seconds, and at once on SIGHUP.
 pub(super) async fn registry(app: Arc<App>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -24,7 +24,7 @@ pub(super) async fn registry(app: Arc<App>) {
             _ = ticks.tick() => {}
             () = hangup.asked() => {
                 said = None;
-                tracing::info!("asked to read the registry again");
+                tracing::info!("SIGHUP received; the registry is reloaded");
             }
         }
         let reloading = Arc::clone(&app);
@@ -32,12 +32,12 @@ pub(super) async fn registry(app: Arc<App>) {
         match outcome {
             Ok(Ok(_)) | Err(_) => said = None,
             Ok(Err(error)) => {
-                // The same fault is said once.
+                // The same failure is logged only once, although each check repeats it.
                 let text = error.to_string();
                 if said.as_ref() != Some(&text) {
                     app.metrics.registry_failures.inc();
                     let error = chain(&error);
-                    tracing::error!(error, "registry cannot be read; the old one stays in force");
+                    tracing::error!(error, "registry cannot be reloaded; the old one stays in force");
                     said = Some(text);
                 }
             }
@@ -45,7 +45,7 @@ pub(super) async fn registry(app: Arc<App>) {
     }
 }
 
-/// Watches the certificates.
+/// Reloads the certificates when their files change.
 pub(super) async fn certificates(app: Arc<App>, certificates: Certificates) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -61,11 +61,12 @@ pub(super) async fn certificates(app: Arc<App>, certificates: Certificates) {
                 known = now;
                 tracing::info!("certificates reloaded");
             }
-            // Certificate and key are rarely written at once: the next look may find both.
+            // Certificate and key are rarely replaced at the same moment: the next check may find a
+            // matching pair.
             Err(error) => {
                 app.metrics.certificate_failures.inc();
                 let error = chain(&error);
-                tracing::error!(error, "certificates cannot be read; the old ones stay in force");
+                tracing::error!(error, "certificates cannot be reloaded; the old ones stay in force");
             }
         }
     }
