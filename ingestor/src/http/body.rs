@@ -1,4 +1,5 @@
-//! Bodies: which kind they are of, read in time, unpacked within bounds.
+//! Request bodies: their media type, reading within time limits, and decompression within memory
+//! limits.
 
 use std::io::Read;
 use std::time::Duration;
@@ -17,22 +18,22 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Hold;
 use super::refusal::Refusal;
 
-/// Unpacked bytes for a packed one, at most; and so many are always allowed.
+/// Most decompressed bytes per compressed byte. [`ALWAYS_UNPACKED`] bytes are allowed in any case.
 pub(super) const MOST_EXPANSION: u64 = 100;
 const ALWAYS_UNPACKED: u64 = 64 << 10;
-/// Unpacked bytes that the budget is asked for at a time.
+/// Decompressed bytes that are taken from the budget at a time.
 const UNPACKED_AT_ONCE: u64 = 64 << 10;
-/// How late a client may be with its body.
+/// How far a client may lag behind the required rate.
 const SLOW_TIME: Duration = Duration::from_secs(5);
-/// What a report takes in addition to its bytes: its result, and what it is while it waits.
+/// Memory of a report in addition to its bytes: its result, and its state while it waits.
 pub(super) const REPORT_BYTES: u64 = 1536;
-/// How much of a body that nobody wants is read away, and for how long.
+/// Limits for reading and discarding the body of a rejected request.
 const DISCARD_BYTES: u64 = 1 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
-/// The largest window of a zstd frame is 8 MiB, as RFC 8878 section 3.1.1.1.2 recommends.
+/// Largest window of a zstd frame: 8 MiB, as RFC 8878 section 3.1.1.1.2 recommends.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// What a body is.
+/// The media type and compression of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Form {
     pub(super) media: Media,
@@ -46,7 +47,7 @@ pub(super) enum Media {
     Avro,
 }
 
-/// How a body is packed.
+/// The compression of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     None,
@@ -55,7 +56,7 @@ pub(super) enum Packing {
 }
 
 impl Form {
-    /// What the head of a request says that its body is.
+    /// Reads media type and compression from the headers of a request.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
         Ok(Self {
             media: media(headers)?,
@@ -98,7 +99,7 @@ fn packing(headers: &HeaderMap) -> Result<Packing, Refusal> {
     }
 }
 
-/// The most bytes that the body can have: what its head says, else the limit.
+/// Returns the most bytes that the body can have: the announced length, or else the limit.
 pub(super) fn announced(body: &Body, limit: u64) -> Result<u64, Refusal> {
     let announced = body.size_hint().exact().unwrap_or(limit);
     if announced > limit {
@@ -107,29 +108,33 @@ pub(super) fn announced(body: &Body, limit: u64) -> Result<u64, Refusal> {
     Ok(announced)
 }
 
-/// How a body has to come.
+/// Limits for the arrival of a body.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
-    /// At most so many bytes.
+    /// Most bytes.
     pub(super) most: u64,
-    /// Within this time as a whole.
+    /// Longest time for the whole body.
     pub(super) time: Duration,
-    /// At this rate; a client may be [`SLOW_TIME`] late.
+    /// Lowest rate. A client may lag behind it by [`SLOW_TIME`].
     pub(super) bytes_per_second: u32,
 }
 
-/// Reads a body. Its bytes are taken from the budget as they come, and may be given to others while it does.
+/// Reads a body. Its bytes are taken from the budget as they arrive. While the body is incomplete,
+/// the budget may give them to other requests.
 pub(super) async fn read(body: Body, terms: Terms, hold: &mut Hold) -> Result<Bytes, Refusal> {
     let cut = CancellationToken::new();
     hold.wait(cut.clone());
     let reading = timeout(terms.time, read_all(body, terms, hold));
     let slow = |_| {
-        let detail = format!("the body did not come within {} seconds", terms.time.as_secs());
+        let detail = format!(
+            "the body did not arrive within {} seconds; send it again",
+            terms.time.as_secs()
+        );
         Refusal::new(ProblemKind::SlowBody, detail)
     };
     let read = cut.run_until_cancelled(reading).await;
     let bytes = read.ok_or_else(Refusal::overloaded)?.map_err(slow)??;
-    // What is kept beyond the bytes is for the result.
+    // The bytes beyond the body are for the result.
     match hold.keep(bytes.len() as u64 + REPORT_BYTES) {
         true => Ok(bytes),
         false => Err(Refusal::overloaded()),
@@ -150,7 +155,7 @@ async fn read_all(mut body: Body, terms: Terms, hold: &mut Hold) -> Result<Bytes
             () = slow.as_mut() => return Err(too_slow(terms.bytes_per_second)),
         };
         let Some(frame) = frame else { break };
-        let broken = |_| Refusal::new(ProblemKind::Malformed, "the body broke off");
+        let broken = |_| Refusal::new(ProblemKind::Malformed, "the body is incomplete; send it again");
         let Ok(data) = frame.map_err(broken)?.into_data() else {
             continue;
         };
@@ -167,7 +172,8 @@ async fn read_all(mut body: Body, terms: Terms, hold: &mut Hold) -> Result<Bytes
             continue;
         }
         if length > rest.capacity() {
-            // Twice what has come, but no more than was announced: copying stays cheap, and memory in proportion.
+            // Growing to twice the received bytes keeps copying cheap. Growing no further than the
+            // announced length keeps memory in proportion to the received bytes.
             let wanted = usize::try_from(announced)
                 .unwrap_or(usize::MAX)
                 .min(2 * length)
@@ -192,11 +198,12 @@ fn grow(hold: &mut Hold, bytes: usize) -> Result<(), Refusal> {
 
 fn too_slow(bytes_per_second: u32) -> Refusal {
     let seconds = SLOW_TIME.as_secs();
-    let detail = format!("the body came {seconds} seconds behind a rate of {bytes_per_second} bytes a second");
+    let detail = format!("the body lagged {seconds} seconds behind a rate of {bytes_per_second} bytes per second");
     Refusal::new(ProblemKind::SlowBody, detail)
 }
 
-/// Reads a body away, within bounds: a connection that is closed while its client is still sending loses the answer.
+/// Reads and discards a body, within limits: if a connection is closed while its client is still
+/// sending, the client does not receive the answer.
 pub(super) async fn discard(mut body: Body) {
     let reading = async {
         let mut left = DISCARD_BYTES;
@@ -211,11 +218,17 @@ pub(super) async fn discard(mut body: Body) {
     let _ = timeout(DISCARD_TIME, reading).await;
 }
 
-/// The unpacked body, of at most `limit` bytes; what it takes is added to `hold` before it is there.
+/// Returns the decompressed body, of at most `limit` bytes. Memory is added to `hold` before it is
+/// allocated.
 pub(super) fn unpack(packed: Bytes, packing: Packing, limit: u64, hold: &mut Hold) -> Result<Bytes, Refusal> {
     let most = most_unpacked(packed.len(), limit);
     let input = &packed[..];
-    let broken = |_| Refusal::new(ProblemKind::Malformed, "the body cannot be unpacked");
+    let broken = |_| {
+        Refusal::new(
+            ProblemKind::Malformed,
+            "the body cannot be decompressed; check Content-Encoding",
+        )
+    };
     match packing {
         Packing::None => Ok(packed),
         Packing::Gzip => unpack_from(MultiGzDecoder::new(input), most, hold),
@@ -235,7 +248,7 @@ fn unpack_from(mut decoder: impl Read, most: u64, hold: &mut Hold) -> Result<Byt
             return Err(Refusal::overloaded());
         }
         let read = (&mut decoder).take(wanted).read_to_end(&mut whole);
-        let read = read.map_err(|_| Refusal::new(ProblemKind::Malformed, "the body cannot be unpacked"))?;
+        let read = read.map_err(|_| Refusal::new(ProblemKind::Malformed, "the body cannot be decompressed"))?;
         if whole.len() as u64 > most {
             return Err(too_much_unpacked(most));
         }
@@ -245,17 +258,21 @@ fn unpack_from(mut decoder: impl Read, most: u64, hold: &mut Hold) -> Result<Byt
     }
 }
 
-/// The most bytes that a packed body may become.
+/// Returns the most bytes to which a compressed body may be decompressed.
 pub(super) fn most_unpacked(packed: usize, limit: u64) -> u64 {
     let by_ratio = (packed as u64).saturating_mul(MOST_EXPANSION);
     ALWAYS_UNPACKED.max(by_ratio).min(limit)
 }
 
 pub(super) fn too_much_unpacked(most: u64) -> Refusal {
-    let detail = format!("the body is more than {most} bytes unpacked, or more than {MOST_EXPANSION} times as many");
+    let detail =
+        format!("the body has more than {most} bytes decompressed, or more than {MOST_EXPANSION} times its size");
     Refusal::new(ProblemKind::TooLarge, detail)
 }
 
 fn too_large(limit: u64) -> Refusal {
-    Refusal::new(ProblemKind::TooLarge, format!("a body has at most {limit} bytes"))
+    Refusal::new(
+        ProblemKind::TooLarge,
+        format!("a body has at most {limit} bytes; split the body"),
+    )
 }

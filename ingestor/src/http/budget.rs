@@ -1,7 +1,9 @@
-//! Bytes that are being worked on: each is taken when it has come, and given back after the answer.
+//! The memory budget of requests in progress: bytes are taken as they arrive and released after the
+//! answer.
 //!
-//! Nothing is reserved for bytes that a client only announces. Where memory is short, bodies that have been coming for
-//! longest are given up for newer ones, so bytes that a client sends and then holds never keep another client out.
+//! Bytes that a client only announces are not reserved. If memory runs short, the bodies that have
+//! been incomplete for longest are evicted in favour of newer ones. A client that sends some bytes
+//! and then stalls therefore never blocks another client.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,25 +16,27 @@ use tokio_util::sync::CancellationToken;
 
 use super::network::Network;
 
-/// For how long a body that comes is safe from newer ones.
+/// Time for which an incomplete body cannot be evicted by newer ones.
 const SAFE: Duration = Duration::from_secs(1);
-/// Up to so many bytes a request is small. A part of the memory is for small requests only.
+/// Largest request that counts as small, in bytes. Part of the memory is reserved for small
+/// requests.
 const SMALL: u64 = 64 << 10;
-/// Bodies that hold less are given up last: that frees little.
+/// Bodies that hold fewer bytes are evicted last, since that frees little memory.
 const WORTHWHILE: u64 = 4 << 10;
 
-/// How many bytes there may be.
+/// Limits of a budget, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BudgetLimits {
-    /// Of all requests.
+    /// Limit of all requests together.
     pub(super) all: u64,
-    /// Of all requests, for one that is large already: the rest is for small ones.
+    /// Limit of all requests together at which a large request is refused. The remainder is for
+    /// small requests.
     pub(super) large: u64,
-    /// Of the requests of one network.
+    /// Limit of the requests of one network.
     pub(super) of_a_network: u64,
 }
 
-/// All bytes of the server.
+/// The memory budget of the server.
 #[derive(Debug, Clone)]
 pub(super) struct Budget(Arc<Inner>);
 
@@ -49,7 +53,7 @@ struct Ledger {
     used: u64,
     networks: HashMap<Network, u64>,
     next: u64,
-    /// Bytes that wait for their client, in the order in which the waiting began.
+    /// Bytes that wait for their client, in the order in which they started to wait.
     waiting: BTreeMap<u64, Waiting>,
 }
 
@@ -61,13 +65,13 @@ struct Waiting {
     cut: CancellationToken,
 }
 
-/// Bytes taken from a budget, until it is dropped.
+/// Bytes taken from a budget. Dropping the value releases them.
 #[derive(Debug)]
 pub(super) struct Hold {
     budget: Budget,
     network: Option<Network>,
     bytes: u64,
-    /// Its place among those that wait for their client.
+    /// Key of the entry among the bytes that wait for their client.
     waiting: Option<u64>,
 }
 
@@ -81,8 +85,8 @@ impl Budget {
         }))
     }
 
-    /// Takes bytes of a request, if there are so many left; never waits. A request of no network is only bounded by the
-    /// memory of all.
+    /// Takes bytes for a request if they are available; never waits. A request without a known
+    /// network is limited only by the total.
     pub(super) fn take(&self, bytes: u64, network: Option<Network>) -> Option<Hold> {
         let mut hold = Hold {
             budget: self.clone(),
@@ -93,8 +97,8 @@ impl Budget {
         hold.grow(bytes).then_some(hold)
     }
 
-    /// Takes the bytes of an answer, which exists already, until the client has it. The connection is cut if others need
-    /// the memory.
+    /// Takes the bytes of an answer, which is in memory already, until the client has read it.
+    /// `cut` is cancelled if other requests need the memory.
     pub(super) fn answer(&self, bytes: u64, network: Option<Network>, cut: CancellationToken) -> Hold {
         self.0.ledger().add(bytes, network);
         self.0.used.inc_by(bytes as i64);
@@ -110,7 +114,7 @@ impl Budget {
 }
 
 impl Hold {
-    /// From now on the bytes wait for the client. `cut` is cancelled when others need them.
+    /// Marks the bytes as waiting for the client. `cut` is cancelled if other requests need them.
     pub(super) fn wait(&mut self, cut: CancellationToken) {
         let mut ledger = self.budget.0.ledger();
         let id = ledger.next;
@@ -125,7 +129,8 @@ impl Hold {
         self.waiting = Some(id);
     }
 
-    /// The client has done its part, and the bytes are needed, so many of them; `false` if they were given to others.
+    /// Ends the wait for the client and keeps `bytes` of the taken bytes. Returns `false` if they
+    /// have been evicted.
     pub(super) fn keep(&mut self, bytes: u64) -> bool {
         let surplus = self.bytes.saturating_sub(bytes);
         let mut ledger = self.budget.0.ledger();
@@ -143,7 +148,8 @@ impl Hold {
         kept
     }
 
-    /// Takes more, if there is more left, from bodies that have been coming for longer if it has to be.
+    /// Takes more bytes, if necessary by evicting bodies that have been incomplete for longer.
+    /// Returns whether it succeeded.
     pub(super) fn grow(&mut self, bytes: u64) -> bool {
         let inner = &self.budget.0;
         let limits = inner.limits;
@@ -191,7 +197,7 @@ impl Drop for Hold {
 
 impl Inner {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        // No call leaves the ledger half changed.
+        // No method leaves the ledger inconsistent, so a poisoned lock is safe to use.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -215,8 +221,9 @@ impl Ledger {
         }
     }
 
-    /// Gives up the bytes that have waited for their client for longest: of one network if one is given, and for one that
-    /// waits itself only older ones. Whether there were any.
+    /// Evicts the bytes that have waited for their client for longest, and returns whether there
+    /// were any. With `network`, only bytes of this network are evicted. With `than`, the key of a
+    /// waiting request, only bytes that have waited for longer than it.
     fn evict(&mut self, network: Option<Network>, than: Option<u64>) -> bool {
         let safe_since = Instant::now().checked_sub(SAFE);
         let older = self.waiting.range(..than.unwrap_or(u64::MAX));
@@ -284,7 +291,7 @@ mod tests {
         let _other = budget.take(300 * K, network(2)).unwrap();
         assert!(
             budget.take(100 * K, network(3)).is_none(),
-            "the last quarter is for small ones"
+            "the last quarter is reserved for small requests"
         );
         assert!(budget.take(50 * K, network(3)).is_some());
         let _proxied = budget.take(60 * K, None).unwrap();
@@ -308,9 +315,9 @@ mod tests {
         assert_eq!(given.iter().filter(|given| **given).count(), 3, "{given:?}");
         assert!(given[..3].iter().all(|given| *given), "the oldest first: {given:?}");
         assert_eq!(used.get(), 720 * K as i64);
-        // One that lost its bytes gets no more, and gives nothing back twice.
+        // A hold that was evicted takes no more bytes and releases none a second time.
         assert!(!held[0].grow(1) && !held[0].keep(1) && held[9].keep(10 * K));
-        // One that waits itself takes nothing from newer ones.
+        // A hold that waits does not evict newer ones.
         tokio::time::advance(SAFE).await;
         assert!(!held[3].grow(800 * K));
         drop((held, fresh));

@@ -1,4 +1,5 @@
-//! Bodies taken apart into reports. One that cannot be read never fails those beside it.
+//! Splits bodies into reports. A JSON report that cannot be parsed does not affect the other
+//! reports of its body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,34 +15,34 @@ use super::body::{MOST_EXPANSION, most_unpacked, too_much_unpacked};
 use super::reason;
 use super::refusal::Refusal;
 
-/// Longest piece of a decoder's message that is passed on, in characters.
+/// Longest part of a decoder's message in an answer, in characters.
 const SHOWN: usize = 300;
 
-/// The parts of a body, not yet read.
+/// The reports of a body.
 pub(super) enum Parts<'b> {
-    /// A JSON body that is one report.
+    /// A JSON body that is one report, not yet parsed.
     One(&'b [u8]),
-    /// A JSON body with a list of them.
+    /// A JSON body with a list of reports, not yet parsed.
     Many(Vec<&'b RawValue>),
-    /// What an Avro file holds.
+    /// The parsed reports of an Avro file.
     Read(Vec<Part>),
 }
 
-/// A report as it was sent.
+/// The result of parsing one report.
 pub(super) enum Part {
-    /// It can be read.
+    /// A report.
     Report(Box<ReportUpload>),
-    /// It cannot.
+    /// A text that cannot be parsed.
     Malformed {
-        /// Its id, if that can be read.
+        /// The report's id, empty if it cannot be parsed either.
         id: String,
-        /// Why not.
+        /// The cause.
         detail: String,
     },
 }
 
 impl Parts<'_> {
-    /// How many there are.
+    /// Returns the number of reports.
     pub(super) fn count(&self) -> usize {
         match self {
             Self::One(_) => 1,
@@ -51,7 +52,7 @@ impl Parts<'_> {
     }
 }
 
-/// Finds the reports of a JSON body, at most so many.
+/// Finds the reports of a JSON body, at most `most`.
 pub(super) fn json(body: &[u8], most: u64) -> Result<Parts<'_>, Refusal> {
     let shape: Shape<'_> = serde_json::from_slice(body).map_err(|error| {
         Refusal::new(
@@ -70,7 +71,7 @@ pub(super) fn json(body: &[u8], most: u64) -> Result<Parts<'_>, Refusal> {
     }
 }
 
-/// Reads one report.
+/// Parses one report.
 pub(super) fn report(text: &[u8]) -> Part {
     let malformed = |detail: &str| Part::Malformed {
         id: id_of(text),
@@ -85,10 +86,11 @@ pub(super) fn report(text: &[u8]) -> Part {
     }
 }
 
-/// Reads an Avro file within limits, whose decompressed blocks are taken from the budget. A file that cannot be read to its
-/// end is refused as a whole: where it is damaged, no report after it can be told apart.
+/// Parses an Avro file within limits, and takes its decompressed blocks from the budget. A file
+/// that cannot be read to its end is rejected as a whole: reports after the damage cannot be
+/// located.
 pub(super) fn avro(body: &[u8], most: Most, take: &mut dyn FnMut(u64) -> bool) -> Result<Vec<Part>, Refusal> {
-    // A file of no records has no bytes.
+    // A file without records has no bytes.
     if body.is_empty() {
         return Ok(Vec::new());
     }
@@ -123,8 +125,8 @@ pub(super) fn avro(body: &[u8], most: Most, take: &mut dyn FnMut(u64) -> bool) -
             Err(Refusal::new(
                 ProblemKind::Malformed,
                 shown(&format!(
-                    "the file cannot be read after {read} reports: {}; none of its reports is kept: send a whole file, \
-                     or those reports again",
+                    "the file cannot be read after {read} reports: {}; none of its reports is stored: send a complete \
+                     file, or send these reports again",
                     reason::plain(&error.to_string())
                 )),
             ))
@@ -132,14 +134,14 @@ pub(super) fn avro(body: &[u8], most: Most, take: &mut dyn FnMut(u64) -> bool) -
     }
 }
 
-/// What a body may hold.
+/// Limits of a body.
 #[derive(Clone, Copy)]
 pub(super) struct Most {
     pub(super) bytes: u64,
     pub(super) reports: u64,
 }
 
-/// What the blocks of a file have become so far.
+/// Decompressed bytes of a file so far.
 struct Unpacked<'t> {
     most: u64,
     bytes: u64,
@@ -168,17 +170,20 @@ fn avro_parts(
 }
 
 fn too_many(most: u64) -> Refusal {
-    Refusal::new(ProblemKind::TooLarge, format!("a body has at most {most} reports"))
+    Refusal::new(
+        ProblemKind::TooLarge,
+        format!("a body contains at most {most} reports; split the body"),
+    )
 }
 
 fn shown(text: &str) -> String {
     text.chars().take(SHOWN).collect()
 }
 
-/// Elements that a list is read up to, whatever the limit says: 16 bytes each.
+/// Most elements that are read from a list, whatever the configured limit: each takes 16 bytes.
 const MOST_PARTS: usize = 1 << 16;
 
-/// What a JSON body is.
+/// The form of a JSON body.
 enum Shape<'b> {
     Report,
     List(Vec<&'b RawValue>),
@@ -213,17 +218,17 @@ impl<'de> Visitor<'de> for ShapeVisitor {
             }
         }
         if members > 1 && !matches!(shape, Shape::Report) {
-            return Err(A::Error::custom("beside the member reports there can be no other"));
+            return Err(A::Error::custom("the member `reports` excludes all other members"));
         }
         Ok(shape)
     }
 }
 
-/// A member's name, borrowed where it can be.
+/// The name of a member, borrowed where possible.
 #[derive(Deserialize)]
 struct Name<'b>(#[serde(borrow)] Cow<'b, str>);
 
-/// The elements of a list; none if there are too many.
+/// The elements of a list, or `None` if there are too many.
 struct Elements<'b>(Option<Vec<&'b RawValue>>);
 
 impl<'de> Deserialize<'de> for Elements<'de> {
@@ -253,7 +258,7 @@ impl<'de> Deserialize<'de> for Elements<'de> {
     }
 }
 
-/// The id of a report that cannot be read as a whole, if that much can.
+/// Returns the id of a report that cannot be parsed as a whole, or an empty string.
 fn id_of(text: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Outer {
@@ -268,11 +273,12 @@ fn id_of(text: &[u8]) -> String {
         .unwrap_or_default()
 }
 
-/// What fuzzing needs of this module.
+/// Entry points for fuzzing.
 pub mod fuzzing {
     use super::{Part, Parts};
 
-    /// How many reports a JSON body holds that can be read, and how many it holds; none if the body cannot be.
+    /// Returns how many reports of a JSON body can be parsed and how many it contains, or `None` if
+    /// the body cannot be split.
     #[must_use]
     pub fn json(body: &[u8]) -> Option<(usize, usize)> {
         let parts = super::json(body, 10_000).ok()?;

@@ -1,4 +1,4 @@
-//! `POST /v1/{locality}/reports`
+//! `POST /v1/{locality}/reports`: admission of reports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,53 +25,54 @@ use super::{openapi, patience};
 use crate::door::{Table, Verdict};
 use crate::spool::{Deposited, Kept};
 
-/// Up to so many bytes a body is worked on where it was read: a few dozen reports.
+/// Bodies up to this size are processed on the thread that reads them: a few dozen reports.
 const SMALL_BODY: usize = 32 << 10;
-/// The same for a packed one, which may become far more.
+/// The same limit for a compressed body, which may become much larger.
 const SMALL_PACKED_BODY: usize = 1 << 10;
-/// Reports and bytes that go into a slab together.
+/// Reports that are written to a slab together.
 const CHUNK_REPORTS: usize = 256;
 const CHUNK_BYTES: usize = 256 << 10;
-/// Longest id that is said back, in characters.
+/// Longest report id in an answer, in characters.
 const SHOWN_ID: usize = 64;
 
 /// Post reports
 ///
-/// A single JSON report is answered by its own status; many, and Avro files, are answered 200 with a result for each. A
-/// report that is `accepted` or `alreadyAccepted` is durable.
+/// The status of the answer to a single JSON report is the result for this report. The answer to a
+/// list of reports or to an Avro file has status 200 and contains a result for each report. A
+/// report with the result `accepted` or `alreadyAccepted` is durable.
 #[utoipa::path(
     post,
     path = "/v1/{locality}/reports",
     tag = "clients",
     params(("locality" = String, Path, description = "The locality")),
     request_body(
-        description = "One report or many; an Avro container file holds TallyboxReport records, its codec null, deflate or snappy",
+        description = "One report or a list; an Avro container file holds TallyboxReport records, its codec null, deflate or snappy",
         content((openapi::Body = "application/json"), (openapi::AvroFile = "avro/binary"))
     ),
     responses(
-        (status = 200, description = "What became of each report", body = openapi::Answer,
-            headers(("Retry-After" = u32, description = "Seconds; there if some reports should be sent again"))),
-        (status = 400, description = "The body or the report cannot be taken as it is",
+        (status = 200, description = "The result for each report", body = openapi::Answer,
+            headers(("Retry-After" = u32, description = "Seconds; present if some reports should be sent again"))),
+        (status = 400, description = "The body or the report is not acceptable in this form",
             body = openapi::Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The attestation is missing or does not hold",
+        (status = 403, description = "The attestation is missing or cannot be verified",
             body = openapi::Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such locality",
+        (status = 404, description = "Unknown locality",
             body = openapi::Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not come in time",
+        (status = 408, description = "The body did not arrive in time",
             body = openapi::Problem, content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds"))),
-        (status = 409, description = "Another report with this id, or of this device today, was accepted",
+        (status = 409, description = "Another report with this id, or of this device on this day, was accepted",
             body = openapi::Problem, content_type = "application/problem+json"),
         (status = 410, description = "The metric is closed",
             body = openapi::Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large, or has too many reports",
+        (status = 413, description = "The body is too large or contains too many reports",
             body = openapi::Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Another media type or encoding",
+        (status = 415, description = "Unsupported media type or content encoding",
             body = openapi::Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many reports from this network or device",
             body = openapi::Problem, content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds"))),
-        (status = 503, description = "Too much to do, or the spool cannot be written",
+        (status = 503, description = "The server is overloaded, or the spool cannot be written",
             body = openapi::Problem, content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds"))),
     )
@@ -84,20 +85,26 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let unreadable = |_| Refusal::new(ProblemKind::UnknownLocality, "the locality cannot be read");
+    let unreadable = |_| {
+        Refusal::new(
+            ProblemKind::UnknownLocality,
+            "the locality in the URL cannot be decoded",
+        )
+    };
     let Path(locality) = locality.map_err(unreadable)?;
     let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
     let expected = match expect(&app, &locality, peer, &headers, &body) {
         Ok(expected) => expected,
         Err(refusal) => {
-            // Who is still sending would not see the answer.
+            // A client that is still sending its body would not see the answer.
             if !headers.contains_key(header::EXPECT) {
                 body::discard(body).await;
             }
             return Err(refusal);
         }
     };
-    // Nothing of the head is needed while the reports wait to be durable, and it keeps a buffer of the connection.
+    // The headers are not needed while the reports wait to be durable, and they keep a buffer of
+    // the connection alive.
     drop(headers);
     let Expected {
         form,
@@ -117,7 +124,7 @@ pub(super) async fn post(
     let taker = Taker {
         budget: app.budget.clone(),
         network: known,
-        // Where there is no connection there is nothing to cut.
+        // Without a connection there is nothing to close.
         cut: connection
             .map(|Extension(connection)| connection.cut().clone())
             .unwrap_or_default(),
@@ -135,18 +142,18 @@ pub(super) async fn post(
     Ok(pending.answer(&taker).await)
 }
 
-/// What is known of a post before its body comes.
+/// Properties of a post that are known before its body arrives.
 struct Expected {
     form: Form,
     most: u64,
-    /// For its rate.
+    /// The network for rate limits.
     network: Network,
-    /// For its memory.
+    /// The network for memory limits, if the address is known.
     known: Option<Network>,
     hold: Hold,
 }
 
-/// Who takes an answer, and what of.
+/// Budget and timeout for sending an answer.
 struct Taker {
     budget: Budget,
     network: Option<Network>,
@@ -162,10 +169,10 @@ fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Bod
     if !app.networks.take(network) {
         return Err(Refusal::new(
             ProblemKind::RateLimited,
-            "this network sends more reports a minute than are taken",
+            "this network sends more reports per minute than the limit; send them again later",
         ));
     }
-    // The body's bytes are taken when they come.
+    // The body's bytes are taken from the budget as they arrive.
     let known = app.networks.known(peer, headers);
     let hold = app.budget.take(REPORT_BYTES, known).ok_or_else(Refusal::overloaded)?;
     Ok(Expected {
@@ -177,7 +184,7 @@ fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Bod
     })
 }
 
-/// A body that has come.
+/// A post whose body has arrived.
 struct Post {
     app: Arc<App>,
     locality: String,
@@ -188,7 +195,7 @@ struct Post {
 }
 
 impl Post {
-    /// Small ones here, large ones on threads that may take their time, as many as there are cores.
+    /// Processes small bodies on this thread, and large ones on the pool with one thread per core.
     async fn admit_somewhere(self) -> Result<Pending, Refusal> {
         let small = match self.form.packing {
             Packing::None => SMALL_BODY,
@@ -200,15 +207,20 @@ impl Post {
         let (done, wait) = oneshot::channel();
         let app = Arc::clone(&self.app);
         app.workers.spawn_fifo(move || {
-            // Who has gone away needs no answer.
+            // If the client has disconnected, no receiver needs the answer.
             let _ = done.send(self.admit());
         });
-        let broken = |_| Refusal::new(ProblemKind::Unavailable, "the body could not be worked on");
+        let broken = |_| {
+            Refusal::new(
+                ProblemKind::Unavailable,
+                "the body could not be processed; send it again",
+            )
+        };
         wait.await.map_err(broken)?
     }
 
-    /// Takes the body apart, checks each report, and sends the good ones on their way. From here on it does not matter
-    /// whether the client still waits.
+    /// Splits the body into reports, checks each of them and passes the admitted ones to the
+    /// collector. From here on, the reports are stored even if the client disconnects.
     fn admit(mut self) -> Result<Pending, Refusal> {
         let serve = &self.app.ingestor.serve;
         let packed = std::mem::take(&mut self.bytes);
@@ -252,7 +264,7 @@ impl Post {
     }
 }
 
-/// The reports of a body on their way through the door.
+/// The admission of a body's reports.
 struct Admission<'a> {
     app: &'a App,
     place: &'a Place,
@@ -275,7 +287,7 @@ impl Admission<'_> {
             }
             Part::Report(upload) => {
                 let id = shown(&upload.id);
-                // The first was taken from the network's rate with the request.
+                // The first report was counted against the network's rate limit with the request.
                 let allowed = || index == 0 || self.app.networks.take(self.network);
                 match self.place.door.check(&self.table, *upload, allowed) {
                     Verdict::Before => ReportResult::accepted(id, true),
@@ -315,9 +327,9 @@ impl Admission<'_> {
     }
 }
 
-/// Reports that wait to be durable.
+/// Admitted reports that wait to be durable.
 struct Pending {
-    /// A single report as JSON, which is answered by its own status.
+    /// Whether the body is a single JSON report, whose result determines the status of the answer.
     one: bool,
     results: Vec<ReportResult>,
     waits: Vec<(Vec<usize>, oneshot::Receiver<Deposited>)>,
@@ -325,7 +337,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// The answer, once everything is durable or given up.
+    /// Returns the answer as soon as every report is durable or has failed.
     async fn answer(mut self, taker: &Taker) -> Response {
         for (indices, wait) in std::mem::take(&mut self.waits) {
             if let Ok(Deposited::Durable) = wait.await {
@@ -349,7 +361,7 @@ impl Pending {
                 problem: Some(problem), ..
             }) => answer(&problem),
             Some(result) => json(serde_json::to_vec(&result).unwrap_or_default().into()),
-            None => Refusal::new(ProblemKind::Malformed, "there is no report").into_response(),
+            None => Refusal::new(ProblemKind::Malformed, "the body contains no report").into_response(),
         }
     }
 
@@ -375,8 +387,9 @@ impl Pending {
         response
     }
 
-    /// A post of which nothing is stored because the spool cannot be written is a failure as a whole: many clients and all
-    /// proxies look at the status alone.
+    /// Returns the answer to a post of which no report was stored because the spool cannot be
+    /// written. The whole request fails then, since many clients and all proxies check only the
+    /// status.
     fn nothing_stored(&self) -> Option<Refusal> {
         let stored = |result: &ReportResult| result.status != ReportStatus::Rejected;
         let unavailable = |result: &ReportResult| {
