@@ -1,4 +1,4 @@
-//! The connections of clients, each from its first byte to its last.
+//! Clients' connections, from the first byte to the last.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,21 +31,24 @@ use super::refusal::Refusal;
 use super::tls::Certificates;
 use crate::metrics::Closed;
 
-/// How long a client of HTTP/2 may take to answer a ping, and how often it is sent one.
+/// Interval of HTTP/2 pings, and longest time for a client to answer one.
 const PING_TIME: Duration = Duration::from_secs(20);
-/// How long a request that has begun may take, in times of patience: for its body, for the spool, for the answer.
+/// Longest time for a request in progress, in multiples of `request-secs`: one each for the body,
+/// the spool and the answer.
 const PATIENCES: u32 = 3;
-/// Bytes that a connection holds of what it reads: heads are bounded by it, bodies have memory of their own.
+/// Read buffer of a connection, in bytes. The buffer also limits request heads; bodies have their
+/// own memory.
 const BUFFER: usize = 16 << 10;
-/// How long an idle connection may take to end: time for HTTP/2 to say so.
+/// Longest time for an idle connection to close, so that HTTP/2 can announce the end.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How late a connection has to be before it is closed for another one: longer than the first bytes of a request take.
+/// How late a connection has to be before it may be closed in favour of another one. Longer than
+/// the first bytes of a request take to arrive.
 const ON_TIME: Duration = Duration::from_millis(100);
-/// Requests at once on a connection of HTTP/2, and bytes that may come before they are asked for.
+/// Most concurrent requests on an HTTP/2 connection, and its initial flow-control window in bytes.
 const STREAMS: u32 = 32;
 const WINDOW: u32 = 64 << 10;
 
-/// What every connection of a listener has.
+/// State that all connections of a listener share.
 #[derive(Clone)]
 pub(super) struct Connections {
     app: Arc<App>,
@@ -54,15 +57,15 @@ pub(super) struct Connections {
     builder: auto::Builder<TokioExecutor>,
     places: Arc<Places<Network>>,
     times: Times,
-    /// No new requests.
+    /// Cancelled when connections accept no new requests.
     stop: CancellationToken,
-    /// Out of patience.
+    /// Cancelled when the drain time is over and open connections are closed.
     cut: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Connections {
-    /// No connections yet; at most so many at once.
+    /// Creates the state with no connections, for at most `most` of them.
     pub(super) fn new(
         app: &Arc<App>,
         router: Router,
@@ -100,18 +103,18 @@ impl Connections {
         }
     }
 
-    /// The tasks of the connections.
+    /// Returns the tracker of the connections' tasks.
     pub(super) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// Cuts all of them.
+    /// Returns the token that closes all connections.
     pub(super) fn cut(&self) -> &CancellationToken {
         &self.cut
     }
 
-    /// Accepts connections until it is stopped. A new one always finds a place: those that have gone longest without a
-    /// complete request are closed for it.
+    /// Accepts connections until it is stopped. A new connection is always accepted: if there are
+    /// too many, those that have gone longest without a complete request are closed.
     pub(super) async fn accept(self, listener: TcpListener) {
         let stop = self.stop.clone();
         let accepting = async {
@@ -119,9 +122,10 @@ impl Connections {
                 match listener.accept().await {
                     Ok((stream, address)) => self.enter(stream, Peer::of(address)).await,
                     Err(error) => {
-                        // Too many open files, or a connection that has gone: neither ends the server.
+                        // The process has too many open files, or the client has disconnected.
+                        // Neither error stops the server.
                         self.places.make_room();
-                        tracing::warn!(error = chain(&error), "connection could not be accepted");
+                        tracing::warn!(error = chain(&error), "cannot accept a connection");
                         sleep(Duration::from_millis(50)).await;
                     }
                 }
@@ -143,7 +147,7 @@ impl Connections {
         }
     }
 
-    /// One connection. Its faults are its client's: nothing is logged about them.
+    /// Serves one connection. Its errors are the client's, so they are counted but not logged.
     async fn connection(self, stream: TcpStream, peer: Peer, place: Place<Network>) {
         let metrics = Arc::clone(&self.app.metrics);
         metrics.connections.inc();
@@ -219,9 +223,11 @@ impl Connections {
                 }
             }
         }
-        // What has begun is answered. Nothing that is right takes longer.
+        // Requests in progress are answered. The timeout below is longer than any valid request
+        // takes.
         serving.as_mut().graceful_shutdown();
-        // A head that has come in part would keep an idle connection open for as long as a head may take.
+        // An incomplete request head would keep an idle connection open until the head's own
+        // timeout.
         if is_idle && (timeout(FAREWELL, serving.as_mut()).await.is_ok() || !connection.has_request()) {
             return;
         }
@@ -230,9 +236,10 @@ impl Connections {
     }
 }
 
-/// The answer to a request with two lengths, and to what may be a part of it: the connection ends with it.
+/// Returns the answer to a request with two lengths, and to bytes that may be part of it. The
+/// connection is closed after it.
 fn two_lengths_refusal() -> Response {
-    let detail = "Content-Length and Transfer-Encoding are both given; send one of them";
+    let detail = "Content-Length and Transfer-Encoding are both present; send one of them";
     let mut answer = Refusal::new(ProblemKind::Malformed, detail).into_response();
     answer
         .headers_mut()

@@ -1,4 +1,4 @@
-//! Browsers: which pages of other origins may use this server (the CORS protocol of the Fetch standard).
+//! Cross-origin requests from browsers (the CORS protocol of the Fetch standard).
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use super::App;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const HEADERS: HeaderValue = HeaderValue::from_static("content-type, content-encoding, if-none-match");
-/// What scripts may read of an answer, in addition to what they always may.
+/// Headers of an answer that scripts may read, in addition to the safelisted ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after");
-/// For how long browsers may keep the answer to a preflight, in seconds.
+/// How long browsers may cache the answer to a preflight request, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// The origins whose pages may use this server.
@@ -24,7 +24,7 @@ pub(super) struct Origins {
 }
 
 impl Origins {
-    /// The origins of the configuration; `*` means any.
+    /// Creates the set from the configuration; `*` means any origin.
     pub(super) fn new(origins: &[String]) -> Self {
         Self {
             any: origins.iter().any(|origin| origin == "*"),
@@ -32,7 +32,8 @@ impl Origins {
         }
     }
 
-    /// What to allow a request: nothing unless a page of such an origin sends it.
+    /// Returns the `Access-Control-Allow-Origin` value for a request, or `None` if its origin is
+    /// not allowed.
     fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         if self.any {
@@ -47,7 +48,7 @@ impl Origins {
     }
 }
 
-/// Answers preflights, and allows the pages of configured origins to read answers.
+/// Answers preflight requests, and allows pages of the configured origins to read answers.
 pub(super) async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if !app.origins.is_used() {
         return next.run(request).await;
@@ -60,7 +61,7 @@ pub(super) async fn allow(State(app): State<Arc<App>>, request: Request, next: N
         false => next.run(request).await,
     };
     let headers = response.headers_mut();
-    // The same page is answered differently to other origins: caches have to know.
+    // The answer depends on the request's origin, so caches have to store it per origin.
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     let Some(origin) = allowed else { return response };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

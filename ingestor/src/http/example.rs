@@ -1,4 +1,4 @@
-//! A request that this ingestor accepts as it is, for the description of its pages.
+//! An example request for the OpenAPI description, which this ingestor accepts.
 
 use rand::Rng as _;
 use serde_json::Value;
@@ -11,8 +11,11 @@ use uuid::Builder;
 
 use crate::ingestor::Ingestor;
 
-/// A report of the shortest metric that clients are told to report, with no bin set; none if there is no such metric. Each
-/// start of the server makes another one. Where attestation is required, it is refused for the lack of one.
+/// Returns a report of the accepted metric with the fewest bins, with no bin set, or `None` if
+/// there is no such metric.
+///
+/// Each start of the server creates a new report. A locality that requires attestation rejects it,
+/// since it has none.
 pub(super) fn report(ingestor: &Ingestor) -> Option<Value> {
     let registry = ingestor.registry.current();
     let told = registry

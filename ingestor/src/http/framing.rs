@@ -1,16 +1,18 @@
-//! Requests whose length is given twice: by Content-Length and by Transfer-Encoding.
+//! Detection of requests that state their length twice: with Content-Length and with
+//! Transfer-Encoding.
 //!
-//! Two programs on the way of such a request can disagree on where it ends, and take a part of it for another client's
-//! request (RFC 9112 section 6.1). The HTTP library reads on by Transfer-Encoding and drops the other field before anything
-//! else sees it, so this looks at the bytes of HTTP/1 connections on their way to it. Bodies are passed over.
+//! If two programs process such a request one after the other, they can disagree on where it ends,
+//! and treat a part of it as another client's request (RFC 9112 section 6.1). The HTTP library
+//! follows Transfer-Encoding and drops the other field before any other code sees it. This module
+//! therefore parses the bytes of HTTP/1 connections before the library does. It skips bodies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes of a line that are looked at: a field's name, and a length.
+/// Bytes of a line that are kept: enough for a field's name and a length.
 const LINE: usize = 64;
 
-/// Whether a request with two lengths has come on a connection.
+/// Whether a connection has received a request with two lengths.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TwoLengths(Arc<AtomicBool>);
 
@@ -20,12 +22,12 @@ impl TwoLengths {
     }
 }
 
-/// Follows the requests of a connection.
+/// A parser that follows the requests of a connection.
 #[derive(Debug)]
 pub(super) struct Framing {
     place: Place,
     line: Vec<u8>,
-    /// What the head of the request says so far.
+    /// State from the head of the current request.
     length: Option<u64>,
     chunked: bool,
     found: TwoLengths,
@@ -33,17 +35,17 @@ pub(super) struct Framing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// In the first line of a head.
+    /// In the request line.
     Request,
-    /// In its fields.
+    /// In the header fields.
     Fields,
-    /// In a body, or the data of a chunk and the line end after it.
+    /// In a body, or in the data of a chunk and the line end after it.
     Body { left: u64, chunk: bool },
     /// In the line with the size of a chunk.
     ChunkSize,
     /// In the fields after the last chunk.
     Trailers,
-    /// Not HTTP/1, or not any more: the HTTP library refuses what it cannot read.
+    /// Not HTTP/1, or out of sync: the HTTP library rejects bytes that it cannot parse.
     Lost,
 }
 
@@ -58,7 +60,7 @@ impl Framing {
         }
     }
 
-    /// Looks at bytes that have come.
+    /// Parses received bytes.
     pub(super) fn came(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = match self.place {
@@ -80,7 +82,7 @@ impl Framing {
         &bytes[passed..]
     }
 
-    /// Reads up to the end of the line, and looks at the line if that has come.
+    /// Reads up to the end of the line, and parses the line once it is complete.
     fn read_line<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = &bytes[..end.unwrap_or(bytes.len())];
@@ -97,7 +99,7 @@ impl Framing {
 
     fn after(&mut self, line: &[u8]) -> Place {
         match self.place {
-            // Empty lines before a request are passed over.
+            // Empty lines before a request are allowed (RFC 9112 section 2.2).
             Place::Request if line.is_empty() => Place::Request,
             Place::Request if line.starts_with(b"PRI * HTTP/2") => Place::Lost,
             Place::Request => {
@@ -112,7 +114,7 @@ impl Framing {
             Place::ChunkSize => match chunk_size(line) {
                 None => Place::Lost,
                 Some(0) => Place::Trailers,
-                // The data end with a line end of their own.
+                // The chunk's data is followed by a line end of two bytes.
                 Some(size) => Place::Body {
                     left: size.saturating_add(2),
                     chunk: true,
@@ -158,7 +160,8 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Whether a request with two lengths is found, however the bytes are cut.
+    /// Returns whether a request with two lengths is found. The result has to be the same for all
+    /// ways to split the bytes.
     fn found(text: &str) -> bool {
         let cuts = [1, 2, 7, text.len()];
         let found: Vec<bool> = cuts

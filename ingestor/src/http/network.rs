@@ -1,4 +1,4 @@
-//! Where a request comes from: only its network, only here, only to count.
+//! The network that a request comes from. Addresses are used only here, and only for limits.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,12 +8,12 @@ use axum::http::HeaderMap;
 use crate::config::ProxyConfig;
 use crate::door::Rates;
 
-/// The other end of a connection. It shows itself to nobody.
+/// The address of a connection's other end. `Debug` does not print it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Peer(IpAddr);
 
 impl Peer {
-    /// The other end of a connection.
+    /// Returns the peer with this address.
     #[must_use]
     pub fn of(address: SocketAddr) -> Self {
         Self(address.ip())
@@ -42,7 +42,7 @@ impl fmt::Debug for Network {
     }
 }
 
-/// Limits for networks.
+/// Rate limits of networks, and the rules that determine a request's network.
 pub(super) struct Networks {
     proxy: Option<ProxyConfig>,
     rates: Rates<Network>,
@@ -54,7 +54,8 @@ impl Networks {
         Self { proxy, rates }
     }
 
-    /// The network of a connection, for the limits of one: none behind proxies, which hold connections of many clients.
+    /// Returns the network of a connection for the connection limit. Returns `None` behind proxies,
+    /// whose connections carry requests of many clients.
     pub(super) fn of_connection(&self, peer: Peer) -> Option<Network> {
         match self.proxy {
             None => Some(Network::of(peer.0)),
@@ -62,7 +63,8 @@ impl Networks {
         }
     }
 
-    /// The network of a request's client, for the memory of one: none if our proxies do not say it.
+    /// Returns the network of a request's client for the memory limit, or `None` if the operator's
+    /// proxies do not state it.
     pub(super) fn known(&self, peer: Peer, headers: &HeaderMap) -> Option<Network> {
         let network = |address| Some(Network::of(address));
         match &self.proxy {
@@ -71,19 +73,21 @@ impl Networks {
         }
     }
 
-    /// The network of a request's client: the connection's other end, or what our proxies say of it.
+    /// Returns the network of a request's client for the rate limit: as the operator's proxies
+    /// state it, or else the network of the connection.
     pub(super) fn of(&self, peer: Peer, headers: &HeaderMap) -> Network {
         let forwarded = self.proxy.as_ref().and_then(|proxy| forwarded(headers, proxy.hops));
         Network::of(forwarded.unwrap_or(peer.0))
     }
 
-    /// Takes one report of a network's, if there is one left.
+    /// Counts one report of a network. Returns `false` if the network has reached its limit.
     pub(super) fn take(&self, network: Network) -> bool {
         self.rates.take(&network)
     }
 }
 
-/// The address so many places from the end of `X-Forwarded-For`: what stands before it, anybody may have written.
+/// Returns the address at position `hops` of `X-Forwarded-For`, counted from the end. Clients can
+/// forge all addresses before it.
 fn forwarded(headers: &HeaderMap, hops: usize) -> Option<IpAddr> {
     let lines: Vec<&str> = headers
         .get_all("x-forwarded-for")
@@ -104,7 +108,7 @@ impl Network {
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
-            // 48 bits, with one above them that no IPv4 network has.
+            // 48 bits, and a bit above them that is never set for IPv4 networks.
             IpAddr::V6(address) => Self((address.to_bits() >> 80) as u64 | 1 << 63),
         }
     }

@@ -1,4 +1,4 @@
-//! Listening, connections, and the way down: no report that was read is left without an answer.
+//! Listening, serving and shutdown. Shutdown answers every request whose reports have been read.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,13 +19,14 @@ use super::{App, watch};
 use crate::error::Error;
 use crate::ingestor::Ingestor;
 
-/// Part of the drain time that is left for the slabs.
+/// Fraction of the drain time that is reserved for writing slabs: one part in five.
 const FLUSH_PART: u32 = 5;
 
-/// Files that are kept for everything but the connections of clients: the spool, operators, logs.
+/// Open files that are reserved for the spool, operators and logs: everything except clients'
+/// connections.
 const OTHER_FILES: u64 = 256;
 
-/// A server that listens.
+/// A server whose sockets are bound.
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
@@ -36,10 +37,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both addresses and opens the doors. Connections wait until [`run`](Self::run).
+    /// Binds both addresses and starts the app. Connections wait until [`run`](Self::run).
     ///
     /// # Errors
-    /// [`Error::Listen`] if an address is not free, [`Error::File`] for a certificate that cannot be used.
+    /// [`Error::Listen`] if an address is in use, [`Error::File`] for a certificate that cannot be
+    /// used.
     pub async fn bind(ingestor: Arc<Ingestor>) -> Result<Self, Error> {
         let certificates = match &ingestor.serve.tls {
             Some(files) => Some(Certificates::load(files).await?),
@@ -58,14 +60,14 @@ impl Server {
         })
     }
 
-    /// Puts something in front of the pages for clients, as a staging server does.
+    /// Wraps the router for clients in additional layers, as a staging server does.
     #[must_use]
     pub fn behind(self, front: impl FnOnce(Router) -> Router) -> Self {
         let router = front(self.router);
         Self { router, ..self }
     }
 
-    /// Where clients post.
+    /// Returns the address to which clients post.
     ///
     /// # Errors
     /// None in practice: the socket is bound.
@@ -73,7 +75,7 @@ impl Server {
         local(&self.clients)
     }
 
-    /// Where health and metrics are.
+    /// Returns the address of health checks and metrics.
     ///
     /// # Errors
     /// None in practice: the socket is bound.
@@ -81,14 +83,14 @@ impl Server {
         self.operators.address().map_err(no_address)
     }
 
-    /// What is behind the sockets.
+    /// Returns the server without its sockets.
     #[must_use]
     pub fn app(&self) -> &Arc<App> {
         &self.app
     }
 
-    /// Serves until `shutdown`; then takes no more connections, answers what is in flight, writes the slabs, and
-    /// returns, all within the drain time.
+    /// Serves until `shutdown`. Then it accepts no more connections, answers requests in flight,
+    /// writes the slabs and returns, all within the drain time.
     pub async fn run(self, shutdown: CancellationToken) {
         let drain = Duration::from_secs(self.app.ingestor.serve.drain_secs);
         let background = CancellationToken::new();
@@ -117,7 +119,10 @@ impl Server {
         tracing::info!(connections = tasks.len(), "draining");
         tasks.close();
         if timeout_at(end - drain / FLUSH_PART, tasks.wait()).await.is_err() {
-            tracing::warn!(connections = tasks.len(), "connections did not end in time and are cut");
+            tracing::warn!(
+                connections = tasks.len(),
+                "connections did not end in time and are closed"
+            );
             cut.cancel();
         }
         if timeout_at(end, self.app.close()).await.is_err() {
@@ -147,7 +152,8 @@ fn no_address(error: io::Error) -> Error {
     Error::Internal(format!("a socket has no address: {error}"))
 }
 
-/// The configured number of connections, or fewer if the process may not open so many files.
+/// Returns the configured number of connections, or fewer if the process may not open as many
+/// files.
 fn possible_connections(configured: usize, open_files: Option<u64>) -> usize {
     let Some(limit) = open_files else { return configured };
     let possible = limit.saturating_sub(OTHER_FILES).max(limit / 2).max(1);

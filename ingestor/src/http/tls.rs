@@ -1,4 +1,4 @@
-//! Certificates, read again when they change.
+//! TLS certificates, which are reloaded when they change.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -8,20 +8,20 @@ use axum_server::tls_rustls::RustlsConfig;
 use crate::config::TlsConfig;
 use crate::error::Error;
 
-/// The certificate in force, and the files it comes from.
+/// The certificate in use, and the files that it was read from.
 #[derive(Debug, Clone)]
 pub(super) struct Certificates {
     files: TlsConfig,
     pub(super) current: RustlsConfig,
 }
 
-/// When the files were written last, as far as that can be seen.
+/// Modification time and length of the two files, where available.
 pub(super) type Stamp = [Option<(SystemTime, u64)>; 2];
 
 impl Certificates {
     /// Reads the files.
     pub(super) async fn load(files: &TlsConfig) -> Result<Self, Error> {
-        // A second provider is no fault: what is installed first is used.
+        // An error means that a provider is installed already, which is used then.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let current = RustlsConfig::from_pem_file(&files.certificates, &files.private_key).await;
         Ok(Self {
@@ -30,7 +30,7 @@ impl Certificates {
         })
     }
 
-    /// Reads them again, for connections that come from now on.
+    /// Reads the files again. New connections use the result.
     pub(super) async fn reload(&self) -> Result<(), Error> {
         let TlsConfig {
             certificates,
@@ -40,7 +40,7 @@ impl Certificates {
         loaded.map_err(|source| failed(certificates, source))
     }
 
-    /// Changes when a file does.
+    /// Returns a value that changes when a file changes.
     pub(super) fn stamp(&self) -> Stamp {
         [&self.files.certificates, &self.files.private_key].map(|file| {
             let metadata = std::fs::metadata(file).ok()?;
