@@ -42,8 +42,8 @@ pub struct App {
     pub(super) budget: Budget,
     pub(super) networks: Networks,
     pub(super) origins: Origins,
-    /// Threads for large bodies, one per core. The pool is fixed because every thread that decodes
-    /// bodies keeps its own buffers.
+    /// Threads for large bodies, one per core. The pool is fixed because each thread keeps memory
+    /// for decoding.
     pub(super) workers: ThreadPool,
     /// Documents in memory. All answers share them, so that clients that read slowly hold no
     /// copies.

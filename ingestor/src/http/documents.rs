@@ -1,4 +1,4 @@
-//! What is served to clients and processors: the signed configuration, the manifest.
+//! Documents for clients and processors: the signed configuration and the manifest.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,10 +24,10 @@ use crate::ingestor::{Ingestor, Locality};
 
 /// The media type of signed documents (RFC 7515).
 pub(super) const JOSE_JSON: &str = "application/jose+json";
-/// What a manifest says when no expiration is configured: ENPA's peers want one, and take this.
+/// Expiration in the manifest if none is configured. ENPA's processors require one and accept this.
 const NO_EXPIRATION: &str = "2099-12-31T23:59:59Z";
 
-/// The configuration of a locality's clients, as it was last signed.
+/// Cache of a locality's signed configuration for clients.
 #[derive(Default)]
 pub(super) struct SignedConfig(Mutex<Option<Arc<Signed>>>);
 
@@ -41,14 +41,16 @@ struct Signed {
 }
 
 impl SignedConfig {
-    /// The configuration in force. It is made anew when the registry changes, or half of its validity is over; replicas
-    /// with the same files make the same bytes, so their entity tags agree.
+    /// Returns the configuration in force.
+    ///
+    /// The document is signed again when the registry changes, and after half of its validity.
+    /// Replicas with the same files produce the same bytes, so their entity tags agree.
     fn current(&self, ingestor: &Ingestor, locality: &Locality) -> Result<Arc<Signed>, Refusal> {
         let registry = ingestor.registry.current();
         let half = (i64::try_from(ingestor.serve.config_valid_secs).unwrap_or(i64::MAX / 2000) * 500).max(1);
         let now = ingestor.clients_millis();
         let issued = now - now.rem_euclid(half);
-        // What is behind the lock is replaced as a whole.
+        // The value behind the lock is replaced as a whole, so a poisoned lock is safe to use.
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signed) = slot.as_ref()
             && signed.issued == issued
@@ -67,13 +69,13 @@ fn sign(ingestor: &Ingestor, locality: &Locality, registry: Arc<Registry>, issue
         tracing::error!(
             locality = locality.name,
             error = chain(error),
-            "configuration could not be signed"
+            "configuration for clients cannot be signed"
         );
         Refusal::new(ProblemKind::Unavailable, "the configuration could not be signed")
     };
     let config = client_config(ingestor, locality, &registry, issued).ok_or_else(|| {
-        tracing::error!("the clock shows no time that can be written");
-        Refusal::new(ProblemKind::Unavailable, "the server's clock is wrong")
+        tracing::error!("the clock shows a time outside the range of timestamps");
+        Refusal::new(ProblemKind::Unavailable, "the server's clock is wrong; try again later")
     })?;
     let payload = serde_json::to_vec(&config).map_err(|error| failed(&error))?;
     let (key_id, key) = &ingestor.config_key;
@@ -118,28 +120,28 @@ fn client_config(ingestor: &Ingestor, locality: &Locality, registry: &Registry, 
     })
 }
 
-/// The configuration of a locality's clients: metrics, keys and limits, signed
+/// The signed configuration for a locality's clients: metrics, keys and limits
 #[utoipa::path(
     get,
     path = "/v1/{locality}/config",
     tag = "clients",
     params(
         ("locality" = String, Path, description = "The locality"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of a copy that is known"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of a cached copy"),
     ),
     responses(
         (status = 200, description = "The configuration", body = openapi::SignedDocument,
             content_type = "application/jose+json",
             headers(
-                ("ETag" = String, description = "Names these bytes"),
-                ("Cache-Control" = String, description = "How long it may be kept"),
+                ("ETag" = String, description = "Identifies these bytes"),
+                ("Cache-Control" = String, description = "How long the document may be cached"),
             )),
-        (status = 304, description = "The copy that is known is the newest",
+        (status = 304, description = "The cached copy is current",
             headers(
-                ("ETag" = String, description = "Names these bytes"),
-                ("Cache-Control" = String, description = "How long it may be kept"),
+                ("ETag" = String, description = "Identifies these bytes"),
+                ("Cache-Control" = String, description = "How long the document may be cached"),
             )),
-        (status = 404, description = "No such locality",
+        (status = 404, description = "Unknown locality",
             body = openapi::Problem, content_type = "application/problem+json"),
         (status = 503, description = "The configuration could not be signed",
             body = openapi::Problem, content_type = "application/problem+json",
@@ -151,13 +153,18 @@ pub(super) async fn config(
     locality: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let unknown = || Refusal::new(ProblemKind::UnknownLocality, "nobody counts here for this locality");
+    let unknown = || {
+        Refusal::new(
+            ProblemKind::UnknownLocality,
+            "unknown locality; check the URL of the request",
+        )
+    };
     let Path(name) = locality.map_err(|_| unknown())?;
     let place = app.place(&name)?;
     let locality = app.ingestor.localities.get(&name).ok_or_else(unknown)?;
     let signed = place.config.current(&app.ingestor, locality)?;
     let serve = &app.ingestor.serve;
-    // A copy is never older than what it says of itself.
+    // A cached copy must not outlive the validity of the document.
     let valid = i64::try_from(serve.config_valid_secs).unwrap_or(i64::MAX / 1000);
     let left = valid - (app.ingestor.clients_millis() - signed.issued) / 1000;
     let age = serve.config_max_age_secs.min(u64::try_from(left).unwrap_or(0));
@@ -175,7 +182,7 @@ pub(super) async fn config(
     Ok((caching, content, signed.document.clone()).into_response())
 }
 
-/// Whether `If-None-Match` names this entity tag (RFC 9110 section 13.1.2).
+/// Returns whether `If-None-Match` contains this entity tag (RFC 9110 section 13.1.2).
 fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lines
@@ -187,8 +194,8 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     })
 }
 
-/// The manifest's bytes. It names every key that this ingestor may sign with, so that peers know the next one before it
-/// is used.
+/// Returns the manifest as JSON. The manifest lists every key that this ingestor may sign with, so
+/// that processors have the next key before its first use.
 pub(super) fn manifest(ingestor: &Ingestor) -> Result<Vec<u8>, Error> {
     let settings = &ingestor.manifest;
     let expiration = settings.signing_key_expiration.as_deref().unwrap_or(NO_EXPIRATION);
@@ -214,7 +221,7 @@ pub(super) fn manifest(ingestor: &Ingestor) -> Result<Vec<u8>, Error> {
     Ok(manifest.to_json())
 }
 
-/// The keys that batches are signed with
+/// Public keys that verify batches
 #[utoipa::path(get, path = "/manifest", tag = "processors", responses(
     (status = 200, description = "The manifest", body = openapi::Manifest, content_type = "application/json"),
 ))]

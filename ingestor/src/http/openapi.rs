@@ -1,6 +1,6 @@
-//! The description of all pages, for client developers and for machines: OpenAPI 3.1.
+//! The OpenAPI 3.1 description of all paths, for client developers and tools.
 //!
-//! The types here are those of `tallybox_model` as a schema sees them; a test compares the two.
+//! The types here mirror those of `tallybox_model` for their schemas. A test compares the two.
 #![allow(dead_code, reason = "of these types only the schema is used")]
 
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use utoipa::{OpenApi, ToSchema};
 use super::{App, documents, example, problems, reports};
 use crate::ingestor::Ingestor;
 
-const ABOUT: &str = "Takes encrypted reports from clients. What a page answers when something is wrong is a problem \
-    document (RFC 9457) with a stable `type`, and a member `next` that says what to do. Bodies may be packed by gzip or \
-    zstd (`Content-Encoding`), to a hundredth of their size at most.";
+const ABOUT: &str = "Receives encrypted reports from clients. Errors are answered with a problem document (RFC 9457) \
+    that has a stable `type`, and a member `next` that states what the client does next. Bodies may be compressed with \
+    gzip or zstd (`Content-Encoding`), at most to a hundredth of their size.";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -41,7 +41,7 @@ struct Pages;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Report {
-    /// The metric with its version.
+    /// The name of the metric, including its version.
     #[schema(example = "CodeVerified-v1")]
     metric_name: String,
     payload: Payload,
@@ -51,7 +51,7 @@ pub(super) struct Report {
         pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
     )]
     signature: Option<String>,
-    /// The attested key's certificates, base64 of DER, leaf first.
+    /// The certificate chain of the attested key, base64 of DER, leaf first.
     #[schema(required = false)]
     certificate_chain: Option<Vec<Base64Text>>,
 }
@@ -61,29 +61,30 @@ pub(super) struct Report {
 #[schema(pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")]
 struct Base64Text(String);
 
-/// What a signature covers.
+/// The part of a report that the signature covers.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Payload {
-    /// The report's id, random (version 4). Sent again with the same report, never with another.
+    /// The report's id, random (version 4). Retries of a report use the same id; no other report
+    /// does.
     #[schema(
         pattern = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-4[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}$",
         example = "3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d"
     )]
     uuid: String,
-    /// When the report was made; not kept.
+    /// The time when the report was created. The server does not store it.
     #[schema(required = false, format = DateTime)]
     created: Option<String>,
-    /// Version of the schema.
+    /// Version of the report schema.
     #[schema(minimum = 1, maximum = 2)]
     schema_version: i32,
     prio_params: Parameters,
-    /// The sealed shares, the first processor's first.
+    /// The sealed shares: first the first processor's, then the second's.
     #[schema(min_items = 2, max_items = 2)]
     encrypted_data_shares: Vec<Share>,
 }
 
-/// Parameters of the metric; equal to the registry's.
+/// Parameters of the metric, equal to those in the registry.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Parameters {
@@ -96,25 +97,25 @@ struct Parameters {
     /// Parameter of the randomised response.
     #[schema(example = 8.0)]
     epsilon: f64,
-    /// How many processors share the report.
+    /// Number of processors among which the report is split.
     #[schema(minimum = 2, maximum = 2)]
     number_servers: i32,
-    /// How many bins are set, if the metric says so.
+    /// Number of bins that are set, if the metric fixes it.
     #[schema(required = false, minimum = 1, maximum = 262_143)]
     hamming_weight: Option<i32>,
 }
 
-/// One processor's share.
+/// The sealed share for one processor.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Share {
     payload: Base64Text,
-    /// Which key it is sealed to.
+    /// The id of the key to which the share is sealed.
     encryption_key_id: String,
 }
 
-/// Many reports. Each element should be a Report; one that is not is answered `malformed` in its place, and the others
-/// are taken.
+/// A list of reports. Each element should be a Report. Any other element has the result
+/// `malformed`; the other elements are processed.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reports {
@@ -125,13 +126,13 @@ pub(super) struct Reports {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Element {
-    /// What it should be.
+    /// A report.
     Report(Box<Report>),
-    /// Anything else, which is answered `malformed`.
+    /// Any other JSON value, whose result is `malformed`.
     Other(Anything),
 }
 
-/// Any JSON.
+/// Any JSON value.
 #[derive(Serialize)]
 struct Anything(serde_json::Value);
 
@@ -143,7 +144,7 @@ impl utoipa::PartialSchema for Anything {
 
 impl ToSchema for Anything {}
 
-/// One report, or many.
+/// One report, or a list of reports.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Body {
@@ -151,28 +152,29 @@ pub(super) enum Body {
     Many(Reports),
 }
 
-/// A file of records.
+/// An Avro container file of TallyboxReport records.
 #[derive(Serialize, ToSchema)]
 #[schema(value_type = String, format = Binary)]
 pub(super) struct AvroFile(Vec<u8>);
 
-/// What became of one report.
+/// The result for one report.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReportResult {
-    /// The report's id as it was sent, cut to 64 characters; empty if it could not be read.
+    /// The report's id as sent, cut to 64 characters; empty if it could not be parsed.
     #[schema(max_length = 64)]
     uuid: String,
-    /// Which report of the body it is, from 0: there if it was rejected and the body held many.
+    /// Position of the report in the body, from 0. Present if the report was rejected and the body
+    /// is a list.
     #[schema(required = false, nullable = false, minimum = 0)]
     index: Option<u64>,
     status: ReportStatus,
-    /// Why it was rejected.
+    /// Why the report was rejected.
     #[schema(required = false, nullable = false)]
     problem: Option<Problem>,
 }
 
-/// What became of a report: it is durable, was before, or is not kept.
+/// The outcome for a report: it is durable now, it already was, or it is not stored.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 enum ReportStatus {
@@ -181,20 +183,20 @@ enum ReportStatus {
     Rejected,
 }
 
-/// One result for each report, in their order.
+/// One result for each report, in the order of the body.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReportsAnswer {
-    /// How many are durable now, those accepted before included.
+    /// Number of reports that are durable now, including those accepted before.
     #[schema(minimum = 0)]
     accepted: u64,
-    /// How many are not kept.
+    /// Number of reports that are not stored.
     #[schema(minimum = 0)]
     rejected: u64,
     results: Vec<ReportResult>,
 }
 
-/// The answer to a post: the result of a single JSON report, or those of many.
+/// The answer to a post: the result for a single JSON report, or the results for a list.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Answer {
@@ -206,19 +208,20 @@ pub(super) enum Answer {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Problem {
-    /// A stable name. The page /problems has a paragraph for each, under the anchor of its last part.
+    /// A stable name. The page /problems has a section for each; its anchor is the last part of the
+    /// name.
     #[serde(rename = "type")]
     #[schema(
         pattern = "^urn:tallybox:problem:[A-Za-z]+$",
         example = "urn:tallybox:problem:outdatedKey"
     )]
     kind: String,
-    /// What is wrong, in a few words that never change.
+    /// A short description of the problem type, which never changes.
     title: String,
-    /// The HTTP status of a post of this report alone.
+    /// The HTTP status that a post of this report alone would have.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What is wrong with this report or request.
+    /// The cause in this report or request.
     detail: String,
     /// What the client does next.
     next: String,
@@ -243,7 +246,7 @@ pub(super) struct Manifest {
     #[schema(minimum = 1, maximum = 1)]
     format: u64,
     server_identity: Identity,
-    /// The keys by their ids.
+    /// The keys by key id.
     batch_signing_public_keys: std::collections::BTreeMap<String, PublicKey>,
 }
 
@@ -258,7 +261,7 @@ struct Identity {
     gcp_service_account_email: String,
 }
 
-/// A key that batches are signed with.
+/// A public key that verifies batches.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct PublicKey {
@@ -267,7 +270,7 @@ struct PublicKey {
     expiration: String,
 }
 
-/// This description
+/// OpenAPI description of this server
 #[utoipa::path(get, path = "/openapi.json", responses(
     (status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"),
 ))]
@@ -275,12 +278,13 @@ pub(super) async fn page(State(app): State<Arc<App>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], app.description.clone()).into_response()
 }
 
-/// The bytes of the description: that of the pages, with the localities that there are, and a request that is accepted.
+/// Returns the description as JSON, with the localities of this ingestor and an example request
+/// that it accepts.
 pub(super) fn description(ingestor: &Ingestor) -> Vec<u8> {
     let mut description = serde_json::to_value(Pages::openapi()).unwrap_or_default();
     description["servers"] = json!([{ "url": "/", "description": "The server of this description" }]);
     description["externalDocs"] =
-        json!({ "url": "/problems", "description": "What each problem means, and what to do" });
+        json!({ "url": "/problems", "description": "Explanation of each problem type, with the next step" });
     let localities: Vec<&String> = ingestor.localities.keys().collect();
     for page in ["/v1/{locality}/reports/post", "/v1/{locality}/config/get"] {
         let (path, method) = page.rsplit_once('/').unwrap_or_default();
@@ -288,7 +292,7 @@ pub(super) fn description(ingestor: &Ingestor) -> Vec<u8> {
             locality["schema"] = json!({"type": "string", "enum": localities});
         }
     }
-    // A report is also any JSON: one of both would be neither.
+    // A report matches both alternatives, since it is also a JSON value; `oneOf` would reject it.
     if let Some(element) = description["components"]["schemas"]["Element"].as_object_mut()
         && let Some(ways) = element.remove("oneOf")
     {
@@ -298,7 +302,7 @@ pub(super) fn description(ingestor: &Ingestor) -> Vec<u8> {
         let post = &mut description["paths"]["/v1/{locality}/reports"]["post"];
         post["requestBody"]["content"]["application/json"]["examples"] = json!({
             "one": { "summary": "One report", "value": report },
-            "many": { "summary": "Many reports", "value": { "reports": [report] } },
+            "many": { "summary": "A list of reports", "value": { "reports": [report] } },
         });
     }
     serde_json::to_vec(&description).unwrap_or_default()

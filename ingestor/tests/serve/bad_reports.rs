@@ -268,7 +268,7 @@ async fn an_avro_file_that_is_cut_is_refused_as_a_whole() {
     let answer = world.post(file[..file.len() - 100].to_vec(), AVRO).await;
     assert_eq!((answer.problem(), answer.status.as_u16()), ("malformed", 400));
     let detail = String::from_utf8_lossy(&answer.body).into_owned();
-    assert!(detail.contains("none of its reports is kept"), "{detail}");
+    assert!(detail.contains("none of its reports is stored"), "{detail}");
     assert!(world.slabs().await.is_empty());
     assert_eq!(world.post("no avro", AVRO).await.problem(), "malformed");
     assert_eq!(world.post(Vec::new(), AVRO).await.results(), [""; 0]);
