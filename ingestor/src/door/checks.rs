@@ -1,4 +1,4 @@
-//! What can be said of a report by itself: one function a question, each with its own problem.
+//! Checks that need only the report and the configuration. Each check has its own problem type.
 
 use jiff::Timestamp;
 use tallybox_crypto::ecies;
@@ -13,7 +13,7 @@ use crate::attestation::AttestedKey;
 use crate::config::AcceptanceConfig;
 use crate::ingestor::{KeyPair, Locality};
 
-/// Longest piece of a client's text that is said back to it, in characters.
+/// Longest part of a client's text that an answer repeats, in characters.
 const SHOWN: usize = 80;
 
 pub(super) fn schema_version(upload: &ReportUpload) -> Result<(), Rejection> {
@@ -24,7 +24,7 @@ pub(super) fn schema_version(upload: &ReportUpload) -> Result<(), Rejection> {
     refuse(
         ProblemKind::SchemaVersion,
         format!(
-            "version {} of the schema; {first} to {last} are taken",
+            "schemaVersion is {}; versions {first} to {last} are accepted",
             upload.schema_version
         ),
     )
@@ -35,11 +35,11 @@ pub(super) fn metric<'t>(known: Option<&'t Known>, upload: &ReportUpload) -> Res
     match known {
         None => refuse(
             ProblemKind::UnknownMetric,
-            format!("the registry has no metric {name:?}"),
+            format!("the registry has no metric {name:?}; fetch the configuration again"),
         ),
         Some(known) if known.state == MetricState::Closed => refuse(
             ProblemKind::MetricClosed,
-            format!("metric {name} takes no reports any more"),
+            format!("metric {name} is closed and accepts no more reports"),
         ),
         Some(known) => Ok(known),
     }
@@ -49,17 +49,17 @@ pub(super) fn parameters(known: &Known, upload: &ReportUpload) -> Result<(), Rej
     let entry = &known.parameters;
     let weight = |weight: Option<i32>| weight.map_or_else(|| "none".to_owned(), |weight| weight.to_string());
     let wrong = if upload.bins != entry.bins {
-        format!("bins is {}, not {}", entry.bins, upload.bins)
+        format!("bins has to be {}, not {}", entry.bins, upload.bins)
     } else if upload.epsilon.to_bits() != entry.epsilon.to_bits() {
-        format!("epsilon is {}, not {}", entry.epsilon, upload.epsilon)
+        format!("epsilon has to be {}, not {}", entry.epsilon, upload.epsilon)
     } else if upload.prime != entry.prime {
-        format!("prime is {}, not {}", entry.prime, upload.prime)
+        format!("prime has to be {}, not {}", entry.prime, upload.prime)
     } else if upload.number_of_servers != entry.number_of_servers {
         let (ours, theirs) = (entry.number_of_servers, upload.number_of_servers);
-        format!("numberServers is {ours}, not {theirs}")
+        format!("numberServers has to be {ours}, not {theirs}")
     } else if upload.hamming_weight != entry.hamming_weight {
         let (ours, theirs) = (weight(entry.hamming_weight), weight(upload.hamming_weight));
-        format!("hammingWeight is {ours}, not {theirs}")
+        format!("hammingWeight has to be {ours}, not {theirs}")
     } else {
         return Ok(());
     };
@@ -69,7 +69,7 @@ pub(super) fn parameters(known: &Known, upload: &ReportUpload) -> Result<(), Rej
     )
 }
 
-/// The canonical spelling of the id.
+/// Returns the id in its canonical spelling.
 pub(super) fn id(upload: &ReportUpload) -> Result<String, Rejection> {
     let random = |id: &PacketId| id.0.get_version_num() == 4 && id.0.get_variant() == Variant::RFC4122;
     match upload.id.parse::<PacketId>().ok().filter(random) {
@@ -87,19 +87,19 @@ pub(super) fn created(created: i64, now: i64, acceptance: &AcceptanceConfig) -> 
     let clock = Timestamp::from_millisecond(now).map_or_else(|_| now.to_string(), |time| time.to_string());
     if created < oldest {
         let hours = acceptance.max_age_hours;
-        let detail = format!("created is more than {hours} hours ago; it is {clock} here");
+        let detail = format!("created is more than {hours} hours in the past; the server's clock shows {clock}");
         return refuse(ProblemKind::TooLate, detail);
     }
     if created > newest {
         let minutes = acceptance.max_ahead_minutes;
-        let detail = format!("created is more than {minutes} minutes ahead; it is {clock} here");
+        let detail = format!("created is more than {minutes} minutes in the future; the server's clock shows {clock}");
         return refuse(ProblemKind::TooEarly, detail);
     }
     Ok(())
 }
 
-/// Refuses a report unless it names a pair of keys in use that has the metric's bins. Only the ids can be compared here:
-/// the processors check which keys really open the shares.
+/// Rejects a report unless it names a pair of keys in use that has the metric's bins. The ingestor
+/// can compare only the ids: the processors find out which keys open the shares.
 pub(super) fn keys(known: &Known, pairs: &[KeyPair], upload: &ReportUpload) -> Result<(), Rejection> {
     let (named, metric, bins) = (upload.key_ids(), &known.parameters.name, known.parameters.bins);
     if let Some(pair) = pairs.iter().find(|pair| ids(pair) == named) {
@@ -107,19 +107,20 @@ pub(super) fn keys(known: &Known, pairs: &[KeyPair], upload: &ReportUpload) -> R
             return Ok(());
         }
         let detail = format!(
-            "keys {} are for {} bins, metric {metric} has {bins}",
+            "key ids {} belong to keys for {} bins, but metric {metric} has {bins} bins",
             both(named),
             pair.bins
         );
         return refuse(ProblemKind::KeyOfOtherBins, detail);
     }
-    // A developer who has exchanged the shares would fetch the configuration again and again.
+    // Swapped ids get their own problem type: a new configuration, the next step for an outdated
+    // key, would not help.
     let [first, second] = named;
     if pairs.iter().any(|pair| ids(pair) == [second, first]) {
         return refuse(
             ProblemKind::SwappedShares,
             format!(
-                "{} are the first processor's key after the second's; the first share and key id are the first \
+                "key ids {} are swapped; the first share and the first key id have to be the first \
                  processor's",
                 both(named)
             ),
@@ -131,35 +132,38 @@ pub(super) fn keys(known: &Known, pairs: &[KeyPair], upload: &ReportUpload) -> R
     });
     refuse(
         ProblemKind::OutdatedKey,
-        format!("keys {} are no pair in use{expected}", both(named)),
+        format!("key ids {} are not a pair in use{expected}", both(named)),
     )
 }
 
-/// The ids of a pair, the first processor's first.
+/// Returns the ids of a pair, the first processor's first.
 fn ids(pair: &KeyPair) -> [&str; 2] {
     pair.keys.each_ref().map(|key| key.id.as_str())
 }
 
-/// Two key ids as they are said back to a client.
+/// Formats two key ids for an answer.
 fn both(ids: [&str; 2]) -> String {
     let [first, second] = ids.map(|id| id.chars().take(SHOWN).collect::<String>());
     format!("{first:?} and {second:?}")
 }
 
-/// Lengths first, since they cost nothing.
+/// Checks lengths and curve points of the shares: lengths first, since they are cheap to compare.
 pub(super) fn shares(known: &Known, upload: &ReportUpload) -> Result<(), Rejection> {
     let lengths = upload.payloads().map(|payload| payload.len() as u64);
     let [first, second] = known.lengths;
-    // No number of bins gives both shares one length, so they cannot be taken for each other.
+    // The two shares differ in length for every number of bins, so swapped shares are always
+    // recognised.
     if lengths == [second, first] {
         return refuse(
             ProblemKind::SwappedShares,
-            format!("the shares have {second} and {first} bytes: the second processor's comes before the first's"),
+            format!(
+                "the shares have {second} and {first} bytes, so they are swapped: send the first processor's first"
+            ),
         );
     }
     for ((found, length), which) in lengths.into_iter().zip(known.lengths).zip(["first", "second"]) {
         if found != length {
-            let detail = format!("the {which} share has {found} bytes, {length} are right for the metric");
+            let detail = format!("the {which} share has {found} bytes; shares of this metric have {length} bytes");
             return refuse(ProblemKind::BadShareLength, detail);
         }
     }
@@ -172,7 +176,8 @@ pub(super) fn shares(known: &Known, upload: &ReportUpload) -> Result<(), Rejecti
     Ok(())
 }
 
-/// The attested key, if the locality looks at attestations and there is one. Fails closed.
+/// Returns the attested key if the locality verifies attestations and the report has one. An
+/// attestation that cannot be verified is rejected.
 pub(super) fn attestation(
     locality: &Locality,
     upload: &ReportUpload,
@@ -182,11 +187,11 @@ pub(super) fn attestation(
         (AttestationPolicy::None, _) | (AttestationPolicy::Optional, None) => Ok(None),
         (AttestationPolicy::Required, None) => refuse(
             ProblemKind::AttestationRequired,
-            "signature and certificateChain are needed here",
+            "the locality requires attestation: send signature and certificateChain",
         ),
         (AttestationPolicy::Required | AttestationPolicy::Optional, Some(_)) => {
             let Some(verifier) = &locality.verifier else {
-                return refuse(ProblemKind::AttestationFailed, "attestations cannot be checked here");
+                return refuse(ProblemKind::AttestationFailed, "the server cannot verify attestations");
             };
             let failed = |refusal: crate::attestation::Refusal| {
                 Rejection::new(ProblemKind::AttestationFailed, refusal.to_string())

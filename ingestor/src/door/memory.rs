@@ -1,8 +1,10 @@
-//! Which reports were accepted lately: ids and attested keys with what was accepted under them, best effort.
+//! A best-effort cache of recently accepted reports: the ids of reports and attested keys, with a
+//! digest of the report accepted under each.
 //!
-//! Two generations take turns. A report is remembered for half the acceptance window at least, or until as many others
-//! have come as half the limit; after twice that it is forgotten. An entry is two words, keyed hashes, so nobody can
-//! choose ids that collide, and a million of them stay below 40 MiB.
+//! The cache has two generations. An entry stays for at least half of the acceptance window, or
+//! until as many others have been added as half of the limit. After at most twice that it is
+//! removed. An entry consists of two words, both from keyed hashes, so clients cannot choose ids
+//! that collide. A million entries take less than 40 MiB.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
@@ -14,15 +16,15 @@ use super::Rejection;
 use crate::attestation::AttestedKey;
 use crate::spool::{Ledger, Receipt};
 
-/// Separates ids of reports from everything else that is hashed here.
+/// Separates the hashes of report ids from those of attested keys.
 const REPORT: u8 = 1;
-/// Separates attested keys.
+/// Separates the hashes of attested keys from those of report ids.
 const DEVICE: u8 = 2;
 
-/// What all localities of a process remember.
+/// The cache of a process, shared by all localities.
 #[derive(Debug)]
 pub struct Memory {
-    /// Keyed anew in every process.
+    /// Hash with a key that is random in every process.
     hash: RandomState,
     generations: Mutex<Generations>,
 }
@@ -31,17 +33,17 @@ pub struct Memory {
 struct Generations {
     young: Entries,
     old: Entries,
-    /// When the young one was begun, in milliseconds since the epoch.
+    /// Start of the young generation, in milliseconds since the epoch.
     begun: i64,
-    /// Entries of one.
+    /// Most entries of a generation.
     most: usize,
-    /// How long one is young, in milliseconds.
+    /// Time after which a generation is no longer young, in milliseconds.
     span: i64,
 }
 
 type Entries = HashMap<u64, u64, BuildHasherDefault<AsItIs>>;
 
-/// Keys are hashes already.
+/// A hasher that returns its input: keys are hashes already.
 #[derive(Debug, Default)]
 struct AsItIs(u64);
 
@@ -62,11 +64,13 @@ impl Hasher for AsItIs {
 }
 
 impl Memory {
-    /// Nothing yet; at most so many entries, for as many minutes as a report may come again.
+    /// Creates an empty cache of at most `most` entries, for reports that may be replayed for
+    /// `minutes`.
     #[must_use]
     pub fn new(most: usize, minutes: u64) -> Self {
         let most = (most / 2).max(1);
-        // All at once: a table that grows leaves holes of its former sizes. What is not used costs nothing.
+        // The capacity is reserved once: a table that grows leaves holes of its former sizes in the
+        // heap. Unused pages cost nothing.
         let entries = || Entries::with_capacity_and_hasher(most, BuildHasherDefault::default());
         Self {
             hash: RandomState::new(),
@@ -89,8 +93,10 @@ impl Memory {
             .hash_one((DEVICE, locality, metric, attested.day, attested.key))
     }
 
-    /// Whether the report is durable already; `false` if it is new. An attested key is taken at once, so that of two
-    /// reports on their way only one comes through; an id only when its report is durable.
+    /// Returns whether the report is already durable; `false` if it is new.
+    ///
+    /// An attested key is recorded at once, so that only one of two concurrent reports is admitted.
+    /// An id is recorded when its report is durable.
     pub(super) fn admit(&self, receipt: &Receipt, now: i64) -> Result<bool, Rejection> {
         let mut generations = self.generations();
         generations.turn(now);
@@ -99,7 +105,7 @@ impl Memory {
             Some(_) => {
                 return Err(Rejection::new(
                     ProblemKind::Conflict,
-                    "another report with this uuid was accepted",
+                    "another report with this uuid was accepted; every report needs an id of its own",
                 ));
             }
             None => {}
@@ -110,7 +116,7 @@ impl Memory {
         match generations.get(device) {
             Some(digest) if digest != receipt.digest => Err(Rejection::new(
                 ProblemKind::AlreadyReported,
-                "this device has sent another report of this metric for this day",
+                "this device has already sent another report of this metric for this day",
             )),
             Some(_) => Ok(false),
             None => {
@@ -120,7 +126,7 @@ impl Memory {
         }
     }
 
-    /// Entries, and the space for entries that is set aside.
+    /// Returns the number of entries, and the capacity reserved for entries.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
         let generations = self.generations();
@@ -129,7 +135,7 @@ impl Memory {
     }
 
     fn generations(&self) -> MutexGuard<'_, Generations> {
-        // No call leaves it half done.
+        // No method leaves the generations inconsistent, so a poisoned lock is safe to use.
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -152,7 +158,7 @@ impl Ledger for Memory {
     fn lost(&self, receipts: &[Receipt]) {
         let mut generations = self.generations();
         for receipt in receipts {
-            // A second copy of a report that is durable takes nothing back.
+            // If the report is durable already, this was a copy of it, and the entry stays.
             let durable = generations.get(receipt.id) == Some(receipt.digest);
             if let Some(device) = receipt.attested.filter(|_| !durable) {
                 generations.remove(device);
@@ -182,7 +188,8 @@ impl Generations {
         self.old.remove(&key);
     }
 
-    /// Begins another generation when the young one is old enough. A clock that steps back begins its span anew.
+    /// Starts a new generation when the young one is old enough. A clock that steps back restarts
+    /// the time span.
     fn turn(&mut self, now: i64) {
         if self.begun > now || self.begun == i64::MIN {
             self.begun = now;
@@ -193,7 +200,7 @@ impl Generations {
         }
     }
 
-    /// The old one is forgotten, and its space used again.
+    /// Drops the old generation and reuses its memory.
     fn next(&mut self) {
         std::mem::swap(&mut self.young, &mut self.old);
         self.young.clear();
@@ -262,7 +269,7 @@ mod tests {
         assert!(memory.admit(&one, 24 * HOUR).unwrap());
         assert!(memory.admit(&one, 47 * HOUR).unwrap());
         assert!(!memory.admit(&one, 48 * HOUR).unwrap());
-        // A step back is survived.
+        // A clock that steps back loses no entry.
         memory.durable(std::slice::from_ref(&one));
         assert!(memory.admit(&one, HOUR).unwrap());
         assert!(memory.admit(&one, 24 * HOUR).unwrap());
@@ -278,7 +285,7 @@ mod tests {
         }
         let (entries, capacity) = memory.size();
         assert!((500_000..=1_000_000).contains(&entries), "{entries}");
-        // A table has 8 slots for 7 entries, each of two words and a byte.
+        // A hash table has 8 slots for 7 entries, and each slot takes two words and a byte.
         let bytes = capacity / 7 * 8 * 17;
         assert!(bytes <= 40 << 20, "{bytes}");
     }

@@ -1,14 +1,15 @@
-//! What is checked of a report before it is kept.
+//! Admission: the checks that a report passes before it is written to the spool.
 //!
-//! In order: schema version, registry, parameters, id, time, keys, lengths, curve points, attestation, rates, replay.
-//! Everything is best effort against abuse here; what counts once, the batcher decides.
+//! In order: schema version, registry, parameters, id, time, keys, lengths, curve points,
+//! attestation, rates, replay. The rate limits and the replay check are best effort. The batcher
+//! guarantees that each report counts once.
 //!
-//! | file | holds |
+//! | file | contents |
 //! |---|---|
-//! | `table` | the registry's metrics as the door compares them, with their counters |
-//! | `checks` | what can be said of a report by itself |
-//! | `memory` | which reports were accepted lately, in bounded space |
-//! | `rates` | reports a minute from one attested key |
+//! | `table` | the registry's metrics, prepared for comparison, with their counters |
+//! | `checks` | checks that need only the report and the configuration |
+//! | `memory` | a bounded cache of recently accepted reports |
+//! | `rates` | rate limits of networks and attested keys |
 
 mod checks;
 mod memory;
@@ -27,7 +28,7 @@ pub use memory::Memory;
 pub(crate) use rates::Rates;
 pub(crate) use table::{Known, Table};
 
-/// The door of one locality.
+/// The admission of one locality's reports.
 #[derive(Debug)]
 pub struct Door {
     ingestor: Arc<Ingestor>,
@@ -38,28 +39,28 @@ pub struct Door {
     table: RwLock<Arc<Table>>,
 }
 
-/// What the door says of a report.
+/// The outcome of the checks.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It is good, and has to be made durable.
+    /// A new report, which has to be made durable.
     Fresh(Box<Kept>),
-    /// It is durable already.
+    /// A report that is already durable.
     Before,
-    /// It is not kept.
+    /// A report that is not stored.
     Rejected(Rejection),
 }
 
-/// Why a report is not kept.
+/// The reason why a report is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// The problem.
+    /// The type of problem.
     pub kind: ProblemKind,
-    /// What is wrong with this report.
+    /// The cause in this report.
     pub detail: String,
 }
 
 impl Rejection {
-    /// A problem, and what is wrong.
+    /// Creates a rejection.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self { kind, detail }
@@ -67,7 +68,7 @@ impl Rejection {
 }
 
 impl Door {
-    /// The door of a locality of the ingestor.
+    /// Creates the admission of one of the ingestor's localities.
     pub(crate) fn new(
         ingestor: &Arc<Ingestor>,
         locality: &str,
@@ -86,10 +87,10 @@ impl Door {
         }
     }
 
-    /// The metrics in force. A body is checked against one table from its first report to its last.
+    /// Returns the metrics in force. All reports of a body are checked against the same table.
     pub(crate) fn table(&self) -> Arc<Table> {
         let registry = self.ingestor.registry.current();
-        // What is behind the lock is replaced as a whole.
+        // The value behind the lock is replaced as a whole, so a poisoned lock is safe to use.
         let table = Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner));
         if Arc::ptr_eq(table.registry(), &registry) {
             return table;
@@ -99,7 +100,7 @@ impl Door {
         fresh
     }
 
-    /// Checks a report and counts what becomes of it; what is fresh is counted when it is durable.
+    /// Checks a report and counts the outcome. A new report is counted later, when it is durable.
     pub(crate) fn check(&self, table: &Table, upload: ReportUpload, allowed: impl FnOnce() -> bool) -> Verdict {
         let known = table.metric(&upload.metric);
         let counters = known.map_or_else(|| table.unknown(), Known::counters);
@@ -139,18 +140,18 @@ impl Door {
         checks::keys(known, &locality.key_pairs, &upload)?;
         checks::shares(known, &upload)?;
         let attested = checks::attestation(locality, &upload, now)?;
-        // From here on nothing of it is needed, and nothing of it is kept.
+        // The attestation is verified and must not be stored.
         (upload.signature, upload.certificate_chain) = (None, Vec::new());
         if !allowed() {
             return Err(Rejection::new(
                 ProblemKind::RateLimited,
-                "this network sends more reports a minute than are taken",
+                "this network sends more reports per minute than the limit; send them again later",
             ));
         }
         if attested.as_ref().is_some_and(|attested| !self.keys.take(&attested.key)) {
             return Err(Rejection::new(
                 ProblemKind::RateLimited,
-                "this device sends more reports a minute than are taken",
+                "this device sends more reports per minute than the limit; send them again later",
             ));
         }
         let digest = StoredReport::of(&upload, &id).digest();
@@ -168,12 +169,15 @@ impl Door {
     }
 }
 
-/// A rejection that only a request for another locality can meet.
+/// Constructor of a rejection that cannot occur: routing has found the locality already.
 struct Error;
 
 impl Error {
     fn unknown_locality(name: &str) -> Rejection {
-        Rejection::new(ProblemKind::UnknownLocality, format!("nobody counts here for {name}"))
+        Rejection::new(
+            ProblemKind::UnknownLocality,
+            format!("unknown locality {name}; check the URL of the request"),
+        )
     }
 }
 

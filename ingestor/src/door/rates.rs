@@ -1,4 +1,4 @@
-//! Reports a minute, on average, from one of something.
+//! Rate limits per key, in reports per minute on average.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -6,19 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// After so many takes the keys that have been quiet are forgotten.
+/// Number of takes after which keys with a full allowance are removed.
 const TAKES_BETWEEN_CLEANINGS: u64 = 1 << 16;
 
-/// A limit for each key. Keys are digests or prefixes, so that nothing here names anybody.
+/// A rate limit for each key. Keys are digests or address prefixes, which identify no person.
 #[derive(Debug)]
 pub(crate) struct Rates<K: Hash + Eq + Clone = [u8; 16]> {
-    /// None if there is no limit.
+    /// `None` if there is no limit.
     limiter: Option<DefaultKeyedRateLimiter<K>>,
     takes: AtomicU64,
 }
 
 impl<K: Hash + Eq + Clone> Rates<K> {
-    /// So many a minute, a minute's worth of them at once; 0 is no limit.
+    /// Creates limits of `count` reports per minute, with bursts of the same size. 0 means no
+    /// limit.
     pub(crate) fn per_minute(count: u32) -> Self {
         let quota = NonZeroU32::new(count).map(Quota::per_minute);
         Self {
@@ -27,7 +28,7 @@ impl<K: Hash + Eq + Clone> Rates<K> {
         }
     }
 
-    /// Takes one, if there is one left.
+    /// Counts one report. Returns `false` if the key has reached its limit.
     pub(crate) fn take(&self, key: &K) -> bool {
         let Some(limiter) = &self.limiter else { return true };
         let takes = self.takes.fetch_add(1, Ordering::Relaxed);
@@ -37,7 +38,7 @@ impl<K: Hash + Eq + Clone> Rates<K> {
         limiter.check_key(key).is_ok()
     }
 
-    /// Forgets whoever has all of a minute's worth again.
+    /// Removes the keys that have their full allowance again.
     pub(crate) fn forget_quiet(&self) {
         if let Some(limiter) = &self.limiter {
             limiter.retain_recent();
@@ -45,7 +46,7 @@ impl<K: Hash + Eq + Clone> Rates<K> {
         }
     }
 
-    /// How many keys are remembered.
+    /// Returns the number of keys with an entry.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.limiter.as_ref().map_or(0, DefaultKeyedRateLimiter::len)

@@ -1,4 +1,4 @@
-//! The registry's metrics as the door compares them, with their counters.
+//! The registry's metrics, prepared for comparison with reports, with their counters.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct Table {
 pub(crate) struct Known {
     pub(super) state: MetricState,
     pub(super) parameters: BatchParameters,
-    /// Exact lengths of the sealed shares.
+    /// Exact lengths of the sealed shares, in bytes.
     pub(super) lengths: [u64; 2],
     counters: Arc<ReportCounters>,
 }
@@ -50,7 +50,7 @@ impl Table {
         }
     }
 
-    /// What it was made from.
+    /// Returns the registry from which the table was made.
     pub(super) fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
@@ -59,7 +59,8 @@ impl Table {
         self.metrics.get(name)
     }
 
-    /// The counters of reports that cannot be read, or are for no metric of the registry.
+    /// Returns the counters of reports that cannot be parsed or whose metric is not in the
+    /// registry.
     pub(crate) fn unknown(&self) -> &Arc<ReportCounters> {
         &self.unknown
     }

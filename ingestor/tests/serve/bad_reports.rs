@@ -384,14 +384,14 @@ async fn keys_that_are_not_accepted_are_named_with_those_that_are() {
     assert_eq!(
         outdated,
         format!(
-            r#"keys "first-9\"" and "second-1" are no pair in use; for metric {NOTIFIED} the configuration names "first-1" and "second-1""#
+            r#"key ids "first-9\"" and "second-1" are not a pair in use; for metric {NOTIFIED} the configuration names "first-1" and "second-1""#
         )
     );
     let long = detail(|report| report.key_id_first = "x".repeat(1000)).await;
     assert!(long.len() < 300, "{long}");
     let swapped = detail(|report| std::mem::swap(&mut report.key_id_first, &mut report.key_id_second)).await;
     assert!(
-        swapped.starts_with(r#""second-1" and "first-1" are the first"#),
+        swapped.starts_with(r#"key ids "second-1" and "first-1" are swapped"#),
         "{swapped}"
     );
     let shares = detail(|report| std::mem::swap(&mut report.payload_first, &mut report.payload_second)).await;
