@@ -1,5 +1,5 @@
-//! How far batching is behind, by what the spool shows: what an operator has to be called for. No job can say so itself,
-//! least of all one that does not run.
+//! The lag of batching, derived from the objects of the spool, for the operator's alerts. The
+//! server measures the lag because a batch job that does not run cannot report it.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,9 @@ use tallybox_model::spool::SpoolNames;
 use tallybox_model::time::{BatchTime, aligned_window};
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
-/// The end of the oldest window that holds reports and has no record, in milliseconds; none if all is batched. Late slabs
-/// of windows that have one are not looked for: the next plan takes them.
+/// Returns the end of the oldest window that holds reports and has no record, in milliseconds, or
+/// `None` if everything is batched. Late slabs of windows with a record do not count: the next plan
+/// includes them.
 ///
 /// # Errors
 /// [`BucketError`] if the spool cannot be listed.
@@ -23,7 +24,8 @@ pub(super) async fn oldest_open(
     let records = starts(spool, &names.records(), record).await?;
     let end = |start: BatchTime| aligned_window(start, minutes).map_or(start.millis(), |window| window.end().millis());
     if let Some(open) = plans.difference(&records).next() {
-        // One ends where the next begins, whatever their length is now.
+        // A planned window ends where the next one begins, even if the configured length has
+        // changed since.
         let next = plans.range(*open..).nth(1);
         return Ok(Some(next.map_or_else(|| end(*open), |next| next.millis())));
     }
@@ -44,7 +46,7 @@ pub(super) async fn oldest_open(
     Ok(None)
 }
 
-/// The windows that the objects of a directory are named for.
+/// Returns the windows in the names of a directory's objects.
 async fn starts(
     spool: &dyn Bucket,
     directory: &str,
@@ -87,13 +89,13 @@ mod tests {
         put(slab("2026/11/23/10/00", 0)).await;
         put(slab("2026/11/23/13/00", 1)).await;
         assert_eq!(open().await, Some(time("2026/11/23/11/00").millis()));
-        // Planned, and shorter than windows are now.
+        // Two planned windows that are shorter than windows are now.
         put(names.plan(time("2026/11/23/10/00"))).await;
         put(names.plan(time("2026/11/23/10/15"))).await;
         assert_eq!(open().await, Some(time("2026/11/23/10/15").millis()));
         put(names.record(time("2026/11/23/10/00"), "00000000")).await;
         assert_eq!(open().await, Some(time("2026/11/23/11/00").millis()));
-        // Done; its own slabs are kept, the later one waits.
+        // Both are complete: their slabs are still there, but only the later slab is open.
         put(names.record(time("2026/11/23/10/15"), "00000000")).await;
         assert_eq!(open().await, Some(time("2026/11/23/14/00").millis()));
         put(names.plan(time("2026/11/23/13/00"))).await;

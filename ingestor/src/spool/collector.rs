@@ -1,5 +1,6 @@
-//! Groups the deposits of a locality into slabs: one is closed when it is old or large enough, and only a few are on
-//! their way at once, so a slow spool makes larger slabs, not more of them.
+//! Groups the write requests of a locality into slabs. A slab is closed when it is old or large
+//! enough. Only a few slabs are written at the same time, so a slow spool leads to larger slabs
+//! instead of more of them.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -21,14 +22,14 @@ use super::writer::SlabWriter;
 use crate::ingestor::{Ingestor, Locality};
 use crate::metrics::Metrics;
 
-/// How often the newest plan is looked for.
+/// Interval between scans for the newest plan.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How long a look may take.
+/// Longest time for a scan.
 const LOOK_TIME: Duration = Duration::from_secs(20);
-/// Deposits taken from the inbox at a time.
+/// Most write requests taken from the inbox at a time.
 const TAKEN_AT_ONCE: usize = 128;
 
-/// Takes the accepted reports of one locality and makes them durable.
+/// Collects the accepted reports of one locality and makes them durable.
 #[derive(Debug)]
 pub struct Collector {
     inbox: UnboundedSender<Deposit>,
@@ -38,18 +39,18 @@ pub struct Collector {
     tasks: TaskTracker,
 }
 
-/// How a collector is doing.
+/// The state of a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CollectorState {
-    /// The last slab could not be written.
+    /// True if the last slab could not be written.
     pub failing: bool,
-    /// The plans in the spool have not been seen yet.
+    /// True if the plans in the spool have not been listed yet.
     pub blind: bool,
-    /// The clock is behind the newest plan in the spool.
+    /// True if the clock is behind the newest plan in the spool.
     pub clock_behind: bool,
 }
 
-/// The part that runs by itself.
+/// The background task of a collector.
 struct Grouping {
     writer: Arc<SlabWriter>,
     ledger: Arc<dyn Ledger>,
@@ -61,7 +62,8 @@ struct Grouping {
 }
 
 impl Collector {
-    /// Starts to collect for a locality: looks for the newest plan, then takes deposits until [`close`](Self::close).
+    /// Starts a collector for a locality: scans for the newest plan, then accepts write requests
+    /// until [`close`](Self::close).
     pub async fn start(
         ingestor: &Ingestor,
         locality: &Locality,
@@ -102,17 +104,17 @@ impl Collector {
         collector
     }
 
-    /// Puts reports, which go into one slab together, on their way. `hold` is dropped when they are written or given up,
-    /// even if nobody waits for the answer any more.
+    /// Queues reports that go into one slab together. `hold` is dropped when they are written or
+    /// have failed, even if the receiver is gone.
     #[must_use]
     pub fn deposit(&self, reports: Vec<Kept>, hold: Arc<dyn Any + Send + Sync>) -> oneshot::Receiver<Deposited> {
         let (answer, wait) = oneshot::channel();
-        // After the end the answer is dropped with the deposit, which says enough.
+        // After `close` the request and its sender are dropped, and the receiver reports an error.
         let _ = self.inbox.send(Deposit { reports, answer, hold });
         wait
     }
 
-    /// How it is doing.
+    /// Returns the state of the collector.
     #[must_use]
     pub fn state(&self) -> CollectorState {
         CollectorState {
@@ -122,13 +124,14 @@ impl Collector {
         }
     }
 
-    /// Looks now for the newest plan, and how far batching is behind; done by itself every minute.
+    /// Scans now for the newest plan and for the lag of batching. The collector also does so every
+    /// minute.
     pub async fn look(&self) {
         look(&self.writer, &self.looked).await;
         look_behind(&self.writer).await;
     }
 
-    /// Takes no more, writes what it has, and ends.
+    /// Accepts no more requests, writes the pending ones and ends.
     pub async fn close(&self) {
         self.closing.cancel();
         self.tasks.close();
@@ -158,7 +161,8 @@ impl Drop for Collector {
     }
 }
 
-/// One look. A spool that can be listed may be tried again: without requests no slab would ever show that it works.
+/// Scans once for the newest plan. If the spool can be listed, `failing` is cleared: a replica that
+/// receives no requests would otherwise never become ready again.
 async fn look(writer: &SlabWriter, looked: &AtomicBool) {
     let instance = writer.names.instance();
     let looking = writer.windows.look(writer.spool.as_ref(), &writer.names);
@@ -173,13 +177,13 @@ async fn look(writer: &SlabWriter, looked: &AtomicBool) {
         }
         Ok(Err(error)) => {
             let error = chain(&error);
-            tracing::warn!(%instance, error, "plans could not be listed");
+            tracing::warn!(%instance, error, "cannot list the plans in the spool");
         }
-        Err(_) => tracing::warn!(%instance, "plans were not listed in time"),
+        Err(_) => tracing::warn!(%instance, "listing the plans in the spool timed out"),
     }
 }
 
-/// Says how long ago the oldest window ended whose reports are not batched.
+/// Sets the metric of the time since the end of the oldest window whose reports are not batched.
 async fn look_behind(writer: &SlabWriter) {
     let (windows, instance) = (&writer.windows, writer.names.instance());
     let looking = oldest_open(writer.spool.as_ref(), &writer.names, windows.minutes());
@@ -190,9 +194,9 @@ async fn look_behind(writer: &SlabWriter) {
         }
         Ok(Err(error)) => {
             let error = chain(&error);
-            tracing::warn!(%instance, error, "what is not batched could not be listed");
+            tracing::warn!(%instance, error, "cannot list the windows that are not batched");
         }
-        Err(_) => tracing::warn!(%instance, "what is not batched was not listed in time"),
+        Err(_) => tracing::warn!(%instance, "listing the windows that are not batched timed out"),
     }
 }
 
@@ -231,19 +235,22 @@ impl Grouping {
         }
     }
 
-    /// Adds what has come, up to the size of a slab.
+    /// Adds pending requests to the open slab, up to the size of a slab.
     fn fill(&self, open: &mut Option<OpenSlab>, pending: &mut VecDeque<Deposit>) {
         while !pending.is_empty() && open.as_ref().is_none_or(|slab| slab.bytes() < self.slab_bytes) {
             let Some(deposit) = pending.pop_front() else { return };
             if let Err(error) = open.get_or_insert_with(OpenSlab::new).add(deposit) {
                 let error = chain(&error);
-                tracing::error!(error, "a report could not be encoded; its slab is given up");
+                tracing::error!(
+                    error,
+                    "a report cannot be encoded; the reports of its slab are not stored"
+                );
                 *open = None;
             }
         }
     }
 
-    /// Writes a slab and tells everybody who waits for it, in a task of its own.
+    /// Writes a slab in its own task, and notifies all that wait for it.
     fn write(&self, slab: OpenSlab, slot: tokio::sync::OwnedSemaphorePermit) {
         let (writer, ledger) = (Arc::clone(&self.writer), Arc::clone(&self.ledger));
         let deadline = slab.begun + self.patience;
@@ -252,7 +259,7 @@ impl Grouping {
                 Ok(closed) => closed,
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::error!(error, "a slab could not be encoded; it is given up");
+                    tracing::error!(error, "a slab cannot be encoded; its reports are not stored");
                     return;
                 }
             };

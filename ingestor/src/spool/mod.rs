@@ -1,12 +1,12 @@
-//! Slabs: a fraction of a second of accepted reports in one durable object.
+//! Slabs: the reports accepted within a fraction of a second, in one durable object.
 //!
-//! | file | holds |
+//! | file | contents |
 //! |---|---|
-//! | `collector` | groups deposits, closes slabs by time and size |
-//! | `slab` | one slab while it fills |
-//! | `writer` | makes a slab durable in a window that still takes it, or says that it cannot |
-//! | `windows` | which window that is |
-//! | `arrears` | how far batching is behind |
+//! | `collector` | groups write requests into slabs, which it closes by age and size |
+//! | `slab` | a slab in memory while it fills |
+//! | `writer` | writes a slab to the spool, in a window that is still open |
+//! | `windows` | determines the window of a slab |
+//! | `arrears` | measures how far batching lags behind |
 
 mod arrears;
 mod collector;

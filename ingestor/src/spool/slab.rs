@@ -1,4 +1,4 @@
-//! One slab while it fills: reports encoded one after another, and who waits for them.
+//! A slab in memory while it fills: encoded reports, and the requests that wait for them.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -13,76 +13,78 @@ use tokio::time::Instant;
 
 use crate::metrics::ReportCounters;
 
-/// Bytes of a stored report beside its strings and byte strings, at most.
+/// Most bytes of a stored report in addition to its strings and byte strings.
 const FIXED_BYTES: u64 = 64;
 
-/// Bytes of a piece, about, and of the first to begin with.
+/// Approximate size of a piece, and initial capacity of the first piece, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 const FIRST_BYTES: usize = 16 << 10;
 
-/// A report to be kept.
+/// An accepted report, to be stored.
 #[derive(Debug)]
 pub struct Kept {
-    /// What was uploaded, without its attestation.
+    /// The report as uploaded, without its attestation.
     pub upload: ReportUpload,
     /// The canonical spelling of its id.
     pub id: String,
-    /// What is remembered of it once it is durable.
+    /// The entry for the cache of accepted reports.
     pub receipt: Receipt,
 }
 
-/// What is remembered of a report.
+/// A dedup entry: the hashes under which the cache of accepted reports finds a report.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// Stands for its id.
+    /// Hash of the report's id.
     pub id: u64,
-    /// Stands for its bytes.
+    /// Hash of the report's bytes.
     pub digest: u64,
-    /// Stands for its metric, day and attested key, if it was attested.
+    /// Hash of metric, day and attested key, if the report is attested.
     pub attested: Option<u64>,
-    /// Where it is counted.
+    /// The counters of the report's metric.
     pub counters: Arc<ReportCounters>,
 }
 
-/// Something that is told what became of reports, before anybody is answered.
+/// A receiver of outcomes, which is notified before the clients are answered.
 pub trait Ledger: Send + Sync + std::fmt::Debug {
-    /// These are durable.
+    /// Records that these reports are durable.
     fn durable(&self, receipts: &[Receipt]);
 
-    /// These could not be made durable, as far as is known.
+    /// Records that these reports could not be made durable. Their slab may nevertheless be in the
+    /// spool.
     fn lost(&self, receipts: &[Receipt]);
 }
 
-/// What became of a deposit, all of it together.
+/// The outcome of a write request, for all of its reports together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deposited {
-    /// It is durable.
+    /// The reports are durable.
     Durable,
-    /// It is not, as far as is known.
+    /// The reports could not be made durable. Their slab may nevertheless be in the spool.
     Unavailable,
 }
 
-/// Reports that go into one slab together.
+/// A write request: reports that go into one slab together.
 pub(super) struct Deposit {
     pub(super) reports: Vec<Kept>,
     pub(super) answer: oneshot::Sender<Deposited>,
-    /// Held until they are written, whoever still waits for the answer.
+    /// Memory that is held until the reports are written, even if no request waits for the answer.
     pub(super) hold: Arc<dyn Any + Send + Sync>,
 }
 
-/// A slab that takes reports.
+/// A slab that accepts reports.
 pub(super) struct OpenSlab {
-    /// What is encoded, in pieces: one buffer that grew would be twice as large for a while.
+    /// Encoded reports in pieces. A single growing buffer would need twice the memory while it is
+    /// copied.
     pieces: Vec<Bytes>,
     records: ContainerWriter<Vec<u8>>,
-    /// Of the pieces: each is hashed once, when it is full.
+    /// Hash of the pieces. Each piece is hashed once, when it is full.
     hash: Sha256,
     bytes: u64,
     pub(super) begun: Instant,
     waiting: Waiting,
 }
 
-/// A slab that takes no more.
+/// A slab that accepts no more reports.
 pub(super) struct ClosedSlab {
     pub(super) pieces: Vec<Bytes>,
     /// Length of the pieces together.
@@ -91,7 +93,7 @@ pub(super) struct ClosedSlab {
     pub(super) digest: [u8; 32],
 }
 
-/// Who waits for a slab, and for what.
+/// The requests that wait for a slab, with their dedup entries and memory.
 #[derive(Default)]
 pub(super) struct Waiting {
     pub(super) receipts: Vec<Receipt>,
@@ -113,8 +115,8 @@ impl OpenSlab {
         }
     }
 
-    /// Adds a deposit. After an error, a bug of ours, the slab cannot be used: whoever waits for it is told so by
-    /// dropping it.
+    /// Adds a write request. An error is a bug in this program. The slab is unusable then; dropping
+    /// it notifies the requests that wait for it.
     pub(super) fn add(&mut self, deposit: Deposit) -> Result<(), AvroError> {
         for Kept { upload, id, receipt } in deposit.reports {
             let stored = StoredReport::of(&upload, &id);
@@ -133,12 +135,12 @@ impl OpenSlab {
         Ok(())
     }
 
-    /// Bytes of its records, about.
+    /// Returns the approximate size of the records, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The bytes of the slab, and who waits for it.
+    /// Returns the bytes of the slab, and the requests that wait for it.
     pub(super) fn close(mut self) -> Result<(ClosedSlab, Waiting), AvroError> {
         let last = self.records.finish()?;
         self.hash.update(&last);
@@ -153,7 +155,8 @@ impl OpenSlab {
 }
 
 impl Waiting {
-    /// Tells the ledger, then everybody who waits; who has gone away is no fault.
+    /// Notifies the ledger, then the waiting requests. A request that has been cancelled is not an
+    /// error.
     pub(super) fn settle(self, ledger: &dyn Ledger, outcome: Deposited) {
         match outcome {
             Deposited::Durable => ledger.durable(&self.receipts),

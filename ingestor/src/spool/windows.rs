@@ -1,4 +1,5 @@
-//! In which window a slab stands: by the server's clock, but never in one that is planned already.
+//! The window of a slab: the current one by the server's clock, but never one that is planned
+//! already.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -10,23 +11,24 @@ use tallybox_transport::{Bucket, BucketError, ListRange};
 use crate::config::BatchConfig;
 use tallybox_service::clock::Clock;
 
-/// How far behind the clock plans are looked for. Older ones say nothing about a window that is still open.
+/// How far before the current time plans are scanned. Older plans cannot affect a window that is
+/// still open.
 const LOOK_BACK_MINUTES: i64 = 3 * 24 * 60;
 
-/// The windows of a locality, as this process sees them.
+/// The windows of a locality, as this process knows them.
 #[derive(Debug)]
 pub struct Windows {
     clock: Clock,
     minutes: u32,
-    /// How long after its end a slab of a window may still be acknowledged, in milliseconds.
+    /// How long after the end of its window a slab may still be acknowledged, in milliseconds.
     grace: i64,
-    /// First window that is not planned, as far as is known: milliseconds since the epoch.
+    /// Start of the first window that is not known to be planned, in milliseconds since the epoch.
     floor: AtomicI64,
     behind: AtomicBool,
 }
 
 impl Windows {
-    /// Windows by this clock.
+    /// Creates the windows for this clock and configuration.
     #[must_use]
     pub fn new(clock: Clock, batches: &BatchConfig) -> Self {
         Self {
@@ -38,7 +40,7 @@ impl Windows {
         }
     }
 
-    /// The window of a slab that is begun now; none outside the years 1 to 9999.
+    /// Returns the window of a slab that starts now, or `None` outside the years 1 to 9999.
     #[must_use]
     pub fn present(&self) -> Option<Window> {
         let by_clock = aligned_window(BatchTime::of_clock(self.clock.millis()), self.minutes)?;
@@ -49,33 +51,34 @@ impl Windows {
         aligned_window(BatchTime::from_millis(floor)?, self.minutes)
     }
 
-    /// Whether it is too late to acknowledge a slab of the window: its plan may be made without it.
+    /// Returns whether it is too late to acknowledge a slab of the window, because its plan may
+    /// have been made without the slab.
     #[must_use]
     pub fn is_too_late(&self, window: Window) -> bool {
         window.end().millis().saturating_add(self.grace) <= self.clock.millis()
     }
 
-    /// Whether the last look found a plan of a window that the clock has not passed.
+    /// Returns whether the last scan found a plan of a window that has not ended by this clock.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.behind.load(Ordering::SeqCst)
     }
 
-    /// How long windows are, in minutes.
+    /// Returns the length of windows, in minutes.
     pub(super) fn minutes(&self) -> u32 {
         self.minutes
     }
 
-    /// Seconds since then, none below 0.
+    /// Returns the seconds since `millis`, at least 0.
     pub(super) fn seconds_since(&self, millis: i64) -> i64 {
         (self.clock.millis().saturating_sub(millis) / 1000).max(0)
     }
 
-    /// Looks for the newest plan; whether the clock is behind it. From then on no slab stands in its window or an
-    /// earlier one.
+    /// Scans for the newest plan and returns whether the clock is behind it. From then on, no slab
+    /// is assigned to its window or an earlier one.
     ///
     /// # Errors
-    /// [`BucketError`] if the spool cannot be listed: then nothing has changed.
+    /// [`BucketError`] if the spool cannot be listed. Nothing changes then.
     pub async fn look(&self, spool: &dyn Bucket, names: &SpoolNames) -> Result<bool, BucketError> {
         let now = BatchTime::of_clock(self.clock.millis());
         let since = now.plus_minutes(-LOOK_BACK_MINUTES).unwrap_or(now);

@@ -1,4 +1,4 @@
-//! Makes a slab durable, in a window that still takes it, or says that it cannot.
+//! Writes a slab to the spool, in a window that is still open, or reports that this failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,12 +14,12 @@ use super::slab::ClosedSlab;
 use super::windows::Windows;
 use crate::metrics::{Metrics, SlabCounters};
 
-/// First pause after a write that failed; it doubles each time.
+/// First pause after a failed write; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Writes the slabs of one locality.
+/// The writer of one locality's slabs.
 #[derive(Debug)]
 pub(super) struct SlabWriter {
     pub(super) spool: SharedBucket,
@@ -28,7 +28,7 @@ pub(super) struct SlabWriter {
     pub(super) windows: Arc<Windows>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) counters: SlabCounters,
-    /// Random, one for each run.
+    /// Random number of this process, which keeps the names of replicas' slabs apart.
     pub(super) replica: u64,
     pub(super) next: AtomicU64,
     /// Whether the last write failed.
@@ -40,8 +40,9 @@ pub(super) struct SlabWriter {
 pub(super) struct NotDurable;
 
 impl SlabWriter {
-    /// Makes the slab durable before the deadline. Each attempt has a name of its own: one that seems to have failed may
-    /// have left its object, and a second copy harms nobody, since the batcher counts a report once.
+    /// Makes the slab durable before the deadline. Each attempt uses a new object name, since an
+    /// attempt that seems to have failed may have created its object. A second copy is harmless:
+    /// the batcher counts each report once.
     pub(super) async fn write(&self, slab: &ClosedSlab, deadline: Instant) -> Result<(), NotDurable> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -50,7 +51,8 @@ impl SlabWriter {
             self.metrics.slab_seconds.observe(begun.elapsed().as_secs_f64());
             let failed = match attempt {
                 Ok(Ok(true)) => return Ok(()),
-                // Durable, but too late for its window: once more, at once.
+                // The slab is durable, but too late for its window: it is written again at once, in
+                // the next window.
                 Ok(Ok(false)) if Instant::now() < deadline => continue,
                 Ok(Ok(false)) => return Err(NotDurable),
                 Ok(Err(error)) => Some(error),
@@ -66,7 +68,8 @@ impl SlabWriter {
         }
     }
 
-    /// Writes one object. `false` if it was durable only when its window took no more.
+    /// Writes one object. Returns `false` if the object was durable only after its window could be
+    /// planned.
     async fn attempt(&self, slab: &ClosedSlab) -> Result<bool, WriteError> {
         let window = self.windows.present().ok_or(WriteError::NoWindow)?;
         let name = SlabName::Received {
@@ -105,21 +108,21 @@ impl SlabWriter {
         match error {
             Some(error) => {
                 let error = chain(error);
-                tracing::warn!(%instance, error, "slab could not be written");
+                tracing::warn!(%instance, error, "cannot write a slab");
             }
-            None => tracing::warn!(%instance, "slab was not written in time"),
+            None => tracing::warn!(%instance, "writing a slab timed out"),
         }
     }
 }
 
-/// Why an attempt failed.
+/// The error of an attempt.
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error("another object has the name of the slab")]
     NameTaken,
-    #[error("the clock shows no time that a window can have")]
+    #[error("the clock shows a time outside the range of windows")]
     NoWindow,
 }
 
