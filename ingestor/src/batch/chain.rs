@@ -1,4 +1,4 @@
-//! The chain of plans: which windows are due, and what each is made of.
+//! The log of plans: which windows are due, and the slabs of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,9 @@ use crate::config::IngestionDate;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
-/// Most bytes of a plan: some hundred thousand slabs.
+/// Most bytes of a plan: enough for some hundred thousand slabs.
 const PLAN_LIMIT: u64 = 64 << 20;
-/// Most bytes of the origin.
+/// Most bytes of the origin object.
 const ORIGIN_LIMIT: u64 = 1 << 10;
 
 /// A plan with the digest of its object.
@@ -27,16 +27,16 @@ pub(super) struct FixedPlan {
     pub(super) digest: Digest,
 }
 
-/// What the spool says about an instance's windows.
+/// The plans and records of an instance's windows in the spool.
 #[derive(Debug)]
 pub(super) struct Chain<'i> {
     ingestor: &'i Ingestor,
     locality: &'i Locality,
-    /// The plans that are there, by the start of their window.
+    /// Existing plans by the start of their window.
     pub(super) plans: BTreeMap<BatchTime, FixedPlan>,
-    /// The windows that are done, with the secret that sealed their record.
+    /// Complete windows, with the id of the secret that sealed their record.
     pub(super) records: BTreeMap<BatchTime, String>,
-    /// Slabs that no plan names, as they were listed last.
+    /// Slabs that no plan names, as of the last listing.
     free: Option<Vec<(PlannedSlab, BatchTime)>>,
 }
 
@@ -63,11 +63,12 @@ impl<'i> Chain<'i> {
         Ok(chain)
     }
 
-    /// Returns the plan of a window. One that the listing did not show is read by its name: a listing may be older than the
-    /// plan, and what follows from a plan must not depend on it.
+    /// Returns the plan of a window. A plan that the listing did not contain is read by its name:
+    /// the listing may be older than the plan, and results that are derived from a plan must not
+    /// depend on the listing's age.
     ///
     /// # Errors
-    /// [`BucketError::NotFound`] if there is none.
+    /// [`BucketError::NotFound`] if the window has no plan.
     pub(super) async fn plan(&self, start: BatchTime) -> Result<FixedPlan, Error> {
         match self.plans.get(&start) {
             Some(plan) => Ok(plan.clone()),
@@ -76,10 +77,12 @@ impl<'i> Chain<'i> {
         }
     }
 
-    /// Makes the plan of the next window, if there is a slab to plan and the window is due and starts no later than `last`;
-    /// whether it did. All windows before it have to be done, so that it finds what they carried.
+    /// Creates the plan of the next window and returns whether it did. This requires that there is
+    /// a slab to plan, and that the window is due and starts no later than `last`. All earlier
+    /// windows have to be complete, so that the plan includes their carried slabs.
     ///
-    /// Whoever else makes it at the same time makes the same chain: it is created if absent, and the loser adopts.
+    /// Jobs that do this concurrently produce the same log: a plan is created only if absent, and a
+    /// job that finds a plan adopts it.
     pub(super) async fn extend(&mut self, last: Option<BatchTime>) -> Result<bool, Error> {
         let Some(window) = self.next().await? else {
             return Ok(false);
@@ -91,8 +94,8 @@ impl<'i> Chain<'i> {
             Some(free) => free,
             None => self.free_slabs().await?,
         };
-        // With nothing to batch the chain stands still: a job whose clock is far ahead cannot run away with it, and take
-        // the servers along.
+        // Without a slab no plan is made. Otherwise a job whose clock is far ahead would plan
+        // windows of the future, and the servers would have to assign slabs to windows after them.
         if free.is_empty() {
             self.free = Some(free);
             return Ok(false);
@@ -107,8 +110,10 @@ impl<'i> Chain<'i> {
         Ok(true)
     }
 
-    /// A job that slept for days could make a plan again that was swept since. The window's record is still there, so
-    /// it is looked for after the plan is made, and nothing is batched a second time.
+    /// Checks for the record of a window that was planned just now.
+    ///
+    /// A job that was suspended for days could create a plan that has been pruned in the meantime.
+    /// The window's record still exists then, so that no report is batched a second time.
     async fn look_for_record(&mut self, start: BatchTime) -> Result<(), Error> {
         let names = &self.locality.names;
         let records = Patient::spool(self.ingestor).keys(&names.records_near(start)).await?;
@@ -117,13 +122,13 @@ impl<'i> Chain<'i> {
         Ok(())
     }
 
-    /// The oldest window that has a plan and is not done.
+    /// Returns the oldest window that has a plan but no record.
     pub(super) fn open(&self) -> Option<FixedPlan> {
         let mut open = self.plans.iter().filter(|(start, _)| !self.records.contains_key(start));
         open.next().map(|(_, plan)| plan.clone())
     }
 
-    /// Notes that a window is done; whether something was carried, which only a new listing shows.
+    /// Marks a window as complete. If reports were carried, the slabs have to be listed again.
     pub(super) fn close(&mut self, start: BatchTime, secret: String, carried: bool) {
         self.records.insert(start, secret);
         if carried {
@@ -131,9 +136,12 @@ impl<'i> Chain<'i> {
         }
     }
 
-    /// The windows whose reports may come again in the window of this plan, oldest first, each with the secret that
-    /// sealed its record: those that end later than `replay-windows` lengths of the plan's window before it. By time and
-    /// not by number, since they may have been longer or shorter.
+    /// Returns the windows whose reports may be replayed in the window of this plan, oldest first,
+    /// each with the id of the secret that sealed its record.
+    ///
+    /// These are the windows that end later than `replay-windows` lengths of the plan's window
+    /// before its start. The bound is a time and not a number of windows, since earlier windows may
+    /// have been longer or shorter.
     pub(super) fn replayed(&self, plan: &Plan) -> Vec<(BatchTime, String)> {
         let start = plan.window.start();
         let horizon = i64::from(plan.replay_windows).saturating_mul(length(plan.window));
@@ -141,7 +149,7 @@ impl<'i> Chain<'i> {
         let mut end = start;
         let mut within = Vec::new();
         for (begin, secret) in self.records.range(..start).rev() {
-            // Windows touch: one ends where the next begins.
+            // Windows are adjacent: each ends where the next one begins.
             if end.millis() <= since {
                 break;
             }
@@ -157,7 +165,7 @@ impl<'i> Chain<'i> {
         window.end().millis().saturating_add(settle * 1000) <= self.ingestor.clock.millis()
     }
 
-    /// The first window without a plan. None if there never was anything to plan.
+    /// Returns the first window without a plan, or `None` if there has never been a slab.
     async fn next(&self) -> Result<Option<Window>, Error> {
         if let Some((_, last)) = self.plans.last_key_value() {
             return self.following(last.plan.window).map(Some);
@@ -175,7 +183,8 @@ impl<'i> Chain<'i> {
         self.window_at(start).map(Some)
     }
 
-    /// Fixes the first window of all: that of the oldest slab. Who loses the race takes what is there.
+    /// Fixes the first window of the log: the window of the oldest slab. A job that loses the race
+    /// adopts the existing origin.
     async fn fix_origin(&self, first: BatchTime) -> Result<BatchTime, Error> {
         let (spool, key) = (Patient::spool(self.ingestor), self.locality.names.origin());
         let start = self.window_at(first)?.start();
@@ -195,13 +204,13 @@ impl<'i> Chain<'i> {
             .ok_or_else(|| Error::Internal(format!("no window of {minutes} minutes at {time}")))
     }
 
-    /// The window after this one, aligned to the length that is configured now.
+    /// Returns the window after this one, aligned to the length that is configured now.
     fn following(&self, window: Window) -> Result<Window, Error> {
         let minutes = self.ingestor.batches.window_minutes;
         next_window(window, minutes).ok_or_else(|| Error::Internal(format!("no window after {window}")))
     }
 
-    /// All slabs that no plan names, with the window in their name, oldest first.
+    /// Lists all slabs that no plan names, with the window in their name, oldest first.
     async fn free_slabs(&self) -> Result<Vec<(PlannedSlab, BatchTime)>, Error> {
         let planned = self.plans.values().flat_map(|fixed| &fixed.plan.slabs);
         let planned: BTreeSet<&str> = planned.map(|slab| slab.key.as_str()).collect();
@@ -220,8 +229,9 @@ impl<'i> Chain<'i> {
         Ok(free)
     }
 
-    /// The plan of a window: the free slabs of that window and of those before. One whose name is far ahead of the clock
-    /// comes from a server whose clock was wrong, and does not wait for that time.
+    /// Drafts the plan of a window: the free slabs of this window and of earlier ones. A slab whose
+    /// name is far ahead of the clock comes from a server with a wrong clock, and is included at
+    /// once.
     fn draft(&self, window: Window, free: &[(PlannedSlab, BatchTime)]) -> Plan {
         let Ingestor {
             batches,
@@ -249,7 +259,7 @@ impl<'i> Chain<'i> {
             },
             previous: self.plans.last_key_value().map(|(_, last)| last.digest),
             generation: ENCODER_GENERATION,
-            // `config::check` has made sure that there is one.
+            // `config::check` ensures that there is a secret.
             secret: secrets
                 .first()
                 .map(tallybox_crypto::IngestorSecret::id)
@@ -267,9 +277,9 @@ impl<'i> Chain<'i> {
         }
     }
 
-    /// How many windows back a report can have been batched that may still come again: as long as it is taken at the
-    /// door, and as long as it may have been carried. In lengths of this window, which is a shorter one where the length
-    /// has just been changed.
+    /// Returns for how many windows before this one replays have to be found: for as long as a
+    /// report is admitted and may have been carried over. The unit is the length of this window,
+    /// which may be shorter than that of earlier windows if the configuration has changed.
     fn replay_windows(&self, window: Window) -> u32 {
         let (acceptance, batches) = (&self.ingestor.acceptance, &self.ingestor.batches);
         let minutes = self.locality.replay_minutes(acceptance) + batches.settle_secs.div_ceil(60);
@@ -279,7 +289,7 @@ impl<'i> Chain<'i> {
             .saturating_add(batches.max_carry_windows + 2)
     }
 
-    /// Creates the plan, or adopts the one that is there.
+    /// Creates the plan, or adopts the existing one.
     async fn fix(&self, plan: Plan) -> Result<FixedPlan, Error> {
         let (spool, key) = (
             Patient::spool(self.ingestor),
@@ -297,7 +307,7 @@ impl<'i> Chain<'i> {
     }
 }
 
-/// Milliseconds from the start of a window to its end.
+/// Returns the length of a window in milliseconds.
 fn length(window: Window) -> i64 {
     window.end().millis() - window.start().millis()
 }
@@ -321,7 +331,7 @@ async fn read_plan(spool: Patient<'_>, key: &str) -> Result<FixedPlan, Error> {
     Ok(FixedPlan { plan, digest })
 }
 
-/// The names of all objects in a directory.
+/// Lists the names of all objects in a directory.
 pub(super) async fn keys(bucket: &dyn Bucket, directory: &str) -> Result<Vec<String>, Error> {
     let entries = bucket.list(directory, ListRange::default()).await?;
     Ok(entries.map_ok(|entry| entry.key).try_collect().await?)

@@ -1,4 +1,4 @@
-//! Batching beside a server, on one machine: a run whenever a window has become due.
+//! Batching in the process of the server, for a single machine: a run whenever a window is due.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use super::{BatchOptions, WindowSummary, batch};
 use crate::ingestor::{Ingestor, Locality};
 use crate::metrics::{BatchCounters, Metrics};
 
-/// Batches what is due, again and again, until it is told to stop; a run that has begun is ended first. A locality that
-/// fails is logged and tried again at the next turn, and holds up no other.
+/// Batches the windows that are due, periodically, until `shutdown`. A run in progress completes
+/// first. A locality that fails is logged and retried in the next cycle, and does not delay the
+/// others.
 pub async fn cycle(ingestor: &Ingestor, metrics: &Metrics, shutdown: &CancellationToken) {
     let pause = Duration::from_secs(ingestor.batches.poll_secs);
     let localities: Vec<_> = ingestor
@@ -34,14 +35,14 @@ pub async fn cycle(ingestor: &Ingestor, metrics: &Metrics, shutdown: &Cancellati
     }
 }
 
-/// The end of the newest window that is due.
+/// Returns the end of the newest window that is due.
 fn last_due(ingestor: &Ingestor) -> Option<BatchTime> {
     let settle = i64::try_from(ingestor.batches.settle_secs).ok()?;
     let settled = BatchTime::from_millis(ingestor.clock.millis().checked_sub(settle * 1000)?)?;
     aligned_window(settled, ingestor.batches.window_minutes).map(|window| window.start())
 }
 
-/// One run; whether all that was due is done.
+/// Runs the batcher once and returns whether all windows that were due are complete.
 async fn turn(ingestor: &Ingestor, locality: &Locality, counters: &BatchCounters) -> bool {
     let instance = locality.instance.as_str();
     match batch(ingestor, locality, &BatchOptions::default()).await {
@@ -65,7 +66,7 @@ async fn turn(ingestor: &Ingestor, locality: &Locality, counters: &BatchCounters
         }
         Err(error) => {
             counters.failures.inc();
-            tracing::error!(instance, error = chain(&error), "window not batched");
+            tracing::error!(instance, error = chain(&error), "batching failed");
             false
         }
     }

@@ -1,13 +1,14 @@
 //! From the slabs of a window to signed batches: planned once, then a pure function of the plan.
 //!
 //! ```text
-//! chain    which windows are due; their plans, each created if absent and adopted by whoever loses
+//! chain    the plan log: which windows are due; creates each plan if absent, or else adopts it
 //! window   one window: index -> replay -> cut -> build -> publish -> carried slab -> record
-//! again    what is fixed is put into the mailboxes once more
-//! sweep    what is no longer needed
+//! again    writes fixed batches to the mailboxes once more
+//! sweep    prunes objects that are no longer needed
 //! ```
 //!
-//! Any number of jobs may run at once, on any number of machines, and be broken off anywhere.
+//! Any number of jobs may run concurrently, on any number of machines, and each may be interrupted
+//! at any point.
 
 mod again;
 mod build;
@@ -42,20 +43,21 @@ use chain::{Chain, FixedPlan};
 use patient::Patient;
 use window::{Done, WindowJob, is_gone};
 
-/// Is called with the number of packets that were written.
+/// A callback that receives the number of packets written.
 pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// What a run of the batcher is asked to do.
+/// Options of a run of the batcher.
 #[derive(Clone, Default)]
 pub struct BatchOptions {
-    /// The start of the last window to batch; all that are due, if not given.
+    /// The start of the last window to batch. `None` means all that are due.
     pub until: Option<BatchTime>,
-    /// This job's share of the partitions: those whose number leaves the first of these as remainder when divided by
-    /// the second. All, if not given.
+    /// This job's part of the partitions: those with the first number as the remainder of division
+    /// by the second. `None` means all.
     pub share: Option<(u32, u32)>,
-    /// At which partition to begin; jobs that run at once do well to begin at different ones.
+    /// Seed of the first partition to write. Concurrent jobs should use different values, so that
+    /// they start with different partitions.
     pub turn: u32,
-    /// Is told what was written.
+    /// Progress callback.
     pub progress: Option<Progress>,
 }
 
@@ -68,7 +70,7 @@ impl std::fmt::Debug for BatchOptions {
     }
 }
 
-/// A run of the batcher over one locality.
+/// A run of the batcher for one locality.
 pub(crate) struct Job<'j> {
     ingestor: &'j Ingestor,
     locality: &'j Locality,
@@ -81,7 +83,7 @@ impl Job<'_> {
         share.is_none_or(|(ours, jobs)| partition.checked_rem(jobs).is_none_or(|place| place == ours))
     }
 
-    /// The spool, with the patience of the configuration.
+    /// Returns the spool, with retries according to `batches.write-tries`.
     fn spool(&self) -> Patient<'_> {
         Patient::spool(self.ingestor)
     }
@@ -93,10 +95,12 @@ impl Job<'_> {
     }
 }
 
-/// Batches every window of a locality that is due, oldest first, and sweeps. With nothing to do it writes nothing.
+/// Batches every window of a locality that is due, oldest first, and prunes the spool. Writes
+/// nothing if there is nothing to do.
 ///
 /// # Errors
-/// [`Error`] of the first window that cannot be ended; what was written stays, and the next run goes on from there.
+/// [`Error`] of the first window that cannot be completed. Objects that are already written stay,
+/// and the next run continues from there.
 pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOptions) -> Result<BatchSummary, Error> {
     let job = Job {
         ingestor,
@@ -129,10 +133,11 @@ pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOpti
     Ok(summary)
 }
 
-/// What became of the reports of every window that is done and not forgotten, oldest first: for audits.
+/// Returns the records of all complete windows that have not been pruned, oldest first, for audits.
 ///
 /// # Errors
-/// The spool's; [`Error::UnknownSecret`] for a record of a secret that is not configured any more.
+/// Errors of the spool, and [`Error::UnknownSecret`] for a record of a secret that is no longer
+/// configured.
 pub async fn records(ingestor: &Ingestor, locality: &Locality) -> Result<Vec<WindowRecord>, Error> {
     let job = Job {
         ingestor,
@@ -146,7 +151,8 @@ pub async fn records(ingestor: &Ingestor, locality: &Locality) -> Result<Vec<Win
     Ok(records)
 }
 
-/// Ends one window. Windows are ended in order, since a later one looks for replays in the records of earlier ones.
+/// Completes one window. Windows are completed in order, since a later window finds replays in the
+/// records of earlier ones.
 async fn one(job: &Job<'_>, chain: &mut Chain<'_>, plan: FixedPlan) -> Result<Done, Error> {
     let start = plan.plan.window.start();
     let secret = plan.plan.secret.clone();
@@ -156,7 +162,8 @@ async fn one(job: &Job<'_>, chain: &mut Chain<'_>, plan: FixedPlan) -> Result<Do
         Err(error) => Err(error),
     };
     let done = match done {
-        // Another job has ended the window meanwhile, perhaps long ago, and swept its slabs.
+        // Another job has completed the window in the meantime, and its slabs may have been pruned
+        // since.
         Err(error) if is_gone(&error) => match window::open_record(job, start, &secret).await {
             Ok(record) => Done::Whole(Box::new(record.record)),
             Err(_) => return Err(error),

@@ -1,5 +1,5 @@
-//! Deleting what is no longer needed: slabs once their window is done and a retention has passed, records once nothing
-//! that they know can come again.
+//! Pruning of the spool: slabs some time after their window is complete, and records as soon as
+//! none of their reports can be replayed.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tallybox_model::time::BatchTime;
@@ -9,13 +9,14 @@ use super::Job;
 use super::chain::{Chain, keys};
 use crate::error::Error;
 
-/// Objects that are deleted at once.
+/// Most objects that are deleted at the same time.
 const AT_ONCE: usize = 16;
 
-/// Sweeps; gives the number of objects deleted.
+/// Prunes the spool and returns the number of objects deleted.
 ///
-/// A plan goes last of what belongs to its window, so a sweep that is broken off goes on the next time. The newest plan
-/// itself stays, since the chain goes on from it; that its lists are gone says that it was swept.
+/// The plan is deleted last of a window's objects, so the next run continues an interrupted
+/// pruning. The newest plan stays, since the next plan follows from it. Absent lists mark it as
+/// pruned.
 pub(super) async fn sweep(job: &Job<'_>, chain: &Chain<'_>) -> Result<u64, Error> {
     let spool = &*job.ingestor.spool;
     let names = &job.locality.names;
@@ -46,7 +47,7 @@ pub(super) async fn sweep(job: &Job<'_>, chain: &Chain<'_>) -> Result<u64, Error
     Ok(deleted)
 }
 
-/// The records that are older than any replay that is looked for, twice over.
+/// Returns the records that are older than twice the time for which replays are looked up.
 fn forgotten(job: &Job<'_>, chain: &Chain<'_>, now: i64) -> Vec<String> {
     let Some((_, last)) = chain.plans.last_key_value() else {
         return Vec::new();

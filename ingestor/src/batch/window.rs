@@ -1,5 +1,6 @@
-//! One window, from its plan to its record. Everything in between is a pure function of the plan, so any number of runs
-//! and jobs, at once or one after another, broken off anywhere, come to the same bytes.
+//! One window, from its plan to its record. Everything in between is a pure function of the plan.
+//! Any number of runs and jobs, concurrent, sequential or interrupted, therefore produce the same
+//! bytes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,9 +26,9 @@ use super::summary::WindowSummary;
 use super::{Job, points};
 use crate::error::Error;
 
-/// Most bytes of the mark of a partition.
+/// Most bytes of the object that marks a partition as written.
 const MARK_LIMIT: u64 = 64;
-/// Most bytes of a record: some ten million reports.
+/// Most bytes of a record: enough for some ten million reports.
 const RECORD_LIMIT: u64 = 1 << 30;
 
 /// A window that is being batched.
@@ -38,24 +39,25 @@ pub(super) struct WindowJob<'j> {
     index: Arc<Index>,
     cutting: Arc<Cutting>,
     replays: ReplayCounts,
-    /// Reports under packet keys of another number of bins.
+    /// Number of reports under packet keys of another number of bins.
     other_bins: u64,
-    /// The point of each group; none if its keys belong to another number of bins.
+    /// The evaluation point of each group, or `None` if its keys belong to another number of bins.
     points: Vec<Option<i64>>,
 }
 
-/// How a window stands after a run.
+/// The state of a window after a run.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// All of it is written, and the record says so.
+    /// The window is complete: everything is written, and so is the record.
     Whole(Box<WindowRecord>),
-    /// Other jobs still write these partitions.
+    /// Other jobs have not finished writing these partitions.
     Waiting(Vec<u32>),
 }
 
 impl<'j> WindowJob<'j> {
-    /// Reads what the plan names, and finds out what is new. `records` are the windows done before whose
-    /// reports may come again, oldest first, with the secret that sealed each.
+    /// Reads the slabs of the plan and finds the reports that are new. `records` lists the complete
+    /// windows whose reports may be replayed, oldest first, with the id of the secret that sealed
+    /// each record.
     pub(super) async fn read(
         job: &'j Job<'j>,
         plan: FixedPlan,
@@ -99,11 +101,12 @@ impl<'j> WindowJob<'j> {
         })
     }
 
-    /// Writes the partitions that are this job's and not done yet, then, if all are done, what ends the window.
+    /// Writes this job's partitions that are not yet written. If all partitions are written then,
+    /// completes the window.
     pub(super) async fn write(self) -> Result<Done, Error> {
         let builder = Arc::new(self.builder());
         let mut missing = self.missing().await?;
-        // Jobs that run at once begin at different places.
+        // Concurrent jobs start at different partitions.
         let turn = self.job.options.turn as usize % missing.len().max(1);
         missing.rotate_left(turn);
         for partition in missing.into_iter().filter(|partition| self.job.takes(*partition)) {
@@ -121,12 +124,12 @@ impl<'j> WindowJob<'j> {
             plan: self.plan.clone(),
             secret: self.secret.clone(),
             index: Arc::clone(&self.index),
-            // A group without a point has no batch, so its value is never written.
+            // A group without a point has no batch, so the default is never written.
             points: self.points.iter().map(|point| point.unwrap_or_default()).collect(),
         }
     }
 
-    /// The partitions that no mark says are written.
+    /// Returns the partitions that are not marked as written.
     async fn missing(&self) -> Result<Vec<u32>, Error> {
         let (names, start) = (&self.job.locality.names, self.plan.plan.window.start());
         let spool = self.job.spool();
@@ -134,7 +137,8 @@ impl<'j> WindowJob<'j> {
         let mut missing = Vec::new();
         for partition in 0..self.plan.plan.partitions {
             let mark = names.partition_written(start, partition);
-            // A listing shows names only, and a mark ends the work on what may be a million reports.
+            // Marks are read and verified, not only listed: a forged mark would lose up to a
+            // million reports.
             let says = match marks.contains(&mark) {
                 true => spool.record(&mark, MARK_LIMIT).await?,
                 false => None,
@@ -145,7 +149,7 @@ impl<'j> WindowJob<'j> {
                 Some(_) => {
                     return Err(Error::Damaged {
                         object: mark,
-                        problem: "it is the mark of another plan".to_owned(),
+                        problem: "it belongs to another plan".to_owned(),
                     });
                 }
             }
@@ -181,8 +185,8 @@ impl<'j> WindowJob<'j> {
         Ok(())
     }
 
-    /// Builds those of a partition's batches that have one of these ids once more, all if there is no id; checks that they
-    /// are what is fixed.
+    /// Builds a partition's batches with these ids again, or all of them if `ids` is empty. Checks
+    /// that they equal the fixed ones.
     pub(super) async fn rebuild(&self, partition: u32, ids: &BTreeSet<BatchId>) -> Result<Vec<BuiltBatch>, Error> {
         let builder = Arc::new(self.builder());
         let wanted = |batch: &&CutBatch| ids.is_empty() || ids.contains(&builder.batch_id(batch));
@@ -202,7 +206,7 @@ impl<'j> WindowJob<'j> {
                 let (ours, theirs) = (ENCODER_GENERATION, list.generation);
                 return Err(Error::Generation { object, ours, theirs });
             }
-            let problem = format!("batch {} comes out with other bytes than it fixes", built.name);
+            let problem = format!("batch {} is rebuilt with other bytes than those fixed here", built.name);
             return Err(Error::Damaged { object, problem });
         }
         Ok(built)
@@ -215,7 +219,7 @@ impl<'j> WindowJob<'j> {
             .filter(move |batch| batch.partition == partition)
     }
 
-    /// What is carried, then the record.
+    /// Writes the slab of carried reports, then the record.
     async fn finish(&self, builder: &Arc<Builder>) -> Result<WindowRecord, Error> {
         let Job { locality, .. } = self.job;
         let window = self.plan.plan.window;
@@ -238,7 +242,8 @@ impl<'j> WindowJob<'j> {
             Ok((record, bytes))
         })
         .await?;
-        // Sealed under its name already.
+        // The bytes are sealed under the object's name already, so they are not wrapped in a
+        // record.
         let (spool, bytes) = (self.job.spool(), bytes::Bytes::from(bytes));
         patiently(spool.tries, || {
             publish_bytes(spool.bucket, &object, bytes.clone(), false)
@@ -267,7 +272,7 @@ impl<'j> WindowJob<'j> {
     }
 }
 
-/// The point of each group, in order.
+/// Returns the evaluation point of each group, in order.
 async fn points_of(job: &Job<'_>, index: &Index) -> Result<Vec<Option<i64>>, Error> {
     let mut points = Vec::new();
     for group in &index.groups {
@@ -287,7 +292,7 @@ async fn points_of(job: &Job<'_>, index: &Index) -> Result<Vec<Option<i64>>, Err
     Ok(points)
 }
 
-/// Leaves out the reports of groups without a point, and returns how many there are that are no replays.
+/// Marks reports of groups without a point as not new, and returns how many of them are no replays.
 fn leave_out(fresh: &mut [bool], index: &Index, points: &[Option<i64>]) -> u64 {
     let mut left_out = 0;
     for (fresh, entry) in fresh.iter_mut().zip(&index.entries) {
@@ -307,7 +312,7 @@ fn secret_of(job: &Job<'_>, window: BatchTime, id: &str) -> Result<IngestorSecre
     job.ingestor.secret(id).cloned().ok_or_else(unknown)
 }
 
-/// Opens the record of a window that is done.
+/// Opens the record of a complete window.
 pub(super) async fn open_record(job: &Job<'_>, window: BatchTime, sealed_by: &str) -> Result<OpenRecord, Error> {
     let secret = secret_of(job, window, sealed_by)?;
     let object = job.locality.names.record(window, sealed_by);
@@ -316,7 +321,8 @@ pub(super) async fn open_record(job: &Job<'_>, window: BatchTime, sealed_by: &st
     blocking(move || OpenRecord::open(&object, &bytes, &instance, window, &secret)).await
 }
 
-/// Whether the error says that an object is not there: then another job may have ended the window and swept it.
+/// Returns whether an object does not exist. In this case another job may have completed the window
+/// and pruned its objects.
 pub(super) fn is_gone(error: &Error) -> bool {
     matches!(error, Error::Bucket(BucketError::NotFound { .. }))
 }
