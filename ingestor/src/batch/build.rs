@@ -1,4 +1,4 @@
-//! The bytes of batches: packets in their order, for both processors, and the headers over them.
+//! The bytes of batches: for both processors, packets in their order and the headers over them.
 
 use std::sync::Arc;
 
@@ -23,26 +23,26 @@ use super::patient::Patient;
 use super::record::WindowBatch;
 use crate::error::Error;
 
-/// A batch as both processors get it, in bytes.
+/// The bytes of a batch for both processors.
 #[derive(Debug)]
 pub(super) struct BuiltBatch {
     pub(super) name: BatchName,
-    /// What each processor gets, in order of its index.
+    /// The objects for each processor, in order of the processors' index.
     pub(super) sides: Vec<BuiltSide>,
     pub(super) packets: u64,
 }
 
-/// The objects of a batch for one processor, but the signature.
+/// The objects of a batch for one processor, without the signature.
 #[derive(Debug)]
 pub(super) struct BuiltSide {
     pub(super) packets: Bytes,
     pub(super) header: Bytes,
-    /// Lengths and digests of both.
+    /// Lengths and digests of packet file and header.
     pub(super) fixed: [FixedObject; 2],
 }
 
 impl BuiltBatch {
-    /// What of it is fixed before it is published.
+    /// Returns the entry that fixes the batch before it is published.
     pub(super) fn listed(&self, key_ids: [String; 2]) -> ListedBatch {
         ListedBatch {
             aggregation: self.name.aggregation.clone(),
@@ -54,35 +54,36 @@ impl BuiltBatch {
     }
 }
 
-/// Everything that the bytes of a window's batches follow from.
+/// All inputs that determine the bytes of a window's batches.
 pub(super) struct Builder {
     pub(super) plan: FixedPlan,
     pub(super) secret: IngestorSecret,
     pub(super) index: Arc<Index>,
-    /// The point of each group.
+    /// The evaluation point of each group.
     pub(super) points: Vec<i64>,
 }
 
-/// The sealed shares of some reports of one slab, all bytes in one piece.
+/// The sealed shares of some reports of one slab, in one buffer.
 #[derive(Default)]
 struct Shares {
     bytes: Vec<u8>,
-    /// Where the two shares of each report begin and end.
+    /// Start of the first share, start of the second, and end of the second, for each report.
     bounds: Vec<[usize; 3]>,
 }
 
-/// What the packets of batches are made of, as it came from the slabs.
+/// The sealed shares of batches, as read from the slabs.
 struct Gathered {
     slabs: Vec<Shares>,
-    /// For each batch and each of its packets: which slab has it, and which place there.
+    /// For each batch and each of its packets: the slab, and the position among its shares.
     places: Vec<Vec<(u32, u32)>>,
 }
 
-/// Where a report of a slab goes: which record, which batch, which packet of it.
+/// The destination of a slab's report: record in the slab, batch, and packet of the batch.
 type Wanted = (u32, u32, u32);
 
 impl Builder {
-    /// Builds some batches: reads the slabs once more, keeps what belongs to these batches, encodes on all cores.
+    /// Builds some batches: reads the slabs again, keeps the reports of these batches, and encodes
+    /// on all cores.
     pub(super) async fn build(
         self: &Arc<Self>,
         spool: Patient<'_>,
@@ -100,13 +101,13 @@ impl Builder {
         blocking(encode).await
     }
 
-    /// The packets of lists of entries, in their order.
+    /// Gathers the packets of lists of entries, in their order.
     async fn gather<'e>(
         self: &Arc<Self>,
         spool: Patient<'_>,
         lists: impl Iterator<Item = &'e [u32]> + Clone,
     ) -> Result<Gathered, Error> {
-        // All are found: the index was made of the same slabs, which never change.
+        // Every entry is found: the index was made from the same slabs, which never change.
         let mut places: Vec<Vec<(u32, u32)>> = lists.clone().map(|list| vec![(0, 0); list.len()]).collect();
         let wanted = self.wanted(lists);
         for (of_slab, slab) in wanted.iter().zip(0..) {
@@ -130,7 +131,8 @@ impl Builder {
         Ok(Gathered { slabs, places })
     }
 
-    /// For each slab of the plan, what is wanted of it, in the order of its records.
+    /// Returns the reports that are needed from each slab of the plan, in the order of the slab's
+    /// records.
     fn wanted<'e>(&self, lists: impl Iterator<Item = &'e [u32]>) -> Vec<Vec<Wanted>> {
         let mut wanted = vec![Vec::new(); self.plan.plan.slabs.len()];
         for (list, number) in lists.zip(0..) {
@@ -162,7 +164,7 @@ impl Builder {
         })
     }
 
-    /// The objects of one side, given its share of each packet.
+    /// Encodes the objects for one side, given its share of each packet.
     fn encode_side<'s>(
         &self,
         batch: &CutBatch,
@@ -207,7 +209,7 @@ impl Builder {
         })
     }
 
-    /// What the record says of a batch.
+    /// Returns the record's entry for a batch.
     pub(super) fn window_batch(&self, batch: &CutBatch) -> Result<WindowBatch, Error> {
         Ok(WindowBatch {
             aggregation: self.aggregation(batch)?,
@@ -224,7 +226,8 @@ impl Builder {
         })
     }
 
-    /// Follows from secret, plan, group, partition and ordinal; never from the content.
+    /// Derives the id of a batch from secret, plan, group, partition and ordinal, but never from
+    /// its content.
     pub(super) fn batch_id(&self, batch: &CutBatch) -> BatchId {
         let group = &self.index.groups[batch.group as usize];
         let id = self.secret.batch(&[

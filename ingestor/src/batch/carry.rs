@@ -1,4 +1,5 @@
-//! The slab of what is too little for a batch: it waits under a deterministic name for the next window.
+//! The slab of carried reports: too few for a batch, they are stored for the next window under a
+//! deterministic name.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use super::patient::Patient;
 use crate::error::Error;
 
 impl Builder {
-    /// The slab of what is carried into the next window.
+    /// Returns the slab of reports that are carried over to the next window.
     pub(super) async fn carried(&self, spool: Patient<'_>, object: &str, entries: &[u32]) -> Result<Vec<u8>, Error> {
         let mut sorted = entries.to_vec();
         sorted.sort_unstable();
@@ -47,7 +48,8 @@ impl Builder {
     }
 }
 
-/// A report that waits, by itself. There are fewer of them than a batch has at least.
+/// An owned copy of a carried report. There are always fewer of them than the smallest batch has
+/// packets.
 struct Carried {
     texts: [String; 4],
     payloads: [Vec<u8>; 2],

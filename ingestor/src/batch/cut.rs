@@ -1,42 +1,43 @@
-//! From the new reports of a window to batches: which stand together, which are carried, which are dropped.
+//! Divides the new reports of a window into batches, reports to carry over, and reports to drop.
 
 use rayon::prelude::*;
 use tallybox_model::spool::Plan;
 
 use super::index::{Entry, Group, Index};
 
-/// Bytes of a packet beside its sealed share and its key's id, at most: id, lengths, branches of unions, point.
+/// Most bytes of a packet in addition to its sealed share and its key's id: packet id, lengths,
+/// union branches, point.
 const PACKET_OVERHEAD: u64 = 56;
 /// Bytes of a packet file's head.
 const FILE_HEAD: u64 = 1024;
-/// Bytes between blocks, as a share of all: 26 for each 16,000, rounded up.
+/// Reciprocal of the fraction of bytes between blocks: 26 for each 16,000, rounded up.
 const BLOCK_SHARE: u64 = 400;
 
 /// A batch to be written: reports of one group, in the order of their packets.
 #[derive(Debug, Clone)]
 pub(super) struct CutBatch {
     pub(super) group: u32,
-    /// Which batch of its group.
+    /// Number of the batch within its group.
     pub(super) ordinal: u64,
     /// Entries of the index.
     pub(super) entries: Vec<u32>,
-    /// Which partition writes it.
+    /// The partition to which the batch belongs.
     pub(super) partition: u32,
 }
 
-/// What becomes of the new reports of a window.
+/// The division of a window's new reports.
 #[derive(Debug, Default)]
 pub(super) struct Cutting {
-    /// In order of group and ordinal.
+    /// Batches in the order of group and ordinal.
     pub(super) batches: Vec<CutBatch>,
-    /// Entries that are too few, for the next window.
+    /// Entries that are too few for a batch, for the next window.
     pub(super) carried: Vec<u32>,
-    /// Entries that were too few for too long.
+    /// Number of entries that have been too few for too many windows.
     pub(super) dropped: u64,
 }
 
-/// Cuts the entries that are new into batches, as the plan says. A pure function of plan and slabs: all jobs of a window
-/// come to the same.
+/// Cuts the new entries into batches, according to the plan. A pure function of plan and slabs: all
+/// jobs of a window compute the same result.
 pub(super) fn cut(plan: &Plan, index: &Index, fresh: &[bool]) -> Cutting {
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); index.groups.len()];
     for ((entry, fresh), place) in index.entries.iter().zip(fresh).zip(0..) {
@@ -60,7 +61,7 @@ pub(super) fn cut(plan: &Plan, index: &Index, fresh: &[bool]) -> Cutting {
     cutting
 }
 
-/// Cuts one group as evenly as can be; gives back what is too little.
+/// Cuts one group as evenly as possible, and returns the remainder that is too small for a batch.
 fn cut_group<'m>(plan: &Plan, group: &Group, members: &'m [u32], number: u32, out: &mut Vec<CutBatch>) -> &'m [u32] {
     let most = most_packets(plan, group);
     let fewest = plan.cut.min_packets.min(most);
@@ -71,7 +72,8 @@ fn cut_group<'m>(plan: &Plan, group: &Group, members: &'m [u32], number: u32, ou
     let mut count = total.div_ceil(most);
     let mut whole = total;
     if total / count < fewest {
-        // Even parts would be too small: full batches, and the rest waits.
+        // Even parts would be smaller than the minimum: full batches are cut instead, and the
+        // remainder is carried over.
         count = total / most;
         whole = count * most;
     }
@@ -90,7 +92,8 @@ fn cut_group<'m>(plan: &Plan, group: &Group, members: &'m [u32], number: u32, ou
     left
 }
 
-/// Most packets of a batch of this group: by count, and by the bytes of the larger packet file.
+/// Returns the most packets of a batch of this group, limited by count and by the bytes of the
+/// larger packet file.
 fn most_packets(plan: &Plan, group: &Group) -> u64 {
     let bytes = plan.cut.max_bytes.saturating_sub(FILE_HEAD);
     let bytes = bytes - bytes / BLOCK_SHARE;
@@ -98,12 +101,12 @@ fn most_packets(plan: &Plan, group: &Group) -> u64 {
     plan.cut.max_packets.min(by_bytes).max(1)
 }
 
-/// Most bytes that a packet of this group has in the file for one side.
+/// Returns the most bytes of one of this group's packets in the file for one side.
 fn packet_bytes(group: &Group, side: usize) -> u64 {
     (group.longest[side] + group.key_ids[side].len()) as u64 + PACKET_OVERHEAD
 }
 
-/// About how many bytes the file of so many packets has for one side: enough space for it.
+/// Returns an upper estimate of the size of a file of `packets` packets for one side.
 pub(super) fn file_bytes(group: &Group, side: usize, packets: usize) -> usize {
     let bytes = packets as u64 * packet_bytes(group, side) + FILE_HEAD;
     usize::try_from(bytes + bytes / (BLOCK_SHARE - 1)).unwrap_or(0)
@@ -122,7 +125,7 @@ fn carry(plan: &Plan, entries: &[Entry], left: &[u32], cutting: &mut Cutting) {
     }
 }
 
-/// Divides the batches among the partitions, in order and about even by bytes.
+/// Divides the batches among the partitions, in order and approximately evenly by bytes.
 fn divide(partitions: u32, index: &Index, batches: &mut [CutBatch]) {
     let weight = |batch: &CutBatch| {
         let longest: usize = index.groups[batch.group as usize].longest.iter().sum();
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn bytes_bound_a_batch_and_what_is_left_waits() {
-        // 257 bytes a packet: 15 go into 5 KB.
+        // A packet takes 257 bytes, so 15 packets fit into 5 KB.
         let plan = plan(1000, 5_000, 10, 1);
         let index = index(&[16], i64::MAX);
         assert_eq!(sizes(&plan, &index), (vec![15], 1, 0));
@@ -231,7 +234,7 @@ mod tests {
         let start = plan.window.start().millis() / 60_000;
         assert_eq!(sizes(&plan, &index(&[9], start - 2 * 60)), (vec![], 9, 0));
         assert_eq!(sizes(&plan, &index(&[9], start - 3 * 60)), (vec![], 0, 9));
-        // With enough of them they are batched however old.
+        // If there are enough of them, they are batched regardless of their age.
         assert_eq!(sizes(&plan, &index(&[10], start - 9 * 60)), (vec![10], 0, 0));
     }
 

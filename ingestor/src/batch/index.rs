@@ -1,4 +1,4 @@
-//! What is in the slabs of a plan: digests of every report, in the order of the plan.
+//! The index of a plan's reports: digests of every report, in the order of the plan.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,24 +20,24 @@ use crate::error::Error;
 
 /// Most bytes of a slab.
 const SLAB_LIMIT: u64 = 256 << 20;
-/// Slabs that are read at once.
+/// Most slabs that are read at the same time.
 const AT_ONCE: usize = 8;
 
-/// What reports of one batch have in common, in the order in which batches are listed.
+/// The common properties of a batch's reports, in the order in which batches are listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GroupKey {
-    /// [`BatchParameters::encode`], which orders them.
+    /// The value of [`BatchParameters::encode`], which defines the order.
     parameters: Vec<u8>,
-    /// The keys that the shares are sealed to.
+    /// The ids of the keys to which the shares are sealed.
     pub(super) key_ids: [KeyId; 2],
 }
 
-/// A group of reports that may stand in one batch.
+/// A group of reports that may be in the same batch.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) parameters: BatchParameters,
     pub(super) key_ids: [KeyId; 2],
-    /// The longest sealed share of each processor, in bytes.
+    /// The longest sealed share for each processor, in bytes.
     pub(super) longest: [usize; 2],
 }
 
@@ -46,19 +46,20 @@ pub(super) struct Group {
 pub(super) struct Entry {
     /// The bytes of its id.
     pub(super) id: [u8; 16],
-    /// Of the whole report.
+    /// Digest of the whole report.
     pub(super) digest: [u8; 16],
-    /// Of each sealed share.
+    /// Digest of each sealed share.
     pub(super) ciphertexts: [[u8; 16]; 2],
-    /// What it becomes: the id of its packet, and its place among those of its group.
+    /// The id of the report's packet, and the packet's place within its group.
     pub(super) becomes: Pseudonym,
-    /// Which group.
+    /// Number of the group.
     pub(super) group: u32,
-    /// Which slab of the plan.
+    /// Number of the slab in the plan.
     pub(super) slab: u32,
-    /// Which record of the slab.
+    /// Number of the record in the slab.
     pub(super) position: u32,
-    /// Start of the window in which it was first too few, in minutes since the epoch; `i64::MAX` if it never was.
+    /// Start of the window in which the report was first carried over, in minutes since the epoch;
+    /// `i64::MAX` if it never was.
     pub(super) carried_since: i64,
 }
 
@@ -66,22 +67,23 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub(super) groups: Vec<Group>,
-    /// In the order of the plan: slab by slab, record by record.
+    /// The reports in the order of the plan: slab by slab, record by record.
     pub(super) entries: Vec<Entry>,
 }
 
-/// A slab in memory, its blocks taken apart.
+/// A slab in memory, split into blocks.
 #[derive(Debug)]
 pub(super) struct Slab {
     schema: Arc<WriterSchema>,
     blocks: Vec<Block>,
 }
 
-/// An entry is that of a report which was never carried.
+/// Value of `carried_since` for a report that was never carried over.
 const NEVER: i64 = i64::MAX;
 
 impl Slab {
-    /// Verifies a slab and takes it apart. Each pass over the slabs does: a bucket may give another answer each time.
+    /// Verifies a slab and splits it into blocks. Each pass over the slabs verifies again, since a
+    /// bucket may return other bytes each time.
     fn open(spool: &(Records, String), key: &str, object: &Bytes) -> Result<Self, Error> {
         let (records, bucket) = spool;
         let payload = records.open(key, object).map_err(|source| BucketError::Unverified {
@@ -103,7 +105,7 @@ impl Slab {
         Ok(Self { schema, blocks })
     }
 
-    /// The reports in it.
+    /// Returns the reports of the slab.
     pub(super) fn reports(&self) -> impl Iterator<Item = Result<StoredReport<'_>, AvroError>> {
         let limits = Limits::default();
         self.blocks
@@ -119,10 +121,11 @@ pub(super) fn damaged(key: &str, error: &AvroError) -> Error {
     }
 }
 
-/// Reads slabs, several at once, and hands each to `take` on a blocking thread, some at a time and in order.
-//
-// Those of a chunk are all there before the first is looked at. The simulation, whose windows have fewer slabs than a chunk,
-// relies on it: a process that waits for a bucket does nothing else meanwhile, so a seed is the same every time.
+/// Reads slabs, several at a time, and passes them to `take` on blocking threads, in chunks and in
+/// order.
+// All slabs of a chunk are read before the first is processed. The simulation, whose windows have
+// fewer slabs than a chunk, relies on this: a process that waits for a bucket does nothing else in
+// the meantime, so a seed always gives the same run.
 pub(super) async fn each_slab<T: Send + 'static>(
     spool: Patient<'_>,
     slabs: &[PlannedSlab],
@@ -152,12 +155,12 @@ pub(super) async fn each_slab<T: Send + 'static>(
     Ok(taken)
 }
 
-/// Work on a blocking thread.
+/// Runs `work` on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::Internal(format!("batching: {error}")))?
+    done.map_err(|error| Error::Internal(format!("a batching task failed: {error}")))?
 }
 
 /// The index of one slab, with its own numbering of groups.
@@ -176,7 +179,7 @@ impl Index {
         blocking(move || Ok(Self::merge(parts))).await
     }
 
-    /// Numbers the groups of all slabs in one order.
+    /// Merges the indexes of all slabs and numbers their groups in one order.
     fn merge(parts: Vec<SlabIndex>) -> Self {
         let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
         for (key, group) in parts.iter().flat_map(|part| &part.groups) {
@@ -204,7 +207,8 @@ fn index_slab(key: &str, place: u32, slab: &Slab, secret: &IngestorSecret) -> Re
     let mut entries = Vec::new();
     for (report, position) in slab.reports().zip(0..) {
         let report = report.map_err(|error| damaged(key, &error))?;
-        // There are few groups in a slab, so the one is soon found; the keys are made once a group.
+        // A slab has few groups, so a linear search is fast, and keys are built only once per
+        // group.
         let known = groups.iter().position(|(_, group)| group.takes(&report));
         let group = known.unwrap_or_else(|| {
             groups.push(Group::of(&report));
@@ -235,7 +239,8 @@ impl Group {
         (key, group)
     }
 
-    /// Whether the report may stand in one batch with those of this group: all that a header says is the same.
+    /// Returns whether the report may be in the same batch as those of this group: all fields that
+    /// a header contains are equal.
     fn takes(&self, report: &StoredReport<'_>) -> bool {
         let own = &self.parameters;
         own.name == report.metric

@@ -1,5 +1,5 @@
-//! The record of a window that is done: what was batched, by digest, sealed. With it, a rerun writes nothing, and the
-//! same report is known again.
+//! The sealed record of a complete window, with digests of its batched reports. If a window has a
+//! record, a later run writes nothing, and its reports are recognised as replays.
 //!
 //! ```text
 //! 18 bytes   "tallybox record 1\n"
@@ -7,7 +7,8 @@
 //!   4 bytes    length of the summary, big-endian
 //!   n bytes    the summary, JSON
 //!   8 bytes    number of reports batched, big-endian
-//!   16 bytes   a report, for each: the digests of whole reports, sorted; of their first shares; of their second ones
+//!   16 bytes   for each report, three times: the digests of whole reports, sorted; then those of
+//!              their first shares; then those of their second shares
 //! ```
 
 use rayon::prelude::*;
@@ -24,17 +25,17 @@ use super::replay::{KEYS, Replays, key};
 use super::summary::WindowSummary;
 use crate::error::Error;
 
-/// What a record begins with.
+/// First bytes of a record.
 const MAGIC: &[u8] = b"tallybox record 1\n";
 /// Bytes that sealing adds to a chunk.
 const TAG: usize = 16;
 
-/// What was done in a window, and by which plan.
+/// The result of a window, and the plan that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowRecord {
-    /// SHA-256 of its plan.
+    /// SHA-256 of the window's plan.
     pub plan: Digest,
-    /// What became of its reports.
+    /// Counts of the window's reports, and its batches.
     #[serde(flatten)]
     pub summary: WindowSummary,
 }
@@ -43,11 +44,11 @@ pub struct WindowRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WindowBatch {
-    /// What it counts for.
+    /// The aggregation to which the batch belongs.
     pub aggregation: AggregationId,
-    /// Its id.
+    /// Id of the batch.
     pub id: BatchId,
-    /// How many packets are in it.
+    /// Number of packets in the batch.
     pub packets: u64,
 }
 
@@ -56,7 +57,7 @@ fn file_key(secret: &IngestorSecret, instance: &Instance, window: BatchTime) -> 
     secret.file_key(&[b"ingestor record", instance.as_str().as_bytes(), window.as_bytes()])
 }
 
-/// The bytes of a record. Blocking.
+/// Returns the bytes of a record. Blocking.
 pub(super) fn seal(
     record: &WindowRecord,
     instance: &Instance,
@@ -92,12 +93,12 @@ pub(super) fn seal(
     Ok(file)
 }
 
-/// A record, opened.
+/// A record that has been opened.
 #[derive(Debug)]
 pub(super) struct OpenRecord {
-    /// What was done.
+    /// The result of the window.
     pub(super) record: WindowRecord,
-    /// The digests, [`KEYS`] times as many as reports were batched.
+    /// The digests: [`KEYS`] for each batched report.
     digests: Vec<[u8; 16]>,
 }
 
@@ -114,12 +115,14 @@ impl OpenRecord {
             object: object.to_owned(),
             problem: problem.to_owned(),
         };
-        let sealed = file.strip_prefix(MAGIC).ok_or_else(|| damaged("it is no record"))?;
+        let sealed = file
+            .strip_prefix(MAGIC)
+            .ok_or_else(|| damaged("the file is not a window record"))?;
         let key = file_key(secret, instance, window);
         let chunks = sealed.chunks(CHUNK + TAG);
         let last = (chunks.len() as u32)
             .checked_sub(1)
-            .ok_or_else(|| damaged("it is cut off"))?;
+            .ok_or_else(|| damaged("the file is truncated"))?;
         let mut plain = Vec::with_capacity(sealed.len());
         for (chunk, number) in chunks.zip(0..) {
             let mut chunk = chunk.to_vec();
@@ -127,21 +130,27 @@ impl OpenRecord {
                 .map_err(|error| damaged(&error.to_string()))?;
             plain.extend(chunk);
         }
-        let (length, rest) = plain.split_first_chunk::<4>().ok_or_else(|| damaged("it is cut off"))?;
+        let (length, rest) = plain
+            .split_first_chunk::<4>()
+            .ok_or_else(|| damaged("the file is truncated"))?;
         let length = u32::from_be_bytes(*length) as usize;
-        let (summary, rest) = rest.split_at_checked(length).ok_or_else(|| damaged("it is cut off"))?;
+        let (summary, rest) = rest
+            .split_at_checked(length)
+            .ok_or_else(|| damaged("the file is truncated"))?;
         let record: WindowRecord = serde_json::from_slice(summary).map_err(|error| damaged(&error.to_string()))?;
-        let (count, rest) = rest.split_first_chunk::<8>().ok_or_else(|| damaged("it is cut off"))?;
+        let (count, rest) = rest
+            .split_first_chunk::<8>()
+            .ok_or_else(|| damaged("the file is truncated"))?;
         let (digests, left) = rest.as_chunks::<16>();
         let expected = u64::from_be_bytes(*count).checked_mul(KEYS as u64);
         if expected != Some(digests.len() as u64) || !left.is_empty() {
-            return Err(damaged("it holds another number of digests than it says"));
+            return Err(damaged("the number of digests differs from the number stated"));
         }
         let digests = digests.to_vec();
         Ok(Self { record, digests })
     }
 
-    /// Marks what this record knows.
+    /// Marks the reports of this record as replays.
     pub(super) fn mark(&self, replays: &mut Replays) {
         let each = self.digests.len() / KEYS;
         for which in 0..KEYS {

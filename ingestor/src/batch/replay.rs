@@ -1,35 +1,37 @@
-//! Which reports of a plan have come before: in the plan itself, or in a window that is done.
+//! Detection of replays: reports that occur earlier in the plan or in a complete window.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::index::Entry;
 
-/// Why a report is not batched; the first reason that applies.
+/// Why a report is not batched. `Report` takes precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Replay {
-    /// The same report again.
+    /// The same report occurred before.
     Report,
-    /// One of its sealed shares was in another report.
+    /// One of the sealed shares occurred in another report.
     Ciphertext,
 }
 
-/// What was dropped, and what was noticed.
+/// Counts of dropped replays and of conflicts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ReplayCounts {
-    /// Reports that stood in the plan before, or were batched in an earlier window.
+    /// Reports that occur earlier in the plan, or that were batched in an earlier window.
     pub report: u64,
-    /// Other reports with a sealed share that was in the plan before, or batched in an earlier window.
+    /// Other reports with a sealed share that occurs earlier in the plan, or that was batched in an
+    /// earlier window.
     pub ciphertext: u64,
-    /// Reports under an id that another report of the plan has, too. They are batched.
+    /// Reports whose id another report of the plan has as well. They are batched.
     pub conflicts: u64,
 }
 
-/// The keys by which reports are known again: of the whole report, of each share.
+/// Number of keys by which replays are recognised: the digests of the whole report and of each
+/// share.
 pub(super) const KEYS: usize = 3;
 
-/// Key number `which` of an entry.
+/// Returns key number `which` of an entry.
 pub(super) fn key(entry: &Entry, which: usize) -> [u8; 16] {
     match which {
         0 => entry.digest,
@@ -42,8 +44,9 @@ pub(super) fn key(entry: &Entry, which: usize) -> [u8; 16] {
 #[derive(Debug)]
 pub(super) struct SortedKeys(Vec<([u8; 16], u32)>);
 
-/// Finds replays. A report is one if any of its keys stood in the plan before it, whatever became of that report, or
-/// stands in an earlier record: so the answer for one report does not hang on that for another.
+/// A detector of replays. A report is a replay if any of its keys occurs earlier in the plan or in
+/// an earlier record, whether or not the earlier report was batched. The result for one report
+/// therefore does not depend on the result for another.
 #[derive(Debug)]
 pub(super) struct Replays {
     keys: [SortedKeys; KEYS],
@@ -52,7 +55,7 @@ pub(super) struct Replays {
 }
 
 impl Replays {
-    /// Those within the plan.
+    /// Finds the replays within the plan.
     pub(super) fn within(entries: &[Entry]) -> Self {
         let keys = [0, 1, 2].map(|which| SortedKeys::of(entries, which));
         let mut replays = Self {
@@ -70,8 +73,9 @@ impl Replays {
         replays
     }
 
-    /// Marks those whose key number `which` is in a sorted part of an earlier record. `at` remembers how far the parts
-    /// before came; it starts at 0 for each record and key.
+    /// Marks the entries whose key number `which` occurs in a sorted part of an earlier record.
+    /// `at` is the position that the previous parts reached; the caller sets it to 0 for each
+    /// record and key.
     pub(super) fn earlier(&mut self, which: usize, part: &[[u8; 16]], at: &mut usize) {
         let Self { keys, found, .. } = self;
         let own = &keys[which].0;
@@ -84,7 +88,7 @@ impl Replays {
         }
     }
 
-    /// For each entry whether it is new, and the counts.
+    /// Returns whether each entry is new, and the counts.
     pub(super) fn finish(mut self) -> (Vec<bool>, ReplayCounts) {
         for found in self.found.iter().flatten() {
             match found {
@@ -116,7 +120,7 @@ fn mark(found: &mut [Option<Replay>], entry: u32, which: usize) {
     }
 }
 
-/// Reports whose id another, different report of the plan has.
+/// Counts the reports whose id also belongs to a different report of the plan.
 fn conflicts(entries: &[Entry]) -> u64 {
     let mut ids: Vec<_> = entries.iter().map(|entry| (entry.id, entry.digest)).collect();
     ids.par_sort_unstable();
