@@ -58,7 +58,8 @@ pub enum Error {
     },
     /// A plan was made with a secret that the configuration no longer names.
     #[error(
-        "window {window}: its plan needs secret {secret}, which the configuration does not name; add its file to secrets"
+        "window {window}: its plan needs secret {secret}, which the configuration does not name; add its \
+         file to secrets"
     )]
     UnknownSecret {
         /// Start of the window.

@@ -361,7 +361,7 @@ async fn packets_under_one_key_never_get_into_batches_of_two_numbers_of_bins() {
     assert!(check_bins(&ingestor).await.is_ok());
     ingestor.localities.get_mut(LOCALITY).unwrap().key_pairs[0].bins = 6;
     let error = check_bins(&ingestor).await.unwrap_err().to_string();
-    assert!(error.contains("key first-1 has had packets of 5 bins"), "{error}");
+    assert!(error.contains("key first-1 was used for 5 bins"), "{error}");
     // One of the keys is enough, whichever of the pair it is.
     for (side, at) in [(0, "2026/11/23/12/05"), (1, "2026/11/23/13/05")] {
         let mut mixed = reports(CODES, 20 + 10 * side as u64..30 + 10 * side as u64);

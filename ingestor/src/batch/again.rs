@@ -1,5 +1,5 @@
-//! Batches of windows that are fixed, put into the mailboxes once more: what a mailbox only says to hold, and what an
-//! operator asks for.
+//! Repeated delivery of fixed batches: objects that a mailbox only reports to exist, and batches
+//! that an operator requests.
 
 use std::collections::BTreeSet;
 
@@ -21,26 +21,28 @@ use super::{BatchOptions, Job};
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
-/// For how long a mailbox has to say "exists" until it is believed, in milliseconds: no request is in flight that long.
+/// Time after which a mailbox's answer "exists" is believed, in milliseconds. No request is in
+/// flight for that long.
 const SETTLED_MILLIS: i64 = 60 * 60_000;
 /// Most bytes of a note.
 const NOTE_LIMIT: u64 = 64 << 20;
 
-/// What an operator asks for.
+/// An operator's request to write batches again.
 #[derive(Clone, Debug)]
 pub struct Redelivery {
-    /// The start of the window.
+    /// Start of the window.
     pub window: BatchTime,
-    /// These batches; all of the window, if empty.
+    /// Ids of the batches. Empty means all batches of the window.
     pub batches: BTreeSet<BatchId>,
-    /// To which processors, by their index.
+    /// The processors to write to, by their index.
     pub sides: [bool; 2],
 }
 
-/// Writes batches of a window again, byte for byte as they are fixed, where a mailbox does not hold them.
+/// Writes batches of a window again, with the same bytes, where a mailbox does not hold them.
 ///
 /// # Errors
-/// [`Error::NotKept`] if the spool does not hold what the window is made of; [`Error::UnknownBatch`]; the buckets'.
+/// [`Error::NotKept`] if the spool does not hold the slabs of the window, [`Error::UnknownBatch`]
+/// for an id that the window does not contain, and errors of the buckets.
 pub async fn redeliver(
     ingestor: &Ingestor,
     locality: &Locality,
@@ -77,17 +79,17 @@ pub async fn redeliver(
     Ok(summary)
 }
 
-/// A note in the spool, JSON: what a run put that mailboxes only say to hold.
+/// A note in the spool (JSON): objects that a run wrote and that mailboxes only report to exist.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Note {
-    /// When it was made, by the spool's clock.
+    /// When the note was created, by the spool's clock.
     since: i64,
     /// The objects, each with the index of the processor.
     objects: BTreeSet<(usize, String)>,
 }
 
-/// Notes which objects a mailbox only says to hold.
+/// Creates a note of the objects that a mailbox only reports to exist.
 pub(super) async fn note(job: &Job<'_>, (start, partition): (BatchTime, u32), put: &[Put]) -> Result<(), Error> {
     let assumed = put.iter().filter(|put| put.published.is_assumed());
     let objects: BTreeSet<(usize, String)> = assumed.map(|put| (put.side, put.object.clone())).collect();
@@ -98,18 +100,19 @@ pub(super) async fn note(job: &Job<'_>, (start, partition): (BatchTime, u32), pu
     let bug = |error: serde_json::Error| Error::Internal(error.to_string());
     let tag = Digest::of(&serde_json::to_vec(&objects).map_err(bug)?).to_hex();
     let object = job.locality.names.unconfirmed_note(start, partition, &tag[..16]);
-    tracing::info!(%object, "mailboxes only say that objects exist: they are put again later");
-    // The bucket's clock, since this machine's may be wrong.
+    tracing::info!(%object, "mailboxes report existing objects that cannot be read; they will be written again later");
+    // The bucket's clock is used, since this machine's clock may be wrong.
     let since = patiently(tries, || spool.date()).await?;
     let bytes = serde_json::to_vec(&Note { since, objects }).map_err(bug)?;
     match job.spool().create(&object, &bytes).await {
-        // An earlier run has noted the same.
+        // An earlier run has created the same note.
         Ok(_) | Err(BucketError::Conflict { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Puts again what mailboxes are only said to hold. What cannot be put now is put by a later run, and holds up no window.
+/// Writes the objects of all notes again. Objects that cannot be written now are left to a later
+/// run and do not delay any window.
 pub(super) async fn put_again(job: &Job<'_>, chain: &Chain<'_>) -> Result<(), Error> {
     let names = &job.locality.names;
     for note in job.spool().keys(&names.unconfirmed()).await? {
@@ -122,11 +125,11 @@ pub(super) async fn put_again(job: &Job<'_>, chain: &Chain<'_>) -> Result<(), Er
         match put_note_again(job, chain, place, &note).await {
             Ok(true) => job.ingestor.spool.delete(&note).await?,
             Ok(false) => {}
-            // The spool has swept the window: nobody can make these objects any more.
+            // The window has been pruned from the spool, so these objects cannot be built any more.
             Err(error) if is_gone(&error) => {
                 tracing::warn!(
                     note,
-                    "what objects that mailboxes only say to hold are made of is not kept any more"
+                    "objects that mailboxes report to exist cannot be written again: their slabs are pruned"
                 );
                 job.ingestor.spool.delete(&note).await?;
             }
@@ -135,7 +138,7 @@ pub(super) async fn put_again(job: &Job<'_>, chain: &Chain<'_>) -> Result<(), Er
                 tracing::warn!(
                     error,
                     note,
-                    "objects that mailboxes only say to hold could not be put again"
+                    "objects that mailboxes report to exist could not be written again; a later run retries"
                 );
             }
         }
@@ -143,8 +146,8 @@ pub(super) async fn put_again(job: &Job<'_>, chain: &Chain<'_>) -> Result<(), Er
     Ok(())
 }
 
-/// Puts the objects of a note again; whether the note has had its time: all of them have been made now, or have been said
-/// to exist for long enough.
+/// Writes the objects of a note again and returns whether the note can be deleted: either all
+/// objects have been created now, or mailboxes have reported them to exist for long enough.
 async fn put_note_again(
     job: &Job<'_>,
     chain: &Chain<'_>,

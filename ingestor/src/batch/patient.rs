@@ -1,5 +1,5 @@
-//! Patience with buckets that cannot be reached for a moment. A run reads many slabs, plans and records: if each failed
-//! read ended it, a spool that fails now and then would be one that is never batched.
+//! Retries for buckets that cannot be reached temporarily. A run reads many slabs, plans and
+//! records: if each failed read ended it, an unreliable spool would never be batched.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use tallybox_transport::{Bucket, BucketError, ListRange, Published, Records, rea
 
 use crate::ingestor::Ingestor;
 
-/// A bucket that is asked again when it cannot be reached.
+/// A bucket whose operations are retried if it cannot be reached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patient<'b> {
     pub(super) bucket: &'b dyn Bucket,
-    /// What makes and verifies records there.
+    /// Authenticates the records of the bucket.
     pub(super) records: &'b Records,
-    /// How often it is asked.
+    /// Most attempts of an operation.
     pub(super) tries: u32,
 }
 
 impl<'b> Patient<'b> {
-    /// An ingestor's spool, with the patience of its configuration.
+    /// Returns an ingestor's spool, with the attempts that are configured.
     pub(super) fn spool(ingestor: &'b Ingestor) -> Self {
         Self {
             bucket: &*ingestor.spool,
@@ -30,22 +30,23 @@ impl<'b> Patient<'b> {
         }
     }
 
-    /// Reads an object of at most so many bytes.
+    /// Reads an object of at most `limit` bytes.
     pub(super) async fn read(&self, key: &str, limit: u64) -> Result<Bytes, BucketError> {
         patiently(self.tries, || read_all(self.bucket, key, limit)).await
     }
 
-    /// Reads a record with a payload of at most so many bytes; `None` if there is none.
+    /// Reads a record with a payload of at most `limit` bytes, or returns `None` if it does not
+    /// exist.
     pub(super) async fn record(&self, key: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
         patiently(self.tries, || self.records.read(self.bucket, key, limit)).await
     }
 
-    /// Makes a record, unless one of the same payload is there.
+    /// Creates a record, or checks that the existing one has the same payload.
     pub(super) async fn create(&self, key: &str, payload: &[u8]) -> Result<Published, BucketError> {
         patiently(self.tries, || self.records.create(self.bucket, key, payload)).await
     }
 
-    /// The error for an object that is not there.
+    /// Returns the error for an object that does not exist.
     pub(super) fn missing(&self, key: &str) -> BucketError {
         BucketError::NotFound {
             key: key.to_owned(),
@@ -53,7 +54,7 @@ impl<'b> Patient<'b> {
         }
     }
 
-    /// The names of all objects in a directory.
+    /// Lists the names of all objects in a directory.
     pub(super) async fn keys(&self, directory: &str) -> Result<Vec<String>, BucketError> {
         patiently(self.tries, || keys(self.bucket, directory)).await
     }
@@ -64,7 +65,7 @@ async fn keys(bucket: &dyn Bucket, directory: &str) -> Result<Vec<String>, Bucke
     entries.map_ok(|entry| entry.key).try_collect().await
 }
 
-/// Tries again, with growing pauses, what may succeed then.
+/// Retries an operation with growing pauses while its error is temporary.
 pub(super) async fn patiently<T, F>(tries: u32, mut operation: impl FnMut() -> F) -> Result<T, BucketError>
 where
     F: Future<Output = Result<T, BucketError>>,
@@ -73,7 +74,10 @@ where
     for _ in 1..tries {
         match operation().await {
             Err(error @ (BucketError::Unavailable { .. } | BucketError::NotSettled { .. })) => {
-                tracing::warn!(error = chain(&error), "bucket not reached, trying again");
+                tracing::warn!(
+                    error = chain(&error),
+                    "bucket cannot be reached; the operation is retried"
+                );
                 tokio::time::sleep(pause).await;
                 pause *= 3;
             }

@@ -1,9 +1,10 @@
 //! One evaluation point for each pair of packet keys.
 //!
-//! A processor takes one point under a packet key and no other. So a point belongs to both keys of its pair for as long
-//! as either is in use: a pair that shares a key with an earlier one has that one's point. Which pair a key's point was
-//! drawn for is fixed in the spool, a small object for each key, so that it also survives a change of the secret. The
-//! object also fixes the number of bins of the key: packets under one key never get into batches of two numbers of bins.
+//! A processor accepts one point per packet key. A point therefore belongs to both keys of its pair
+//! for as long as either is in use: a pair that shares a key with an earlier pair has the same
+//! point. A small object per key in the spool fixes the pair for which the point was drawn, so the
+//! point also survives a change of the secret. The object fixes the key's number of bins as well,
+//! so packets under one key never get into batches of two numbers of bins.
 
 use std::time::Duration;
 
@@ -20,10 +21,11 @@ use crate::ingestor::{Ingestor, KeyPair, Locality};
 
 /// Most bytes of the object.
 const LIMIT: u64 = 64 << 10;
-/// How long a start waits for the spool to compare the bins of packet keys.
+/// Longest time that a start waits for the spool to compare the bins of packet keys.
 const CHECK_TIME: Duration = Duration::from_secs(10);
 
-/// Which pair of keys a point was drawn for, with which secret, and the number of bins of its packets.
+/// The pair of keys for which a point was drawn, the secret that was used, and the number of bins
+/// of its packets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Origin {
@@ -32,9 +34,11 @@ struct Origin {
     bins: i32,
 }
 
-/// Returns the point of a group's pair of keys, or nothing if one of the keys belongs to another number of bins than the
-/// group has. The first batch under a key fixes its number of bins. The windows of a locality are batched in order and
-/// the groups of a window are asked for in order, so every job gets the same answers.
+/// Returns the point of a group's pair of keys, or `None` if one of the keys belongs to another
+/// number of bins than the group has.
+///
+/// The first batch under a key fixes its number of bins. The windows of a locality are batched in
+/// order, and so are the groups of a window, so every job gets the same result.
 pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Group) -> Result<Option<i64>, Error> {
     let (spool, key_ids, bins) = (Patient::spool(ingestor), &group.key_ids, group.parameters.bins);
     let fits = |origin: &Origin| origin.bins == bins || fault::is_on("keys-of-any-bins");
@@ -45,10 +49,11 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Grou
     }
     let origin = match known.iter().flatten().next() {
         Some(origin) => origin.clone(),
-        // The configuration knows the bins of its keys before the first batch does, which may hold what must not count.
+        // For a key without an object, the configured bins decide: the first batch may contain
+        // reports of the wrong number of bins.
         None if !fits_configuration(locality, group) && !fault::is_on("keys-of-any-bins") => return Ok(None),
         None => Origin {
-            // `config::check` has made sure that there is a secret.
+            // `config::check` ensures that there is a secret.
             secret: ingestor
                 .secrets
                 .first()
@@ -58,7 +63,8 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Grou
             bins,
         },
     };
-    // The first key's object is written first, so that two jobs with different secrets agree on it or fail.
+    // The object of the first key is written first, so two jobs with different secrets agree on it
+    // or fail.
     let origin = fix(spool, &objects[0], origin).await?;
     if fix(spool, &objects[1], origin.clone()).await? != origin {
         let [first, second] = key_ids.clone();
@@ -68,7 +74,7 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Grou
         let secret = &origin.secret;
         Error::Setting(format!(
             "the evaluation point of packet keys {} and {} was drawn with secret {secret}, which the configuration \
-             does not name: add its file until both keys have been changed",
+             does not name; add its file to secrets until both keys have been changed",
             key_ids[0], key_ids[1]
         ))
     })?;
@@ -76,7 +82,7 @@ pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Grou
     Ok(fits(&origin).then(|| secret.point([first, second])))
 }
 
-/// Whether no pair of the configuration lists a key of the group with other bins than the group has.
+/// Returns whether all configured pairs with a key of the group have the group's number of bins.
 fn fits_configuration(locality: &Locality, group: &Group) -> bool {
     let bins = u32::try_from(group.parameters.bins);
     let names = |pair: &&KeyPair| pair.keys.iter().zip(&group.key_ids).any(|(key, id)| key.id == *id);
@@ -87,8 +93,9 @@ fn fits_configuration(locality: &Locality, group: &Group) -> bool {
         .all(|pair| bins == Ok(pair.bins))
 }
 
-/// Checks that no packet key of the configuration had another number of bins before: its reports would be dropped. A
-/// spool that cannot be read now is no reason not to start, since the batcher compares the bins again.
+/// Checks that no packet key of the configuration had another number of bins before, since its
+/// reports would be dropped. If the spool cannot be read, the check passes: the batcher compares
+/// the bins again.
 ///
 /// # Errors
 /// [`Error::Setting`] that names the locality, the key and both numbers of bins.
@@ -98,13 +105,13 @@ pub async fn check_bins(ingestor: &Ingestor) -> Result<(), Error> {
         Ok(Err(error)) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "bins of packet keys not compared with the spool"
+                "cannot read the spool; the bins of packet keys are not checked at start"
             );
             Ok(())
         }
         Ok(Ok(())) => Ok(()),
         Err(_) => {
-            tracing::warn!("bins of packet keys not compared with the spool: it does not answer");
+            tracing::warn!("the spool does not answer; the bins of packet keys are not checked at start");
             Ok(())
         }
     }
@@ -119,8 +126,8 @@ async fn compare_bins(ingestor: &Ingestor) -> Result<(), Error> {
                     && u32::try_from(bins) != Ok(pair.bins)
                 {
                     return Err(Error::Setting(format!(
-                        "localities.{name}.packet-keys: key {} has had packets of {bins} bins, it cannot have {} now: list \
-                         another key",
+                        "localities.{name}.packet-keys: key {} was used for {bins} bins and cannot be used for {} \
+                         bins: list another key",
                         key.id, pair.bins
                     )));
                 }
@@ -130,7 +137,7 @@ async fn compare_bins(ingestor: &Ingestor) -> Result<(), Error> {
     Ok(())
 }
 
-/// The object of a processor's packet key.
+/// Returns the name of the object for a processor's packet key.
 fn object(locality: &Locality, side: usize, key: &KeyId) -> String {
     let digest = Digest::of(key.as_bytes()).to_hex();
     locality.names.point(&format!("{side}-{}", &digest[..32]))
@@ -148,7 +155,7 @@ async fn read(spool: Patient<'_>, object: &str) -> Result<Option<Origin>, Error>
         })
 }
 
-/// Creates the object, or takes the one that is there.
+/// Creates the object, or returns the existing one.
 async fn fix(spool: Patient<'_>, object: &str, origin: Origin) -> Result<Origin, Error> {
     let bytes = serde_json::to_vec(&origin).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
     match spool.create(object, &bytes).await {

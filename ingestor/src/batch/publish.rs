@@ -1,4 +1,5 @@
-//! From built batches to both mailboxes: fixed first, then packets, header, signature.
+//! Publishes built batches to both mailboxes: the list that fixes them first, then packets, header
+//! and signature.
 
 use std::sync::Arc;
 
@@ -17,14 +18,14 @@ use super::patient::{Patient, patiently};
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
-/// Batches on their way at once.
+/// Most batches that are written at the same time.
 const AT_ONCE: usize = 4;
 /// Most bytes of a list.
 const LIST_LIMIT: u64 = 64 << 20;
 /// Most bytes of a signature object.
 const SIGNATURE_LIMIT: u64 = 64 << 10;
 
-/// Fixes what will be published. What is there already has to be the same.
+/// Fixes the batches that will be published. An existing list has to be equal.
 pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> Result<(), Error> {
     let spool = Patient::spool(ingestor);
     let bytes = serde_json::to_vec(list).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
@@ -44,7 +45,7 @@ pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> 
     Err(conflict.into())
 }
 
-/// Reads what is fixed of a partition.
+/// Reads the list that fixes a partition's batches.
 pub(super) async fn read_list(ingestor: &Ingestor, object: &str) -> Result<BatchList, Error> {
     let spool = Patient::spool(ingestor);
     let there = spool.record(object, LIST_LIMIT).await?;
@@ -55,21 +56,22 @@ pub(super) async fn read_list(ingestor: &Ingestor, object: &str) -> Result<Batch
     })
 }
 
-/// To which processors, by their index.
+/// The processors to write to, by their index.
 pub(super) type Sides = [bool; 2];
-/// To both.
+/// Both processors.
 pub(super) const BOTH: Sides = [true; 2];
 
-/// What came of putting an object into a mailbox.
+/// The result of writing an object to a mailbox.
 #[derive(Debug)]
 pub(super) struct Put {
-    /// Whose mailbox, by the processor's index.
+    /// Index of the processor that owns the mailbox.
     pub(super) side: usize,
     pub(super) object: String,
     pub(super) published: Published,
 }
 
-/// Publishes batches to the mailboxes, some at a time. When it is done, all of them are there, or said to be.
+/// Publishes batches to the mailboxes, several at a time. On success every object has been written,
+/// or its mailbox reports that it exists.
 pub(super) async fn publish(
     ingestor: &Ingestor,
     locality: &Locality,
@@ -102,20 +104,23 @@ pub(super) async fn publish(
             }))
         }
     };
-    // Collected first: the closure's borrows are then those of plain futures.
+    // The futures are collected first, so that the borrows of the closure end before they run.
     let work: Vec<_> = sides.map(one).collect();
     let put: Vec<[Put; 3]> = stream::iter(work).buffer_unordered(AT_ONCE).try_collect().await?;
     Ok(put.into_iter().flatten().collect())
 }
 
-/// The bytes were fixed before, so in a mailbox that we may not read an object that is there is ours.
+/// Writes an object to a mailbox. The bytes have been fixed before, so an object that exists in a
+/// mailbox that the ingestor may not read is taken for the same.
 async fn put(tries: u32, mailbox: &dyn Bucket, object: &str, bytes: Bytes) -> Result<Published, Error> {
     Ok(patiently(tries, || publish_bytes(mailbox, object, bytes.clone(), true)).await?)
 }
 
-/// Writes the signature object. Another one is there already when a key signs with a fresh nonce each time, or when the key
-/// has changed since a run that was broken off: one that verifies over the same header, by our key or one that the
-/// manifest names beside it, is done.
+/// Writes the signature object.
+///
+/// Another signature may exist already if a key signs with a new nonce each time, or if the key has
+/// changed since an interrupted run. A signature over the same header that verifies with the
+/// signing key or with another key of the manifest is accepted.
 async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &[u8]) -> Result<Published, Error> {
     let signer = &*ingestor.signer;
     let record = BatchSignature {
@@ -132,7 +137,7 @@ async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &
     };
     let there = read_all(mailbox, object, SIGNATURE_LIMIT).await?;
     let verifies = decode_one::<BatchSignature>(&there, &Limits::default()).is_ok_and(|there| {
-        // A run before this one may have signed with the key before ours.
+        // An earlier run may have signed with the previous key.
         let own = signer.verifying_key();
         let others = ingestor.other_public_keys.values();
         let mut keys = std::iter::once(&own).chain(others);

@@ -1,4 +1,4 @@
-//! What a run of the batcher did, for people and machines.
+//! Summaries of batcher runs, for people and machines.
 
 use std::fmt;
 
@@ -13,41 +13,41 @@ use super::publish::Put;
 use super::record::WindowBatch;
 use super::replay::ReplayCounts;
 
-/// What a run did for one locality.
+/// The summary of a run for one locality.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BatchSummary {
     /// Locality and ingestor.
     pub instance: Instance,
-    /// The windows that were ended, oldest first.
+    /// Windows that the run completed, oldest first.
     pub windows: Vec<WindowSummary>,
-    /// The window that waits for other jobs, and which partitions they still have to write.
+    /// The window that waits for other jobs, and the partitions that they still have to write.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<(BatchTime, Vec<u32>)>,
-    /// Objects deleted from the spool since nothing needs them any more.
+    /// Number of objects pruned from the spool.
     pub deleted: u64,
 }
 
-/// What became of the reports of one window: reports = batched + replays + carried + dropped +
+/// Counts for the reports of one window: reports = batched + replays + carried + dropped +
 /// other-bins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WindowSummary {
     /// The window.
     pub window: Window,
-    /// Reports in its slabs.
+    /// Reports in the slabs of the window.
     pub reports: u64,
     /// Packets in batches.
     pub batched: u64,
-    /// Replays dropped, conflicts noticed.
+    /// Replays that were dropped, and conflicts that were counted.
     pub replays: ReplayCounts,
-    /// Too few for a batch, waiting for the next window.
+    /// Reports that are too few for a batch and are carried over to the next window.
     pub carried: u64,
-    /// Too few for too long.
+    /// Reports that were dropped because they were too few for too many windows.
     pub dropped: u64,
-    /// Dropped, since their packet keys belong to another number of bins.
+    /// Reports that were dropped because their packet keys belong to another number of bins.
     pub other_bins: u64,
-    /// The batches.
+    /// The batches of the window.
     pub batches: Vec<WindowBatch>,
 }
 
@@ -66,21 +66,21 @@ impl BatchSummary {
     }
 }
 
-/// What came of writing batches of a window again.
+/// The summary of writing a window's batches again.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RedeliverySummary {
     /// Locality and ingestor.
     pub instance: Instance,
-    /// The start of the window.
+    /// Start of the window.
     pub window: BatchTime,
-    /// Batches that were put again.
+    /// Batches that were processed.
     pub batches: u64,
-    /// Objects that a mailbox did not hold, and holds now.
+    /// Objects that a mailbox did not hold and that were written.
     pub objects_written: u64,
-    /// Objects that were there and have been read: they are the same.
+    /// Objects that were read from a mailbox and have the same bytes.
     pub objects_present: u64,
-    /// Objects that a mailbox says to hold, and that we may not read.
+    /// Objects that exist according to a mailbox that the ingestor may not read.
     pub objects_said_to_exist: u64,
 }
 
@@ -113,7 +113,7 @@ impl Summary for RedeliverySummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: window {}, {} batches: {} objects written, {} there with the same bytes, {} said to exist",
+            "{}: window {}, {} batches: {} objects written, {} present with the same bytes, {} reported to exist",
             self.instance,
             self.window,
             grouped(self.batches),
@@ -128,23 +128,22 @@ impl Summary for BatchSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.instance)?;
         match self.windows.len() {
-            0 => f.write_str("no window to end")?,
-            1 => f.write_str("1 window ended")?,
-            count => write!(f, "{count} windows ended")?,
+            0 => f.write_str("no window is due")?,
+            1 => f.write_str("1 window completed")?,
+            count => write!(f, "{count} windows completed")?,
         }
         for window in &self.windows {
             write!(f, "\n  {window}")?;
         }
         if let Some((window, partitions)) = &self.waiting {
             let count = partitions.len();
-            write!(f, "\n  {window} waits for {count} partitions that other jobs write")?;
-        }
-        if self.deleted > 0 {
             write!(
                 f,
-                "\n  {} objects deleted that nothing needs any more",
-                grouped(self.deleted)
+                "\n  {window} waits for {count} partitions of other jobs; run the command again"
             )?;
+        }
+        if self.deleted > 0 {
+            write!(f, "\n  {} objects deleted from the spool", grouped(self.deleted))?;
         }
         Ok(())
     }
@@ -162,10 +161,10 @@ impl fmt::Display for WindowSummary {
         for (count, what) in [
             (self.replays.report, "repeated"),
             (self.replays.ciphertext, "with a share seen before"),
-            (self.replays.conflicts, "with another's id (batched)"),
-            (self.carried, "too few, carried"),
-            (self.dropped, "too few for too long, dropped"),
-            (self.other_bins, "under keys of other bins, dropped"),
+            (self.replays.conflicts, "with the id of another report (batched)"),
+            (self.carried, "too few for a batch, carried over"),
+            (self.dropped, "too few for too many windows, dropped"),
+            (self.other_bins, "under keys of another number of bins, dropped"),
         ] {
             if count > 0 {
                 write!(f, ", {} {what}", grouped(count))?;
