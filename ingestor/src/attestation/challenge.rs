@@ -1,21 +1,22 @@
-//! What an attested key has to be made for: one application, one metric, one UTC day.
+//! The challenge of an attested key, which binds the key to one application, one metric and one UTC
+//! day.
 
 use sha2::{Digest as _, Sha256};
 use tallybox_model::time::BatchTime;
 
 const DAY: i64 = 86_400_000;
 
-/// Which days are taken: those that the time between `late` ago and `early` from now touches.
+/// The days that are accepted: those that overlap the time from `late` ago to `early` from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DayWindow {
-    /// How long after midnight the day before is taken, in milliseconds.
+    /// How long after midnight the previous day is accepted, in milliseconds.
     pub(crate) late: i64,
-    /// How long before midnight the day after is taken, in milliseconds.
+    /// How long before midnight the next day is accepted, in milliseconds.
     pub(crate) early: i64,
 }
 
 impl DayWindow {
-    /// A window from minutes.
+    /// Creates a window from minutes.
     pub(crate) const fn minutes(late: u32, early: u32) -> Self {
         Self {
             late: late as i64 * 60_000,
@@ -23,12 +24,13 @@ impl DayWindow {
         }
     }
 
-    /// For how many minutes one day is taken, from the first to the last.
+    /// Returns for how many minutes one day is accepted.
     pub(crate) fn key_minutes(self) -> u64 {
         ((self.early + DAY + self.late) / 60_000).unsigned_abs()
     }
 
-    /// The days, in days since the epoch: today first, then those before, then those after.
+    /// Returns the accepted days in days since the epoch: today first, then earlier days, then
+    /// later days.
     pub(crate) fn days(self, now: i64) -> impl Iterator<Item = i64> {
         let day = |millis: i64| millis.div_euclid(DAY);
         let today = day(now);
@@ -40,8 +42,10 @@ impl DayWindow {
     }
 }
 
-/// ENPA's challenge: SHA-256 of the four texts in a row. For a known package and a date of eight digits no two metrics
-/// share one. None for days outside the years 1 to 9999.
+/// Returns ENPA's challenge: SHA-256 of the four concatenated texts, or `None` for days outside the
+/// years 1 to 9999.
+///
+/// For a known package and a date of eight digits, the challenges of two metrics always differ.
 pub(crate) fn challenge(package: &str, metric: &str, day: i64) -> Option<[u8; 32]> {
     let date = BatchTime::from_millis(day.checked_mul(DAY)?)?.compact();
     let mut hash = Sha256::new();
@@ -51,7 +55,7 @@ pub(crate) fn challenge(package: &str, metric: &str, day: i64) -> Option<[u8; 32
     Some(hash.finalize().into())
 }
 
-/// The day of a challenge for this package and metric, if it is one that is taken now.
+/// Returns the day of a challenge for this package and metric, if the day is accepted now.
 pub(crate) fn matching_day(window: DayWindow, package: &str, metric: &str, given: &[u8], now: i64) -> Option<i64> {
     window
         .days(now)
@@ -65,8 +69,8 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
-    /// What a Pixel made of this package, metric and day: read from its key description, in a test that the
-    /// predecessor published.
+    /// The expected value comes from the key description of a Pixel for this package, metric and
+    /// day, in a test that ENPA published.
     #[test]
     fn the_challenge_is_that_of_enpa() {
         let package = "com.google.android.apps.exposurenotification";

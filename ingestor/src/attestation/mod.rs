@@ -1,4 +1,5 @@
-//! What a device says about itself, and whether it holds. Checked at the door, then dropped: never stored, never logged.
+//! Device attestations: parsed and verified at admission, then dropped. They are never stored and
+//! never logged.
 
 pub mod android;
 mod challenge;
@@ -20,43 +21,45 @@ pub use reason::Reason;
 use crate::config::{Config, LocalityConfig};
 use crate::error::Error;
 
-/// How attestations are checked: one kind of them, by its name. Tokens will be another.
+/// The kind of attestation, with its settings. Further kinds, such as tokens, can be added.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum VerifierConfig {
     /// Android hardware key attestation.
     Android(Box<AndroidConfig>),
-    /// Attestations that anybody can make, for sandboxes and tests. Released programs refuse it: they are built
-    /// without the feature `test-attestation`.
+    /// Attestations without any proof, for sandboxes and tests. Release builds reject this setting:
+    /// they are built without the feature `test-attestation`.
     Test(TestConfig),
 }
 
-/// Attestations that prove nothing.
+/// Settings of attestations that prove nothing.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TestConfig {
-    /// Has to be said, as `true`.
+    /// Has to be `true`, as a confirmation.
     pub anybody_may_attest: bool,
 }
 
-/// Something that checks attestations.
+/// A verifier of attestations.
 ///
-/// It sees one report at a time and keeps nothing of it. Whatever it cannot understand it refuses.
+/// A verifier processes one report at a time and stores nothing about it. It rejects attestations
+/// that it cannot parse.
 pub trait Verifier: Send + Sync + std::fmt::Debug {
-    /// Checks a report's attestation at this time, milliseconds since the epoch.
+    /// Verifies a report's attestation at the time `now`, in milliseconds since the epoch.
     ///
     /// # Errors
-    /// [`Refusal`] that says why it does not hold; nothing of it names the device.
+    /// [`Refusal`] with the reason. The error does not identify the device.
     fn verify(&self, report: &ReportUpload, now: i64) -> Result<AttestedKey, Refusal>;
 
-    /// For how many minutes the attested key of a day is taken, from the first to the last: a report may come again for
-    /// as long.
+    /// Returns for how many minutes the attested key of a day is accepted. A report can be replayed
+    /// for the same time.
     fn key_minutes(&self) -> u64;
 }
 
-/// What is kept of a good attestation while it is checked against others: a digest of the attested key and the day that
-/// it is for, in days since the epoch. It tells one device from another for a metric and a day, and no more.
+/// The result of a verified attestation: a digest of the attested key, and the day of the key. The
+/// pair distinguishes devices for one metric and day, and identifies nothing else. It is kept only
+/// to limit reports per device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttestedKey {
     /// SHA-256 of the key, cut to 16 bytes.
@@ -65,30 +68,30 @@ pub struct AttestedKey {
     pub day: i64,
 }
 
-/// Why an attestation does not hold.
+/// The reason why an attestation is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: {detail}")]
 pub struct Refusal {
-    /// A word that never changes, for counters.
+    /// The reason code, which never changes; a label of metrics.
     pub reason: &'static str,
-    /// What is wrong, for the client's developer.
+    /// The cause, for the client's developer.
     pub detail: String,
 }
 
-/// A verifier that several requests use.
+/// A verifier that requests share.
 pub type SharedVerifier = Arc<dyn Verifier>;
 
-/// What checks the attestations of a locality; none if its policy is not to look at any.
+/// Opens the verifier of a locality, or returns `None` if its policy ignores attestations.
 ///
 /// # Errors
-/// [`Error`] that names the file or the key of the configuration.
+/// [`Error`] that names the file or the setting.
 pub fn open(config: &Loaded<Config>, name: &str, locality: &LocalityConfig) -> Result<Option<SharedVerifier>, Error> {
     if locality.attestation == AttestationPolicy::None {
         return Ok(None);
     }
     let key = format!("localities.{name}.verifier");
-    // Never let everything through because nothing is there that could refuse.
-    let missing = || Error::Setting(format!("{key} is needed with attestation required or optional"));
+    // A missing verifier is an error: otherwise every report would be accepted without a check.
+    let missing = || Error::Setting(format!("{key} is required with attestation `required` or `optional`"));
     let verifier = locality.verifier.as_ref().ok_or_else(missing)?;
     open_verifier(verifier, &config.directory, &key).map(Some)
 }
@@ -108,14 +111,14 @@ fn open_test(config: &TestConfig, key: &str) -> Result<SharedVerifier, Error> {
     if !config.anybody_may_attest {
         return Err(Error::Setting(format!("{key}.anybody-may-attest has to be true")));
     }
-    tracing::warn!("attestations that anybody can make are taken: for tests only");
+    tracing::warn!("test attestations are accepted, which anyone can create; use this setting for tests only");
     Ok(Arc::new(test::TestVerifier))
 }
 
 #[cfg(not(feature = "test-attestation"))]
 fn open_test(_config: &TestConfig, key: &str) -> Result<SharedVerifier, Error> {
     Err(Error::Setting(format!(
-        "{key}: this program does not take test attestations: it was built without the feature test-attestation"
+        "{key}: this program does not accept test attestations: it was built without the feature test-attestation"
     )))
 }
 

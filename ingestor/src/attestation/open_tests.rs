@@ -1,4 +1,4 @@
-//! What the configuration file may say of attestation, and what this build makes of it.
+//! Tests of the attestation settings, with and without the feature `test-attestation`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -45,14 +45,14 @@ fn defaults_are_the_strict_ones() {
     }
 }
 
-/// Opens what the YAML says, as the program does when it starts.
+/// Opens the verifier that the YAML describes, as the program does at start.
 fn open(yaml: &str) -> Result<SharedVerifier, Error> {
     let folder = TempDir::new().unwrap();
     let config = parse(folder.path(), yaml).unwrap();
     open_verifier(&config, folder.path(), "localities.xx.verifier")
 }
 
-/// A program without the feature does not start with the test attestation.
+/// A program without the feature does not start with test attestation.
 #[cfg(not(feature = "test-attestation"))]
 #[test]
 fn a_release_refuses_the_test_attestation() {
@@ -60,11 +60,11 @@ fn a_release_refuses_the_test_attestation() {
         let Err(Error::Setting(problem)) = open(&format!("test:\n  anybody-may-attest: {said}\n")) else {
             panic!("test attestation was taken");
         };
-        assert!(problem.starts_with("localities.xx.verifier.test: this program does not take test attestations"));
+        assert!(problem.starts_with("localities.xx.verifier.test: this program does not accept test attestations"));
     }
 }
 
-/// A program with the feature needs the configuration to say so, too.
+/// A program with the feature requires the confirmation in the configuration as well.
 #[cfg(feature = "test-attestation")]
 #[test]
 fn a_test_build_takes_the_test_attestation_if_it_is_told_to() {

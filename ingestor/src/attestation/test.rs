@@ -1,7 +1,8 @@
-//! Test attestation: a fresh key signs the report and the challenge, and nobody vouches for the key. It behaves towards
-//! the rest of the ingestor as a real one does: bound to report, metric and day, one key for each device.
+//! Test attestation: a new key signs the report and the challenge, and no certificate authority
+//! vouches for the key. The rest of the ingestor treats it like a real attestation: bound to
+//! report, metric and day, with one key per device.
 //!
-//! Compiled into tests, and into programs with the feature `test-attestation` only.
+//! Compiled only into tests, and into programs with the feature `test-attestation`.
 
 use base64ct::{Base64, Encoding as _};
 use rand::CryptoRng;
@@ -15,19 +16,19 @@ use super::{AttestedKey, Reason, Refusal, Verifier};
 #[cfg(test)]
 pub(crate) mod phone;
 
-/// In place of the package's name in the challenge.
+/// Takes the place of the package name in the challenge.
 const PACKAGE: &str = "test";
 /// Bytes of an uncompressed point of P-256.
 const POINT: usize = 65;
 
-/// A device of the test kind: a key that says of itself that it is one.
+/// A test device with its own key, which is not certified.
 #[derive(Debug)]
 pub struct TestDevice {
     key: SigningKey,
 }
 
 impl TestDevice {
-    /// A new device.
+    /// Creates a device with a new key.
     #[must_use]
     pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         Self {
@@ -35,8 +36,8 @@ impl TestDevice {
         }
     }
 
-    /// Attests a report for the UTC day of `now`, milliseconds since the epoch. A report of a schema version that
-    /// nothing is known of is left without a signature that holds.
+    /// Attests a report for the UTC day of `now`, in milliseconds since the epoch. If the schema
+    /// version is unknown, the signature will not verify.
     pub fn attest(&self, report: &mut ReportUpload, now: i64) {
         let day = now.div_euclid(86_400_000);
         let message = message(report, day).unwrap_or_default();
@@ -45,11 +46,11 @@ impl TestDevice {
     }
 }
 
-/// Checks attestations of [`TestDevice`]s.
+/// A verifier for reports of [`TestDevice`]s.
 #[derive(Debug)]
 pub struct TestVerifier;
 
-/// The days that are taken: as by default.
+/// The accepted days, with the default limits.
 const WINDOW: DayWindow = DayWindow::minutes(60, 60);
 
 impl Verifier for TestVerifier {
@@ -80,7 +81,7 @@ impl Verifier for TestVerifier {
     }
 }
 
-/// What a test device signs.
+/// Returns the bytes that a test device signs.
 fn message(report: &ReportUpload, day: i64) -> Option<Vec<u8>> {
     let mut message = challenge(PACKAGE, &report.metric, day)?.to_vec();
     message.extend(signed_bytes(report)?);
