@@ -1,8 +1,9 @@
-//! Signatures of certificates: the few algorithms that Android's chains use.
+//! Signature verification for certificates: the few algorithms that Android's chains use.
 //!
-//! `webpki`'s path building cannot be used: a keystore's certificates say validity times of their own making (a Pixel's
-//! StrongBox writes the year 2001), and spell `ecdsa-with-SHA256` with a NULL that RFC 5758 forbids. Its signature
-//! checks are used, under our own matching of algorithms.
+//! The path building of `webpki` cannot be used: keystores write arbitrary validity periods into
+//! certificates (a Pixel's StrongBox writes the year 2001), and encode `ecdsa-with-SHA256` with a
+//! NULL that RFC 5758 forbids. This module selects the algorithm itself and uses the signature
+//! verification of `webpki`.
 
 use der::Encode as _;
 use der::oid::ObjectIdentifier;
@@ -22,9 +23,9 @@ const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.11354
 const RSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
 const RSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
 
-/// Bytes of an uncompressed point of P-256, its first byte included.
+/// Bytes of an uncompressed point of P-256, including its first byte.
 const P256_POINT: usize = 65;
-/// Bytes of an RSA key of 4096 bits in PKCS #1's form, and a little more.
+/// Bytes of an RSA key of 4096 bits in the form of PKCS #1, with some margin.
 const MOST_RSA_BYTES: usize = 600;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ enum KeyKind {
     Rsa,
 }
 
-/// Checks a signature over `message` by this key.
+/// Verifies a signature over `message` with this key.
 pub(super) fn verify(
     key: &SubjectPublicKeyInfoOwned,
     algorithm: &AlgorithmIdentifierOwned,
@@ -63,14 +64,14 @@ pub(super) fn verify(
         .map_err(|_| Reason::ChainSignature)
 }
 
-/// Checks the report's signature by the attested key: ECDSA P-256 with SHA-256.
+/// Verifies the report's signature with the attested key: ECDSA P-256 with SHA-256.
 pub(super) fn verify_report(point: &[u8; P256_POINT], message: &[u8], signature: &[u8]) -> Result<(), Reason> {
     checks::ECDSA_P256_SHA256
         .verify_signature(point, message, signature)
         .map_err(|_| Reason::ReportSignature)
 }
 
-/// An attested key: the point, and the one encoding that it has.
+/// Returns the point of an attested key, and its unique encoding.
 pub(super) fn attested_key(key: &SubjectPublicKeyInfoOwned) -> Result<([u8; P256_POINT], Vec<u8>), Reason> {
     let bits = key.subject_public_key.as_bytes().ok_or(Reason::LeafKey)?;
     let point: [u8; P256_POINT] = bits.try_into().map_err(|_| Reason::LeafKey)?;

@@ -1,4 +1,4 @@
-//! One certificate of a chain: parsed strictly, nothing of it believed yet.
+//! One certificate of a chain: strictly parsed, but not yet verified.
 
 use der::asn1::AnyRef;
 use der::oid::{AssociatedOid, ObjectIdentifier};
@@ -17,14 +17,14 @@ const KEY_DESCRIPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.
 /// A serial number without leading zeros.
 pub(super) type Serial = Box<[u8]>;
 
-/// A certificate, and the bytes of it that are signed.
+/// A certificate, and the bytes that its signature covers.
 pub(super) struct Certificate<'a> {
     signed: &'a [u8],
     parsed: x509_cert::Certificate,
 }
 
 impl<'a> Certificate<'a> {
-    /// Reads one; the caller has looked at its size.
+    /// Parses a certificate. The caller has checked its size.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Reason> {
         let signed = AnyRef::from_der(bytes)
             .and_then(|outer| {
@@ -38,7 +38,8 @@ impl<'a> Certificate<'a> {
             .map_err(|_| Reason::ChainParse)?;
         let parsed = x509_cert::Certificate::from_der(bytes).map_err(|_| Reason::ChainParse)?;
         let inner = parsed.tbs_certificate();
-        // The algorithm stands outside the signature, too; the two have to agree (RFC 5280 section 4.1.1.2).
+        // The algorithm is repeated outside the signed part, and both have to be equal (RFC 5280
+        // section 4.1.1.2).
         if inner.version() != Version::V3 || inner.signature() != parsed.signature_algorithm() {
             return Err(Reason::ChainParse);
         }
@@ -61,20 +62,21 @@ impl<'a> Certificate<'a> {
         significant(self.parsed.tbs_certificate().serial_number().as_bytes()).into()
     }
 
-    /// First and last second in which it is valid, since the epoch.
+    /// Returns the first and last second of the validity period, since the epoch.
     pub(super) fn validity(&self) -> (u64, u64) {
         let validity = self.parsed.tbs_certificate().validity();
         let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
         (seconds(validity.not_before), seconds(validity.not_after))
     }
 
-    /// Whether it is signed with this key.
+    /// Verifies the signature with this key.
     pub(super) fn signed_by(&self, key: &SubjectPublicKeyInfoOwned) -> Result<(), Reason> {
         let signature = self.parsed.signature().as_bytes().ok_or(Reason::ChainParse)?;
         algorithm::verify(key, self.parsed.signature_algorithm(), self.signed, signature)
     }
 
-    /// How many authorities may come below, if it says so; refuses if it may not issue certificates at all.
+    /// Returns the limit on authorities below this one, if the certificate states it. Returns an
+    /// error if the certificate may not issue certificates.
     pub(super) fn may_issue(&self) -> Result<Option<u8>, Reason> {
         self.understood()?;
         let constraints = self.extension::<BasicConstraints>()?.ok_or(Reason::NotAnIssuer)?;
@@ -85,7 +87,7 @@ impl<'a> Certificate<'a> {
         Ok(constraints.path_len_constraint)
     }
 
-    /// Whether it is that of a key that signs reports, and no certificates.
+    /// Checks that the certificate's key may sign reports, and may not sign certificates.
     pub(super) fn may_sign_reports(&self) -> Result<(), Reason> {
         self.understood()?;
         let authority = self
@@ -98,12 +100,12 @@ impl<'a> Certificate<'a> {
         Ok(())
     }
 
-    /// Whether there is a key description in it.
+    /// Returns whether the certificate contains a key description.
     pub(super) fn describes_a_key(&self) -> bool {
         self.descriptions().next().is_some()
     }
 
-    /// Its key description.
+    /// Returns the key description.
     pub(super) fn description(&self) -> Result<&[u8], Reason> {
         let mut descriptions = self.descriptions();
         let first = descriptions.next().ok_or(Reason::ExtensionMissing)?;
@@ -128,7 +130,7 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether every critical extension is one that is looked at here.
+    /// Checks that all critical extensions are known to this module.
     fn understood(&self) -> Result<(), Reason> {
         let known = [BasicConstraints::OID, KeyUsage::OID, KEY_DESCRIPTION];
         let extensions = self.parsed.tbs_certificate().extensions();
@@ -143,7 +145,7 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// A number's bytes without leading zeros.
+/// Returns the bytes of a number without leading zeros.
 pub(super) fn significant(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     &bytes[zeros..]

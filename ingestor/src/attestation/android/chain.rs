@@ -1,4 +1,4 @@
-//! From the certificate that issued a leaf up to a configured root.
+//! The chain from the issuer of a leaf up to a configured root.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,33 +10,33 @@ use x509_cert::spki::SubjectPublicKeyInfoOwned;
 use super::certificate::{Certificate, Serial};
 use crate::attestation::Reason;
 
-/// A root that is trusted: a name and a key. What else its certificate says, its time of validity included, is not
-/// looked at: Google issues certificates for the same root keys again.
+/// A trusted root: a name and a key. Everything else in its certificate is ignored, including the
+/// validity period, because Google issues new certificates for the same root keys.
 #[derive(Debug)]
 pub(super) struct Root {
     bytes: Vec<u8>,
     itself: Arc<Issuers>,
 }
 
-/// Certificates from a root down, each found to be issued by the one before.
+/// Certificates from a root down, each verified to be issued by the one before.
 #[derive(Debug)]
 pub(super) struct Issuers {
-    /// The name of the last: who issues what comes next.
+    /// Name of the last certificate, the issuer of the next one.
     pub(super) subject: Name,
-    /// Its key.
+    /// Key of the last certificate.
     pub(super) key: SubjectPublicKeyInfoOwned,
-    /// The serials of all of them: whether one is revoked is asked for each report.
+    /// Serial numbers of all certificates. Revocation is checked for each report.
     pub(super) serials: Vec<Serial>,
-    /// First second in which all are valid.
+    /// First second in which all certificates are valid.
     not_before: u64,
-    /// Last second in which all are valid.
+    /// Last second in which all certificates are valid.
     not_after: u64,
-    /// How many more authorities may come below, if one of them says so.
+    /// Number of further authorities that are allowed below, if a certificate limits it.
     path_length: Option<u8>,
 }
 
 impl Root {
-    /// A root from its certificate.
+    /// Parses the certificate of a root.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Reason> {
         let certificate = Certificate::parse(bytes)?;
         let itself = Issuers {
@@ -53,7 +53,8 @@ impl Root {
         })
     }
 
-    /// The root that a chain ends with, whether in our copy of its certificate or in another.
+    /// Returns the root at which a chain ends, whether the chain contains the configured
+    /// certificate of the root or another one.
     fn ending<'r>(chain: &[&[u8]], roots: &'r [Self]) -> Result<Option<&'r Self>, Reason> {
         let last = chain.last().ok_or(Reason::ChainLength)?;
         if let Some(root) = roots.iter().find(|root| root.bytes == *last) {
@@ -64,12 +65,13 @@ impl Root {
         Ok(roots.iter().find(is))
     }
 
-    /// The root that issued this certificate, among all of that name, with the certificate below it.
+    /// Finds the root that issued this certificate, among all roots of the issuer's name. Returns
+    /// the path from the root to the certificate.
     fn above(bytes: &[u8], roots: &[Self], now: u64) -> Result<Issuers, Reason> {
         let mut verdict = Reason::UnknownRoot;
         for root in roots {
             match root.itself.descend(bytes, now) {
-                // Of another name.
+                // The root has another name.
                 Err(Reason::ChainOrder) => {}
                 Err(reason) => verdict = reason,
                 Ok(issuers) => return Ok(issuers),
@@ -80,7 +82,7 @@ impl Root {
 }
 
 impl Issuers {
-    /// Whether all are valid at this second.
+    /// Checks that all certificates are valid at this second.
     fn valid(&self, now: u64) -> Result<(), Reason> {
         if now < self.not_before {
             return Err(Reason::NotYetValid);
@@ -91,10 +93,11 @@ impl Issuers {
         Ok(())
     }
 
-    /// One step down, to a certificate that the last of these issued.
+    /// Extends the path by a certificate that the last one issued.
     fn descend(&self, bytes: &[u8], now: u64) -> Result<Self, Reason> {
         let certificate = Certificate::parse(bytes)?;
-        // The key that a device attests must never be one that issues certificates: its owner decides what it signs.
+        // An attested key must never issue certificates, since the owner of the device decides what
+        // it signs.
         if certificate.describes_a_key() {
             return Err(Reason::ExtensionInIssuer);
         }
@@ -121,9 +124,10 @@ impl Issuers {
     }
 }
 
-/// Ways down from roots that were found good: many phones share most of theirs. Bounded; only good ones get in, so that
-/// nobody pushes others out with certificates of his own making. What can change, time and revocation, is not part of
-/// what is remembered.
+/// A bounded cache of verified paths from roots, since phones share most of their certificates.
+///
+/// Only valid paths are added, so certificates that a client creates cannot displace other entries.
+/// Validity period and revocation can change and are not part of the cached result.
 #[derive(Debug)]
 pub(super) struct IssuerCache {
     most: usize,
@@ -137,7 +141,7 @@ struct Generations {
 }
 
 impl IssuerCache {
-    /// A cache of two generations of up to `most` ways.
+    /// Creates a cache of two generations of up to `most` paths.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
@@ -145,8 +149,9 @@ impl IssuerCache {
         }
     }
 
-    /// The certificates above a leaf, nearest first, if they lead to a root now. They are checked from the root down,
-    /// from the first that is not known: who has no key that leads to a root costs us one signature check a root.
+    /// Verifies the certificates above a leaf, nearest first, and returns the path from a root to
+    /// them. The check starts at the cached certificate closest to the leaf and continues
+    /// downwards. A client without a certified key causes one signature verification per root.
     pub(super) fn find(&self, chain: &[&[u8]], roots: &[Root], now: u64) -> Result<Arc<Issuers>, Reason> {
         let root = Root::ending(chain, roots)?;
         let below = match root {
@@ -189,7 +194,7 @@ impl IssuerCache {
         issuers
     }
 
-    /// How many are remembered.
+    /// Returns the number of cached paths.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,8 +211,9 @@ impl Generations {
     }
 }
 
-/// A digest for each certificate, of it and all above it. For the root it is that of our copy: anybody can make another
-/// certificate of the same name and key, and none of them may fill the cache.
+/// Returns a digest for each certificate, over the certificate and all above it. The configured
+/// certificate of the root is used even if the chain contains another one: anyone can create such
+/// certificates, and they must not fill the cache.
 fn names(below: &[&[u8]], root: Option<&Root>) -> Vec<[u8; 32]> {
     let mut above: [u8; 32] = root.map_or([0; 32], |root| Sha256::digest(&root.bytes).into());
     let names = below.iter().rev().map(|bytes| {

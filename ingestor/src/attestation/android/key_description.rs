@@ -1,15 +1,18 @@
-//! What a keystore says about a key: Android's `KeyDescription`, versions 2 to 400 of it.
+//! The description of a key by a keystore: Android's `KeyDescription`, versions 2 to 400.
 //!
 //! ```text
 //! KeyDescription ::= SEQUENCE { attestationVersion INTEGER, attestationSecurityLevel ENUMERATED,
 //!     keyMintVersion INTEGER, keyMintSecurityLevel ENUMERATED, attestationChallenge OCTET STRING,
-//!     uniqueId OCTET STRING, softwareEnforced AuthorizationList, hardwareEnforced AuthorizationList }
+//!     uniqueId OCTET STRING, softwareEnforced AuthorizationList,
+//!     hardwareEnforced AuthorizationList }
 //! AuthorizationList ::= SEQUENCE { purpose [1] SET OF INTEGER, ..., allApplications [600] NULL,
-//!     origin [702] INTEGER, rootOfTrust [704] RootOfTrust, attestationApplicationId [709] OCTET STRING, ... }
+//!     origin [702] INTEGER, rootOfTrust [704] RootOfTrust,
+//!     attestationApplicationId [709] OCTET STRING, ... }
 //! ```
 //!
-//! DER is read strictly, with nothing before, between or after. Two freedoms are left because devices take them:
-//! entries of an authorization list and of a SET may stand in any order. None may stand twice.
+//! DER is parsed strictly, without extra bytes before, between or after values. One deviation is
+//! allowed because devices use it: entries of an authorization list and of a SET may be in any
+//! order. Repeated entries are rejected.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +21,7 @@ use der::{Decode, Enumerated, Reader as _, SliceReader, Tag};
 
 use crate::attestation::Reason;
 
-/// Most entries of an authorization list; Android knows some 60.
+/// Most entries of an authorization list; Android defines about 60.
 const MOST_ENTRIES: usize = 100;
 /// Most packages that share an application id, and most signers of them.
 const MOST_PACKAGES: usize = 32;
@@ -29,7 +32,7 @@ const ORIGIN: u32 = 702;
 const ROOT_OF_TRUST: u32 = 704;
 const APPLICATION_ID: u32 = 709;
 
-/// Where a key, or what says something about it, lives.
+/// The place of a key, or of the component that describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Enumerated)]
 #[repr(u8)]
 pub(super) enum Level {
@@ -49,13 +52,13 @@ pub(super) enum BootState {
     Verified = 0,
     /// A system signed by the owner.
     SelfSigned = 1,
-    /// Unlocked: any system.
+    /// The bootloader is unlocked, and any system can run.
     Unverified = 2,
-    /// A system that does not verify.
+    /// A system whose verification failed.
     Failed = 3,
 }
 
-/// A key description, as far as it is looked at.
+/// The fields of a key description that are checked.
 pub(super) struct KeyDescription<'a> {
     pub(super) attested_in: Level,
     pub(super) kept_in: Level,
@@ -64,18 +67,18 @@ pub(super) struct KeyDescription<'a> {
     pub(super) hardware: AuthorizationList<'a>,
 }
 
-/// What is said about a key by one side.
+/// Properties of a key, as stated by the software or by the hardware.
 pub(super) struct AuthorizationList<'a>(BTreeMap<u32, AnyRef<'a>>);
 
-/// How the device was started, as the hardware tells it.
+/// How the device was started, as stated by the hardware.
 pub(super) struct RootOfTrust {
     pub(super) locked: bool,
     pub(super) state: BootState,
 }
 
-/// The application that a key belongs to.
+/// The application to which a key belongs.
 pub(super) struct ApplicationId<'a> {
-    /// Names of its packages; several that share a user id share their keys.
+    /// Names of its packages. Packages with a common user id share their keys.
     pub(super) packages: Vec<&'a [u8]>,
     /// SHA-256 of each certificate that signs them.
     pub(super) signers: Vec<&'a [u8]>,
@@ -90,7 +93,7 @@ impl<'a> KeyDescription<'a> {
                 let _keystore_version: i32 = reader.decode()?;
                 let kept_in = reader.decode()?;
                 let challenge = reader.decode::<&OctetStringRef>()?.as_bytes();
-                // An identifier of the device, if it was asked for: not looked at.
+                // An optional identifier of the device, which is ignored.
                 let _unique_id: &OctetStringRef = reader.decode()?;
                 Ok(Self {
                     attested_in,
@@ -120,7 +123,7 @@ impl<'a> AuthorizationList<'a> {
                 else {
                     return Err(tag.value_error().into());
                 };
-                // Explicitly tagged: what is inside is one value and nothing else.
+                // With explicit tagging, the content is exactly one value.
                 let value = AnyRef::from_der(entry.value())?;
                 if entries.len() >= MOST_ENTRIES || entries.insert(number.value(), value).is_some() {
                     return Err(tag.value_error().into());
@@ -131,7 +134,7 @@ impl<'a> AuthorizationList<'a> {
         Ok(Self(entries))
     }
 
-    /// For what the key may be used.
+    /// Returns the purposes of the key.
     pub(super) fn purposes(&self) -> Result<Vec<i32>, Reason> {
         let Some(set) = self.0.get(&PURPOSE) else {
             return Ok(Vec::new());
@@ -139,13 +142,13 @@ impl<'a> AuthorizationList<'a> {
         values(*set).map_err(|_| Reason::KeyDescription)
     }
 
-    /// Where the key comes from: 0 says that the hardware made it.
+    /// Returns the origin of the key; 0 means that the hardware generated it.
     pub(super) fn origin(&self) -> Result<Option<i32>, Reason> {
         let origin = self.0.get(&ORIGIN).map(|value| value.decode_as::<i32>());
         origin.transpose().map_err(|_| Reason::KeyDescription)
     }
 
-    /// Whether every application of the device may use the key.
+    /// Returns whether every application of the device may use the key.
     pub(super) fn all_applications(&self) -> bool {
         self.0.contains_key(&ALL_APPLICATIONS)
     }
@@ -169,7 +172,7 @@ impl RootOfTrust {
                 locked: reader.decode()?,
                 state: reader.decode()?,
             };
-            // Since version 3 a digest of the system follows.
+            // Since version 3, a digest of the system follows.
             let _boot_hash: Option<&OctetStringRef> = reader.decode()?;
             Ok(root)
         })
@@ -196,7 +199,7 @@ impl<'a> ApplicationId<'a> {
     }
 }
 
-/// The members of a SET OF, in whatever order.
+/// Reads the members of a SET OF, in any order.
 fn values<'a, T: Decode<'a, Error = der::Error>>(set: AnyRef<'a>) -> der::Result<Vec<T>> {
     let tag = der::Tagged::tag(&set);
     tag.assert_eq(Tag::Set)?;

@@ -1,9 +1,10 @@
-//! Android hardware key attestation: a key made inside the phone's hardware for one application, metric and day, and
-//! the certificates by which the manufacturer vouches for it.
+//! Android hardware key attestation: a key that the phone's hardware generated for one application,
+//! metric and day, and the certificates with which the manufacturer vouches for it.
 //!
-//! Order of the checks: sizes; then what costs no public-key work (key description against policy and challenge); then
-//! the chain from the root down, which is remembered for the certificates that many phones share; then the leaf; then
-//! the report. A good report costs two P-256 verifications; who holds no certified key costs at most one a root.
+//! The order of checks is: sizes; then checks without public-key operations (key description
+//! against policy and challenge); then the chain from the root down, with a cache for the
+//! certificates that many phones share; then the leaf; then the report. A valid report costs two
+//! P-256 verifications. A client without a certified key causes at most one verification per root.
 
 mod algorithm;
 mod certificate;
@@ -30,18 +31,18 @@ use self::revocation::RevocationList;
 use super::{AttestedKey, Reason, Refusal, Verifier};
 use crate::error::Error;
 
-/// Certificates of a chain, with the leaf.
+/// Number of certificates in a chain, including the leaf.
 const CHAIN_LENGTHS: std::ops::RangeInclusive<usize> = 2..=10;
 /// Most bytes of a certificate.
 const MOST_CERTIFICATE_BYTES: usize = 4096;
 /// Most bytes of a chain.
 const MOST_CHAIN_BYTES: usize = 16_384;
-/// Most bytes of a signature; DER makes up to 72 of a P-256 signature.
+/// Most bytes of a signature. A P-256 signature in DER has at most 72.
 const MOST_SIGNATURE_BYTES: usize = 80;
-/// Ways down from roots that are remembered in each of two generations: about 10 MiB at most.
+/// Cached paths from roots in each of two generations: at most about 10 MiB.
 const REMEMBERED_CHAINS: usize = 4096;
 
-/// Checks Android's attestations.
+/// A verifier of Android attestations.
 #[derive(Debug)]
 pub struct AndroidVerifier {
     roots: Vec<Root>,
@@ -51,10 +52,11 @@ pub struct AndroidVerifier {
 }
 
 impl AndroidVerifier {
-    /// Reads the files that the configuration names, relative to its `directory`; `key` is where it stands in there.
+    /// Reads the files that the configuration names, relative to its `directory`. `key` is the name
+    /// of the setting in error messages.
     ///
     /// # Errors
-    /// [`Error`] that names the file or the key of the configuration.
+    /// [`Error`] that names the file or the setting.
     pub fn open(config: &AndroidConfig, directory: &Path, key: &str) -> Result<Self, Error> {
         let policy = Policy::new(config).map_err(|problem| Error::Setting(format!("{key}.{problem}")))?;
         let roots = read_roots(&resolve(directory, &config.roots), key)?;
@@ -91,8 +93,8 @@ impl AndroidVerifier {
         })
     }
 
-    /// Whether the leaf was issued by a chain that is good now. The leaf's own times are not looked at: keystores
-    /// write what they like, and the challenge says the day.
+    /// Checks that the leaf was issued by a chain that is valid now. The leaf's own validity period
+    /// is ignored: keystores write arbitrary times, and the challenge contains the day.
     fn issued(&self, leaf: &Certificate<'_>, issuers: &[&[u8]], now: i64) -> Result<(), Reason> {
         let seconds = u64::try_from(now.div_euclid(1000)).unwrap_or(0);
         let issuers = self.issuers.find(issuers, &self.roots, seconds)?;
@@ -116,7 +118,7 @@ impl Verifier for AndroidVerifier {
     }
 }
 
-/// The chain, if it is of a size that is worth looking at.
+/// Returns the chain if it is within the size limits.
 fn within_limits<'a>(attestation: &Attestation<'a>) -> Result<Vec<&'a [u8]>, Reason> {
     let chain = attestation.chain;
     if !(1..=MOST_SIGNATURE_BYTES).contains(&attestation.signature.len()) {
@@ -133,7 +135,7 @@ fn within_limits<'a>(attestation: &Attestation<'a>) -> Result<Vec<&'a [u8]>, Rea
     Ok(chain.iter().map(|certificate| certificate.as_slice()).collect())
 }
 
-/// A digest by which one attested key is told from another, from its one encoding.
+/// Returns a digest that identifies an attested key, from its unique encoding.
 pub(super) fn key_digest(encoded: &[u8]) -> [u8; 16] {
     let whole: [u8; 32] = Sha256::digest(encoded).into();
     let mut half = [0; 16];
@@ -150,12 +152,12 @@ fn read_roots(file: &Path, key: &str) -> Result<Vec<Root>, Error> {
     let unusable = |problem: &str| Error::Setting(format!("{key}.roots: {shown}: {problem}"));
     let roots: Vec<Root> = CertificateDer::pem_slice_iter(&pem)
         .map(|certificate| {
-            let certificate = certificate.map_err(|_| unusable("not certificates in PEM"))?;
-            Root::parse(&certificate).map_err(|_| unusable("not an X.509 version 3 certificate"))
+            let certificate = certificate.map_err(|_| unusable("the file does not contain PEM certificates"))?;
+            Root::parse(&certificate).map_err(|_| unusable("the file contains something else than X.509 version 3"))
         })
         .collect::<Result<_, _>>()?;
     if roots.is_empty() {
-        return Err(unusable("no certificate in it"));
+        return Err(unusable("the file contains no certificate"));
     }
     Ok(roots)
 }

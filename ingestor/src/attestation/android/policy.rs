@@ -1,4 +1,4 @@
-//! What an operator asks of an attested key, and whether a key description gives it.
+//! The operator's requirements for attested keys, and the comparison with key descriptions.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,36 +9,38 @@ use super::key_description::{ApplicationId, BootState, KeyDescription, Level};
 use crate::attestation::Reason;
 use crate::attestation::challenge::{DayWindow, matching_day};
 
-/// Most minutes that a challenge's day may lie outside of now: a week.
+/// Upper limit of the challenge settings, in minutes: one week.
 const MOST_MINUTES: u32 = 7 * 24 * 60;
 /// Android's number for the purpose "sign".
 const SIGN: i32 = 2;
-/// Android's number for the origin "made inside the hardware".
+/// Android's number for the origin "generated inside the hardware".
 const GENERATED: i32 = 0;
 
-/// Android hardware key attestation. `docs/attestation.md` says what is checked, and what a report is refused for.
+/// Settings of Android hardware key attestation. `docs/attestation.md` lists the checks and the
+/// reasons for rejecting reports.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AndroidConfig {
-    /// The roots that chains have to lead to: one or more certificates, PEM. Google publishes its own.
+    /// The roots to which chains have to lead: a file of one or more PEM certificates. Google
+    /// publishes its roots.
     pub roots: PathBuf,
-    /// Which certificates are revoked. Without it none is.
+    /// The list of revoked certificates. Without it, no certificate counts as revoked.
     #[serde(default)]
     pub revocation: Option<RevocationConfig>,
-    /// The applications whose reports are taken.
+    /// The applications whose reports are accepted.
     pub packages: Vec<PackageConfig>,
-    /// In what hardware the key has to be, at least.
+    /// The lowest accepted security level of the hardware that holds the key.
     #[serde(default)]
     pub minimum_security_level: SecurityLevel,
-    /// Whether the bootloader has to be locked, and the system the manufacturer's.
+    /// Whether the bootloader has to be locked and the system verified as the manufacturer's.
     #[serde(default = "yes")]
     pub verified_boot: bool,
-    /// For how many minutes after midnight UTC the key of the day before is taken. More than a day takes the days
-    /// before it, too; 10080 at most.
+    /// For how many minutes after midnight UTC the key of the previous day is accepted. With more
+    /// than a day, keys of earlier days are accepted as well. At most 10080.
     #[serde(default = "hour")]
     pub challenge_late_minutes: u32,
-    /// For how many minutes before midnight UTC the key of the day after is taken, from clients whose clock is ahead;
-    /// 10080 at most.
+    /// For how many minutes before midnight UTC the key of the next day is accepted, for clients
+    /// whose clock is ahead. At most 10080.
     #[serde(default = "hour")]
     pub challenge_early_minutes: u32,
 }
@@ -47,32 +49,32 @@ pub struct AndroidConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RevocationConfig {
-    /// The file, in the JSON form of Google's status list. It is read again when it changes.
+    /// The file, in the JSON format of Google's status list. It is reloaded when it changes.
     pub list: PathBuf,
-    /// For how many hours the last list that could be read is used when its file cannot be; then every report is
-    /// refused.
+    /// For how many hours the last readable list is used while the file cannot be read. After that
+    /// every report is rejected.
     #[serde(default = "three_days")]
     pub max_age_hours: u32,
 }
 
-/// An application.
+/// An accepted application.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PackageConfig {
-    /// Its package name.
+    /// The package name.
     pub name: String,
-    /// SHA-256 of each certificate that may sign it, in hex.
+    /// SHA-256 of each certificate that may sign the application, in hexadecimal.
     pub signature_digests: Vec<String>,
 }
 
-/// Where a key is kept.
+/// The hardware that holds a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecurityLevel {
-    /// In a trusted execution environment, or better.
+    /// A trusted execution environment, or better.
     #[default]
     TrustedEnvironment,
-    /// In a secure element.
+    /// A secure element.
     StrongBox,
 }
 
@@ -88,7 +90,7 @@ fn three_days() -> u32 {
     72
 }
 
-/// The checked form of what is asked of a key.
+/// The validated form of the settings.
 #[derive(Debug)]
 pub(super) struct Policy {
     packages: BTreeMap<String, Vec<[u8; 32]>>,
@@ -98,10 +100,10 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// Checks what the configuration says.
+    /// Validates the settings.
     pub(super) fn new(config: &AndroidConfig) -> Result<Self, String> {
         if config.packages.is_empty() {
-            return Err("packages: at least one is needed".to_owned());
+            return Err("packages: at least one package is required".to_owned());
         }
         if config.challenge_late_minutes > MOST_MINUTES || config.challenge_early_minutes > MOST_MINUTES {
             return Err(
@@ -113,7 +115,7 @@ impl Policy {
             let digests =
                 signature_digests(package).map_err(|problem| format!("packages.{}: {problem}", package.name))?;
             if packages.insert(package.name.clone(), digests).is_some() {
-                return Err(format!("packages.{}: stands twice", package.name));
+                return Err(format!("packages.{}: the name is listed twice", package.name));
             }
         }
         Ok(Self {
@@ -127,17 +129,19 @@ impl Policy {
         })
     }
 
-    /// For how many minutes the key of a day is taken.
+    /// Returns for how many minutes the key of a day is accepted.
     pub(super) fn key_minutes(&self) -> u64 {
         self.window.key_minutes()
     }
 
-    /// The day that a key was made for, if it is what is asked for and of this metric.
+    /// Returns the day for which a key was generated, if the key meets the requirements and belongs
+    /// to this metric.
     pub(super) fn day(&self, key: &KeyDescription<'_>, metric: &str, now: i64) -> Result<i64, Reason> {
         if key.attested_in < self.level || key.kept_in < self.level {
             return Err(Reason::SecurityLevel);
         }
-        // What only the operating system says of these is worth nothing.
+        // Only the hardware's statements about origin and purpose count, since the operating system
+        // could state anything.
         if key.hardware.origin()? != Some(GENERATED) {
             return Err(Reason::KeyOrigin);
         }
@@ -167,8 +171,8 @@ impl Policy {
         Ok(())
     }
 
-    /// The names of the application's packages, all of which have to be taken, with all that sign them: each of them
-    /// could have made the report.
+    /// Returns the names of the application's packages. All packages and all their signers have to
+    /// be accepted, since any of the packages could have created the report.
     fn packages(&self, application: &ApplicationId<'_>) -> Result<Vec<&str>, Reason> {
         if application.packages.is_empty() || application.signers.is_empty() {
             return Err(Reason::ApplicationId);
@@ -190,8 +194,8 @@ impl Policy {
     }
 }
 
-/// The one application that a key is for. The operating system says which: the hardware knows none, but a system that is
-/// verified does not lie.
+/// Returns the application to which a key belongs. The operating system states it, since the
+/// hardware does not know applications; a verified system is trusted to state it correctly.
 fn application<'a>(key: &KeyDescription<'a>) -> Result<ApplicationId<'a>, Reason> {
     if key.software.all_applications() || key.hardware.all_applications() {
         return Err(Reason::ApplicationId);
@@ -204,15 +208,15 @@ fn application<'a>(key: &KeyDescription<'a>) -> Result<ApplicationId<'a>, Reason
 
 fn signature_digests(package: &PackageConfig) -> Result<Vec<[u8; 32]>, String> {
     if package.signature_digests.is_empty() {
-        return Err("signature-digests: at least one is needed".to_owned());
+        return Err("signature-digests: at least one digest is required".to_owned());
     }
     let digests = package.signature_digests.iter();
     let digests = digests.map(|text| unhex(text).and_then(|bytes| bytes.try_into().ok()));
     let digests: Option<_> = digests.collect();
-    digests.ok_or_else(|| "signature-digests: each has to be a SHA-256 in hex, 64 digits".to_owned())
+    digests.ok_or_else(|| "signature-digests: each has to be a SHA-256 in hexadecimal, 64 digits".to_owned())
 }
 
-/// Bytes from hex digits, upper or lower case.
+/// Parses hexadecimal digits in upper or lower case.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect();
     let digits = digits?;

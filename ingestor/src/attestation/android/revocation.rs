@@ -1,4 +1,5 @@
-//! Which certificates are revoked: a file in the form of Google's status list, read again when it changes.
+//! The list of revoked certificates: a file in the format of Google's status list, which is
+//! reloaded when it changes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -15,12 +16,12 @@ use super::certificate::{Serial, significant};
 use super::policy::unhex;
 use crate::attestation::Reason;
 
-/// Most bytes of a list; Google's has about 100 kB.
+/// Most bytes of a list; Google's list has about 100 kB.
 const MOST_BYTES: u64 = 32 << 20;
-/// How often the file is looked at, in milliseconds.
+/// Interval between checks of the file, in milliseconds.
 const LOOK_MILLIS: u64 = 1000;
 
-/// A list that follows its file.
+/// A revocation list that follows its file.
 #[derive(Debug)]
 pub(super) struct RevocationList {
     file: PathBuf,
@@ -31,25 +32,25 @@ pub(super) struct RevocationList {
 #[derive(Debug)]
 struct State {
     serials: Arc<HashSet<Serial>>,
-    /// What the file looked like when it was read.
+    /// Modification time and length of the file when it was read.
     stamp: Stamp,
-    /// When the file was last looked at.
+    /// Time of the last check of the file.
     looked: Option<i64>,
-    /// When it was last found readable.
+    /// Time at which the file was last readable.
     good: Option<i64>,
-    /// Whether it was not, the last time.
+    /// Whether the last check failed.
     failing: bool,
 }
 
-/// What changes when a file does.
+/// The properties of a file that change when it is written.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     modified: SystemTime,
     length: u64,
 }
 
-/// The file: each entry is a certificate that is not to be trusted, for now or for ever. What else an entry says, and
-/// whatever the list may say of itself later, makes no difference.
+/// The content of the file: each entry names a certificate that is not trusted, temporarily or
+/// permanently. Other members of entries and of the list are ignored.
 #[derive(Deserialize)]
 struct StatusList {
     entries: BTreeMap<String, IgnoredAny>,
@@ -72,7 +73,8 @@ impl RevocationList {
         })
     }
 
-    /// Refuses if one of the certificates is on the list, or if the list is too old to know.
+    /// Returns an error if one of the certificates is on the list, or if the list is older than the
+    /// age limit.
     pub(super) fn check<'s>(&self, serials: impl IntoIterator<Item = &'s Serial>, now: i64) -> Result<(), Reason> {
         let revoked = self.current(now)?;
         if serials.into_iter().any(|serial| revoked.contains(serial)) {
@@ -82,13 +84,14 @@ impl RevocationList {
     }
 
     fn current(&self, now: i64) -> Result<Arc<HashSet<Serial>>, Reason> {
-        // What is behind the lock is changed field by field only after the file is read: a panic leaves nothing half done.
+        // The fields behind the lock are assigned only after the file has been read, so a panic
+        // leaves them consistent.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.is_none_or(|looked| looked.abs_diff(now) >= LOOK_MILLIS) {
             state.looked = Some(now);
             self.look(&mut state, now);
         }
-        // It was readable when the program started, which is the first time that it is looked at.
+        // The file was readable at the start of the program, so the first check counts as success.
         let good = *state.good.get_or_insert(now);
         if now.saturating_sub(good) > self.max_age {
             return Err(Reason::RevocationUnknown);
@@ -110,7 +113,11 @@ impl RevocationList {
             Ok(()) => state.good = Some(now),
             Err(error) if !state.failing => {
                 let file = self.file.display();
-                tracing::warn!(%file, error = chain(&error), "revocation list cannot be read: the last one is used up to its age limit");
+                tracing::warn!(
+                    %file,
+                    error = chain(&error),
+                    "revocation list cannot be read; the last one is used up to its age limit"
+                );
             }
             Err(_) => {}
         }
@@ -129,28 +136,29 @@ fn stamp_of(metadata: &std::fs::Metadata) -> std::io::Result<Stamp> {
     })
 }
 
-/// The list, with the stamp that its file had before it was read: what is written meanwhile is read again.
+/// Reads the list. The stamp is taken before the content is read, so a change in the meantime leads
+/// to another read.
 fn read(file: &Path) -> std::io::Result<(Stamp, HashSet<Serial>)> {
     let file = File::open(file)?;
     let stamp = stamp_of(&file.metadata()?)?;
     let mut bytes = Vec::new();
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(invalid("more than 32 MiB"));
+        return Err(invalid("the file is larger than 32 MiB"));
     }
-    let list: StatusList = serde_json::from_slice(&bytes).map_err(|_| invalid("not a status list in JSON"))?;
+    let list: StatusList = serde_json::from_slice(&bytes).map_err(|_| invalid("the file is not a JSON status list"))?;
     let serials = list.entries.keys().map(|text| serial(text));
     let serials: Option<_> = serials.collect();
     serials
         .map(|serials| (stamp, serials))
-        .ok_or_else(|| invalid("an entry's name is not a serial number in hex"))
+        .ok_or_else(|| invalid("the name of an entry is not a hexadecimal serial number"))
 }
 
 fn invalid(problem: &'static str) -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::InvalidData, problem)
 }
 
-/// A serial number from hex, whose leading zeros and case mean nothing.
+/// Parses a hexadecimal serial number. Leading zeros and case are ignored.
 fn serial(text: &str) -> Option<Serial> {
     if text.is_empty() {
         return None;

@@ -20,7 +20,7 @@ fn what_cannot_be_meant_is_refused() {
     );
     starts(
         problem(|config| config.packages.push(config.packages[0].clone())),
-        "verifier.android.packages.org.example.counting: stands twice",
+        "verifier.android.packages.org.example.counting: the name is listed twice",
     );
     for digests in [
         vec![],
