@@ -1,4 +1,5 @@
-//! What is counted. Names are `ingestor_<thing>_<unit>[_total]`; what can be known at the start stands at 0 from then.
+//! The metrics of the server. Names follow `ingestor_<thing>_<unit>[_total]`. Series whose labels
+//! are known at start are 0 from then on.
 
 mod labels;
 
@@ -14,16 +15,17 @@ use tallybox_model::report::ProblemKind;
 
 pub use labels::{Closed, FateLabels, LocalityLabels, ProblemLabels, RejectedLabels, ReportLabels};
 
-/// Seconds that writing a slab or answering a request takes.
+/// Bucket bounds in seconds for writing a slab or answering a request.
 const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0, 30.0,
 ];
-/// Seconds that a client's clock is behind ours (or a report on its way), negative if it is ahead.
+/// Bucket bounds in seconds for the age of a report on arrival; negative if the client's clock is
+/// ahead.
 const SKEW: [f64; 15] = [
     -900.0, -300.0, -60.0, -10.0, -1.0, 1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0, 172_800.0, 604_800.0,
 ];
 
-/// Everything that the server counts.
+/// The metrics of the server.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -45,34 +47,35 @@ pub struct Metrics {
     connections_closed: Family<ProblemLabels, Counter>,
     /// Seconds from the head of a request to its answer.
     pub request_seconds: Histogram,
-    /// Seconds that making a slab durable took, failures included.
+    /// Seconds for making a slab durable, including failed attempts.
     pub slab_seconds: Histogram,
-    /// Seconds from a report's `created` to its coming.
+    /// Seconds from a report's `created` to its arrival.
     pub created_skew: Histogram,
-    /// Connections open now.
+    /// Open connections.
     pub connections: Gauge,
     /// Connections accepted.
     pub connections_accepted: Counter,
-    /// Bytes of the budget in use.
+    /// Bytes of the memory budget in use.
     pub memory: Gauge,
-    /// Bodies and answers of slow clients that were given up because others needed their memory.
+    /// Bodies and answers of slow clients that were cancelled because other requests needed their
+    /// memory.
     pub bodies_evicted: Counter,
     /// Version of the registry in force.
     pub registry_version: Gauge<u64, AtomicU64>,
-    /// Registries that could not be read.
+    /// Registry reloads that failed.
     pub registry_failures: Counter,
-    /// Certificates that could not be read.
+    /// Certificate reloads that failed.
     pub certificate_failures: Counter,
 }
 
 /// The counters of one metric of a locality.
 #[derive(Clone, Debug)]
 pub struct ReportCounters {
-    /// Reports that were read.
+    /// Reports that were parsed.
     pub received: Counter,
-    /// Made durable.
+    /// Reports made durable.
     pub accepted: Counter,
-    /// Durable before.
+    /// Reports that were durable already.
     pub already_accepted: Counter,
     rejected: Vec<Counter>,
 }
@@ -82,38 +85,38 @@ pub struct ReportCounters {
 pub struct SlabCounters {
     /// Slabs made durable.
     pub slabs: Counter,
-    /// Their bytes.
+    /// Bytes of slabs made durable.
     pub bytes: Counter,
     /// Writes that failed.
     pub failures: Counter,
-    /// Slabs that became durable too late for their window, and were written once more.
+    /// Slabs that became durable too late for their window, and were written again.
     pub late: Counter,
-    /// How often the clock was found to be behind the newest plan.
+    /// Scans that found the clock behind the newest plan.
     pub clock_behind: Counter,
     /// Seconds since the end of the oldest window whose reports are not batched.
     pub batching_behind: Gauge,
 }
 
-/// The counters of a locality's windows, batched by the server itself.
+/// The counters of a locality's windows that the server itself has batched.
 #[derive(Clone, Debug)]
 pub struct BatchCounters {
-    /// Windows that were ended.
+    /// Windows completed.
     pub windows: Counter,
     /// Runs that failed.
     pub failures: Counter,
-    /// Reports under an id that another has; they are batched.
+    /// Reports whose id another report has as well. They are batched.
     pub conflicts: Counter,
     /// Packets in batches.
     pub batched: Counter,
-    /// Reports dropped since they were there before.
+    /// Reports dropped because they had occurred before.
     pub replayed_reports: Counter,
-    /// Reports dropped since one of their ciphertexts was there before.
+    /// Reports dropped because one of their ciphertexts had occurred before.
     pub replayed_ciphertexts: Counter,
-    /// Reports that went into the next window, each time.
+    /// Reports carried over to the next window. A report counts each time.
     pub carried: Counter,
-    /// Reports that were too few for too long.
+    /// Reports dropped because they were too few for too many windows.
     pub dropped: Counter,
-    /// Reports dropped since their packet keys belong to another number of bins.
+    /// Reports dropped because their packet keys belong to another number of bins.
     pub other_bins: Counter,
 }
 
@@ -133,7 +136,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All at 0.
+    /// Creates the metrics, all at 0.
     #[must_use]
     pub fn new() -> Self {
         let mut metrics = Self {
@@ -181,19 +184,19 @@ impl Metrics {
     fn register_reports(&mut self) {
         let registry = &mut self.registry;
         for (name, help, family) in [
-            ("reports_received", "Reports that were read", &self.received),
+            ("reports_received", "Reports that were parsed", &self.received),
             ("reports_accepted", "Reports made durable", &self.accepted),
             (
                 "reports_already_accepted",
-                "Reports sent again after they were durable",
+                "Reports posted again after they were durable",
                 &self.already_accepted,
             ),
         ] {
             registry.register(name, help, family.clone());
         }
-        let help = "Reports not kept, by the problem they were answered";
+        let help = "Reports not stored, by problem type";
         registry.register("reports_rejected", help, self.rejected.clone());
-        let help = "Seconds from a report's created to its coming; negative if its clock is ahead";
+        let help = "Seconds from a report's created to its arrival; negative if the client's clock is ahead";
         registry.register("report_created_skew_seconds", help, self.created_skew.clone());
     }
 
@@ -202,72 +205,77 @@ impl Metrics {
         for (name, help, family) in [
             ("slabs_written", "Slabs made durable", &self.slabs),
             ("slab_written_bytes", "Bytes of slabs made durable", &self.slab_bytes),
-            ("slab_failures", "Writes of slabs that failed", &self.slab_failures),
+            ("slab_failures", "Slab writes that failed", &self.slab_failures),
             (
                 "slabs_late",
-                "Slabs durable too late for their window, written once more",
+                "Slabs durable too late for their window, written again",
                 &self.late_slabs,
             ),
             (
                 "clock_behind",
-                "Looks at the spool that found a plan of a window that the clock has not passed",
+                "Scans of the spool that found a plan of a window that has not ended by the clock",
                 &self.clock_behind,
             ),
         ] {
             registry.register(name, help, family.clone());
         }
-        let help = "Seconds that writing a slab took";
+        let help = "Seconds for writing a slab, including failed attempts";
         registry.register("slab_write_seconds", help, self.slab_seconds.clone());
     }
 
     fn register_batches(&mut self) {
         let registry = &mut self.registry;
         let help =
-            "Seconds since the end of the oldest window whose reports are not batched, whoever batches; 0 if none";
+            "Seconds since the end of the oldest window whose reports no batcher has batched; 0 if there is none";
         registry.register("batching_behind_seconds", help, self.batching_behind.clone());
         for (name, help, family) in [
-            ("windows_batched", "Windows ended by this server", &self.windows_batched),
+            (
+                "windows_batched",
+                "Windows completed by this server",
+                &self.windows_batched,
+            ),
             (
                 "batch_failures",
-                "Runs of this server's batcher that failed",
+                "Batcher runs of this server that failed",
                 &self.batch_failures,
             ),
             (
                 "batch_conflicts",
-                "Reports under the id of another one; they are batched",
+                "Reports whose id another report has as well; they are batched",
                 &self.batch_conflicts,
             ),
         ] {
             registry.register(name, help, family.clone());
         }
-        let help = "What became of reports in windows ended by this server";
+        let help = "Reports of windows completed by this server, by outcome";
         registry.register("batch_reports", help, self.batch_reports.clone());
     }
 
     fn register_server(&mut self) {
         let registry = &mut self.registry;
-        let help = "Requests answered as a whole with a problem";
+        let help = "Requests answered with a problem as a whole, by problem type";
         registry.register("requests_refused", help, self.requests_refused.clone());
         let help = "Seconds from the head of a request to its answer";
         registry.register("request_seconds", help, self.request_seconds.clone());
-        registry.register("connections", "Connections open now", self.connections.clone());
+        registry.register("connections", "Open connections", self.connections.clone());
         let help = "Connections accepted";
         registry.register("connections_accepted", help, self.connections_accepted.clone());
         let help = "Connections closed by the server, by reason";
         registry.register("connections_closed", help, self.connections_closed.clone());
-        let help = "Bodies and answers of slow clients given up because others needed their memory";
+        let help = "Bodies and answers of slow clients cancelled because other requests needed their memory";
         registry.register("bodies_evicted", help, self.bodies_evicted.clone());
-        let help = "Bytes of bodies and reports that are being worked on";
+        let help = "Bytes of bodies and reports in progress";
         registry.register("memory_in_use_bytes", help, self.memory.clone());
         let help = "Version of the metric registry in force";
         registry.register("registry_version", help, self.registry_version.clone());
-        let help = "Times that a changed registry could not be read";
+        let help = "Registry reloads that failed";
         registry.register("registry_reload_failures", help, self.registry_failures.clone());
-        let help = "Times that a changed certificate could not be read";
+        let help = "Certificate reloads that failed";
         registry.register("certificate_reload_failures", help, self.certificate_failures.clone());
     }
 
-    /// The counters of a metric; the empty name stands for all that the registry does not know.
+    /// Returns the counters of a metric. The empty name counts all metrics that the registry does
+    /// not contain.
     #[must_use]
     pub fn reports(&self, locality: &str, metric: &str) -> ReportCounters {
         let labels = ReportLabels {
@@ -293,7 +301,7 @@ impl Metrics {
         }
     }
 
-    /// The counters of a locality's slabs.
+    /// Returns the counters of a locality's slabs.
     #[must_use]
     pub fn slabs(&self, locality: &str) -> SlabCounters {
         let labels = LocalityLabels {
@@ -309,7 +317,7 @@ impl Metrics {
         }
     }
 
-    /// The counters of a locality's windows.
+    /// Returns the counters of a locality's windows.
     #[must_use]
     pub fn batches(&self, locality: &str) -> BatchCounters {
         let labels = LocalityLabels {
@@ -332,31 +340,32 @@ impl Metrics {
         }
     }
 
-    /// The counter of requests answered with this problem.
+    /// Returns the counter of requests answered with this problem.
     #[must_use]
     pub fn refused(&self, kind: ProblemKind) -> Counter {
         self.requests_refused
             .get_or_create_owned(&ProblemLabels { reason: kind.name() })
     }
 
-    /// The counter of connections that the server closed for this reason.
+    /// Returns the counter of connections that the server closed for this reason.
     #[must_use]
     pub fn closed(&self, closed: Closed) -> Counter {
         let reason = closed.name();
         self.connections_closed.get_or_create_owned(&ProblemLabels { reason })
     }
 
-    /// All of them, as Prometheus reads them.
+    /// Returns all metrics in the Prometheus text format.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
     }
 }
 
-/// Whether a report of several can have this problem; the others are of whole requests.
+/// Returns whether a single report can have this problem. The other problems concern whole
+/// requests.
 fn of_a_report(kind: ProblemKind) -> bool {
     !matches!(
         kind,

@@ -1,65 +1,65 @@
-//! The labels of what is counted.
+//! The labels of the metrics.
 
 use prometheus_client::encoding::EncodeLabelSet;
 
-/// A locality, and a metric that the registry knows; none for all others.
+/// A locality and a metric of the registry.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ReportLabels {
     /// The locality.
     pub locality: String,
-    /// The metric; empty for one that the registry does not know.
+    /// The metric; empty if the registry does not contain it.
     pub metric: String,
 }
 
-/// Why reports of a metric were rejected.
+/// The reason for which reports of a metric were rejected.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RejectedLabels {
     /// The locality.
     pub locality: String,
-    /// The metric; empty for one that the registry does not know.
+    /// The metric; empty if the registry does not contain it.
     pub metric: String,
-    /// The problem's name.
+    /// The name of the problem.
     pub reason: &'static str,
 }
 
 /// A locality.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct LocalityLabels {
-    /// Its name.
+    /// Name of the locality.
     pub locality: String,
 }
 
-/// What became of reports in a window of a locality.
+/// The outcome for reports in a window of a locality.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct FateLabels {
     /// The locality.
     pub locality: String,
-    /// As the member of the summary is called.
+    /// The name of the corresponding member of the summary.
     pub fate: &'static str,
 }
 
-/// Why a request was answered as a whole with a problem.
+/// The problem with which a whole request was answered.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ProblemLabels {
-    /// The problem's name.
+    /// The name of the problem.
     pub reason: &'static str,
 }
 
-/// Why the server closed a connection.
+/// The reason for which the server closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// No request was open.
+    /// No request was in progress for the idle time.
     Idle,
-    /// The client did not send its request, or did not take its answer.
+    /// The client did not send its request, or did not read its answer, in time.
     Late,
-    /// All places were taken, or all memory, and the client was the latest.
+    /// The connection limit or the memory budget was reached, and the client was the slowest.
     Evicted,
-    /// The client's network has as many connections as one may have, all of them busy.
+    /// The client's network has reached its connection limit, and all of its connections are busy.
     Crowded,
 }
 
 impl Closed {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 4] = [Self::Idle, Self::Late, Self::Evicted, Self::Crowded];
 
     pub(super) fn name(self) -> &'static str {

@@ -1,5 +1,5 @@
-//! Phones for tests: a manufacturer's chain of certificates, a keystore's key description, and a signed report, each of
-//! which can be spoiled.
+//! Phones for tests: a manufacturer's certificate chain, a keystore's key description and a signed
+//! report. Tests can falsify each of them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,11 +12,11 @@ use tallybox_model::report::{ReportUpload, signed_bytes};
 
 use crate::attestation::challenge::challenge;
 
-/// The application that tests take.
+/// The application that the tests accept.
 pub(crate) const PACKAGE: &str = "org.example.counting";
-/// What signs it.
+/// SHA-256 of the certificate that signs the application.
 pub(crate) const SIGNER: [u8; 32] = [0x5a; 32];
-/// The metric that tests report.
+/// The metric of the tests' reports.
 pub(crate) const METRIC: &str = "metric-v1";
 /// 2026-11-10.
 pub(crate) const DAY: i64 = 20_767;
@@ -26,7 +26,7 @@ pub(crate) const NOON: i64 = DAY * 86_400_000 + 43_200_000;
 /// Android's extension for key descriptions.
 pub(crate) const KEY_DESCRIPTION: &[u64] = &[1, 3, 6, 1, 4, 1, 11129, 2, 1, 17];
 
-/// A report without attestation.
+/// Returns a report without attestation.
 pub(crate) fn report(metric: &str) -> ReportUpload {
     ReportUpload {
         metric: metric.to_owned(),
@@ -47,7 +47,7 @@ pub(crate) fn report(metric: &str) -> ReportUpload {
     }
 }
 
-/// A certificate with its key, that issues others.
+/// A certificate that issues others, with its key.
 pub(crate) struct Authority {
     pub(crate) der: Vec<u8>,
     pub(crate) key: KeyPair,
@@ -55,19 +55,19 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// One that vouches for itself.
+    /// Creates a self-signed authority.
     pub(crate) fn root(name: &str, algorithm: &'static SignatureAlgorithm) -> Self {
         Self::signing_as(name, KeyPair::generate_for(algorithm).unwrap())
     }
 
-    /// Somebody who signs certificates under this name with this key, whoever vouches for it.
+    /// Creates an authority with this name and key. Its own certificate is self-signed.
     pub(crate) fn signing_as(name: &str, key: KeyPair) -> Self {
         let params = authority(name);
         let der = params.self_signed(&key).unwrap().der().to_vec();
         Self { der, key, params }
     }
 
-    /// A certificate for the same name and key that has expired by the end of a year.
+    /// Returns a certificate for the same name and key that expires at the end of a year.
     pub(crate) fn reissued(&self, year: i32) -> Vec<u8> {
         let mut params = self.params.clone();
         params.not_before = date_time_ymd(2000, 1, 1);
@@ -75,7 +75,7 @@ impl Authority {
         params.self_signed(&self.key).unwrap().der().to_vec()
     }
 
-    /// One below, as good as can be but for what `spoil` does.
+    /// Issues a valid authority below this one, except for the changes by `spoil`.
     pub(crate) fn below(
         &self,
         name: &str,
@@ -89,7 +89,7 @@ impl Authority {
         Self { der, key, params }
     }
 
-    /// A leaf for a key, as a keystore makes it, but for what `spoil` does.
+    /// Issues a leaf for a key as a keystore does, except for the changes by `spoil`.
     pub(crate) fn leaf(
         &self,
         key: &KeyPair,
@@ -97,7 +97,7 @@ impl Authority {
         spoil: impl FnOnce(&mut CertificateParams),
     ) -> Vec<u8> {
         let mut params = named("Android Keystore Key");
-        // What a Pixel's StrongBox writes.
+        // The validity period that a Pixel's StrongBox writes.
         params.not_before = date_time_ymd(2001, 5, 14);
         params.not_after = date_time_ymd(2001, 7, 15);
         params.serial_number = Some(SerialNumber::from_slice(&[1]));
@@ -111,7 +111,7 @@ impl Authority {
         Issuer::from_params(&self.params, &self.key)
     }
 
-    /// The certificate, PEM.
+    /// Returns the certificate in PEM.
     pub(crate) fn pem(&self) -> String {
         use base64ct::{Base64, Encoding as _};
         let text = Base64::encode_string(&self.der);
@@ -143,7 +143,7 @@ fn authority(name: &str) -> CertificateParams {
     params
 }
 
-/// A root, an authority of the manufacturer, and one of a batch of phones.
+/// A root, an authority of the manufacturer, and an authority for a production batch of phones.
 pub(crate) struct Manufacturer {
     pub(crate) root: Authority,
     pub(crate) middle: Authority,
@@ -151,7 +151,8 @@ pub(crate) struct Manufacturer {
 }
 
 impl Manufacturer {
-    /// One whose authorities use this algorithm, but for the batch, which is P-256.
+    /// Creates a manufacturer whose authorities use this algorithm; the authority of the production
+    /// batch uses P-256.
     pub(crate) fn new(algorithm: &'static SignatureAlgorithm) -> Self {
         let root = Authority::root("root", algorithm);
         let middle = root.below("middle", algorithm, |params| {
@@ -163,12 +164,12 @@ impl Manufacturer {
         Self { root, middle, batch }
     }
 
-    /// What stands above a leaf.
+    /// Returns the certificates above a leaf.
     pub(crate) fn chain(&self) -> Vec<Vec<u8>> {
         vec![self.batch.der.clone(), self.middle.der.clone(), self.root.der.clone()]
     }
 
-    /// A report by a new phone, attested as it should be at this time.
+    /// Returns a report of a new phone with a valid attestation at this time.
     pub(crate) fn attested(&self, report: ReportUpload, now: i64) -> ReportUpload {
         let key = KeyPair::generate().unwrap();
         let description = Description::good(&report.metric, now.div_euclid(86_400_000));
@@ -177,14 +178,14 @@ impl Manufacturer {
     }
 }
 
-/// Signs a report, and puts the certificates to it.
+/// Signs a report and attaches the certificates.
 pub(crate) fn sign(mut report: ReportUpload, key: &KeyPair, leaf: Vec<u8>, chain: Vec<Vec<u8>>) -> ReportUpload {
     report.signature = Some(key.sign(&signed_bytes(&report).unwrap()).unwrap());
     report.certificate_chain = std::iter::once(leaf).chain(chain).map(Into::into).collect();
     report
 }
 
-/// What a keystore says about a key.
+/// A keystore's description of a key.
 #[derive(Clone)]
 pub(crate) struct Description {
     pub(crate) attested_in: u8,
@@ -195,13 +196,13 @@ pub(crate) struct Description {
     pub(crate) purposes: Vec<u8>,
     pub(crate) origin: Option<u8>,
     pub(crate) root_of_trust: Option<(bool, u8)>,
-    /// More entries of the two lists.
+    /// Further entries of the two lists.
     pub(crate) software: Vec<Vec<u8>>,
     pub(crate) hardware: Vec<Vec<u8>>,
 }
 
 impl Description {
-    /// As a good phone's trusted environment makes it.
+    /// Creates the description that a good phone's trusted environment produces.
     pub(crate) fn good(metric: &str, day: i64) -> Self {
         Self {
             attested_in: 1,
@@ -217,12 +218,12 @@ impl Description {
         }
     }
 
-    /// The extension.
+    /// Returns the certificate extension.
     pub(crate) fn extension(&self) -> CustomExtension {
         CustomExtension::from_oid_content(KEY_DESCRIPTION, self.der())
     }
 
-    /// In DER.
+    /// Returns the description in DER.
     pub(crate) fn der(&self) -> Vec<u8> {
         let mut software = vec![explicit(701, &integer(5))];
         if !self.packages.is_empty() {
@@ -260,22 +261,22 @@ impl Description {
     }
 }
 
-/// A value in DER.
+/// Encodes a value in DER.
 pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     [&[tag][..], &length(content.len()), content].concat()
 }
 
-/// A small number.
+/// Encodes a small number.
 pub(crate) fn integer(value: u8) -> Vec<u8> {
     tlv(0x02, &[value])
 }
 
-/// An OCTET STRING.
+/// Encodes an OCTET STRING.
 pub(crate) fn octets(content: &[u8]) -> Vec<u8> {
     tlv(0x04, content)
 }
 
-/// An explicitly tagged value with any tag number up to 16383.
+/// Encodes an explicitly tagged value with a tag number of at most 16383.
 pub(crate) fn explicit(number: u16, content: &[u8]) -> Vec<u8> {
     let tag = match number {
         0..=30 => vec![0xa0 | number as u8],
