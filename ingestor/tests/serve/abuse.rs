@@ -1,4 +1,4 @@
-//! Replays, conflicts and rates; and nothing that names anybody.
+//! Replays, conflicts and rate limits; logs and stored objects that do not identify clients.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -22,11 +22,11 @@ async fn the_same_again_is_success_and_another_under_its_id_a_conflict() {
     other.id.clone_from(&first.id);
     let answer = world.post_one(&other).await;
     assert_eq!((answer.problem(), answer.status.as_u16()), ("conflict", 409));
-    // Moved to a metric of the same shape.
+    // The report under another metric of the same shape.
     let mut moved = first.clone();
     moved.metric = "SameShape-v1".to_owned();
     assert_eq!(world.post_one(&moved).await.problem(), "conflict");
-    // Another spelling of the id, and another time, are the same report.
+    // Another spelling of the id or another time does not make another report.
     let mut spelled = first.clone();
     spelled.id = first.id.replace('-', "").to_uppercase();
     spelled.created = Some(NOW - HOUR);
@@ -92,7 +92,7 @@ async fn networks_and_devices_have_rates() {
         outcome(&from("203.0.114.1", one(&report(9))).await.result()),
         "accepted"
     );
-    // One device that sends the same over and over.
+    // One device that posts the same report repeatedly.
     let attested = attest(report(20), 1, NOW);
     for expected in ["accepted", "alreadyAccepted"] {
         assert_eq!(outcome(&from("198.51.100.1", one(&attested)).await.result()), expected);
@@ -104,7 +104,7 @@ async fn networks_and_devices_have_rates() {
     );
 }
 
-/// Keeps what is logged.
+/// A writer that keeps the log in memory.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,5 @@
-//! Each way of being bad has its own problem, and none harms the reports beside it.
+//! Each kind of invalid report has its own problem type, and none affects the other reports of its
+//! body.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -10,7 +11,7 @@ use crate::world::*;
 
 type Change = fn(&mut ReportUpload);
 
-/// What is done to a good report, and the problem that it then meets.
+/// Changes to a valid report, with the problem that each of them causes.
 const WAYS: &[(&str, u16, Change)] = &[
     ("schemaVersion", 400, |report| report.schema_version = 3),
     ("schemaVersion", 400, |report| report.schema_version = 0),
@@ -25,13 +26,13 @@ const WAYS: &[(&str, u16, Change)] = &[
     ("parameterMismatch", 400, |report| report.prime = 4_293_918_723),
     ("parameterMismatch", 400, |report| report.number_of_servers = 3),
     ("parameterMismatch", 400, |report| report.hamming_weight = Some(1)),
-    // Moved to another metric, of another shape.
+    // The report under another metric, of another shape.
     ("parameterMismatch", 400, |report| report.metric = CODES.to_owned()),
     ("keyOfOtherBins", 400, |report| {
         report.metric = CODES.to_owned();
         report.bins = 6;
     }),
-    // Under the ids of that metric's keys, only the lengths show it.
+    // Under the ids of that metric's keys, only the lengths differ.
     ("badShareLength", 400, |report| {
         report.metric = CODES.to_owned();
         report.bins = 6;
@@ -47,7 +48,7 @@ const WAYS: &[(&str, u16, Change)] = &[
         report.id = "00000000-0000-0000-0000-000000000000".to_owned();
     }),
     ("badReportId", 400, |report| {
-        // Version 1.
+        // UUID version 1.
         report.id.replace_range(14..15, "1");
     }),
     ("tooLate", 400, |report| report.created = Some(NOW - 48 * HOUR - 1)),
@@ -55,12 +56,12 @@ const WAYS: &[(&str, u16, Change)] = &[
     ("tooLate", 400, |report| report.created = Some(0)),
     ("outdatedKey", 400, |report| report.key_id_first = "first-9".to_owned()),
     ("outdatedKey", 400, |report| report.key_id_second = String::new()),
-    // A pair is a pair.
+    // The two keys have to belong to the same pair.
     ("outdatedKey", 400, |report| report.key_id_first = "first-0".to_owned()),
     ("swappedShares", 400, |report| {
         std::mem::swap(&mut report.key_id_first, &mut report.key_id_second);
     }),
-    // Truncated, oversized, exchanged.
+    // Truncated, extended, and swapped shares.
     ("badShareLength", 400, |report| {
         report.payload_first.pop();
     }),
@@ -73,7 +74,7 @@ const WAYS: &[(&str, u16, Change)] = &[
         std::mem::swap(&mut report.payload_first, &mut report.payload_second);
         std::mem::swap(&mut report.key_id_first, &mut report.key_id_second);
     }),
-    // Off the curve, compressed, at infinity.
+    // A point off the curve, a compressed point, and the point at infinity.
     ("badEphemeralKey", 400, |report| report.payload_first[64] ^= 1),
     ("badEphemeralKey", 400, |report| report.payload_second[0] = 2),
     ("badEphemeralKey", 400, |report| report.payload_second[..65].fill(0)),
@@ -99,12 +100,12 @@ async fn each_way_of_being_bad_has_its_own_problem_and_harms_no_neighbour() {
     assert!(world.slabs().await.is_empty());
     let answer = world.post_many(&body).await;
     assert_eq!(answer.results(), expected);
-    // Those that are rejected say which of the post they are.
+    // Rejected reports state their position in the post.
     let told: ReportsAnswer = serde_json::from_slice(&answer.body).unwrap();
     for (place, result) in told.results.iter().enumerate() {
         assert_eq!(result.index, (place % 2 == 0).then_some(place as u64));
     }
-    // The same as Avro: the good ones are there already.
+    // The same reports as Avro: the valid ones are durable already.
     let again: Vec<_> = expected
         .iter()
         .map(|what| what.replace("accepted", "alreadyAccepted"))
@@ -129,10 +130,10 @@ async fn what_is_good_is_taken() {
             report.key_id_first = "first-0".to_owned();
             report.key_id_second = "second-0".to_owned();
         },
-        // Nobody looks at attestations here.
+        // This locality ignores attestations.
         |report| report.signature = Some(vec![1]),
         |report| {
-            // Made for another metric of the same shape: only an attestation could tell.
+            // Created for another metric of the same shape: only an attestation could reveal it.
             report.metric = "SameShape-v1".to_owned();
         },
     ];
@@ -146,7 +147,8 @@ async fn what_is_good_is_taken() {
             "{index}"
         );
     }
-    // A metric that is drained is taken from clients that do not know yet.
+    // A metric that is being drained still accepts reports from clients with an older
+    // configuration.
     let drained = reports(CODES, 0..1);
     assert_eq!(world.post_many(&drained).await.results(), ["accepted"]);
     let stored = world.stored().await;
@@ -198,7 +200,7 @@ async fn members_that_are_wrong_are_malformed_one_by_one() {
     let answer = world.post(json!({"reports": list}).to_string(), JSON).await;
     assert_eq!(answer.results(), expected);
     let results: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    // What cannot be read as a whole is named by its id where that can be read.
+    // A report that cannot be parsed as a whole is named by its id if the id can be parsed.
     assert_eq!(results["results"][14]["uuid"], report(0).id);
     assert_eq!(results["results"][0]["uuid"], "");
     assert_eq!(
@@ -253,7 +255,7 @@ async fn bodies_that_are_wrong_as_a_whole() {
     let request = Request::builder().method(Method::DELETE).uri("/manifest");
     let answer = world.call(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.problem(), "methodNotAllowed");
-    // And still:
+    // The server still accepts valid reports.
     assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
     let charset = [("content-type", "Application/JSON; charset=utf-8")];
     assert_eq!(outcome(&world.post(good, &charset).await.result()), "alreadyAccepted");
@@ -264,7 +266,8 @@ async fn an_avro_file_that_is_cut_is_refused_as_a_whole() {
     let world = World::new().await;
     let all: Vec<_> = (0..60).map(report).collect();
     let file = avro(&all);
-    // In the middle of the second block: the first has what fits into 16,000 bytes.
+    // The cut is in the middle of the second block; the first block has the reports that fit into
+    // 16,000 bytes.
     let answer = world.post(file[..file.len() - 100].to_vec(), AVRO).await;
     assert_eq!((answer.problem(), answer.status.as_u16()), ("malformed", 400));
     let detail = String::from_utf8_lossy(&answer.body).into_owned();
@@ -282,7 +285,7 @@ async fn attestations_are_needed_where_they_are_required() {
     let good = attest(report(0), 1, NOW);
     let bad: &[(&str, ReportUpload)] = &[
         ("attestationRequired", report(1)),
-        // Forged.
+        // Forged attestations.
         (
             "attestationFailed",
             ReportUpload {
@@ -304,7 +307,7 @@ async fn attestations_are_needed_where_they_are_required() {
                 ..good.clone()
             },
         ),
-        // Moved to another metric of the same shape, or to another day.
+        // Attestations for another metric of the same shape, or for another day.
         (
             "attestationFailed",
             ReportUpload {
@@ -327,11 +330,12 @@ async fn attestations_are_needed_where_they_are_required() {
         assert_eq!((answer.problem(), answer.status.as_u16()), (*problem, 403));
     }
     assert_eq!(outcome(&world.post_one(&good).await.result()), "accepted");
-    // The same again is fine; another of the same device, metric and day is not.
+    // The same report is accepted again; another report of the same device, metric and day is not.
     assert_eq!(outcome(&world.post_one(&good).await.result()), "alreadyAccepted");
     let second = attest(report(3), 1, NOW);
     assert_eq!(world.post_one(&second).await.problem(), "alreadyReported");
-    // Of another device, or for another metric, it is; two of one device in one body are not.
+    // A report of another device or for another metric is accepted; the second of two reports of
+    // one device in the same body is not.
     let other_metric = ReportUpload {
         metric: "SameShape-v1".to_owned(),
         ..report(4)
@@ -344,7 +348,7 @@ async fn attestations_are_needed_where_they_are_required() {
     ];
     let expected = ["accepted", "accepted", "accepted", "alreadyReported"];
     assert_eq!(world.post_many(&body).await.results(), expected);
-    // The next day it may report again.
+    // The device may report again on the next day.
     world.clock.set(NOW + 24 * HOUR);
     let mut tomorrow = report(3);
     tomorrow.created = None;
@@ -362,7 +366,7 @@ async fn optional_attestations_hold_or_are_not_there() {
     let body = [report(0), forged, attest(report(2), 1, NOW)];
     let expected = ["accepted", "attestationFailed", "accepted"];
     assert_eq!(world.post_many(&body).await.results(), expected);
-    // Required, and nothing to check them by: closed.
+    // Attestation is required, but there is no verifier: every report is rejected.
     let blind = World::with(|ingestor| {
         ingestor.localities.get_mut(LOCALITY).unwrap().attestation = AttestationPolicy::Required;
     });
@@ -370,7 +374,7 @@ async fn optional_attestations_hold_or_are_not_there() {
     assert_eq!(answer.problem(), "attestationFailed");
 }
 
-/// The answer to a report that names other keys says which were received and which are expected.
+/// The answer to a report that names other keys states the received and the expected key ids.
 #[tokio::test]
 async fn keys_that_are_not_accepted_are_named_with_those_that_are() {
     let world = World::new().await;

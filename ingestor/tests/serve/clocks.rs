@@ -1,4 +1,4 @@
-//! Slabs stand in the window of the server's clock, and never in one that takes no more.
+//! Slabs belong to the current window by the server's clock, and never to a window that is closed.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ async fn plan(spool: &dyn Bucket, window: &str) {
         .unwrap();
 }
 
-/// The windows of all slabs, in order of their names.
+/// Returns the windows of all slabs, in the order of their names.
 async fn windows(world: &World) -> Vec<String> {
     world.slabs().await.keys().map(|key| window(key)).collect()
 }
 
-/// Posts a report made now, and gives the window that its slab stands in.
+/// Posts a report and returns the window of its slab.
 async fn post_at(world: &World, index: u64) -> String {
     let mut report = report(index);
     report.created = None;
@@ -49,7 +49,7 @@ async fn slabs_follow_the_clock_across_the_hour_the_day_and_back() {
     assert_eq!(post_at(&world, 2).await, "2026/11/23/11/00");
     world.clock.set(NOW + 14 * HOUR);
     assert_eq!(post_at(&world, 3).await, "2026/11/24/00/00");
-    // A step back of a day, with nothing planned: as the clock says.
+    // A step back of a day, without any plan: the window follows the clock.
     world.clock.set(NOW - 24 * HOUR);
     assert_eq!(post_at(&world, 4).await, "2026/11/22/10/00");
     assert_eq!(world.count("ingestor_clock_behind_total{locality=\"us-xx\"}"), 0);
@@ -60,7 +60,7 @@ async fn no_slab_stands_in_a_planned_window() {
     let spool = memory("spool");
     plan(&*spool, "2026/11/23/09/00").await;
     plan(&*spool, "2026/11/23/10/00").await;
-    // Others' plans are none of ours.
+    // Plans of another instance have no effect.
     publish_bytes(
         &*spool,
         "us-yy-ingestor/plans/2026/12/23/10/00.plan",
@@ -70,18 +70,18 @@ async fn no_slab_stands_in_a_planned_window() {
     .await
     .unwrap();
     let world = World::with(|ingestor| ingestor.spool = spool).await;
-    // The clock says 10:20, but 10:00 is planned: the clock is behind.
+    // The clock shows 10:20, but 10:00 is planned: the clock is behind.
     assert_eq!(post_at(&world, 0).await, "2026/11/23/11/00");
     assert_eq!(world.count("ingestor_clock_behind_total{locality=\"us-xx\"}"), 1);
     let ready = world.ready().await;
     assert_eq!(ready.status, 200);
     assert!(String::from_utf8_lossy(&ready.body).contains("the clock is behind"));
-    // A step back of two days changes nothing about it.
+    // A step back of two days does not change this.
     world.clock.set(NOW - 48 * HOUR);
     assert_eq!(post_at(&world, 1).await, "2026/11/23/11/00");
     world.app.look_at_plans().await;
     assert_eq!(post_at(&world, 2).await, "2026/11/23/11/00");
-    // Plans that come later are seen.
+    // Later plans are found.
     world.clock.set(NOW + HOUR);
     world.app.look_at_plans().await;
     assert_eq!(post_at(&world, 3).await, "2026/11/23/11/00");
@@ -91,7 +91,7 @@ async fn no_slab_stands_in_a_planned_window() {
     assert_eq!(post_at(&world, 4).await, "2026/11/23/13/00");
 }
 
-/// Whoever batches, the server says how far behind it is.
+/// The server measures the lag of batching, whichever process batches.
 #[tokio::test]
 async fn reports_that_nobody_batches_are_noticed() {
     let world = World::new().await;
@@ -103,7 +103,7 @@ async fn reports_that_nobody_batches_are_noticed() {
     post_at(&world, 0).await;
     assert_eq!(behind().await, 0, "the window is still open");
     world.clock.set(NOW + 3 * HOUR);
-    // It ended at 11:00, and it is 13:20.
+    // The window ended at 11:00, and the clock shows 13:20.
     assert_eq!(behind().await, 140 * 60);
     plan(&*world.spool, "2026/11/23/10/00").await;
     assert_eq!(behind().await, 140 * 60, "planned is not batched");
@@ -114,12 +114,13 @@ async fn reports_that_nobody_batches_are_noticed() {
     assert_eq!(behind().await, 0);
 }
 
-/// A bucket in which a process is paused: the clock goes on while an object is being made.
+/// A bucket that simulates a suspended process: the clock advances while an object is being
+/// created.
 #[derive(Debug)]
 struct Pausing {
     inner: SharedBucket,
     clock: Clock,
-    /// What the clock shows when the object is there, one after another.
+    /// The times that the clock shows after each creation, in order.
     then: std::sync::Mutex<Vec<i64>>,
 }
 
@@ -206,7 +207,8 @@ async fn paused(then: &[i64]) -> World {
     .await
 }
 
-/// The window of 10:00 ends at 11:00 and settles at 11:05, so nothing of it is acknowledged from 11:02:30 on.
+/// The window of 10:00 ends at 11:00 and is planned at 11:05, so none of its slabs is acknowledged
+/// from 11:02:30 on.
 const LAST: i64 = NOW + 42 * MINUTE + 30_000 - 1;
 
 #[tokio::test]
@@ -223,11 +225,11 @@ async fn a_replica_paused_too_long_writes_once_more() {
         world.post_many(&[report(0), report(1)]).await.results(),
         ["accepted"; 2]
     );
-    // The late one is there, and harms nobody; the acknowledged one stands in the present window.
+    // The late slab exists and is harmless; the acknowledged one belongs to the current window.
     assert_eq!(windows(&world).await, ["2026/11/23/10/00", "2026/11/23/11/00"]);
     assert!(world.slabs().await.values().all(|ids| ids.len() == 2));
     assert_eq!(world.count("ingestor_slabs_late_total{locality=\"us-xx\"}"), 1);
-    // Paused again and again.
+    // The process is suspended repeatedly.
     let world = paused(&[NOW + 2 * HOUR, NOW + 4 * HOUR, NOW + 6 * HOUR]).await;
     assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
     let expected = [

@@ -1,4 +1,4 @@
-//! What clients and processors fetch, and what happens when it changes.
+//! Documents for clients and processors, and their changes.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -37,10 +37,10 @@ async fn the_configuration_is_signed_and_says_what_a_client_needs() {
         (LOCALITY, "ingestor")
     );
     assert_eq!((config.registry_version, config.schema_version), (3, 2));
-    // Neither what is drained nor what is closed.
+    // Metrics that are drained or closed are not listed.
     let metrics: Vec<_> = config.metrics.iter().map(|metric| metric.name.as_str()).collect();
     assert_eq!(metrics, [NOTIFIED, "SameShape-v1"]);
-    // Of the pairs with the metric's bins the first only.
+    // Only the first of the pairs with the metric's bins is listed.
     for metric in &config.metrics {
         let keys = metric
             .processors
@@ -82,9 +82,9 @@ async fn a_configuration_that_is_known_is_not_sent_again() {
         assert_eq!(answer.header("cache-control"), "max-age=600");
     }
     assert_eq!(conditional(&world, "\"x\"").await.body, first.body);
-    // Another replica with the same files has the same bytes.
+    // Another replica with the same files produces the same bytes.
     assert_eq!(World::new().await.get(PATH).await.body, first.body);
-    // Half of its validity later it is signed anew.
+    // After half of its validity the document is signed again.
     world.clock.set(NOW + 84 * HOUR);
     let later = conditional(&world, &etag).await;
     assert_eq!(later.status, 200);
@@ -112,7 +112,7 @@ async fn a_changed_registry_is_taken_up_and_a_bad_one_is_not() {
     let after = conditional(&world, before.header("etag")).await;
     let config = opened(&after);
     assert_eq!(config.registry_version, 4);
-    // Clients with the old configuration are told; those of other metrics go on.
+    // Clients with the old configuration get a problem; other metrics are not affected.
     assert_eq!(
         outcome(&world.post_one(&reports(CODES, 0..1)[0]).await.result()),
         "accepted"
@@ -183,14 +183,14 @@ async fn the_description_is_that_of_the_pages() {
     );
     let locality = &description["paths"]["/v1/{locality}/config"]["get"]["parameters"][0];
     assert_eq!(locality["schema"]["enum"], serde_json::json!([LOCALITY]));
-    // Every status that a problem can have is described.
+    // The description contains every status that a problem can have.
     let post = &description["paths"]["/v1/{locality}/reports"]["post"];
     let described = post["responses"].as_object().unwrap();
     for kind in tallybox_model::report::ProblemKind::ALL {
         let status = kind.status().to_string();
         assert!(status == "405" || described.contains_key(&status), "{kind:?}");
     }
-    // The schemas have the members that are written, and require those that have to be there.
+    // The schemas have the members that are serialised, and require the mandatory ones.
     let schemas = &description["components"]["schemas"];
     let members = |schema: &str| {
         let schema = &schemas[schema];
@@ -235,7 +235,7 @@ async fn the_description_is_that_of_the_pages() {
         sorted("ReportsAnswer"),
         keys(&serde_json::from_slice(&answer.body).unwrap())
     );
-    // Requests stand there that are accepted as they are, and elements of lists have a type.
+    // The example requests are accepted unchanged, and elements of lists have a type.
     assert_eq!(description["servers"][0]["url"], "/");
     let examples = &post["requestBody"]["content"]["application/json"]["examples"];
     let one = world.post(examples["one"]["value"].to_string(), JSON).await;
@@ -281,7 +281,7 @@ async fn pages_of_configured_origins_may_use_the_server() {
     );
     assert_eq!(answer.header("vary"), "origin");
     assert!(answer.header("access-control-expose-headers").contains("retry-after"));
-    // Problems can be read, too.
+    // Pages of the origin can read problems as well.
     let answer = from_origin(&world, "POST", REPORTS, OURS).await;
     assert_eq!(
         (answer.problem(), answer.header("access-control-allow-origin")),
@@ -289,7 +289,7 @@ async fn pages_of_configured_origins_may_use_the_server() {
     );
     let answer = from_origin(&world, "OPTIONS", REPORTS, "https://elsewhere.example").await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
-    // Without origins, which is the default, there is no such thing.
+    // By default no origins are configured, and the server ignores preflight requests.
     let closed = World::new().await;
     let answer = from_origin(&closed, "OPTIONS", REPORTS, OURS).await;
     assert_eq!((answer.status.as_u16(), answer.header("vary")), (405, ""));

@@ -1,4 +1,4 @@
-//! A spool that fails: nothing is acknowledged that is not durable, and nothing is lost that is.
+//! A spool that fails: every acknowledged report is durable, and no durable report is lost.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::world::*;
 #[tokio::test(start_paused = true)]
 async fn a_dead_spool_acknowledges_nothing() {
     let inner = memory("spool");
-    // The look at the plans is the first operation.
+    // The scan of the plans is the first operation.
     let faults = Faults::new(2, Kind::Die);
     let world = World::with(|ingestor| ingestor.spool = faults.wrap(Arc::clone(&inner))).await;
     let answer = world.post_one(&report(0)).await;
@@ -25,7 +25,7 @@ async fn a_dead_spool_acknowledges_nothing() {
     let answer = world.post_many(&[report(0), report(1)]).await;
     assert_eq!((answer.problem(), answer.status.as_u16()), ("unavailable", 503));
     assert!(!answer.header("retry-after").is_empty());
-    // With a report among them that nothing would help, too: the client learns of it when the others are kept.
+    // One report is invalid in any case: the client learns this when the others are stored.
     let mut bad = report(2);
     bad.bins = 4;
     let answer = world.post_many(&[report(0), bad.clone()]).await;
@@ -47,7 +47,7 @@ async fn a_dead_spool_acknowledges_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_write_that_fails_is_tried_again_under_another_name() {
     for kind in [Kind::Fail, Kind::FailAfterEffect] {
-        // Create, write the reports, write the trailer, commit, one after the other.
+        // The operations are: create, write the reports, write the trailer, commit.
         for operation in 2..=5 {
             let inner = memory("spool");
             let faults = Faults::new(operation, kind);
@@ -68,7 +68,8 @@ async fn a_write_that_fails_is_tried_again_under_another_name() {
     }
 }
 
-/// Whatever operation on the spool fails, or is the last: what was acknowledged is there, and batched once.
+/// Whichever operation on the spool fails, or is the last one: every acknowledged report is in the
+/// spool and is batched once.
 #[tokio::test(start_paused = true)]
 async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
     for kind in [Kind::Fail, Kind::FailAfterEffect, Kind::Die] {
@@ -80,7 +81,7 @@ async fn what_was_acknowledged_is_batched_once_whatever_operation_fails() {
             let mut acknowledged = Vec::new();
             for index in 0..4 {
                 let report = report(index);
-                // Twice, as by clients that lost the answer.
+                // Posted twice, as by clients that lost the answer.
                 for _ in 0..2 {
                     let answer = world.post_one(&report).await;
                     if answer.status == 200 {
@@ -137,7 +138,7 @@ async fn who_goes_away_takes_nobody_along() {
     let second = report(1);
     let stays = world.post_one(&second);
     let leaving = async {
-        // Once the report is through the door.
+        // Wait until the report is admitted.
         let line = format!("ingestor_reports_received_total{{locality=\"us-xx\",metric=\"{NOTIFIED}\"}}");
         while world.count(&line) < 2 {
             tokio::task::yield_now().await;
@@ -182,11 +183,11 @@ async fn slabs_close_by_size_too() {
         ingestor.serve.slab_bytes = 10_000;
     })
     .await;
-    // Of 400 bytes each; deposits are never divided, so all go into one.
+    // Reports of 400 bytes each; write requests are never split, so all reports go into one slab.
     let first: Vec<_> = (0..30).map(report).collect();
     assert_eq!(world.post_many(&first).await.results(), ["accepted"; 30]);
     assert_eq!(world.slabs().await.len(), 1);
-    // Many deposits fill one after the other.
+    // Many write requests fill one slab after the other.
     let posts = (100..160).map(|index| {
         let world = &world;
         async move { world.post_one(&report(index)).await.result() }
@@ -207,7 +208,7 @@ async fn slabs_close_by_size_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_spool_that_does_not_answer_for_a_minute_makes_the_server_not_ready_without_a_request() {
-    // The looks at the plans come first, and one question is answered.
+    // The scans of the plans come first, and one check of the spool succeeds.
     let faults = Faults::new(4, Kind::Die);
     let world = World::with(|ingestor| ingestor.spool = faults.wrap(memory("spool"))).await;
     let app = Arc::clone(&world.app);

@@ -1,4 +1,4 @@
-//! `ingestor serve` from outside: by its router, and by its sockets.
+//! Tests of `ingestor serve` through its router and its sockets.
 #![allow(
     missing_docs,
     unreachable_pub,

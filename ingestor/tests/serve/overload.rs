@@ -1,4 +1,5 @@
-//! More than fits into memory is refused, slow bodies are given up, and what was taken comes back.
+//! Requests beyond the memory budget are rejected, slow bodies are cancelled, and all memory is
+//! released.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tower::ServiceExt as _;
 
 use crate::world::*;
 
-/// A body that comes piece by piece from a channel.
+/// Returns a body whose pieces come from a channel.
 fn pieces() -> (mpsc::Sender<Result<Vec<u8>, std::io::Error>>, Body) {
     let (pieces, coming) = mpsc::channel(1);
     let coming = futures::stream::unfold(coming, |mut coming: mpsc::Receiver<_>| async move {
@@ -42,9 +43,9 @@ async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up
     assert_eq!((answer.problem(), answer.status.as_u16()), ("overloaded", 503));
     let seconds: u32 = answer.header("retry-after").parse().unwrap();
     assert!((1..=5).contains(&seconds));
-    // A small one still fits.
+    // A small body still fits.
     assert_eq!(outcome(&world.post_one(&report(0)).await.result()), "accepted");
-    // After a second the oldest body makes room, and its client is told to send it again.
+    // After a second the oldest body is evicted, and its client gets the answer to send it again.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(world.post(vec![b' '; 32 << 10], JSON).await.problem(), "malformed");
     let answer = Answer::of(slow.await.unwrap().unwrap()).await;
@@ -62,7 +63,7 @@ async fn what_does_not_fit_into_memory_is_refused_until_slow_bodies_are_given_up
 async fn a_body_has_to_come_at_a_rate() {
     let world = World::new().await;
     let body = one(&report(0)).into_bytes();
-    // At the rate of 1,024 bytes a second it is taken, however long it takes.
+    // At a rate of 1,024 bytes per second the body is accepted, however long it takes.
     let paced = |size: usize, pause: Duration| {
         let pieces: Vec<_> = body.chunks(size).map(<[u8]>::to_vec).collect();
         Body::from_stream(futures::stream::unfold(

@@ -1,4 +1,4 @@
-//! Packed bodies, and what they must not become.
+//! Compressed bodies and the limits of decompression.
 
 use std::io::Write as _;
 
@@ -35,7 +35,7 @@ async fn packed_bodies_are_taken() {
         let results = world.post(body, &packed("avro/binary", encoding)).await.results();
         assert!(results.iter().all(|result| result == "alreadyAccepted"));
     }
-    // Two members one after the other are one body.
+    // Two concatenated gzip members are one body.
     let (first, second) = json.split_at(100);
     let members = [gzip(first.as_bytes()), gzip(second.as_bytes())].concat();
     let answer = world.post(members, &packed("application/json", "gzip")).await;
@@ -67,7 +67,7 @@ async fn bombs_do_not_go_off() {
         ingestor.serve.memory_bytes = 8 << 20;
     })
     .await;
-    // Over the limit of the body, or a hundred times what came.
+    // More than the body limit, or more than a hundred times the compressed size.
     for size in [(1 << 20) + 1, 512 << 20] {
         let blank = vec![b' '; size];
         for (encoding, body) in [("gzip", gzip(&blank)), ("zstd", zstd(&blank))] {
@@ -79,11 +79,11 @@ async fn bombs_do_not_go_off() {
             );
         }
     }
-    // A thousand times is too much even where the limit would allow it.
+    // A factor of a thousand is rejected even if the body limit would allow the size.
     let blank = vec![b' '; 1 << 19];
     let answer = world.post(zstd(&blank), &packed("application/json", "zstd")).await;
     assert_eq!(answer.problem(), "tooLarge");
-    // A bomb in a bomb is only unpacked once.
+    // A body that is compressed twice is decompressed only once.
     let nested = gzip(&gzip(&vec![b' '; 64 << 20]));
     assert_eq!(
         world.post(nested, &packed("application/json", "gzip")).await.problem(),
@@ -105,7 +105,7 @@ async fn bodies_have_a_largest_size_and_a_largest_number() {
     assert_eq!(world.post(avro(&all), AVRO).await.problem(), "tooLarge");
     let list = format!("{{\"reports\":[{}0]}}", "0,".repeat(100));
     assert_eq!(world.post(list, JSON).await.problem(), "tooLarge");
-    // Announced, or found out while it comes.
+    // The size is either announced or found while the body arrives.
     assert_eq!(world.post(vec![b' '; 4097], JSON).await.problem(), "tooLarge");
     let pieces = futures::stream::iter((0..5).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1000])));
     let answer = world.post(axum::body::Body::from_stream(pieces), JSON).await;
@@ -113,7 +113,7 @@ async fn bodies_have_a_largest_size_and_a_largest_number() {
     assert_eq!(world.stored().await.len(), 3);
 }
 
-/// The file with its blocks compressed by another codec.
+/// Returns the file with its blocks compressed by another codec.
 fn recoded(file: &[u8], codec: &str, compress: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let (named, null) = (b"avro.codec".as_slice(), [b"\x08null".as_slice()].concat());
     let place = file.windows(named.len()).position(|window| window == named).unwrap() + named.len();
@@ -186,7 +186,7 @@ async fn blocks_do_not_become_more_than_a_body_may_have() {
         ("tooLarge", 413),
         "over a hundred times"
     );
-    // Each block within the limit, all of them together not.
+    // Each block is within the limit, but all of them together are not.
     blank.payload_first = vec![0; 60 << 10];
     let blanks: Vec<_> = (0..40).map(|_| blank.clone()).collect();
     for (codec, compress) in [("deflate", deflate as fn(&[u8]) -> Vec<u8>), ("snappy", snappy)] {

@@ -1,4 +1,4 @@
-//! Clients that hold connections, bodies, answers or memory, and an honest client that is served all the same.
+//! Clients that hold connections, bodies, answers or memory do not affect an honest client.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::sockets::{Running, certificate, fresh, head, start, until};
 const SOON: Duration = Duration::from_secs(1);
 const ASK: &[u8] = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// A frame of HTTP/2 without a stream (RFC 9113 section 4.1).
+/// Returns an HTTP/2 frame on stream 0 (RFC 9113 section 4.1).
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 0];
     frame.extend_from_slice(payload);
@@ -25,14 +25,14 @@ const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
 const ACK: u8 = 1;
 
-/// Connects from `127.{network}.0.1`, so each number is a network of its own.
+/// Connects from `127.{network}.0.1`, so that each number is a different network.
 async fn connect_from(network: u8, address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from(([127, network, 0, 1], 0))).unwrap();
     socket.connect(address).await.unwrap()
 }
 
-/// An honest client of the attacker's own address is served at once.
+/// Asserts that an honest client with the attacker's own address is served at once.
 async fn served(running: &Running, index: u64) {
     let body = fresh(index);
     let posting = async {
@@ -67,7 +67,7 @@ async fn slow_connections_keep_no_client_out() {
         let mut held = Vec::new();
         for _ in 0..100 {
             let mut stream = TcpStream::connect(running.address).await.unwrap();
-            // The server may have closed it for the next one already.
+            // The server may have closed the connection in favour of the next one already.
             let _ = stream.write_all(way).await;
             held.push(stream);
         }
@@ -194,19 +194,19 @@ async fn bytes_that_are_sent_and_held_are_given_up_for_others() {
         let _ = stream.write_all(&almost).await;
         held.push(stream);
     }
-    // Bodies are safe for a second, then the oldest are given up.
+    // Bodies cannot be evicted for a second; then the oldest are evicted.
     sleep(Duration::from_millis(1200)).await;
     let large = vec![b' '; BODY];
     let mut honest = connect_from(99, running.address).await;
     honest.write_all(head(BODY).as_bytes()).await.unwrap();
     honest.write_all(&large).await.unwrap();
-    // It is no JSON, but all of it was taken.
+    // The body is not JSON, but the server has read all of it.
     assert!(until(&mut honest, "\r\n\r\n").await.starts_with("HTTP/1.1 400"));
     served(&running, 0).await;
     running.stop().await;
 }
 
-/// The head of a post on a stream (RFC 7541: fields without indexing).
+/// Returns the head of a post on a stream (RFC 7541: fields without indexing).
 fn post_frame(stream: u32) -> Vec<u8> {
     let mut block = vec![0x83, 0x86];
     for (name, value) in [(4_u8, "/v1/us-xx/reports"), (1, "localhost")] {
@@ -286,7 +286,7 @@ async fn a_client_that_only_pings_loses_its_connection() {
             }
         }
     });
-    // Everything that the server says is answered as it should be, until it goes.
+    // The client answers all frames of the server correctly until the server closes the connection.
     let mut said = Vec::new();
     let reading = async {
         loop {

@@ -1,4 +1,4 @@
-//! The server on its sockets: TLS and plain, HTTP/1.1 and 2, and the way down.
+//! The server on its sockets: TLS and plain, HTTP/1.1 and HTTP/2, and shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub fn head(length: usize) -> String {
     )
 }
 
-/// Reads what comes until it holds the text.
+/// Reads until the received bytes contain the text.
 pub async fn until(stream: &mut TcpStream, text: &str) -> String {
     let mut all = Vec::new();
     while !String::from_utf8_lossy(&all).contains(text) {
@@ -100,7 +100,7 @@ async fn requests_follow_each_other_on_a_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_down_answers_everything_in_flight() {
     let running = start(|ingestor, _| ingestor.serve.slab_millis = 200).await;
-    // One whose body is only half there, one that waits for its slab, one that says nothing.
+    // One connection with half a body, one that waits for its slab, and one without a request.
     let body = fresh(0);
     let mut half = TcpStream::connect(running.address).await.unwrap();
     half.write_all(head(body.len()).as_bytes()).await.unwrap();
@@ -116,7 +116,7 @@ async fn the_way_down_answers_everything_in_flight() {
     until(&mut idle, "200 OK").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     running.shutdown.cancel();
-    // Nobody new.
+    // New connections are not accepted.
     while let Ok(mut late) = TcpStream::connect(running.address).await {
         if late.read(&mut [0; 1]).await.unwrap_or(0) == 0 {
             break;
@@ -145,7 +145,7 @@ async fn who_does_not_end_is_cut() {
     assert_eq!(half.read(&mut [0; 1]).await.unwrap_or(0), 0);
 }
 
-/// A certificate for localhost, and its key, as files.
+/// Writes a certificate for localhost and its key to files.
 pub fn certificate(directory: &std::path::Path) -> (TlsConfig, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let files = TlsConfig {

@@ -1,4 +1,4 @@
-//! A server over a bucket of the test's own, with a clock that the test sets, and reports to post.
+//! A server over an in-memory bucket, with a clock that the test sets, and reports to post.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,11 +31,11 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 pub const LOCALITY: &str = "us-xx";
-/// The packet keys of metrics with 5 bins, as [`NOTIFIED`] has.
+/// The packet keys of metrics with 5 bins, such as [`NOTIFIED`].
 pub const KEYS: [&str; 2] = ["first-1", "second-1"];
-/// The packet keys of metrics with 6 bins, as [`CODES`] has.
+/// The packet keys of metrics with 6 bins, such as [`CODES`].
 pub const SIX_BIN_KEYS: [&str; 2] = ["first-six", "second-six"];
-/// The packet keys of 5 bins before a change, still accepted.
+/// The previous packet keys for 5 bins, which are still accepted.
 pub const OLD_KEYS: [&str; 2] = ["first-0", "second-0"];
 pub const NOTIFIED: &str = "PeriodicExposureNotification-v1";
 pub const CODES: &str = "CodeVerified-v1";
@@ -93,7 +93,7 @@ metrics:
     cadence-hours: 24
 ";
 
-/// A running server without sockets.
+/// A server without sockets.
 pub struct World {
     pub directory: TempDir,
     pub spool: SharedBucket,
@@ -105,7 +105,7 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// The packet key of this id.
+/// Returns the packet key with this id.
 fn packet_key(id: &str) -> PacketPrivateKey {
     let seed = id.bytes().fold(100, |seed, byte| 31 * seed + u64::from(byte));
     PacketPrivateKey::generate(&mut rng(seed))
@@ -115,14 +115,15 @@ pub fn config_key() -> SigningKey {
     SigningKey::generate(&mut rng(201))
 }
 
-/// The files of a configuration.
+/// Writes the files of a configuration.
 pub fn files() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         use std::os::unix::fs::PermissionsExt as _;
         let path = directory.path().join(name);
         std::fs::write(&path, text).unwrap();
-        // Secrets have to be their owner's alone; the other files do not mind.
+        // The program requires that only the owner can read secrets; other files may have the same
+        // mode.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     };
     for names in [KEYS, OLD_KEYS, SIX_BIN_KEYS] {
@@ -148,7 +149,7 @@ impl World {
         Self::with(|_| {}).await
     }
 
-    /// With a configuration that differs.
+    /// Creates a server with a changed configuration.
     pub async fn with(change: impl FnOnce(&mut Ingestor)) -> Self {
         let directory = files();
         let mut ingestor = open(&directory);
@@ -192,17 +193,17 @@ impl World {
         self.call(post_to(LOCALITY, body, headers)).await
     }
 
-    /// One report as JSON.
+    /// Posts one report as JSON.
     pub async fn post_one(&self, report: &ReportUpload) -> Answer {
         self.post(one(report), JSON).await
     }
 
-    /// Many as JSON.
+    /// Posts a list of reports as JSON.
     pub async fn post_many(&self, reports: &[ReportUpload]) -> Answer {
         self.post(many(reports), JSON).await
     }
 
-    /// A counter's value.
+    /// Returns the value of a metric.
     pub fn count(&self, line: &str) -> u64 {
         let text = self.app.metrics.text();
         let value = text
@@ -211,12 +212,12 @@ impl World {
         value.unwrap_or_else(|| panic!("{line} in {text}")).parse().unwrap()
     }
 
-    /// All slabs with the ids in them.
+    /// Returns all slabs with the report ids in them.
     pub async fn slabs(&self) -> BTreeMap<String, Vec<String>> {
         slabs(&*self.spool).await
     }
 
-    /// The ids in all slabs, sorted; as often as they stand there.
+    /// Returns the report ids in all slabs, sorted, including repeated ones.
     pub async fn stored(&self) -> Vec<String> {
         let mut ids: Vec<_> = self.slabs().await.into_values().flatten().collect();
         ids.sort();
@@ -247,7 +248,7 @@ fn ids(slab: &Bytes) -> Vec<String> {
     ids
 }
 
-/// The start of the window in a slab's name.
+/// Returns the start of the window in a slab's name.
 pub fn window(key: &str) -> String {
     let names = tallybox_model::spool::SpoolNames::new(format!("{LOCALITY}-ingestor").parse().unwrap());
     match names.parse_slab(key).unwrap() {
@@ -267,7 +268,7 @@ pub fn post_to(locality: &str, body: impl Into<Body>, headers: &[(&str, &str)]) 
     request.body(body.into()).unwrap()
 }
 
-/// What the server said.
+/// An answer of the server.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -289,7 +290,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The name of the problem that the whole request met.
+    /// Returns the name of the problem that answers the whole request.
     #[track_caller]
     pub fn problem(&self) -> &'static str {
         assert_eq!(
@@ -308,7 +309,7 @@ impl Answer {
         kind.name()
     }
 
-    /// What became of the only report.
+    /// Returns the result for the only report.
     #[track_caller]
     pub fn result(&self) -> ReportResult {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
@@ -316,7 +317,8 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// What became of each report: `accepted`, `alreadyAccepted`, or the problem's name.
+    /// Returns the result for each report: `accepted`, `alreadyAccepted`, or the name of the
+    /// problem.
     #[track_caller]
     pub fn results(&self) -> Vec<String> {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
@@ -359,7 +361,7 @@ pub fn avro(reports: &[ReportUpload]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-/// Reports of a metric, made now.
+/// Returns reports of a metric, created now.
 pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<ReportUpload> {
     let metric = Metric::named(metric).unwrap();
     let key_ids = if metric.bins() == 6 { SIX_BIN_KEYS } else { KEYS };
@@ -397,7 +399,8 @@ pub fn report(index: u64) -> ReportUpload {
     reports(NOTIFIED, index..index + 1).remove(0)
 }
 
-/// An attestation that anybody can make: it says metric, day and id, and the key's name.
+/// A verifier of attestations that anyone can create: they state metric, day, id and the name of
+/// the key.
 #[derive(Debug)]
 pub struct TestVerifier;
 

@@ -1,4 +1,4 @@
-//! Input by somebody who means harm: nothing panics, nothing is taken, nothing is remembered.
+//! Hostile input: no panic, no acceptance, and no entry in the cache.
 
 use proptest::prelude::*;
 
@@ -20,7 +20,7 @@ fn a_report_cut_or_changed_anywhere_is_refused() {
             );
         }
     }
-    // What the root's certificate says beside name and key is not looked at.
+    // Only name and key of the root's certificate are compared, so the loop skips the root.
     for place in 0..good.certificate_chain.len() - 1 {
         for byte in (0..good.certificate_chain[place].len()).step_by(3) {
             let mut changed = good.clone();

@@ -1,4 +1,4 @@
-//! Attestations by phones of our own making, good ones and bad ones.
+//! Valid and invalid attestations by generated phones.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ use crate::attestation::test::phone::{
 const HOUR: i64 = 3_600_000;
 const DAYS: i64 = 24 * HOUR;
 
-/// A configuration whose roots are in a folder of its own.
+/// A configuration with its files in a temporary folder.
 struct World {
     folder: TempDir,
     manufacturer: Manufacturer,
@@ -57,12 +57,12 @@ impl World {
         AndroidVerifier::open(&self.config, self.folder.path(), "verifier").unwrap()
     }
 
-    /// A good report.
+    /// Returns a valid report.
     fn good(&self) -> ReportUpload {
         self.manufacturer.attested(report(METRIC), NOON)
     }
 
-    /// A report whose key is described so.
+    /// Returns a report whose key description is changed.
     fn described(&self, change: impl FnOnce(&mut Description)) -> ReportUpload {
         let mut description = Description::good(METRIC, DAY);
         change(&mut description);
@@ -84,7 +84,8 @@ fn good_reports_hold_under_roots_of_every_kind() {
         let verifier = world.verifier();
         let report = world.good();
         assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
-        // The same chain again, now remembered; another phone of the batch; without the root, which we have.
+        // The same chain again, from the cache; another phone of the same production batch; a chain
+        // without the root, which is configured.
         assert_eq!(verdict(&verifier, &report, NOON), Ok(DAY));
         let mut other = world.good();
         assert_eq!(verdict(&verifier, &other, NOON), Ok(DAY));
@@ -104,7 +105,8 @@ fn a_leaf_may_be_issued_by_a_root() {
     assert_eq!(verdict(&world.verifier(), &report, NOON), Ok(DAY));
 }
 
-/// Google has issued its roots again, with other times: the name and the key count.
+/// Google has issued new certificates for its roots, with other validity periods. Only name and key
+/// count.
 #[test]
 fn another_certificate_of_a_root_is_that_root_and_fills_nothing() {
     let world = World::new();
@@ -182,7 +184,7 @@ fn packages_that_share_an_id_all_have_to_be_taken() {
     assert_eq!(verdict(&world.verifier(), &stranger, NOON), Err("package-signature"));
 }
 
-/// Keystores spell ECDSA's algorithm with a NULL, which libraries for the web refuse.
+/// Keystores encode the algorithm identifier of ECDSA with a NULL, which web PKI libraries reject.
 #[test]
 fn an_algorithm_may_have_a_null() {
     let world = World::new();
@@ -191,7 +193,7 @@ fn an_algorithm_may_have_a_null() {
     let leaf = batch.leaf(&key, &Description::good(METRIC, DAY), |_| ());
     let plain = [0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
     let with_null = [0x30, 0x0c, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2, 5, 0];
-    // The signed part: a header of four bytes within the outer header of four.
+    // The signed part has a header of four bytes, within the outer header of four bytes.
     let length = usize::from(u16::from_be_bytes([leaf[6], leaf[7]]));
     let inner = &leaf[8..8 + length];
     let place = inner.windows(plain.len()).position(|window| window == plain).unwrap();

@@ -1,4 +1,4 @@
-//! One case for each reason to refuse.
+//! Test cases for each reason to reject an attestation.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ type Describe = fn(&mut Description);
 type Change = fn(&mut ReportUpload);
 
 impl World {
-    /// A report whose leaf is spoiled.
+    /// Returns a report with a falsified leaf.
     fn leaf(&self, spoil: Spoil) -> ReportUpload {
         let key = KeyPair::generate().unwrap();
         let description = Description::good(METRIC, DAY);
@@ -23,7 +23,7 @@ impl World {
         sign(report(METRIC), &key, leaf, self.manufacturer.chain())
     }
 
-    /// A report whose leaf was issued by a spoiled authority below the manufacturer's.
+    /// Returns a report whose leaf was issued by a falsified authority below the manufacturer's.
     fn authority(&self, algorithm: &'static SignatureAlgorithm, spoil: Spoil) -> ReportUpload {
         let middle = &self.manufacturer.middle;
         let batch = middle.below("batch", algorithm, spoil);
@@ -51,7 +51,7 @@ fn cases(world: &World) -> Vec<(Reason, ReportUpload)> {
     cases
 }
 
-/// The report is another than was signed.
+/// Reports that differ from the signed one.
 fn reports(world: &World) -> Vec<(Reason, ReportUpload)> {
     let changed: [(Reason, Change); 14] = [
         (Reason::SchemaVersion, |report| report.schema_version = 3),
@@ -86,7 +86,7 @@ fn reports(world: &World) -> Vec<(Reason, ReportUpload)> {
     cases
 }
 
-/// The certificates are others, or in another order.
+/// Chains with other certificates, or in another order.
 fn chains(world: &World) -> Vec<(Reason, ReportUpload)> {
     let changed: [(Reason, Change); 9] = [
         (Reason::ChainLength, |report| {
@@ -115,7 +115,7 @@ fn chains(world: &World) -> Vec<(Reason, ReportUpload)> {
     });
     let mut cases = Vec::from(changed);
 
-    // A manufacturer of the same names, but with keys of its own.
+    // A manufacturer with the same names, but with different keys.
     let forger = Manufacturer::new(&PKCS_ECDSA_P384_SHA384);
     let (root, middle, batch) = (&world.manufacturer.root, &world.manufacturer.middle, &forger.batch);
     cases.push((Reason::ChainSignature, forger.attested(report(METRIC), NOON)));
@@ -133,7 +133,7 @@ fn chains(world: &World) -> Vec<(Reason, ReportUpload)> {
     *flipped.certificate_chain[0].last_mut().unwrap() ^= 1;
     cases.push((Reason::ChainSignature, flipped));
 
-    // A leaf that vouches for itself.
+    // A self-signed leaf.
     let alone = Authority::root("Android Keystore Key", &PKCS_ECDSA_P256_SHA256);
     let leaf = alone.leaf(&alone.key, &Description::good(METRIC, DAY), |_| ());
     let report = sign(report(METRIC), &alone.key, leaf.clone(), vec![leaf]);
@@ -142,7 +142,7 @@ fn chains(world: &World) -> Vec<(Reason, ReportUpload)> {
     cases
 }
 
-/// An authority of the chain is not as it should be.
+/// Chains with an invalid authority.
 fn authorities(world: &World) -> Vec<(Reason, ReportUpload)> {
     let spoiled: [(Reason, Spoil); 7] = [
         (Reason::Expired, |params| params.not_after = date_time_ymd(2026, 11, 10)),
@@ -176,7 +176,7 @@ fn authorities(world: &World) -> Vec<(Reason, ReportUpload)> {
     let distant = root.below("distant", &PKCS_ECDSA_P256_SHA256, |params| {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     });
-    // The one below allows more than the one above: the smaller number counts.
+    // The lower authority allows more than the upper one: the smaller limit applies.
     let middle = distant.below("middle", &PKCS_ECDSA_P256_SHA256, |params| {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(5));
     });
@@ -184,7 +184,8 @@ fn authorities(world: &World) -> Vec<(Reason, ReportUpload)> {
     let chain = [&batch, &middle, &distant, root].map(|authority| authority.der.clone());
     cases.push((Reason::PathLength, world.issued_by(&batch, chain.to_vec())));
 
-    // The known attack: a phone's attested key, which its owner can let sign anything, as an authority.
+    // The known attack: the attested key of a phone, which signs anything for its owner, acts as an
+    // authority.
     let key = KeyPair::generate().unwrap();
     let attested = world
         .manufacturer
@@ -196,7 +197,7 @@ fn authorities(world: &World) -> Vec<(Reason, ReportUpload)> {
     cases
 }
 
-/// The attested key's certificate is not as it should be.
+/// Invalid certificates of the attested key.
 fn leaves(world: &World) -> Vec<(Reason, ReportUpload)> {
     let spoiled: [(Reason, Spoil); 8] = [
         (Reason::ExtensionMissing, |params| params.custom_extensions.clear()),
@@ -233,13 +234,13 @@ fn leaves(world: &World) -> Vec<(Reason, ReportUpload)> {
         .batch
         .leaf(&key, &Description::good(METRIC, DAY), |_| ());
     let mut other_curve = sign(report(METRIC), &key, leaf, world.manufacturer.chain());
-    // Its own would be longer than any of P-256 is.
+    // A P-384 signature would exceed the size limit, which is checked first.
     other_curve.signature = Some(vec![0x30; 70]);
     cases.push((Reason::LeafKey, other_curve));
     cases
 }
 
-/// The key description is not as it should be.
+/// Invalid key descriptions.
 fn descriptions(world: &World) -> Vec<(Reason, ReportUpload)> {
     let described: [(Reason, Describe); 31] = [
         (Reason::SecurityLevel, |key| key.attested_in = 0),
@@ -282,7 +283,7 @@ fn descriptions(world: &World) -> Vec<(Reason, ReportUpload)> {
         (Reason::Challenge, |key| key.challenge.truncate(31)),
         (Reason::Challenge, |key| *key = Description::good(METRIC, DAY - 1)),
         (Reason::Challenge, |key| *key = Description::good("metric-v2", DAY)),
-        // The same entry twice, an entry that is no entry, and too many.
+        // A repeated entry, an invalid entry, and too many entries.
         (Reason::KeyDescription, |key| {
             key.hardware.push(explicit(702, &integer(0)))
         }),
@@ -312,7 +313,7 @@ fn every_bad_report_is_refused_for_its_reason() {
     let mut seen = BTreeSet::new();
     for (place, (reason, report)) in cases(&world).into_iter().enumerate() {
         assert_eq!(verdict(&verifier, &report, NOON), Err(reason.word()), "case {place}");
-        // Nothing of a refused chain is remembered as good.
+        // A rejected chain is not added to the cache.
         assert_eq!(
             verdict(&verifier, &report, NOON),
             Err(reason.word()),
@@ -320,7 +321,7 @@ fn every_bad_report_is_refused_for_its_reason() {
         );
         seen.insert(reason.word());
     }
-    // Those two are in the tests of the revocation list.
+    // The tests of the revocation list cover these two reasons.
     seen.extend([Reason::Revoked.word(), Reason::RevocationUnknown.word()]);
     let all: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
     assert_eq!(seen, all);

@@ -1,4 +1,4 @@
-//! The revocation list: followed, forgotten after a while, never guessed.
+//! The revocation list: changes are followed, and an unreadable list expires.
 
 use std::fs;
 
@@ -62,7 +62,7 @@ fn a_changed_list_counts_for_remembered_chains_too() {
     assert_eq!(verdict(&verifier, &report, NOON + 1000), Err("revoked"));
     write(&world, NONE);
     assert_eq!(verdict(&verifier, &report, NOON + 2000), Ok(DAY));
-    // A clock that is set back looks again, too.
+    // The file is checked again after the clock has been set back as well.
     write(&world, &entry("123456"));
     assert_eq!(verdict(&verifier, &report, NOON - 5000), Err("revoked"));
 }

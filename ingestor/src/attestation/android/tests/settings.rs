@@ -1,4 +1,4 @@
-//! What a configuration may say.
+//! Validation of the settings.
 
 use super::*;
 
