@@ -1,5 +1,5 @@
-//! Fills a spool with reports that were never posted, to measure batching by itself: the batcher opens no share, so
-//! random bytes of the right length are as good to it as sealed ones.
+//! Fills a spool with generated reports, to measure batching without the server. The batcher opens
+//! no shares, so random bytes of the right length replace sealed shares.
 //!
 //! `fill_spool CONFIG LOCALITY YYYY/MM/DD/HH/MM REPORTS`
 #![allow(clippy::expect_used)]
@@ -15,7 +15,7 @@ use tallybox_model::report::StoredReport;
 use tallybox_model::spool::SlabName;
 use tallybox_service::config::load;
 
-/// Reports of a slab: about what a busy server keeps in a tenth of a second.
+/// Reports per slab: about as many as a busy server accepts in a tenth of a second.
 const SLAB: u64 = 6000;
 
 #[tokio::main(flavor = "current_thread")]
@@ -49,7 +49,7 @@ async fn main() {
     }
 }
 
-/// So many reports of an 8-bin metric.
+/// Returns a slab of reports of an 8-bin metric.
 fn slab(reports: u64) -> Vec<u8> {
     let mut rng = rand::rng();
     let mut file = ContainerWriter::new(Vec::new(), RecordKind::StoredReport, rng.random());

@@ -1,4 +1,4 @@
-//! From slabs to batches: exactly once, whatever comes in between.
+//! From slabs to batches: each report is batched exactly once, whatever interrupts the batcher.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -12,7 +12,7 @@ use tallybox_model::report::ReportUpload;
 use tallybox_transport::faults::{Faults, Kind};
 use tallybox_transport::{BucketError, Disposition, RecordFault};
 
-/// Four slabs of two metrics: 48 reports and 20.
+/// Fills four slabs with reports of two metrics: 48 reports and 20.
 async fn filled(world: &World) -> Vec<Stored> {
     let mut all = Vec::new();
     for part in 0..4 {
@@ -47,7 +47,8 @@ async fn every_report_is_batched_once_and_a_rerun_changes_nothing() {
     let sizes: Vec<usize> = batched.first.values().map(Vec::len).collect();
     assert_eq!(sizes.iter().sum::<usize>(), 68);
     assert!(sizes.iter().all(|size| (5..=20).contains(size)), "{sizes:?}");
-    // One point for each metric, since each has a pair of keys; other ids than the clients'; another order than theirs.
+    // Each metric has its own pair of keys and therefore one point. Ids and order differ from those
+    // of the clients.
     for (name, packets) in &batched.first {
         let of_metric = batched
             .first
@@ -84,7 +85,7 @@ async fn replays_are_dropped_by_id_and_by_either_share_within_and_across_windows
     let window = world.batch().await.unwrap().windows.remove(0);
     assert_eq!((window.replays.report, window.replays.ciphertext), (1, 3));
     world.batched().await.assert_exactly(&honest);
-    // The same and their like in later windows, together with fresh ones.
+    // The same reports and variants of them in later windows, together with new ones.
     let fresh = reports(NOTIFIED, 40..46);
     let mut later = fresh.clone();
     later.extend([honest[7].clone(), other_id, moved]);
@@ -122,7 +123,8 @@ async fn too_few_wait_and_are_dropped_in_the_end() {
     let window = world.batch().await.unwrap().windows.remove(0);
     assert_eq!((window.batched, window.carried), (0, 3));
     assert!(world.published().await.is_empty());
-    // With three more there are enough; a repeated one is known while it waits.
+    // Three more reports make the batch large enough. A repeated report is recognised while it is
+    // carried over.
     let more = reports(CODES, 3..6);
     world
         .slab(time("2026/11/23/11/10"), &[more.clone(), few[..1].to_vec()].concat())
@@ -131,7 +133,7 @@ async fn too_few_wait_and_are_dropped_in_the_end() {
     let window = world.batch().await.unwrap().windows.remove(0);
     assert_eq!((window.batched, window.carried, window.replays.report), (6, 0, 1));
     world.batched().await.assert_exactly(&[few, more].concat());
-    // Others wait until they are too old: 24 windows by default.
+    // Other reports are carried over until they are too old: 24 windows by default.
     let old = reports(CODES, 10..12);
     world.slab(time("2026/11/23/12/10"), &old).await;
     world.at(60 * 40 + 5);
@@ -191,7 +193,7 @@ async fn missed_windows_are_caught_up_in_order_each_with_its_own_slabs() {
     assert!(starts.iter().all(|touch| *touch), "no gap between windows");
 }
 
-/// What a plan has fixed stays, whatever the configuration says by then.
+/// A plan stays as it is, even if the configuration has changed since.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_without_record_is_completed_as_it_was_planned() {
     let world = World::new();
@@ -204,7 +206,7 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
         twin.batch().await.unwrap();
         twin.published().await
     };
-    // A run that stops before the mailboxes: they cannot be reached.
+    // A run stops before it writes to the mailboxes, which cannot be reached.
     let broken =
         |bucket: &tallybox_transport::SharedBucket| Faults::new(1, Kind::Die).wrap(std::sync::Arc::clone(bucket));
     let cut_off = world.ingestor_over(
@@ -212,7 +214,7 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
         [broken(&world.mailboxes[0]), broken(&world.mailboxes[1])],
     );
     assert!(world.batch_with(&cut_off, &BatchOptions::default()).await.is_err());
-    // Then partitions, cut, dates, registry and secret change.
+    // Then partition size, batch limits, date, registry and secret change.
     let mut changed = world.ingestor();
     changed.batches.partition_bytes = 1 << 20;
     changed.batches.max_packets = 1000;
@@ -234,7 +236,7 @@ async fn a_plan_without_record_is_completed_as_it_was_planned() {
     );
 }
 
-/// A new secret comes first; the earlier ones stay.
+/// Adds a new secret in front of the earlier ones.
 fn rotate(ingestor: &mut Ingestor) {
     let fresh = tallybox_crypto::IngestorSecret::generate(&mut rng(301));
     ingestor.secrets.insert(0, fresh);
@@ -266,7 +268,7 @@ async fn a_rotated_secret_keeps_points_and_a_lost_one_is_named() {
         matches!(&error, Error::UnknownSecret { secret, .. } if *secret == world.secrets[0].id()),
         "{error}"
     );
-    // As a program that starts without the old secret: it cannot read what was made with it.
+    // A program that starts without the old secret cannot read the objects made with it.
     lost.records = records(&lost.secrets, &lost.name).unwrap();
     let error = world.batch_with(&lost, &BatchOptions::default()).await.unwrap_err();
     assert!(
@@ -324,7 +326,8 @@ async fn keys_that_change_one_after_another_keep_their_point() {
         "a processor that kept its key would reject another"
     );
     assert_ne!(points["first-1"], points["first-3"]);
-    // A pair across two points cannot be: one side would reject it. It is said, and nothing else is held up for ever.
+    // A pair of keys from two points is an error, since one processor would reject the packets. The
+    // error names the keys.
     let mut crossed = reports(NOTIFIED, 20..25);
     for report in &mut crossed {
         report.keys = ["first-1", "second-3"].map(str::to_owned);
@@ -337,7 +340,8 @@ async fn keys_that_change_one_after_another_keep_their_point() {
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_under_one_key_never_get_into_batches_of_two_numbers_of_bins() {
     let world = World::new();
-    // As after a wrong change of the configuration: reports of six bins under keys that had five.
+    // The state after a wrong change of the configuration: reports of six bins under keys that had
+    // five.
     let under_keys_of_five = |range| {
         let mut moved = reports(CODES, range);
         moved
@@ -356,13 +360,13 @@ async fn packets_under_one_key_never_get_into_batches_of_two_numbers_of_bins() {
         .collect();
     assert_eq!(fates, [(10, 0), (0, 10)]);
     world.batched().await.assert_exactly(&good);
-    // A program that starts with such a configuration says so at once.
+    // A program that starts with such a configuration reports the error at once.
     let mut ingestor = world.ingestor();
     assert!(check_bins(&ingestor).await.is_ok());
     ingestor.localities.get_mut(LOCALITY).unwrap().key_pairs[0].bins = 6;
     let error = check_bins(&ingestor).await.unwrap_err().to_string();
     assert!(error.contains("key first-1 was used for 5 bins"), "{error}");
-    // One of the keys is enough, whichever of the pair it is.
+    // One key of the pair is enough, on either side.
     for (side, at) in [(0, "2026/11/23/12/05"), (1, "2026/11/23/13/05")] {
         let mut mixed = reports(CODES, 20 + 10 * side as u64..30 + 10 * side as u64);
         mixed
@@ -395,7 +399,8 @@ async fn slabs_go_when_they_are_old_and_done_and_records_keep_what_they_know() {
         .filter(|key| key.ends_with(".slab"))
         .count();
     assert_eq!(slabs, 0);
-    // The same reports again, as late as they can come: known, though their slabs are gone.
+    // The same reports again, as late as possible: they are recognised although their slabs are
+    // pruned.
     world.slab(time("2026/11/25/11/05"), &all[..10]).await;
     world.at(60 * 50 + 15);
     let windows = world.batch().await.unwrap().windows;
@@ -421,7 +426,7 @@ async fn a_damaged_slab_stops_its_window_and_names_the_slab() {
         matches!(&error, Error::Bucket(BucketError::Unverified { key: named, .. }) if *named == key),
         "{error}"
     );
-    // An operator puts it back.
+    // An operator restores the object.
     world.spool.delete(&key).await.unwrap();
     tallybox_transport::publish_bytes(&*world.spool, &key, bytes, false)
         .await
@@ -429,7 +434,8 @@ async fn a_damaged_slab_stops_its_window_and_names_the_slab() {
     assert_eq!(world.batch().await.unwrap().windows[0].batched, 6);
 }
 
-/// A job that slept between listing and planning, while others ended the window and swept its plan away.
+/// A job is suspended between listing and planning, while others complete the window and prune its
+/// plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_comes_days_late_batches_nothing_again() {
     let world = World::new();
@@ -441,7 +447,8 @@ async fn a_plan_that_comes_days_late_batches_nothing_again() {
     world.at(125);
     world.batch().await.unwrap();
     let published = world.published().await;
-    // As if the plan of the second window had been swept, and the slab that it names were still there.
+    // The state after the plan of the second window has been pruned, while the slab that it names
+    // still exists.
     world
         .spool
         .delete(&names().plan(time("2026/11/23/11/00")))
@@ -452,7 +459,8 @@ async fn a_plan_that_comes_days_late_batches_nothing_again() {
     world.batched().await.assert_exactly(&[early, late].concat());
 }
 
-/// `serve --batch`: every window that becomes due is batched, and a mailbox that is away holds up nothing for good.
+/// `serve --batch`: every window that is due is batched, and an unavailable mailbox delays it only
+/// while it lasts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_batches_does_so_when_a_window_is_due() {
     let world = World::new();
@@ -491,7 +499,8 @@ async fn a_server_that_batches_does_so_when_a_window_is_due() {
     }
 }
 
-/// A job whose clock is a year ahead ends windows too early, and no more than there are slabs for.
+/// A job whose clock is a year ahead closes windows too early, but only as many as there are slabs
+/// for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_a_wrong_clock_does_not_run_away() {
     let world = World::new();
@@ -507,7 +516,8 @@ async fn a_job_with_a_wrong_clock_does_not_run_away() {
     world.batched().await.assert_exactly(&[early, late].concat());
 }
 
-/// Nothing signs the time that a report says of itself, so an attested one may come as long as its key is taken.
+/// No signature covers the time that a report states, so an attested report can be replayed for as
+/// long as its key is accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn replays_are_found_for_as_long_as_the_attested_key_is_taken() {
     #[derive(Debug)]
@@ -534,7 +544,7 @@ async fn replays_are_found_for_as_long_as_the_attested_key_is_taken() {
     };
     world.at(65);
     assert_eq!(run().await.len(), 1);
-    // A week later, with a run every day, which deletes what nothing needs any more.
+    // A week later, with a run every day, which prunes the spool.
     for day in 1..=7 {
         world
             .slab(
@@ -554,8 +564,8 @@ async fn replays_are_found_for_as_long_as_the_attested_key_is_taken() {
     }
 }
 
-/// Windows were minutes long and become hours, or days: a report is known for as long as it can come again, not for as
-/// many windows.
+/// The window length changes from minutes to hours or days: a report is recognised for as long as
+/// it can be replayed, and not for a number of windows.
 #[tokio::test(flavor = "multi_thread")]
 async fn replays_are_found_across_windows_of_another_length() {
     for (before, after) in [(15, 60), (60, 24 * 60), (24 * 60, 15)] {
@@ -571,7 +581,7 @@ async fn replays_are_found_across_windows_of_another_length() {
             reports(NOTIFIED, 12..18),
         );
         world.slab(time(START), &first).await;
-        // Two days less an hour later, after many windows of the one length.
+        // Almost two days later, after many windows of the first length.
         world.slab(time("2026/11/25/08/00"), &last).await;
         world.at(2 * 24 * 60);
         let options = BatchOptions {

@@ -1,4 +1,5 @@
-//! The batcher broken off at every operation on every bucket, and several jobs at once: always the same bytes.
+//! The batcher, interrupted at every operation on every bucket, and several concurrent jobs: the
+//! bytes are always the same.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -43,7 +44,7 @@ async fn a_run_broken_off_at_any_operation_is_completed_by_the_next() {
                 break;
             }
             struck += 1;
-            // What is there already is what will be there in the end, or the beginning of it.
+            // Every object that exists after the fault has the bytes of an undisturbed run.
             for (key, bytes) in world.snapshot().await {
                 assert!(expected.get(&key) == Some(&bytes), "{kind:?} {n}: {key}");
             }
@@ -85,7 +86,7 @@ async fn jobs_that_share_a_window_by_partition_write_it_together() {
     let alone = world.batch_with(&ingestor, &share(0)).await.unwrap();
     let (_, waiting) = alone.waiting.expect("the other half is missing");
     assert!(waiting.iter().all(|partition| partition % 2 == 1), "{waiting:?}");
-    // Window by window, each job does its part until nothing is left.
+    // Window by window, each job writes its partitions until all windows are complete.
     for _ in 0..4 {
         for ours in [1, 0] {
             world.batch_with(&ingestor, &share(ours)).await.unwrap();
@@ -94,7 +95,8 @@ async fn jobs_that_share_a_window_by_partition_write_it_together() {
     assert!(world.snapshot().await == expected);
 }
 
-/// Two jobs of which one dies at some operation, with slabs that come in between: each report once.
+/// Two concurrent jobs, of which one dies at some operation, with slabs that arrive in between:
+/// each report is batched once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_job_that_dies_beside_another_loses_nothing() {
     for n in (1..80).step_by(3) {

@@ -1,4 +1,4 @@
-//! The program on configurations that must not start.
+//! The program rejects invalid configurations.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -18,7 +18,7 @@ fn program(world: &World, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The world's configuration with something replaced.
+/// Returns the world with a part of its configuration replaced.
 fn changed(from: &str, to: &str) -> World {
     let world = World::new();
     let path = world.directory.path().join("ingestor.yaml");
@@ -39,7 +39,8 @@ fn a_good_configuration_is_said_to_be_one() {
     );
 }
 
-/// Bar of every release: what makes attestations that anybody can make is not in it, whatever the file says.
+/// A release rejects test attestations, which anyone can create, whatever the configuration file
+/// contains.
 #[test]
 #[cfg(not(feature = "test-attestation"))]
 fn the_test_attestation_does_not_start_in_a_release() {
@@ -61,9 +62,10 @@ fn what_cannot_be_is_refused_by_name() {
         ("secrets: [ { file: secret } ]", "secrets: []", "secrets"),
         ("{ bins: 5, first", "{ first", "bins"),
         ("{ bins: 5, first", "{ bins: 0, first", "bins"),
-        // A metric without a pair of its bins, by the pair and by the registry.
+        // A metric without a pair of its bins: the pair has the wrong number.
         ("{ bins: 6, first", "{ bins: 7, first", "CodeVerified-v1"),
-        // One key with two numbers of bins; under one id, under two, and of the other processor.
+        // One key with two numbers of bins: under the same id, under two ids, and as the other
+        // processor's key.
         (
             "first: { id: first-six, file: first-six }",
             "first: { id: first-1, file: first-1 }",

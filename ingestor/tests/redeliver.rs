@@ -1,4 +1,5 @@
-//! Batches that are fixed and written again: because a mailbox only said that it holds them, or because an operator asks.
+//! Repeated delivery of fixed batches: because a mailbox only reported that it holds them, or at an
+//! operator's request.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -15,7 +16,8 @@ use tallybox_service::exit::Exit;
 use tallybox_transport::SharedBucket;
 use tallybox_transport::faults::{FlippedReads, Phantoms, WriteOnly};
 
-/// A mailbox that may not be read, and says once of each object that ends so that it exists.
+/// Returns a mailbox that may not be read, and that reports once for each object with this suffix
+/// that it exists.
 fn deceiving(mailbox: &SharedBucket, suffix: &'static str) -> SharedBucket {
     Arc::new(WriteOnly(Phantoms::wrap(Arc::clone(mailbox), move |key| {
         key.ends_with(suffix)
@@ -50,7 +52,7 @@ async fn what_a_mailbox_only_says_to_hold_is_put_again_by_the_next_run() {
     }
 }
 
-/// The batches of the first window, as a processor has them.
+/// Returns the batches of the first window, as a processor finds them.
 async fn of_first_window(world: &World) -> Vec<BatchName> {
     let all = keys(&*world.mailboxes[0]).await;
     let batches = all.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
@@ -91,7 +93,7 @@ async fn a_lost_batch_is_written_again_byte_for_byte() {
     let missing = before.len() - world.published().await.len();
     assert_eq!(missing, 6, "the first processor's, and the other batch");
 
-    // Everything of the window.
+    // All batches of the window.
     let asked = redelivery(&[], [true; 2]);
     let summary = redeliver(&ingestor, locality(&ingestor), &asked).await.unwrap();
     assert_eq!((summary.batches, summary.objects_written), (batches.len() as u64, 6));
@@ -116,7 +118,7 @@ async fn what_cannot_be_redelivered_is_said_and_nothing_is_written() {
     assert_eq!(none.exit(), Exit::Rejected);
     assert_eq!(world.snapshot().await, before);
 
-    // Slabs are gone after the retention.
+    // The slabs are pruned after the retention.
     world.at(60 * 24 * 30);
     world.batch().await.unwrap();
     asked.window = time(START);
@@ -125,7 +127,8 @@ async fn what_cannot_be_redelivered_is_said_and_nothing_is_written() {
     assert!(matches!(swept, Error::NotKept { .. }), "{swept}");
 }
 
-/// Another signature over the same header is compared by its meaning, and a bad read of it is no conflict.
+/// An existing signature over the same header is verified and not compared byte by byte. A single
+/// bad read of it is not a conflict.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_read_of_what_is_there_is_no_conflict() {
     let (world, reports) = World::new().with_two_windows().await;

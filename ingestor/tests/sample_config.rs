@@ -1,4 +1,4 @@
-//! The sample files are ones that the program reads, and say of defaults what is true.
+//! The sample files can be loaded, and the defaults that they state are correct.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn the_sample_configuration_loads_and_shows_every_key() {
     let config = load::<Config>(&sample("ingestor.yaml")).unwrap().value;
     assert!(config.serve.tls.is_some() && config.localities["us-ca"].verifier.is_some());
     let text = std::fs::read_to_string(sample("ingestor.yaml")).unwrap();
-    // Debug shows the names of all fields, however they nest.
+    // `Debug` prints the names of all fields, including nested ones.
     let shown = format!("{config:?}");
     for field in shown
         .split([' ', '{', '(', ','])
@@ -59,7 +59,7 @@ fn the_sample_registry_is_enpas() {
     let registry = load::<Registry>(&sample("registry.yaml")).unwrap().value;
     let findings = lint(&registry, None);
     let unlabelled = findings.iter().filter(|finding| finding.message.contains("labels"));
-    // Nobody has written down what each of these bins means.
+    // ENPA has not documented the meaning of each of these bins.
     assert_eq!((unlabelled.count(), findings.len()), (3, 3), "{findings:?}");
     let enpas = METRICS.iter().filter(|metric| metric.name != "fakeMetric-v1");
     for metric in enpas.clone() {

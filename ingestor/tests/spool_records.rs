@@ -1,4 +1,5 @@
-//! Each object of a spool, edited in turn by somebody who can write there and has no secret: it is refused by name.
+//! Every kind of object in a spool, edited by someone with write access but without the secret: the
+//! batcher rejects it by name.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -16,20 +17,20 @@ use tallybox_transport::{
     BucketError, Disposition, Records, SharedBucket, TRAILER_BYTES, memory, publish_bytes, read_all,
 };
 
-/// How far batching has come when the spool is edited.
+/// The progress of batching when the spool is edited.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// Servers have left slabs.
+    /// Servers have written slabs.
     Slabs,
-    /// A job died once it had fixed the first window of all.
+    /// A job has died after it fixed the first window.
     Origin,
-    /// A job died while it wrote a partition of the first window to the second mailbox.
+    /// A job has died while it wrote a partition of the first window to the second mailbox.
     BrokenOff,
-    /// One of two jobs has written its share of the first window.
+    /// One of two jobs has written its partitions of the first window.
     Shared,
-    /// The first window is done, and its carried slab waits.
+    /// The first window is complete, and its carried slab waits for the next one.
     First,
-    /// Two windows are done, and reports of a third wait.
+    /// Two windows are complete, and the third has reports that are not batched.
     Done,
 }
 
@@ -88,7 +89,8 @@ async fn objects(bucket: &SharedBucket) -> BTreeMap<String, Bytes> {
     all
 }
 
-/// Every form of an edit: other content in the same form, no trailer, a record of ours from another name.
+/// Returns every form of an edit: other content in the same form, no trailer, and an authentic
+/// record from another name.
 fn edits(key: &str, object: &Bytes, records: &Records) -> [Bytes; 3] {
     let (payload, trailer) = object.split_at(object.len() - TRAILER_BYTES);
     let mut changed = payload.to_vec();

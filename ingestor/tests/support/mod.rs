@@ -1,4 +1,4 @@
-//! An ingestor over buckets of the test's own, with a clock that the test sets, and reports to batch.
+//! An ingestor over in-memory buckets, with a clock that the test sets, and reports to batch.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,12 +30,13 @@ use tallybox_transport::{Bucket, ListRange, SharedBucket, memory, read_all};
 use tempfile::TempDir;
 
 pub const LOCALITY: &str = "us-xx";
-/// The packet keys of metrics with 5 bins, as [`NOTIFIED`] has.
+/// The packet keys of metrics with 5 bins, such as [`NOTIFIED`].
 pub const KEYS: [&str; 2] = ["first-1", "second-1"];
-/// The packet keys of metrics with 6 bins, as [`CODES`] has.
+/// The packet keys of metrics with 6 bins, such as [`CODES`].
 pub const SIX_BIN_KEYS: [&str; 2] = ["first-six", "second-six"];
 
-/// Where everything is; opened as often as a test wants, as by programs that start again.
+/// Buckets, keys and clock of an ingestor. A test may open the ingestor repeatedly, like a program
+/// that restarts.
 pub struct World {
     pub directory: TempDir,
     pub spool: SharedBucket,
@@ -49,12 +50,12 @@ pub fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// The packet key of a processor for this many bins.
+/// Returns the packet key of a processor for this many bins.
 pub fn packet_key(side: usize, bins: usize) -> PacketPrivateKey {
     PacketPrivateKey::generate(&mut rng(100 + 10 * bins as u64 + side as u64))
 }
 
-/// The ids of the packet keys for this many bins.
+/// Returns the ids of the packet keys for this many bins.
 pub fn key_ids(bins: usize) -> [&'static str; 2] {
     if bins == 6 { SIX_BIN_KEYS } else { KEYS }
 }
@@ -67,14 +68,14 @@ pub fn time(text: &str) -> BatchTime {
     text.parse().unwrap()
 }
 
-/// Writes a file that its owner alone can read, as the program demands of secrets.
+/// Writes a file that only its owner can read, as the program requires for secrets.
 pub fn write_private(path: &std::path::Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// The first window of all tests.
+/// Start of the first window in all tests.
 pub const START: &str = "2026/11/23/10/00";
 
 impl World {
@@ -107,8 +108,8 @@ impl World {
         }
     }
 
-    /// Two windows that are due: replays, and a metric that is carried into the second one and cut there. Gives every
-    /// report once.
+    /// Fills two windows that are due, with replays, and with a metric that is carried over into
+    /// the second window and cut there. Returns every report once.
     pub async fn with_two_windows(self) -> (Self, Vec<Stored>) {
         let (many, few, more) = (reports(NOTIFIED, 0..25), reports(CODES, 0..3), reports(CODES, 3..6));
         let slabs = [
@@ -123,7 +124,7 @@ impl World {
         (self, [many, few, more].concat())
     }
 
-    /// The ingestor, as a program that starts now opens it.
+    /// Opens the ingestor as a program does at start.
     pub fn ingestor(&self) -> Ingestor {
         self.ingestor_over(Arc::clone(&self.spool), self.mailboxes.clone())
     }
@@ -145,7 +146,7 @@ impl World {
         ingestor
     }
 
-    /// A slab of these reports in the window that holds `when`.
+    /// Writes a slab of these reports in the window that contains `when`.
     pub async fn slab(&self, when: BatchTime, reports: &[Stored]) -> String {
         let number = self.number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let name = SlabName::Received {
@@ -161,17 +162,17 @@ impl World {
         key
     }
 
-    /// What makes and verifies the objects of the spool.
+    /// Returns the record keys of the spool.
     pub fn records(&self) -> tallybox_transport::Records {
         tallybox_ingestor::ingestor::records(&self.secrets, "ingestor").unwrap()
     }
 
-    /// Turns the clock to so many minutes after the start of the first window.
+    /// Sets the clock to this many minutes after the start of the first window.
     pub fn at(&self, minutes: i64) {
         self.clock.set(time(START).millis() + minutes * 60_000);
     }
 
-    /// Batches all that is due, as one run of the program.
+    /// Batches all windows that are due, as one run of the program.
     pub async fn batch(&self) -> Result<BatchSummary, Error> {
         self.batch_with(&self.ingestor(), &BatchOptions::default()).await
     }
@@ -180,7 +181,7 @@ impl World {
         batch(ingestor, &ingestor.localities[LOCALITY], options).await
     }
 
-    /// Everything in both mailboxes and the spool, to compare.
+    /// Returns all objects in both mailboxes and the spool, for comparison.
     pub async fn snapshot(&self) -> BTreeMap<String, Bytes> {
         let mut all = BTreeMap::new();
         for (label, bucket) in [
@@ -196,15 +197,16 @@ impl World {
         all
     }
 
-    /// Only what the processors see.
+    /// Returns only the objects in the mailboxes.
     pub async fn published(&self) -> BTreeMap<String, Bytes> {
         let mut all = self.snapshot().await;
         all.retain(|key, _| !key.starts_with("spool/"));
         all
     }
 
-    /// Each processor's packets: the sealed shares in batches that are there whole and signed, and how often each.
-    /// Asserts on the way what any reader would: names, signatures, digests, packet ids that pair up.
+    /// Returns each processor's packets: the sealed shares in complete, signed batches, and how
+    /// often each occurs. Also asserts what a processor verifies: names, signatures, digests, and
+    /// packet ids that match between the processors.
     pub async fn batched(&self) -> Batched {
         let mut sides = Vec::new();
         for (side, mailbox) in self.mailboxes.iter().enumerate() {
@@ -227,7 +229,7 @@ impl World {
     }
 }
 
-/// A packet as a processor finds it.
+/// A packet as a processor reads it.
 #[derive(Clone, Debug)]
 pub struct Packet {
     pub id: String,
@@ -242,7 +244,7 @@ pub struct Batched {
 }
 
 impl Batched {
-    /// How often each first share was batched.
+    /// Returns how often each first share was batched.
     pub fn counts(&self) -> BTreeMap<Vec<u8>, usize> {
         let mut counts = BTreeMap::new();
         for packet in self.first.values().flatten() {
@@ -331,7 +333,7 @@ pub fn locality(ingestor: &Ingestor) -> &Locality {
     &ingestor.localities[LOCALITY]
 }
 
-/// A report as a server keeps it, owned.
+/// An owned copy of a report as a server stores it.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub id: String,
@@ -380,7 +382,7 @@ pub fn slab_bytes(reports: &[Stored]) -> Vec<u8> {
     file.finish().unwrap()
 }
 
-/// Reports number `from` to `to` of a metric: real ones, always the same.
+/// Returns the reports with these numbers for a metric. They are valid, and the same in each run.
 pub fn reports(metric: &str, range: std::ops::Range<u64>) -> Vec<Stored> {
     static MADE: LazyLock<std::sync::Mutex<BTreeMap<(String, u64), Stored>>> = LazyLock::new(Default::default);
     let metric = Metric::named(metric).unwrap();
