@@ -75,7 +75,7 @@ pub struct ServeConfig {
     pub slab_millis: u64,
     /// Most bytes of reports in one slab.
     pub slab_bytes: u64,
-    /// Most slabs that are written to the spool at the same time.
+    /// Most slabs of a locality that are written to the spool at the same time.
     pub slabs_at_once: usize,
     /// Most open connections. A new connection is always accepted: if the limit is reached, the
     /// server closes the connection whose last complete request is the oldest.
@@ -100,7 +100,8 @@ pub struct ServeConfig {
     pub idle_secs: u64,
     /// Lowest rate at which a client has to send a body and read an answer, in bytes per second.
     pub body_bytes_per_second: u32,
-    /// Longest time for a body to arrive, and for the spool to store it, in seconds.
+    /// Longest time for a body to arrive, for the spool to store its reports, and for the client to
+    /// read the answer, in seconds each.
     pub request_secs: u64,
     /// Longest time for requests in flight to complete after SIGTERM, in seconds.
     pub drain_secs: u64,
