@@ -23,7 +23,7 @@ pub struct Config {
     /// The bucket that holds accepted reports until they are batched. It belongs to the ingestor,
     /// and all replicas share it.
     pub spool: BucketPlace,
-    /// The file of the metric registry.
+    /// Path of the metric registry.
     pub registry: PathBuf,
     /// The key that signs batches, with the key id under which the manifest publishes it.
     pub batch_signing_key: NamedKey,
@@ -33,7 +33,7 @@ pub struct Config {
     /// derived. New plans use the first secret. The others serve plans and points that were made
     /// with them.
     pub secrets: Vec<SecretFile>,
-    /// How windows are cut into batches.
+    /// Rules for cutting windows into batches.
     #[serde(default)]
     pub batches: BatchConfig,
     /// The reports that the server admits.
@@ -77,11 +77,13 @@ pub struct ServeConfig {
     pub slab_bytes: u64,
     /// Most slabs of a locality that are written to the spool at the same time.
     pub slabs_at_once: usize,
-    /// Most open connections. A new connection is always accepted: if the limit is reached, the
-    /// server closes the connection whose last complete request is the oldest.
+    /// Most open connections. If the limit is reached, the server closes the connection whose last
+    /// complete request is the oldest, in favour of the new one. A new connection waits only if the
+    /// server owes answers on all of them.
     pub connections: usize,
-    /// Most open connections from one network (an IPv4 /24 or an IPv6 /48). 0 means no limit.
-    /// Not allowed together with `behind-proxy`.
+    /// Most open connections from one network (an IPv4 /24 or an IPv6 /48). If the server owes
+    /// answers on all of them, it closes the network's new connection. 0 means no limit. Has no
+    /// effect with `behind-proxy`.
     pub connections_per_network: usize,
     /// Most bytes of bodies and reports in memory. Requests that need more are answered with 503.
     pub memory_bytes: u64,
@@ -341,6 +343,8 @@ fn check_batches(batches: &BatchConfig) -> Result<(), String> {
     if batches.settle_secs == 0 {
         return refuse("settle-secs has to be 1 or more");
     }
+    // A group that exceeds the maximum is cut into even parts, which then are not smaller than the
+    // minimum.
     if batches.min_packets == 0 || batches.max_packets < 2 * batches.min_packets {
         return refuse("max-packets has to be at least twice min-packets, and min-packets 1 or more");
     }

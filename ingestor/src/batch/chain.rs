@@ -167,6 +167,7 @@ impl<'i> Chain<'i> {
 
     /// Returns the first window without a plan, or `None` if there has never been a slab.
     async fn next(&self) -> Result<Option<Window>, Error> {
+        // The origin only matters until the first plan exists.
         if let Some((_, last)) = self.plans.last_key_value() {
             return self.following(last.plan.window).map(Some);
         }

@@ -25,6 +25,7 @@ pub async fn cycle(ingestor: &Ingestor, metrics: &Metrics, shutdown: &Cancellati
     loop {
         for (name, locality, counters) in &localities {
             let Some(due) = last_due(ingestor) else { continue };
+            // Once all due windows are complete, the next run waits for another window to be due.
             if done.get(name) != Some(&due) && turn(ingestor, locality, counters).await {
                 done.insert(name, due);
             }

@@ -89,6 +89,7 @@ pub(super) async fn publish(
         async move {
             let mailbox = &*mailbox;
             let tries = ingestor.batches.write_tries;
+            // The signature is written last: a batch without it does not exist for the processor.
             let packets = put(tries, mailbox, &name.packets, packets).await?;
             let first = put(tries, mailbox, &name.header, header.clone()).await?;
             let signature = sign(ingestor, mailbox, &name.signature, &header).await?;
@@ -111,7 +112,7 @@ pub(super) async fn publish(
 }
 
 /// Writes an object to a mailbox. The bytes have been fixed before, so an object that exists in a
-/// mailbox that the ingestor may not read is taken for the same.
+/// mailbox that the ingestor may not read counts as equal.
 async fn put(tries: u32, mailbox: &dyn Bucket, object: &str, bytes: Bytes) -> Result<Published, Error> {
     Ok(patiently(tries, || publish_bytes(mailbox, object, bytes.clone(), true)).await?)
 }

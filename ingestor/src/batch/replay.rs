@@ -115,6 +115,7 @@ impl SortedKeys {
 fn mark(found: &mut [Option<Replay>], entry: u32, which: usize) {
     let reason = if which == 0 { Replay::Report } else { Replay::Ciphertext };
     let known = &mut found[entry as usize];
+    // `Report` takes precedence, so a second reason never replaces it.
     if *known != Some(Replay::Report) {
         *known = Some(reason);
     }

@@ -32,6 +32,7 @@ pub(super) async fn sweep(job: &Job<'_>, chain: &Chain<'_>) -> Result<u64, Error
         }
         let lists = keys(spool, &names.lists(*start)).await?;
         let stays = Some(*start) == newest;
+        // An earlier run has pruned this window and left only its plan.
         if stays && lists.is_empty() {
             continue;
         }

@@ -173,6 +173,8 @@ impl<'j> WindowJob<'j> {
             generation: ENCODER_GENERATION,
             batches: listed.collect(),
         };
+        // The list is fixed before the first object is published: a later run then has to write the
+        // same bytes.
         fix(ingestor, &names.list(start, partition), &list).await?;
         let put = publish(ingestor, self.job.locality, &built, BOTH).await?;
         note(self.job, (start, partition), &put).await?;

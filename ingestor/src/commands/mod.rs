@@ -64,6 +64,7 @@ pub fn main() -> Exit {
     };
     let output = arguments.output;
     let filter = match &arguments.command {
+        // Only the server logs routine events: the other commands print a summary.
         Command::Serve(_) => "info",
         _ => "warn",
     };

@@ -56,6 +56,8 @@ pub(super) struct ServeCommand {
 impl ServeCommand {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
         let ingestor = Arc::new(arguments.ingestor()?);
+        // The batcher would drop reports under keys of another number of bins, so the server does
+        // not accept them in the first place.
         check_bins(&ingestor).await?;
         let server = Server::bind(Arc::clone(&ingestor)).await?;
         let started = Started::of(&server)?;

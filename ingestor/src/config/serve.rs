@@ -39,6 +39,7 @@ pub(super) fn check(serve: &ServeConfig) -> Result<(), String> {
     if serve.slab_bytes == 0 || serve.slab_bytes > MOST_BATCH_BYTES / 2 {
         return refuse("slab-bytes has to be 1 to 33554432");
     }
+    // A compressed body is in memory together with its decompressed form.
     if serve.body_bytes == 0 || serve.memory_bytes < 2 * serve.body_bytes {
         return refuse("memory-bytes has to be at least twice body-bytes");
     }

@@ -68,6 +68,7 @@ impl Memory {
     /// `minutes`.
     #[must_use]
     pub fn new(most: usize, minutes: u64) -> Self {
+        // The limit is for both generations together.
         let most = (most / 2).max(1);
         // The capacity is reserved once: a table that grows leaves holes of its former sizes in the
         // heap. Unused pages cost nothing.
@@ -79,6 +80,7 @@ impl Memory {
                 old: entries(),
                 begun: i64::MIN,
                 most,
+                // Half of the time in milliseconds: an entry stays for at least one generation.
                 span: i64::try_from(minutes.saturating_mul(30_000)).map_or(i64::MAX, |half| half.max(1)),
             }),
         }

@@ -154,6 +154,7 @@ impl Hold {
         let inner = &self.budget.0;
         let limits = inner.limits;
         let mut ledger = inner.ledger();
+        // The bytes were evicted while the client sent its body.
         if self.waiting.is_some_and(|id| !ledger.waiting.contains_key(&id)) {
             return false;
         }

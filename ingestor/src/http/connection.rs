@@ -113,8 +113,8 @@ impl Connections {
         &self.cut
     }
 
-    /// Accepts connections until it is stopped. A new connection is always accepted: if there are
-    /// too many, those that have gone longest without a complete request are closed.
+    /// Accepts connections until it is stopped. If there are too many, those whose last complete
+    /// request is the oldest are closed in favour of new ones.
     pub(super) async fn accept(self, listener: TcpListener) {
         let stop = self.stop.clone();
         let accepting = async {

@@ -50,6 +50,7 @@ impl Origins {
 
 /// Answers preflight requests, and allows pages of the configured origins to read answers.
 pub(super) async fn allow(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    // Without configured origins, answers have no CORS headers and caches need no Vary header.
     if !app.origins.is_used() {
         return next.run(request).await;
     }

@@ -49,6 +49,7 @@ impl SignedConfig {
         let registry = ingestor.registry.current();
         let half = (i64::try_from(ingestor.serve.config_valid_secs).unwrap_or(i64::MAX / 2000) * 500).max(1);
         let now = ingestor.clients_millis();
+        // All replicas round to the same time, so that they sign the same bytes.
         let issued = now - now.rem_euclid(half);
         // The value behind the lock is replaced as a whole, so a poisoned lock is safe to use.
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);

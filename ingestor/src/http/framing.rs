@@ -141,6 +141,7 @@ impl Framing {
     fn body(&mut self) -> Place {
         match (self.length, self.chunked) {
             (Some(_), true) => {
+                // The connection is closed after this request, so its further bytes are not parsed.
                 self.found.0.store(true, Ordering::Relaxed);
                 Place::Lost
             }

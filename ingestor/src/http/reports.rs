@@ -376,6 +376,7 @@ impl Pending {
         let later = kinds.filter_map(retry_after).next();
         let answer: ReportsAnswer = self.results.into_iter().collect();
         let bytes = serde_json::to_vec(&answer).unwrap_or_default();
+        // The memory of the reports is released before the memory of the answer is taken.
         drop((answer, self.hold));
         let hold = taker
             .budget

@@ -54,7 +54,8 @@ pub enum Closed {
     Late,
     /// The connection limit or the memory budget was reached, and the client was the slowest.
     Evicted,
-    /// The client's network has reached its connection limit, and all of its connections are busy.
+    /// The client's network has reached its connection limit, and the server owes answers on all of
+    /// its connections.
     Crowded,
 }
 

@@ -143,6 +143,7 @@ impl Collector {
         let watching = async move {
             let mut ticks = interval(LOOK_EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            // The first tick completes at once, and `start` has scanned already.
             ticks.tick().await;
             loop {
                 ticks.tick().await;

@@ -34,6 +34,7 @@ impl Windows {
         Self {
             clock,
             minutes: batches.window_minutes,
+            // The other half of the time allows for clocks that differ.
             grace: i64::try_from(batches.settle_secs.saturating_mul(1000) / 2).unwrap_or(i64::MAX),
             floor: AtomicI64::new(i64::MIN),
             behind: AtomicBool::new(false),

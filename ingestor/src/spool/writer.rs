@@ -87,6 +87,7 @@ impl SlabWriter {
                 return Err(error.into());
             }
         }
+        // Every attempt has a new name, so the existing object is not this slab.
         if upload.commit().await? == Created::Exists {
             return Err(WriteError::NameTaken);
         }
