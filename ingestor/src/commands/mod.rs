@@ -21,10 +21,10 @@ use crate::ingestor::Ingestor;
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  done, by this run or an earlier one
+  0  done, in this run or in an earlier one
   2  the command line or the configuration is wrong
   3  rejected: an operator has to act
-  4  not done yet: run it again later
+  4  not done yet: run the command again later
   5  conflict: an object exists with other bytes; nothing was overwritten
 
 docs/operating.md describes what to do in each case, config/ingestor.yaml
@@ -94,7 +94,7 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
 impl Arguments {
     /// Opens the ingestor that `--config` describes.
     fn ingestor(&self) -> Result<Ingestor, Error> {
-        let missing = || Error::Setting("--config is missing: name the configuration file".to_owned());
+        let missing = || Error::Setting("--config FILE is missing".to_owned());
         let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
         Ingestor::open(&config)
     }
