@@ -109,9 +109,9 @@ pub struct ServeConfig {
     pub drain_secs: u64,
     /// Most report ids in the cache from which repeated and conflicting uploads are answered.
     pub remembered_reports: usize,
-    /// How long clients may cache their configuration, in seconds.
+    /// Time for which clients may cache their configuration, in seconds.
     pub config_max_age_secs: u64,
-    /// How long a signed configuration is valid, in seconds.
+    /// Time for which a signed configuration is valid, in seconds.
     pub config_valid_secs: u64,
 }
 
@@ -155,7 +155,7 @@ pub struct BatchConfig {
     pub max_carry_windows: u32,
     /// Bytes of slabs in a partition. A job needs about three times as much memory.
     pub partition_bytes: u64,
-    /// How long slabs are kept after their window is complete, in hours.
+    /// Time for which slabs are kept after their window is complete, in hours.
     pub keep_slabs_hours: u32,
     /// The end of the window that appears in the name of a batch: `start` (default) or `end`.
     /// ENPA's ingestor used the end.
@@ -217,7 +217,7 @@ pub struct ManifestConfig {
 pub struct LocalityConfig {
     /// Attestation policy: whether reports need an attestation.
     pub attestation: AttestationPolicy,
-    /// How attestations are verified. Required unless `attestation` is `none`.
+    /// Settings for verifying attestations. Required unless `attestation` is `none`.
     #[serde(default)]
     pub verifier: Option<crate::attestation::VerifierConfig>,
     /// Pairs of the processors' public keys, to which clients seal shares. Each pair is for one
@@ -231,7 +231,7 @@ pub struct LocalityConfig {
     pub second_mailbox: BucketPlace,
 }
 
-/// One public key of each processor, for metrics with one number of bins. No key may be listed
+/// A pair of the processors' public keys, for metrics with one number of bins. No key may be listed
 /// with two numbers of bins.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

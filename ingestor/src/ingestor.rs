@@ -66,7 +66,7 @@ pub struct Locality {
     pub instance: Instance,
     /// Names of the locality's objects in the spool.
     pub names: SpoolNames,
-    /// Whether reports need an attestation.
+    /// Attestation policy: whether reports need an attestation.
     pub attestation: AttestationPolicy,
     /// The verifier of attestations. Present unless the policy is `none`.
     pub verifier: Option<SharedVerifier>,
@@ -98,7 +98,7 @@ impl Locality {
     }
 }
 
-/// One packet key of each processor, for shares of metrics with one number of bins.
+/// A pair of the processors' packet keys, for shares of metrics with one number of bins.
 #[derive(Clone, Debug)]
 pub struct KeyPair {
     /// The number of bins.

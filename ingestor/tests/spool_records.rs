@@ -26,7 +26,7 @@ enum Stage {
     Origin,
     /// A job has died while it wrote a partition of the first window to the second mailbox.
     BrokenOff,
-    /// One of two jobs has written its partitions of the first window.
+    /// The first of two jobs has written its partitions of the first window.
     Shared,
     /// The first window is complete, and its carried slab waits for the next one.
     First,

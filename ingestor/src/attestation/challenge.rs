@@ -9,9 +9,9 @@ const DAY: i64 = 86_400_000;
 /// The days that are accepted: those that overlap the time from `late` ago to `early` from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DayWindow {
-    /// How long after midnight the previous day is accepted, in milliseconds.
+    /// Time after midnight for which the previous day is accepted, in milliseconds.
     pub(crate) late: i64,
-    /// How long before midnight the next day is accepted, in milliseconds.
+    /// Time before midnight from which the next day is accepted, in milliseconds.
     pub(crate) early: i64,
 }
 

@@ -83,7 +83,7 @@ pub async fn redeliver(
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Note {
-    /// When the note was created, by the spool's clock.
+    /// Creation time of the note, by the spool's clock.
     since: i64,
     /// The objects, each with the index of the processor.
     objects: BTreeSet<(usize, String)>,

@@ -41,7 +41,7 @@ pub(super) struct Group {
     pub(super) longest: [usize; 2],
 }
 
-/// One report of a plan.
+/// A report of a plan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     /// The bytes of its id.

@@ -1,4 +1,4 @@
-//! One evaluation point for each pair of packet keys.
+//! Evaluation points, one for each pair of packet keys.
 //!
 //! A processor accepts one point per packet key. A point therefore belongs to both keys of its pair
 //! for as long as either is in use: a pair that shares a key with an earlier pair has the same

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::index::Entry;
 
-/// Why a report is not batched. `Report` takes precedence.
+/// The reason why a report is not batched. `Report` takes precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Replay {
     /// The same report occurred before.
     Report,
-    /// One of the sealed shares occurred in another report.
+    /// Another report has one of the sealed shares.
     Ciphertext,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn key(entry: &Entry, which: usize) -> [u8; 16] {
     }
 }
 
-/// One key of all entries of a plan, sorted.
+/// The values of one key for all entries of a plan, sorted.
 #[derive(Debug)]
 pub(super) struct SortedKeys(Vec<([u8; 16], u32)>);
 

@@ -1,4 +1,4 @@
-//! One window, from its plan to its record. Everything in between is a pure function of the plan.
+//! A window, from its plan to its record. Everything in between is a pure function of the plan.
 //! Any number of runs and jobs, concurrent, sequential or interrupted, therefore produce the same
 //! bytes.
 

@@ -49,7 +49,7 @@ pub struct App {
     /// copies.
     pub(super) manifest: Bytes,
     pub(super) description: Bytes,
-    /// Whether the spool can be reached.
+    /// Reachability of the spool.
     pub(super) reach: Reach,
     draining: AtomicBool,
 }

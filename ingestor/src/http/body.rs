@@ -23,7 +23,7 @@ pub(super) const MOST_EXPANSION: u64 = 100;
 const ALWAYS_UNPACKED: u64 = 64 << 10;
 /// Decompressed bytes that are taken from the budget at a time.
 const UNPACKED_AT_ONCE: u64 = 64 << 10;
-/// How far a client may lag behind the required rate.
+/// Longest time by which a client may lag behind the required rate.
 const SLOW_TIME: Duration = Duration::from_secs(5);
 /// Memory of a report in addition to its bytes: its result, and its state while it waits.
 pub(super) const REPORT_BYTES: u64 = 1536;

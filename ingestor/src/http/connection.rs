@@ -41,7 +41,7 @@ const PATIENCES: u32 = 3;
 const BUFFER: usize = 16 << 10;
 /// Longest time for an idle connection to close, so that HTTP/2 can announce the end.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How late a connection has to be before it may be closed in favour of another one. Longer than
+/// Shortest delay after which a connection may be closed in favour of another one. Longer than
 /// the first bytes of a request take to arrive.
 const ON_TIME: Duration = Duration::from_millis(100);
 /// Most concurrent requests on an HTTP/2 connection, and its initial flow-control window in bytes.

@@ -13,7 +13,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const HEADERS: HeaderValue = HeaderValue::from_static("content-type, content-encoding, if-none-match");
 /// Headers of an answer that scripts may read, in addition to the safelisted ones.
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after");
-/// How long browsers may cache the answer to a preflight request, in seconds.
+/// Time for which browsers may cache the answer to a preflight request, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// The origins whose pages may use this server.

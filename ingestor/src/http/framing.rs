@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Bytes of a line that are kept: enough for a field's name and a length.
 const LINE: usize = 64;
 
-/// Whether a connection has received a request with two lengths.
+/// A flag that is set when a connection receives a request with two lengths.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TwoLengths(Arc<AtomicBool>);
 

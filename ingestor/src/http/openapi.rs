@@ -37,7 +37,7 @@ const ABOUT: &str = "Receives encrypted reports from clients. Errors are answere
 )]
 struct Pages;
 
-/// One report, with ENPA's field names.
+/// A report, with ENPA's field names.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Report {
@@ -144,7 +144,7 @@ impl utoipa::PartialSchema for Anything {
 
 impl ToSchema for Anything {}
 
-/// One report, or a list of reports.
+/// A report, or a list of reports.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Body {
@@ -169,7 +169,7 @@ pub(super) struct ReportResult {
     #[schema(required = false, nullable = false, minimum = 0)]
     index: Option<u64>,
     status: ReportStatus,
-    /// Why the report was rejected.
+    /// The reason why the report was rejected.
     #[schema(required = false, nullable = false)]
     problem: Option<Problem>,
 }
@@ -183,7 +183,7 @@ enum ReportStatus {
     Rejected,
 }
 
-/// One result for each report, in the order of the body.
+/// The results, one for each report, in the order of the body.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReportsAnswer {
@@ -223,7 +223,7 @@ pub(super) struct Problem {
     status: u16,
     /// The cause in this report or request.
     detail: String,
-    /// What the client does next.
+    /// The next step for the client.
     next: String,
 }
 

@@ -329,7 +329,7 @@ impl Admission<'_> {
 
 /// Admitted reports that wait to be durable.
 struct Pending {
-    /// Whether the body is a single JSON report, whose result determines the status of the answer.
+    /// True if the body is a single JSON report, whose result determines the status of the answer.
     one: bool,
     results: Vec<ReportResult>,
     waits: Vec<(Vec<usize>, oneshot::Receiver<Deposited>)>,

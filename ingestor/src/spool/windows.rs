@@ -11,7 +11,7 @@ use tallybox_transport::{Bucket, BucketError, ListRange};
 use crate::config::BatchConfig;
 use tallybox_service::clock::Clock;
 
-/// How far before the current time plans are scanned. Older plans cannot affect a window that is
+/// Time before now for which plans are scanned. Older plans cannot affect a window that is
 /// still open.
 const LOOK_BACK_MINUTES: i64 = 3 * 24 * 60;
 
@@ -20,7 +20,7 @@ const LOOK_BACK_MINUTES: i64 = 3 * 24 * 60;
 pub struct Windows {
     clock: Clock,
     minutes: u32,
-    /// How long after the end of its window a slab may still be acknowledged, in milliseconds.
+    /// Time after the end of its window for which a slab may be acknowledged, in milliseconds.
     grace: i64,
     /// Start of the first window that is not known to be planned, in milliseconds since the epoch.
     floor: AtomicI64,

@@ -31,7 +31,7 @@ pub(super) struct SlabWriter {
     /// Random number of this process, which keeps the names of replicas' slabs apart.
     pub(super) replica: u64,
     pub(super) next: AtomicU64,
-    /// Whether the last write failed.
+    /// True if the last write failed.
     pub(super) failing: AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! One certificate of a chain: strictly parsed, but not yet verified.
+//! A certificate of a chain: strictly parsed, but not yet verified.
 
 use der::asn1::AnyRef;
 use der::oid::{AssociatedOid, ObjectIdentifier};

@@ -44,7 +44,7 @@ pub(super) enum Level {
     StrongBox = 2,
 }
 
-/// How the device was started.
+/// The state in which the device was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enumerated)]
 #[repr(u8)]
 pub(super) enum BootState {
@@ -70,7 +70,7 @@ pub(super) struct KeyDescription<'a> {
 /// Properties of a key, as stated by the software or by the hardware.
 pub(super) struct AuthorizationList<'a>(BTreeMap<u32, AnyRef<'a>>);
 
-/// How the device was started, as stated by the hardware.
+/// The state in which the device was started, as stated by the hardware.
 pub(super) struct RootOfTrust {
     pub(super) locked: bool,
     pub(super) state: BootState,

@@ -32,14 +32,14 @@ pub struct AndroidConfig {
     /// The lowest accepted security level of the hardware that holds the key.
     #[serde(default)]
     pub minimum_security_level: SecurityLevel,
-    /// Whether the bootloader has to be locked and the system verified as the manufacturer's.
+    /// True if the bootloader has to be locked and the system verified as the manufacturer's.
     #[serde(default = "yes")]
     pub verified_boot: bool,
-    /// For how many minutes after midnight UTC the key of the previous day is accepted. With more
+    /// Minutes after midnight UTC for which the key of the previous day is accepted. With more
     /// than a day, keys of earlier days are accepted as well. At most 10080.
     #[serde(default = "hour")]
     pub challenge_late_minutes: u32,
-    /// For how many minutes before midnight UTC the key of the next day is accepted, for clients
+    /// Minutes before midnight UTC from which the key of the next day is accepted, for clients
     /// whose clock is ahead. At most 10080.
     #[serde(default = "hour")]
     pub challenge_early_minutes: u32,
@@ -51,7 +51,7 @@ pub struct AndroidConfig {
 pub struct RevocationConfig {
     /// The file, in the JSON format of Google's status list. It is reloaded when it changes.
     pub list: PathBuf,
-    /// For how many hours the last readable list is used while the file cannot be read. After that
+    /// Hours for which the last readable list is used while the file cannot be read. After that
     /// every report is rejected.
     #[serde(default = "three_days")]
     pub max_age_hours: u32,

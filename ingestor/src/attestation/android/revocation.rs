@@ -38,7 +38,7 @@ struct State {
     looked: Option<i64>,
     /// Time at which the file was last readable.
     good: Option<i64>,
-    /// Whether the last check failed.
+    /// True if the last check failed.
     failing: bool,
 }
 
