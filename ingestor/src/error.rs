@@ -70,8 +70,8 @@ pub enum Error {
     /// An object was fixed by another generation of the encoder, which this program cannot
     /// reproduce byte for byte.
     #[error(
-        "{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and would write \
-         other bytes; nothing was published; run a release of generation {theirs}"
+        "{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and encodes \
+         other bytes; nothing was published; complete the window with a program of generation {theirs}"
     )]
     Generation {
         /// Name of the object.
