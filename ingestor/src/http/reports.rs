@@ -29,7 +29,7 @@ use crate::spool::{Deposited, Kept};
 const SMALL_BODY: usize = 32 << 10;
 /// The same limit for a compressed body, which may become much larger.
 const SMALL_PACKED_BODY: usize = 1 << 10;
-/// Reports that are written to a slab together.
+/// Most reports and bytes that are passed to the collector at once. They go into one slab together.
 const CHUNK_REPORTS: usize = 256;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Longest report id in an answer, in characters.
