@@ -1,4 +1,4 @@
-//! Documents that another organisation publishes: fetched over HTTPS, or read from a file.
+//! Fetches documents that another organisation publishes over HTTPS, or reads them from a file.
 
 use std::fmt;
 use std::io;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode, Url, redirect};
 
-/// How long a server has for its whole answer.
+/// Timeout for the whole response of a server.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
-/// Where a document is published.
+/// The location of a published document, and the largest size that is read.
 #[derive(Debug)]
 pub struct Document {
     place: Place,
@@ -23,40 +23,40 @@ enum Place {
     File(PathBuf),
 }
 
-/// A place that no document can be read from.
+/// Reasons why a location is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// Not a URL that documents may be fetched from.
-    #[error("{0:?} has to be an https:// URL without credentials, an http:// URL of this machine, or a file")]
+    /// The URL may not be used for documents.
+    #[error("{0:?} must be an https:// URL without credentials, an http:// URL of this machine, or a file")]
     Url(String),
-    /// No TLS.
+    /// TLS is not available.
     #[error("the HTTPS client cannot be set up")]
     Client(#[source] reqwest::Error),
 }
 
-/// Why a document could not be read.
+/// Reasons why a document could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The server cannot be reached, or the answer was cut off.
-    #[error("it cannot be fetched")]
+    /// The server is out of reach, or the response was cut off.
+    #[error("the document cannot be fetched")]
     Http(#[from] reqwest::Error),
-    /// The server answers with another status than 200 and 404.
-    #[error("the server answers {0}")]
+    /// The server answers with a status other than 200 and 404.
+    #[error("the server answers with status {0}")]
     Status(StatusCode),
     /// The file cannot be read.
-    #[error("it cannot be read")]
+    #[error("the document cannot be read")]
     File(#[from] io::Error),
-    /// The document is larger than any that is expected.
-    #[error("it has more than {0} bytes")]
+    /// The document is larger than its limit.
+    #[error("the document has more than {0} bytes")]
     TooLarge(usize),
 }
 
 impl Document {
-    /// The document of at most `limit` bytes at `place`: an `https://` URL, an `http://` URL whose host is the loopback
-    /// (for trials on one machine), or a file relative to `directory`.
+    /// Describes the document of at most `limit` bytes at `place`: an `https://` URL, an `http://`
+    /// URL of a loopback host (for trials on one machine), or a file relative to `directory`.
     ///
     /// # Errors
-    /// [`PlaceError`] for other URLs and those with a name or password.
+    /// [`PlaceError`] for other URLs, and for URLs with a name or password.
     pub fn at(place: &str, directory: &Path, limit: usize) -> Result<Self, PlaceError> {
         let place = if place.contains("://") {
             let refused = || PlaceError::Url(place.to_owned());
@@ -68,7 +68,8 @@ impl Document {
             }
             let client = Client::builder()
                 .timeout(ANSWER_TIME)
-                // The certificate of this server is what is trusted, and no other.
+                // A redirect would lead to a server whose certificate the operator did not choose
+                // to trust.
                 .redirect(redirect::Policy::none())
                 .user_agent(concat!("tallybox/", env!("CARGO_PKG_VERSION")));
             Place::Server(client.build().map_err(PlaceError::Client)?, url)
@@ -78,10 +79,10 @@ impl Document {
         Ok(Self { place, limit })
     }
 
-    /// Reads the document; `None` if there is none (status 404, no file).
+    /// Reads the document; `None` if it does not exist (status 404, no such file).
     ///
     /// # Errors
-    /// [`FetchError`]; the document is read only as far as it may be long.
+    /// [`FetchError`]. At most the permitted size of a response is held in memory.
     pub async fn fetch(&self) -> Result<Option<Vec<u8>>, FetchError> {
         match &self.place {
             Place::Server(client, url) => self.fetch_from(client, url).await,

@@ -1,10 +1,10 @@
-//! The page for operators: whether the program lives, whether work should be sent to it, and what it counts.
+//! The HTTP endpoint for operators: liveness, readiness and metrics.
 //!
-//! | path | answers |
+//! | path | response |
 //! |---|---|
-//! | `/healthz` | 200 while the program gets on; 503 with the reasons when it should be started anew |
-//! | `/readyz` | 200 or 503, with reasons and warnings, JSON |
-//! | `/metrics` | counters, for Prometheus (OpenMetrics text) |
+//! | `/healthz` | 200 while the program makes progress; 503 with reasons when it should be restarted |
+//! | `/readyz` | 200 or 503, with reasons and warnings as JSON |
+//! | `/metrics` | metrics for Prometheus (OpenMetrics text) |
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,8 +34,9 @@ use crate::connections::{Connection, PlaceLimits, Places, Times};
 use crate::process_metrics;
 use crate::version::Build;
 
-/// Connections at once. A new one is always accepted; the one that has gone longest without a request is closed for it, so
-/// that probes are answered whatever else is connected.
+/// Connection limits of the endpoint. Every new connection is accepted. At the limit, the
+/// connection that has gone longest without a request is closed, so that probes are answered
+/// however many other connections are open.
 const LIMITS: PlaceLimits = PlaceLimits {
     all: 256,
     of_a_group: 0,
@@ -46,47 +47,47 @@ const LIMITS: PlaceLimits = PlaceLimits {
         bytes_per_second: 1024,
     },
 };
-/// How long answers in flight have when the page ends.
+/// How long open responses may take when the endpoint stops.
 const LAST_TIME: Duration = Duration::from_secs(1);
-/// Bytes that a connection holds of what it reads.
+/// Read buffer of one connection, in bytes.
 const BUFFER: usize = 16 << 10;
 
-/// What a program says of itself.
+/// The state that a program reports to operators.
 pub trait Operable: Send + Sync + 'static {
-    /// Why the program should be started anew; empty while it gets on. By default it always does: that it answers is
-    /// enough.
+    /// Returns the reasons why the program should be restarted; empty while it makes progress. By
+    /// default, a program that answers is healthy.
     fn stuck(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Which program this is.
+    /// Returns the program's build.
     fn build(&self) -> Build;
 
-    /// Whether work should be sent here.
+    /// Returns whether the program can take work.
     fn readiness(&self) -> Readiness;
 
-    /// Everything that is counted, as OpenMetrics text.
+    /// Returns all metrics as OpenMetrics text.
     fn metrics(&self) -> String;
 }
 
-/// Whether work should be sent to a program, and why not.
+/// The readiness of a program to take work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// Why not; empty if it should.
+    /// Reasons why the program cannot take work; empty if it is ready.
     pub reasons: Vec<String>,
-    /// What does not keep work away, but wants to be looked at.
+    /// Conditions that do not prevent work but need an operator's attention.
     pub warnings: Vec<String>,
 }
 
 impl Readiness {
-    /// Whether work should be sent here.
+    /// Returns whether the program can take work.
     #[must_use]
     pub fn ready(&self) -> bool {
         self.reasons.is_empty()
     }
 }
 
-/// A [`Readiness`] as it is served.
+/// The JSON form of [`Readiness`].
 #[derive(Debug, Serialize)]
 struct ReadinessPage {
     ready: bool,
@@ -94,7 +95,7 @@ struct ReadinessPage {
     warnings: Vec<String>,
 }
 
-/// The pages of a program. Fallbacks are the caller's to add.
+/// Returns the routes of the endpoint. The caller may add a fallback.
 pub fn router(program: Arc<dyn Operable>) -> Router {
     let common = Arc::new(process_metrics::registry(&program.build()));
     Router::new()
@@ -104,7 +105,7 @@ pub fn router(program: Arc<dyn Operable>) -> Router {
         .with_state(Pages { program, common })
 }
 
-/// What the pages show.
+/// State shared by the handlers.
 #[derive(Clone)]
 struct Pages {
     program: Arc<dyn Operable>,
@@ -141,14 +142,14 @@ async fn ready(State(Pages { program, .. }): State<Pages>) -> impl IntoResponse 
 async fn metrics(State(Pages { program, common }): State<Pages>) -> impl IntoResponse {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let mut text = program.metrics();
-    // The end of the text comes once, after the metrics that every program has.
+    // OpenMetrics permits one `# EOF`, at the end; the common metrics are appended below.
     text.truncate(text.trim_end().strip_suffix("# EOF").map_or(text.len(), str::len));
     // Writing to a string does not fail.
     let _ = text::encode(&mut text, &common);
     ([(header::CONTENT_TYPE, OPEN_METRICS)], text)
 }
 
-/// A listener for operators. Connections wait until [`run`](Self::run).
+/// A bound listener for operators. Connections wait until [`run`](Self::run).
 #[derive(Debug)]
 pub struct Operations {
     listener: TcpListener,
@@ -158,13 +159,13 @@ impl Operations {
     /// Binds the address.
     ///
     /// # Errors
-    /// If it is not free.
+    /// If the address is in use or not available.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         Ok(Self { listener })
     }
 
-    /// Where it listens.
+    /// Returns the bound address.
     ///
     /// # Errors
     /// None in practice: the socket is bound.
@@ -172,7 +173,7 @@ impl Operations {
         self.listener.local_addr()
     }
 
-    /// Serves these pages until it is stopped.
+    /// Serves the routes until `stop` is cancelled.
     pub async fn run(self, router: Router, stop: CancellationToken) {
         let places = Places::<()>::new(LIMITS);
         let tasks = TaskTracker::new();
@@ -183,14 +184,16 @@ impl Operations {
                         let Ok(place) = places.enter(None).await else { continue };
                         let (router, stop) = (router.clone(), stop.clone());
                         tasks.spawn(async move {
-                            // Faults of a connection are the client's: nothing is logged about them.
+                            // Errors of a connection are caused by its client, so they are not
+                            // logged.
                             serve(stream, router, stop, place.connection()).await;
                         });
                     }
                     Err(error) => {
-                        // Too many open files, or a connection that has gone: neither ends the page.
+                        // Too many open files, or a connection that has been reset: the endpoint
+                        // continues.
                         places.make_room();
-                        tracing::warn!(error = chain(&error), "connection of an operator could not be accepted");
+                        tracing::warn!(error = chain(&error), "cannot accept an operator's connection");
                         sleep(Duration::from_millis(50)).await;
                     }
                 }

@@ -1,4 +1,5 @@
-//! What a program depends on, and whether it answers: logged when that changes, and at `/readyz` when it lasts.
+//! Monitors a program's dependencies: state changes are logged, and lasting failures appear at
+//! `/readyz`.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,12 +7,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-/// For how long something may be out of reach before the program is not ready.
+/// How long a dependency may be out of reach before the program reports that it is not ready.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How often something that is watched is asked, and how long an answer may take.
+/// Interval of the checks of a watched dependency, and timeout of each check.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// What cannot be reached, since when, and why.
+/// Dependencies that are out of reach, each with the start of the failure and its cause.
 #[derive(Debug, Default)]
 pub struct Reach {
     failing: Mutex<BTreeMap<String, Failing>>,
@@ -24,14 +25,14 @@ struct Failing {
 }
 
 impl Reach {
-    /// Notes an answer of `what`, or why there is none; `asked` is when it was asked.
+    /// Records a result of the dependency `what`; `asked` is when the request was sent.
     pub fn note(&self, what: &str, asked: Instant, answer: Result<(), String>) {
         let mut failing = self.failing();
         match (answer, failing.get_mut(what)) {
             (Ok(()), None) => {}
             (Ok(()), Some(_)) => {
                 failing.remove(what);
-                tracing::info!(what, "dependency is reached again");
+                tracing::info!(what, "dependency is reachable again");
             }
             (Err(problem), Some(known)) => known.problem = problem,
             (Err(problem), None) => {
@@ -42,7 +43,7 @@ impl Reach {
         }
     }
 
-    /// Asks something every few seconds, until this is dropped.
+    /// Checks a dependency every few seconds, until the future is dropped.
     pub async fn watch<F: Future<Output = Result<(), String>>>(&self, what: &str, ask: impl Fn() -> F) {
         loop {
             let asked = Instant::now();
@@ -53,7 +54,8 @@ impl Reach {
         }
     }
 
-    /// What has been out of reach for a minute or longer, and why: reasons not to be ready.
+    /// Returns the dependencies that have been out of reach for a minute or longer, with the cause:
+    /// reasons why the program is not ready.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         let lasting = |(what, failing): (&String, &Failing)| {

@@ -1,15 +1,17 @@
-//! Signals: the one that ends a program, and the one that makes it read its files again.
+//! Signals: SIGTERM and Ctrl-C stop a program, SIGHUP makes it read its files again.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// The token that SIGTERM, or Ctrl-C, cancels. Needs a running runtime, and stays with the process: from now on neither
-/// signal ends the program by itself.
+/// Returns a token that SIGTERM or Ctrl-C cancels.
+///
+/// The call needs a running runtime. From then on, neither signal terminates the process directly.
 #[must_use]
 pub fn on_signal() -> CancellationToken {
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
-    // Listening begins before this returns, so that no signal of the time between ends the process.
+    // The handlers are installed before this function returns, so that an early signal does not
+    // terminate the process.
     #[cfg(unix)]
     let terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
     #[cfg(unix)]
@@ -27,7 +29,7 @@ pub fn on_signal() -> CancellationToken {
     shutdown
 }
 
-/// Waits for a signal; for ever if it cannot be listened to.
+/// Waits for a signal; forever if the handler could not be installed.
 #[cfg(unix)]
 async fn received(signal: Option<tokio::signal::unix::Signal>) {
     if let Some(mut signal) = signal
@@ -38,16 +40,17 @@ async fn received(signal: Option<tokio::signal::unix::Signal>) {
     std::future::pending().await
 }
 
-/// Whether somebody asks for files to be read again: by SIGHUP, or by what a test has in hand.
+/// Requests to read files again, from SIGHUP or from a [`ReloadSender`].
 #[derive(Clone, Debug)]
 pub struct Reload(watch::Receiver<u64>);
 
-/// The other end of a [`Reload`]: asks.
+/// The sending side of a [`Reload`].
 #[derive(Clone, Debug)]
 pub struct ReloadSender(watch::Sender<u64>);
 
 impl Reload {
-    /// One that SIGHUP asks by. Needs a running runtime; from now on SIGHUP does not end the program.
+    /// Returns a receiver of requests by SIGHUP. The call needs a running runtime. From then on,
+    /// SIGHUP does not terminate the process.
     #[must_use]
     pub fn on_hangup() -> Self {
         let (sender, reload) = Self::channel();
@@ -64,14 +67,15 @@ impl Reload {
         reload
     }
 
-    /// One that its sender asks by.
+    /// Creates a connected sender and receiver.
     #[must_use]
     pub fn channel() -> (ReloadSender, Self) {
         let (sender, receiver) = watch::channel(0);
         (ReloadSender(sender), Self(receiver))
     }
 
-    /// Waits until somebody asks; several askings at once are one. For ever if nobody can ask any more.
+    /// Waits for a request; several requests since the last call count as one. Waits forever if all
+    /// senders are gone.
     pub async fn asked(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await
@@ -80,7 +84,7 @@ impl Reload {
 }
 
 impl ReloadSender {
-    /// Asks.
+    /// Requests a reload.
     pub fn ask(&self) {
         self.0.send_modify(|times| *times += 1);
     }

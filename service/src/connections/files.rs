@@ -1,8 +1,9 @@
-//! How many files the process may have open. Every connection is one.
+//! The limit of open files. Each connection uses one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit of open files to the hard limit, and returns it; `None` means unlimited.
+/// Raises the soft limit of open files to the hard limit and returns the limit; `None` means
+/// unlimited.
 #[must_use]
 pub fn open_file_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -10,7 +11,7 @@ pub fn open_file_limit() -> Option<u64> {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // A system that refuses leaves the soft limit in force.
+    // The soft limit stays in force if the system refuses.
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,

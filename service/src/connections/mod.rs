@@ -1,15 +1,16 @@
-//! Connections of a server: how many there are, which one is closed when there are too many, and when a slow one is closed.
+//! Connection limits of a server: how many connections it holds, and which ones it closes.
 //!
-//! A server accepts every connection at once. When its places are taken, it closes the connections that have gone longest
-//! without a complete request, so a client that holds places without using them never keeps another client out.
+//! A server accepts every connection at once. When the limit is reached, the server closes the
+//! connections that have gone longest without a complete request. A client that holds connections
+//! without using them therefore cannot keep other clients out.
 //!
-//! | file | holds |
+//! | file | contents |
 //! |---|---|
 //! | `pace` | how far a client is behind a minimum rate |
-//! | `standing` | what happens on one connection: requests that come, are worked on, are answered |
-//! | `places` | all connections of a listener, and the choice of which one to close |
+//! | `standing` | the state of one connection: requests being received, processed and answered |
+//! | `places` | all connections of a listener, and the choice of the connection to close |
 //! | `watched` | bodies that report their progress to their connection |
-//! | `files` | how many files, and so connections, the process may have open |
+//! | `files` | the limit of open files, and therefore of connections |
 
 mod files;
 mod pace;

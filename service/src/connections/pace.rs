@@ -1,11 +1,13 @@
-//! How far a client is behind a minimum rate.
+//! Measures how far a client is behind a minimum rate.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How late a client is. Time that passes makes it later, bytes that move make it less late, and bytes beyond the rate
-/// earn nothing: a client cannot send much at once and then hold what it sent for long.
+/// The delay of a client relative to a minimum rate.
+///
+/// Passing time increases the delay and transferred bytes reduce it, down to zero. Bytes beyond the
+/// rate give no credit, so a client cannot send much at once and then hold the connection for long.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     bytes_per_second: u32,
@@ -14,7 +16,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A client that is on time now.
+    /// Starts the measurement now, with no delay.
     #[must_use]
     pub fn new(bytes_per_second: u32, now: Instant) -> Self {
         Self {
@@ -24,25 +26,25 @@ impl Pace {
         }
     }
 
-    /// Counts bytes that moved.
+    /// Counts transferred bytes.
     pub fn moved(&mut self, bytes: usize, now: Instant) {
         let nanos = (bytes as u64).saturating_mul(1_000_000_000) / u64::from(self.bytes_per_second);
         self.late = self.late(now).saturating_sub(Duration::from_nanos(nanos));
         self.at = now;
     }
 
-    /// Forgives everything: the client has done what was waited for.
+    /// Resets the delay, after the client has completed the expected step.
     pub fn restart(&mut self, now: Instant) {
         (self.late, self.at) = (Duration::ZERO, now);
     }
 
-    /// How late the client is.
+    /// Returns the current delay.
     #[must_use]
     pub fn late(&self, now: Instant) -> Duration {
         self.late + now.saturating_duration_since(self.at)
     }
 
-    /// When the client will be this late, if nothing moves.
+    /// Returns the time at which the delay reaches `limit` if no bytes are transferred.
     #[must_use]
     pub fn late_at(&self, limit: Duration) -> Instant {
         self.at + limit.saturating_sub(self.late)

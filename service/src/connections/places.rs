@@ -1,4 +1,4 @@
-//! All connections of a listener, and the choice of which one to close.
+//! All connections of a listener, and the choice of the connection to close.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,26 +10,28 @@ use tokio::time::{Instant, timeout};
 
 use super::standing::{Connection, Times};
 
-/// Of the connections that may be closed, this part is closed at once, so that the search is rare.
+/// An eviction closes one in this many of the connections that may be closed, so that searches are
+/// rare.
 const PART: usize = 64;
-/// How often a full listener looks again for a connection that may be closed.
+/// How often a full listener searches again for a connection that it may close.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How many connections there may be.
+/// Limits on the number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaceLimits {
-    /// Of all.
+    /// Connections in total.
     pub all: usize,
-    /// Of one group, for example of a network; 0 is no limit.
+    /// Connections of one group, such as a network; 0 means no limit.
     pub of_a_group: usize,
-    /// How late a connection of a full listener has to be before it is closed for another one: in a rush of clients that do
-    /// what they should, the new ones wait instead.
+    /// Minimum delay of a connection before a full listener closes it for a new one. If all clients
+    /// keep the minimum rate, new connections wait instead.
     pub on_time: Duration,
-    /// How long each may go without a complete request.
+    /// How long a connection may go without a complete request.
     pub times: Times,
 }
 
-/// The places of a listener. Connections of a group `K` have a limit of their own; those of no group have none.
+/// The connection slots of a listener. The connections of a group `K` have an additional limit;
+/// connections without a group do not.
 #[derive(Debug)]
 pub struct Places<K: Hash + Eq + Copy>(Arc<Inner<K>>);
 
@@ -47,7 +49,7 @@ struct Table<K> {
     groups: HashMap<Option<K>, HashMap<u64, Arc<Connection>>>,
 }
 
-/// A connection's place, until it is dropped.
+/// The slot of one connection. Dropping it frees the slot.
 #[derive(Debug)]
 pub struct Place<K: Hash + Eq + Copy> {
     id: u64,
@@ -56,18 +58,18 @@ pub struct Place<K: Hash + Eq + Copy> {
     places: Arc<Inner<K>>,
 }
 
-/// A group has all its connections, and owes answers on each of them.
+/// Error: a group is at its limit, and the server owes a response on each of its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crowded;
 
-/// Why there is no place.
+/// The limit that is reached.
 enum Full {
     All,
     Group,
 }
 
 impl<K: Hash + Eq + Copy> Places<K> {
-    /// Places that are all free.
+    /// Creates a listener's slots, all free.
     #[must_use]
     pub fn new(limits: PlaceLimits) -> Self {
         let table = Table {
@@ -82,11 +84,13 @@ impl<K: Hash + Eq + Copy> Places<K> {
         }))
     }
 
-    /// Gives a new connection a place. Where all are taken, the connections that have gone longest without a complete
-    /// request are closed; where the server owes answers on all of them, this waits.
+    /// Assigns a slot to a new connection. If all are taken, this closes the connections that have
+    /// gone longest without a complete request. If the server owes responses on all of them, this
+    /// waits.
     ///
     /// # Errors
-    /// [`Crowded`] if the server owes answers on all connections of the group: the new one should be closed.
+    /// [`Crowded`] if the server owes responses on all connections of the group. The caller should
+    /// close the new connection.
     pub async fn enter(&self, group: Option<K>) -> Result<Place<K>, Crowded> {
         loop {
             match self.try_enter(group) {
@@ -99,7 +103,7 @@ impl<K: Hash + Eq + Copy> Places<K> {
         }
     }
 
-    /// Closes a few connections because the process cannot open more files.
+    /// Closes a few connections when the process cannot open more files.
     pub fn make_room(&self) {
         self.0.table().evict(None, Duration::ZERO);
     }
@@ -133,13 +137,14 @@ impl<K: Hash + Eq + Copy> Places<K> {
 
 impl<K: Hash + Eq + Copy> Inner<K> {
     fn table(&self) -> MutexGuard<'_, Table<K>> {
-        // No call leaves the table half changed.
+        // No method panics between two changes that belong together, so a poisoned lock is usable.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<K: Hash + Eq + Copy> Table<K> {
-    /// Closes the latest connections, of one group or of all, that are at least so late; whether there was one.
+    /// Closes the most delayed connections, of one group or of all, whose delay is at least
+    /// `at_least`. Returns false if there is none.
     fn evict(&mut self, only: Option<Option<K>>, at_least: Duration) -> bool {
         let now = Instant::now();
         let groups = self
@@ -185,7 +190,7 @@ impl<K: Hash + Eq + Copy> Place<K> {
 
 impl<K: Hash + Eq + Copy> Drop for Place<K> {
     fn drop(&mut self) {
-        // One that was evicted has left the table already.
+        // An evicted connection has already left the table.
         self.places.table().remove(self.group, self.id);
         self.places.freed.notify_one();
     }
@@ -229,7 +234,7 @@ mod tests {
         tokio::time::advance(SECOND / 10).await;
         let next = places.enter(Some(3)).await.unwrap();
         assert!(is_evicted(&silent) && !is_evicted(&asking) && !is_evicted(&fresh));
-        // An answer that is owed protects, whatever else there is.
+        // A connection on which a response is owed is never closed.
         tokio::time::advance(SECOND * 30).await;
         let last = places.enter(Some(4)).await.unwrap();
         assert!(!is_evicted(&asking) && is_evicted(&fresh) && !is_evicted(&last));
@@ -248,7 +253,8 @@ mod tests {
         let third = places.enter(Some(1)).await.unwrap();
         assert_eq!(own.iter().filter(|place| is_evicted(place)).count(), 1);
         assert!(!is_evicted(&other) && !is_evicted(&third) && !proxy.iter().any(is_evicted));
-        // All of them busy: the next of the group is turned away, another group is not.
+        // When all are busy, the group's next connection is refused, and another group's is
+        // accepted.
         let left = own.iter().find(|place| !is_evicted(place)).unwrap();
         let asked: Vec<_> = [left, &third].map(|place| place.connection().asked()).into();
         for asked in &asked {

@@ -1,4 +1,4 @@
-//! What happens on one connection: requests that come, are worked on, are answered.
+//! The state of one connection: requests being received, processed and answered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,24 +11,26 @@ use super::pace::Pace;
 /// How long a connection may go without a complete request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
-    /// From its beginning to the head of its first request, the TLS handshake included.
+    /// From the start of the connection to the head of its first request, including the TLS
+    /// handshake.
     pub first: Duration,
-    /// Afterwards; bodies and answers that move at `bytes_per_second` do not count.
+    /// After the first request head. Bodies and responses that move at `bytes_per_second` do not
+    /// count.
     pub idle: Duration,
-    /// The rate at which a client has to send a body, and to take an answer.
+    /// Minimum rate at which a client sends a body and reads a response.
     pub bytes_per_second: u32,
 }
 
-/// Why a connection is closed.
+/// Reasons why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It has no request open.
+    /// No request is open.
     Idle,
-    /// The client does not send its request, or does not take its answer.
+    /// The client is too slow in sending its request or reading its response.
     Late,
 }
 
-/// One connection.
+/// The state of one connection.
 #[derive(Debug)]
 pub struct Connection {
     times: Times,
@@ -38,26 +40,26 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct State {
-    /// How late the client is with the next complete request.
+    /// Delay of the client with the next complete request.
     pace: Pace,
-    /// Whether the head of a request has come.
+    /// True once the head of a request has arrived.
     asked: bool,
     next: u64,
     open: Vec<(u64, Phase)>,
 }
 
-/// What happens to a request.
+/// The state of a request.
 #[derive(Debug)]
 enum Phase {
-    /// Its body is coming, or was given up.
+    /// The body is arriving, or the client stopped sending it.
     Coming,
-    /// It has come; the answer is our debt.
+    /// The request is complete, and the server owes the response.
     Working,
-    /// Its answer is being taken.
+    /// The client is reading the response.
     Answering(Pace),
 }
 
-/// A request from its head to the end of its answer.
+/// A request, from its head to the end of its response.
 #[derive(Debug)]
 pub struct Asked {
     connection: Arc<Connection>,
@@ -65,7 +67,7 @@ pub struct Asked {
 }
 
 impl Connection {
-    /// A connection that begins now.
+    /// Starts the measurement for a new connection.
     #[must_use]
     pub fn new(times: Times) -> Arc<Self> {
         let state = State {
@@ -81,7 +83,7 @@ impl Connection {
         })
     }
 
-    /// The head of a request has come.
+    /// Registers a request whose head has arrived.
     #[must_use]
     pub fn asked(self: &Arc<Self>) -> Asked {
         let mut state = self.state();
@@ -96,23 +98,23 @@ impl Connection {
         }
     }
 
-    /// Closes the connection: another one needs its place, or its memory.
+    /// Closes the connection because another one needs its slot or its memory.
     pub fn evict(&self) {
         self.cut.cancel();
     }
 
-    /// Ends when the connection has to be closed for others.
+    /// Waits until the connection has to be closed for another one.
     pub async fn evicted(&self) {
         self.cut.cancelled().await;
     }
 
-    /// The token behind [`evict`](Self::evict).
+    /// Returns the token that [`evict`](Self::evict) cancels.
     #[must_use]
     pub fn cut(&self) -> &CancellationToken {
         &self.cut
     }
 
-    /// Ends once the client is too late.
+    /// Waits until the client exceeds a time limit.
     pub async fn over(&self) -> End {
         loop {
             match self.check(Instant::now()) {
@@ -122,13 +124,13 @@ impl Connection {
         }
     }
 
-    /// Whether a request has begun and is not answered as a whole.
+    /// Returns whether a request has begun and its response is not complete.
     #[must_use]
     pub fn has_request(&self) -> bool {
         !self.state().open.is_empty()
     }
 
-    /// How late the client is; none while the server owes it an answer.
+    /// Returns the delay of the client, or `None` while the server owes it a response.
     pub(super) fn late(&self, now: Instant) -> Option<Duration> {
         let state = self.state();
         let mut late = state.pace.late(now);
@@ -142,7 +144,8 @@ impl Connection {
         Some(late)
     }
 
-    /// Whether it is over, or else when to look again: never later than the first limit that can be reached.
+    /// Returns why the connection is over, or else when to check again. That time is never later
+    /// than the first limit that can be reached.
     fn check(&self, now: Instant) -> Result<End, Instant> {
         let state = self.state();
         let limit = if state.asked { self.times.idle } else { self.times.first };
@@ -166,7 +169,7 @@ impl Connection {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No call leaves the state half changed.
+        // No method panics between two changes that belong together, so a poisoned lock is usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,14 +183,14 @@ impl State {
     }
 }
 
-/// What the bodies of a request and its answer report.
+/// Progress reports from the bodies of a request and its response.
 impl Connection {
-    /// Bytes of a request's body have come.
+    /// Counts received bytes of a request body.
     pub(super) fn came(&self, bytes: usize) {
         self.state().pace.moved(bytes, Instant::now());
     }
 
-    /// A request has come as a whole.
+    /// Marks a request as completely received.
     pub(super) fn whole(&self, id: u64) {
         let mut state = self.state();
         if let Some(phase @ Phase::Coming) = state.phase(id) {
@@ -196,7 +199,8 @@ impl Connection {
         }
     }
 
-    /// The answer begins; a request that did not come as a whole earns its connection no time.
+    /// Marks the start of the response. An incomplete request does not reset the delay of its
+    /// connection.
     pub(super) fn answering(&self, id: u64) {
         let now = Instant::now();
         let answering = Phase::Answering(Pace::new(self.times.bytes_per_second, now));
@@ -207,7 +211,7 @@ impl Connection {
         }
     }
 
-    /// Bytes of an answer have been taken.
+    /// Counts the bytes of a response that the client has read.
     pub(super) fn took(&self, id: u64, bytes: usize) {
         let now = Instant::now();
         let mut state = self.state();
@@ -223,8 +227,8 @@ impl Connection {
             return;
         };
         let (_, phase) = state.open.swap_remove(place);
-        // The client's time begins with the end of what it waited for. An answer that it did not ask for as a whole, or
-        // did not take, gives it none.
+        // The client's time limit starts again when a complete request has ended. A response to an
+        // incomplete request, or one that the client did not read, does not reset the delay.
         if let Phase::Working = phase {
             state.pace.restart(Instant::now());
         }
@@ -232,7 +236,7 @@ impl Connection {
 }
 
 impl Asked {
-    /// The connection.
+    /// Returns the connection.
     #[must_use]
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection

@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::standing::{Asked, Connection};
 
-/// The body of a request.
+/// The body of a request, which reports received bytes.
 #[derive(Debug)]
 pub struct Coming<B: Body> {
     inner: B,
@@ -17,7 +17,7 @@ pub struct Coming<B: Body> {
     id: u64,
 }
 
-/// The body of an answer; the request ends with it.
+/// The body of a response, which reports sent bytes. Dropping it ends the request.
 #[derive(Debug)]
 pub struct Going<B> {
     inner: B,
@@ -25,7 +25,7 @@ pub struct Going<B> {
 }
 
 impl Asked {
-    /// Watches the body of the request.
+    /// Wraps the body of the request.
     pub fn coming<B: Body>(&self, inner: B) -> Coming<B> {
         let (connection, id) = (Arc::clone(self.connection()), self.id());
         if inner.is_end_stream() {
@@ -34,7 +34,7 @@ impl Asked {
         Coming { inner, connection, id }
     }
 
-    /// Watches the body of the answer.
+    /// Wraps the body of the response.
     pub fn going<B>(self, inner: B) -> Going<B> {
         self.connection().answering(self.id());
         Going { inner, asked: self }
