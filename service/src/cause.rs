@@ -1,12 +1,13 @@
-//! An error with everything behind it, for logs and messages.
+//! Formats an error with all its causes, for logs and messages.
 
 use std::error::Error;
 
-/// An error and its causes in one line: `own: cannot reach a/b: connection refused`.
+/// Formats an error and its causes as one line: `own: cannot reach a/b: connection refused`.
 ///
-/// Every log line about a failure prints this, since the last cause says what an operator has to mend ("no space left on
-/// device", "SignatureDoesNotMatch"). A cause that the text before ends with is not said twice: transparent errors, and
-/// errors that print their own source, say what their cause says.
+/// Every log line about a failure contains this text, because the last cause names what an operator
+/// has to repair ("no space left on device", "SignatureDoesNotMatch"). A cause is skipped if the
+/// text before it already ends with the same words: transparent errors, and errors that print their
+/// own source, repeat their cause.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -3,22 +3,22 @@ use std::fmt::{self, Display};
 
 use console::{Style, Term, measure_text_width, pad_str, truncate_str};
 
-/// What stdout can show: how wide a line may be, and whether colours help or harm.
+/// Capabilities of the terminal: the width of a line, and whether colours are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Screen {
     /// Columns of a line, at least [`Screen::NARROWEST`].
     pub width: usize,
-    /// True on a terminal that takes colours, unless the caller set `NO_COLOR`.
+    /// True on a terminal that supports colours, unless the environment sets `NO_COLOR`.
     pub colour: bool,
 }
 
 impl Screen {
-    /// The width we count with when stdout is a file or a pipe, in columns.
+    /// Line width if stdout is a file or a pipe, in columns.
     pub const PLAIN: usize = 80;
-    /// Below this many columns nothing readable fits; lines may then be wrapped by the terminal.
+    /// Minimum width. A narrower terminal may wrap the lines.
     pub const NARROWEST: usize = 40;
 
-    /// Asks the terminal on stdout.
+    /// Reads the properties of the terminal on stdout.
     pub fn stdout() -> Self {
         let width = Term::stdout()
             .size_checked()
@@ -29,7 +29,7 @@ impl Screen {
         }
     }
 
-    /// Asks the terminal on stderr.
+    /// Reads the properties of the terminal on stderr.
     pub fn stderr() -> Self {
         let columns = Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
         Self {
@@ -38,7 +38,8 @@ impl Screen {
         }
     }
 
-    /// Plain text of [`Screen::PLAIN`] columns: the same everywhere, for files and tests.
+    /// Returns plain text of [`Screen::PLAIN`] columns: the same result everywhere, for files and
+    /// tests.
     pub fn plain() -> Self {
         Self {
             width: Self::PLAIN,
@@ -46,7 +47,7 @@ impl Screen {
         }
     }
 
-    /// The text in a tone, or as it is on a screen without colours.
+    /// Styles the text for a tone, or returns it unchanged on a screen without colours.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         if self.colour {
             tone.style().force_styling(true).apply_to(text).to_string()
@@ -56,16 +57,16 @@ impl Screen {
     }
 }
 
-/// What a piece of text is, rather than which colour it has.
+/// The meaning of a piece of text, from which its colour follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// A heading.
     Heading,
-    /// As it should be.
+    /// An expected or healthy state.
     Good,
-    /// Not as it should be.
+    /// A state that needs attention.
     Bad,
-    /// Less important than the rest.
+    /// Text of less importance.
     Faint,
     /// The body of a bar.
     Bar,
@@ -83,8 +84,11 @@ impl Tone {
     }
 }
 
-/// A horizontal bar of up to `width` columns for `value` on a scale from 0 to `max`, exact to an eighth of a column.
-/// A value above 0 always shows, one above `max` fills the width, and what is no number or below 0 is empty.
+/// Draws a horizontal bar of up to `width` columns for `value` on a scale from 0 to `max`, exact to
+/// an eighth of a column.
+///
+/// A value above 0 is always visible, a value above `max` fills the width, and `NaN` or a value
+/// that is not positive gives an empty bar.
 pub fn bar(value: f64, max: f64, width: usize) -> String {
     const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     if !(value > 0.0 && max > 0.0) {
@@ -102,7 +106,7 @@ pub fn bar(value: f64, max: f64, width: usize) -> String {
     text
 }
 
-/// Where the text of a column stands.
+/// Alignment of the text in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     /// Words.
@@ -111,7 +115,8 @@ pub enum Align {
     Right,
 }
 
-/// Rows of text under headings, aligned. The last column is cut if a line would be wider than the screen.
+/// Aligned rows of text under headings. The last column is truncated if a line would be wider than
+/// the screen.
 #[derive(Clone, Debug)]
 pub struct Table {
     screen: Screen,
@@ -123,7 +128,8 @@ impl Table {
     /// Two spaces between columns.
     const GAP: usize = 2;
 
-    /// A table with these columns and no row. With empty headings throughout, no heading line is printed.
+    /// Creates a table with these columns and no rows. If all headings are empty, no heading line
+    /// is printed.
     pub fn new(screen: Screen, columns: &[(&str, Align)]) -> Self {
         let columns = columns
             .iter()
@@ -136,7 +142,8 @@ impl Table {
         }
     }
 
-    /// Adds a row; cells that are missing are empty, cells beyond the last column are dropped. Cells may be painted.
+    /// Adds a row. Missing cells are empty; cells beyond the last column are dropped. Cells may
+    /// contain colours.
     pub fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) -> &mut Self {
         let mut cells: Vec<String> = cells.into_iter().map(Into::into).collect();
         cells.resize(self.columns.len(), String::new());
@@ -144,7 +151,8 @@ impl Table {
         self
     }
 
-    /// The columns left for a last column of bars, given all that stands before it; at least 10.
+    /// Returns the columns that remain for a last column of bars after all other columns; at least
+    /// 10.
     pub fn room(&self) -> usize {
         let before = self.columns.len().saturating_sub(1);
         let used: usize = self.widths().iter().take(before).map(|width| width + Self::GAP).sum();
@@ -190,7 +198,7 @@ impl Table {
 }
 
 impl Display for Table {
-    /// All lines, without a newline at the end.
+    /// Writes all lines, without a newline at the end.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.widths();
         let mut lines = Vec::with_capacity(self.rows.len() + 1);

@@ -1,4 +1,4 @@
-//! What a program answers its caller: one exit code for each decision that a cron job or a person can take.
+//! Exit codes: one for each decision that a cron job or a person can take.
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -7,40 +7,40 @@ use serde::{Serialize, Serializer};
 
 use crate::version::Build;
 
-/// How a command ended.
+/// The result of a command.
 ///
-/// | code | variant | the caller should |
+/// | code | variant | what the caller should do |
 /// |---|---|---|
-/// | 0 | `Done` | go on; also when the same bytes had been written before |
-/// | 2 | `Usage` | mend the command line or the config file |
-/// | 3 | `Rejected` | set the input aside: it never will succeed, the reason is in one line |
-/// | 4 | `Retry` | call again later: something is not there yet, or out of reach |
-/// | 5 | `Conflict` | look: an object exists with other bytes, both are named; nothing was overwritten |
-/// | 6 | `BelowMinimum` | nothing, or call again later: too few accepted packets, so no sum part |
-/// | 7 | `Held` | look: an operator has to release what would be published |
+/// | 0 | `Done` | continue; also returned if the same bytes already exist |
+/// | 2 | `Usage` | correct the command line or the configuration file |
+/// | 3 | `Rejected` | set the input aside: it can never succeed; one line states the reason |
+/// | 4 | `Retry` | call again later: something is missing or out of reach |
+/// | 5 | `Conflict` | investigate: an object exists with other bytes; both are named, nothing was overwritten |
+/// | 6 | `BelowMinimum` | nothing, or call again later: too few accepted packets for a sum part |
+/// | 7 | `Held` | investigate: an operator has to release what would be published |
 ///
-/// Code 1 is left to the language (a panic ends in 101), so it never carries a meaning of ours.
+/// Code 1 has no meaning here, because the Rust runtime uses it (a panic exits with 101).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done, now or earlier.
+    /// Done by this call or an earlier one.
     Done = 0,
     /// The command line or the configuration is wrong.
     Usage = 2,
-    /// The input never will succeed.
+    /// The input can never succeed.
     Rejected = 3,
     /// The same call can succeed later.
     Retry = 4,
-    /// Other bytes stand where ours should.
+    /// An object exists with other bytes than the ones to be written.
     Conflict = 5,
-    /// Fewer accepted packets than the configured minimum.
+    /// There are fewer accepted packets than the configured minimum.
     BelowMinimum = 6,
-    /// An operator has to release it.
+    /// An operator has to release the result.
     Held = 7,
 }
 
 impl Exit {
-    /// All outcomes, in the order of their codes.
+    /// All results, in the order of their codes.
     pub const ALL: [Self; 7] = [
         Self::Done,
         Self::Usage,
@@ -51,12 +51,12 @@ impl Exit {
         Self::Held,
     ];
 
-    /// The process exit code.
+    /// Returns the process exit code.
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// The word for it in JSON, logs and sentences.
+    /// Returns the word for this result in JSON, logs and messages.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -88,15 +88,16 @@ impl Serialize for Exit {
     }
 }
 
-/// Reads the command line of this process. Help and version go to stdout, faults of usage to stderr.
+/// Parses the command line of this process. Help and version go to stdout, usage errors to stderr.
 ///
 /// # Errors
-/// The exit to leave with: [`Exit::Done`] after help or version, [`Exit::Usage`] for anything that does not parse.
+/// The exit code to return from `main`: [`Exit::Done`] after help or version, [`Exit::Usage`] for
+/// arguments that do not parse.
 pub fn parse<T: Parser>() -> Result<T, Exit> {
     parse_build(&Build::new("", &[]))
 }
 
-/// [`parse`] for a program whose `--version` names its features.
+/// Does the same as [`parse`], for a program whose `--version` names its features.
 ///
 /// # Errors
 /// As [`parse`].
@@ -104,7 +105,7 @@ pub fn parse_build<T: Parser>(build: &Build) -> Result<T, Exit> {
     parse_from(build, std::env::args_os())
 }
 
-/// [`parse`] on given arguments, the program's name first.
+/// Does the same as [`parse`] with the given arguments, of which the first is the program's name.
 ///
 /// # Errors
 /// As [`parse`].
@@ -112,12 +113,12 @@ pub fn parse_from<T: Parser>(
     build: &Build,
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<T, Exit> {
-    // The parser keeps its texts for as long as the process lives.
+    // clap wants a text that lives as long as the process.
     let version: &'static str = Box::leak(build.to_string().into_boxed_str());
     let matches = T::command().version(version).try_get_matches_from(arguments);
     let parsed = matches.and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| {
-        // A reader that has gone away (`| head`) is not a fault of the caller's command line.
+        // A reader that has closed the pipe (`| head`) is not an error of the command line.
         let _ = error.print();
         if error.use_stderr() { Exit::Usage } else { Exit::Done }
     })

@@ -1,18 +1,18 @@
-//! A screen that is drawn again and again in the same place, on a terminal only.
+//! A block of lines that is redrawn in place, on a terminal only.
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::Output;
 use crate::progress::bars;
 
-/// Lines at the bottom of the terminal, below whatever else is written. Off a terminal, with `--json` or `--quiet`,
-/// nothing is drawn.
+/// Lines at the bottom of the terminal, below all other output. Nothing is drawn without a
+/// terminal, with `--json` or with `--quiet`.
 #[derive(Debug)]
 pub struct Live {
     bar: ProgressBar,
 }
 
 impl Live {
-    /// An empty screen on stderr.
+    /// Creates an empty block on stderr.
     #[must_use]
     pub fn new(output: &Output) -> Self {
         if output.json || output.quiet {
@@ -27,29 +27,29 @@ impl Live {
         Self { bar }
     }
 
-    /// Whether anybody sees it.
+    /// Returns whether the block is visible.
     #[must_use]
     pub fn is_seen(&self) -> bool {
         !self.bar.is_hidden()
     }
 
-    /// Draws these lines in the place of those before.
+    /// Replaces the lines.
     pub fn draw(&self, lines: String) {
         self.bar.set_message(lines);
     }
 
-    /// Writes something above it, with a newline at its end, to stdout.
+    /// Writes to stdout above the block. The output has to end with a newline.
     pub fn above(&self, write: impl FnOnce()) {
         bars().suspend(write);
     }
 
-    /// Leaves the last lines where they are, for good.
+    /// Stops drawing and leaves the last lines on the terminal.
     pub fn leave(&self) {
         self.bar.abandon();
         bars().remove(&self.bar);
     }
 
-    /// Takes them off the terminal.
+    /// Removes the lines from the terminal.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
         bars().remove(&self.bar);

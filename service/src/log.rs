@@ -1,6 +1,6 @@
-//! Logs on stderr: lines for people on a terminal, one JSON object a line for everybody else.
+//! Logs on stderr: readable lines on a terminal, otherwise one JSON object per line.
 //!
-//! Nothing here logs the command line or the environment: both can hold secrets.
+//! This module logs neither the command line nor the environment, because both can contain secrets.
 use std::io::{self, IsTerminal, Write};
 
 use clap::Args;
@@ -12,29 +12,30 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 use crate::error::LogError;
 use crate::progress;
 
-/// The filter of one-shot commands when the caller names none: only what needs attention, since the summary says the
-/// rest.
+/// The default filter of one-shot commands: only warnings and errors, because the summary reports
+/// the rest.
 pub const QUIET: &str = "warn";
 
 /// The option `--log`, for a program's command line (`#[command(flatten)]`).
 #[derive(Args, Clone, Debug, Default)]
 pub struct LogOptions {
-    /// What to log: error, warn, info, debug or trace, also by module (`warn,tallybox_transport=debug`)
+    /// Log filter: error, warn, info, debug or trace, also by module
+    /// (`warn,tallybox_transport=debug`)
     #[arg(long, value_name = "FILTER", env = "TALLYBOX_LOG", global = true)]
     pub log: Option<String>,
 }
 
 impl LogOptions {
-    /// Sets up the logs of this process, with `default` if the caller named no filter.
+    /// Sets up the logs of this process, with the filter `default` if the caller names none.
     ///
     /// # Errors
-    /// [`LogError`], which a program answers with [`crate::exit::Exit::Usage`].
+    /// [`LogError`]; the program exits with [`crate::exit::Exit::Usage`].
     pub fn init(&self, default: &str) -> Result<(), LogError> {
         init(self.log.as_deref().unwrap_or(default))
     }
 }
 
-/// Sets up the logs of this process by a filter in the syntax of `tracing_subscriber::EnvFilter`.
+/// Sets up the logs of this process with a filter in the syntax of `tracing_subscriber::EnvFilter`.
 ///
 /// # Errors
 /// [`LogError::BadFilter`] if the filter does not parse, [`LogError::AlreadySet`] on a second call.
@@ -63,7 +64,7 @@ where
     Ok(Registry::default().with(parsed).with(lines))
 }
 
-/// Standard error, with the progress bar put aside while a line is written.
+/// A writer to stderr that hides the progress bars while it writes a line.
 struct AboveBars;
 
 impl Write for AboveBars {
@@ -83,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// A writer that keeps what was written.
+    /// A writer that records its input.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! What a command says on stdout and stderr: its summary, or in one line why there is none.
+//! Output of a command: its summary, or one line that states why it failed.
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 
@@ -10,37 +10,38 @@ use crate::cause::chain;
 use crate::exit::Exit;
 use crate::progress::Progress;
 
-/// Something a command reports when it is done: fields for machines, lines for people.
+/// The result of a successful command: fields for machines, lines for people.
 pub trait Summary: Serialize {
-    /// Writes the lines a person reads, without a newline at the end.
+    /// Writes the lines for people, without a newline at the end.
     ///
     /// # Errors
-    /// Only what the formatter answers.
+    /// Only errors of the formatter.
     fn human(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
-/// Why a command did not do what it was asked, in the words of the table at [`Exit`].
+/// The reason why a command failed, with an exit code from the table at [`Exit`].
 ///
-/// As JSON: `{"outcome":"rejected","reason":"bad-signature","object":"…","message":"…"}`, details behind it.
+/// The JSON form is `{"outcome":"rejected","reason":"bad-signature","object":"…","message":"…"}`,
+/// followed by the details.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
-    /// The outcome and exit code; never [`Exit::Done`].
+    /// The exit code, also the `outcome` in JSON; never [`Exit::Done`].
     #[serde(rename = "outcome")]
     pub exit: Exit,
-    /// A word in kebab case from the program's closed list, for machines to count by.
+    /// A machine-readable reason in kebab case, from the program's closed list.
     pub reason: String,
-    /// The object, file or batch it is about, if it is about one.
+    /// The object, file or batch that the failure concerns, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// A sentence for people: lower case, no full stop, no secret.
+    /// A message for people: lower case, no full stop, no secret.
     pub message: String,
-    /// Further facts under names of their own (the other object of a conflict, both digests).
+    /// Further named facts, such as the other object and both digests of a conflict.
     #[serde(flatten)]
     pub details: Map<String, Value>,
 }
 
 impl Failure {
-    /// A failure that names no object.
+    /// Creates a failure that names no object.
     pub fn new(exit: Exit, reason: impl Into<String>, message: impl Display) -> Self {
         Self {
             exit,
@@ -51,19 +52,19 @@ impl Failure {
         }
     }
 
-    /// An error and everything behind it, in one sentence: `cannot read: no such file or directory`.
+    /// Creates a failure from an error and its causes: `cannot read: no such file or directory`.
     pub fn from_error(exit: Exit, reason: impl Into<String>, error: &dyn std::error::Error) -> Self {
         Self::new(exit, reason, chain(error))
     }
 
-    /// Names the object it is about.
+    /// Names the object that the failure concerns.
     #[must_use]
     pub fn object(mut self, object: impl Display) -> Self {
         self.object = Some(object.to_string());
         self
     }
 
-    /// Adds a fact. A name that the JSON form uses itself is not taken a second time.
+    /// Adds a fact. A name that the JSON form already uses is ignored.
     #[must_use]
     pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
         if !["outcome", "reason", "object", "message"].contains(&name) {
@@ -74,10 +75,10 @@ impl Failure {
 }
 
 impl Display for Failure {
-    /// `rejected (bad-signature): OBJECT: MESSAGE [name=value …]`, always one line.
+    /// Writes `rejected (bad-signature): OBJECT: MESSAGE [name=value …]`, always one line.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({}): ", self.exit, OneLine(&self.reason))?;
-        // Messages often begin with the object they are about; it is then not said twice.
+        // Many messages already contain the object's name.
         if let Some(object) = self.object.as_deref().filter(|object| !self.message.contains(object)) {
             write!(formatter, "{}: ", OneLine(object))?;
         }
@@ -92,8 +93,8 @@ impl Display for Failure {
     }
 }
 
-/// A text that came from outside, fit for a terminal: no control character gets through, so a peer's object name can
-/// neither move the cursor nor start a second line.
+/// A text from outside, escaped for a terminal. Control characters are escaped, so that the name of
+/// a peer's object can neither move the cursor nor start a second line.
 struct OneLine<'a>(&'a str);
 
 impl Display for OneLine<'_> {
@@ -115,13 +116,13 @@ pub struct Output {
     /// Print the summary, or the reason of a failure, as one line of JSON on stdout
     #[arg(long, global = true)]
     pub json: bool,
-    /// Draw no progress bar
+    /// Do not draw a progress bar
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
 
 impl Output {
-    /// Output for machines (`true`) or people, with a progress bar where a person can see it.
+    /// Creates output for machines (`true`) or people, with a progress bar on a terminal.
     pub fn new(json: bool) -> Self {
         Self { json, quiet: false }
     }
@@ -129,15 +130,15 @@ impl Output {
     /// Prints the summary to stdout.
     ///
     /// # Errors
-    /// When stdout cannot be written, except that a reader that has gone away is no error.
+    /// If stdout cannot be written. A pipe that the reader has closed is not an error.
     pub fn summary(&self, summary: &impl Summary) -> io::Result<()> {
         survive(self.write_summary(&mut io::stdout().lock(), summary))
     }
 
-    /// Says why there is no summary (one JSON line on stdout with `--json`, one line on stderr without), and answers
-    /// the exit to leave with.
+    /// Prints the failure (with `--json`, one JSON line on stdout; otherwise, one line on stderr)
+    /// and returns its exit code.
     pub fn failure(&self, failure: &Failure) -> Exit {
-        // Nobody is left to be told if this cannot be written; the exit code still says it.
+        // An error here cannot be reported anywhere; the exit code still states the failure.
         let _ = if self.json {
             write_json(&mut io::stdout().lock(), failure)
         } else {
@@ -146,7 +147,7 @@ impl Output {
         failure.exit
     }
 
-    /// A progress bar for a run over `total_bytes`, or one that only counts if nobody would see it.
+    /// Creates a progress bar over `total_bytes`, or a hidden one with `--json` or `--quiet`.
     pub fn progress(&self, total_bytes: Option<u64>, label: &str) -> Progress {
         if self.json || self.quiet {
             Progress::hidden()
@@ -165,7 +166,7 @@ impl Output {
     }
 }
 
-/// One line of JSON, written in one piece.
+/// Writes one line of JSON with a single call, so that other output cannot split it.
 fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
@@ -173,7 +174,7 @@ fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     out.flush()
 }
 
-/// `| head` closes the pipe early; that is the reader's choice, not a failure of ours.
+/// Accepts a closed pipe: with `| head`, the reader has chosen to stop.
 fn survive(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -198,7 +199,7 @@ mod tests {
         }
     }
 
-    /// A stdout whose reader has gone, or whose disk is full.
+    /// A stdout whose reader has closed the pipe, or whose disk is full.
     struct Broken(io::ErrorKind);
 
     impl Write for Broken {

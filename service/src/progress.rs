@@ -1,4 +1,4 @@
-//! A progress bar for runs over packets: bytes and packets a second, drawn only where a person sees it.
+//! A progress bar for work on packets: bytes and packets per second, drawn only on a terminal.
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// All bars of the process, so that a log line or a failure can be written without tearing one.
+/// Returns all progress bars of the process, so that other output can hide them while it writes.
 pub(crate) fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();
-    // Standard error, redrawn up to eight times a second; indicatif draws nothing if it is no terminal.
+    // Redraws stderr up to eight times a second. indicatif draws nothing if stderr is not a
+    // terminal.
     BARS.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8)))
 }
 
-/// Counts packets and bytes of a run, and shows them. Clones count into the same run, from any thread.
+/// Counts packets and bytes of a run, and displays them. Clones share the same counters and may be
+/// used from any thread.
 #[derive(Clone, Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -21,18 +23,19 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar on stderr over `total_bytes`, or without an end if the length is not known. Off a terminal it only
-    /// counts. A program asks [`crate::output::Output::progress`] instead, which minds `--json` and `--quiet`.
+    /// Creates a bar on stderr over `total_bytes`, or without a known end. Without a terminal, the
+    /// bar only counts. Programs use [`crate::output::Output::progress`] instead, which respects
+    /// `--json` and `--quiet`.
     pub fn packets(total_bytes: Option<u64>, label: &str) -> Self {
         let progress = Self::on(bars().add(ProgressBar::no_length()), total_bytes, label);
-        // Keeps the clock and the rates moving while one large chunk is worked on.
+        // Updates the elapsed time and the rates while one large chunk is processed.
         if !progress.bar.is_hidden() {
             progress.bar.enable_steady_tick(Duration::from_millis(250));
         }
         progress
     }
 
-    /// Counts and shows nothing.
+    /// Creates a bar that counts but is not displayed.
     pub fn hidden() -> Self {
         Self {
             bar: ProgressBar::hidden(),
@@ -50,23 +53,24 @@ impl Progress {
         Self { bar, packets }
     }
 
-    /// Adds what was worked on since the last call: packets, and bytes of the input.
+    /// Adds the packets and input bytes processed since the last call.
     pub fn advance(&self, packets: u64, bytes: u64) {
         self.packets.fetch_add(packets, Ordering::Relaxed);
         self.bar.inc(bytes);
     }
 
-    /// Packets so far.
+    /// Returns the packets so far.
     pub fn count(&self) -> u64 {
         self.packets.load(Ordering::Relaxed)
     }
 
-    /// Bytes so far.
+    /// Returns the bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bar.position()
     }
 
-    /// Takes the bar off the terminal: the summary that follows says what it would say. Harmless when repeated.
+    /// Removes the bar from the terminal, because the summary that follows contains the same
+    /// figures. May be called again.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
         bars().remove(&self.bar);
@@ -79,7 +83,7 @@ fn style(known_length: bool, packets: Arc<AtomicU64>) -> ProgressStyle {
     } else {
         "{spinner} {msg}  {packets}  {bytes}"
     };
-    // Both templates are constants and a test parses them; the fallback costs the bar its looks, nothing else.
+    // Both templates are constants that a test parses. The fallback changes only the appearance.
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("█▉▊▋▌▍▎▏ ")
@@ -92,7 +96,7 @@ fn style(known_length: bool, packets: Arc<AtomicU64>) -> ProgressStyle {
         )
 }
 
-/// `12,000 packets, 4,000/s`: the mean since the start, which is what people plan by.
+/// Formats a count as `12,000 packets, 4,000/s`; the rate is the mean since the start.
 fn rate(count: u64, elapsed: Duration) -> String {
     let mut text = format!("{} packets", grouped(count));
     if let Some(per_second) = (u128::from(count) * 1000).checked_div(elapsed.as_millis()) {
@@ -101,7 +105,7 @@ fn rate(count: u64, elapsed: Duration) -> String {
     text
 }
 
-/// A number with a comma at each thousand, for people.
+/// Formats a number with a comma at each thousand.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -123,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    /// A terminal that keeps what is drawn on it.
+    /// A terminal that records what is drawn.
     #[derive(Clone, Debug, Default)]
     struct Screen(Arc<std::sync::Mutex<String>>);
 
