@@ -1,8 +1,9 @@
-//! Tells the compiler which commit the programs are built from.
+//! Passes the git commit of the source tree to the compiler, for `--version` and `build_info`.
 //!
-//! `TALLYBOX_COMMIT` of the environment counts, for builds outside a checkout. Otherwise git is asked. A release build
-//! asks again after each commit; a development build does not, since that would compile all programs again, so it marks
-//! the commit with `+`: that one, or a later one.
+//! The environment variable `TALLYBOX_COMMIT` takes precedence; builds outside a checkout set it.
+//! Otherwise the script runs git. Cargo runs the script again after each commit in release builds
+//! only, because a new value compiles all programs again. A development build therefore appends `+`
+//! to the commit: the sources are from that commit or a later one.
 
 use std::env;
 use std::path::Path;
@@ -17,10 +18,11 @@ fn main() {
     }
 }
 
-/// The commit of the checkout that holds this crate; none outside one, or without git.
+/// Returns the commit of the checkout that contains this crate, or `None` without a checkout or
+/// git.
 fn of_checkout() -> Option<String> {
     let said = git(&["--show-prefix", "--short=12", "HEAD"])?;
-    // Another prefix: the sources stand in the checkout of another project.
+    // Another prefix means that the sources are part of the checkout of another project.
     let commit = said.strip_prefix("service/\n")?.trim().to_owned();
     if env::var("PROFILE").is_ok_and(|profile| profile != "release") {
         return Some(commit + "+");
@@ -32,7 +34,8 @@ fn of_checkout() -> Option<String> {
     Some(commit)
 }
 
-/// What `git rev-parse` answers in the folder of this crate, where build scripts run.
+/// Runs `git rev-parse` in the folder of this crate, where build scripts run, and returns its
+/// output.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").arg("rev-parse").args(arguments).output().ok()?;
     output.status.success().then_some(())?;

@@ -1,4 +1,4 @@
-//! What time it is: passed in, so that tests can turn it forward and back, and a sandbox can let it run fast.
+//! Clocks that are passed in, so that tests can set the time and a sandbox can accelerate it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,54 +12,55 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug, Default)]
 enum Kind {
-    /// The machine's.
+    /// The system clock.
     #[default]
     System,
-    /// Where a test has set it.
+    /// A time that a test sets.
     Manual(Arc<AtomicI64>),
-    /// The machine's, faster.
+    /// The system clock, accelerated.
     Scaled(Pace),
 }
 
-/// How a clock runs that goes faster than the machine's: it showed `origin` when that showed `real`, and has gone `rate`
-/// times as fast ever since. Every process that is given the same pace sees the same time.
+/// The parameters of an accelerated clock: it showed `origin` when the system clock showed `real`,
+/// and has run `rate` times as fast since then. All processes with the same parameters see the same
+/// time.
 ///
-/// As text: `ORIGIN:REAL:RATE`.
+/// The text form is `ORIGIN:REAL:RATE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Milliseconds since the epoch, by this clock.
+    /// Milliseconds since the epoch on the accelerated clock.
     pub origin: i64,
-    /// The same moment by the machine's clock.
+    /// The same moment on the system clock.
     pub real: i64,
-    /// How many times as fast it goes; 1 is as fast.
+    /// Speed factor; 1 is the speed of the system clock.
     pub rate: u32,
 }
 
-/// Why a text is no [`Pace`].
+/// Error of a text that is not a [`Pace`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no ORIGIN:REAL:RATE, in milliseconds since the epoch, with a rate of 1 or more")]
+#[error("{0:?} does not have the form ORIGIN:REAL:RATE, in milliseconds since the epoch with a rate of 1 or more")]
 pub struct PaceError(String);
 
 impl Clock {
-    /// The machine's.
+    /// Returns the system clock.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
-    /// One that stands still until it is [`set`](Self::set).
+    /// Returns a clock whose time changes only with [`set`](Self::set).
     #[must_use]
     pub fn manual(millis: i64) -> Self {
         Self(Kind::Manual(Arc::new(AtomicI64::new(millis))))
     }
 
-    /// One that goes faster than the machine's. Whoever sleeps still sleeps by the machine's.
+    /// Returns an accelerated clock. Sleeps still follow the system clock.
     #[must_use]
     pub fn scaled(pace: Pace) -> Self {
         Self(Kind::Scaled(pace))
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the current time in milliseconds since the epoch.
     #[must_use]
     pub fn millis(&self) -> i64 {
         match &self.0 {
@@ -69,7 +70,7 @@ impl Clock {
         }
     }
 
-    /// Sets a manual clock, forward or back; does nothing to another.
+    /// Sets a manual clock forward or back. Does nothing to other clocks.
     pub fn set(&self, millis: i64) {
         if let Kind::Manual(set) = &self.0 {
             set.store(millis, Ordering::SeqCst);
@@ -78,14 +79,14 @@ impl Clock {
 }
 
 impl Pace {
-    /// A clock that shows `origin` now.
+    /// Returns parameters with which the accelerated clock shows `origin` now.
     #[must_use]
     pub fn from_now(origin: i64, rate: u32) -> Self {
         let real = machine();
         Self { origin, real, rate }
     }
 
-    /// What it shows when the machine's clock shows `real`.
+    /// Returns the time of the accelerated clock when the system clock shows `real`.
     #[must_use]
     pub fn at(&self, real: i64) -> i64 {
         let gone = real.saturating_sub(self.real).saturating_mul(i64::from(self.rate));

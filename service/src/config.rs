@@ -1,4 +1,5 @@
-//! Reading a program's YAML config file into its typed form, with errors that point and do not leak.
+//! Reads a program's YAML configuration into its type, with errors that name the position and never
+//! the value.
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,29 +10,30 @@ use serde::de::DeserializeOwned;
 use crate::error::ConfigError;
 use crate::yaml;
 
-/// Largest config file we read, in bytes.
+/// Largest configuration file that is read, in bytes.
 pub const CONFIG_LIMIT: u64 = 1 << 20;
 
-/// A config value together with the directory its relative paths start from.
+/// A configuration value and the directory against which its relative paths are resolved.
 #[derive(Clone, Debug)]
 pub struct Loaded<T> {
     /// The parsed configuration.
     pub value: T,
-    /// The directory of the config file: `.` if the file was named without one.
+    /// The directory of the configuration file: `.` if its path has no directory.
     pub directory: PathBuf,
 }
 
 impl<T> Loaded<T> {
-    /// A path of the config file as the process has to open it: absolute paths stay, relative ones start at the
-    /// directory of the config file, wherever the program was called from.
+    /// Resolves a path from the configuration file. Absolute paths are unchanged; relative paths
+    /// start at the directory of the configuration file, independent of the working directory.
     pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         resolve(&self.directory, path.as_ref())
     }
 
-    /// The same directory with another value, for a program that turns the file's form into a checked one.
+    /// Converts the value and keeps the directory, for programs that turn the file's form into a
+    /// validated one.
     ///
     /// # Errors
-    /// Whatever `check` answers.
+    /// The error that `check` returns.
     pub fn try_map<U, E>(self, check: impl FnOnce(T) -> Result<U, E>) -> Result<Loaded<U>, E> {
         Ok(Loaded {
             value: check(self.value)?,
@@ -40,7 +42,7 @@ impl<T> Loaded<T> {
     }
 }
 
-/// `path` as seen from `directory`; an absolute path stays what it is.
+/// Resolves `path` against `directory`; an absolute path is unchanged.
 pub fn resolve(directory: &Path, path: &Path) -> PathBuf {
     if path.is_absolute() || directory == Path::new(".") {
         path.to_path_buf()
@@ -49,12 +51,16 @@ pub fn resolve(directory: &Path, path: &Path) -> PathBuf {
     }
 }
 
-/// Reads the YAML file at `path` into `T`. Unknown keys are refused if `T` says `deny_unknown_fields`, which every
-/// config type of ours does; duplicate keys, several documents and boolean words like `yes` are refused always.
+/// Reads the YAML file at `path` into `T`.
+///
+/// Unknown keys are rejected if `T` has `deny_unknown_fields`, which every configuration type of
+/// this project has. Duplicate keys, several documents and boolean words such as `yes` are always
+/// rejected.
 ///
 /// # Errors
-/// [`ConfigError`], which names file, line, column and key, and never a value of the file. A `Deserialize` written by
-/// hand should keep values out of its messages too; a plain value that it quotes is cut out here.
+/// [`ConfigError`], which names file, line, column and key, and never a value from the file. A
+/// manual `Deserialize` implementation should keep values out of its messages, too; this function
+/// removes a plain value that such a message quotes.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> {
     let bytes = read(path)?;
     let text = String::from_utf8(bytes).map_err(|error| ConfigError::NotText {
@@ -74,7 +80,7 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> 
     })
 }
 
-/// All bytes of the file, if they are not more than [`CONFIG_LIMIT`].
+/// Reads the whole file, if it has at most [`CONFIG_LIMIT`] bytes.
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -94,7 +100,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     Ok(bytes)
 }
 
-/// The directory a file stands in, never empty.
+/// Returns the directory of a file; never an empty path.
 fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
@@ -102,28 +108,28 @@ fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-/// A secret key's file and the identifier under which others know the key.
+/// The file of a secret key, and the identifier of the key in packets, signatures and manifests.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct NamedKey {
-    /// The identifier, as in packets, signatures and manifests.
+    /// The key identifier, as in packets, signatures and manifests.
     pub id: String,
-    /// The file, in any of the encodings of `docs/formats.md`.
+    /// The file, in any of the encodings in `docs/formats.md`.
     pub file: PathBuf,
 }
 
-/// One thing, or a list of them.
+/// A single value or a list of values.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
-    /// One.
+    /// A single value.
     One(T),
-    /// Several.
+    /// A list of values.
     Many(Vec<T>),
 }
 
 impl<T> OneOrMany<T> {
-    /// As a slice.
+    /// Returns the values as a slice.
     #[must_use]
     pub fn as_slice(&self) -> &[T] {
         match self {
@@ -172,7 +178,7 @@ mod tests {
         secret: String,
     }
 
-    /// A hand-written check that does what it should not: it quotes the value.
+    /// A hand-written check that violates the rule above: its message quotes the value.
     fn six_letters<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.len() == 6 {
@@ -189,7 +195,7 @@ mod tests {
         load(&path)
     }
 
-    /// Everything an error could show anywhere.
+    /// Returns every text that an error could print.
     fn shown(error: &ConfigError) -> String {
         format!("{error} {error:?} {:?}", error.source())
     }

@@ -1,55 +1,57 @@
-//! What can go wrong in the shell itself: all of it is our own configuration or our own disk, never a peer's data.
+//! Errors of the shell. Their cause is always the operator's own configuration or disk, never data
+//! from a peer.
 use std::io;
 use std::path::PathBuf;
 
-/// Why a config file was not taken. A program that meets one exits with [`crate::exit::Exit::Usage`].
+/// Reasons why a configuration file was rejected. A program exits with
+/// [`crate::exit::Exit::Usage`].
 ///
-/// No variant holds a value from the file: values may be secrets, and errors end in logs.
+/// No variant contains a value from the file: values may be secrets, and errors are logged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file could not be opened or read.
     #[error("config file {}: cannot read", path.display())]
     Unreadable {
-        /// The path as it was given.
+        /// The path as given.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The file has more bytes than a config file has any business to have.
+    /// The file is larger than [`CONFIG_LIMIT`](crate::config::CONFIG_LIMIT).
     #[error("config file {}: larger than {limit} bytes", path.display())]
     TooLarge {
-        /// The path as it was given.
+        /// The path as given.
         path: PathBuf,
         /// The limit in bytes.
         limit: u64,
     },
-    /// The file is not UTF-8, so it is not the YAML we read.
+    /// The file is not valid UTF-8.
     #[error("config file {}: not UTF-8 after byte {valid}", path.display())]
     NotText {
-        /// The path as it was given.
+        /// The path as given.
         path: PathBuf,
-        /// How many bytes from the start are valid, in bytes.
+        /// Length of the valid UTF-8 at the start of the file, in bytes.
         valid: usize,
     },
-    /// The YAML does not parse, or does not fit the type it is read into.
+    /// The YAML does not parse, or does not match the configuration type.
     #[error("config file {}{}: {}{problem}", path.display(), position(*line, *column), subject(key))]
     Invalid {
-        /// The path as it was given.
+        /// The path as given.
         path: PathBuf,
-        /// Line of the fault, from 1; 0 if it is not known.
+        /// Line of the error, from 1; 0 if unknown.
         line: u64,
-        /// Column of the fault in characters, from 1; 0 if it is not known.
+        /// Column of the error in characters, from 1; 0 if unknown.
         column: u64,
-        /// Dotted path of the key at fault, as in `buckets.own`; empty at the top of the document.
+        /// Dotted path of the key, as in `buckets.own`; empty at the top of the document.
         key: String,
-        /// What is wrong with it, without the value.
+        /// The problem, without the value.
         problem: String,
     },
 }
 
-/// `:3:17`, as compilers write it and editors follow it.
+/// Formats a position as `:3:17`, the form that compilers print and editors can open.
 fn position(line: u64, column: u64) -> String {
     if line == 0 {
         String::new()
@@ -58,7 +60,7 @@ fn position(line: u64, column: u64) -> String {
     }
 }
 
-/// The key in front of the problem, if there is one.
+/// Formats the key as a prefix of the problem; empty without a key.
 fn subject(key: &str) -> String {
     if key.is_empty() {
         String::new()
@@ -67,17 +69,17 @@ fn subject(key: &str) -> String {
     }
 }
 
-/// Why logging could not be set up.
+/// Reasons why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The filter given by `--log` or the environment is no filter.
+    /// The filter from `--log` or the environment does not parse.
     #[error("log filter {filter:?} does not parse (examples: info, warn,tallybox_facilitator=debug)")]
     BadFilter {
-        /// The filter as it was given.
+        /// The filter as given.
         filter: String,
     },
-    /// A subscriber had been installed before: a bug in the program, not in its configuration.
+    /// A subscriber is already installed. This is a bug in the program, not in its configuration.
     #[error("logging was set up twice")]
     AlreadySet,
 }

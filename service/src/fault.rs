@@ -1,7 +1,7 @@
-//! Known faults that a simulation switches on, to show that it finds them. Without the feature `faults`, which no
-//! release has, there is none, and nothing is left of them in the program.
+//! Planted faults that the simulation switches on, to show that it finds them. Only the feature
+//! `faults` compiles them in; no release has that feature.
 
-/// Whether this fault is on.
+/// Returns whether this fault is on: never, without the feature `faults`.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
 #[must_use]
@@ -15,7 +15,7 @@ mod switch {
 
     static ON: RwLock<Option<&'static str>> = RwLock::new(None);
 
-    /// Whether this fault is on.
+    /// Returns whether this fault is on.
     #[must_use]
     pub fn is_on(name: &str) -> bool {
         ON.read()
@@ -23,7 +23,7 @@ mod switch {
             .is_some_and(|on| on == name)
     }
 
-    /// Switches one fault on, in the whole process, and every other off.
+    /// Switches one fault on in the whole process, and all others off.
     pub fn switch(name: Option<&'static str>) {
         *ON.write().unwrap_or_else(PoisonError::into_inner) = name;
     }

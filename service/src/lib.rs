@@ -1,11 +1,14 @@
-//! The shell all programs share: config files, logs, exit codes, progress, what the terminal shows; and for programs that
-//! stay up, signals (feature `shutdown`), the page for operators and the places of a server's connections (feature
-//! `operations`), and documents of other organisations (feature `fetch`).
+//! The shell that all programs share: configuration files, logs, exit codes, progress and terminal
+//! output.
 //!
-//! A one-shot command is put together like this: [`exit::parse`] reads the command line, [`log::init`] sets up the
-//! logs, [`config::load`] reads the YAML file, [`output::Output`] prints the summary or the reason of the failure, and
-//! [`exit::Exit`] is what `main` returns. None of it knows what the program does, and without those features none of it
-//! knows a network.
+//! Programs that keep running use three more features: `shutdown` (signals), `operations` (the HTTP
+//! endpoint for operators and the limits of a server's connections) and `fetch` (documents that
+//! other organisations publish).
+//!
+//! A one-shot command uses these modules in this order: [`exit::parse`] reads the command line,
+//! [`log::init`] sets up the logs, [`config::load`] reads the YAML file, [`output::Output`] prints
+//! the summary or the reason of the failure, and `main` returns an [`exit::Exit`]. No module
+//! depends on what the program does. Without the three features, no module uses the network.
 
 pub mod cause;
 pub mod chart;

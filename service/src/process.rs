@@ -1,12 +1,12 @@
 //! Hardening of a process that holds secrets in memory.
 
-/// The environment variable that permits core files and debuggers, for an operator who hunts a crash.
+/// The environment variable that permits core files and debuggers, for analysing a crash.
 pub const ALLOW_CORE_FILES: &str = "TALLYBOX_ALLOW_CORE_FILES";
 
-/// Forbids core files and debuggers of other processes of the same user, since memory holds private keys and shares.
-/// [`ALLOW_CORE_FILES`]`=1` in the environment leaves both as they are.
+/// Disables core files, and debugging by other processes of the same user, because memory holds
+/// private keys and shares. `=1` in [`ALLOW_CORE_FILES`] leaves both enabled.
 ///
-/// A system that refuses either call runs the program all the same: it is a second line of defence.
+/// Errors of the system calls are ignored: this is a second line of defence.
 pub fn protect_memory() {
     if std::env::var_os(ALLOW_CORE_FILES).is_some_and(|value| value == "1") {
         return;

@@ -1,5 +1,5 @@
-//! Metrics that every program has: `build_info`, and what the operating system counts of the process (`process_*`, under
-//! the names that Prometheus' own client libraries use).
+//! Metrics of every program: `build_info`, and the operating system's figures for the process
+//! (`process_*`, with the names that Prometheus client libraries use).
 
 use std::fs;
 
@@ -12,10 +12,10 @@ use prometheus_client::registry::Registry;
 
 use crate::version::{Build, COMMIT, VERSION};
 
-/// The kernel's unit of time in `/proc`, a part of its interface on every common platform.
+/// Clock ticks per second in `/proc`: a constant of the kernel interface on all common platforms.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The metrics that a program has whatever it does.
+/// Returns the metrics that every program has.
 pub(crate) fn registry(build: &Build) -> Registry {
     let mut registry = Registry::default();
     let labels = vec![
@@ -24,12 +24,17 @@ pub(crate) fn registry(build: &Build) -> Registry {
         ("commit", COMMIT.to_owned()),
         ("features", build.features()),
     ];
-    registry.register("build", "The program as it was built", Info::new(labels));
+    registry.register(
+        "build",
+        "Version, commit and features of the program",
+        Info::new(labels),
+    );
     registry.register_collector(Box::new(ProcessCollector));
     registry
 }
 
-/// Asks the kernel about this process whenever metrics are read. What it does not say is left out.
+/// A collector that reads the process's figures from `/proc` on every scrape. Missing figures are
+/// left out.
 #[derive(Debug)]
 struct ProcessCollector;
 
@@ -39,16 +44,16 @@ impl Collector for ProcessCollector {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         if let Some(seconds) = cpu_seconds(&stat) {
-            let help = "Processor time, user and system, in seconds";
+            let help = "CPU time, user and system, in seconds";
             add("process_cpu_seconds", help, &ConstCounter::new(seconds))?;
         }
         if let Some(start) = start_seconds(&stat, &fs::read_to_string("/proc/stat").unwrap_or_default()) {
-            let help = "When the process began, in seconds since 1970";
+            let help = "Start time of the process, in seconds since 1970";
             add("process_start_time_seconds", help, &ConstGauge::new(start))?;
         }
         for (name, help, field, factor) in [
-            ("process_resident_memory_bytes", "Memory in use", "VmRSS:", 1024),
-            ("process_virtual_memory_bytes", "Address space in use", "VmSize:", 1024),
+            ("process_resident_memory_bytes", "Resident memory", "VmRSS:", 1024),
+            ("process_virtual_memory_bytes", "Virtual address space", "VmSize:", 1024),
             ("process_threads", "Threads", "Threads:", 1),
         ] {
             if let Some(count) = status_field(&status, field) {
@@ -60,17 +65,13 @@ impl Collector for ProcessCollector {
             add("process_open_fds", "Open files", &ConstGauge::new(open))?;
         }
         if let Some(most) = most_files() {
-            add(
-                "process_max_fds",
-                "Files that may be open at once",
-                &ConstGauge::new(most),
-            )?;
+            add("process_max_fds", "Limit of open files", &ConstGauge::new(most))?;
         }
         Ok(())
     }
 }
 
-/// A metric of any type with its descriptor.
+/// A metric of any type, encoded with its descriptor.
 trait Encode {
     fn add(&self, encoder: &mut DescriptorEncoder, name: &str, help: &str) -> Result<(), std::fmt::Error>;
 }
@@ -81,7 +82,8 @@ impl<M: EncodeMetric> Encode for M {
     }
 }
 
-/// A field of `/proc/self/stat`, by its number in proc(5). Its second field, the name, may hold spaces.
+/// Reads a field of `/proc/self/stat` by its number in proc(5). The second field, the process name,
+/// may contain spaces, so fields are counted from its closing parenthesis.
 fn stat_field(stat: &str, number: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
@@ -91,7 +93,7 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((stat_field(stat, 14)? + stat_field(stat, 15)?) / TICKS_PER_SECOND)
 }
 
-/// When the process began, by its ticks since the machine did.
+/// Returns the start time of the process: the boot time plus the ticks from boot to start.
 fn start_seconds(stat: &str, machine: &str) -> Option<f64> {
     let booted = machine.lines().find_map(|line| line.strip_prefix("btime "))?;
     Some(booted.trim().parse::<f64>().ok()? + stat_field(stat, 22)? / TICKS_PER_SECOND)

@@ -1,4 +1,4 @@
-//! Reading files that hold secrets: keys that sign, open or seal.
+//! Reads files that contain secret keys.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,18 +6,20 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-/// Largest secret file that is read, in bytes: every encoding of a key is smaller.
+/// Largest secret file that is read, in bytes. Every encoding of a key is smaller.
 const LIMIT: u64 = 64 << 10;
 
 /// Reads a secret file as text. The text is wiped when it is dropped.
 ///
 /// # Errors
-/// The operating system's; [`io::ErrorKind::PermissionDenied`] if every user of the machine may read or write the file:
-/// the caller names the file, the message says what to change.
+/// The error of the operating system; [`io::ErrorKind::PermissionDenied`] if every user of the
+/// machine may read or write the file. The caller names the file; the message states what to
+/// change.
 pub fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     let file = File::open(path)?;
     refuse_exposed(&file)?;
-    // Room for the whole file: a buffer that grows leaves copies of the secret behind.
+    // The buffer gets its final size at once: a buffer that grows leaves copies of the secret
+    // behind.
     let size = file.metadata()?.len().min(LIMIT);
     let mut text = Zeroizing::new(String::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
     file.take(LIMIT + 1).read_to_string(&mut text)?;
@@ -41,7 +43,7 @@ fn refuse_exposed(file: &File) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
-/// Other systems have no such mode; their access lists are the operator's.
+/// Other systems have no such mode; operators manage their access lists.
 #[cfg(not(unix))]
 fn refuse_exposed(_: &File) -> io::Result<()> {
     Ok(())

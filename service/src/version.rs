@@ -1,18 +1,18 @@
-//! Which build of a program this is: its version, commit and features, for `--version` and the metric `build_info`.
+//! The version, commit and features of a program, for `--version` and the metric `build_info`.
 
 use std::fmt;
 
 /// The version of all programs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The commit that the programs are built from, with `+` in development builds, which may be later; `unknown` outside a
-/// checkout.
+/// The commit that the programs are built from; `unknown` outside a checkout. Development builds
+/// append `+`, because their sources may be later.
 pub const COMMIT: &str = match option_env!("TALLYBOX_BUILD_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
 
-/// A program as it was built.
+/// The identity of a built program.
 #[derive(Clone, Copy, Debug)]
 pub struct Build {
     /// The program's name.
@@ -21,13 +21,13 @@ pub struct Build {
 }
 
 impl Build {
-    /// A program and its cargo features, each with whether it is on.
+    /// Describes a program with its cargo features, each with true if it is enabled.
     #[must_use]
     pub const fn new(program: &'static str, features: &'static [(&'static str, bool)]) -> Self {
         Self { program, features }
     }
 
-    /// The features that are on, with commas between them; `none` if none is.
+    /// Returns the enabled features, separated by commas; `none` if there are none.
     #[must_use]
     pub fn features(&self) -> String {
         let on = self.features.iter().filter(|(_, on)| *on);
@@ -40,7 +40,7 @@ impl Build {
 }
 
 impl fmt::Display for Build {
-    /// `0.1.0 (commit 0123456789ab, features cloud,kubernetes)`
+    /// Writes `0.1.0 (commit 0123456789ab, features cloud,kubernetes)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{VERSION} (commit {COMMIT}")?;
         if !self.features.is_empty() {

@@ -1,22 +1,23 @@
-//! Strict YAML into a type, and the parser's errors in words that hold no value of the file.
+//! Strict YAML parsing, with error messages that contain no value from the file.
 use serde::de::DeserializeOwned;
 use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MergeKeyPolicy, Options};
 
-/// Where and why a document was refused.
+/// The position and reason of a parse error.
 pub(crate) struct Fault {
-    /// Line from 1, or 0 if it is not known.
+    /// Line from 1, or 0 if unknown.
     pub(crate) line: u64,
-    /// Column in characters from 1, or 0 if it is not known.
+    /// Column in characters from 1, or 0 if unknown.
     pub(crate) column: u64,
-    /// Dotted path of the key, empty at the top.
+    /// Dotted path of the key; empty at the top of the document.
     pub(crate) key: String,
-    /// What is wrong, without the value.
+    /// The problem, without the value.
     pub(crate) problem: String,
 }
 
-/// Reads exactly one YAML document.
+/// Parses exactly one YAML document.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
-    // The path is tracked around the deserializer, since the parser's own errors know lines but not keys.
+    // The parser's own errors contain lines but no keys, so the path is tracked around the
+    // deserializer.
     let mut key = String::new();
     let read = |deserializer: serde_saphyr::Deserializer<'_, '_>| {
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
@@ -28,7 +29,7 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
         .map_err(|error| fault(error.without_snippet(), text, key))
 }
 
-/// Strict: what two readers could understand in two ways is refused, and nothing of the text is kept in errors.
+/// Returns strict options: ambiguous input is rejected, and errors contain no part of the text.
 fn options() -> Options {
     serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
@@ -55,12 +56,13 @@ fn fault(error: &Error, text: &str, key: String) -> Fault {
     }
 }
 
-/// The error in our words. `value` is the source text at the fault, which must not be repeated.
+/// Describes the error. `value` is the source text at the position of the error; the result must
+/// not contain it.
 fn problem(error: &Error, value: Option<&str>) -> String {
     match error {
         Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         Error::SerdeMissingField { field, .. } => format!("missing key `{field}`"),
-        Error::DuplicateMappingKey { .. } => "this key stands here twice".to_owned(),
+        Error::DuplicateMappingKey { .. } => "this key appears twice".to_owned(),
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             format!("expected {expected}")
         }
@@ -70,17 +72,17 @@ fn problem(error: &Error, value: Option<&str>) -> String {
         Error::Unexpected { expected, .. } => format!("expected {expected}"),
         Error::Eof { .. } => "the document ends too early".to_owned(),
         Error::MultipleDocuments { .. } => "more than one document".to_owned(),
-        Error::MergeKeyNotAllowed { .. } => "merge keys (`<<`) are not read".to_owned(),
+        Error::MergeKeyNotAllowed { .. } => "merge keys (`<<`) are not supported".to_owned(),
         Error::InvalidBooleanStrict { .. } => "expected true or false".to_owned(),
-        Error::NullIntoString { .. } => "expected a text, found nothing".to_owned(),
-        Error::UnknownAnchor { .. } => "alias of an anchor that is not there".to_owned(),
-        Error::Budget { .. } => "too deep, or too many nodes for a config file".to_owned(),
-        // The parser's own messages are fixed sentences about the syntax.
+        Error::NullIntoString { .. } => "expected a string, found null".to_owned(),
+        Error::UnknownAnchor { .. } => "alias of an undefined anchor".to_owned(),
+        Error::Budget { .. } => "nested too deeply, or too many nodes for a config file".to_owned(),
+        // Messages of the underlying parser are fixed sentences about the syntax.
         Error::ExternalMessage { .. } => "not valid YAML".to_owned(),
         Error::Message { msg, .. } => without_value(msg, value),
         Error::AliasError { error, .. } => problem(error, value),
-        // All other kinds are rare, and some hold what they found.
-        _ => "does not fit what is expected here".to_owned(),
+        // All other kinds are rare, and some contain the value they found.
+        _ => "the value does not have the expected form".to_owned(),
     }
 }
 
@@ -95,7 +97,7 @@ fn unknown_key(field: &str, expected: &[&str]) -> String {
 /// "`a`, `b` or `c`".
 fn alternatives(words: &[&str]) -> String {
     match words {
-        [] => "no key at all".to_owned(),
+        [] => "no key".to_owned(),
         [word] => format!("`{word}`"),
         [first @ .., last] => {
             let first: Vec<String> = first.iter().map(|word| format!("`{word}`")).collect();
@@ -104,7 +106,7 @@ fn alternatives(words: &[&str]) -> String {
     }
 }
 
-/// The one expected word within two edits of `word`, if there is one.
+/// Returns the expected word closest to `word`, if it is within two edits.
 fn nearest<'a>(word: &str, expected: &[&'a str]) -> Option<&'a str> {
     let near = expected
         .iter()
@@ -113,7 +115,8 @@ fn nearest<'a>(word: &str, expected: &[&'a str]) -> Option<&'a str> {
     (near.0 <= 2).then_some(near.1)
 }
 
-/// Edit distance of two words by characters. Both are short: a key of ours and a key cut by [`printable`].
+/// Returns the edit distance of two words in characters. Both are short: a key of a config type,
+/// and a key truncated by [`printable`].
 fn edits(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
@@ -129,22 +132,22 @@ fn edits(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
-/// A message written by a type's own check, with the value at fault cut out. Where the value could be repeated in
-/// another spelling than the file's (escapes, tags, several lines), the whole message goes.
+/// Removes the value from a message that a type's own check wrote. If the file may spell the value
+/// differently (escapes, tags, several lines), the whole message is replaced.
 fn without_value(message: &str, value: Option<&str>) -> String {
     match value {
         Some(text) => printable(&message.replace(text, "(value)")),
-        None => "not a value this key can have".to_owned(),
+        None => "not a valid value for this key".to_owned(),
     }
 }
 
-/// The scalar at `place` if the program reads it exactly as it is spelled, without its quotes.
+/// Returns the scalar at `place` without its quotes, if its spelling in the file equals its value.
 fn scalar(text: &str, place: Location) -> Option<&str> {
     let start = usize::try_from(place.span().byte_offset()?).ok()?;
     let length = usize::try_from(place.span().byte_len()?).ok()?;
     let before = text.get(..start)?.trim_end_matches(' ');
     let source = text.get(start..start.checked_add(length)?)?.trim();
-    // Anything else in front is a tag or an anchor, and a tag can change what is read.
+    // Any other text before the scalar is a tag or an anchor, and a tag can change the value.
     let bare = before.is_empty() || before.ends_with([':', '-', ',', '[', '{', '\n']);
     let inner = source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let inner = inner.or_else(|| source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')));
@@ -154,7 +157,8 @@ fn scalar(text: &str, place: Location) -> Option<&str> {
     (bare && !respelled && !indirect && !inner.is_empty()).then_some(inner)
 }
 
-/// A text from the file fit for one line of a log: control characters replaced, cut at 100 characters.
+/// Formats a text from the file for one line of a log: control characters are replaced, and the
+/// text is cut at 100 characters.
 fn printable(text: &str) -> String {
     text.chars()
         .take(100)
@@ -184,6 +188,9 @@ mod tests {
     #[test]
     fn a_quoted_value_is_cut_out_or_the_message_dropped() {
         assert_eq!(without_value("abc is too short", Some("abc")), "(value) is too short");
-        assert_eq!(without_value("abc is too short", None), "not a value this key can have");
+        assert_eq!(
+            without_value("abc is too short", None),
+            "not a valid value for this key"
+        );
     }
 }
