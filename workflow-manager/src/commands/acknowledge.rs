@@ -13,14 +13,14 @@ use super::Arguments;
 use crate::error::Error;
 
 const AFTER_HELP: &str = "\
-Nothing is started: to sum such a window after all, use `backfill`. A window that
-has been summed since is no longer shown by itself.
+Nothing is started; to sum such a window after all, use `backfill`. A window
+that has been summed since then disappears from the status without this command.
 
 Try it:
   workflow-manager --config F status --json | jq .\"given-up\"
   workflow-manager --config F acknowledge --aggregation NAME --start 2026/03/01/08/00";
 
-/// Take windows off the status that passed the horizon without being summed
+/// Remove windows that passed the horizon without being summed from the status
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct AcknowledgeCommand {
@@ -45,7 +45,7 @@ impl AcknowledgeCommand {
     }
 }
 
-/// The windows that were acknowledged.
+/// The acknowledged windows.
 #[derive(Debug, Serialize)]
 struct Acknowledged {
     windows: Vec<String>,

@@ -12,12 +12,13 @@ use super::Arguments;
 use crate::announcement;
 use crate::error::Error;
 
-/// Print the document that announces our extensions and packet keys, to be published with the manifests
+/// Print the document that announces this processor's extensions and packet keys, to be published
+/// with the manifests
 ///
-/// Publish it as {base}/{instance}-extensions.json. The peer reads `roster` there: publish it before the first run with
-/// these settings, and at least two windows ahead of what it announces. Operators of ingestors read `packet-keys` there:
-/// each key with the number of bins that it is for. Without `roster` and `packet-keys` in the configuration there is
-/// nothing to publish.
+/// Publish it as {base}/{instance}-extensions.json. The peer reads `roster` there: publish the
+/// document before the first run with these settings, and at least two windows before the start of
+/// what it announces. Operators of ingestors read `packet-keys`: each key with its number of bins.
+/// If the configuration has neither `roster` nor `packet-keys`, there is nothing to publish.
 #[derive(Debug, Args)]
 pub(super) struct AnnouncementCommand {}
 
@@ -29,17 +30,20 @@ impl AnnouncementCommand {
         let config = loaded.value;
         if announcement == Announcement::default() {
             return Err(Error::Nothing(
-                "the configuration has neither roster nor packet-keys: there is nothing to announce".to_owned(),
+                "nothing to announce: the configuration has neither roster nor packet-keys".to_owned(),
             ));
         }
         let document = announcement.to_json();
-        tracing::info!(name = document_name(&config.instance), "the document's name");
+        tracing::info!(
+            name = document_name(&config.instance),
+            "publish the document under this name"
+        );
         arguments.print(&Document(document))?;
         Ok(Exit::Done)
     }
 }
 
-/// The document's bytes, whoever reads them.
+/// The bytes of the document.
 struct Document(Vec<u8>);
 
 impl Serialize for Document {

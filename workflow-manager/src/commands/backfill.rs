@@ -9,27 +9,28 @@ use crate::error::Error;
 use crate::policy::Scope;
 
 const AFTER_HELP: &str = "\
-Without --yes nothing is written: it says what would be started, and why. What is
-done stays done, and what was started a short while ago is not started again.
+Without --yes, nothing is written: the command prints what would be started, and
+why. Completed work is not repeated, and recently started tasks are not started
+again.
 
-Both processors have to do it; with rosters, agree with the peer's operators,
-since their processor sums only what its own chain of rosters reaches.
+Both processors have to do this. With rosters, agree with the peer's operators:
+their processor sums only windows that its own sequence of rosters includes.
 
 Try it:
   workflow-manager --config F backfill --from 2026/01/01/00/00 --to 2026/01/08/00/00
   workflow-manager --config F backfill --from 2026/01/01/00/00 --to 2026/01/08/00/00 --yes";
 
-/// Start what is due of windows older than the horizon; first without writing anything
+/// Start due work of windows older than the horizon; without --yes, only show it
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct BackfillCommand {
-    /// The first window to look at starts at or after this time (UTC)
+    /// Start of the time range: the first window starts at or after this time (UTC)
     #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
     from: BatchTime,
-    /// The last one starts before this time
+    /// End of the time range: the last window starts before this time
     #[arg(long, value_name = "YYYY/MM/DD/HH/MM")]
     to: BatchTime,
-    /// Do it
+    /// Start the work
     #[arg(long)]
     yes: bool,
 }
@@ -37,7 +38,7 @@ pub(super) struct BackfillCommand {
 impl BackfillCommand {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
         if self.to <= self.from {
-            return Err(Error::Setting("--to has to be after --from".to_owned()));
+            return Err(Error::Setting("--to must be after --from".to_owned()));
         }
         let manager = arguments.manager().await?;
         let scope = Scope {

@@ -16,14 +16,16 @@ use crate::error::Error;
 use crate::manager::Manager;
 use crate::work::QueueKind;
 
-/// Read the configuration and say what it comes to; without --buckets no bucket and no queue is asked, nothing is written
+/// Check the configuration and print its meaning; without --buckets, no bucket or queue is
+/// contacted and nothing is written
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
-    /// Probe the buckets, too: rights that are needed, creation of absent objects only, the own bucket's clock, listings
-    /// from a bound on
+    /// Also probe the buckets: permissions, creation of absent objects only, the clock of the
+    /// processor's own bucket, and listings that start at a key
     #[arg(long)]
     buckets: bool,
-    /// Compare with this configuration file of the same processor's facilitator: instance, role, windows, buckets, queues
+    /// Compare with this configuration file of the same processor's facilitator: instance, role,
+    /// windows, buckets and queues
     #[arg(long, value_name = "FILE")]
     facilitator: Option<PathBuf>,
 }
@@ -60,7 +62,7 @@ async fn probe_all(manager: &Manager) -> Vec<Probed> {
     ]
 }
 
-/// What the configuration comes to.
+/// The meaning of the configuration.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct ConfigSummary {
@@ -82,12 +84,12 @@ struct ConfigSummary {
     packet_keys: Vec<KeySummary>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     probed: Vec<Probed>,
-    /// What the facilitator's configuration says otherwise.
+    /// Differences from the facilitator's configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differences: Vec<String>,
 }
 
-/// A packet key that is announced.
+/// An announced packet key.
 #[derive(Debug, Serialize)]
 struct KeySummary {
     id: String,
@@ -129,14 +131,14 @@ impl ConfigSummary {
 
 impl Summary for ConfigSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration is good: {}, {}", self.instance, self.role)?;
+        write!(f, "the configuration is valid: {}, {}", self.instance, self.role)?;
         for (what, value) in [
             ("ingestion", &self.ingestion),
             ("own", &self.own),
             ("peer validation in", &self.peer_validation_in),
             ("record keys", &self.record_keys.join(", ")),
-            ("intakes go to", &self.intakes),
-            ("rosters and sums to", &self.aggregates),
+            ("intake tasks to", &self.intakes),
+            ("window tasks to", &self.aggregates),
         ] {
             write!(f, "\n  {what:<20} {value}")?;
         }
@@ -146,18 +148,20 @@ impl Summary for ConfigSummary {
             "\n  {:<20} {period} minutes, closed {grace} minutes after their end",
             "windows"
         )?;
-        write!(f, "\n  {:<20} for {} minutes", "caught up", self.horizon_minutes)?;
+        write!(f, "\n  {:<20} {} minutes", "horizon", self.horizon_minutes)?;
         write!(
             f,
             "\n  {:<20} {} minutes without an outcome",
-            "started again after", self.reenqueue_after_minutes
+            "restart after", self.reenqueue_after_minutes
         )?;
         for key in &self.packet_keys {
             write!(f, "\n  {:<20} {}, {} bins", "packet key", key.id, key.bins)?;
         }
         match (&self.rosters_since, &self.peer_announcement) {
-            (Some(since), Some(place)) => write!(f, "\n  {:<20} since {since}, if {place} says so, too", "rosters")?,
-            _ => write!(f, "\n  {:<20} none: as ENPA", "rosters")?,
+            (Some(since), Some(place)) => {
+                write!(f, "\n  {:<20} since {since}, if {place} announces them, too", "rosters")?
+            }
+            _ => write!(f, "\n  {:<20} not used, as in ENPA", "rosters")?,
         }
         self.probed.iter().try_for_each(|bucket| write!(f, "\n{bucket}"))?;
         let differences = self.differences.iter();

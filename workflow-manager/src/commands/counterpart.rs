@@ -1,4 +1,4 @@
-//! The facilitator's configuration of the same processor, as far as both have to say the same.
+//! Compares the configuration with that of the same processor's facilitator.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::manager::Manager;
 use crate::work::QueueKind;
 
-/// What is read of the facilitator's file; everything else in it is left alone.
+/// The relevant part of the facilitator's configuration; other keys are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Counterpart {
@@ -43,7 +43,7 @@ struct Queues {
     aggregate: Option<QueuePlace>,
 }
 
-/// Absent settings have the facilitator's defaults, which are these.
+/// Roster settings, with the facilitator's defaults.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 struct Rosters {
@@ -60,10 +60,10 @@ impl Default for Rosters {
     }
 }
 
-/// What the facilitator's file says otherwise than this manager's, in sentences.
+/// Returns the differences between the facilitator's configuration and this manager's, as messages.
 ///
 /// # Errors
-/// If the file cannot be read, or a place in it is none.
+/// If the file cannot be read, or a location in it is invalid.
 pub(super) fn compare(manager: &Manager, file: &Path) -> Result<Vec<String>, Error> {
     let theirs = load::<Counterpart>(file)?;
     let (directory, theirs) = (&theirs.directory, theirs.value);
@@ -96,8 +96,8 @@ pub(super) fn compare(manager: &Manager, file: &Path) -> Result<Vec<String>, Err
     let ours = manager.announcements.ours;
     let mut differences: Vec<String> = match (&theirs.rosters, ours) {
         (Some(_), Some(_)) | (None, None) => Vec::new(),
-        (Some(_), None) => vec!["the facilitator has a section `rosters`, and here is no `roster`".to_owned()],
-        (None, Some(_)) => vec!["here is a `roster`, and the facilitator has no section `rosters`".to_owned()],
+        (Some(_), None) => vec!["the facilitator's configuration has `rosters`, this one has no `roster`".to_owned()],
+        (None, Some(_)) => vec!["this configuration has `roster`, and the facilitator's has no `rosters`".to_owned()],
     };
     if let Some(rosters) = &theirs.rosters {
         let policy = &manager.policy;

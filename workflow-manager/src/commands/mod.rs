@@ -1,4 +1,4 @@
-//! The command line: one function a command, all on the library's functions.
+//! The command line: one file per command. The commands call the library's functions.
 
 mod acknowledge;
 mod announcement;
@@ -28,20 +28,21 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  done
   2  the command line or the configuration is wrong
-  3  rejected: what was asked for cannot be done
-  4  something failed, or was not there: run it again later
+  3  rejected: the request cannot be fulfilled
+  4  something failed or was missing: run the command again later
   5  conflict: an object exists with other bytes; nothing was overwritten
 
-Two ways to run it: `run-once` from cron every few minutes, or `serve`.
+There are two ways to run the scheduler: `run-once` from cron every few minutes,
+or `serve`.
 
-docs/scheduling.md explains what it does when, and what to do when something
+docs/scheduling.md explains what is started when, and what to do when something
 waits; config/workflow-manager.yaml explains each setting.";
 
-/// Looks at the mailboxes of a processor, and starts the work that is due
+/// Scan a processor's buckets and start the work that is due
 #[derive(Debug, Parser)]
 #[command(name = "workflow-manager", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The configuration (YAML); relative paths in it are relative to its folder
+    /// The configuration file (YAML); relative paths in it start at its directory
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -65,7 +66,7 @@ enum Command {
     CheckConfig(check_config::CheckConfig),
 }
 
-/// Runs the program on this process's command line.
+/// Runs the program with the command line of this process.
 #[must_use]
 pub fn main() -> Exit {
     process::protect_memory();
@@ -76,7 +77,7 @@ pub fn main() -> Exit {
     let output = arguments.output;
     let filter = match &arguments.command {
         Command::Serve(_) => "info",
-        // What these print says all that a warning would.
+        // The output of these commands includes everything that a warning would report.
         Command::Plan(_) | Command::Status(_) => "error",
         _ => "warn",
     };
@@ -108,7 +109,7 @@ async fn run(arguments: &Arguments) -> Result<Exit, Error> {
 }
 
 impl Arguments {
-    /// The configuration that `--config` names.
+    /// Loads the configuration that `--config` names.
     fn loaded(&self) -> Result<Loaded<Config>, Error> {
         let missing = || Error::Setting("--config FILE is missing".to_owned());
         let config = load::<Config>(self.config.as_ref().ok_or_else(missing)?)?;
@@ -116,7 +117,7 @@ impl Arguments {
         Ok(config)
     }
 
-    /// The manager that `--config` describes.
+    /// Creates the manager that `--config` describes.
     async fn manager(&self) -> Result<Manager, Error> {
         Manager::open(&self.loaded()?).await
     }

@@ -14,7 +14,7 @@ use crate::policy::Scope;
 use crate::status::rosters;
 use crate::summary::{FailedStart, StartedTask, lines};
 
-/// Say what `run-once` would start now, and why; nothing is written
+/// Show what `run-once` would start now, and why; writes nothing
 #[derive(Debug, Args)]
 pub(super) struct PlanCommand {}
 
@@ -28,12 +28,12 @@ impl PlanCommand {
     }
 }
 
-/// What a run over this scope would start.
+/// Returns what a run over this scope would start.
 pub(super) async fn plan(manager: &Manager, scope: Scope) -> Result<Plan, Error> {
     Ok(Plan::of(&manager.look(scope).await?))
 }
 
-/// What a run would start.
+/// The tasks that a run would start.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Plan {
@@ -46,7 +46,7 @@ pub(super) struct Plan {
     failed: Vec<FailedStart>,
 }
 
-/// A window that is closed and not done, and for which nothing can be started.
+/// A window that is closed and not done, and for which no task can be started.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Waiting {
@@ -118,7 +118,7 @@ impl Summary for Plan {
         let failed = self.failed.iter();
         lines(
             f,
-            "cannot be looked at",
+            "cannot be scanned",
             failed
                 .map(|failed| format!("{}: {}", failed.what, failed.problem))
                 .collect(),

@@ -20,8 +20,8 @@ use crate::summary::printable;
 use crate::work::QueueKind;
 
 const AFTER_HELP: &str = "\
-A task can be started as often as you like: what is done stays as it is, to the
-byte.
+A task can be started any number of times: existing results stay unchanged, byte
+for byte.
 
 Try it:
   workflow-manager --config F replay window --aggregation NAME --start 2026/03/01/08/00
@@ -30,7 +30,7 @@ Try it:
   workflow-manager --config F replay rejected --match unknown-key --yes
   workflow-manager --config F replay rejected --done --drop";
 
-/// Start something once more, whatever was started before
+/// Start a task again, regardless of earlier starts
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct ReplayCommand {
@@ -45,7 +45,7 @@ enum What {
     Rejected(RejectedCommand),
 }
 
-/// The present step of a window: its roster, what both rosters agree on, or its sum
+/// The current step of a window: its roster, the agreement of both rosters, or its sum
 #[derive(Debug, Args)]
 struct WindowCommand {
     /// The aggregation
@@ -64,25 +64,25 @@ struct BatchCommand {
     batch: BatchName,
 }
 
-/// Tasks that workers have set aside, with their reasons; without --yes or --drop they are only shown
+/// Tasks that workers rejected, with their reasons; shown only, without --yes or --drop
 #[derive(Debug, Args)]
 struct RejectedCommand {
-    /// Only this queue's; both, if not given
+    /// Only tasks of this queue [default: both queues]
     #[arg(long, value_enum)]
     queue: Option<Which>,
-    /// Only those that have this text in their reason or their name
+    /// Only tasks whose reason or name contains this text
     #[arg(long, value_name = "TEXT")]
     r#match: Option<String>,
-    /// Only those whose work has been done since
+    /// Only tasks whose work has been done since
     #[arg(long)]
     done: bool,
-    /// How many are looked at, at most
+    /// Limit of messages to read from each queue
     #[arg(long, default_value_t = 100, value_name = "COUNT")]
     most: usize,
-    /// Put them back on their queue
+    /// Publish them to their queue again
     #[arg(long)]
     yes: bool,
-    /// Remove them for good
+    /// Delete them permanently
     #[arg(long, conflicts_with = "yes")]
     drop: bool,
 }
@@ -99,7 +99,7 @@ impl ReplayCommand {
         let due = match &self.what {
             What::Window(command) => {
                 let window = manager.policy.window_of(command.start);
-                let window = window.ok_or_else(|| Error::Setting("--start is no time of a window".to_owned()))?;
+                let window = window.ok_or_else(|| Error::Setting("--start is out of range".to_owned()))?;
                 let aggregation = command.aggregation.clone();
                 manager.window_again(&WindowName { aggregation, window }).await?
             }
@@ -117,7 +117,7 @@ impl RejectedCommand {
         let config = arguments.loaded()?;
         let Some(queues) = &config.value.queues else {
             return Err(Error::Setting(
-                "there are no queues in the configuration: Jobs keep their own failures".to_owned(),
+                "the configuration has no queues: with Jobs, look for failed Jobs instead".to_owned(),
             ));
         };
         let manager = Manager::open(&config).await?;
@@ -165,7 +165,7 @@ impl RejectedCommand {
     }
 }
 
-/// What was found, and what became of it.
+/// The rejected tasks that were found, with their status.
 #[derive(Debug, Serialize)]
 struct RejectedSummary {
     messages: Vec<Rejected>,
@@ -202,5 +202,5 @@ fn parse_batch(text: &str) -> Result<BatchName, String> {
         let id: BatchId = id.parse().ok()?;
         BatchName::parse(&format!("{stem}/{id}"))
     });
-    lenient.ok_or_else(|| "has to be AGGREGATION/YYYY/MM/DD/HH/MM/UUID".to_owned())
+    lenient.ok_or_else(|| "must be AGGREGATION/YYYY/MM/DD/HH/MM/UUID".to_owned())
 }

@@ -7,15 +7,15 @@ use super::Arguments;
 use crate::error::Error;
 
 const AFTER_HELP: &str = "\
-For a cron job, every few minutes. Runs may overlap: the worst that comes of it
-is a task that is started twice, which workers do not mind. One aggregation that
-fails holds up no other; the exit code is 4 if anything failed.
+For a cron job, every few minutes. Runs may overlap: at worst, a task is started
+twice, which is harmless. A failure of one aggregation does not affect the
+others; the exit code is 4 if anything failed.
 
 Try it:
   workflow-manager --config workflow-manager.yaml plan
   workflow-manager --config workflow-manager.yaml run-once";
 
-/// Look once, and start everything that is due
+/// Scan once, and start everything that is due
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct RunOnce {}

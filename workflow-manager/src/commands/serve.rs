@@ -19,21 +19,21 @@ use crate::manager::Manager;
 use crate::serve::{Pulse, Scheduler};
 
 const AFTER_HELP: &str = "\
-Pages for operators (serve.operations):
-  GET  /healthz   200 while it gets on; 503 if a run does not end
-  GET  /readyz    what went wrong in the last run stands in its warnings; not
+HTTP endpoint for operators (serve.operations):
+  GET  /healthz   200 while the process makes progress; 503 if a run hangs
+  GET  /readyz    readiness; warnings list the failures of the last run; not
                   ready if a bucket or queue is out of reach for a minute
-  GET  /metrics   counters, for Prometheus
+  GET  /metrics   metrics for Prometheus
 
-Start as many as you like: one leads (serve.leader), the others wait. SIGTERM and
-Ctrl-C end it at once, wherever it is: the next run goes on from what stands in
-the buckets.
+Start any number of processes: one leads (serve.leader), the others wait.
+SIGTERM and Ctrl-C stop the process immediately; the next run continues from the
+state of the buckets.
 
 Try it:
   workflow-manager --config workflow-manager.yaml serve
   curl http://127.0.0.1:8083/readyz";
 
-/// Stay up: look every so often, and start what is due
+/// Keep running: scan at intervals, and start what is due
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct ServeCommand {}
@@ -71,14 +71,14 @@ impl ServeCommand {
         tracing::info!(
             version = started.version,
             instance = started.instance,
-            "workflow manager serves"
+            "workflow manager started"
         );
         tokio::join!(
             page.run(router(scheduler.clone()), shutdown.clone()),
             scheduler.run(&shutdown),
             shutdown.run_until_cancelled(scheduler.watch_own_bucket())
         );
-        tracing::info!("workflow manager has ended");
+        tracing::info!("workflow manager stopped");
         Ok(Exit::Done)
     }
 }
@@ -97,7 +97,7 @@ async fn election(settings: &ServeConfig, manager: &Manager) -> Result<Arc<dyn E
     }
 }
 
-/// Who we are, different for every process: the host, the process, and when it started.
+/// Returns an identity that is unique to this process: host, process id and start time.
 fn holder(manager: &Manager) -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "host".to_owned());
     format!("{host}-{}-{}", std::process::id(), manager.clock.millis())
@@ -113,11 +113,12 @@ async fn by_lease(lease: &LeaseConfig, settings: &ServeConfig, manager: &Manager
 #[allow(clippy::unused_async, reason = "one form with the feature and without")]
 async fn by_lease(_: &LeaseConfig, _: &ServeConfig, _: &Manager) -> Result<Arc<dyn Election>, Error> {
     Err(Error::Setting(
-        "serve.leader: this build has no Kubernetes Leases, build with the cargo feature \"kubernetes\"".to_owned(),
+        "serve.leader: this build does not support Kubernetes Leases; build with the cargo feature \"kubernetes\""
+            .to_owned(),
     ))
 }
 
-/// What is said when it is up.
+/// The summary that is printed at the start.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Started {
@@ -135,8 +136,8 @@ impl Summary for Started {
         writeln!(f, "  {:<12} {}", "leader by", self.leader)?;
         write!(
             f,
-            "  {:<12} every {} seconds; end with Ctrl-C, or SIGTERM",
-            "looks", self.poll_secs
+            "  {:<12} every {} seconds; stop with Ctrl-C or SIGTERM",
+            "scans", self.poll_secs
         )
     }
 }

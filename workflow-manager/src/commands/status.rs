@@ -17,37 +17,37 @@ use tallybox_service::config::Loaded;
 
 const AFTER_HELP: &str = "\
 Stages of a window:
-  collecting        it has not ended
-  grace             it has ended; batches may still come
+  collecting        the window has not ended
+  grace             it has ended; batches may still arrive
   undecided         the peer's announcement cannot be read
   empty             closed, without a batch
   peer-validations  closed; the peer has validated none of its batches
-  one-sided         closed; batches are awaited that one side has not taken in
-  peer-roster       our roster is written; the peer's is awaited
+  one-sided         closed; waits for batches that are missing on one side
+  peer-roster       our roster is written; waits for the peer's
   due, started      a task is due, or has been started
-  with-later        the task of a later window does this one's rosters, too
-  held              too many packets do not count; an operator has to release it
+  with-later        the task of a later window includes this window's rosters
+  held              too many rejected packets; an operator has to release it
   done              nothing is left to do
 
-Batches: `ours` is how far our intake is, `peer` whether the peer has validated
-it. A task that workers have set aside is `rejected`, with the reason, until
-its work has been done.
+Batches: `ours` is the progress of our intake, `peer` whether the peer has
+validated the batch. A task that workers rejected is `rejected`, with the
+reason, until its work is done.
 
 Try it:
   workflow-manager --config F status --watch
   workflow-manager --config F status --json | jq .windows";
 
-/// Show where every window and batch stands, its age, and what it waits for
+/// Show the status of every window and batch, its age, and what it waits for
 ///
-/// To see why workers have set tasks aside, it takes their messages off the queues of rejected tasks and gives them back
-/// at once.
+/// To show why workers rejected tasks, the command receives the messages of the queues of rejected
+/// tasks and releases them at once.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct StatusCommand {
-    /// Also what is done
+    /// Also show what is done
     #[arg(long)]
     all: bool,
-    /// Look again every so many seconds, until Ctrl-C
+    /// Repeat at this interval, until Ctrl-C
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5")]
     watch: Option<u64>,
 }
@@ -68,12 +68,13 @@ impl StatusCommand {
                 });
             };
             if !arguments.output.json {
-                // Clears the screen, and goes to its first line. A terminal that has gone ends the watch below.
+                // Clears the screen and moves to its first line. If the terminal is gone, a later
+                // write ends the loop.
                 let _ = std::io::stdout().write_all(b"\x1b[2J\x1b[H");
             }
             match status {
                 Ok(status) => arguments.print(&status)?,
-                Err(error) => tracing::error!(error = chain(&error), "cannot look"),
+                Err(error) => tracing::error!(error = chain(&error), "cannot scan the buckets"),
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(seconds.max(1))) => {}
@@ -93,7 +94,8 @@ impl StatusCommand {
                         QueueKind::Intake => &places.intake,
                         QueueKind::Aggregate => &places.aggregate,
                     };
-                    // A queue that we may only publish to does not tell.
+                    // Permission to publish does not include reading the depth; the depth is then
+                    // unknown.
                     place.open(&config.directory)?.depth().await.ok()
                 }
                 None => None,
