@@ -1,4 +1,5 @@
-//! The workflow manager's configuration: one YAML file, every key documented, unknown keys refused.
+//! The configuration of the workflow manager: one YAML file. Every key is documented, and unknown
+//! keys are rejected.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,184 +14,192 @@ use tallybox_transport::BucketPlace;
 
 use crate::policy::Policy;
 
-/// The whole file. Relative paths are relative to the file's folder.
+/// The whole file. Relative paths start at the file's directory.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
-    /// The pair of locality and ingestor, `{locality}-{ingestor}`, as the facilitator has it.
+    /// The instance, `{locality}-{ingestor}`, as in the facilitator's configuration.
     pub instance: Instance,
     /// `first` (the health authority's side) or `second` (the facilitator).
     pub role: Role,
-    /// Where everything is.
+    /// The buckets.
     pub buckets: BucketsConfig,
-    /// What makes and verifies our objects in the processor's own bucket: the files that `facilitator key record` makes of
-    /// the facilitator's sealing keys, in the same order. The first makes, all verify.
+    /// The keys that authenticate the records in the processor's own bucket: the files that
+    /// `facilitator key record` derives from the facilitator's sealing keys, in the same order. The
+    /// first key authenticates new records; all keys verify.
     pub record_keys: Vec<KeyFile>,
-    /// Where work goes as messages, for workers.
+    /// The queues to which work is published for workers.
     #[serde(default)]
     pub queues: Option<QueuesConfig>,
-    /// How work is started as Kubernetes Jobs; instead of `queues`.
+    /// Settings for work as Kubernetes Jobs, instead of `queues`.
     #[serde(default)]
     pub jobs: Option<JobsConfig>,
-    /// When what is due.
+    /// When work is due.
     pub schedule: ScheduleConfig,
-    /// That we use rosters; without it we do as ENPA does.
+    /// Settings for rosters; without them, batches are chosen as in ENPA.
     #[serde(default)]
     pub roster: Option<RosterConfig>,
-    /// The processor's packet keys, for the announcement: public halves only. The order is the announcement's.
+    /// The processor's packet keys, for the announcement: public keys only, in the order of the
+    /// announcement.
     #[serde(default)]
     pub packet_keys: Vec<PacketKeyConfig>,
-    /// How `serve` runs.
+    /// Settings of `serve`.
     #[serde(default)]
     pub serve: ServeConfig,
 }
 
-/// Where everything is: places as the facilitator has them.
+/// The buckets, with the same locations as in the facilitator's configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BucketsConfig {
-    /// The ingestor writes; we list.
+    /// The ingestion bucket. The ingestor writes; this program lists.
     pub ingestion: BucketPlace,
-    /// The processor's own; we list, and write markers.
+    /// The processor's own bucket. This program lists, and writes markers.
     pub own: BucketPlace,
-    /// The peer writes; we list.
+    /// The mailbox for the peer's validations and rosters. The peer writes; this program lists.
     pub peer_validation_in: BucketPlace,
 }
 
-/// A secret key's file.
+/// The file of a secret key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct KeyFile {
-    /// The file.
+    /// The path of the file.
     pub file: PathBuf,
 }
 
-/// Where work goes as messages.
+/// The queues to which work is published.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct QueuesConfig {
-    /// Intakes.
+    /// Intake tasks.
     pub intake: QueuePlace,
-    /// Rosters and sums.
+    /// Roster and sum tasks.
     pub aggregate: QueuePlace,
 }
 
-/// How work is started as Kubernetes Jobs.
+/// Settings for work as Kubernetes Jobs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct JobsConfig {
-    /// The file of a `batch/v1` Job: what every Job is made from.
+    /// The file of a `batch/v1` Job, the template of every Job.
     pub template: PathBuf,
-    /// Where Jobs are made. Default: the namespace of the client's configuration.
+    /// The namespace of the Jobs. Default: the namespace of the client's configuration.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// How many unfinished Jobs there are at most.
+    /// Limit of unfinished Jobs.
     #[serde(default = "default_most_running")]
     pub most_running: usize,
-    /// How many intakes one Job has; with more than 1 it is indexed.
+    /// Limit of intakes per Job; with more than 1, the Job is indexed.
     #[serde(default = "default_intakes_a_job")]
     pub intakes_a_job: usize,
-    /// How many pods of an indexed Job run at once.
+    /// Limit of concurrent pods of an indexed Job.
     #[serde(default = "default_parallelism")]
     pub parallelism: u32,
-    /// How long a finished Job is kept, in seconds. While it is, its tasks are known as started.
+    /// How long a finished Job is kept, in seconds. While a Job exists, its tasks are not started
+    /// again.
     #[serde(default = "default_keep_secs")]
     pub keep_secs: u32,
-    /// What owns the Jobs: they go when it goes. Default: nothing.
+    /// The owner of the Jobs: Kubernetes removes the Jobs with it. Default: none.
     #[serde(default)]
     pub owner: Option<OwnerConfig>,
 }
 
-/// An object in the same namespace.
+/// An object in the namespace of the Jobs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct OwnerConfig {
-    /// Such as `apps/v1`.
+    /// The API version, such as `apps/v1`.
     pub api_version: String,
-    /// Such as `Deployment`.
+    /// The kind, such as `Deployment`.
     pub kind: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
-/// When what is due.
+/// When work is due.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ScheduleConfig {
-    /// Length of a window in minutes, aligned to 0001-01-01 UTC. Both processors need the same.
+    /// Length of a window in minutes, aligned to 0001-01-01 UTC. Both processors need the same
+    /// value.
     pub period_minutes: u32,
-    /// How long after its end a window is closed, in minutes.
+    /// Time from the end of a window until it is closed, in minutes.
     #[serde(default = "default_grace_minutes")]
     pub grace_minutes: u32,
-    /// Without rosters: how long after it is closed a window waits for complete batches that this or the other processor has
-    /// not taken in, in minutes. Then it is summed without them. Both processors need the same.
+    /// Without rosters: how long a closed window waits for complete batches whose intake or
+    /// validation is missing on one side, in minutes. After that, the window is summed without
+    /// them. Both processors need the same value.
     #[serde(default = "default_wait_minutes")]
     pub wait_minutes: u32,
-    /// How old a batch may be, by the date in its name, to be taken in though its window is done, in hours.
+    /// Age limit of batches, by the date in their name, whose intake is started although their
+    /// window is done, in hours.
     #[serde(default = "default_week_hours")]
     pub look_back_hours: u32,
-    /// How old a window may be to be caught up, in hours.
+    /// Age limit of windows that are processed late, in hours.
     #[serde(default = "default_week_hours")]
     pub horizon_hours: u32,
-    /// How long after it was started a task without an outcome is started again, in minutes.
+    /// Time from the start of a task without an outcome until it is started again, in minutes.
     #[serde(default = "default_reenqueue_after_minutes")]
     pub reenqueue_after_minutes: u32,
-    /// How many starts are under way at once.
+    /// Limit of concurrent starts.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
 }
 
-/// A packet key of the processor, as the announcement tells it to ingestors.
+/// A packet key of the processor, as announced to ingestors.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PacketKeyConfig {
-    /// Its id, as in the facilitator's configuration.
+    /// The key id, as in the facilitator's configuration.
     pub id: KeyId,
-    /// The number of bins of all shares that are sealed to it.
+    /// The number of bins of the shares that are sealed to this key.
     pub bins: u32,
-    /// The file of its public half: base64 of the uncompressed point, as `facilitator key generate` writes it.
+    /// The file of the public key: base64 of the uncompressed point, as `facilitator key generate`
+    /// writes it.
     pub file: PathBuf,
 }
 
-/// That we use rosters.
+/// Settings for rosters.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RosterConfig {
-    /// From the first window at or after this time on, if the peer does, too.
+    /// Rosters are used from the first window at or after this time, if the peer announces them,
+    /// too.
     pub since: BatchTime,
-    /// Up to the first window at or after this time. Default: without end.
+    /// Rosters end with the first window at or after this time. Default: no end.
     #[serde(default)]
     pub until: Option<BatchTime>,
-    /// Where the peer's announcement is: an `https://` URL, or a file.
+    /// The location of the peer's announcement: an `https://` URL or a file.
     pub peer: String,
 }
 
-/// How `serve` runs.
+/// Settings of `serve`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ServeConfig {
-    /// Where health and metrics are, for operators only.
+    /// The listen address for health and metrics, for operators only.
     pub operations: SocketAddr,
-    /// How often it looks, in seconds.
+    /// Time between scans, in seconds.
     pub poll_secs: u64,
-    /// How one of several leads.
+    /// The method of leader election.
     pub leader: LeaderConfig,
-    /// For how long the leader is known to lead, in seconds. It says so again at a third of it.
+    /// Duration of the leader's lease, in seconds. The leader renews it after a third of this time.
     pub lease_secs: u32,
     /// How long a run may take before the program is reported as stuck, in seconds.
     pub stuck_secs: u64,
 }
 
-/// How one of several schedulers leads. Two that lead at once do no harm.
+/// The method of leader election. Two leaders at once do no harm.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LeaderConfig {
-    /// By objects in the own bucket.
+    /// Objects in the processor's own bucket.
     #[default]
     Bucket,
-    /// By a Kubernetes Lease of this name.
+    /// A Kubernetes Lease.
     Lease(LeaseConfig),
-    /// There is only one.
+    /// No election: only one process runs.
     Alone,
 }
 
@@ -198,9 +207,9 @@ pub enum LeaderConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct LeaseConfig {
-    /// Its name.
+    /// The name of the Lease.
     pub name: String,
-    /// Its namespace. Default: the namespace of the client's configuration.
+    /// The namespace of the Lease. Default: the namespace of the client's configuration.
     #[serde(default)]
     pub namespace: Option<String>,
 }
@@ -253,11 +262,12 @@ fn default_keep_secs() -> u32 {
     6 * 3600
 }
 
-/// Most intakes of one Job: their names stand in an annotation, and all annotations together have at most 256 KiB.
+/// Limit of intakes per Job. One annotation holds their names, and Kubernetes limits all
+/// annotations of an object to 256 KiB in total.
 const MOST_INTAKES: usize = 500;
 
 impl Config {
-    /// The lengths of time.
+    /// Returns the schedule's durations.
     #[must_use]
     pub fn policy(&self) -> Policy {
         let schedule = &self.schedule;
@@ -272,7 +282,7 @@ impl Config {
         }
     }
 
-    /// What we announce.
+    /// Returns the rosters to announce.
     #[must_use]
     pub fn announced(&self) -> Option<RosterExtension> {
         self.roster.as_ref().map(|roster| RosterExtension {
@@ -281,48 +291,48 @@ impl Config {
         })
     }
 
-    /// Checks what the types cannot say.
+    /// Checks the rules that the types do not express.
     ///
     /// # Errors
-    /// What is wrong, beginning with the key.
+    /// The problem, beginning with the key.
     pub fn check(&self) -> Result<(), String> {
         let refuse = |problem: &str| Err(problem.to_owned());
         let (schedule, policy) = (&self.schedule, self.policy());
         if schedule.period_minutes == 0 || schedule.reenqueue_after_minutes == 0 || schedule.concurrency == 0 {
-            return refuse("schedule: period-minutes, reenqueue-after-minutes and concurrency have to be 1 or more");
+            return refuse("schedule: period-minutes, reenqueue-after-minutes and concurrency must be 1 or more");
         }
         let closed =
             u64::from(policy.period_minutes) * 2 + u64::from(policy.grace_minutes) + u64::from(policy.wait_minutes);
         if u64::from(policy.horizon_minutes) < closed {
             return refuse(
-                "schedule.horizon-hours has to be twice period-minutes, grace-minutes and wait-minutes or more: no window \
-                 would be closed before it is too old",
+                "schedule.horizon-hours must be at least twice period-minutes plus grace-minutes and wait-minutes: \
+                 otherwise every window passes the horizon before it can be summed",
             );
         }
         if u64::from(policy.look_back_minutes) < u64::from(policy.period_minutes) {
-            return refuse("schedule.look-back-hours has to be period-minutes or more");
+            return refuse("schedule.look-back-hours must be period-minutes or more");
         }
         if self.queues.is_some() == self.jobs.is_some() {
-            return refuse("queues or jobs: one of both is needed, to start work");
+            return refuse("set either queues or jobs, which start the work");
         }
         if let Some(roster) = &self.roster {
             if roster.until.is_some_and(|until| until <= roster.since) {
-                return refuse("roster.until has to be after roster.since");
+                return refuse("roster.until must be after roster.since");
             }
             if roster.peer.starts_with("http://") {
-                return refuse("roster.peer has to be https:// or a file: the peer is known by its certificate");
+                return refuse("roster.peer must be an https:// URL or a file: the certificate authenticates the peer");
             }
         }
         if let Some(jobs) = &self.jobs {
             if !(1..=MOST_INTAKES).contains(&jobs.intakes_a_job) {
-                return refuse("jobs.intakes-a-job has to be 1 to 500");
+                return refuse("jobs.intakes-a-job must be 1 to 500");
             }
             if jobs.most_running == 0 || jobs.parallelism == 0 || jobs.keep_secs == 0 {
-                return refuse("jobs: most-running, parallelism and keep-secs have to be 1 or more");
+                return refuse("jobs: most-running, parallelism and keep-secs must be 1 or more");
             }
         }
         if self.serve.poll_secs == 0 || self.serve.lease_secs < 3 || self.serve.stuck_secs == 0 {
-            return refuse("serve: poll-secs and stuck-secs have to be 1 or more, lease-secs 3 or more");
+            return refuse("serve: poll-secs and stuck-secs must be 1 or more, lease-secs 3 or more");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Why the workflow manager cannot do what it is asked: whose fault it is, and what the program answers.
+//! Errors of the workflow manager: whose fault each one is, and the exit code.
 
 use tallybox_model::task::TaskError;
 use tallybox_queue::QueueError;
@@ -6,63 +6,63 @@ use tallybox_service::ConfigError;
 use tallybox_service::exit::Exit;
 use tallybox_transport::{BucketError, Disposition};
 
-/// Why a command of the workflow manager fails.
+/// Reasons why a command of the workflow manager fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Our configuration cannot be read.
+    /// The configuration file cannot be read. The operator's fault.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Our configuration, or the command line, says two things at once, or too little.
+    /// The configuration or the command line is contradictory or incomplete. The operator's fault.
     #[error("{0}")]
     Setting(String),
-    /// A bucket fails.
+    /// A bucket request failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// A queue fails.
+    /// A queue request failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// An object of the own bucket is not what it should be: damaged, or written by something else.
+    /// An object in the processor's own bucket is damaged, or another program wrote it.
     #[error("{object}: {problem}")]
     Damaged {
-        /// The object.
+        /// The object key.
         object: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// What is asked for is no task.
+    /// A task is not valid.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// Work cannot be started as a Kubernetes Job, or a Lease cannot be had.
+    /// A Kubernetes Job cannot be started, or a Lease cannot be acquired.
     #[error("kubernetes: {what}")]
     Kubernetes {
-        /// What was asked for.
+        /// The request.
         what: String,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
-        /// Whether asking again can help.
+        /// True if a retry can succeed.
         passing: bool,
     },
-    /// What was asked for is not there, or not in a state in which it can be done.
+    /// The requested object does not exist, or its state does not permit the request.
     #[error("{0}")]
     Nothing(String),
-    /// The server cannot listen.
+    /// The server cannot listen on its address.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Where.
+        /// The address.
         address: String,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A part of the program failed in a way of its own.
+    /// An internal failure.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Error {
-    /// Whether trying again can help.
+    /// Returns whether a retry can succeed.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
@@ -80,7 +80,8 @@ impl Error {
         }
     }
 
-    /// Whether a bucket, a queue or the cluster cannot be reached, or refuses us, as far as this error says.
+    /// Returns whether a bucket, a queue or the cluster is out of reach or denies access, as far as
+    /// the error shows.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(
@@ -91,7 +92,7 @@ impl Error {
         )
     }
 
-    /// The program's exit code.
+    /// Returns the program's exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -107,7 +108,7 @@ impl Error {
         }
     }
 
-    /// A word for machines.
+    /// Returns the machine-readable reason.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {

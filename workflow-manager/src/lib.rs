@@ -1,24 +1,24 @@
-//! The workflow manager: looks at the mailboxes of a processor, and starts the work that is due. It sees names of objects
-//! and no packet: it has no crypto and no key.
+//! The workflow manager: scans a processor's buckets and starts the work that is due. It reads
+//! object names and small records, never packets, and has neither cryptography nor packet keys.
 //!
 //! ```text
-//! buckets -> inventory -> due -> start        listings in; what is due, a pure function; messages or Jobs out
+//! buckets -> inventory -> due -> start        listings in; due work, a pure function; messages or Jobs out
 //! ```
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
-//! | [`policy`] | the lengths of time that everything follows from |
-//! | [`inventory`] | what stands in the buckets, by bounded listings |
-//! | [`mod@due`] | what is due, and where each batch and window stands: pure |
-//! | [`work`] | one task to be started, and why |
-//! | [`start`] | starting work: as messages on queues, or as Kubernetes Jobs |
-//! | `kubernetes` | Jobs, and leading by a Lease (feature `kubernetes`) |
-//! | [`manager`], [`summary`] | one run: look, say what is seen, start what is due |
-//! | [`replay`], [`rejected`] | what an operator asks for once more; what workers have set aside |
-//! | [`status`] | where every window and batch stands, for people |
-//! | [`serve`], [`leader`], [`metrics`] | staying up; which of several leads; what is counted |
-//! | [`config`], [`open`](Manager::open) | the configuration file, and what it opens |
-//! | [`announcement`], [`switch`] | what we and the peer announce; from which window on rosters are used |
+//! | [`policy`] | the durations that determine the schedule |
+//! | [`inventory`] | the state of the buckets, read by bounded listings |
+//! | [`mod@due`] | the work that is due, and the status of each batch and window: pure |
+//! | [`work`] | one task to be started, and the reason |
+//! | [`start`] | starting work: as queue messages or as Kubernetes Jobs |
+//! | `kubernetes` | Jobs, and leader election by a Lease (feature `kubernetes`) |
+//! | [`manager`], [`summary`] | one run: scan, report, start due work |
+//! | [`replay`], [`rejected`] | repeated starts that an operator requests; tasks that workers rejected |
+//! | [`status`] | the status of every window and batch, for people |
+//! | [`serve`], [`leader`], [`metrics`] | the long-running process, leader election, metrics |
+//! | [`config`], [`open`](Manager::open) | the configuration file, and the manager that it describes |
+//! | [`announcement`], [`switch`] | announcements of both processors; the windows that use rosters |
 //! | [`commands`] | the command line |
 
 pub mod announcement;
@@ -47,7 +47,7 @@ pub mod work;
 pub use due::due;
 pub use manager::Manager;
 
-/// The program as it was built.
+/// Version, commit and features of this program.
 pub(crate) const BUILD: tallybox_service::version::Build = tallybox_service::version::Build::new(
     "workflow-manager",
     &[

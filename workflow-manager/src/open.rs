@@ -1,4 +1,4 @@
-//! From the configuration to a manager: what is opened, and what is refused.
+//! Creates a manager from the configuration.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use tallybox_model::extensions::{EXTENSIONS_SIZE_LIMIT, Sighting};
 use tallybox_transport::{RecordKey, Records};
 
 impl Manager {
-    /// The manager that a configuration describes, on the machine's clock.
+    /// Creates the manager that a configuration describes, on the system clock.
     ///
     /// # Errors
-    /// [`Error`], whose cause is the configuration, or the cluster that `jobs` names.
+    /// [`Error`], caused by the configuration or by the cluster that `jobs` names.
     pub async fn open(config: &Loaded<Config>) -> Result<Self, Error> {
         let directory = &config.directory;
         let settings = &config.value;
@@ -34,12 +34,17 @@ impl Manager {
                     intake: queues.intake.open(directory)?,
                     aggregate: queues.aggregate.open(directory)?,
                 },
-                // Not every queue says where: then they are not counted.
+                // Some queues have no readable location for rejected tasks. Those tasks are then
+                // not counted.
                 intake: queues.intake.open_rejected(directory).ok(),
                 aggregate: queues.aggregate.open_rejected(directory).ok(),
             }),
             (None, Some(jobs)) => jobs_starter(config, jobs).await?,
-            (None, None) => return Err(Error::Setting("queues or jobs: one of both is needed".to_owned())),
+            (None, None) => {
+                return Err(Error::Setting(
+                    "set either queues or jobs, which start the work".to_owned(),
+                ));
+            }
         };
         let buckets = Buckets {
             ingestion: settings.buckets.ingestion.open(directory)?,
@@ -64,7 +69,7 @@ impl Manager {
     }
 }
 
-/// What makes and verifies our objects in the processor's own bucket.
+/// Loads the keys that authenticate and verify the records in the processor's own bucket.
 fn records(config: &Loaded<Config>) -> Result<Records, Error> {
     let settings = &config.value;
     let keys = settings.record_keys.iter().map(|key| {
@@ -75,10 +80,10 @@ fn records(config: &Loaded<Config>) -> Result<Records, Error> {
     });
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
     Records::of_processor(keys, &settings.instance, settings.role)
-        .ok_or_else(|| Error::Setting("record-keys: at least one is needed".to_owned()))
+        .ok_or_else(|| Error::Setting("record-keys is empty: make a key with `facilitator key record`".to_owned()))
 }
 
-/// Where the peer's announcement is.
+/// Returns the source of the peer's announcement.
 fn peer(config: &Loaded<Config>) -> Result<Arc<dyn PeerAnnouncement>, Error> {
     let Some(roster) = &config.value.roster else {
         return Ok(Arc::new(FixedAnnouncement::new(Sighting::Absent)));
@@ -98,6 +103,6 @@ async fn jobs_starter(config: &Loaded<Config>, jobs: &JobsConfig) -> Result<Arc<
 #[allow(clippy::unused_async, reason = "one form with the feature and without")]
 async fn jobs_starter(_: &Loaded<Config>, _: &JobsConfig) -> Result<Arc<dyn Starter>, Error> {
     Err(Error::Setting(
-        "jobs: this build cannot start Kubernetes Jobs, build with the cargo feature \"kubernetes\"".to_owned(),
+        "jobs: this build does not support Kubernetes Jobs; build with the cargo feature \"kubernetes\"".to_owned(),
     ))
 }

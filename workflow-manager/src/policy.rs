@@ -1,44 +1,46 @@
-//! How a processor schedules: the lengths of time that everything follows from.
+//! The durations that determine the schedule of a processor.
 
 use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
 
-/// How far ahead of our clock a batch may be dated, in minutes: as the predecessor has it.
+/// How far in the future a batch may be dated, in minutes: the limit of ENPA's workflow manager.
 const AHEAD_MINUTES: i64 = 24 * 60;
 
-/// The lengths of time that scheduling follows from, in minutes.
+/// The durations that determine the schedule, in minutes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policy {
-    /// Which processor this is.
+    /// This processor's role.
     pub role: Role,
-    /// Length of a window; both processors need the same.
+    /// Length of a window; both processors need the same value.
     pub period_minutes: u32,
-    /// How long after its end a window is closed.
+    /// Time from the end of a window until it is closed.
     pub grace_minutes: u32,
-    /// Without rosters: how long after it is closed a window waits for complete batches that one side has not taken in.
+    /// Without rosters: how long a closed window waits for complete batches whose intake or
+    /// validation is missing on one side.
     pub wait_minutes: u32,
-    /// How old a batch may be, by the date in its name, to be taken in though its window is done.
+    /// Age limit of batches, by the date in their name, whose intake is started although their
+    /// window is done.
     pub look_back_minutes: u32,
-    /// How old a window may be, by its start, to be caught up.
+    /// Age limit of windows, by their start, that are processed late.
     pub horizon_minutes: u32,
-    /// How long after it was started a task without an outcome is started again.
+    /// Time from the start of a task without an outcome until it is started again.
     pub reenqueue_after_minutes: u32,
 }
 
-/// The part of all times that a run looks at.
+/// The time ranges that a run scans.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Scope {
-    /// The windows that start at or after the first and before the second.
+    /// Windows whose start is in this half-open range.
     pub windows: (BatchTime, BatchTime),
-    /// The dates of batches that are looked at whatever has become of their window.
+    /// Dates of batches that are scanned whatever the state of their window.
     pub batches: (BatchTime, BatchTime),
-    /// Windows that start at or after this time, and before [`Self::windows`], have passed the horizon: they are not caught up
-    /// any more, and reported if they are not done.
+    /// Windows that start at or after this time and before [`Self::windows`] have passed the
+    /// horizon. They are not processed any more, and are reported if they are not done.
     pub passed: BatchTime,
 }
 
 impl Policy {
-    /// What a run at this time looks at.
+    /// Returns the scope of a run at this time.
     #[must_use]
     pub fn scope(&self, now: BatchTime) -> Scope {
         let ahead = later(now, AHEAD_MINUTES);
@@ -49,13 +51,13 @@ impl Policy {
         }
     }
 
-    /// The window of a batch. `None` at the ends of time.
+    /// Returns the window of a batch; `None` at the limits of the time range.
     #[must_use]
     pub fn window_of(&self, date: BatchTime) -> Option<Window> {
         aligned_window(date, self.period_minutes)
     }
 
-    /// The windows of a scope, oldest first.
+    /// Returns the windows that start in the range, oldest first.
     pub(crate) fn windows(&self, from: BatchTime, until: BatchTime) -> impl Iterator<Item = Window> + use<> {
         let minutes = self.period_minutes;
         let first = aligned_window(from, minutes).and_then(|window| match window.start() < from {
@@ -66,26 +68,27 @@ impl Policy {
             .take_while(move |window| window.start() < until)
     }
 
-    /// When a window is closed.
+    /// Returns when a window is closed.
     #[must_use]
     pub fn closes(&self, window: Window) -> BatchTime {
         later(window.end(), i64::from(self.grace_minutes))
     }
 
-    /// Without rosters: when a closed window is summed without the batches that one side has not taken in.
+    /// Without rosters: returns when a closed window is summed without the batches that are missing
+    /// on one side.
     #[must_use]
     pub fn waits_until(&self, window: Window) -> BatchTime {
         later(self.closes(window), i64::from(self.wait_minutes))
     }
 
-    /// When a task that was started then is started again, if it has had no outcome.
+    /// Returns when a task that started at this time and has no outcome is started again.
     #[must_use]
     pub fn restarts(&self, started: BatchTime) -> BatchTime {
         later(started, i64::from(self.reenqueue_after_minutes))
     }
 }
 
-/// A time some minutes later, or the same at the ends of time.
+/// Adds minutes to a time; returns the same time at the limits of the time range.
 fn later(time: BatchTime, minutes: i64) -> BatchTime {
     time.plus_minutes(minutes).unwrap_or(time)
 }
