@@ -1,4 +1,4 @@
-//! Announcements: what we say that we can, and looking for what the peer says.
+//! Announcements of extensions: creates this processor's announcement and reads the peer's.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +12,10 @@ use tallybox_service::fetch::Document;
 use crate::config::{Config, PacketKeyConfig};
 use crate::error::Error;
 
-/// What the configuration announces.
+/// Returns the announcement that the configuration describes.
 ///
 /// # Errors
-/// [`Error::Setting`] that names the key of the configuration and what is wrong with a packet key.
+/// [`Error::Setting`], which names the configuration key and the problem of a packet key.
 pub fn of_config(config: &Loaded<Config>) -> Result<Announcement, Error> {
     let roster = config.value.announced();
     let mut announcement = Announcement {
@@ -39,28 +39,28 @@ pub fn of_config(config: &Loaded<Config>) -> Result<Announcement, Error> {
     Ok(announcement)
 }
 
-/// Where the peer's announcement is.
+/// A source of the peer's announcement.
 #[async_trait]
 pub trait PeerAnnouncement: Send + Sync + fmt::Debug {
-    /// Looks for it. Whatever goes wrong is [`Sighting::Unknown`], with a line in the log.
+    /// Reads the announcement. Every error gives [`Sighting::Unknown`] and a log message.
     async fn look(&self) -> Sighting;
 
-    /// Where it is, for people.
+    /// Returns the location, for people.
     fn place(&self) -> String;
 }
 
-/// A peer that says what it is told to: for tests, and for a peer that is known never to say anything.
+/// A source with a fixed answer: for tests, and for a processor without rosters.
 #[derive(Debug)]
 pub struct FixedAnnouncement(Mutex<Sighting>);
 
 impl FixedAnnouncement {
-    /// A peer of whom this is seen.
+    /// Creates a source that returns this answer.
     #[must_use]
     pub fn new(sighting: Sighting) -> Self {
         Self(Mutex::new(sighting))
     }
 
-    /// From now on this is seen.
+    /// Replaces the answer.
     pub fn set(&self, sighting: Sighting) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sighting;
     }
@@ -77,8 +77,8 @@ impl PeerAnnouncement for FixedAnnouncement {
     }
 }
 
-/// A document on the peer's server, or a file: of two processors that one operator runs, or that somebody else fetches. No
-/// document is no announcement.
+/// A document on the peer's server, or a file: for two processors of one operator, or if another
+/// program downloads it. A missing document means that the peer announces nothing.
 #[async_trait]
 impl PeerAnnouncement for Document {
     async fn look(&self) -> Sighting {
@@ -94,7 +94,7 @@ impl PeerAnnouncement for Document {
     }
 }
 
-/// What a document says.
+/// Parses the document.
 pub(crate) fn read(place: &str, document: &[u8]) -> Sighting {
     match Extensions::parse(document) {
         Ok(extensions) => Sighting::Announced(extensions),
@@ -104,6 +104,6 @@ pub(crate) fn read(place: &str, document: &[u8]) -> Sighting {
 
 pub(crate) fn unknown(place: &str, error: &dyn std::error::Error) -> Sighting {
     let problem = chain(error);
-    tracing::warn!(place, problem, "the peer's announcement cannot be read");
+    tracing::warn!(place, problem, "cannot read the peer's announcement");
     Sighting::Unknown
 }

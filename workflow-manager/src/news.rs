@@ -1,15 +1,16 @@
-//! What a look has seen that a person should know.
+//! Log messages about findings of a scan.
 
 use crate::inventory::Known;
 use crate::manager::Look;
 
-/// Says what a look has seen that a person should know; of each batch once, while the program stays up.
+/// Logs findings that an operator should know. The process logs each finding once.
 pub(crate) fn tell(look: &Look, known: &Known) {
     for name in &look.assessment.skipped {
         if known.is_news(&format!("skipped {name}")) {
             tracing::warn!(
                 aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
-                "the peer has skipped a batch: it is complete here, its window is closed, and there is no validation"
+                "the peer has skipped a batch: it is complete, its window is closed, and the peer's \
+                 validation is missing"
             );
         }
     }
@@ -17,12 +18,12 @@ pub(crate) fn tell(look: &Look, known: &Known) {
         if known.is_news(&format!("late {name}")) {
             tracing::warn!(
                 aggregation_id = %name.aggregation, batch_id = %name.id, date = %name.date,
-                "a batch came too late for its window"
+                "a batch arrived too late for its window"
             );
         }
     }
     let foreign = &look.inventory.foreign;
     if foreign.count > 0 && known.is_news(&format!("foreign {}", foreign.count)) {
-        tracing::warn!(count = foreign.count, samples = ?foreign.samples, "objects that are none of ours are passed over");
+        tracing::warn!(count = foreign.count, samples = ?foreign.samples, "objects with unknown names are ignored");
     }
 }

@@ -1,7 +1,7 @@
-//! Tasks that workers have set aside: what they are, why, and whether their work has been done since.
+//! Tasks that workers rejected: their reasons, and whether their work has been done since.
 //!
-//! A queue can only be read by taking its messages. They are given back at once, so whoever else reads at that moment may
-//! not see all of them.
+//! A queue can be read only by receiving its messages. The messages are released at once, but
+//! another reader may temporarily not see all of them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,28 +21,28 @@ use crate::inventory::Buckets;
 use crate::manager::{Look, Manager};
 use crate::work::QueueKind;
 
-/// How many messages of a queue are looked at to be counted.
+/// Limit of messages that are read to count a queue.
 pub(crate) const COUNTED: usize = 1000;
-/// How long a queue is asked for one more message.
+/// How long to wait for the next message of a queue.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// A message that a queue has set aside.
+/// A message in a queue of rejected tasks.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Rejected {
-    /// Which queue it was on.
+    /// The queue of the task.
     pub queue: QueueKind,
-    /// The batch or window, or what could be read of the message.
+    /// The batch or window, or the start of a message that does not parse.
     pub task: String,
-    /// Why it was set aside.
+    /// The reason of the rejection.
     pub reason: String,
-    /// Whether it is a task that can be started again.
+    /// True if the message is a valid task, which can be started again.
     pub readable: bool,
-    /// Whether its work has been done since.
+    /// True if the work has been done since.
     pub done: bool,
-    /// Whether it was started again.
+    /// True if the task was started again.
     pub replayed: bool,
-    /// Whether it was removed for good.
+    /// True if the message was deleted.
     pub dropped: bool,
     #[serde(skip)]
     wanted: Option<Wanted>,
@@ -52,7 +52,7 @@ pub struct Rejected {
     delivery: Option<Delivery>,
 }
 
-/// What a task would do.
+/// The work of a task.
 #[derive(Clone, Debug)]
 enum Wanted {
     Intake(BatchName),
@@ -60,14 +60,14 @@ enum Wanted {
     Sum(WindowName),
 }
 
-/// What is done with a rejected message.
+/// The operation to apply to a rejected message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It stays set aside.
+    /// Keep it in the queue of rejected tasks.
     Kept,
-    /// It is put back on its queue.
+    /// Publish it to its original queue.
     Again,
-    /// It is removed for good.
+    /// Delete it.
     Dropped,
 }
 
@@ -101,7 +101,7 @@ impl Rejected {
         Self {
             queue,
             task,
-            reason: delivery.reason.clone().unwrap_or_else(|| "not known".to_owned()),
+            reason: delivery.reason.clone().unwrap_or_else(|| "unknown".to_owned()),
             readable: wanted.is_some(),
             done: false,
             replayed: false,
@@ -112,13 +112,13 @@ impl Rejected {
         }
     }
 
-    /// Whether the text stands in its reason or its task.
+    /// Returns whether the reason or the task contains the text.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         self.reason.contains(text) || self.task.contains(text)
     }
 
-    /// The batch whose intake it is.
+    /// Returns the batch, if the task is an intake.
     #[must_use]
     pub fn batch(&self) -> Option<&BatchName> {
         match &self.wanted {
@@ -127,7 +127,7 @@ impl Rejected {
         }
     }
 
-    /// The window whose roster or sum it is.
+    /// Returns the window, if the task is a roster or a sum.
     #[must_use]
     pub fn window(&self) -> Option<&WindowName> {
         match &self.wanted {
@@ -136,7 +136,7 @@ impl Rejected {
         }
     }
 
-    /// Whether the own bucket holds what the task would have made.
+    /// Returns whether the processor's own bucket contains the result of the task.
     async fn is_done(&self, buckets: &Buckets, look: Option<&Look>) -> Result<bool, BucketError> {
         match &self.wanted {
             None => Ok(false),
@@ -151,7 +151,7 @@ impl Rejected {
 }
 
 impl Look {
-    /// Whether a batch is taken in; nothing if the batch was not looked at.
+    /// Returns whether the intake of a batch is done; `None` if the scan did not include the batch.
     fn prepared(&self, name: &BatchName) -> Option<bool> {
         let aggregation = self.inventory.aggregations.get(&name.aggregation)?;
         let batch = aggregation.batches.get(&(name.date, name.id))?;
@@ -159,7 +159,7 @@ impl Look {
     }
 }
 
-/// Whether there is a prepared batch, whatever key seals it.
+/// Returns whether a prepared batch exists, whichever key seals it.
 async fn is_prepared(buckets: &Buckets, name: &BatchName) -> Result<bool, BucketError> {
     let directory = format!("{}/{}", name.aggregation, name.date);
     let range = ListRange {
@@ -183,18 +183,18 @@ async fn is_there(buckets: &Buckets, key: &str) -> Result<bool, BucketError> {
     }
 }
 
-/// Takes up to `most` messages off a queue of rejected ones, and says of each whether its work has been done since. They
-/// stay ours for the queue's lease time, and are to be given to [`settle`].
+/// Receives up to `most` messages from a queue of rejected tasks, and checks for each whether its
+/// work has been done since. The messages stay leased; pass them to [`settle`].
 ///
 /// # Errors
-/// [`Error::Queue`]; [`Error::Bucket`], after which the messages come back when their leases run out.
+/// [`Error::Queue`]; [`Error::Bucket`], after which the messages return when their leases expire.
 pub async fn rejected(
     queue: QueueKind,
     from: &SharedQueue,
     most: usize,
     (buckets, look): (&Buckets, Option<&Look>),
 ) -> Result<Vec<Rejected>, Error> {
-    // Where the queue counts, it is not asked for one more than it has.
+    // If the queue knows its length, do not wait for a message beyond it.
     let ready = from.depth().await?.ready.and_then(|ready| usize::try_from(ready).ok());
     let most = most.min(ready.unwrap_or(most));
     let mut found = Vec::new();
@@ -210,11 +210,11 @@ pub async fn rejected(
     Ok(found)
 }
 
-/// Deals with messages as `fate` says: puts them back on their queue, removes them, or gives them back as they were. A
-/// message that cannot be read is never put back on its queue.
+/// Applies the operation that `fate` chooses for each message: publish it to its original queue,
+/// delete it, or release it unchanged. A message that does not parse is never published again.
 ///
 /// # Errors
-/// [`Error::Queue`]; what was not dealt with comes back by itself when its lease runs out.
+/// [`Error::Queue`]; messages that were not processed return when their leases expire.
 pub async fn settle(
     messages: &mut [Rejected],
     from: &SharedQueue,
@@ -241,17 +241,17 @@ pub async fn settle(
     Ok(())
 }
 
-/// What a queue has set aside, as it is shown.
+/// The rejected tasks of a queue.
 #[derive(Debug)]
 pub struct SetAside {
     /// The queue.
     pub queue: QueueKind,
-    /// Its messages; or why they cannot be read.
+    /// The messages, or the reason why they cannot be read.
     pub messages: Result<Vec<Rejected>, String>,
 }
 
 impl SetAside {
-    /// How many different tasks are set aside whose work has not been done since.
+    /// Counts the distinct rejected tasks whose work has not been done since.
     #[must_use]
     pub fn open(&self) -> usize {
         let messages = self.messages.iter().flatten().filter(|message| !message.done);
@@ -260,8 +260,8 @@ impl SetAside {
 }
 
 impl Manager {
-    /// Looks at what both queues have set aside, and leaves it there. Queues whose rejected messages we do not know where
-    /// to read are left out.
+    /// Reads the rejected tasks of both queues without changing them. A queue without a readable
+    /// location of rejected tasks is left out.
     pub async fn set_aside(&self, look: &Look) -> Vec<SetAside> {
         let mut found = Vec::new();
         for queue in [QueueKind::Intake, QueueKind::Aggregate] {
@@ -281,14 +281,14 @@ impl Manager {
         Ok(messages)
     }
 
-    /// Counts what both queues have set aside.
+    /// Updates the metrics of rejected tasks of both queues.
     pub(crate) async fn count_rejected(&self, look: &Look) {
         for set_aside in self.set_aside(look).await {
             match &set_aside.messages {
                 Ok(_) => self.metrics.rejected(set_aside.queue, set_aside.open()),
                 Err(problem) if self.known.is_news(&format!("rejected {problem}")) => {
                     let queue = set_aside.queue.word();
-                    tracing::warn!(queue, error = problem, "rejected tasks cannot be counted");
+                    tracing::warn!(queue, error = problem, "cannot count rejected tasks");
                 }
                 Err(_) => {}
             }

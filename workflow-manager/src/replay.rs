@@ -1,4 +1,4 @@
-//! Once more: a window, or a batch.
+//! Starts a window or a batch again at an operator's request.
 
 use tallybox_model::path::BatchName;
 use tallybox_model::roster::WindowName;
@@ -11,17 +11,17 @@ use crate::summary::RunSummary;
 use crate::work::Due;
 
 impl Manager {
-    /// What would be started for a window, whatever its markers say.
+    /// Returns the task that starts the current step of a window, regardless of its markers.
     ///
     /// # Errors
-    /// [`Error::Nothing`] if nothing can be, and what can go wrong with a look.
+    /// [`Error::Nothing`] if no task can be started, and the errors of a scan.
     pub async fn window_again(&self, name: &WindowName) -> Result<Due, Error> {
         let times = (name.window.start(), name.window.end());
         let look = self.look(scope(times)).await?;
         window_again(&look.inventory, name, look.now).map_err(Error::Nothing)
     }
 
-    /// What would be started for a batch, whatever its markers say.
+    /// Returns the task that starts the intake of a batch, regardless of its markers.
     ///
     /// # Errors
     /// As [`Self::window_again`].
@@ -31,7 +31,7 @@ impl Manager {
         batch_again(&look.inventory, name).map_err(Error::Nothing)
     }
 
-    /// Starts it.
+    /// Starts the task.
     pub async fn start_again(&self, due: Due) -> RunSummary {
         let mut summary = RunSummary::default();
         self.start(self.now(), vec![due], &mut summary).await;

@@ -1,4 +1,4 @@
-//! What a run did: lines for people, JSON for machines.
+//! The result of a run: lines for people, JSON for machines.
 
 use std::fmt;
 
@@ -12,27 +12,28 @@ use crate::inventory::{Foreign, Unseen};
 use crate::manager::Look;
 use crate::work::Due;
 
-/// What a run did.
+/// The result of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RunSummary {
-    /// How many aggregations were looked at.
+    /// Number of aggregations scanned.
     pub aggregations: usize,
-    /// What was started, in order.
+    /// Started tasks, in order.
     pub started: Vec<StartedTask>,
-    /// What failed. The rest was done all the same.
+    /// Failures. They do not prevent the other work of the run.
     pub failed: Vec<FailedStart>,
-    /// Work that is due and was not tried: after a failure of its aggregation, or because enough runs.
+    /// Due tasks that were not tried, because a task of the same aggregation failed or the limit of
+    /// running Jobs is reached.
     pub left: usize,
     /// Complete batches of closed windows that the peer has not validated.
     pub skipped_by_peer: Vec<String>,
-    /// Complete batches that came too late for their window.
+    /// Complete batches that arrived too late for their window.
     pub late: Vec<String>,
-    /// Objects that were passed over.
+    /// Objects with unknown names, which were ignored.
     pub foreign: Foreign,
 }
 
-/// One task that was started.
+/// A started task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StartedTask {
@@ -40,27 +41,27 @@ pub struct StartedTask {
     pub kind: &'static str,
     /// The batch or window.
     pub task: String,
-    /// How many times it has been started now.
+    /// The number of starts so far, including this one.
     pub attempt: u32,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
-/// Something that failed.
+/// A failure of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FailedStart {
     /// The batch, window or aggregation.
     pub what: String,
-    /// Why.
+    /// The cause.
     pub problem: String,
-    /// Whether a bucket, a queue or the cluster could not be reached.
+    /// True if a bucket, a queue or the cluster was out of reach.
     #[serde(skip)]
     pub unreachable: bool,
 }
 
 impl StartedTask {
-    /// One that was started.
+    /// Describes a started task.
     #[must_use]
     pub fn of(due: &Due) -> Self {
         Self {
@@ -81,7 +82,7 @@ impl FailedStart {
         }
     }
 
-    /// An aggregation that could not be looked at.
+    /// Describes an aggregation that could not be scanned.
     pub(crate) fn unseen(unseen: &Unseen) -> Self {
         Self {
             what: unseen.aggregation.to_string(),
@@ -92,7 +93,7 @@ impl FailedStart {
 }
 
 impl RunSummary {
-    /// What a look says before anything is started.
+    /// Returns the summary of a scan before any task is started.
     #[must_use]
     pub fn of(look: &Look) -> Self {
         let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
@@ -107,7 +108,7 @@ impl RunSummary {
         }
     }
 
-    /// What the program answers: [`Exit::Retry`] if anything failed.
+    /// Returns the exit code: [`Exit::Retry`] if anything failed.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self.failed.is_empty() {
@@ -117,7 +118,7 @@ impl RunSummary {
     }
 }
 
-/// How many lines of a kind people are shown; JSON has all.
+/// Limit of lines of each kind in the output for people; JSON contains all.
 const LINES: usize = 20;
 
 impl Summary for RunSummary {
@@ -148,18 +149,15 @@ impl Summary for RunSummary {
         lines(f, "skipped by the peer", self.skipped_by_peer.clone())?;
         lines(f, "late", self.late.clone())?;
         if self.foreign.count > 0 {
-            write!(
-                f,
-                "\n{} objects are none of ours and were passed over",
-                self.foreign.count
-            )?;
+            write!(f, "\n{} objects with unknown names were ignored", self.foreign.count)?;
             lines(f, "such as", self.foreign.samples.clone())?;
         }
         Ok(())
     }
 }
 
-/// Some lines under a heading, if there are any. Names come from others: control characters do not get through.
+/// Writes lines under a heading, if there are any. The names may come from other parties, so
+/// control characters are replaced.
 pub(crate) fn lines(f: &mut fmt::Formatter<'_>, heading: &str, lines: Vec<String>) -> fmt::Result {
     if lines.is_empty() {
         return Ok(());
@@ -174,7 +172,7 @@ pub(crate) fn lines(f: &mut fmt::Formatter<'_>, heading: &str, lines: Vec<String
     }
 }
 
-/// A text on one line of a terminal.
+/// Formats a text for one line of a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|character| match character.is_control() {

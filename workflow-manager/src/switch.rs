@@ -1,4 +1,5 @@
-//! From which window on rosters are used: found out from both announcements, and fixed in the own bucket for good.
+//! Determines from which window on rosters are used, from both announcements, and records the
+//! result permanently in the processor's own bucket.
 
 use std::sync::Arc;
 
@@ -16,26 +17,26 @@ use crate::announcement::PeerAnnouncement;
 use crate::error::Error;
 use crate::inventory::Buckets;
 
-/// What we announce, and where the peer does.
+/// The announcements of both processors.
 #[derive(Clone, Debug)]
 pub struct Announcements {
-    /// What we announce; `None`: nothing, we do as ENPA does.
+    /// This processor's announcement; `None` if it announces nothing and works as ENPA does.
     pub ours: Option<RosterExtension>,
-    /// Where the peer's announcement is.
+    /// The source of the peer's announcement.
     pub peer: Arc<dyn PeerAnnouncement>,
 }
 
-/// What is known of the switch to rosters.
+/// The current state of the switch to rosters.
 #[derive(Clone, Copy, Debug)]
 pub struct SwitchState {
-    /// For which windows rosters are used.
+    /// The windows for which rosters are used.
     pub rosters: RosterUse,
-    /// What the last look for the peer's announcement came to, if one was needed.
+    /// The result of reading the peer's announcement, if that was necessary.
     pub peer: Option<Sighting>,
 }
 
 impl Announcements {
-    /// Finds out for which windows rosters are used, and writes nothing.
+    /// Determines for which windows rosters are used. Writes nothing.
     ///
     /// # Errors
     /// [`Error::Bucket`], [`Error::Damaged`].
@@ -57,11 +58,11 @@ impl Announcements {
         })
     }
 
-    /// As [`Self::look`], and fixes what has become known.
+    /// Does the same as [`Self::look`], and records newly determined switches.
     ///
     /// # Errors
-    /// As [`Self::look`], and [`Error::Setting`] for an announcement of ours that has been changed after it counted, or
-    /// that comes too late for a processor that has summed windows already.
+    /// As [`Self::look`], and [`Error::Setting`] if this processor's announcement was changed after
+    /// it took effect, or comes too late because windows have been summed already.
     pub async fn settle(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
         if let Some(ours) = self.ours {
             announce(buckets, ours, minutes, now).await?;
@@ -69,7 +70,8 @@ impl Announcements {
         let state = self.look(buckets, minutes, now).await?;
         let mut again = false;
         for (key, bound) in [(ROSTERS_FROM, state.rosters.from), (ROSTERS_UNTIL, state.rosters.until)] {
-            // What was fixed before was seen before, or is the same.
+            // A switch with another time was recorded by an earlier run, or equals the recorded
+            // one.
             if let (Some(Bound::Known(switch)), Some(_)) = (bound, state.peer)
                 && switch.seen == now
             {
@@ -77,60 +79,60 @@ impl Announcements {
             }
         }
         match again {
-            // Another run was first: what it has written counts.
+            // Another run has recorded a switch first; its record is binding.
             true => self.look(buckets, minutes, now).await,
             false => Ok(state),
         }
     }
 }
 
-/// Fixes a switch, unless one is.
+/// Records a switch, unless one is already recorded.
 async fn fix(buckets: &Buckets, key: &str, switch: RosterSwitch, minutes: u32) -> Result<Created, Error> {
     let created = buckets.put_record(key, &switch.to_json()).await?;
     if created == Created::New {
-        tracing::info!(object_key = key, window = %switch.window, "a switch of rosters is fixed");
+        tracing::info!(object_key = key, window = %switch.window, "a roster switch is recorded");
         if !is_ahead(switch.window, switch.seen, minutes) {
             tracing::warn!(
                 object_key = key,
                 window = %switch.window,
                 seen = %switch.seen,
-                "a switch of rosters was seen less than two windows ahead: windows from then on may have been summed \
-                 otherwise"
+                "a roster switch was seen less than two windows ahead: later windows may have been summed in \
+                 the other mode"
             );
         }
     }
     Ok(created)
 }
 
-/// Keeps what we announce, from the first run on: the peer counts on it.
+/// Records this processor's announcement at the first run, because the peer relies on it.
 async fn announce(buckets: &Buckets, ours: RosterExtension, minutes: u32, now: BatchTime) -> Result<(), Error> {
     if let Some(document) = optional(buckets, ANNOUNCED).await? {
         let before = Extensions::parse(&document).map_err(|error| damaged(buckets, ANNOUNCED, error))?;
         return match before.roster {
             Some(before) if before.since == ours.since => Ok(()),
             Some(before) => Err(Error::Setting(format!(
-                "roster.since was announced as {}, which the peer may count on: it cannot become {}",
+                "roster.since was announced as {}, and the peer may rely on it: it cannot be changed to {}",
                 before.since, ours.since
             ))),
-            None => Err(damaged(buckets, ANNOUNCED, "it announces nothing")),
+            None => Err(damaged(buckets, ANNOUNCED, "the record announces no rosters")),
         };
     }
     if !is_ahead(ours.since, now, minutes) && has_summed(buckets).await? {
         return Err(Error::Setting(format!(
-            "roster.since has to be at least two windows ahead of its announcement, and {} is not: the peer could not \
-             see it in time",
+            "roster.since must be at least two windows ahead of its announcement, and {} is not: the peer might not \
+             see it in time; choose a later time",
             ours.since
         )));
     }
     let document = Extensions { roster: Some(ours) }.to_json();
     match buckets.put_record(ANNOUNCED, &document).await? {
         Created::New => Ok(()),
-        // Another run was first; it is compared the next time.
+        // Another run has recorded an announcement first; the next run compares it.
         Created::Exists => Ok(()),
     }
 }
 
-/// Whether a sum was ever asked for.
+/// Returns whether a sum was ever started.
 async fn has_summed(buckets: &Buckets) -> Result<bool, BucketError> {
     let key = |suffix| format!("{}/aggregate{suffix}", TaskMarker::DIRECTORY);
     let range = ListRange {
