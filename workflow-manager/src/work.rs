@@ -1,4 +1,4 @@
-//! Work: one task to be started, and why.
+//! One task to be started, and the reason.
 
 use std::fmt;
 
@@ -14,33 +14,33 @@ use tallybox_model::task::{
 use tallybox_model::time::BatchTime;
 use uuid::Uuid;
 
-/// One piece of work for a facilitator.
+/// The work of one task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Work {
-    /// Take a batch in.
+    /// The intake of a batch.
     Intake(BatchName),
-    /// Write our roster of a window.
+    /// Write this processor's roster of a window.
     Roster(WindowName),
-    /// See what both rosters of a window agree on.
+    /// Agree on the rosters of both processors for a window.
     Agree(WindowName),
-    /// Sum what both rosters of a window agree on.
+    /// Sum the batches on which both rosters of a window agree.
     SumAgreed(WindowName),
     /// Without rosters: sum these batches of a window.
     Sum(WindowName, WindowBatches),
 }
 
-/// Which of the two queues.
+/// The two queues.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QueueKind {
-    /// Of intakes.
+    /// The queue of intake tasks.
     Intake,
-    /// Of everything about windows.
+    /// The queue of roster and sum tasks.
     Aggregate,
 }
 
 impl QueueKind {
-    /// The word for it in settings, names and logs.
+    /// Returns the word in settings, names and logs.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl QueueKind {
 }
 
 impl Work {
-    /// The task as its markers name it.
+    /// Returns the task as its markers name it.
     #[must_use]
     pub fn marked(&self) -> MarkedTask {
         match self {
@@ -62,7 +62,7 @@ impl Work {
         }
     }
 
-    /// The word for the kind of task: `intake`, `roster`, `agree`, `aggregate`.
+    /// Returns the kind of task: `intake`, `roster`, `agree` or `aggregate`.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self.marked() {
@@ -71,7 +71,7 @@ impl Work {
         }
     }
 
-    /// The queue it goes to.
+    /// Returns the queue of the task.
     #[must_use]
     pub fn queue(&self) -> QueueKind {
         match self {
@@ -80,7 +80,7 @@ impl Work {
         }
     }
 
-    /// The aggregation it is for.
+    /// Returns the aggregation of the task.
     #[must_use]
     pub fn aggregation(&self) -> &AggregationId {
         match self {
@@ -89,7 +89,7 @@ impl Work {
         }
     }
 
-    /// Its place in the order of starting: intakes first, then windows, each oldest first.
+    /// Returns the sort key of starts: intakes first, then windows, each oldest first.
     pub(crate) fn order(&self) -> (QueueKind, BatchTime, MarkedTask) {
         let marked = self.marked();
         let at = match &marked {
@@ -99,7 +99,7 @@ impl Work {
         (self.queue(), at, marked)
     }
 
-    /// The message: ENPA's JSON, or ours.
+    /// Returns the message, in ENPA's JSON format or in this project's extension of it.
     #[must_use]
     pub fn message(&self, trace_id: Uuid) -> Vec<u8> {
         let sum = |name: &WindowName, batches, agreed| {
@@ -141,31 +141,31 @@ impl fmt::Display for Work {
     }
 }
 
-/// Work that is due, and why.
+/// Work that is due, and the reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Due {
     /// The work.
     pub work: Work,
-    /// How many times it will have been started then: 1 for the first.
+    /// The number of this start: 1 for the first.
     pub attempt: u32,
-    /// Why it is due.
+    /// The reason.
     pub why: Why,
-    /// When it was last started, if it was and nothing came of it.
+    /// The time of the last start, if it had no outcome.
     pub last: Option<BatchTime>,
 }
 
-/// Why work is due.
+/// Reasons why work is due.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Why {
-    /// The batch is complete and has not been taken in.
+    /// The batch is complete, and its intake is not done.
     Complete,
     /// The window is closed, and our roster is not written.
     NoRoster,
-    /// Both rosters are there, and what they agree on is not known.
+    /// Both rosters exist, and the agreement on them is missing.
     BothRosters,
-    /// What both agree on is known, and not summed.
+    /// The agreement exists, and the window is not summed.
     Agreed,
-    /// The window is closed; so many batches are there on both sides, so many the peer has skipped.
+    /// The window is closed.
     Closed {
         /// Batches that the task names.
         named: usize,
@@ -181,8 +181,8 @@ impl fmt::Display for Why {
         match self {
             Self::Complete => f.write_str("the batch is complete"),
             Self::NoRoster => f.write_str("the window is closed and our roster is not written"),
-            Self::BothRosters => f.write_str("both rosters are there"),
-            Self::Agreed => f.write_str("what both agree on is known and not summed"),
+            Self::BothRosters => f.write_str("both rosters exist"),
+            Self::Agreed => f.write_str("both rosters agree and the window is not summed"),
             Self::Closed { named, skipped: 0 } => write!(f, "the window is closed with {named} batches on both sides"),
             Self::Closed { named, skipped } => {
                 write!(
@@ -190,25 +190,28 @@ impl fmt::Display for Why {
                     "the window is closed with {named} batches on both sides, {skipped} skipped by the peer"
                 )
             }
-            Self::Asked => f.write_str("an operator asked for it"),
+            Self::Asked => f.write_str("an operator requested it"),
         }
     }
 }
 
 impl Due {
-    /// Why, with what has been tried.
+    /// Returns the reason, with the previous attempt.
     #[must_use]
     pub fn reason(&self) -> String {
         match (self.attempt, self.last) {
             (0 | 1, _) => self.why.to_string(),
             (attempt, None) => format!("{}; attempt {attempt}", self.why),
             (attempt, Some(last)) => {
-                format!("{}; attempt {attempt}, the one of {last} had no outcome", self.why)
+                format!(
+                    "{}; attempt {attempt}, because the attempt at {last} had no outcome",
+                    self.why
+                )
             }
         }
     }
 
-    /// The marker that this start leaves.
+    /// Returns the marker that records this start.
     #[must_use]
     pub fn marker(&self, now: BatchTime) -> TaskMarker {
         TaskMarker {
@@ -218,7 +221,8 @@ impl Due {
         }
     }
 
-    /// The message, with a trace id that follows from what it is: the same start has the same bytes whoever makes it.
+    /// Returns the message. Its trace id derives from the task and the attempt, so the same start
+    /// has the same bytes in every process.
     #[must_use]
     pub fn message(&self, instance: &Instance, role: Role) -> Vec<u8> {
         let text = format!("{instance} {role} {} {}", self.work.marked(), self.attempt);

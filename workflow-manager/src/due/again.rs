@@ -1,4 +1,4 @@
-//! Asked for by an operator: a batch or a window once more, whatever its markers say.
+//! Repeated starts at an operator's request: a batch or a window, regardless of its markers.
 
 use tallybox_model::extensions::Mode;
 use tallybox_model::path::BatchName;
@@ -10,33 +10,35 @@ use super::window::choose;
 use crate::inventory::{Inventory, Started, StartedAt};
 use crate::work::{Due, Why, Work};
 
-/// The intake of a batch, once more.
+/// Returns the intake task of a batch.
 ///
 /// # Errors
-/// Why it cannot be started, in a sentence.
+/// A message that states why the intake cannot be started.
 pub fn batch_again(inventory: &Inventory, name: &BatchName) -> Result<Due, String> {
     let aggregation = inventory.aggregations.get(&name.aggregation);
     let batch = aggregation.and_then(|found| found.batches.get(&(name.date, name.id)));
     match batch {
         Some(batch) if batch.ready() => Ok(asked(Work::Intake(name.clone()), batch.started)),
-        Some(_) => Err(format!("{name}: the ingestor has not written all of it")),
-        None => Err(format!("{name}: there is no such batch")),
+        Some(_) => Err(format!(
+            "{name}: the batch is incomplete; wait for the ingestor to write the rest"
+        )),
+        None => Err(format!("{name}: unknown batch")),
     }
 }
 
-/// The present step of a window, once more; its last one if it is done.
+/// Returns the current task of a window, or its last one if the window is done.
 ///
 /// # Errors
-/// Why nothing can be started, in a sentence.
+/// A message that states why no task can be started.
 pub fn window_again(inventory: &Inventory, name: &WindowName, now: BatchTime) -> Result<Due, String> {
     let Some(aggregation) = inventory.aggregations.get(&name.aggregation) else {
-        return Err(format!("{name}: there is no such aggregation"));
+        return Err(format!("{name}: unknown aggregation"));
     };
     let state = aggregation.windows.get(&name.window).cloned().unwrap_or_default();
     let (kind, work) = match inventory.rosters.mode(name.window.start()) {
         Mode::Undecided => {
             return Err(format!(
-                "{name}: whether rosters are used is not known, the peer's announcement cannot be read"
+                "{name}: the use of rosters is undecided, because the peer's announcement cannot be read"
             ));
         }
         Mode::Roster if state.agreed => (WindowKind::Aggregate, Work::SumAgreed(name.clone())),
@@ -48,7 +50,9 @@ pub fn window_again(inventory: &Inventory, name: &WindowName, now: BatchTime) ->
                 .clone()
                 .unwrap_or_else(|| choose(aggregation, name.window, now));
             if batches.batches.is_empty() {
-                return Err(format!("{name}: no batch is complete and validated by the peer"));
+                return Err(format!(
+                    "{name}: no batch is complete, processed by our intake and validated by the peer"
+                ));
             }
             (WindowKind::Aggregate, Work::Sum(name.clone(), batches))
         }

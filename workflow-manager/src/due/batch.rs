@@ -1,4 +1,5 @@
-//! One batch: is it complete, is it taken in, whom does it wait for?
+//! The status of one batch: whether it is complete, whether its intake is done, and what it waits
+//! for.
 
 use tallybox_model::id::BatchId;
 use tallybox_model::time::BatchTime;
@@ -9,7 +10,7 @@ use crate::inventory::{Batch, batch_name};
 use crate::work::{Due, Why, Work};
 
 impl Seen<'_> {
-    /// Looks at a batch. It is due for intake if it is complete and we have no record of its intake.
+    /// Assesses a batch. Its intake is due if the batch is complete and no prepared batch exists.
     pub(super) fn batch(&self, date: BatchTime, id: BatchId, batch: &Batch, all: &mut Assessment) {
         let name = batch_name(self.name, date, id);
         let (stage, attempt) = if batch.prepared {
@@ -45,7 +46,7 @@ impl Seen<'_> {
 }
 
 impl Batch {
-    /// The objects that an incomplete batch lacks.
+    /// Returns the objects that an incomplete batch lacks.
     fn missing(&self) -> Vec<&'static str> {
         let parts = [
             (self.header, "header"),

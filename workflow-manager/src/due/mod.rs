@@ -1,7 +1,8 @@
-//! What is due: a pure function of the inventory, the time, and the policy.
+//! Determines the work that is due: a pure function of the inventory, the time and the policy.
 //!
-//! No window is skipped: what could not be done while the program was down is due when it comes back, oldest first, as far
-//! back as the horizon. The rosters of all windows that wait for one are one task, that of the newest.
+//! No window is skipped. Work that was missed while the program was down is due when it runs again,
+//! oldest first, up to the horizon. One task, that of the newest window, writes the rosters of all
+//! windows that need one.
 
 mod again;
 mod batch;
@@ -25,32 +26,34 @@ use crate::inventory::{Aggregation, Inventory, Started, StartedAt};
 use crate::policy::Policy;
 use crate::work::Due;
 
-/// What is due now, in the order in which to start it.
+/// Returns the work that is due now, in the order in which to start it.
 #[must_use]
 pub fn due(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Vec<Due> {
     assess(inventory, now, policy).due
 }
 
-/// All that can be said about an inventory.
+/// The complete assessment of an inventory.
 #[derive(Clone, Debug, Default)]
 pub struct Assessment {
-    /// What is due now, in the order in which to start it.
+    /// Work that is due now, in the order in which to start it.
     pub due: Vec<Due>,
-    /// Every window of the scope that has anything, by aggregation, oldest first.
+    /// Every window of the scope with any record or batch, by aggregation, oldest first.
     pub windows: Vec<WindowReport>,
     /// Every batch that was seen, by aggregation, oldest first.
     pub batches: Vec<BatchReport>,
-    /// Complete batches of closed windows, not summed yet, that the peer has not validated; without rosters only.
+    /// Complete batches of closed, unsummed windows that the peer has not validated; without
+    /// rosters only.
     pub skipped: Vec<BatchName>,
-    /// Complete batches that came after their window's task was fixed; without rosters only.
+    /// Complete batches that arrived after their window's task was fixed; without rosters only.
     pub late: Vec<BatchName>,
-    /// Windows that have passed the horizon without being done, and are not marked so yet.
+    /// Windows that have passed the horizon without being done, and are not recorded as cancelled
+    /// yet.
     pub passed: Vec<WindowName>,
-    /// Windows that were given up, and that no operator has acknowledged.
+    /// Cancelled windows that no operator has acknowledged.
     pub given_up: Vec<WindowName>,
 }
 
-/// Looks at every batch and every window.
+/// Assesses every batch and every window.
 #[must_use]
 pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessment {
     let mut all = Assessment::default();
@@ -78,7 +81,7 @@ pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessm
     all
 }
 
-/// One aggregation, and what it is looked at with.
+/// One aggregation and the inputs of its assessment.
 struct Seen<'a> {
     inventory: &'a Inventory,
     name: &'a AggregationId,
@@ -88,7 +91,8 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// The windows that have anything, oldest first; with rosters also those between, since none is skipped.
+    /// Returns the windows with any record or batch, oldest first. With rosters, the windows
+    /// between them are included, because no roster is skipped.
     fn windows(&self) -> Vec<Window> {
         let (from, until) = self.inventory.scope.windows;
         let of_batches = self.aggregation.batches.keys();
@@ -96,7 +100,8 @@ impl Seen<'_> {
         let known = self.aggregation.windows.keys().copied();
         let mut windows: BTreeSet<Window> = of_batches
             .chain(known)
-            // Of another length, from before the setting was changed: they were dealt with then.
+            // Windows of another length date from before a change of the setting and were completed
+            // then.
             .filter(|window| self.policy.window_of(window.start()) == Some(*window))
             .filter(|window| from <= window.start() && window.start() < until)
             .collect();
@@ -108,7 +113,8 @@ impl Seen<'_> {
         windows.into_iter().collect()
     }
 
-    /// Whether a batch is looked at for itself, and not only since its window has passed the horizon.
+    /// Returns whether a batch is assessed for its own sake, and not only because its window has
+    /// passed the horizon.
     fn is_in_scope(&self, date: BatchTime) -> bool {
         let scope = &self.inventory.scope;
         let window = self.policy.window_of(date);
@@ -119,7 +125,7 @@ impl Seen<'_> {
         self.inventory.rosters.mode(window.start())
     }
 
-    /// Whether a task may be started, given its last marker: the attempt that it would be, and when it was last started.
+    /// Determines from the last marker whether a task may be started.
     fn turn(&self, started: Option<Started>) -> Turn {
         match started {
             None => Turn::Now { attempt: 1, last: None },
@@ -140,9 +146,10 @@ impl Seen<'_> {
 
 /// Whether a task may be started.
 enum Turn {
-    /// It may.
+    /// The task may be started.
     Now { attempt: u32, last: Option<BatchTime> },
-    /// It has been, and may still be under way; without a time it was the predecessor who started it.
+    /// The task has been started and may still run. Without a time, ENPA's workflow manager started
+    /// it.
     Running { attempt: u32, at: Option<BatchTime> },
 }
 

@@ -1,5 +1,5 @@
-//! Windows that have passed the horizon: nothing catches them up any more, so a person has to know of those that were never
-//! summed.
+//! Windows that have passed the horizon. They are not processed any more, so operators have to know
+//! which of them were never summed.
 
 use std::collections::BTreeSet;
 use tallybox_model::extensions::Mode;
@@ -9,7 +9,7 @@ use super::{Assessment, Seen};
 use crate::inventory::{Started, StartedAt, window_name};
 
 impl Seen<'_> {
-    /// Notes the windows that have passed the horizon and are not done.
+    /// Adds the windows that have passed the horizon and are not done.
     pub(super) fn passed(&self, all: &mut Assessment) {
         let given_up = &self.aggregation.given_up;
         let open = given_up.iter().filter(|(_, acknowledged)| !**acknowledged);
@@ -22,7 +22,7 @@ impl Seen<'_> {
         all.passed.extend(new.map(|window| window_name(self.name, window)));
     }
 
-    /// The windows that have passed the horizon, hold something, and are not done.
+    /// Returns the windows that have passed the horizon, contain something, and are not done.
     fn passed_windows(&self) -> BTreeSet<Window> {
         let (from, until) = (self.inventory.scope.passed, self.inventory.scope.windows.0);
         let holds_something = self.aggregation.batches.iter();
@@ -43,7 +43,7 @@ impl Seen<'_> {
     }
 }
 
-/// Whether the predecessor's program started it: that leaves no outcome that we could see.
+/// Returns whether ENPA's workflow manager started the task. Such a task leaves no visible outcome.
 fn by_predecessor(started: Started) -> bool {
     started.at == StartedAt::Predecessor
 }

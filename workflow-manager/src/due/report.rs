@@ -1,4 +1,4 @@
-//! Where each batch and each window stands, and what it waits for.
+//! The status of each batch and window, and what it waits for.
 
 use serde::Serialize;
 use tallybox_model::extensions::Mode;
@@ -7,41 +7,41 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::task::WindowKind;
 use tallybox_model::time::{BatchTime, Window};
 
-/// Where a batch stands.
+/// The status of a batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BatchReport {
     /// The batch.
     pub name: BatchName,
-    /// How far it has come.
+    /// The stage.
     pub stage: BatchStage,
-    /// How many times its intake has been started, or will have been by what is due now.
+    /// The number of starts of its intake, including one that is due now.
     pub attempt: u32,
-    /// Whether the peer has validated it.
+    /// True if the peer has validated the batch.
     pub validated: bool,
-    /// The ingestion objects that are not there.
+    /// Ingestion objects that are missing.
     pub missing: Vec<&'static str>,
 }
 
-/// How far a batch has come.
+/// The stage of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BatchStage {
-    /// An object of the three is missing.
+    /// At least one of the three objects is missing.
     Incomplete,
-    /// Complete, and due for intake.
+    /// The batch is complete, and its intake is due.
     Due,
-    /// Its intake has been started, and has had no outcome yet.
+    /// The intake has been started and has no outcome yet.
     Started {
-        /// When; `None` if the predecessor started it.
+        /// The time of the start; `None` if ENPA's workflow manager started it.
         at: Option<BatchTime>,
     },
-    /// Taken in by us.
+    /// Our intake is done; the peer has not validated the batch.
     TakenIn,
-    /// Taken in by us and validated by the peer.
+    /// Our intake is done, and the peer has validated the batch.
     Both,
 }
 
 impl BatchStage {
-    /// The word for it.
+    /// Returns the machine-readable word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -55,118 +55,118 @@ impl BatchStage {
 }
 
 impl BatchReport {
-    /// What it waits for, if it does.
+    /// Returns what the batch waits for, if anything.
     #[must_use]
     pub fn waits_for(&self) -> Option<String> {
         match self.stage {
             BatchStage::Incomplete => Some(format!("the ingestor's {}", self.missing.join(", "))),
-            BatchStage::Due => Some("its intake to be started".to_owned()),
+            BatchStage::Due => Some("the start of its intake".to_owned()),
             BatchStage::Started { at: Some(at) } => Some(format!("the intake started {at}")),
-            BatchStage::Started { at: None } => Some("the intake that the predecessor started".to_owned()),
+            BatchStage::Started { at: None } => Some("the intake that ENPA's workflow manager started".to_owned()),
             BatchStage::TakenIn => Some("the peer's validation".to_owned()),
             BatchStage::Both => None,
         }
     }
 }
 
-/// Where a window stands.
+/// The status of a window.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WindowReport {
     /// The window.
     pub name: WindowName,
-    /// How its batches are chosen.
+    /// The method of choosing its batches.
     pub mode: Mode,
-    /// How far it has come.
+    /// The stage.
     pub stage: WindowStage,
-    /// How many times its present task has been started, or will have been by what is due now.
+    /// The number of starts of the current task, including one that is due now.
     pub attempt: u32,
-    /// When it is closed, or was.
+    /// The time at which the window is closed.
     pub closes: BatchTime,
-    /// Its batches.
+    /// Counts of its batches.
     pub counts: Counts,
-    /// Without rosters: how many batches its task names, once that is fixed.
+    /// Without rosters: the number of batches that its task names, once that is fixed.
     pub named: Option<usize>,
     /// Without rosters: batches that the peer has skipped.
     pub skipped: Vec<BatchName>,
-    /// Without rosters: batches that came too late.
+    /// Without rosters: batches that arrived too late.
     pub late: Vec<BatchName>,
 }
 
-/// The batches of a window that were seen.
+/// Counts of a window's batches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Counts {
-    /// All ingestion objects are there.
+    /// Batches with all ingestion objects.
     pub complete: u64,
-    /// Some are.
+    /// Batches with some of the ingestion objects.
     pub incomplete: u64,
-    /// Taken in by us.
+    /// Batches whose intake by this processor is done.
     pub taken_in: u64,
-    /// Validated by the peer.
+    /// Batches that the peer has validated.
     pub validated: u64,
-    /// Complete, and not both taken in by us and validated by the peer.
+    /// Complete batches without our intake or the peer's validation.
     pub one_sided: u64,
 }
 
-/// How far a window has come.
+/// The stage of a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WindowStage {
-    /// It has not ended.
+    /// The window has not ended.
     Collecting,
-    /// It has ended, and late batches are awaited.
+    /// The window has ended; late batches may still arrive.
     Grace,
-    /// Whether rosters are used is not known.
+    /// The use of rosters is undecided.
     Undecided,
-    /// Closed, without a batch.
+    /// The window is closed and has no batch.
     Empty,
-    /// Closed, and the peer has validated none of its batches.
+    /// The window is closed, and the peer has validated none of its batches.
     PeerValidations,
-    /// Closed, without rosters, with batches that one side has not taken in yet.
+    /// The window is closed, uses no rosters, and has batches that are missing on one side.
     OneSided {
-        /// Until when they are waited for.
+        /// When the window is summed without them.
         until: BatchTime,
     },
-    /// Our roster is written, the peer's is not there.
+    /// Our roster is written, and the peer's is missing.
     PeerRoster,
     /// A task is due.
     Due {
-        /// Which.
+        /// The task.
         task: WindowKind,
     },
-    /// A task has been started, and has had no outcome yet.
+    /// A task has been started and has no outcome yet.
     Started {
-        /// Which.
+        /// The task.
         task: WindowKind,
-        /// When; `None` if the predecessor started it.
+        /// The time of the start; `None` if ENPA's workflow manager started it.
         at: Option<BatchTime>,
     },
-    /// The rosters of a later window are due or under way, and that task does this window's, too.
+    /// The roster task of a later window is due or running, and includes this window.
     WithLater {
-        /// What this window needs.
+        /// The task that this window needs.
         task: WindowKind,
-        /// The later one.
+        /// The later window.
         window: Window,
     },
-    /// Too many packets do not count: the sum part waits for an operator's release.
+    /// Too many packets are rejected: the sum part waits for an operator's release.
     Held,
     /// Nothing is left to do.
     Done,
 }
 
 impl WindowStage {
-    /// Whether a task can be started.
+    /// Returns whether a task can be started.
     #[must_use]
     pub fn is_due(self) -> bool {
         matches!(self, Self::Due { .. })
     }
 
-    /// Whether the window is over, and something is left to do.
+    /// Returns whether the window has ended and is not done.
     #[must_use]
     pub fn is_waiting(self) -> bool {
         !matches!(self, Self::Collecting | Self::Empty | Self::Done)
     }
 
-    /// The word for it, for machines.
+    /// Returns the machine-readable word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -187,22 +187,24 @@ impl WindowStage {
 }
 
 impl WindowReport {
-    /// What it waits for, if it does.
+    /// Returns what the window waits for, if anything.
     #[must_use]
     pub fn waits_for(&self) -> Option<String> {
         match self.stage {
             WindowStage::Collecting => Some(format!("its end, {}", self.name.window.end())),
-            WindowStage::Grace => Some(format!("the end of its grace, {}", self.closes)),
+            WindowStage::Grace => Some(format!("the end of its grace period, {}", self.closes)),
             WindowStage::Undecided => Some("the peer's announcement, which cannot be read".to_owned()),
-            WindowStage::PeerValidations => Some("validations: the peer has skipped every batch".to_owned()),
+            WindowStage::PeerValidations => Some("the peer's validations: the peer has skipped every batch".to_owned()),
             WindowStage::OneSided { until } => Some(format!(
-                "{} batches that one side has not taken in, until {until}",
+                "{} batches that are missing on one side, until {until}",
                 self.counts.one_sided
             )),
             WindowStage::PeerRoster => Some("the peer's roster".to_owned()),
-            WindowStage::Due { .. } => Some("its task to be started".to_owned()),
+            WindowStage::Due { .. } => Some("the start of its task".to_owned()),
             WindowStage::Started { at: Some(at), .. } => Some(format!("the task started {at}")),
-            WindowStage::Started { at: None, .. } => Some("nothing: the predecessor summed it".to_owned()),
+            WindowStage::Started { at: None, .. } => {
+                Some("nothing: ENPA's workflow manager started its sum".to_owned())
+            }
             WindowStage::WithLater { window, .. } => {
                 Some(format!("the task of the window that starts {}", window.start()))
             }
@@ -212,7 +214,7 @@ impl WindowReport {
     }
 }
 
-/// The word for a mode.
+/// Returns the machine-readable word of a mode.
 pub(crate) fn mode_word(mode: Mode) -> &'static str {
     match mode {
         Mode::Enpa => "enpa",

@@ -1,4 +1,4 @@
-//! What is due, as a table: one window of an hour, its batches, the time, and what comes of it.
+//! Due work as a table: hourly windows, their batches, the time, and the expected result.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ fn roster_from(start: &str) -> RosterUse {
     }
 }
 
-/// `r` complete, `i` incomplete, `p` taken in, `v` validated, `m` a marker at 09:10.
+/// `r` complete, `i` incomplete, `p` intake done, `v` validated, `m` a marker at 09:10.
 fn batch(marks: &str) -> Batch {
     let has = |mark: char| marks.contains(mark);
     Batch {
@@ -88,7 +88,7 @@ impl Case {
         assess(&inventory, at(now), policy)
     }
 
-    /// `kind start` of each task, in order; sums with the number of their batches.
+    /// Returns `kind start` of each task, in order; sums include the number of their batches.
     fn due(&self, now: &str) -> Vec<String> {
         let short = |time: BatchTime| time.to_string()[11..].to_owned();
         let tasks = self.assess(now).due.into_iter();
@@ -176,8 +176,9 @@ fn a_window_waits_for_whom_it_waits() {
     }
 }
 
-/// A batch that a side cannot take in, for instance since it is sealed to a retired key, does not block its window: it is
-/// waited for, and then left out on both sides, since neither names it.
+/// A batch that one side cannot process, such as one sealed to a retired key, does not block its
+/// window. The window waits for it, and is then summed without it on both sides, because neither
+/// side names it.
 #[test]
 fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
     let waits = Policy {
@@ -192,7 +193,7 @@ fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
         });
         (seen.windows[0].stage.word(), tasks.collect::<Vec<_>>())
     };
-    // Ours cannot open it; the peer has validated it, and lacks our validation.
+    // We cannot open our batch; the peer has validated it, and lacks our validation.
     let (ours, peers) = (
         of(&[("08/00", "rpv"), ("08/30", "rv")]),
         of(&[("08/00", "rpv"), ("08/30", "rp")]),
@@ -203,7 +204,8 @@ fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
     }
     assert_eq!(due(&ours, "09/55"), ("due", vec![(1, 0)]));
     assert_eq!(due(&peers, "09/55"), ("due", vec![(1, 1)]));
-    // What is complete on both sides waits for nothing, nor does a window whose batches are fixed.
+    // A batch that is complete on both sides waits for nothing, nor does a window with fixed
+    // batches.
     assert_eq!(
         due(&of(&[("08/00", "rpv"), ("08/30", "i")]), "09/10"),
         ("due", vec![(1, 0)])
@@ -306,7 +308,7 @@ fn with_rosters_no_window_between_is_skipped_and_the_last_does_them_all() {
     assert_eq!(case.due("10/09"), ["roster 08/00"]);
     assert_eq!(stages(&case, "10/09"), ["with-later", "with-later", "due", "grace"]);
     case.rosters = roster_from("08/00");
-    // Before the switch, a window without a batch is nothing.
+    // Before the switch, a window without a batch is not listed.
     assert_eq!(stages(&case, "10/10"), ["peer-validations", "with-later", "due"]);
 }
 
@@ -409,6 +411,6 @@ fn the_same_start_has_the_same_bytes() {
     };
     assert_eq!(
         again.reason(),
-        "the batch is complete; attempt 2, the one of 2026/03/01/08/30 had no outcome"
+        "the batch is complete; attempt 2, because the attempt at 2026/03/01/08/30 had no outcome"
     );
 }

@@ -1,4 +1,4 @@
-//! One window: what is the next step, and whom does it wait for?
+//! The next step of one window, and what it waits for.
 
 use std::collections::BTreeSet;
 use tallybox_model::extensions::Mode;
@@ -15,15 +15,15 @@ use crate::work::{Due, Why, Work};
 
 /// The next step of a window.
 enum Step {
-    /// A task, if it is its turn.
+    /// A task to start, unless an earlier start may still be running.
     Task(WindowKind, Work, Why),
-    /// Nothing can be started.
+    /// No task can be started.
     Wait(WindowStage),
 }
 
 impl Seen<'_> {
-    /// Whether a task about rosters is this window's next step. That of a window does what those before it lack, too, since
-    /// rosters are written and agreed on in order.
+    /// Returns whether a roster task is this window's next step. The task of a window includes all
+    /// windows before it, because rosters are written and agreed on in order.
     pub(super) fn needs_rosters(&self, window: Window) -> bool {
         let state = self.aggregation.windows.get(&window);
         let task = state.map_or(Some(WindowKind::Roster), roster_task);
@@ -34,7 +34,7 @@ impl Seen<'_> {
         self.policy.closes(window) <= self.now
     }
 
-    /// Looks at a window; `last` is the last one that needs rosters.
+    /// Assesses a window; `last` is the last window that needs rosters.
     pub(super) fn window(&self, window: Window, last: Option<Window>, all: &mut Assessment) {
         let nothing = WindowState::default();
         let state = self.aggregation.windows.get(&window).unwrap_or(&nothing);
@@ -96,12 +96,14 @@ impl Seen<'_> {
         }
     }
 
-    /// As the predecessor: what is complete on our side and validated by the peer, once; fixed the first time.
+    /// Returns the step of a window without rosters, as in ENPA: sum once the batches that are
+    /// complete here and validated by the peer. The first task fixes the set of batches.
     fn enpa(&self, name: &WindowName, state: &WindowState, skipped: usize) -> Step {
         let waits_until = self.policy.waits_until(name.window);
         let batches = match &state.fixed {
             Some(fixed) => fixed.clone(),
-            // What is missing on one side may still come; what the sides name then is more likely the same.
+            // The missing side may still follow. Waiting makes it more likely that both processors
+            // name the same batches.
             None if self.now < waits_until && self.counts(name.window).one_sided > 0 => {
                 return Step::Wait(WindowStage::OneSided { until: waits_until });
             }
@@ -138,8 +140,8 @@ impl Seen<'_> {
         }
     }
 
-    /// Complete batches that the peer has not validated: those it had skipped when the window was fixed, or those it
-    /// lacks now.
+    /// Returns complete batches that the peer has not validated: those missing when the window's
+    /// batches were fixed, or those missing now.
     fn skipped(&self, window: Window, state: &WindowState) -> Vec<BatchName> {
         let skipped = match &state.fixed {
             Some(fixed) => fixed.skipped.clone(),
@@ -151,8 +153,8 @@ impl Seen<'_> {
             .collect()
     }
 
-    /// Complete batches that neither stand in the window's task nor had been skipped by the peer when it was fixed: they came
-    /// later, or were not taken in by us by then.
+    /// Returns complete batches that are neither in the window's task nor had been skipped by the
+    /// peer when the task was fixed. They arrived later, or our intake was not done by then.
     fn late(&self, window: Window, state: &WindowState) -> Vec<BatchName> {
         let Some(fixed) = &state.fixed else { return Vec::new() };
         let known = fixed.batches.iter().chain(&fixed.skipped);
@@ -177,7 +179,7 @@ impl Seen<'_> {
     }
 }
 
-/// The task about rosters that a closed window still needs, and that can be started.
+/// Returns the roster task that a closed window still needs and that can be started.
 fn roster_task(state: &WindowState) -> Option<WindowKind> {
     match (state.done || state.agreed, state.our_roster, state.peer_roster) {
         (false, false, _) => Some(WindowKind::Roster),
@@ -186,10 +188,11 @@ fn roster_task(state: &WindowState) -> Option<WindowKind> {
     }
 }
 
-/// The batches that a window's task would name now: those complete on our side, taken in by us and validated by the peer.
+/// Returns the batches that a window's task would name now: complete, processed by our intake, and
+/// validated by the peer.
 ///
-/// What we have not taken in we have not validated, so the peer cannot sum it: to name it would give sum parts of different
-/// batches, and if no key of ours opens it, none at all.
+/// Without our intake there is no validation from us, so the peer cannot sum the batch. Naming it
+/// would give sum parts over different batches, or no sum part at all if no key of ours opens it.
 pub(super) fn choose(aggregation: &Aggregation, window: Window, now: BatchTime) -> WindowBatches {
     let mut chosen = WindowBatches {
         fixed: now,
