@@ -61,8 +61,8 @@ impl Announcements {
     /// Does the same as [`Self::look`], and records newly determined switches.
     ///
     /// # Errors
-    /// As [`Self::look`], and [`Error::Setting`] if this processor's announcement was changed after
-    /// it took effect, or comes too late because windows have been summed already.
+    /// As [`Self::look`], and [`Error::Setting`] if this processor's announcement differs
+    /// from the recorded one, or comes too late because windows have been summed already.
     pub async fn settle(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
         if let Some(ours) = self.ours {
             announce(buckets, ours, minutes, now).await?;
@@ -70,8 +70,7 @@ impl Announcements {
         let state = self.look(buckets, minutes, now).await?;
         let mut again = false;
         for (key, bound) in [(ROSTERS_FROM, state.rosters.from), (ROSTERS_UNTIL, state.rosters.until)] {
-            // A switch with another time was recorded by an earlier run, or equals the recorded
-            // one.
+            // Only a switch that this run has seen first needs a record; an earlier one has it.
             if let (Some(Bound::Known(switch)), Some(_)) = (bound, state.peer)
                 && switch.seen == now
             {

@@ -1,23 +1,23 @@
-//! Objects that do not belong where they are: counted, some named, all passed over.
+//! Objects with unknown names: counted, some listed, all ignored.
 
 use serde::Serialize;
 
-/// How many names are kept.
+/// Limit of listed names.
 const SAMPLES: usize = 5;
-/// Bytes of a name that are kept.
+/// Limit of characters per name.
 const NAME: usize = 200;
 
-/// What was passed over.
+/// Ignored objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Foreign {
-    /// How many.
+    /// Number of objects.
     pub count: u64,
-    /// The first of them, with their buckets.
+    /// The first names, with their buckets.
     pub samples: Vec<String>,
 }
 
 impl Foreign {
-    /// Counts one.
+    /// Counts an object.
     pub fn add(&mut self, bucket: &str, key: &str) {
         self.count += 1;
         if self.samples.len() < SAMPLES {
@@ -26,7 +26,7 @@ impl Foreign {
         }
     }
 
-    /// Counts those of another look.
+    /// Adds the objects of another scan.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;
         let room = SAMPLES.saturating_sub(self.samples.len());

@@ -1,4 +1,4 @@
-//! A bounded listing, gone through once, never held.
+//! A bounded listing that is streamed and never held in memory.
 
 use futures::StreamExt as _;
 use tallybox_transport::{Bucket, BucketError, ListRange};

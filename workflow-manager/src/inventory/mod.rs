@@ -1,6 +1,7 @@
-//! What stands in the buckets, as far as scheduling needs it: which batches are complete, which windows have what.
+//! The state of the buckets, as far as scheduling needs it: complete batches, and the records of
+//! each window.
 //!
-//! [`take`] fills it from bounded listings; [`mod@crate::due`] looks at it and at nothing else.
+//! [`take`] fills the inventory from bounded listings. [`mod@crate::due`] reads nothing else.
 
 mod foreign;
 mod listing;
@@ -20,84 +21,86 @@ use tallybox_model::time::{BatchTime, Window};
 
 use crate::policy::Scope;
 
-/// What stands in the buckets.
+/// The state of the buckets.
 #[derive(Clone, Debug)]
 pub struct Inventory {
-    /// What was looked at.
+    /// The time ranges that were scanned.
     pub scope: Scope,
-    /// For which windows rosters are used.
+    /// The windows for which rosters are used.
     pub rosters: RosterUse,
-    /// The aggregations that have anything.
+    /// The aggregations with any object.
     pub aggregations: BTreeMap<AggregationId, Aggregation>,
-    /// Objects and directories that are none of ours.
+    /// Objects and directories with unknown names.
     pub foreign: Foreign,
-    /// Aggregations that could not be looked at, and why.
+    /// Aggregations that could not be scanned.
     pub failed: Vec<Unseen>,
 }
 
-/// An aggregation that could not be looked at.
+/// An aggregation that could not be scanned.
 #[derive(Clone, Debug)]
 pub struct Unseen {
-    /// Which.
+    /// The aggregation.
     pub aggregation: AggregationId,
-    /// Why.
+    /// The cause.
     pub problem: String,
-    /// Whether a bucket could not be reached.
+    /// True if a bucket was out of reach.
     pub unreachable: bool,
 }
 
-/// What stands in the buckets of one aggregation.
+/// The state of one aggregation.
 #[derive(Clone, Debug, Default)]
 pub struct Aggregation {
-    /// Its batches, in the order of their dates.
+    /// The batches, ordered by date.
     pub batches: BTreeMap<(BatchTime, BatchId), Batch>,
-    /// Its windows of which anything is known beside batches, oldest first.
+    /// The windows with any record, oldest first.
     pub windows: BTreeMap<Window, WindowState>,
-    /// Windows that passed the horizon without being done, and whether an operator has acknowledged that.
+    /// Cancelled windows, which passed the horizon without being done; true if an operator has
+    /// acknowledged one.
     pub given_up: BTreeMap<Window, bool>,
 }
 
-/// What there is of a batch.
+/// The objects of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Batch {
-    /// Of its ingestion objects: the header.
+    /// The ingestion batch's header exists.
     pub header: bool,
-    /// The packets, or a bucket in which no packets need no object.
+    /// The ingestion batch's packets exist. Also true in buckets that cannot store the empty file
+    /// of a batch without packets.
     pub packets: bool,
-    /// The signature.
+    /// The ingestion batch's signature exists.
     pub signature: bool,
-    /// The peer's validation, its signature being there.
+    /// The signature of the peer's validation exists.
     pub validated: bool,
-    /// Our record of its intake.
+    /// A prepared batch exists: our intake is done.
     pub prepared: bool,
     /// The last marker of its intake.
     pub started: Option<Started>,
 }
 
 impl Batch {
-    /// Whether the ingestion batch is complete.
+    /// Returns whether the ingestion batch is complete.
     #[must_use]
     pub fn ready(&self) -> bool {
         self.header && self.packets && self.signature
     }
 }
 
-/// What there is of a window.
+/// The records of a window.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WindowState {
     /// Nothing is left to do.
     pub done: bool,
-    /// Its sum part waits for an operator's release.
+    /// The sum part waits for an operator's release.
     pub held: bool,
-    /// An operator has released it.
+    /// An operator has released the sum part.
     pub released: bool,
     /// Without rosters: the batches that its task names.
     pub fixed: Option<WindowBatches>,
-    /// Our roster is fixed.
+    /// Our roster is written.
     pub our_roster: bool,
-    /// The peer's roster is in our mailbox, or copied from there.
+    /// The peer's roster is in our mailbox, or was copied from there.
     pub peer_roster: bool,
-    /// What both agree on is known.
+    /// The agreement of both rosters is recorded.
     pub agreed: bool,
     /// The last marker of each kind of task.
     pub started: BTreeMap<WindowKind, Started>,
@@ -106,25 +109,26 @@ pub struct WindowState {
 /// The last marker of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Started {
-    /// How many times the task has been started.
+    /// The number of starts so far.
     pub attempt: u32,
-    /// When it was last.
+    /// The time of the last start.
     pub at: StartedAt,
 }
 
-/// When a task was last started.
+/// The time at which a task was last started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StartedAt {
-    /// Then.
+    /// Exactly this time.
     Time(BatchTime),
-    /// At this time or later, which is all that is needed to know.
+    /// This time or later, which is all that the schedule needs.
     Since(BatchTime),
-    /// By the predecessor's program, which says no time and leaves no outcome that we could see.
+    /// Unknown: ENPA's workflow manager started the task. Its marker has no time, and its task
+    /// leaves no visible outcome.
     Predecessor,
 }
 
 impl Aggregation {
-    /// The batches of a window, in the order of their dates.
+    /// Returns the batches of a window, ordered by date.
     pub fn batches_in(&self, window: Window) -> impl Iterator<Item = (BatchTime, BatchId, &Batch)> {
         let lowest = BatchId::from_bytes([0; 16]);
         self.batches
@@ -133,7 +137,7 @@ impl Aggregation {
     }
 }
 
-/// The full name of a batch.
+/// Returns the full name of a batch.
 pub(crate) fn batch_name(aggregation: &AggregationId, date: BatchTime, id: BatchId) -> BatchName {
     BatchName {
         aggregation: aggregation.clone(),
@@ -142,7 +146,7 @@ pub(crate) fn batch_name(aggregation: &AggregationId, date: BatchTime, id: Batch
     }
 }
 
-/// The full name of a window.
+/// Returns the full name of a window.
 pub(crate) fn window_name(aggregation: &AggregationId, window: Window) -> WindowName {
     WindowName {
         aggregation: aggregation.clone(),

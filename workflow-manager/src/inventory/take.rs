@@ -1,4 +1,4 @@
-//! Taking the inventory: listings with a beginning and an end, of what is open and of what is recent.
+//! Takes the inventory: bounded listings of open and recent windows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,37 +19,38 @@ use super::{Aggregation, Foreign, Inventory, Started, StartedAt, Unseen};
 use crate::error::Error;
 use crate::policy::{Policy, Scope};
 
-/// The most bytes of the batches of a window that are read.
+/// Largest record of a window's fixed batches that is read, in bytes.
 const BATCHES_LIMIT: u64 = tallybox_model::task::TASK_SIZE_LIMIT as u64;
-/// The most bytes of a marker that are read.
+/// Largest marker that is read, in bytes.
 const MARKER_LIMIT: u64 = 4096;
 
-/// The buckets that are looked at.
+/// The buckets that are scanned.
 #[derive(Clone, Debug)]
 pub struct Buckets {
-    /// Where the ingestor writes.
+    /// The ingestion bucket, to which the ingestor writes.
     pub ingestion: SharedBucket,
-    /// The processor's own.
+    /// The processor's own bucket.
     pub own: SharedBucket,
-    /// Where the peer writes.
+    /// The mailbox to which the peer writes.
     pub peer_validation_in: SharedBucket,
-    /// What makes and verifies our objects in the processor's own bucket.
+    /// The keys that authenticate and verify the records in the processor's own bucket.
     pub records: Records,
 }
 
 impl Buckets {
-    /// Makes a record in the own bucket, unless an object of this name is there.
+    /// Writes a record to the own bucket, unless an object of this name exists.
     pub(crate) async fn put_record(&self, name: &str, payload: &[u8]) -> Result<Created, BucketError> {
         self.records.put(&*self.own, name, payload).await
     }
 
-    /// Reads a record of the own bucket with a payload of at most `limit` bytes; `None` if there is no such object.
+    /// Reads a record of the own bucket with a payload of at most `limit` bytes; `None` if it does
+    /// not exist.
     pub(crate) async fn read_record(&self, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
         self.records.read(&*self.own, name, limit).await
     }
 }
 
-/// What has been read once and cannot change: kept from run to run by a program that stays up.
+/// A cache of immutable objects that were read. A long-running process keeps it between runs.
 #[derive(Debug, Default)]
 pub struct Known {
     batches: Mutex<HashMap<WindowName, Arc<WindowBatches>>>,
@@ -57,11 +58,11 @@ pub struct Known {
     said: Mutex<HashSet<String>>,
 }
 
-/// How much of a kind is kept at most.
+/// Limit of entries of each kind.
 const MOST: usize = 100_000;
 
 impl Known {
-    /// Forgets what is older than a time, and everything if it has grown beyond all measure.
+    /// Removes entries older than a time, and all markers if there are too many.
     pub(crate) fn forget_before(&self, time: BatchTime) {
         let mut batches = lock(&self.batches);
         batches.retain(|name, _| name.window.end() >= time);
@@ -71,7 +72,7 @@ impl Known {
         }
     }
 
-    /// Whether something has not been said before; it has then.
+    /// Returns whether this is the first occurrence of a message, and records it.
     pub(crate) fn is_news(&self, what: &str) -> bool {
         let mut said = lock(&self.said);
         if said.len() > MOST {
@@ -81,13 +82,14 @@ impl Known {
     }
 }
 
-/// How many aggregations of which only the peer has something are looked at.
+/// Limit of aggregations that exist only in the peer's mailbox. A peer could otherwise cause
+/// unlimited listings.
 const MOST_OF_PEER: usize = 256;
-/// How many windows of an aggregation are taken from the names of the peer's rosters.
+/// Limit of windows of an aggregation that are taken from the names of the peer's rosters.
 const MOST_WINDOWS: usize = 1 << 16;
 
-/// Looks at the buckets. An aggregation that cannot be looked at is left out with its reason; only if the list of
-/// aggregations itself cannot be read is the whole an error.
+/// Scans the buckets. An aggregation that cannot be scanned is left out, with its reason. The scan
+/// fails only if the list of aggregations cannot be read.
 ///
 /// # Errors
 /// [`Error::Bucket`].
@@ -128,7 +130,7 @@ pub async fn take(
             }
             Err(error) => {
                 let error = Error::from(error);
-                tracing::error!(aggregation_id = %aggregation, error = chain(&error), "an aggregation cannot be looked at");
+                tracing::error!(aggregation_id = %aggregation, error = chain(&error), "cannot scan an aggregation");
                 inventory.failed.push(Unseen {
                     aggregation,
                     problem: chain(&error),
@@ -140,7 +142,8 @@ pub async fn take(
     Ok(inventory)
 }
 
-/// The aggregations that have a directory in the ingestor's bucket, windows that were given up, or rosters on either side.
+/// Returns the aggregations with a directory in the ingestion bucket, with cancelled windows, or
+/// with rosters on either side.
 async fn aggregations(
     buckets: &Buckets,
     rosters: &RosterUse,
@@ -155,7 +158,8 @@ async fn aggregations(
     ];
     let count = if rosters.from.is_some() { places.len() } else { 2 };
     for (place, (bucket, directory)) in places[..count].iter().enumerate() {
-        // The mailbox is the last place: what only the peer names is no work that the ingestor gave us.
+        // The peer's mailbox is the last place. Names that occur only there are not work from our
+        // ingestor, so their number is limited.
         let most = match place + 1 == places.len() {
             true => found.len() + MOST_OF_PEER,
             false => usize::MAX,
@@ -175,7 +179,7 @@ async fn aggregations(
     Ok(found)
 }
 
-/// One aggregation's look.
+/// The scan of one aggregation.
 struct Look<'a> {
     buckets: &'a Buckets,
     policy: &'a Policy,
@@ -213,7 +217,7 @@ impl Look<'_> {
         self.read_markers().await
     }
 
-    /// The marks of windows: which are done, and which have fixed batches.
+    /// Reads the marks of windows: which are done, held or released, and which have fixed batches.
     async fn windows(&mut self) -> Result<BTreeSet<Window>, BucketError> {
         let mut with_batches = BTreeSet::new();
         let directory = format!("{}/{}", WindowName::DONE_DIRECTORY, self.aggregation);
@@ -237,7 +241,7 @@ impl Look<'_> {
         Ok(with_batches)
     }
 
-    /// The marks of windows that were given up. One that has been done since is none.
+    /// Reads the marks of cancelled windows. Windows that have been done since are left out.
     async fn given_up(&mut self) -> Result<(), BucketError> {
         let directory = format!("{}/{}", WindowName::GIVEN_UP_DIRECTORY, self.aggregation);
         let own = &self.buckets.own;
@@ -253,7 +257,7 @@ impl Look<'_> {
             let listed = self.found.windows.get(&window).is_some_and(|state| state.done);
             let done = match acknowledged || listed || window.start() >= listed_from {
                 true => listed,
-                // Older than what is listed: asked for by name.
+                // The window is older than the listed range, so its mark is looked up by name.
                 false => self.is_done(window).await?,
             };
             if !done {
@@ -272,14 +276,14 @@ impl Look<'_> {
         }
     }
 
-    /// The rosters of both sides, and what they agree on.
+    /// Reads the rosters of both sides and their agreement.
     async fn rosters(&mut self) -> Result<(), BucketError> {
         let directory = format!("{}/{}", WindowName::DIRECTORY, self.aggregation);
         let role = self.policy.role;
         let range = self.window_keys(WindowName::DIRECTORY);
         let found = &mut self.found;
         each(&*self.buckets.own, &directory, range.clone(), |key| {
-            // What is none of these is evidence that the facilitator keeps.
+            // Other names are evidence that the facilitator keeps.
             let Some((name, what)) = RosterObject::parse(key) else {
                 return;
             };
@@ -307,7 +311,8 @@ impl Look<'_> {
         .await
     }
 
-    /// The dates that have to be looked at: all recent ones, and before them those of windows that are not done.
+    /// Returns the date ranges to scan: all recent dates, and older dates of windows that are not
+    /// done.
     fn ranges(&self) -> Vec<(BatchTime, BatchTime)> {
         let mut ranges: Vec<(BatchTime, BatchTime)> = Vec::new();
         let mut add = |from: BatchTime, until: BatchTime| match ranges.last_mut() {
@@ -335,7 +340,8 @@ impl Look<'_> {
     async fn ingestion(&mut self, range: (BatchTime, BatchTime)) -> Result<(), BucketError> {
         let keys = self.dates(range);
         let bucket = &self.buckets.ingestion;
-        // In the clouds, no packets are no object: the header and the signature, written after it, are all there is.
+        // Cloud buckets store no empty objects. A batch without packets then consists of the header
+        // and the signature, which is written last.
         let may_lack_packets = !bucket.stores_empty_objects();
         let location = bucket.location();
         let (found, foreign) = (&mut self.found, &mut self.foreign);
@@ -391,7 +397,8 @@ impl Look<'_> {
         each(&*self.buckets.own, TaskMarker::DIRECTORY, keys, |key| {
             let Some(marker) = TaskMarker::parse(key) else { return };
             let MarkedTask::Intake(name) = &marker.task else { return };
-            // A marker alone says nothing about a batch; and the range may hold those of a longer name.
+            // A marker without a batch means nothing. The range may also contain markers of an
+            // aggregation with a longer name.
             if name.aggregation == *aggregation
                 && let Some(batch) = found.batches.get_mut(&(name.date, name.id))
             {
@@ -419,7 +426,7 @@ impl Look<'_> {
         .await
     }
 
-    /// Reads the fixed batches of windows that are open, or recent enough for something to come late.
+    /// Reads the fixed batches of windows that are open, or recent enough for a late batch.
     async fn read_fixed(&mut self, fixed: BTreeSet<Window>) -> Result<(), BucketError> {
         for window in fixed {
             let state = self.found.windows.entry(window).or_default();
@@ -441,7 +448,8 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Reads the times of first markers where they matter: there is no outcome, and it could be time to start again.
+    /// Reads the times of first markers where they matter: tasks without an outcome that may be due
+    /// again.
     async fn read_markers(&mut self) -> Result<(), BucketError> {
         let mut wanted = Vec::new();
         for ((date, id), batch) in &self.found.batches {
@@ -488,7 +496,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// When a task was first started, from the text of its first marker.
+    /// Returns when a task was first started, from the text of its first marker.
     async fn marker_time(&self, task: &MarkedTask) -> Result<StartedAt, BucketError> {
         let marker = TaskMarker {
             task: task.clone(),
@@ -501,7 +509,8 @@ impl Look<'_> {
         }
         let text = match self.buckets.read_record(&name, MARKER_LIMIT).await {
             Ok(text) => String::from_utf8_lossy(&text.unwrap_or_default()).into_owned(),
-            // The predecessor's markers are no records. A record of ours that was changed is an alarm.
+            // Markers of ENPA's workflow manager are not authenticated records. A record of ours
+            // that does not verify is an error.
             Err(
                 BucketError::TooLarge { .. }
                 | BucketError::Unverified {
@@ -516,8 +525,8 @@ impl Look<'_> {
         Ok(at)
     }
 
-    /// The times between which windows are looked at: those of the scope, those that have passed the horizon, and those of
-    /// recent batches.
+    /// Returns the range of windows to read: those of the scope, those that have passed the
+    /// horizon, and those of recent batches.
     fn window_times(&self) -> (BatchTime, BatchTime) {
         let (windows, batches) = (self.scope.windows, self.scope.batches);
         let from = windows.0.min(batches.0).min(self.scope.passed);
@@ -546,7 +555,8 @@ pub(crate) async fn fixed_batches(buckets: &Buckets, name: &WindowName) -> Resul
     })
 }
 
-/// The later of what is known of a task and of one more marker. A first marker was not written before `earliest`.
+/// Returns the later of a task's known marker and another marker. A first marker was not written
+/// before `earliest`.
 fn newer(known: Option<Started>, marker: &TaskMarker, earliest: BatchTime) -> Option<Started> {
     let at = marker.at.map_or(StartedAt::Since(earliest), StartedAt::Time);
     let found = Started {

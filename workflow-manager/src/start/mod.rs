@@ -1,4 +1,4 @@
-//! Starting work: as messages on queues, or as Kubernetes Jobs.
+//! Ways to start work: as queue messages or as Kubernetes Jobs.
 
 mod queues;
 
@@ -17,38 +17,39 @@ use crate::work::QueueKind;
 /// One task, ready to be started.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Task {
-    /// What it is and which attempt: the same start has the same key whoever makes it.
+    /// The task and the number of the attempt: the same start has the same key in every process.
     pub key: String,
     /// The message.
     pub message: Bytes,
 }
 
-/// What is known before a run about work that was started before.
+/// The state of earlier starts, read before a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Running {
-    /// The keys of tasks that have been started, whatever has become of them. They are not started again.
+    /// The keys of tasks that have been started, whatever their outcome. They are not started
+    /// again.
     pub keys: BTreeSet<String>,
-    /// How many groups may be started now; `None`: as many as there are.
+    /// The number of groups that may be started now; `None` means no limit.
     pub room: Option<usize>,
 }
 
 /// A way to start work.
 #[async_trait]
 pub trait Starter: Send + Sync + fmt::Debug {
-    /// Looks at what runs, before a run starts more.
+    /// Reads which tasks are running, before a run starts more.
     async fn running(&self) -> Result<Running, Error>;
 
-    /// How many tasks of this kind are started together, at most.
+    /// Returns the largest number of tasks of this kind in one group.
     fn together(&self, queue: QueueKind) -> usize;
 
-    /// Starts tasks, all or none of them; durable once this returns. After an error they may have been started all the
-    /// same.
+    /// Starts tasks, all or none of them. They are durable once this returns. After an error, they
+    /// may have been started nevertheless.
     async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error>;
 
-    /// Where work of this kind goes, for people.
+    /// Returns where work of this kind is sent, for people.
     fn place(&self, queue: QueueKind) -> String;
 
-    /// The queue of tasks of this kind that workers have set aside, if there is one that can be read.
+    /// Returns the queue of rejected tasks of this kind, if it can be read.
     fn rejected(&self, _: QueueKind) -> Option<&SharedQueue> {
         None
     }

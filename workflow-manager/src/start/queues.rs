@@ -1,4 +1,4 @@
-//! Work as messages on two queues, which workers read.
+//! Starts work as messages on two queues, which workers read.
 
 use async_trait::async_trait;
 use tallybox_queue::SharedQueue;
@@ -7,17 +7,17 @@ use super::{Running, Starter, Task};
 use crate::error::Error;
 use crate::work::QueueKind;
 
-/// The queue of intakes, and that of everything about windows.
+/// The queues of intake tasks and of window tasks.
 #[derive(Clone, Debug)]
 pub struct Queues {
-    /// Intakes.
+    /// Intake tasks.
     pub intake: SharedQueue,
-    /// Rosters and sums.
+    /// Roster and sum tasks.
     pub aggregate: SharedQueue,
 }
 
 impl Queues {
-    /// The queue of a kind of task.
+    /// Returns the queue of a kind of task.
     #[must_use]
     pub fn of(&self, queue: QueueKind) -> &SharedQueue {
         match queue {
@@ -49,14 +49,14 @@ impl Starter for Queues {
     }
 }
 
-/// Two queues, and where what workers reject of them can be read.
+/// Two queues, and the readable locations of their rejected tasks.
 #[derive(Clone, Debug)]
 pub struct WithRejected {
     /// The queues.
     pub queues: Queues,
-    /// Rejected intakes.
+    /// Rejected intake tasks.
     pub intake: Option<SharedQueue>,
-    /// Rejected rosters and sums.
+    /// Rejected roster and sum tasks.
     pub aggregate: Option<SharedQueue>,
 }
 

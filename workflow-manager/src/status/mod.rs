@@ -1,4 +1,5 @@
-//! Where every window and batch stands, and what it waits for: a table for people, JSON for machines.
+//! The status of every window and batch, and what it waits for: tables for people, JSON for
+//! machines.
 
 mod show;
 
@@ -18,64 +19,64 @@ use crate::rejected::{Rejected, SetAside};
 use crate::summary::FailedStart;
 use crate::work::QueueKind;
 
-/// Everything that stands in the buckets, and what it waits for.
+/// The status of everything in the buckets.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
-    /// When it was looked at.
+    /// The time of the scan.
     pub now: String,
-    /// From when rosters are used, in words.
+    /// A description of the windows that use rosters.
     pub rosters: String,
     /// Windows, by aggregation, oldest first.
     pub windows: Vec<WindowStatus>,
-    /// Batches that wait for something; all of them, if that was asked for.
+    /// Batches that wait for something, or all of them on request.
     pub batches: Vec<BatchStatus>,
-    /// Tasks that workers have set aside and whose work has not been done since, each once.
+    /// Rejected tasks whose work has not been done since, each once.
     pub rejected: Vec<RejectedStatus>,
     /// Windows that passed the horizon without being summed, and that no operator has acknowledged.
     pub given_up: Vec<GivenUp>,
     /// The queues.
     pub queues: Vec<QueueStatus>,
-    /// Aggregations that could not be looked at.
+    /// Aggregations that could not be scanned.
     pub failed: Vec<FailedStart>,
-    /// Objects that were passed over.
+    /// Objects with unknown names, which were ignored.
     pub foreign: Foreign,
-    /// Windows that are done and are not shown to people.
+    /// Number of windows that are left out because they are done or empty.
     #[serde(skip)]
     hidden: usize,
 }
 
-/// A window.
+/// The status of a window.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct WindowStatus {
     /// The aggregation.
     pub aggregation: String,
-    /// Its first minute.
+    /// The first minute of the window.
     pub start: String,
-    /// The first minute after it.
+    /// The first minute after the window.
     pub end: String,
     /// `enpa`, `roster` or `undecided`.
     pub mode: &'static str,
-    /// How far it has come.
+    /// The stage.
     pub stage: &'static str,
     /// The task that is due or started.
     pub task: Option<&'static str>,
-    /// How many times it has been started.
+    /// The number of starts.
     pub attempt: u32,
-    /// Minutes since its end; negative before it.
+    /// Minutes since the end of the window; negative before it.
     pub age_minutes: i64,
-    /// What it waits for.
+    /// What the window waits for.
     pub waits_for: Option<String>,
-    /// Why workers have set its task aside.
+    /// The reason why workers rejected its task.
     pub rejected: Option<String>,
-    /// Its batches.
+    /// Counts of its batches.
     pub batches: Counts,
-    /// Without rosters: how many its task names.
+    /// Without rosters: the number of batches that its task names.
     pub named: Option<usize>,
     /// Without rosters: batches that the peer has skipped.
     pub skipped_by_peer: Vec<String>,
-    /// Without rosters: batches that came too late.
+    /// Without rosters: batches that arrived too late.
     pub late: Vec<String>,
 }
 
@@ -85,9 +86,9 @@ pub struct WindowStatus {
 pub struct GivenUp {
     /// The aggregation.
     pub aggregation: String,
-    /// Its first minute.
+    /// The first minute of the window.
     pub start: String,
-    /// The first minute after it.
+    /// The first minute after the window.
     pub end: String,
 }
 
@@ -101,50 +102,50 @@ impl GivenUp {
     }
 }
 
-/// A batch.
+/// The status of a batch.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BatchStatus {
-    /// Its name.
+    /// The full name.
     pub batch: String,
-    /// How far it has come; `rejected` if workers have set its intake aside.
+    /// The stage; `rejected` if workers rejected its intake.
     pub stage: &'static str,
-    /// What this side says of it: how far our intake is.
+    /// The progress of our intake.
     pub ours: &'static str,
-    /// What the peer says of it: `validated`, or `silent`.
+    /// The progress of the peer: `validated` or `silent`.
     pub peer: &'static str,
-    /// Why workers have set its intake aside.
+    /// The reason why workers rejected its intake.
     pub rejected: Option<String>,
-    /// How many times its intake has been started.
+    /// The number of starts of its intake.
     pub attempt: u32,
     /// Minutes since the date in its name.
     pub age_minutes: i64,
-    /// Whether the peer has validated it.
+    /// True if the peer has validated the batch.
     pub validated: bool,
-    /// What it waits for.
+    /// What the batch waits for.
     pub waits_for: Option<String>,
 }
 
-/// A queue.
+/// The status of a queue.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct QueueStatus {
-    /// Which.
+    /// The kind of queue.
     pub queue: QueueKind,
-    /// Where it is.
+    /// The location.
     pub place: String,
-    /// Messages that wait, as far as the queue says.
+    /// Messages that wait, if the queue reports it.
     pub ready: Option<u64>,
-    /// Messages that are worked on.
+    /// Messages that a worker is processing.
     pub held: Option<u64>,
-    /// Messages that were set aside, less those that are known to be done since.
+    /// Rejected messages, without those whose work has been done since.
     pub rejected: Option<u64>,
-    /// Why the messages that were set aside cannot be read.
+    /// The reason why the rejected messages cannot be read.
     pub rejected_problem: Option<String>,
 }
 
 impl QueueStatus {
-    /// One with its depth, if that could be read.
+    /// Creates the status of a queue from its depth, if that could be read.
     #[must_use]
     pub fn of(queue: QueueKind, place: String, depth: Option<Depth>) -> Self {
         let depth = depth.unwrap_or_default();
@@ -158,7 +159,7 @@ impl QueueStatus {
         }
     }
 
-    /// Takes what is known of the messages that were set aside.
+    /// Adds the state of the rejected messages.
     fn set_aside(&mut self, set_aside: &SetAside) {
         match &set_aside.messages {
             Ok(messages) => {
@@ -171,19 +172,19 @@ impl QueueStatus {
     }
 }
 
-/// A task that workers have set aside.
+/// A task that workers rejected.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RejectedStatus {
-    /// Which queue it was on.
+    /// The queue of the task.
     pub queue: QueueKind,
-    /// The batch or window, or what could be read of the message.
+    /// The batch or window, or the start of a message that does not parse.
     pub task: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// The rejected tasks whose work has not been done since, each once; the last reason counts.
+/// Returns the rejected tasks whose work has not been done since, each once with its last reason.
 fn open_rejected(set_aside: &[SetAside]) -> BTreeMap<(QueueKind, &str), &Rejected> {
     let messages = set_aside
         .iter()
@@ -194,8 +195,8 @@ fn open_rejected(set_aside: &[SetAside]) -> BTreeMap<(QueueKind, &str), &Rejecte
 }
 
 impl Status {
-    /// What a look says, and what the queues have set aside; with `all`, also of batches that wait for nothing and windows
-    /// that are done.
+    /// Returns the status from a scan and the rejected tasks. With `all`, the status includes
+    /// batches that wait for nothing and windows that are done.
     #[must_use]
     pub fn of(look: &Look, mut queues: Vec<QueueStatus>, set_aside: &[SetAside], all: bool) -> Self {
         for queue in &mut queues {
@@ -225,7 +226,7 @@ impl Status {
             .filter(unfinished)
             .map(|batch| BatchStatus::of(batch, look.now, of_batch.get(&batch.name).copied()))
             .collect();
-        // People see the first ones.
+        // Rejected batches come first, because the output for people is truncated.
         batches.sort_by_key(|batch| batch.rejected.is_none());
         Self {
             now: look.now.to_string(),
@@ -255,7 +256,7 @@ impl RejectedStatus {
     }
 }
 
-/// What is waited for when workers have set a task aside.
+/// Returns the text that a rejected task waits for.
 fn operator(reason: &str) -> String {
     format!("an operator, `replay rejected`: {reason}")
 }
@@ -316,21 +317,21 @@ fn minutes(from: BatchTime, until: BatchTime) -> i64 {
     (until.millis() - from.millis()) / 60_000
 }
 
-/// From when rosters are used, in words.
+/// Describes the windows that use rosters.
 pub(crate) fn rosters(look: &Look) -> String {
     let (rosters, peer) = (look.switch.rosters, look.switch.peer);
     let until = match rosters.until {
         None => String::new(),
         Some(Bound::Known(switch)) => format!(", and not from {} on", switch.window),
-        Some(Bound::Open(window)) => format!(", perhaps not from {window} on: the peer's announcement cannot be read"),
+        Some(Bound::Open(window)) => format!(", possibly not from {window} on: the peer's announcement cannot be read"),
     };
     match (rosters.from, peer) {
         (Some(Bound::Known(switch)), _) => format!("used from {} on{until}", switch.window),
         (Some(Bound::Open(window)), _) => {
-            format!("perhaps used from {window} on: the peer's announcement cannot be read")
+            format!("possibly used from {window} on: the peer's announcement cannot be read")
         }
-        (None, None) => "not used: we announce nothing".to_owned(),
+        (None, None) => "not used: this processor announces no rosters".to_owned(),
         (None, Some(Sighting::Absent)) => "not used: the peer has no announcement".to_owned(),
-        (None, Some(_)) => "not used: the peer's announcement has none".to_owned(),
+        (None, Some(_)) => "not used: the peer announces no rosters".to_owned(),
     }
 }

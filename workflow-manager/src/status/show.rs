@@ -1,4 +1,4 @@
-//! The status as people read it: tables that fit the terminal.
+//! The status for people: tables that fit the terminal.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -9,7 +9,7 @@ use tallybox_service::output::Summary;
 use super::{Status, WindowStatus};
 use crate::summary::{lines, printable};
 
-/// An age as people say it: `12m`, `3h05m`, `2d04h`.
+/// Formats an age: `12m`, `3h05m`, `2d04h`.
 fn age(minutes: i64) -> String {
     let sign = if minutes < 0 { "-" } else { "" };
     let minutes = minutes.unsigned_abs();
@@ -21,12 +21,12 @@ fn age(minutes: i64) -> String {
     }
 }
 
-/// Columns of a line in a file or a pipe: enough for whole names.
+/// Width of a line in a file or a pipe: enough for whole names.
 const FILE_WIDTH: usize = 160;
-/// With fewer columns, names of batches are shortened.
+/// Below this width, names of batches are shortened.
 const WIDE: usize = 120;
 
-/// How many batches people are shown; JSON has all.
+/// Limit of batches in the output for people; JSON contains all.
 const BATCHES: usize = 30;
 
 impl Summary for Status {
@@ -46,7 +46,7 @@ impl Status {
             let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
             writeln!(
                 f,
-                "queue {}: {} waiting, {} in work, {} rejected ({})",
+                "queue {}: {} waiting, {} in progress, {} rejected ({})",
                 queue.queue.word(),
                 count(queue.ready),
                 count(queue.held),
@@ -54,7 +54,7 @@ impl Status {
                 printable(&queue.place)
             )?;
             if let Some(problem) = &queue.rejected_problem {
-                writeln!(f, "  rejected tasks cannot be read: {}", printable(problem))?;
+                writeln!(f, "  cannot read rejected tasks: {}", printable(problem))?;
             }
         }
         write!(f, "\n{}", self.window_table(screen))?;
@@ -73,18 +73,22 @@ impl Status {
         lines(f, "late", names(|window| &window.late))?;
         let rejected = self.rejected.iter();
         let rejected = rejected.map(|task| format!("{:<9} {}: {}", task.queue.word(), task.task, task.reason));
-        lines(f, "rejected, and not done since: `replay rejected`", rejected.collect())?;
+        lines(
+            f,
+            "rejected, and not done since: use `replay rejected`",
+            rejected.collect(),
+        )?;
         let given_up = self.given_up.iter();
         let given_up = given_up.map(|window| format!("{} {} to {}", window.aggregation, window.start, window.end));
         lines(
             f,
-            "never summed, too old to be started by itself: `backfill`, or `acknowledge`",
+            "never summed, too old to be started automatically: use `backfill` or `acknowledge`",
             given_up.collect(),
         )?;
         let failed = self.failed.iter();
         lines(
             f,
-            "cannot be looked at",
+            "cannot be scanned",
             failed
                 .map(|failed| format!("{}: {}", failed.what, failed.problem))
                 .collect(),
@@ -92,7 +96,7 @@ impl Status {
         if self.foreign.count > 0 {
             lines(
                 f,
-                &format!("{} objects are none of ours", self.foreign.count),
+                &format!("{} objects with unknown names", self.foreign.count),
                 self.foreign.samples.clone(),
             )?;
         }
