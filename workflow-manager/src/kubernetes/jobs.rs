@@ -1,4 +1,5 @@
-//! Starting work as Jobs: one that is there already is as good as one that we make.
+//! Starts work as Kubernetes Jobs. Creating a Job is idempotent: an existing Job of the same name
+//! counts as created.
 
 use std::fmt;
 use std::path::Path;
@@ -17,19 +18,19 @@ use crate::error::Error;
 use crate::start::{Running, Starter, Task};
 use crate::work::QueueKind;
 
-/// Jobs that one request lists.
+/// Limit of Jobs per list request.
 const PAGE: u32 = 500;
 
-/// Work as Kubernetes Jobs.
+/// Starts work as Kubernetes Jobs.
 #[derive(Clone)]
 pub struct Jobs {
-    /// Where Jobs are made.
+    /// The API of the Jobs in their namespace.
     pub api: Api<Job>,
-    /// What they look like.
+    /// The form of the Jobs.
     pub form: JobForm,
-    /// How many unfinished ones there are at most.
+    /// Limit of unfinished Jobs.
     pub most_running: usize,
-    /// How many intakes one has at most.
+    /// Limit of intakes per Job.
     pub intakes_a_job: usize,
 }
 
@@ -40,10 +41,10 @@ impl fmt::Debug for Jobs {
 }
 
 impl Jobs {
-    /// Jobs in the cluster that the surroundings name, from the template in `file`.
+    /// Connects to the cluster of the environment and reads the template in `file`.
     ///
     /// # Errors
-    /// [`Error`], whose cause is the template or the cluster.
+    /// [`Error`], caused by the template or the cluster.
     pub async fn open(config: &Config, jobs: &JobsConfig, file: &Path) -> Result<Self, Error> {
         let form = JobForm {
             template: load::<Job>(file)?.value,
@@ -58,7 +59,7 @@ impl Jobs {
         Self::on(client().await?, form, jobs).await
     }
 
-    /// Jobs in this cluster. The owner, if one is named, is looked up.
+    /// Uses a given cluster client. If an owner is configured, this looks it up.
     ///
     /// # Errors
     /// [`Error::Kubernetes`].
@@ -79,7 +80,7 @@ impl Jobs {
     }
 }
 
-/// The reference to what owns the Jobs.
+/// Looks up the owner of the Jobs and returns a reference to it.
 async fn owner(client: Client, namespace: &str, config: &OwnerConfig) -> Result<OwnerReference, Error> {
     let (group, version) = config.api_version.split_once('/').unwrap_or(("", &config.api_version));
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &config.kind));
@@ -91,7 +92,7 @@ async fn owner(client: Client, namespace: &str, config: &OwnerConfig) -> Result<
         .map_err(|error| failed(what.clone(), error))?;
     let uid = found
         .uid()
-        .ok_or_else(|| Error::Internal(format!("{what}, has no uid")))?;
+        .ok_or_else(|| Error::Internal(format!("{what}: the object has no uid")))?;
     Ok(OwnerReference {
         api_version: config.api_version.clone(),
         kind: config.kind.clone(),
@@ -116,7 +117,7 @@ impl Starter for Jobs {
                 .api
                 .list(&wanted)
                 .await
-                .map_err(|error| failed("Jobs cannot be listed", error))?;
+                .map_err(|error| failed("cannot list Jobs", error))?;
             for job in &page.items {
                 unfinished += usize::from(!is_finished(job));
                 let tasks = job.annotations().get(TASKS).into_iter().flat_map(|tasks| tasks.lines());
@@ -143,9 +144,9 @@ impl Starter for Jobs {
         let name = job.name_any();
         match self.api.create(&PostParams::default(), &job).await {
             Ok(_) => Ok(()),
-            // The name follows from the tasks: it is the same Job.
+            // The name derives from the tasks, so this is the same Job.
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-            Err(error) => Err(failed(format!("Job {name} cannot be made"), error)),
+            Err(error) => Err(failed(format!("cannot create Job {name}"), error)),
         }
     }
 
@@ -154,7 +155,7 @@ impl Starter for Jobs {
     }
 }
 
-/// Whether a Job has succeeded or failed for good.
+/// Returns whether a Job has succeeded or failed permanently.
 fn is_finished(job: &Job) -> bool {
     let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions

@@ -1,4 +1,5 @@
-//! Leading by a Kubernetes Lease, as other controllers do: whoever writes first over the version it has read leads.
+//! Leader election by a Kubernetes Lease, as in other controllers: the first process that replaces
+//! the version it has read becomes the leader.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ use crate::config::LeaseConfig;
 use crate::error::Error;
 use crate::leader::{Election, Leadership};
 
-/// Leading by a Lease.
+/// Leader election by a Lease.
 #[derive(Clone)]
 pub struct KubernetesLease {
     api: Api<Lease>,
@@ -35,7 +36,8 @@ impl fmt::Debug for KubernetesLease {
 }
 
 impl KubernetesLease {
-    /// A Lease in the cluster that the surroundings name, held for so many seconds by `holder`.
+    /// Connects to the cluster of the environment. The lease lasts `seconds`, and `holder`
+    /// identifies this process.
     ///
     /// # Errors
     /// [`Error::Kubernetes`].
@@ -43,7 +45,7 @@ impl KubernetesLease {
         Ok(Self::in_cluster(client().await?, config, seconds, holder))
     }
 
-    /// A Lease in this cluster.
+    /// Uses a Lease in the cluster of a given client.
     #[must_use]
     pub fn in_cluster(client: Client, config: &LeaseConfig, seconds: u32, holder: String) -> Self {
         let namespace = match &config.namespace {
@@ -59,13 +61,13 @@ impl KubernetesLease {
         }
     }
 
-    /// On another clock.
+    /// Replaces the clock.
     #[must_use]
     pub fn on(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// The Lease with us as its holder from now on.
+    /// Returns the Lease with this process as its holder.
     fn ours(&self, mut lease: Lease, now: Timestamp) -> Lease {
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() != Some(self.holder.as_str()) {
@@ -94,7 +96,7 @@ impl KubernetesLease {
 
     async fn read(&self) -> Result<Option<Lease>, Error> {
         let found = self.api.get_opt(&self.name).await;
-        found.map_err(|error| failed(format!("Lease {} cannot be read", self.name), error))
+        found.map_err(|error| failed(format!("cannot read Lease {}", self.name), error))
     }
 
     async fn write(&self, lease: &Lease, is_new: bool) -> Result<Leadership, Error> {
@@ -105,16 +107,16 @@ impl KubernetesLease {
         };
         match written {
             Ok(_) => Ok(Leadership::Ours),
-            // Somebody else has written since we have read.
+            // Another process has written the Lease since we read it.
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(Leadership::Theirs {
                 holder: "another".to_owned(),
             }),
-            Err(error) => Err(failed(format!("Lease {} cannot be written", self.name), error)),
+            Err(error) => Err(failed(format!("cannot write Lease {}", self.name), error)),
         }
     }
 }
 
-/// Who holds a Lease at this time, if anybody does.
+/// Returns the holder of a Lease at this time, or `None` if it has no holder or has expired.
 fn holder(lease: &Lease, now: Timestamp) -> Option<&str> {
     let spec: &LeaseSpec = lease.spec.as_ref()?;
     let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;

@@ -1,5 +1,5 @@
-//! The Job that some tasks become: a pure function of a template and the tasks. The same tasks make the same name, so that
-//! whoever makes it once more finds it there.
+//! Builds the Job of some tasks: a pure function of a template and the tasks. The same tasks give
+//! the same name, so a repeated creation finds the existing Job.
 
 use std::collections::BTreeMap;
 
@@ -13,50 +13,54 @@ use tallybox_model::role::Role;
 use crate::start::Task;
 use crate::work::QueueKind;
 
-/// The label of the processor: an instance has more characters than a label takes, so it is a digest.
+/// Label of the processor. The value is a digest, because an instance can be longer than a label
+/// value.
 pub(super) const PROCESSOR: &str = "tallybox.org/processor";
-/// The label of the kind of task.
+/// Label of the kind of task.
 const QUEUE: &str = "tallybox.org/queue";
-/// The annotation of the instance, in full.
+/// Annotation with the full instance.
 const INSTANCE: &str = "tallybox.org/instance";
-/// The annotation of the tasks of a Job, one a line, in the order of their indexes.
+/// Annotation with the tasks of a Job, one per line, in the order of their indexes.
 pub(super) const TASKS: &str = "tallybox.org/tasks";
-/// Who makes these Jobs.
+/// Label that identifies the program that manages these Jobs.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "tallybox-workflow-manager");
-/// Characters of an instance that stand in the name of a Job. All in all a name has at most 63, with room for an index.
+/// Number of characters of the instance in the name of a Job. The whole name has at most 63
+/// characters, including an index.
 const INSTANCE_CHARACTERS: usize = 24;
 
-/// What every Job has in common.
+/// Common properties of all Jobs.
 #[derive(Clone, Debug)]
 pub struct JobForm {
-    /// The Job that all are made from.
+    /// The template of every Job.
     pub template: Job,
-    /// The pair of locality and ingestor.
+    /// The instance, a pair of locality and ingestor.
     pub instance: Instance,
-    /// Which processor.
+    /// The processor's role.
     pub role: Role,
-    /// How many pods of an indexed Job run at once.
+    /// Limit of concurrent pods of an indexed Job.
     pub parallelism: u32,
     /// How long a finished Job is kept, in seconds.
     pub keep_secs: u32,
-    /// What owns the Jobs.
+    /// The owner of the Jobs.
     pub owner: Option<OwnerReference>,
 }
 
 impl JobForm {
-    /// What is wrong with the template, beginning with the place.
+    /// Validates the template.
     ///
     /// # Errors
-    /// A sentence.
+    /// The problem, beginning with the path of the field.
     pub fn check(&self) -> Result<(), String> {
         let spec = self.template.spec.as_ref().ok_or("spec is missing")?;
         let pod = spec.template.spec.as_ref().ok_or("spec.template.spec is missing")?;
         let restart = pod.restart_policy.as_deref();
         if !matches!(restart, Some("Never" | "OnFailure")) {
-            return Err("spec.template.spec.restartPolicy has to be Never or OnFailure".to_owned());
+            return Err("spec.template.spec.restartPolicy must be Never or OnFailure".to_owned());
         }
         if pod.containers.is_empty() {
-            return Err("spec.template.spec.containers needs one, that of the facilitator first".to_owned());
+            return Err(
+                "spec.template.spec.containers is empty; add the facilitator as the first container".to_owned(),
+            );
         }
         let unlimited = |container: &&Container| {
             let limits = container
@@ -74,13 +78,13 @@ impl JobForm {
         Ok(())
     }
 
-    /// The value of the label that names the processor.
+    /// Returns the value of the processor label.
     #[must_use]
     pub fn processor(&self) -> String {
         digest(&[&self.instance.to_string(), &self.role.to_string()])
     }
 
-    /// The name of the Job of these tasks.
+    /// Returns the name of the Job for these tasks.
     #[must_use]
     pub fn name(&self, queue: QueueKind, tasks: &[Task]) -> String {
         let keys: Vec<&str> = tasks.iter().map(|task| task.key.as_str()).collect();
@@ -105,7 +109,8 @@ impl JobForm {
         format!("{instance}-{}-{}", queue.word(), digest(&all))
     }
 
-    /// The Job of these tasks: one pod for each, told apart by its index if there are several.
+    /// Builds the Job for these tasks: one pod per task, identified by its index if there are
+    /// several.
     #[must_use]
     pub fn job(&self, queue: QueueKind, tasks: &[Task]) -> Job {
         let mut job = self.template.clone();
@@ -140,7 +145,7 @@ impl JobForm {
     }
 
     fn shape(&self, spec: &mut JobSpec, tasks: usize) {
-        // A setting bounds the tasks of a Job far below this.
+        // The setting `intakes-a-job` limits the tasks of a Job far below `i32::MAX`.
         let count = i32::try_from(tasks).unwrap_or(i32::MAX);
         let at_once = i32::try_from(self.parallelism).unwrap_or(i32::MAX);
         spec.completions = Some(count);
@@ -151,7 +156,7 @@ impl JobForm {
     }
 }
 
-/// 16 hexadecimal digits.
+/// Returns a digest of 16 hexadecimal digits.
 fn digest(texts: &[&str]) -> String {
     let mut hash = Sha256::new();
     hash.update(b"tallybox job\n");

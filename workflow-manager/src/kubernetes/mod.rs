@@ -1,4 +1,4 @@
-//! Kubernetes: work as Jobs, and leading by a Lease.
+//! Kubernetes: work as Jobs, and leader election by a Lease.
 
 mod jobs;
 mod lease;
@@ -12,17 +12,18 @@ use kube::Client;
 
 use crate::error::Error;
 
-/// A client as the surroundings say: the pod's own account in a cluster, the user's configuration elsewhere.
+/// Creates a client from the environment: the pod's service account in a cluster, the user's
+/// configuration elsewhere.
 async fn client() -> Result<Client, Error> {
     Client::try_default()
         .await
-        .map_err(|error| failed("the client cannot be set up", error))
+        .map_err(|error| failed("cannot set up the client", error))
 }
 
-/// What a failed request means.
+/// Converts a failed request into an error.
 fn failed(what: impl Into<String>, error: kube::Error) -> Error {
     let passing = match &error {
-        // What is forbidden or invalid stays so until an operator mends it.
+        // Forbidden and invalid requests fail until an operator changes something.
         kube::Error::Api(status) => !(status.is_forbidden() || status.is_invalid()),
         _ => true,
     };

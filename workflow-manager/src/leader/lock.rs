@@ -1,5 +1,6 @@
-//! Leading by objects in the own bucket. An object there never changes: each time somebody comes to lead, or goes on to,
-//! is an epoch with an object of its own, and whoever makes the next one first leads.
+//! Leader election by objects in the processor's own bucket. Objects never change: each acquisition
+//! or renewal of the lease is an epoch with its own object. The process that creates the next epoch
+//! first is the leader.
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -11,25 +12,25 @@ use tallybox_transport::{BucketError, Created, ListRange, Records, SharedBucket}
 use super::{Election, Leadership};
 use crate::error::Error;
 
-/// The most bytes of an epoch that are read.
+/// Largest epoch object that is read, in bytes.
 const EPOCH_LIMIT: u64 = 4096;
 
-/// Leading by objects in a bucket.
+/// Leader election by objects in a bucket.
 #[derive(Debug)]
 pub struct BucketLock {
     /// The processor's own bucket.
     pub own: SharedBucket,
-    /// What makes and verifies our objects there.
+    /// The keys that authenticate and verify the epochs.
     pub records: Records,
-    /// Who we are: different for every process.
+    /// The identity of this process, unique among all processes.
     pub holder: String,
-    /// For how long an epoch lasts, in milliseconds.
+    /// Duration of an epoch, in milliseconds.
     pub lease_millis: i64,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
 }
 
-/// What an epoch's object says.
+/// The content of an epoch object.
 #[derive(Debug, Serialize, Deserialize)]
 struct Epoch {
     format: u64,
@@ -37,7 +38,7 @@ struct Epoch {
     expires: i64,
 }
 
-/// The newest epoch, and the older ones that are still there.
+/// The newest epoch, and the older ones that still exist.
 struct Epochs {
     newest: u64,
     older: Vec<u64>,
@@ -60,7 +61,7 @@ impl Election for BucketLock {
                 self.take(newest.saturating_add(1), older, now + self.lease_millis)
                     .await
             }
-            // Removed in between: somebody has made a newer one.
+            // Removed since the listing: another process has created a newer epoch.
             None => Ok(somebody()),
         }
     }
@@ -106,7 +107,7 @@ impl BucketLock {
             })
     }
 
-    /// Makes the next epoch, unless another has, and removes the older ones.
+    /// Creates the next epoch, unless another process has created it, and removes the older ones.
     async fn take(&self, epoch: u64, older: Vec<u64>, expires: i64) -> Result<Leadership, Error> {
         let object = Epoch {
             format: 1,

@@ -1,5 +1,5 @@
-//! One of several schedulers leads. It saves work and nothing depends on it: two that lead at once start a task twice
-//! at most, which workers do not mind.
+//! Leader election among several schedulers. It only saves work, and correctness does not depend on
+//! it: two leaders at once start a task at most twice, which is harmless.
 
 mod lock;
 
@@ -11,32 +11,32 @@ use async_trait::async_trait;
 
 use crate::error::Error;
 
-/// Who leads.
+/// The result of an election.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Leadership {
-    /// We do, for the time of a lease.
+    /// This process is the leader for the duration of a lease.
     Ours,
-    /// Another does, or may.
+    /// Another process is the leader, or may be.
     Theirs {
-        /// Who, as far as is known.
+        /// The leader, if known.
         holder: String,
     },
 }
 
-/// A way to find out who leads.
+/// A method of leader election.
 #[async_trait]
 pub trait Election: Send + Sync + fmt::Debug {
-    /// Stands for election, or says again that we lead.
+    /// Tries to acquire or renew the lease.
     async fn campaign(&self) -> Result<Leadership, Error>;
 
-    /// Gives up, so that another need not wait for the end of the lease.
+    /// Ends the lease early, so that another process can take over at once.
     async fn resign(&self) -> Result<(), Error>;
 
-    /// Where it is decided, for people.
+    /// Returns where the election takes place, for people.
     fn place(&self) -> String;
 }
 
-/// There is nobody else.
+/// No election: this process is always the leader.
 #[derive(Debug)]
 pub struct Alone;
 
