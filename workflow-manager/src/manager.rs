@@ -1,4 +1,4 @@
-//! The manager: looks, says what it sees, and starts what is due.
+//! The manager: scans the buckets, reports its findings, and starts the work that is due.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,56 +28,56 @@ use crate::work::{Due, QueueKind, Work};
 /// Everything that a run needs.
 #[derive(Debug)]
 pub struct Manager {
-    /// The pair of locality and ingestor.
+    /// The instance, a pair of locality and ingestor.
     pub instance: Instance,
-    /// Where batches, rosters and markers are.
+    /// The buckets of batches, rosters and markers.
     pub buckets: Buckets,
-    /// How work is started.
+    /// The method of starting work.
     pub starter: Arc<dyn Starter>,
-    /// The lengths of time.
+    /// The durations of the schedule.
     pub policy: Policy,
-    /// What we and the peer announce.
+    /// The announcements of both processors.
     pub announcements: Announcements,
-    /// How many starts are under way at once. With 1, a run does one thing after the other.
+    /// Limit of concurrent starts. With 1, a run works sequentially.
     pub concurrency: usize,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// What earlier runs have read.
+    /// A cache of objects that earlier runs have read.
     pub known: Known,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
 }
 
-/// What one look came to.
+/// The result of one scan.
 #[derive(Debug)]
 pub struct Look {
-    /// When it was.
+    /// The time of the scan.
     pub now: BatchTime,
-    /// What stands in the buckets.
+    /// The state of the buckets.
     pub inventory: Inventory,
-    /// What it means.
+    /// The assessment of that state.
     pub assessment: Assessment,
-    /// What is known of rosters.
+    /// The windows for which rosters are used.
     pub switch: SwitchState,
 }
 
 impl Manager {
-    /// The time, to the minute.
+    /// Returns the current time, to the minute.
     #[must_use]
     pub fn now(&self) -> BatchTime {
         BatchTime::of_clock(self.clock.millis())
     }
 
-    /// Looks at everything in the usual scope, says what it sees, and starts what is due. A start that fails ends the
-    /// work for its aggregation and for no other.
+    /// Scans the usual scope, reports the findings, and starts the work that is due. A failed start
+    /// ends the work for its aggregation, but not for the others.
     ///
     /// # Errors
-    /// [`Error`], if nothing could be looked at. What failed of a run that did look is in the summary.
+    /// [`Error`], if nothing could be scanned. Failures after the scan are in the summary.
     pub async fn run_once(&self) -> Result<RunSummary, Error> {
         self.run(self.policy.scope(self.now())).await
     }
 
-    /// As [`Self::run_once`], for another scope.
+    /// Does the same as [`Self::run_once`], for another scope.
     ///
     /// # Errors
     /// As [`Self::run_once`].
@@ -107,7 +107,8 @@ impl Manager {
         Ok(summary)
     }
 
-    /// Marks the windows that have passed the horizon without being done. Each is reported by the run that marks it.
+    /// Records the windows that have passed the horizon without being done as cancelled. The run
+    /// that records a window reports it.
     async fn give_up(&self, look: &Look) -> Result<(), Error> {
         if fault::is_on("given-up-silently") {
             return Ok(());
@@ -118,18 +119,19 @@ impl Manager {
                 self.metrics.given_up();
                 tracing::warn!(
                     aggregation_id = %name.aggregation, window = %name.window,
-                    "a window has passed the horizon and was never summed: it is not started again; `backfill` starts it, \
-                     `acknowledge` takes it off the status"
+                    "a window has passed the horizon without being summed: it is not started again; `backfill` starts it, \
+                     `acknowledge` removes it from the status"
                 );
             }
         }
         Ok(())
     }
 
-    /// Notes that an operator has seen windows that were given up: those that hold this minute, or all.
+    /// Records that an operator has acknowledged cancelled windows: those that contain this minute,
+    /// or all.
     ///
     /// # Errors
-    /// [`Error::Nothing`] if there is none; the own bucket's.
+    /// [`Error::Nothing`] if there is no such window, and errors of the processor's own bucket.
     pub async fn acknowledge(
         &self,
         aggregation: &AggregationId,
@@ -142,9 +144,9 @@ impl Manager {
             .filter(|name| minute.is_none_or(|minute| name.window.contains(minute)))
             .collect();
         if wanted.is_empty() {
-            let which = minute.map_or_else(String::new, |minute| format!(" that holds {minute}"));
+            let which = minute.map_or_else(String::new, |minute| format!(" that contains {minute}"));
             return Err(Error::Nothing(format!(
-                "{aggregation}: there is no window{which} that was given up and is not acknowledged"
+                "{aggregation}: no cancelled and unacknowledged window{which}; see `given-up` in `status --json`"
             )));
         }
         for name in &wanted {
@@ -154,7 +156,7 @@ impl Manager {
         Ok(wanted)
     }
 
-    /// Looks at everything, and writes nothing.
+    /// Scans everything and writes nothing.
     ///
     /// # Errors
     /// As [`Self::run_once`].
@@ -179,7 +181,7 @@ impl Manager {
         })
     }
 
-    /// Starts work in its order, and notes in the summary what came of it.
+    /// Starts work in its order, and records the results in the summary.
     pub async fn start(&self, now: BatchTime, due: Vec<Due>, summary: &mut RunSummary) {
         if due.is_empty() {
             return;
@@ -187,9 +189,9 @@ impl Manager {
         let running = match self.starter.running().await {
             Ok(running) => running,
             Err(error) => {
-                tracing::error!(error = chain(&error), "what runs cannot be seen");
+                tracing::error!(error = chain(&error), "cannot determine which tasks are running");
                 summary.left += due.len();
-                summary.failed.push(FailedStart::of("what runs", &error));
+                summary.failed.push(FailedStart::of("running tasks", &error));
                 return;
             }
         };
@@ -215,8 +217,8 @@ impl Manager {
         }
     }
 
-    /// Work of one aggregation and queue that stands together and may be started together. What runs already is by
-    /// itself: only its markers are missing.
+    /// Groups consecutive work of the same aggregation and queue that may be started together. Work
+    /// that is already running forms its own groups, because only its markers are missing.
     fn groups(&self, due: Vec<Due>, running: &Running) -> Vec<Vec<Due>> {
         let mut groups: Vec<Vec<Due>> = Vec::new();
         for due in due {
@@ -237,7 +239,8 @@ impl Manager {
 }
 
 impl Due {
-    /// What it is and which attempt: the same start has the same key whoever makes it.
+    /// Returns the task and the number of the attempt: the same start has the same key in every
+    /// process.
     #[must_use]
     pub fn key(&self) -> String {
         match self.attempt {
@@ -253,7 +256,7 @@ struct Run<'a> {
     now: BatchTime,
     running: &'a Running,
     room: Mutex<Option<usize>>,
-    /// Aggregations of which a start has failed.
+    /// Aggregations with a failed start.
     broken: Mutex<BTreeSet<AggregationId>>,
 }
 
@@ -289,7 +292,7 @@ impl Run<'_> {
                     aggregation_id = %aggregation,
                     task = what,
                     error = chain(&error),
-                    "work cannot be started"
+                    "cannot start work"
                 );
                 let mut set = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
                 set.insert(aggregation);
@@ -313,8 +316,8 @@ impl Run<'_> {
         }
     }
 
-    /// Fixes what has to be fixed, starts the tasks, and then leaves their markers: a crash between starts a task once
-    /// more, and never loses one.
+    /// Records what has to be fixed, starts the tasks, and then writes their markers. After a crash
+    /// in between, a task is started again, and no task is lost.
     async fn try_group(&self, group: Vec<Due>, known: bool) -> Result<Vec<StartedTask>, Error> {
         let manager = self.manager;
         let mut ready = Vec::with_capacity(group.len());
@@ -334,24 +337,19 @@ impl Run<'_> {
         for due in ready {
             self.mark(&due.marker(self.now)).await?;
             let (task, why) = (due.work.to_string(), due.reason());
-            tracing::info!(
-                task,
-                kind = due.work.word(),
-                attempt = due.attempt,
-                why,
-                "work is started"
-            );
+            tracing::info!(task, kind = due.work.word(), attempt = due.attempt, why, "work started");
             started.push(StartedTask::of(&due));
         }
         Ok(started)
     }
 
-    /// The work with its batches fixed in the own bucket, so that whoever starts it, however often, names the same ones.
+    /// Returns the work with its batches fixed in the processor's own bucket, so that every start
+    /// of it, by any process, names the same batches.
     async fn fixed(&self, due: Due) -> Result<Due, Error> {
         let Work::Sum(name, batches) = &due.work else {
             return Ok(due);
         };
-        // Chosen at another time than now, they came from there.
+        // Batches that were chosen at another time come from the record in the bucket.
         if batches.fixed != self.now {
             return Ok(due);
         }
@@ -374,7 +372,7 @@ impl Run<'_> {
     }
 
     async fn mark(&self, marker: &TaskMarker) -> Result<(), Error> {
-        // One that is there already says the same, but for its minute.
+        // An existing marker is identical except for its time.
         let buckets = &self.manager.buckets;
         buckets.put_record(&marker.name(), marker.text().as_bytes()).await?;
         Ok(())

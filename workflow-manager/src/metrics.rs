@@ -1,4 +1,5 @@
-//! What is counted. Names are `workflow_manager_<thing>_<unit>[_total]`; all stand at 0 from the start.
+//! Metrics, with names of the form `workflow_manager_<thing>_<unit>[_total]`. All of them are 0
+//! from the start.
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -14,7 +15,7 @@ use crate::work::QueueKind;
 
 /// The kinds of task.
 const KINDS: [&str; 4] = ["intake", "roster", "agree", "aggregate"];
-/// The stages in which a window waits.
+/// The stages of a window that is not done.
 const STAGES: [&str; 11] = [
     "collecting",
     "grace",
@@ -29,28 +30,28 @@ const STAGES: [&str; 11] = [
     "held",
 ];
 
-/// A kind of task.
+/// The labels of a kind of task.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct KindLabels {
-    /// Its word.
+    /// The word for the kind.
     pub kind: &'static str,
 }
 
-/// A stage of a window.
+/// The labels of a stage of a window.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct StageLabels {
-    /// Its word.
+    /// The word for the stage.
     pub stage: &'static str,
 }
 
-/// A queue.
+/// The labels of a queue.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct QueueLabels {
-    /// Its word.
+    /// The word for the queue.
     pub queue: &'static str,
 }
 
-/// Everything that is counted.
+/// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -81,7 +82,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All at 0.
+    /// Creates and registers all metrics with the value 0.
     #[must_use]
     pub fn new() -> Self {
         let mut metrics = Self {
@@ -122,46 +123,38 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register(
             "tasks_started",
-            "Tasks started, repetitions included",
+            "Started tasks, including repetitions",
             self.started.clone(),
         );
-        registry.register(
-            "windows",
-            "Windows that are not done, by what they wait for",
-            self.windows.clone(),
-        );
+        registry.register("windows", "Windows that are not done, by stage", self.windows.clone());
         registry.register(
             "rejected_tasks",
-            "Tasks that workers have set aside and whose work has not been done since",
+            "Tasks that workers rejected and whose work has not been done since",
             self.rejected.clone(),
         );
         for (name, help, counter) in [
-            ("runs", "Runs", &self.runs),
+            ("runs", "Runs, including failed ones", &self.runs),
             ("runs_failed", "Runs in which something failed", &self.failed_runs),
             (
                 "failures",
-                "Tasks and aggregations that failed, each in its run",
+                "Tasks and aggregations that failed, counted in each run",
                 &self.failures,
             ),
             (
                 "windows_given_up",
-                "Windows that passed the horizon without being summed",
+                "Windows cancelled because they passed the horizon without being summed",
                 &self.given_up,
             ),
             (
                 "peer_skipped_batches",
-                "Batches that a window was summed without, since the peer had not validated them",
+                "Batches left out of a window because the peer had not validated them",
                 &self.skipped_total,
             ),
         ] {
             registry.register(name, help, counter.clone());
         }
         for (name, help, gauge) in [
-            (
-                "tasks_left",
-                "Tasks that are due and were left for the next run",
-                &self.left,
-            ),
+            ("tasks_left", "Due tasks that were left for the next run", &self.left),
             (
                 "peer_skipped_batches_now",
                 "Complete batches of closed windows that the peer has not validated",
@@ -169,12 +162,12 @@ impl Metrics {
             ),
             (
                 "windows_given_up_now",
-                "Windows that were given up, and that no operator has acknowledged",
+                "Cancelled windows that no operator has acknowledged",
                 &self.given_up_now,
             ),
             (
                 "open_batches",
-                "Batches that are not both taken in by us and validated by the peer",
+                "Batches without our intake or without the peer's validation",
                 &self.open_batches,
             ),
             (
@@ -189,26 +182,26 @@ impl Metrics {
             ),
             (
                 "late_batches",
-                "Complete batches that came too late for their window",
+                "Complete batches that arrived too late for their window",
                 &self.late,
             ),
             (
                 "foreign_objects",
-                "Objects that were passed over by the last run",
+                "Objects with unknown names that the last run ignored",
                 &self.foreign,
             ),
             (
                 "last_success_seconds",
-                "When the last run without a failure ended, seconds since 1970",
+                "End of the last run without a failure, in seconds since 1970",
                 &self.last_success,
             ),
-            ("leading", "1 while this process leads", &self.leading),
+            ("leading", "1 while this process is the leader", &self.leading),
         ] {
             registry.register(name, help, gauge.clone());
         }
     }
 
-    /// Counts what a look has seen.
+    /// Updates the gauges from a scan.
     pub fn look(&self, look: &Look) {
         let Assessment {
             windows,
@@ -245,7 +238,7 @@ impl Metrics {
             .set(i64::try_from(look.inventory.foreign.count).unwrap_or(i64::MAX));
     }
 
-    /// Counts what a run has done.
+    /// Counts the results of a run.
     pub fn run(&self, summary: &RunSummary, now_millis: i64) {
         self.runs.inc();
         for task in &summary.started {
@@ -263,35 +256,35 @@ impl Metrics {
         }
     }
 
-    /// Counts a run that could not look at anything.
+    /// Counts a run whose scan failed.
     pub fn failed_run(&self) {
         self.runs.inc();
         self.failed_runs.inc();
     }
 
-    /// Counts a window that has passed the horizon without being summed.
+    /// Counts a window that was cancelled because it passed the horizon without being summed.
     pub fn given_up(&self) {
         self.given_up.inc();
     }
 
-    /// Notes how many tasks of a queue are set aside.
+    /// Sets the number of rejected tasks of a queue.
     pub fn rejected(&self, queue: QueueKind, count: usize) {
         let queue = queue.word();
         let gauge = self.rejected.get_or_create_owned(&QueueLabels { queue });
         gauge.set(number(count));
     }
 
-    /// Counts batches that a window is summed without.
+    /// Counts batches without which a window is summed.
     pub fn skipped(&self, count: usize) {
         self.skipped_total.inc_by(count as u64);
     }
 
-    /// Notes whether this process leads.
+    /// Sets whether this process is the leader.
     pub fn leads(&self, leads: bool) {
         self.leading.set(i64::from(leads));
     }
 
-    /// All of them, as Prometheus reads them.
+    /// Returns all metrics as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();

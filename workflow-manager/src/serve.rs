@@ -1,4 +1,5 @@
-//! Staying up: a run every so often while we lead, a page for operators, an end that leaves nothing half done.
+//! The long-running scheduler: runs at intervals while it is the leader, an endpoint for operators,
+//! and a shutdown that is safe at any point.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,27 +19,27 @@ use crate::leader::{Election, Leadership};
 use crate::manager::Manager;
 use crate::summary::FailedStart;
 
-/// A scheduler that stays up.
+/// A scheduler that keeps running.
 #[derive(Debug)]
 pub struct Scheduler {
-    /// What it runs.
+    /// The manager that it runs.
     pub manager: Manager,
-    /// Who leads.
+    /// The method of leader election.
     pub election: Arc<dyn Election>,
-    /// How often it looks.
+    /// Time between scans.
     pub poll: Duration,
-    /// How long it leads without saying so again.
+    /// Duration of the leader's lease.
     pub lease: Duration,
     /// How long a run may take before it is reported as stuck.
     pub stuck: Duration,
-    /// What is seen of it.
+    /// The state that operators see.
     pub pulse: Pulse,
 }
 
-/// What is seen of a scheduler from outside.
+/// The state of a scheduler that operators see.
 #[derive(Debug, Default)]
 pub struct Pulse {
-    /// When the present round began, in milliseconds; 0 between rounds.
+    /// Start of the current round in milliseconds; 0 between rounds.
     began: AtomicI64,
     looked: AtomicBool,
     draining: AtomicBool,
@@ -46,17 +47,18 @@ pub struct Pulse {
     reach: Reach,
 }
 
-/// What a round reaches, as a reason not to be ready names it.
+/// Name of a round's dependencies, in a reason not to be ready.
 const NEEDED: &str = "a bucket or queue";
 
 impl Scheduler {
-    /// Runs until it is stopped. Whatever fails is logged, counted and tried again.
+    /// Runs until `shutdown` is cancelled. Failures are logged, counted and retried.
     pub async fn run(&self, shutdown: &CancellationToken) {
         while !shutdown.is_cancelled() {
             self.pulse
                 .began
                 .store(self.manager.clock.millis().max(1), Ordering::SeqCst);
-            // A run may be dropped anywhere: the next one starts from what stands in the buckets.
+            // A run may be cancelled at any point: the next one starts from the state of the
+            // buckets.
             let _ = shutdown.run_until_cancelled(self.round()).await;
             self.pulse.began.store(0, Ordering::SeqCst);
             let _ = shutdown.run_until_cancelled(sleep(self.poll)).await;
@@ -65,14 +67,12 @@ impl Scheduler {
         self.manager.metrics.leads(false);
         let resigned = tokio::time::timeout(Duration::from_secs(3), self.election.resign()).await;
         if let Ok(Err(error)) = resigned {
-            tracing::warn!(
-                error = chain(&error),
-                "leadership could not be given up; it ends by itself"
-            );
+            tracing::warn!(error = chain(&error), "cannot end the leader's lease early; it expires");
         }
     }
 
-    /// Asks the own bucket again and again whether it answers, leading or not: a run that gets no answer at all ends late.
+    /// Checks periodically whether the processor's own bucket responds, on every process. A run
+    /// without any response from the bucket would end only after a long time.
     pub async fn watch_own_bucket(&self) {
         let reachable = Reachable::default();
         let ask = || async {
@@ -82,19 +82,19 @@ impl Scheduler {
         self.pulse.reach.watch("the own bucket", ask).await;
     }
 
-    /// One look at who leads, and a run if we do.
+    /// Renews or tries to acquire the lease, and runs if this process is the leader.
     async fn round(&self) {
         let begun = Instant::now();
         let leads = match self.election.campaign().await {
             Ok(Leadership::Ours) => true,
             Ok(Leadership::Theirs { holder }) => {
-                tracing::debug!(holder, "another leads");
+                tracing::debug!(holder, "another process is the leader");
                 self.pulse.set(Vec::new());
                 self.pulse.reach.note(NEEDED, begun, Ok(()));
                 false
             }
             Err(error) => {
-                self.trouble("who leads cannot be found out", begun, &error);
+                self.trouble("cannot determine the leader", begun, &error);
                 false
             }
         };
@@ -124,20 +124,23 @@ impl Scheduler {
                     "run done"
                 );
             }
-            Err(error) => self.trouble("a run failed", begun, &error),
+            Err(error) => self.trouble("the run failed", begun, &error),
         }
     }
 
-    /// Says again that we lead for as long as a run goes on.
+    /// Renews the lease for the duration of a run.
     async fn keep_leading(&self) -> std::convert::Infallible {
         loop {
             sleep(self.lease / 3).await;
             match self.election.campaign().await {
                 Ok(Leadership::Ours) => {}
                 Ok(Leadership::Theirs { holder }) => {
-                    tracing::warn!(holder, "another leads now; this run goes on, which does no harm");
+                    tracing::warn!(
+                        holder,
+                        "another process is the leader now; this run continues, which is harmless"
+                    );
                 }
-                Err(error) => tracing::warn!(error = chain(&error), "leadership could not be renewed"),
+                Err(error) => tracing::warn!(error = chain(&error), "cannot renew the leader's lease"),
             }
         }
     }
@@ -169,7 +172,7 @@ impl Operable for Scheduler {
         let began = self.pulse.began.load(Ordering::SeqCst);
         let lasted = self.manager.clock.millis().saturating_sub(began);
         if began > 0 && u128::try_from(lasted).is_ok_and(|lasted| lasted > self.stuck.as_millis()) {
-            return vec![format!("a run has taken {} seconds and has not ended", lasted / 1000)];
+            return vec![format!("a run has not ended after {} seconds", lasted / 1000)];
         }
         Vec::new()
     }
@@ -180,7 +183,7 @@ impl Operable for Scheduler {
             readiness.reasons.push("draining".to_owned());
         }
         if !self.pulse.looked.load(Ordering::SeqCst) {
-            readiness.reasons.push("nothing has been looked at yet".to_owned());
+            readiness.reasons.push("no scan has completed yet".to_owned());
         }
         readiness.reasons.extend(self.pulse.reach.reasons());
         readiness.warnings = self
