@@ -1,4 +1,5 @@
-//! The program `tallybox-client`: shows a configuration, sends a report, generates load.
+//! The program `tallybox-client`: shows a configuration, sends a report, checks a report, generates
+//! load.
 
 use std::process::ExitCode;
 

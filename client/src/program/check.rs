@@ -1,4 +1,5 @@
-//! `tallybox-client check`: the first wrong element of a report, for those who write a client.
+//! The command `tallybox-client check`: finds the first wrong element of a report, for developers
+//! of clients.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,25 +13,26 @@ use tallybox_service::output::{Failure, Summary};
 use crate::check::{Exact, Expected, Fault, Good, VectorError, check, read, test_metrics};
 
 pub(super) const NOTES: &str = "\
-Without --packet-key the report has to be of a metric of the vectors that
+Without --packet-key, the report must be for a metric of the vectors that
 docs/clients.md describes (example-v1, bit-vector-v1, ...), sealed to the test
-keys there. With the packet keys of a sandbox, any of its metrics:
+keys there. With the packet keys of a sandbox, it may be for any of its metrics:
   tallybox-client check report.json --packet-key demo/keys/FIRST.json \\
       --packet-key demo/keys/SECOND.json";
 
 /// The options of `check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The report as JSON, as it is posted
+    /// The report as JSON, in the form in which it is posted
     #[arg(value_name = "FILE")]
     report: PathBuf,
-    /// The report has to be the vector of its metric, to the byte
+    /// Require the report to equal the vector of its metric, byte for byte
     #[arg(long, conflicts_with = "packet_keys")]
     exact: bool,
-    /// A private packet key as a document of `facilitator key generate packet`: First's, then Second's
+    /// A private packet key, in the format of `facilitator key generate packet`: First's, then
+    /// Second's
     #[arg(long = "packet-key", value_name = "FILE")]
     packet_keys: Vec<PathBuf>,
-    /// With --packet-key: the metric's epsilon
+    /// With --packet-key: the epsilon of the metric
     #[arg(long, value_name = "E", default_value_t = 8.0, requires = "packet_keys")]
     epsilon: f64,
 }
@@ -46,14 +48,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<Good, Failure> {
             return Err(Failure::new(
                 Exit::Usage,
                 "packet-key",
-                "give two: First's, then Second's",
+                "give two keys: First's, then Second's",
             ));
         }
     };
     Ok(check(&upload, &expected, exact.filter(|_| args.exact).as_ref())?)
 }
 
-/// What the vectors have for the metric of a report.
+/// Returns the vector for the metric of a report.
 fn of_vectors(upload: &ReportUpload) -> Result<(Expected, Option<Exact>), Failure> {
     let mut all = test_metrics()?;
     match all.iter().position(|metric| metric.expected.metric == upload.metric) {
@@ -71,7 +73,7 @@ fn of_vectors(upload: &ReportUpload) -> Result<(Expected, Option<Exact>), Failur
     }
 }
 
-/// What two key documents say of the metric of a report.
+/// Returns the parameters of a report from two key documents.
 fn of_documents(args: &CheckArgs, upload: &ReportUpload, files: [&Path; 2]) -> Result<Expected, Failure> {
     let read = |file: &Path| {
         let named = |error: &dyn std::error::Error| {
@@ -83,7 +85,7 @@ fn of_documents(args: &CheckArgs, upload: &ReportUpload, files: [&Path; 2]) -> R
     let [first, second] = [read(files[0])?, read(files[1])?];
     if first.bins != second.bins {
         let problem = format!(
-            "the keys are for {} and {} bins: they are no pair",
+            "the keys are for {} and {} bins; give two keys for the same number of bins",
             first.bins, second.bins
         );
         return Err(Failure::new(Exit::Usage, "packet-key", problem));
@@ -114,10 +116,10 @@ impl Summary for Good {
         let bins: String = self.bins.iter().map(u8::to_string).collect();
         writeln!(f, "metric      {}", self.metric)?;
         writeln!(f, "report      {}", self.id)?;
-        writeln!(f, "bins        {bins}, as they are counted")?;
+        writeln!(f, "bins        {bins}, as counted")?;
         match self.exact {
-            true => write!(f, "outcome     right, and the vector to the byte"),
-            false => write!(f, "outcome     right: both shares open, and the proof holds"),
+            true => write!(f, "outcome     correct, and identical to the vector"),
+            false => write!(f, "outcome     correct: both shares open, and the proof is valid"),
         }
     }
 }

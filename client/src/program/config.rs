@@ -1,4 +1,4 @@
-//! `tallybox-client config`: what an ingestor wants counted.
+//! The command `tallybox-client config`: shows an ingestor's configuration.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub(super) struct ConfigArgs {
     server: ServerArgs,
 }
 
-/// A configuration that holds.
+/// A valid configuration.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(super) struct Shown(ClientConfig);
@@ -46,12 +46,12 @@ impl Summary for Shown {
         let limits = &config.limits;
         writeln!(
             f,
-            "a post       {} reports, {} bytes at most",
+            "post         at most {} reports and {} bytes",
             limits.max_reports, limits.max_body_bytes
         )?;
         writeln!(
             f,
-            "a report     {} s old, {} s ahead at most",
+            "report       at most {} s old, at most {} s in the future",
             limits.max_age_seconds, limits.max_ahead_seconds
         )?;
         writeln!(
@@ -68,7 +68,7 @@ impl Summary for Shown {
             ("bins", Align::Right),
             ("encoding", Align::Left),
             ("epsilon", Align::Right),
-            ("a bit lies", Align::Right),
+            ("flip prob.", Align::Right),
             ("every", Align::Right),
             ("sampled", Align::Right),
             ("sealed to", Align::Left),

@@ -1,4 +1,4 @@
-//! `tallybox-client load`: the command line of the load generator.
+//! The command `tallybox-client load`: the command line of the load generator.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -14,17 +14,17 @@ use crate::load::{Form, LoadOptions, LoadSummary, load};
 use crate::wire::Timeouts;
 
 pub(super) const NOTES: &str = "\
-Packets of the pool are sent again and again under fresh report ids. The door takes each of them, but to the batcher \
-they are replays, found by their ciphertexts, and count once: such load is for benches of the door. With --pool 0 \
-every report is sealed by itself, and all good ones are counted.
+The packets of the pool are sent repeatedly under new report ids. Admission accepts each of them, but the batcher \
+recognises them as replays by their ciphertexts and counts each packet once. Such load measures admission. With \
+--pool 0, every report is sealed separately, and all good reports are counted.
 
-Nothing is sent twice unless --replayed says so: what is shed with 429 or 503 is counted and left. Rate limits by \
-network have to be off at the ingestor, since all devices come from one address.
+Reports are sent again only with --replayed; reports that the ingestor sheds with 429 or 503 are counted and not \
+retried. Disable the ingestor's rate limits by network, because all devices have the same address.
 
 Examples:
   tallybox-client load http://127.0.0.1:8080 --locality us-ca \\
       --key config-1=config-1.pub
-      as fast as it goes, single posts over 800 connections, for ten seconds
+      single posts at full speed over 800 connections, for ten seconds
   tallybox-client load http://127.0.0.1:8080 --locality us-ca \\
       --key config-1=config-1.pub \\
       --bulk 500 --format avro --devices 8 --rate 60000 --duration 60
@@ -32,9 +32,9 @@ Examples:
   tallybox-client load http://127.0.0.1:8080 --locality us-ca \\
       --key config-1=config-1.pub \\
       --reports 10000 --bad 0.05 --replayed 0.1 --pool 0 --json
-      ten thousand reports, some bad, some replayed, all sealed by themselves";
+      ten thousand reports, some bad, some replayed, all sealed separately";
 
-/// The longest run, in seconds: a year.
+/// Limit of the duration in seconds: a year.
 const LONGEST: f64 = 365.0 * 86_400.0;
 
 /// The options of `load`.
@@ -42,39 +42,42 @@ const LONGEST: f64 = 365.0 * 86_400.0;
 pub(super) struct LoadArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Reports a second over all devices; 0 is as fast as it goes
+    /// Reports per second over all devices; 0 means full speed
     #[arg(long, value_name = "R", default_value_t = 0.0)]
     rate: f64,
-    /// Virtual devices: a connection each, one post on its way at a time. An ingestor answers only once a slab is
-    /// durable, so 800 devices at 0.1 s make at most 8,000 posts a second
+    /// Virtual devices: each has one connection and one post in flight. An ingestor responds only
+    /// when a slab is durable, so 800 devices at 0.1 s send at most 8,000 posts per second
     #[arg(long, value_name = "N", default_value_t = 800)]
     devices: usize,
-    /// For how many seconds
+    /// Duration of the run in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     duration: f64,
-    /// Stop after so many reports, if the time is not over before
+    /// Stop after this number of reports, if the duration has not passed before
     #[arg(long, value_name = "N")]
     reports: Option<u64>,
-    /// Reports a post; 1 is single posts, which are always JSON
+    /// Reports per post; 1 means single posts, which are always JSON
     #[arg(long, value_name = "N", default_value_t = 1)]
     bulk: usize,
-    /// How posts of many are written down
+    /// Encoding of posts with several reports
     #[arg(long, value_enum, default_value_t = Format::Avro)]
     format: Format,
-    /// A metric and its weight; repeat for several. Default: all of the configuration alike
+    /// A metric and its weight; repeat for several. Default: all metrics of the configuration with
+    /// equal weight
     #[arg(long = "metrics", value_name = "NAME[=WEIGHT]", value_delimiter = ',')]
     metrics: Vec<Weighted>,
-    /// Share of bad reports, 0 to 1: each of eight faults in turn
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    /// Fraction of bad reports, 0 to 1: eight faults in turn
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     bad: f64,
-    /// Share of replayed reports, 0 to 1: sent before by the same device, and accepted
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    /// Fraction of replayed reports, 0 to 1: reports that the same device has sent before and that
+    /// were accepted
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     replayed: f64,
-    /// Packets sealed beforehand and sent again under fresh report ids, replays to the batcher; 0 seals every report
+    /// Packets that are sealed beforehand and sent repeatedly under new report ids, as replays to
+    /// the batcher; 0 seals every report
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pool: usize,
-    /// What packets, ids and choices follow from; with the same seed the ids repeat, and are already accepted.
-    /// Default: drawn
+    /// Seed of packets, ids and choices; a repeated seed repeats the ids, which are then already
+    /// accepted. Default: random
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Threads of the generator
@@ -102,7 +105,7 @@ impl FromStr for Weighted {
         let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
         Ok(Self {
             name: name.to_owned(),
-            weight: weight.parse().map_err(|_| "the weight is not a number")?,
+            weight: weight.parse().map_err(|_| "the weight must be a number")?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The program `tallybox-client`: its command line.
+//! The command line of the program `tallybox-client`.
 
 mod check;
 mod config;
@@ -17,7 +17,8 @@ use crate::config::ConfigError;
 use crate::load::LoadError;
 use crate::post::ReportError;
 
-/// A client of an ingestor: looks at its configuration, sends a report, checks a report, generates load.
+/// A client of an ingestor: shows its configuration, sends a report, checks a report, generates
+/// load.
 #[derive(Debug, Parser)]
 #[command(name = "tallybox-client", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -39,19 +40,19 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fetch and check a locality's configuration, and show it
+    /// Fetch and verify a locality's configuration, and show it
     Config(config::ConfigArgs),
-    /// Make one report and post it, and show every step: to learn and to try, not for real answers
+    /// Make one report, post it, and show every step; for learning and trials, not for real answers
     Send(send::SendArgs),
-    /// Open a report that another client made with test keys, and name the first wrong element of it
+    /// Open a report that another client made with test keys, and name its first wrong element
     #[command(after_help = check::NOTES)]
     Check(check::CheckArgs),
-    /// Generate load, and show what came back and how fast
+    /// Generate load, and show the responses and their latency
     #[command(after_help = load::NOTES)]
     Load(load::LoadArgs),
 }
 
-/// Parses the command line, runs it, and answers with the exit code.
+/// Runs the command line of this process and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     tallybox_service::process::protect_memory();

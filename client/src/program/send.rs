@@ -1,4 +1,4 @@
-//! `tallybox-client send`: one report, step by step.
+//! The command `tallybox-client send`: makes and posts one report, step by step.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,16 +23,17 @@ pub(super) struct SendArgs {
     /// The metric
     #[arg(long, value_name = "NAME")]
     metric: String,
-    /// The answer: a bucket's number or label, bits such as 0110, or a number, as the metric's encoding is
+    /// The answer, in the metric's encoding: a bucket's number or label, bits such as 0110, or a
+    /// number
     #[arg(long, value_name = "ANSWER")]
     value: String,
-    /// Make the report and do not post it
+    /// Make the report without posting it
     #[arg(long)]
     dry_run: bool,
-    /// Print the body of the post, too
+    /// Also print the body of the post
     #[arg(long)]
     body: bool,
-    /// For how many seconds to try
+    /// Time limit for posting, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     deadline: u64,
 }
@@ -61,7 +62,7 @@ pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
     let reporter = Reporter::new(&args.server.address, args.server.trust()?, options)?;
     let config = reporter.source().current().await?;
     let Some(metric) = config.metric(&args.metric) else {
-        let problem = "not in the configuration; `tallybox-client config` shows what is";
+        let problem = "not in the configuration; list its metrics with `tallybox-client config`";
         return Err(Failure::new(Exit::Usage, "metric", problem).object(&args.metric));
     };
     let usage = |problem: String| Failure::new(Exit::Usage, "value", problem);
@@ -79,7 +80,7 @@ pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
         sealed_bytes: None,
         key_ids: None,
         body: None,
-        outcome: "not sampled: this time, others report".to_owned(),
+        outcome: "not sampled: this client does not report this time".to_owned(),
     };
     let Some(report) = reporter.prepare(&args.metric, &value).await? else {
         return Ok(steps);
@@ -92,7 +93,7 @@ pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
         steps.body = serde_json::to_value(JsonReport::from(upload.clone())).ok();
     }
     if args.dry_run {
-        "made, not posted".clone_into(&mut steps.outcome);
+        "made, but not posted".clone_into(&mut steps.outcome);
         return Ok(steps);
     }
     steps.outcome = told(reporter.send(report).await)?;
@@ -101,8 +102,8 @@ pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
 
 fn told(outcome: Outcome) -> Result<String, Failure> {
     match outcome {
-        Outcome::Accepted => Ok("accepted: it is durable and will be counted".to_owned()),
-        Outcome::AlreadyAccepted => Ok("accepted before: an answer was lost on the way".to_owned()),
+        Outcome::Accepted => Ok("accepted: the report is durable and will be counted".to_owned()),
+        Outcome::AlreadyAccepted => Ok("already accepted: an earlier response was lost".to_owned()),
         Outcome::NotSampled => Ok("not sampled".to_owned()),
         Outcome::Dropped(problem) => {
             let message = format!("{}: {}; {}", problem.title, problem.detail, problem.next);
@@ -112,7 +113,7 @@ fn told(outcome: Outcome) -> Result<String, Failure> {
     }
 }
 
-/// Reads an answer as the metric's encoding wants it.
+/// Parses an answer in the metric's encoding.
 fn value_of(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
     let encoding = &metric.metric.encoding;
     match encoding.kind {
@@ -125,7 +126,7 @@ fn value_of(metric: &TrustedMetric, text: &str) -> Result<Value, String> {
             let bit = |digit| match digit {
                 '0' => Ok(false),
                 '1' => Ok(true),
-                _ => Err("not a row of 0 and 1".to_owned()),
+                _ => Err("not a sequence of 0 and 1".to_owned()),
             };
             text.chars().map(bit).collect::<Result<_, _>>().map(Value::Bits)
         }
@@ -143,7 +144,7 @@ impl Summary for Steps {
         writeln!(f, "bins        {bins}")?;
         writeln!(
             f,
-            "noise       each bin is flipped with probability {:.3e}; what was sent is not shown here, not even to you",
+            "noise       each bin is flipped with probability {:.3e}; the bins that were sent are never shown",
             self.flip_probability
         )?;
         if let (Some(id), Some([first, second]), Some([first_key, second_key])) =

@@ -1,4 +1,4 @@
-//! Which ingestor, and what is believed of it.
+//! The options that name an ingestor and the trust in it.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,16 +14,18 @@ use crate::config::Trust;
 /// The options that name an ingestor and its locality.
 #[derive(Debug, Args)]
 pub(super) struct ServerArgs {
-    /// Address of the ingestor, in front of `/v1/…`; https, or http on this machine
+    /// Address of the ingestor, before `/v1/…`; https, or http on this machine
     #[arg(value_name = "URL")]
     pub(super) address: Address,
     /// The locality
     #[arg(long, value_name = "NAME")]
     locality: String,
-    /// A key that may sign the configuration: its id, and the file of its public half; repeat for several
+    /// A key that may sign the configuration: its id and the file of its public key; repeat for
+    /// several
     #[arg(long = "key", value_name = "ID=FILE", required = true)]
     keys: Vec<PinnedKey>,
-    /// The largest epsilon (the least noise) to answer with: a configuration with more is refused
+    /// The largest accepted epsilon (the least noise): a configuration with a larger one is
+    /// rejected
     #[arg(long, value_name = "E", default_value_t = 8.0)]
     max_epsilon: f64,
 }
@@ -39,7 +41,8 @@ impl FromStr for PinnedKey {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A key id of a cloud may hold anything; a file seldom holds an equals sign.
+        // Key ids of a cloud may contain an equals sign, and files seldom do, so the last one
+        // separates them.
         let (id, file) = text.rsplit_once('=').ok_or("not of the form ID=FILE")?;
         Ok(Self {
             id: id.to_owned(),
