@@ -209,7 +209,7 @@ fn a_right_report_that_is_not_the_vector_says_what_differs() {
     for (upload, says) in [
         (split(&bits, [9; 32], f0), "the seed"),
         (split(&[false, true, false], seed, f0), "bin 2 after the noise"),
-        (split(&bits, seed, 5), "f0 is not that of the vector: 5, not 123456789"),
+        (split(&bits, seed, 5), "f0 differs from the vector: 5, not 123456789"),
     ] {
         let fault = check(&upload, &metric().expected, Some(&metric().exact)).unwrap_err();
         assert!(fault.to_string().contains(says), "{fault}");

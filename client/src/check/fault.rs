@@ -1,4 +1,4 @@
-//! What can be wrong with a report, element by element.
+//! The errors that a report can contain, element by element.
 
 use std::fmt::{self, Display};
 
@@ -6,7 +6,7 @@ use tallybox_crypto::Prio2Error;
 use tallybox_model::report::json::JsonReportError;
 use thiserror::Error;
 
-/// Whose share.
+/// The processor of a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// The first processor's.
@@ -16,10 +16,10 @@ pub enum Which {
 }
 
 impl Which {
-    /// Both, in order.
+    /// Both processors, in order.
     pub const BOTH: [Self; 2] = [Self::First, Self::Second];
 
-    /// The place of the share in a report.
+    /// Returns the index of the share in a report.
     #[must_use]
     pub fn index(self) -> usize {
         match self {
@@ -38,146 +38,147 @@ impl Display for Which {
     }
 }
 
-/// The first wrong element of a report. Section numbers are those of `docs/clients.md`, unless another page is named.
+/// The first wrong element of a report. Section numbers refer to `docs/clients.md`, unless another
+/// document is named.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// No report as section 4 has it.
+    /// The text is not a report as described in section 4.
     #[error("the report cannot be read (section 4)")]
     NotAReport(#[source] serde_json::Error),
-    /// A member that is not what it should be.
+    /// A member of the JSON object has the wrong form.
     #[error("the report cannot be read (section 4)")]
     Member(#[source] JsonReportError),
-    /// A metric that neither the vectors nor the configuration has.
-    #[error("metricName is {found:?}: there is no such metric; known are {known}")]
+    /// Neither the vectors nor the configuration contain the metric.
+    #[error("metricName is {found:?}, an unknown metric; known metrics are {known}")]
     Metric {
         /// The name.
         found: String,
-        /// The names that are known.
+        /// The known names.
         known: String,
     },
-    /// A number of bins that Prio2 does not have.
-    #[error("the metric's number of bins is not one that can be split")]
+    /// Prio2 does not support the number of bins.
+    #[error("the metric's number of bins is not supported by prio2")]
     Bins(#[source] Prio2Error),
-    /// No random UUID.
-    #[error("payload.uuid is {found:?}: it has to be a UUID of version 4, in lower case with hyphens")]
+    /// The id is not a random UUID.
+    #[error("payload.uuid is {found:?}: must be a UUID of version 4, in lower case with hyphens")]
     Id {
         /// The id.
         found: String,
     },
-    /// A parameter is not the metric's.
+    /// A parameter differs from the metric's.
     #[error("payload.{member} is {found}, not {expected}: copy it from the configuration")]
     Parameter {
         /// The member below `payload`.
         member: &'static str,
-        /// What it is.
+        /// The value found.
         found: String,
-        /// What it should be.
+        /// The expected value.
         expected: String,
     },
-    /// The ids are in the wrong order.
+    /// The key ids are in the wrong order.
     #[error("encryptionKeyId: the key ids are exchanged; First's share and key id come first")]
     KeyIdsExchanged,
-    /// Another key id than the metric's.
+    /// A key id differs from the metric's.
     #[error("encryptionKeyId of the share for {which} is {found:?}, not {expected:?}")]
     KeyId {
-        /// Whose.
+        /// The processor of the share.
         which: Which,
-        /// The id.
+        /// The id found.
         found: String,
-        /// The right one.
+        /// The expected id.
         expected: String,
     },
-    /// The shares are in the wrong order.
+    /// The sealed shares are in the wrong order.
     #[error("payload: the sealed shares are exchanged; First's, the longer one unless there are few bins, comes first")]
     SharesExchanged,
-    /// A sealed share of another length.
+    /// A sealed share has the wrong length.
     #[error(
         "the sealed share for {which} has {found} bytes, not {expected}: 65 of the ephemeral point, {plaintext} of the \
          ciphertext, 16 of the tag (section 3, Seal)"
     )]
     SealedLength {
-        /// Whose.
+        /// The processor of the share.
         which: Which,
-        /// Its bytes.
+        /// The number of bytes found.
         found: usize,
-        /// The right number.
+        /// The expected number of bytes.
         expected: usize,
-        /// Bytes of the share before it is sealed.
+        /// The length of the share before sealing, in bytes.
         plaintext: usize,
     },
-    /// No uncompressed point at the front.
+    /// The sealed share does not begin with an uncompressed point.
     #[error(
         "the sealed share for {which} does not begin with an uncompressed point of P-256: 65 bytes, the first is 04 \
          (formats.md, section 6)"
     )]
     NotAPoint {
-        /// Whose.
+        /// The processor of the share.
         which: Which,
     },
-    /// One ephemeral key for both shares.
+    /// Both shares use the same ephemeral key.
     #[error("both sealed shares have the same ephemeral key: make a fresh one for each (section 3, Seal)")]
     SameEphemeral,
-    /// Sealed to the peer's key.
+    /// The share is sealed to the other processor's key.
     #[error("the sealed share for {which} is sealed to the key of the other processor")]
     OtherKey {
-        /// Whose.
+        /// The processor of the share.
         which: Which,
     },
-    /// The tag does not fit.
+    /// The authentication tag does not verify.
     #[error(
-        "the sealed share for {which} does not open: the point and the lengths are right, so look at the recipient's \
-         key, at the key derivation (SHA-256 of z, 00000001 and the ephemeral point) and at the nonce of 16 bytes \
+        "the sealed share for {which} does not open: the point and the lengths are correct, so check the recipient's \
+         key, the key derivation (SHA-256 of z, 00000001 and the ephemeral point) and the nonce of 16 bytes \
          (formats.md, section 6)"
     )]
     Tag {
-        /// Whose.
+        /// The processor of the share.
         which: Which,
     },
-    /// An element that is no field element.
+    /// A value of the first share is not a field element.
     #[error(
-        "the share for First: element {index} ({name}) is {value}, which is not below p: four little-endian bytes an \
-         element, taken modulo p (section 3, Split)"
+        "the share for First: element {index} ({name}) is {value}, which is not below p: write each element as four \
+         little-endian bytes, modulo p (section 3, Split)"
     )]
     Element {
-        /// Its place, from 0.
+        /// The index of the element, from 0.
         index: usize,
-        /// What it is.
+        /// The name of the element.
         name: String,
-        /// Its value.
+        /// The value.
         value: u32,
     },
-    /// A bin that is neither 0 nor 1.
+    /// A bin is neither 0 nor 1.
     #[error(
-        "the shares add to {value} in bin {bin}, which is neither 0 nor 1: look at the generator (a word from p on is \
-         discarded) and at the difference modulo p (section 3, Split)"
+        "the shares add to {value} in bin {bin}, which is neither 0 nor 1: check the generator (words of p or more are \
+         discarded) and the difference modulo p (section 3, Split)"
     )]
     NotABit {
-        /// The bin, from 0.
+        /// The index of the bin, from 0.
         bin: usize,
-        /// What both shares add to.
+        /// The sum of both shares.
         value: u32,
     },
-    /// The proof does not hold.
-    #[error("the proof does not hold: element {index} ({name}) is {found}, not {expected} (formats.md, section 7)")]
+    /// The proof is not valid.
+    #[error("the proof is not valid: element {index} ({name}) is {found}, not {expected} (formats.md, section 7)")]
     Proof {
-        /// The first element that is wrong, from 0.
+        /// The index of the first wrong element, from 0.
         index: usize,
-        /// What it is.
+        /// The name of the element.
         name: String,
-        /// What both shares add to.
+        /// The sum of both shares.
         found: u32,
-        /// What follows from the bins, f0 and g0.
+        /// The value that follows from the bins, f0 and g0.
         expected: u32,
     },
-    /// Right in itself, and not the vector's.
-    #[error("{element} is not that of the vector: {found}, not {expected}")]
+    /// The element is valid, but differs from the vector's.
+    #[error("{element} differs from the vector: {found}, not {expected}")]
     Vector {
-        /// What differs.
+        /// The element that differs.
         element: String,
-        /// What it is.
+        /// The value found.
         found: String,
-        /// What the vector has.
+        /// The value in the vector.
         expected: String,
     },
 }
@@ -191,7 +192,7 @@ impl Fault {
         }
     }
 
-    /// A word for machines.
+    /// Returns the machine-readable reason.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {

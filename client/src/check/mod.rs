@@ -1,5 +1,6 @@
-//! Names the first wrong element of a report, for those who write a client. Opens both shares, so it needs the private
-//! packet keys: those of the vectors of `docs/clients.md`, or of a sandbox.
+//! Finds the first wrong element of a report, for developers of clients. The check opens both
+//! shares, so it needs the private packet keys: those of the vectors in `docs/clients.md`, or those
+//! of a sandbox.
 
 mod fault;
 mod share;
@@ -16,46 +17,46 @@ use tallybox_model::id::PacketId;
 use tallybox_model::report::json::JsonReport;
 use tallybox_model::report::{ReportUpload, SCHEMA_VERSIONS};
 
-/// A metric with the private keys that its shares are sealed to.
+/// A metric, with the private keys to which its shares are sealed.
 #[derive(Debug)]
 pub struct Expected {
-    /// Its name.
+    /// The name of the metric.
     pub metric: String,
-    /// Its number of bins.
+    /// The number of bins.
     pub bins: usize,
-    /// Its parameter of the randomised response.
+    /// The parameter of the randomised response.
     pub epsilon: f64,
-    /// The ids of both packet keys, First's first.
+    /// The ids of both packet keys, the first processor's first.
     pub key_ids: [String; 2],
-    /// The packet keys.
+    /// The private packet keys.
     pub keys: [PacketPrivateKey; 2],
 }
 
-/// A report in which nothing is wrong.
+/// The result for a correct report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Good {
     /// The metric.
     pub metric: String,
-    /// The id.
+    /// The id of the report.
     pub id: String,
-    /// The bins as they are counted, after the noise.
+    /// The bins as they are counted, with noise.
     pub bins: Vec<u8>,
-    /// Whether every byte was compared with a vector.
+    /// True if every byte was compared with a vector.
     pub exact: bool,
 }
 
-/// Reads a report as JSON.
+/// Parses a JSON report.
 ///
 /// # Errors
-/// [`Fault::NotAReport`] with the place in the text.
+/// [`Fault::NotAReport`] with the position in the text.
 pub fn read(text: &[u8]) -> Result<ReportUpload, Fault> {
     let report: JsonReport = serde_json::from_slice(text).map_err(Fault::NotAReport)?;
     ReportUpload::try_from(report).map_err(Fault::Member)
 }
 
-/// Checks a report as the ingestor and both processors do, from the outside in; with `exact`, compares it with a vector
-/// as well.
+/// Checks a report as the ingestor and both processors do, from the outer elements to the inner
+/// ones. With `exact`, also compares it with a vector.
 ///
 /// # Errors
 /// The first [`Fault`].

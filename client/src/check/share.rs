@@ -1,4 +1,4 @@
-//! Both shares of a report: opened, added, and proven again.
+//! Opens and adds both shares of a report, and recomputes the proof.
 
 use tallybox_crypto::prio2::{MODULUS, Prio2, Randomness};
 use tallybox_crypto::{EciesError, PacketPrivateKey, ecies};
@@ -6,16 +6,16 @@ use tallybox_model::report::ReportUpload;
 
 use super::{Fault, Which};
 
-/// Bytes of the ephemeral point, in front of a sealed share.
+/// Length of the ephemeral point at the start of a sealed share, in bytes.
 pub(super) const POINT: usize = 65;
 
 /// The opened shares.
 pub(super) struct Opened {
-    /// First's elements.
+    /// The elements of the first share.
     pub(super) first: Vec<u32>,
-    /// Second's seed.
+    /// The seed of the second share.
     pub(super) seed: [u8; 32],
-    /// What both add to: bins, f0, g0 and the rest of the proof.
+    /// The sum of both shares: bins, f0, g0 and the rest of the proof.
     pub(super) proof: Vec<u32>,
 }
 
@@ -87,7 +87,8 @@ fn open_one(payload: &[u8], keys: &[PacketPrivateKey; 2], which: Which) -> Resul
     }
 }
 
-/// Checks that every bin is 0 or 1, and makes the proof again from the bins, f0 and g0. Gives the bins.
+/// Verifies that every bin is 0 or 1, and recomputes the proof from the bins, f0 and g0. Returns
+/// the bins.
 pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, Fault> {
     let (bins, rest) = opened.proof.split_at(prio2.bins());
     if let Some(bin) = bins.iter().position(|value| *value > 1) {
@@ -114,7 +115,7 @@ pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, Fault>
                 index,
                 name: name(prio2, index),
                 found: proof,
-                // The generator's element is the same on both sides.
+                // The element that the seed generates is the same on both sides.
                 expected: add(add(proof, right), MODULUS - found),
             });
         }
@@ -122,7 +123,7 @@ pub(super) fn verify(prio2: &Prio2, opened: &Opened) -> Result<Vec<bool>, Fault>
     Ok(bits)
 }
 
-/// What an element of a proof is.
+/// Returns the name of an element of a proof.
 pub(super) fn name(prio2: &Prio2, index: usize) -> String {
     match index.checked_sub(prio2.bins()) {
         None => format!("bin {index}"),

@@ -1,4 +1,5 @@
-//! The vectors of `docs/clients.md`: metrics with their test keys, and what a report of each has to be, to the byte.
+//! The vectors of `docs/clients.md`: metrics with their test keys, and the exact bytes of a report
+//! of each.
 
 use serde::Deserialize;
 use tallybox_crypto::{KeyError, PacketPrivateKey};
@@ -10,32 +11,32 @@ use super::{Expected, Fault, Which};
 
 const EXAMPLE: &str = include_str!("../../testdata/vectors.json");
 const MORE: &str = include_str!("../../testdata/more.json");
-/// The worked example's metric. The others have its epsilon.
+/// The metric of the worked example. The other metrics have the same epsilon.
 const NAME: &str = "example-v1";
 const EPSILON: f64 = 2.0;
 
-/// A fault of this program, not of a report.
+/// An error of this program, not of a report.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum VectorError {
-    /// The vectors in the program cannot be read.
-    #[error("the vectors of this program cannot be read")]
+    /// The built-in vectors cannot be parsed.
+    #[error("cannot parse the vectors built into this program")]
     Json(#[from] serde_json::Error),
-    /// A scalar is none.
-    #[error("a test key of this program is no scalar")]
+    /// A test key is not a valid scalar.
+    #[error("a test key built into this program is not a valid scalar")]
     Key(#[from] KeyError),
 }
 
 /// A metric of the vectors.
 #[derive(Debug)]
 pub struct TestMetric {
-    /// What its reports are checked by.
+    /// The parameters against which its reports are checked.
     pub expected: Expected,
-    /// What the vector's own report is.
+    /// The exact report of the vector.
     pub exact: Exact,
 }
 
-/// What a report has to be, to the byte.
+/// The exact bytes of a report.
 #[derive(Debug)]
 pub struct Exact {
     bins: Vec<u32>,
@@ -116,10 +117,10 @@ impl TryFrom<String> for Hex {
     }
 }
 
-/// The metrics of the vectors, the worked example's first.
+/// Returns the metrics of the vectors, the worked example first.
 ///
 /// # Errors
-/// [`VectorError`] if the program was built with other files than these.
+/// [`VectorError`] if the built-in files are damaged.
 pub fn test_metrics() -> Result<Vec<TestMetric>, VectorError> {
     let example: Example = serde_json::from_str(EXAMPLE)?;
     let more: Vec<More> = serde_json::from_str(MORE)?;
@@ -160,7 +161,7 @@ fn private(scalar: &Hex) -> Result<PacketPrivateKey, KeyError> {
 }
 
 impl Exact {
-    /// Names the first element in which a report differs, in the order in which a client makes them.
+    /// Compares a report with the vector, in the order in which a client computes the elements.
     pub(super) fn compare(&self, upload: &ReportUpload, opened: &Opened) -> Result<(), Fault> {
         let bins = self.bins.len();
         let element = |name: &str, index: usize| {
