@@ -1,4 +1,4 @@
-//! Why there is no configuration to go by, and what to do.
+//! Reasons why a client has no valid configuration, and the next step.
 
 use jiff::Timestamp;
 use tallybox_crypto::{JwsError, KeyError};
@@ -6,126 +6,133 @@ use tallybox_model::id::KeyId;
 use tallybox_model::packet_keys::PacketKeyConflict;
 use thiserror::Error;
 
-/// Why a configuration could not be fetched, or is not used.
+/// Reasons why a configuration could not be fetched or is rejected.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// No answer.
-    #[error("the configuration cannot be fetched: try again later")]
+    /// The ingestor did not respond.
+    #[error("cannot fetch the configuration: try again later")]
     Unreachable(#[source] reqwest::Error),
-    /// An answer that is no document.
-    #[error("the configuration was answered with status {status}: {}", status_advice(*status))]
+    /// The response is not a document.
+    #[error("the ingestor answered the request for the configuration with status {status}: {}", status_advice(*status))]
     Status {
         /// The HTTP status.
         status: u16,
     },
-    /// Longer than any configuration is.
-    #[error("the configuration is longer than {limit} bytes: is it the right address?")]
+    /// The document exceeds the size limit.
+    #[error("the configuration is longer than {limit} bytes: check the address")]
     TooLong {
-        /// The most that is read.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// Not signed, or not by a key that is trusted.
-    #[error("the configuration is not signed by a pinned key: update the application, or look for who changed it")]
+    /// The document is not signed, or not by a trusted key.
+    #[error(
+        "the configuration is not signed by a pinned key: update the application, or find out who changed the document"
+    )]
     Signature(#[source] JwsError),
-    /// Signed, and no configuration.
-    #[error("the signed document is no client configuration: update the application")]
+    /// The document is signed, but is not a configuration.
+    #[error("the signed document is not a client configuration: update the application")]
     Json(#[source] serde_json::Error),
-    /// A format that this version does not know.
-    #[error("the configuration has format {found}, this client knows {known}: update the application")]
+    /// This version does not support the format.
+    #[error("the configuration has format {found}, and this client supports {known}: update the application")]
     Format {
         /// The format of the document.
         found: u64,
-        /// The one that is known.
+        /// The supported format.
         known: u64,
     },
-    /// A version of the report's schema that this version does not know.
-    #[error("the configuration asks for schema version {found}: update the application")]
+    /// This version does not support the schema version of reports.
+    #[error("the configuration requires schema version {found}: update the application")]
     Schema {
-        /// The version.
+        /// The schema version of the document.
         found: i32,
     },
-    /// Another locality's.
+    /// The document is for another locality.
     #[error("the configuration is for locality {found:?}, not {expected:?}: correct the address or the setting")]
     Locality {
         /// The locality of the document.
         found: String,
-        /// The one that is wanted.
+        /// The expected locality.
         expected: String,
     },
-    /// A time that is none.
-    #[error("{member} of the configuration is no time as RFC 3339 has it: tell the ingestor's operator")]
+    /// A time is not valid.
+    #[error("{member} of the configuration is not an RFC 3339 time: inform the ingestor's operator")]
     Time {
-        /// The member.
+        /// The member of the document.
         member: &'static str,
     },
-    /// Signed in the future.
-    #[error("the configuration is valid from {issued}: set the clock")]
+    /// The document was signed in the future.
+    #[error("the configuration is valid from {issued}: correct this machine's clock")]
     NotYetValid {
-        /// When it was signed.
+        /// The time of the signature.
         issued: Timestamp,
     },
-    /// Too old.
-    #[error("the configuration has expired at {expires}: set the clock, or tell the ingestor's operator")]
+    /// The document has expired.
+    #[error("the configuration expired at {expires}: correct this machine's clock, or inform the ingestor's operator")]
     Expired {
-        /// When it ended.
+        /// The time of expiry.
         expires: Timestamp,
     },
-    /// Less noise than this client is ready to answer with.
-    #[error("metric {metric} has epsilon {epsilon}, above the cap of {cap}: nothing is reported")]
+    /// A metric has less noise than this client accepts.
+    #[error("metric {metric} has epsilon {epsilon}, above the limit of {cap}: nothing is reported")]
     Epsilon {
         /// The metric.
         metric: String,
-        /// What it asks for.
+        /// The metric's epsilon.
         epsilon: f64,
-        /// The most that is accepted.
+        /// The largest accepted epsilon.
         cap: f64,
     },
-    /// A metric that no report can be made of.
-    #[error("metric {metric} cannot be reported, {problem}: tell the ingestor's operator")]
+    /// A metric cannot be reported.
+    #[error("metric {metric} cannot be reported, {problem}: inform the ingestor's operator")]
     Metric {
         /// The metric.
         metric: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A key that nothing can be sealed to.
-    #[error("the packet key of processor {processor} for metric {metric} cannot be used: tell the ingestor's operator")]
+    /// A packet key is not usable.
+    #[error(
+        "the packet key of processor {processor} for metric {metric} is not usable: inform the ingestor's operator"
+    )]
     Key {
         /// The metric.
         metric: String,
         /// Index of the processor.
         processor: usize,
-        /// What is wrong with it.
+        /// The cause.
         #[source]
         source: KeyError,
     },
-    /// A key of another number of bins than its metric has.
+    /// A packet key is for another number of bins than its metric has.
     #[error(
-        "packet key {id} is for {bins} bins, metric {metric} has {expected}: nothing is reported, tell the ingestor's \
+        "packet key {id} is for {bins} bins, and metric {metric} has {expected}: nothing is reported, inform the ingestor's \
          operator"
     )]
     KeyBins {
         /// The metric.
         metric: String,
-        /// The key.
+        /// The id of the key.
         id: KeyId,
-        /// The number of bins that the key is for.
+        /// The key's number of bins.
         bins: u32,
-        /// The number of bins of the metric.
+        /// The metric's number of bins.
         expected: u32,
     },
-    /// A key that contradicts one of a metric before: with two numbers of bins, one key could be made to reveal answers.
-    #[error("the packet keys of metric {metric} cannot be trusted: nothing is reported, tell the ingestor's operator")]
+    /// A packet key contradicts a key of an earlier metric. A key that is used with two numbers of
+    /// bins could be abused to reveal answers.
+    #[error(
+        "the packet keys of metric {metric} cannot be trusted: nothing is reported, inform the ingestor's operator"
+    )]
     KeyConflict {
         /// The metric.
         metric: String,
-        /// What contradicts what.
+        /// The contradiction.
         #[source]
         source: PacketKeyConflict,
     },
-    /// Limits of nothing.
-    #[error("the configuration's limits let no report through: tell the ingestor's operator")]
+    /// The limits permit no report.
+    #[error("the configuration's limits permit no report: inform the ingestor's operator")]
     Limits,
 }
 

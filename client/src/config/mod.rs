@@ -1,9 +1,9 @@
-//! What a locality wants counted, and whether to believe it.
+//! The configuration of a locality, and its verification.
 //!
-//! A configuration is a signed document. A [`Trust`] is what the application was built with: the locality, the keys
-//! that may sign, and the largest epsilon it is ready to answer with. Only what a [`Trust`] has checked becomes a
-//! [`TrustedConfig`], and only that makes reports. A [`ConfigSource`] fetches it, and keeps the last good one until
-//! it expires.
+//! A configuration is a signed document. A [`Trust`] contains what is built into the application:
+//! the locality, the keys that may sign, and the largest accepted epsilon. [`Trust::check`] turns a
+//! valid document into a [`TrustedConfig`], the only type from which reports are made. A
+//! [`ConfigSource`] fetches the document, and caches the last valid one until it expires.
 
 mod error;
 mod source;

@@ -1,4 +1,4 @@
-//! Fetches the configuration, and keeps it as long as it may be kept.
+//! Fetches the configuration and caches it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::wire::{self, Timeouts};
 
-/// Most bytes of a signed configuration.
+/// Size limit of a signed configuration, in bytes.
 const MOST_BYTES: usize = 4 << 20;
-/// How long a configuration is fresh if its answer does not say.
+/// How long a configuration is fresh if the response does not state it.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// How long a configuration is gone by after it could not be fetched again.
+/// How long the cached configuration is used after a failed refresh.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Where the configuration of a locality comes from. Clones share what was fetched.
+/// The source of a locality's configuration. Clones share the cache.
 #[derive(Debug, Clone)]
 pub struct ConfigSource {
     http: Client,
@@ -29,7 +29,7 @@ pub struct ConfigSource {
     held: Arc<Mutex<Option<Held>>>,
 }
 
-/// The last good configuration.
+/// The last valid configuration.
 #[derive(Debug, Clone)]
 struct Held {
     config: Arc<TrustedConfig>,
@@ -38,10 +38,11 @@ struct Held {
 }
 
 impl ConfigSource {
-    /// The configuration that the ingestor at `address` serves, checked against `trust`.
+    /// Creates a source for the configuration that the ingestor at `address` serves, verified with
+    /// `trust`.
     ///
     /// # Errors
-    /// [`ConfigError::Unreachable`] if there can be no HTTPS on this system.
+    /// [`ConfigError::Unreachable`] if HTTPS is not available on this system.
     pub fn new(address: &Address, trust: Trust, clock: Clock, timeouts: Timeouts) -> Result<Self, ConfigError> {
         Ok(Self {
             http: wire::http_client(address, timeouts).map_err(ConfigError::Unreachable)?,
@@ -52,11 +53,11 @@ impl ConfigSource {
         })
     }
 
-    /// The configuration to go by: the one that is held while it is fresh, else a new one. If no new one is to be had,
-    /// or it is refused, the last good one is gone by until it expires.
+    /// Returns the current configuration: the cached one while it is fresh, otherwise a new one. If
+    /// fetching or verification fails, the last valid configuration is used until it expires.
     ///
     /// # Errors
-    /// As [`refresh`](Self::refresh), if there is none or it has expired.
+    /// As [`refresh`](Self::refresh), if there is no valid configuration or it has expired.
     pub async fn current(&self) -> Result<Arc<TrustedConfig>, ConfigError> {
         let held = self.held();
         if let Some(held) = &held
@@ -78,10 +79,11 @@ impl ConfigSource {
         }
     }
 
-    /// Asks the ingestor now, whatever is held. What is held stays if the answer is refused.
+    /// Requests the configuration from the ingestor, regardless of the cache. The cached
+    /// configuration stays if the new one is rejected.
     ///
     /// # Errors
-    /// [`ConfigError`] if there is no answer, or one that is not to be trusted.
+    /// [`ConfigError`] if there is no response, or the document is not valid.
     pub async fn refresh(&self) -> Result<Arc<TrustedConfig>, ConfigError> {
         let held = self.held().filter(|held| held.config.expires() > self.clock.now());
         let known = held.as_ref().and_then(|held| held.etag.clone());
@@ -113,14 +115,14 @@ impl ConfigSource {
         Ok(config)
     }
 
-    /// For how long a configuration can still be used.
+    /// Returns the remaining lifetime of a configuration.
     fn left(&self, config: &TrustedConfig) -> Duration {
         let left = config.expires().duration_since(self.clock.now());
         Duration::try_from(left).unwrap_or_default()
     }
 
     fn held(&self) -> Option<Held> {
-        // What is behind the lock is replaced as a whole, so a panic elsewhere leaves nothing half done.
+        // The value behind the lock is always replaced as a whole, so a poisoned lock is usable.
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -129,7 +131,7 @@ impl ConfigSource {
     }
 }
 
-/// How long the answer may be kept.
+/// Returns how long the response may be cached.
 fn max_age(headers: &HeaderMap) -> Duration {
     let directives = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
     let mut directives = directives.unwrap_or_default().split(',').map(str::trim);

@@ -1,4 +1,4 @@
-//! What makes a configuration one that is gone by.
+//! Verifies configurations.
 
 use std::collections::BTreeMap;
 
@@ -18,21 +18,21 @@ use crate::encoding::Encoding;
 use crate::noise::RandomisedResponse;
 use crate::report::{Client, ProcessorKey};
 
-/// How far the ingestor's clock may be ahead of ours.
+/// How far the ingestor's clock may be ahead of this machine's.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// What an application was built with, and no document can change.
+/// The trust that is built into an application, and that no document can change.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// The locality whose reports are made.
+    /// The locality of the reports.
     pub locality: String,
-    /// The keys that may sign its configuration, by id. Several while one takes over from another.
+    /// The keys that may sign the configuration, by id. Several during a key rotation.
     pub keys: BTreeMap<KeyId, VerifyingKey>,
-    /// The largest epsilon (the least noise) to answer with.
+    /// The largest accepted epsilon, which means the least accepted noise.
     pub max_epsilon: f64,
 }
 
-/// A configuration that was checked, ready to make reports by.
+/// A verified configuration, from which reports can be made.
 #[derive(Debug, Clone)]
 pub struct TrustedConfig {
     config: ClientConfig,
@@ -41,26 +41,27 @@ pub struct TrustedConfig {
     expires: Timestamp,
 }
 
-/// A metric of a configuration that was checked.
+/// A metric of a verified configuration.
 #[derive(Debug, Clone)]
 pub struct TrustedMetric {
-    /// As the document has it.
+    /// The metric as in the document.
     pub metric: ClientMetric,
-    /// How an answer becomes bins.
+    /// The encoding of answers.
     pub encoding: Encoding,
-    /// How bins are randomised.
+    /// The noise.
     pub noise: RandomisedResponse,
     pub(crate) prio2: Prio2,
-    /// Seals to the metric's own keys.
+    /// The client that seals shares to the metric's keys.
     pub(crate) client: Client,
 }
 
 impl Trust {
-    /// Checks a document as it was fetched: signature, times, locality, format, keys, metrics, and that no metric has
-    /// less noise than is pinned. One metric that cannot be refuses the whole document: it is signed as a whole.
+    /// Verifies a fetched document: signature, times, locality, format, keys and metrics, and that
+    /// every metric has at least the required noise. One invalid metric invalidates the whole
+    /// document, because the signature covers the whole document.
     ///
     /// # Errors
-    /// [`ConfigError`] says what is wrong, and what to do.
+    /// [`ConfigError`], which names the problem and the next step.
     pub fn check(&self, document: &[u8], now: Timestamp) -> Result<TrustedConfig, ConfigError> {
         let payload = jws::verify(document, CLIENT_CONFIG_TYPE, |key_id| self.keys.get(key_id))
             .map_err(ConfigError::Signature)?;
@@ -93,7 +94,7 @@ impl Trust {
         })
     }
 
-    /// Looks at the format before anything else: another one may have other members.
+    /// Checks the format first, because another format may have other members.
     fn check_format(&self, payload: &[u8]) -> Result<(), ConfigError> {
         #[derive(serde::Deserialize)]
         struct Head {
@@ -121,7 +122,7 @@ impl Trust {
         Ok((issued, expires))
     }
 
-    /// Checks one metric. `keys` holds the packet keys of the metrics before.
+    /// Checks one metric. `keys` contains the packet keys of the earlier metrics.
     fn check_metric(&self, metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<TrustedMetric, ConfigError> {
         if metric.epsilon > self.max_epsilon || metric.epsilon.is_nan() || self.max_epsilon.is_nan() {
             return Err(ConfigError::Epsilon {
@@ -153,26 +154,29 @@ impl Trust {
     }
 }
 
-/// What is wrong with a metric, if anything.
+/// Returns the problem of a metric, if any.
 fn fault_of(metric: &ClientMetric) -> Option<&'static str> {
     let encoding = &metric.encoding;
     if metric.prime != PRIME || metric.number_servers != 2 {
-        return Some("prime or number of servers are not those of prio2");
+        return Some("the prime or the number of servers differs from that of prio2");
     }
     if encoding.kind == EncodingKind::BoundedInteger && encoding.bins > u64::BITS {
         return Some("an integer has more than 64 binary digits");
     }
     if !encoding.labels.is_empty() && encoding.labels.len() != encoding.bins as usize {
-        return Some("there is not one label a bin");
+        return Some("the number of labels differs from the number of bins");
     }
     if !(0.0..=1.0).contains(&metric.sampling) {
-        return Some("sampling is no share from 0 to 1");
+        return Some("sampling is not a fraction from 0 to 1");
     }
     None
 }
 
-/// The client that seals to the keys of a metric. A second share is valid for any number of bins, so a processor could be
-/// made to evaluate it under another: each key has to be for the metric's number of bins, and for no other.
+/// Returns the client that seals to the keys of a metric.
+///
+/// A second share is valid for any number of bins, so a processor could be made to evaluate it
+/// under another number. Each key therefore has to be for the metric's number of bins, and for no
+/// other.
 fn client_of(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, ConfigError> {
     let mut processors = Vec::new();
     for (role, key) in Role::ALL.into_iter().zip(&metric.processors) {
@@ -204,7 +208,7 @@ fn client_of(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, 
             public,
         });
     }
-    // There are two, so it never fails; the message is here instead of a panic.
+    // There are always two processors. If that changes, this message replaces a panic.
     Client::new(processors).map_err(|error| ConfigError::Metric {
         metric: metric.name.clone(),
         problem: error.to_string(),
@@ -212,31 +216,31 @@ fn client_of(metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<Client, 
 }
 
 impl TrustedConfig {
-    /// The document.
+    /// Returns the document.
     #[must_use]
     pub fn document(&self) -> &ClientConfig {
         &self.config
     }
 
-    /// When it was signed.
+    /// Returns when the document was signed.
     #[must_use]
     pub fn issued(&self) -> Timestamp {
         self.issued
     }
 
-    /// From when on it is not used any more.
+    /// Returns when the document expires.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
 
-    /// The metric of this name, if it is to be reported.
+    /// Returns the metric of this name, if the configuration contains it.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<&TrustedMetric> {
         self.metrics.get(name)
     }
 
-    /// The metrics in order of their names.
+    /// Returns the metrics, ordered by name.
     pub fn metrics(&self) -> impl Iterator<Item = &TrustedMetric> {
         self.metrics.values()
     }
