@@ -1,4 +1,4 @@
-//! Where an ingestor is: HTTPS, or plain HTTP on this machine.
+//! The address of an ingestor: HTTPS, or plain HTTP on this machine.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -6,35 +6,35 @@ use std::str::FromStr;
 use reqwest::Url;
 use thiserror::Error;
 
-/// The address of an ingestor, in front of `/v1/…`.
+/// The address of an ingestor: the URL before `/v1/…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address(Url);
 
-/// Why an address is none that reports go to.
+/// Reasons why an address is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// Not a URL with a host.
-    #[error("not an address such as https://ingestor.example.org")]
+    /// The text is not a URL with a host.
+    #[error("not an address of the form https://ingestor.example.org")]
     Form,
-    /// Plain HTTP to another machine.
+    /// The address uses plain HTTP to another machine.
     #[error(
-        "plain HTTP shows the network who reports what when: use https, http is for 127.0.0.1, [::1] and localhost"
+        "plain HTTP reveals to the network who reports and when: use https; http is for 127.0.0.1, [::1] and localhost only"
     )]
     Plain,
-    /// User name, password, query or fragment.
-    #[error("an address has no user name, password, query or fragment: name scheme, host and path only")]
+    /// The address contains a user name, password, query or fragment.
+    #[error("the address contains a user name, password, query or fragment: give scheme, host and path only")]
     Extra,
 }
 
 impl Address {
-    /// Whether it is plain HTTP, which it is on this machine only.
+    /// Returns whether the address uses plain HTTP, which is possible on this machine only.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
     }
 
-    /// The host and port to connect to.
+    /// Returns the host and port to connect to.
     #[must_use]
     pub fn host_and_port(&self) -> (String, u16) {
         let host = self.0.host_str().unwrap_or_default();
@@ -42,11 +42,11 @@ impl Address {
         (host.to_owned(), self.0.port_or_known_default().unwrap_or(443))
     }
 
-    /// The page of a locality: `{address}/v1/{locality}/{page}`.
+    /// Returns the URL of a resource of a locality: `{address}/v1/{locality}/{page}`.
     #[must_use]
     pub fn page(&self, locality: &str, page: &str) -> Url {
         let mut url = self.0.clone();
-        // An address that has a host can be a base, so there are segments; each is escaped as needed.
+        // A URL with a host has path segments. `extend` escapes each segment.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["v1", locality, page]);
         }

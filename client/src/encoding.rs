@@ -1,4 +1,4 @@
-//! How an answer becomes bins, and how sums of bins become an answer again.
+//! Encodes answers as bins, and decodes sums of bins.
 
 use serde::{Deserialize, Serialize};
 use tallybox_model::registry::{EncodingKind, MetricEncoding};
@@ -6,12 +6,13 @@ use tallybox_model::registry::{EncodingKind, MetricEncoding};
 use crate::error::EncodeError;
 use crate::noise::Estimate;
 
-/// The shape of a metric's bins. Every bin is one bit of a report; the processors add each bin by itself.
+/// The form of a metric's bins. Every bin is one bit of a report; the processors add each bin
+/// separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Encoding {
-    /// One of `bins` buckets: exactly that bin is set. (That it is only one cannot be proven with Prio2.)
+    /// One of `bins` buckets: exactly one bin is set. (Prio2 cannot prove that only one is set.)
     Histogram {
         /// Number of buckets.
         bins: usize,
@@ -21,8 +22,8 @@ pub enum Encoding {
         /// Number of answers.
         bins: usize,
     },
-    /// A number from 0 to 2^bits - 1, one bin for each binary digit, least significant first. The proof that every
-    /// bin is 0 or 1 is the proof that the number is in range.
+    /// A number from 0 to 2^bits - 1, one bin per binary digit, least significant first. The proof
+    /// that every bin is 0 or 1 also proves that the number is in range.
     BoundedInteger {
         /// Number of binary digits, at most 64.
         bits: u32,
@@ -33,9 +34,9 @@ pub enum Encoding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value {
-    /// Number of a bucket, from 0.
+    /// The number of a bucket, from 0.
     Bucket(usize),
-    /// One bit for each bin.
+    /// One bit per bin.
     Bits(Vec<bool>),
     /// A number.
     Integer(u64),
@@ -52,7 +53,7 @@ impl Value {
 }
 
 impl Encoding {
-    /// Number of bins, the dimension of the vector that is shared.
+    /// Returns the number of bins, which is the dimension of the shared vector.
     #[must_use]
     pub fn bins(&self) -> usize {
         match *self {
@@ -61,10 +62,10 @@ impl Encoding {
         }
     }
 
-    /// The bins of one answer.
+    /// Encodes one answer as bins.
     ///
     /// # Errors
-    /// [`EncodeError`] when the value is of another kind or out of range.
+    /// [`EncodeError`] if the value has another kind or is out of range.
     pub fn encode(&self, value: &Value) -> Result<Vec<bool>, EncodeError> {
         match (*self, value) {
             (Self::Histogram { bins }, Value::Bucket(bucket)) => one_hot(bins, *bucket),
@@ -81,17 +82,18 @@ impl Encoding {
         }
     }
 
-    /// The sum of all integers whose bins add to `counts`; nothing for encodings that do not stand for a number.
+    /// Returns the sum of all integers whose bins add to `counts`; `None` for encodings that are
+    /// not numbers.
     ///
     /// # Errors
-    /// [`EncodeError::Length`] when there is not one count a bin.
+    /// [`EncodeError::Length`] unless there is one count per bin.
     pub fn sum(&self, counts: &[u64]) -> Result<Option<u128>, EncodeError> {
         self.check_counts(counts.len())?;
         let Self::BoundedInteger { bits } = *self else {
             return Ok(None);
         };
         check_bits(bits)?;
-        // At most 64 digits and counts below 2^64: the sum is below 2^128.
+        // At most 64 digits and counts below 2^64, so the sum is below 2^128.
         Ok(Some(
             counts
                 .iter()
@@ -101,11 +103,11 @@ impl Encoding {
         ))
     }
 
-    /// The same for counts from which noise was removed. Bins are randomised independently, so their errors add as
-    /// squares.
+    /// Does the same as [`Encoding::sum`] for counts without noise. Bins are randomised
+    /// independently, so their variances add.
     ///
     /// # Errors
-    /// [`EncodeError::Length`] when there is not one count a bin.
+    /// [`EncodeError::Length`] unless there is one count per bin.
     pub fn estimated_sum(&self, counts: &[Estimate]) -> Result<Option<Estimate>, EncodeError> {
         self.check_counts(counts.len())?;
         let Self::BoundedInteger { bits } = *self else {
@@ -153,7 +155,8 @@ impl From<&MetricEncoding> for Encoding {
 }
 
 impl From<Encoding> for MetricEncoding {
-    /// Without labels. More bins than a registry can say stay as many as it can say, which it refuses.
+    /// Converts without labels. A number of bins beyond the range becomes the largest one, which a
+    /// registry rejects.
     fn from(encoding: Encoding) -> Self {
         let kind = match encoding {
             Encoding::Histogram { .. } => EncodingKind::Histogram,

@@ -1,4 +1,5 @@
-//! Judges reports in tests: opens the shares with our keys, and verifies and adds them with the `prio` crate.
+//! Verifies reports in tests: opens the shares with the test keys, and verifies and adds them with
+//! the `prio` crate.
 
 use std::io::Cursor;
 
@@ -13,16 +14,16 @@ use tallybox_crypto::PacketPrivateKey;
 
 use crate::report::{EncryptedShare, ProcessorKey};
 
-/// A point that is no root of unity of a small order.
+/// An evaluation point that is not a root of unity of a small order.
 const POINT: u32 = 998_314_904;
 
-/// Both processors' keys, in tests always the same.
+/// Returns the keys of both processors, always the same ones.
 pub(crate) fn keys() -> [PacketPrivateKey; 2] {
     let mut rng = ChaCha20Rng::seed_from_u64(42);
     [(); 2].map(|()| PacketPrivateKey::generate(&mut rng))
 }
 
-/// The public halves, as a client gets them.
+/// Returns the public keys, as a client receives them.
 pub(crate) fn processors() -> Vec<ProcessorKey> {
     let named = |(key, name): (PacketPrivateKey, &str)| ProcessorKey {
         key_id: Some(name.to_owned()),
@@ -31,32 +32,34 @@ pub(crate) fn processors() -> Vec<ProcessorKey> {
     keys().into_iter().zip(["pha-1", "facilitator-1"]).map(named).collect()
 }
 
-/// The payload of one share, if the key opens it.
+/// Returns the plaintext of one share, if the key opens it.
 pub(crate) fn open(key: &PacketPrivateKey, share: &EncryptedShare) -> Option<Vec<u8>> {
     let mut buffer = Vec::new();
     key.open(&share.payload, &mut buffer).ok()?;
     Some(buffer)
 }
 
-/// Bytes of the first processor's share: a power of two above the bins, three more, and the bins, 4 bytes each.
+/// Returns the length of the first processor's share in bytes: the bins, three elements, and a
+/// power of two above the bins, 4 bytes each.
 pub(crate) fn first_share_length(bins: usize) -> usize {
     4 * (bins + 3 + (bins + 1).next_power_of_two())
 }
 
-/// The elements of the first processor's share, if they are as many as they should be and all in the field.
+/// Returns the elements of the first processor's share, if their number is right and all are in the
+/// field.
 pub(crate) fn first_share(bins: usize, payload: &[u8]) -> Option<Share<FieldPrio2, 32>> {
     let elements: Result<Vec<FieldPrio2>, _> = payload.chunks(4).map(FieldPrio2::get_decoded).collect();
     (payload.len() == first_share_length(bins)).then_some(Share::Leader(elements.ok()?))
 }
 
-/// The seed that is the second processor's share, if it is one.
+/// Returns the seed of the second processor's share, if it is valid.
 pub(crate) fn second_share(payload: &[u8]) -> Option<Share<FieldPrio2, 32>> {
     let mut bytes = Cursor::new(payload);
     let seed = Seed::decode(&mut bytes).ok()?;
     (bytes.position() == payload.len() as u64).then_some(Share::Helper(seed))
 }
 
-/// What the two shares add to, if the proof holds.
+/// Returns the sum of the two shares, if the proof is valid.
 pub(crate) fn verify_and_add(bins: usize, shares: [&Share<FieldPrio2, 32>; 2]) -> Option<Vec<u32>> {
     let prio2 = Prio2::new(bins).unwrap();
     let verify = |index: usize| {

@@ -1,8 +1,9 @@
-//! What a phone does: encode, randomise, split, encrypt, post; and generators of traffic and load.
+//! The client side of private analytics, as on a phone: encode, randomise, split, encrypt and post
+//! answers. Includes generators of traffic and load.
 //!
-//! An answer becomes bins ([`Encoding`]), each bin lies now and then ([`RandomisedResponse`]), and the bins are split
-//! into shares with a proof, one sealed to each processor ([`Client`]). Nobody who holds fewer than all the shares
-//! learns anything about the bins.
+//! An answer is encoded as bins ([`Encoding`]), each bin is flipped with a small probability
+//! ([`RandomisedResponse`]), and the bins are split into shares with a proof. Each share is sealed
+//! to one processor ([`Client`]). Fewer than all shares reveal nothing about the bins.
 //!
 //! ```
 //! use tallybox_client::{Client, Encoding, ProcessorKey, RandomisedResponse, Value};
@@ -17,24 +18,26 @@
 //! });
 //! let client = Client::new(processors.to_vec())?;
 //!
-//! // The third of five buckets, and now and then another bin than that.
+//! // The third of five buckets; the noise may flip any of the five bins.
 //! let bits = Encoding::Histogram { bins: 5 }.encode(&Value::Bucket(2))?;
 //! let noise = RandomisedResponse::new(8.0)?;
 //! let report = client.report(&noise.randomise(&bits, &mut rng), &mut rng)?;
 //! assert_eq!(report.shares.len(), 2);
 //!
-//! // Once 13,394 such reports are summed, and 240 of them have a bin set:
+//! // After 13,394 such reports are summed, and a bin is set in 240 of them:
 //! let estimate = noise.debias(240, 13_394);
 //! assert!((estimate.value - 235.7).abs() < 0.1 && estimate.standard_error < 2.2);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! With the feature `http` (on by default) a `post::Reporter` does all of that by the configuration that an ingestor
-//! serves, once `config::Trust` has checked it, and posts the report until it is known what became of it.
-//! `docs/clients.md` says the same for other languages.
+//! With the feature `http` (on by default), a `post::Reporter` does all of this according to the
+//! configuration that an ingestor serves, after `config::Trust` has verified it. It posts each
+//! report until the outcome is known. `docs/clients.md` describes the same steps for other
+//! languages.
 //!
-//! [`traffic`] makes many such reports from a seed, honest and hostile ones, whose sums are known beforehand.
+//! [`traffic`] generates many such reports from a seed, both honest and hostile ones, with known
+//! sums.
 
 #[cfg(feature = "http")]
 mod address;

@@ -1,4 +1,5 @@
-//! Randomised response: each bit of a report lies with a small probability, and sums are corrected for it.
+//! Randomised response: each bit of a report is flipped with a small probability, and sums are
+//! corrected for it.
 
 use rand::CryptoRng;
 use serde::Serialize;
@@ -7,31 +8,32 @@ use crate::error::EpsilonError;
 
 /// Randomised response with one epsilon for every bit (ENPA white paper, section 4.2).
 ///
-/// A bit is flipped with probability 1 / (1 + e^epsilon), each by itself. Epsilon bounds what **one differing bit**
-/// gives away; reports that differ in k bits are k times epsilon apart. Two one-hot reports differ in two bits, so a
-/// histogram at epsilon 8 is 16-differentially private, and what a client sends on several days or for several
-/// metrics adds up as well.
+/// Each bit is flipped independently with probability 1 / (1 + e^epsilon). Epsilon bounds what
+/// **one differing bit** reveals; reports that differ in k bits are k times epsilon apart. Two
+/// one-hot reports differ in two bits, so a histogram with epsilon 8 is 16-differentially private.
+/// The privacy losses of a client's reports on several days or for several metrics add up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RandomisedResponse {
     epsilon: f64,
 }
 
-/// A count from which noise was removed.
+/// A count from which the noise was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Estimate {
-    /// The unbiased estimate. It may lie below 0 or above the number of reports; cutting it off there would bias
-    /// whatever is computed from it.
+    /// The unbiased estimate. It can be below 0 or above the number of reports; truncating it would
+    /// bias results that are computed from it.
     pub value: f64,
     /// Standard deviation of the noise in `value`, in reports.
     pub standard_error: f64,
 }
 
 impl RandomisedResponse {
-    /// Randomised response with this epsilon.
+    /// Creates a randomised response with this epsilon.
     ///
     /// # Errors
-    /// [`EpsilonError`] unless epsilon is finite and above 0 (and large enough to be a normal number).
+    /// [`EpsilonError`] unless epsilon is finite and above 0 (and large enough to be a normal
+    /// number).
     pub fn new(epsilon: f64) -> Result<Self, EpsilonError> {
         if epsilon.is_normal() && epsilon > 0.0 {
             Ok(Self { epsilon })
@@ -40,36 +42,39 @@ impl RandomisedResponse {
         }
     }
 
-    /// The parameter that batch headers carry.
+    /// Returns the parameter that batch headers contain.
     #[must_use]
     pub fn epsilon(&self) -> f64 {
         self.epsilon
     }
 
-    /// Probability that a bit is flipped, below one half.
+    /// Returns the probability that a bit is flipped; below one half.
     #[must_use]
     pub fn flip_probability(&self) -> f64 {
         1.0 / (1.0 + self.epsilon.exp())
     }
 
-    /// The bits as they are sent. Each takes 64 bits of randomness, so the probability is met to within 2^-53 of
-    /// itself or 2^-64, whichever is more; the number of draws does not depend on the bits.
+    /// Returns the bits with noise, as they are sent.
+    ///
+    /// Each bit uses 64 bits of randomness, so the probability is exact to within 2^-53 of itself
+    /// or 2^-64, whichever is larger. The number of draws does not depend on the bits.
     pub fn randomise(&self, bits: &[bool], rng: &mut (impl CryptoRng + ?Sized)) -> Vec<bool> {
         let threshold = self.threshold();
         bits.iter().map(|bit| bit ^ (rng.next_u64() < threshold)).collect()
     }
 
-    /// How many of the 2^64 draws flip a bit. A conversion from a float saturates, and the probability is below one
-    /// half, so nothing is lost.
+    /// Returns how many of the 2^64 possible draws flip a bit. Conversion from a float saturates,
+    /// but the probability is below one half, so the result is exact enough.
     fn threshold(&self) -> u64 {
         (self.flip_probability() * 2_f64.powi(64)).round() as u64
     }
 
-    /// The count of set bits in `reports` reports, given the count of bits that were set after randomisation:
-    /// ((e^epsilon + 1) count - reports) / (e^epsilon - 1).
+    /// Estimates the number of set bits in `reports` reports from the number of set bits after
+    /// randomisation: ((e^epsilon + 1) count - reports) / (e^epsilon - 1).
     #[must_use]
     pub fn debias(&self, count: u64, reports: u64) -> Estimate {
-        // Above and below the line divided by e^epsilon + 1, so that no large epsilon overflows.
+        // Numerator and denominator are divided by e^epsilon + 1, so that a large epsilon does not
+        // overflow.
         let value = (count as f64 - reports as f64 * self.flip_probability()) / self.contrast();
         Estimate {
             value,
@@ -77,15 +82,16 @@ impl RandomisedResponse {
         }
     }
 
-    /// Standard deviation of a debiased count over `reports` reports, in reports: the noise alone, whatever the
-    /// true count is.
+    /// Returns the standard deviation of a debiased count over `reports` reports, in reports. It
+    /// covers the noise alone, and does not depend on the true count.
     #[must_use]
     pub fn standard_deviation(&self, reports: u64) -> f64 {
         let flip = self.flip_probability();
         (reports as f64 * flip * (1.0 - flip)).sqrt() / self.contrast()
     }
 
-    /// (e^epsilon - 1) / (e^epsilon + 1): what is left of a difference of counts after randomisation.
+    /// Returns (e^epsilon - 1) / (e^epsilon + 1): the factor by which randomisation reduces a
+    /// difference of counts.
     fn contrast(&self) -> f64 {
         (self.epsilon / 2.0).tanh()
     }
@@ -112,7 +118,8 @@ mod tests {
         assert_eq!(noise(8.0).epsilon(), 8.0);
     }
 
-    /// The table of published figures: epsilon, flip probability, deviation of a count over 100,000 reports.
+    /// The table of published figures: epsilon, flip probability, standard deviation of a count
+    /// over 100,000 reports.
     #[test]
     fn published_figures() {
         for (epsilon, flip, deviation) in [

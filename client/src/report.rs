@@ -1,4 +1,4 @@
-//! From bits to what is sent: split with a proof, and sealed to each processor.
+//! Makes a report from bits: splits them with a proof, and seals each share to its processor.
 
 use rand::CryptoRng;
 use tallybox_crypto::ecies;
@@ -9,44 +9,46 @@ use uuid::Builder;
 
 use crate::error::ClientError;
 
-/// A processor, as a client sees it: a key to seal shares to.
+/// The public key of a processor, to which shares are sealed.
 #[derive(Debug, Clone)]
 pub struct ProcessorKey {
-    /// The name under which the processor's manifest publishes the key; carried with each share as a hint.
+    /// The id of the key in the processor's manifest; sent with each share as a hint.
     pub key_id: Option<KeyId>,
     /// The key.
     pub public: PacketPublicKey,
 }
 
-/// Makes reports for one set of processors.
+/// Makes reports for one pair of processors.
 #[derive(Debug, Clone)]
 pub struct Client {
     processors: Vec<ProcessorKey>,
 }
 
-/// One submission: an encrypted share for each processor, under one id.
+/// A report: one encrypted share per processor, under one id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Joins the shares at the processors; random (UUID version 4).
+    /// The random id (UUID version 4) that connects the shares at the processors.
     pub id: PacketId,
-    /// The shares, in order of the processors' index.
+    /// The shares, in the order of the processors' indexes.
     pub shares: Vec<EncryptedShare>,
 }
 
-/// What one processor gets of a report.
+/// One processor's part of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncryptedShare {
-    /// The share, sealed (ECIES): an uncompressed P-256 point of 65 bytes, the ciphertext, a tag of 16 bytes.
+    /// The sealed share (ECIES): an uncompressed P-256 point of 65 bytes, the ciphertext, and a tag
+    /// of 16 bytes.
     pub payload: Vec<u8>,
-    /// Which key of the processor it is sealed to.
+    /// The id of the processor's key to which the share is sealed.
     pub key_id: Option<KeyId>,
 }
 
 impl Client {
-    /// A client of these processors, in order of their index: first the health authority's.
+    /// Creates a client for these processors, in the order of their indexes: the health authority's
+    /// first.
     ///
     /// # Errors
-    /// [`ClientError::ProcessorCount`] unless there are two, as many as Prio2 has.
+    /// [`ClientError::ProcessorCount`] unless there are two, the number that Prio2 supports.
     pub fn new(processors: Vec<ProcessorKey>) -> Result<Self, ClientError> {
         if processors.len() != PROCESSORS {
             return Err(ClientError::ProcessorCount {
@@ -57,21 +59,23 @@ impl Client {
         Ok(Self { processors })
     }
 
-    /// The report of one vector of bins.
+    /// Makes the report of one vector of bins.
     ///
-    /// Sealing is randomised: the same bits give another report each time, unless `rng` repeats itself. A real
-    /// client takes the system's generator.
+    /// Sealing is randomised: the same bits give a different report each time, unless `rng` repeats
+    /// itself. Real clients use the system's generator.
     ///
     /// # Errors
-    /// [`ClientError::Split`] for no bins or too many, [`ClientError::Seal`] when a share cannot be sealed.
+    /// [`ClientError::Split`] for no bins or too many, [`ClientError::Seal`] if a share cannot be
+    /// sealed.
     pub fn report(&self, bits: &[bool], rng: &mut (impl CryptoRng + ?Sized)) -> Result<Report, ClientError> {
         self.report_with(&Prio2::new(bits.len())?, bits, rng)
     }
 
-    /// The same, with what depends on the number of bins alone prepared beforehand; for many reports.
+    /// Does the same as [`Client::report`] with prepared tables that depend only on the number of
+    /// bins; for many reports.
     ///
     /// # Errors
-    /// As [`Client::report`]; `prio2` has to be for as many bins as there are bits.
+    /// As [`Client::report`]; `prio2` must have the same number of bins as `bits`.
     pub fn report_with(
         &self,
         prio2: &Prio2,
@@ -93,7 +97,7 @@ impl Client {
         self.seal_payloads(id, [&shares.first, &shares.second], rng)
     }
 
-    /// Seals any bytes, one for each processor.
+    /// Seals arbitrary bytes, one payload per processor.
     pub(crate) fn seal_payloads(
         &self,
         id: PacketId,
@@ -115,7 +119,7 @@ impl Client {
     }
 }
 
-/// A random identifier, UUID version 4.
+/// Draws a random identifier (UUID version 4).
 pub(crate) fn draw_id(rng: &mut (impl CryptoRng + ?Sized)) -> PacketId {
     let mut bytes = [0; 16];
     rng.fill_bytes(&mut bytes);
@@ -147,7 +151,7 @@ mod tests {
         judge::verify_and_add(bins, [&first, &second])
     }
 
-    /// Sizes in bytes, as published for the metrics with these numbers of bins.
+    /// Sizes in bytes, as published for metrics with these numbers of bins.
     #[test]
     fn a_report_has_the_published_size() {
         for (bins, size) in [
@@ -198,7 +202,7 @@ mod tests {
     fn refuses_what_prio2_cannot_do() {
         let one = judge::processors().into_iter().take(1).collect();
         let error = Client::new(one).unwrap_err();
-        assert_eq!(error.to_string(), "1 processor keys given, prio2 shares between 2");
+        assert_eq!(error.to_string(), "1 processor keys given, prio2 needs 2");
         let empty = client().report(&[], &mut ChaCha20Rng::seed_from_u64(5));
         assert!(matches!(empty, Err(ClientError::Split(_))));
     }

@@ -1,13 +1,14 @@
-//! The plain bits of the predecessor's sample batches, to compare its files with.
+//! The plain bits of ENPA's sample batches, for comparison with ENPA's files.
 
 use sha2::{Digest, Sha512_256};
 use tallybox_model::id::BatchId;
 
-/// Most bins that a sample can have: the bits of one digest.
+/// Largest number of bins of a sample: the number of bits of one digest.
 pub const SAMPLE_BINS: usize = 256;
 
-/// The bits of packet `index` (from 0) of the sample batch `batch`: the first `bins` bits, most significant first,
-/// of SHA-512/256 over the batch's UUID and the index as 8 bytes, big-endian. Nothing beyond [`SAMPLE_BINS`].
+/// Returns the bits of packet `index` (from 0) of the sample batch `batch`: the first `bins` bits,
+/// most significant first, of SHA-512/256 over the batch's UUID and the index as 8 big-endian
+/// bytes. `None` if `bins` is above [`SAMPLE_BINS`].
 #[must_use]
 pub fn sample_bits(batch: BatchId, index: u64, bins: usize) -> Option<Vec<bool>> {
     if bins > SAMPLE_BINS {
@@ -37,7 +38,7 @@ mod tests {
         assert_eq!(sample_bits(batch("00112233-4455-6677-8899-aabbccddeeff"), 0, 257), None);
     }
 
-    /// The sums of two batches that the predecessor wrote: 20 packets of 2 bins, and 100 of 8.
+    /// The sums of two batches that ENPA's software wrote: 20 packets of 2 bins, and 100 of 8.
     #[test]
     fn sums_of_the_predecessors_batches() {
         for (id, packets, expected) in [

@@ -1,4 +1,4 @@
-//! From a report to what is uploaded: the metric's parameters, the schema's version and the time come along.
+//! Converts a report into an upload, with the metric's parameters, the schema version and the time.
 
 use tallybox_model::client_config::ClientMetric;
 use tallybox_model::report::ReportUpload;
@@ -6,10 +6,11 @@ use tallybox_model::report::ReportUpload;
 use crate::report::Report;
 
 impl Report {
-    /// The upload of this report of `metric`, without an attestation. `created` is in milliseconds since the epoch.
+    /// Returns the upload of this report of `metric`, without an attestation. `created` is in
+    /// milliseconds since the epoch.
     ///
-    /// Whatever the number of bins really is, the upload says what the metric has: a report made for another
-    /// configuration is refused at the door.
+    /// The upload states the metric's number of bins, whatever the report really contains. The
+    /// ingestor rejects a report that was made for another configuration at admission.
     #[must_use]
     pub fn into_upload(self, metric: &ClientMetric, schema_version: i32, created: Option<i64>) -> ReportUpload {
         let mut shares = self.shares.into_iter();
@@ -25,7 +26,7 @@ impl Report {
             id: self.id.to_string(),
             created,
             schema_version,
-            // No configuration has so many: a client refuses it.
+            // Clients reject configurations with so large a number of bins.
             bins: i32::try_from(metric.encoding.bins).unwrap_or(i32::MAX),
             epsilon: metric.epsilon,
             prime: metric.prime,

@@ -1,4 +1,4 @@
-//! The HTTP client underneath: timeouts, no redirects, answers within a limit.
+//! The HTTP client: timeouts, no redirects, responses of limited size.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use reqwest::{Client, Response};
 use crate::address::Address;
 use crate::clock::Clock;
 
-/// How long to wait for what.
+/// Timeouts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a connection. Default 10 seconds.
+    /// Time to connect. Default: 10 seconds.
     pub connect: Duration,
-    /// For the whole answer to one request. Default 60 seconds.
+    /// Time for the whole response to one request. Default: 60 seconds.
     pub request: Duration,
 }
 
@@ -27,13 +27,14 @@ impl Default for Timeouts {
     }
 }
 
-/// An HTTP client for this address. It follows no redirect: an ingestor has none, and one could lead to plain HTTP.
+/// Creates an HTTP client for this address. The client follows no redirects: an ingestor sends
+/// none, and a redirect could lead to plain HTTP.
 pub(crate) fn http_client(address: &Address, timeouts: Timeouts) -> Result<Client, reqwest::Error> {
     let builder = Client::builder()
         .connect_timeout(timeouts.connect)
         .timeout(timeouts.request)
         .redirect(Policy::none());
-    // What goes to this machine goes there, whatever proxy the environment names.
+    // Requests to this machine bypass any proxy that the environment names.
     let builder = if address.is_plain() {
         builder.no_proxy()
     } else {
@@ -42,7 +43,7 @@ pub(crate) fn http_client(address: &Address, timeouts: Timeouts) -> Result<Clien
     builder.build()
 }
 
-/// An answer's body; nothing if it is longer than `limit` bytes.
+/// Returns the body of a response; `None` if it is longer than `limit` bytes.
 pub(crate) async fn body(mut response: Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -54,14 +55,14 @@ pub(crate) async fn body(mut response: Response, limit: usize) -> Result<Option<
     Ok(Some(body))
 }
 
-/// What `Retry-After` says: seconds, or a date (RFC 9110 section 10.2.3).
+/// Reads the header `Retry-After`: seconds, or a date (RFC 9110 section 10.2.3).
 pub(crate) fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    // A date that has passed means now.
+    // A date in the past means an immediate retry.
     Some(Duration::try_from(date.duration_since(clock.now())).unwrap_or_default())
 }
 
