@@ -1,4 +1,4 @@
-//! What a device says about itself: a hook, for what only the device can do.
+//! Attestation of reports by the device: a hook, because only the device can attest.
 
 use std::error::Error;
 
@@ -7,20 +7,20 @@ use tallybox_model::report::{ReportUpload, signed_bytes};
 
 /// Signs reports with a key that the device attests.
 pub trait Attester: Send + Sync {
-    /// Signs `bytes`, which stand for `report`: ECDSA P-256 with SHA-256. The key's challenge binds the metric and
-    /// the UTC day, so it depends on `report`, too.
+    /// Signs `bytes`, the signed form of `report`, with ECDSA P-256 and SHA-256. The key's
+    /// attestation challenge contains the metric and the UTC day, so it depends on `report`, too.
     ///
     /// # Errors
-    /// Whatever keeps the device from it.
+    /// Any error of the device.
     fn attest(&self, report: &ReportUpload, bytes: &[u8]) -> Result<Attested, Box<dyn Error + Send + Sync>>;
 }
 
-/// A device's word for a report.
+/// A device's attestation of a report.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Attested {
     /// The signature, ASN.1 DER.
     pub signature: Vec<u8>,
-    /// The certificates of its key in DER, leaf first.
+    /// The certificates of the key in DER, leaf first.
     pub certificate_chain: Vec<Vec<u8>>,
 }
 
@@ -30,9 +30,10 @@ impl std::fmt::Debug for Attested {
     }
 }
 
-/// Puts the attestation into the report.
+/// Adds the attestation to the report.
 pub(super) fn attest(attester: &dyn Attester, upload: &mut ReportUpload) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // A configuration asks for a version of the schema that says what is signed, or it is refused.
+    // A configuration is rejected unless its schema version defines the signed bytes, so the
+    // default is never used.
     let bytes = signed_bytes(upload).unwrap_or_default();
     let Attested {
         signature,

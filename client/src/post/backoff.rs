@@ -1,16 +1,17 @@
-//! How long to wait before a post is tried again.
+//! Delays between attempts to post.
 
 use std::time::Duration;
 
 use rand::Rng;
 
-/// Exponential back-off with a cap and full jitter: before try n + 1 a wait drawn evenly from 0 to
-/// min(cap, first * 2^n), so that many clients that failed together do not come back together.
+/// Exponential backoff with a cap and full jitter. The delay before attempt n + 1 is drawn
+/// uniformly from 0 to min(cap, first * 2^n), so that clients that failed together do not return
+/// together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// The longest wait after the first failure. Default half a second.
+    /// The longest delay after the first failure. Default: half a second.
     pub first: Duration,
-    /// The longest wait ever. Default a minute.
+    /// The longest delay after any failure. Default: a minute.
     pub cap: Duration,
 }
 
@@ -24,9 +25,9 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after `failures` failures in a row, from 1.
+    /// Returns the delay after `failures` consecutive failures, from 1.
     pub fn wait(&self, failures: u32, rng: &mut (impl Rng + ?Sized)) -> Duration {
-        // 53 bits are as many as a float holds.
+        // A float has 53 bits of precision.
         let share = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         self.longest(failures).mul_f64(share)
     }

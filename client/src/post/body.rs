@@ -9,18 +9,18 @@ use tallybox_model::avro::{ContainerWriter, RecordKind};
 use tallybox_model::report::ReportUpload;
 use tallybox_model::report::json::{JsonReport, JsonReports};
 
-/// How many reports are written down. One report by itself is always JSON.
+/// The encoding of several reports. A single report is always JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
     /// `{"reports": […]}`, `application/json`.
     Json,
-    /// An Avro container file of `TallyboxReport`, `avro/binary`: about two thirds of the bytes.
+    /// An Avro container file of `TallyboxReport`, `avro/binary`: about two thirds of the size.
     #[default]
     Avro,
 }
 
-/// A body, and what the headers say of it.
+/// A body and the facts for its headers.
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     pub(super) media_type: &'static str,
@@ -28,7 +28,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// The body of these reports.
+    /// Encodes reports as a body.
     pub(super) fn of(reports: &[&ReportUpload], form: Form, gzip: bool) -> Result<Self, String> {
         let (media_type, bytes) = match (reports, form) {
             ([one], _) => ("application/json", json(&JsonReport::from((*one).clone()))?),

@@ -1,23 +1,23 @@
-//! What to do about a problem.
+//! The reaction to a problem that an ingestor reports.
 
 use tallybox_model::report::{Problem, ProblemKind};
 
-/// What to do about a problem.
+/// The reaction to a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     /// Post the same report again.
     Again,
-    /// Fetch the configuration, and make another report.
+    /// Fetch the configuration, and make a new report.
     Renew,
     /// Post fewer reports at once.
     Halve,
-    /// Keep it for another day: something here has to change first.
+    /// Keep the report for another day, because something on this machine has to change first.
     Keep,
-    /// Forget it.
+    /// Discard the report.
     Drop,
 }
 
-/// What to do about a problem. One that this version does not know is judged by its status.
+/// Returns the reaction to a problem. Unknown problems are classified by their HTTP status.
 pub(super) fn decide(problem: &Problem) -> Decision {
     use ProblemKind as Kind;
     match problem.known() {
@@ -31,7 +31,7 @@ pub(super) fn decide(problem: &Problem) -> Decision {
     }
 }
 
-/// Whether the same request may succeed later.
+/// Returns whether the same request may succeed later.
 fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }

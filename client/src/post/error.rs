@@ -1,4 +1,5 @@
-//! Why no report could be made. What becomes of one that was made is an [`Outcome`](super::Outcome).
+//! Reasons why no report could be made. The result of posting a report is an
+//! [`Outcome`](super::Outcome).
 
 use std::error::Error as StdError;
 
@@ -7,41 +8,41 @@ use thiserror::Error;
 use crate::config::ConfigError;
 use crate::error::{ClientError, EncodeError};
 
-/// Why no report could be made of an answer.
+/// Reasons why no report could be made from an answer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// There is no configuration to go by.
+    /// There is no valid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The locality does not count that.
+    /// The locality does not collect this metric.
     #[error("metric {metric} is not in the configuration: do not report it")]
     NotCounted {
         /// The metric.
         metric: String,
     },
-    /// The answer is none to this metric.
-    #[error("metric {metric}: correct the answer")]
+    /// The answer does not match the metric's encoding.
+    #[error("metric {metric}: the answer does not match the encoding; correct the answer")]
     Encode {
         /// The metric.
         metric: String,
-        /// What does not fit.
+        /// The cause.
         #[source]
         source: EncodeError,
     },
     /// The report could not be split or sealed.
-    #[error("metric {metric}: no report can be made")]
+    #[error("metric {metric}: cannot make a report")]
     Make {
         /// The metric.
         metric: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: ClientError,
     },
-    /// Attestation is required, and there is nothing that attests.
-    #[error("the locality takes attested reports only: give the reporter an attester")]
+    /// The locality requires attestation, and the reporter has no attester.
+    #[error("the locality requires attested reports: set an attester in the reporter's options")]
     NoAttester,
-    /// The device could not attest, and has to.
+    /// The device failed to attest the report, and the locality requires attestation.
     #[error("the device could not attest the report: try again, or do not report")]
     Attestation(#[source] Box<dyn StdError + Send + Sync>),
 }

@@ -1,7 +1,8 @@
-//! From an answer to a report that is durable at the ingestor.
+//! Turns an answer into a report that is durable at the ingestor.
 //!
-//! A [`Reporter`] makes a report by the configuration in force and posts it until it is known what became of it, or
-//! until a deadline. A report that is posted again has the same id, so it counts once whatever answer was lost.
+//! A [`Reporter`] makes a report according to the current configuration, and posts it until its
+//! outcome is known or a deadline has passed. A report keeps its id when it is posted again, so it
+//! counts once even if a response is lost.
 
 mod attest;
 mod backoff;

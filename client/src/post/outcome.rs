@@ -1,4 +1,4 @@
-//! What became of a report.
+//! The outcome of a report.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,59 +7,59 @@ use tallybox_model::report::Problem;
 
 use super::Prepared;
 
-/// What became of a report.
+/// The outcome of a report.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is durable, and will be counted. Forget it.
+    /// The report is durable and will be counted. Discard it.
     Accepted,
-    /// It was accepted before: an answer was lost. Forget it.
+    /// The report was accepted earlier, and the response was lost. Discard it.
     AlreadyAccepted,
-    /// By sampling, this client does not report this time.
+    /// Sampling excludes this client this time.
     NotSampled,
-    /// It will not be counted, and the same report never will: the problem says why. Forget it.
+    /// The report will never be counted; the problem states why. Discard it.
     Dropped(Problem),
-    /// It is not known to be durable. Keep it, and send it again after a while, with the same id.
+    /// The report may not be durable. Keep it, and send it again later with the same id.
     TryLater {
-        /// Not before.
+        /// The minimum delay.
         after: Duration,
         /// The report.
         report: Box<Prepared>,
-        /// Why.
+        /// The cause.
         cause: Cause,
     },
 }
 
-/// Why a report has to be sent again later.
+/// Reasons why a report has to be sent again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// No connection, or it broke.
+    /// The connection could not be made, or broke.
     Unreachable,
-    /// No answer in time.
+    /// No response within the timeout.
     Timeout,
-    /// An answer that is no ingestor's: a proxy's, perhaps.
+    /// A response that is not from an ingestor, such as a proxy's.
     Status(u16),
-    /// An answer that says nothing about this report.
+    /// A response without a result for this report.
     Answer,
-    /// The ingestor says so.
+    /// The ingestor reports a temporary problem.
     Problem(Problem),
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable => f.write_str("the ingestor cannot be reached"),
+            Self::Unreachable => f.write_str("the ingestor is out of reach"),
             Self::Timeout => f.write_str("the ingestor did not answer in time"),
             Self::Status(status) => write!(f, "status {status} without a problem document"),
-            Self::Answer => f.write_str("the answer says nothing about the report"),
+            Self::Answer => f.write_str("the response contains no result for the report"),
             Self::Problem(problem) => write!(f, "{}: {}", problem.title, problem.next),
         }
     }
 }
 
 impl Outcome {
-    /// Whether it is durable.
+    /// Returns whether the report is durable.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Accepted | Self::AlreadyAccepted)

@@ -1,4 +1,4 @@
-//! A report that was made and is not known to be durable yet.
+//! A report that may not be durable yet.
 
 use std::fmt;
 
@@ -11,35 +11,35 @@ use crate::report::draw_id;
 use rand::CryptoRng;
 use tallybox_crypto::prio2::Randomness;
 
-/// A report, ready to be posted, and posted again, under one id.
+/// A report, ready to be posted any number of times under one id.
 ///
-/// An application that outlives its process keeps [`Prepared::upload`], which holds no answer in clear, and makes a
-/// [`Prepared`] of it later; such a one is not made anew after a change of keys.
+/// An application that survives its process stores [`Prepared::upload`], which contains no answer
+/// in clear, and converts it back later. Such a report cannot be made again after a change of keys.
 #[derive(Clone)]
 pub struct Prepared {
     upload: ReportUpload,
     answer: Option<Answer>,
 }
 
-/// What a report is made of, to make it anew for another configuration.
+/// The answer behind a report, from which it can be made again for another configuration.
 #[derive(Clone)]
 struct Answer {
     value: Value,
-    /// The bins as they were randomised. They are kept: drawn anew for each report of one answer, the noise would
+    /// The bins with noise. They are reused, because new noise for each report of one answer would
     /// average out.
     noisy: Vec<bool>,
     encoding: Encoding,
     epsilon: f64,
 }
 
-/// Why a report could not be made.
+/// Reasons why a report could not be made.
 pub(super) enum MakeError {
     Encode(EncodeError),
     Make(ClientError),
 }
 
 impl Prepared {
-    /// What is posted.
+    /// Returns the upload that is posted.
     #[must_use]
     pub fn upload(&self) -> &ReportUpload {
         &self.upload
@@ -83,8 +83,8 @@ impl Prepared {
         })
     }
 
-    /// The same answer as another report, for this configuration; nothing if it has no such metric any more, or the
-    /// answer is not known or none to it.
+    /// Makes a new report of the same answer for this configuration. `None` if the metric no longer
+    /// exists, or the answer is unknown or does not match it.
     pub(super) fn anew(
         &self,
         config: &TrustedConfig,

@@ -1,11 +1,11 @@
-//! What comes back for a post.
+//! The response to a post.
 
 use reqwest::StatusCode;
 use tallybox_model::report::{Problem, ProblemKind, ReportResult, ReportsAnswer};
 
 use super::Cause;
 
-/// What came back for a post.
+/// The response to a post.
 pub(super) enum Reply {
     Results(Vec<ReportResult>),
     Problem(Problem),
@@ -25,8 +25,8 @@ impl Reply {
         })
     }
 
-    /// Reads an answer to `reports` reports. Only an ingestor's own words end a report; a proxy's or a captive
-    /// portal's do not.
+    /// Reads a response to `reports` reports. Only a response in an ingestor's format finishes a
+    /// report; those of a proxy or a captive portal do not.
     pub(super) fn read(status: StatusCode, bytes: &[u8], reports: usize) -> Self {
         if status != StatusCode::OK {
             return match serde_json::from_slice::<Problem>(bytes) {

@@ -1,4 +1,4 @@
-//! Makes reports, and posts them until it is known what became of them.
+//! Makes reports, and posts them until their outcome is known.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,28 +24,28 @@ use crate::config::{ConfigError, ConfigSource, Trust, TrustedConfig};
 use crate::encoding::Value;
 use crate::wire::{self, Timeouts};
 
-/// Most bytes of an answer.
+/// Size limit of a response, in bytes.
 const MOST_BYTES: usize = 16 << 20;
-/// Most reports and bytes of a body while there is no configuration that says it.
+/// Limits of reports and bytes per body while no configuration is available.
 const MODEST: (usize, usize) = (500, 1 << 20);
 
-/// How a reporter behaves.
+/// The options of a reporter.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// For how long a report is posted again and again before it is given back. Default two minutes.
+    /// How long a report is retried before it is returned to the caller. Default: two minutes.
     pub deadline: Duration,
-    /// How long to wait in between.
+    /// The delays between attempts.
     pub backoff: Backoff,
-    /// How long to wait for an answer.
+    /// The timeouts of requests.
     pub timeouts: Timeouts,
-    /// How many reports at once are written down.
+    /// The encoding of several reports in one body.
     pub bulk: Form,
-    /// Whether bodies are packed. Sealed shares do not get shorter, but base64 and field names do.
+    /// True to compress bodies. Sealed shares do not compress, but base64 and field names do.
     pub gzip: bool,
-    /// What attests reports, where a locality wants it.
+    /// The attester, for localities that use attestation.
     pub attester: Option<Arc<dyn Attester>>,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
 }
 
@@ -83,10 +83,10 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// A reporter to the ingestor at `address`.
+    /// Creates a reporter for the ingestor at `address`.
     ///
     /// # Errors
-    /// [`ConfigError::Unreachable`] if there can be no HTTPS on this system.
+    /// [`ConfigError::Unreachable`] if HTTPS is not available on this system.
     pub fn new(address: &Address, trust: Trust, options: Options) -> Result<Self, ConfigError> {
         let page = address.page(&trust.locality, "reports");
         let http = wire::http_client(address, options.timeouts).map_err(ConfigError::Unreachable)?;
@@ -98,7 +98,7 @@ impl Reporter {
         })
     }
 
-    /// Where the configuration comes from.
+    /// Returns the source of the configuration.
     #[must_use]
     pub fn source(&self) -> &ConfigSource {
         &self.source
@@ -115,17 +115,20 @@ impl Reporter {
         }
     }
 
-    /// Makes a report of an answer, by the configuration in force; none if sampling leaves this client out.
+    /// Makes a report of an answer with the current configuration; `None` if sampling excludes this
+    /// client.
     ///
     /// # Errors
-    /// [`ReportError`] if there is no configuration, the answer is none to the metric, or the device cannot attest.
+    /// [`ReportError`] if there is no configuration, the answer does not match the metric, or the
+    /// device cannot attest.
     pub async fn prepare(&self, metric: &str, value: &Value) -> Result<Option<Prepared>, ReportError> {
         let config = self.source.current().await?;
         let Some(trusted) = config.metric(metric) else {
             let metric = metric.to_owned();
             return Err(ReportError::NotCounted { metric });
         };
-        // Encoded before it is drawn, so that a wrong answer is always told.
+        // The report is made before sampling, so that a wrong answer is always reported as an
+        // error.
         let made = Prepared::make(&config, trusted, value, self.now(), &mut rand::rng());
         let named = || metric.to_owned();
         let mut report = made.map_err(|error| match error {
@@ -145,14 +148,15 @@ impl Reporter {
         Ok(Some(report))
     }
 
-    /// Posts a report until it is known what became of it, or the deadline has passed.
+    /// Posts a report until its outcome is known, or the deadline has passed.
     pub async fn send(&self, report: Prepared) -> Outcome {
         let outcome = self.send_all(vec![report]).await.pop();
-        // There is an outcome for each report.
+        // `send_all` returns one outcome per report, so the default is never used.
         outcome.unwrap_or(Outcome::NotSampled)
     }
 
-    /// Posts reports together, as many at once as the configuration allows. There is one outcome for each, in order.
+    /// Posts reports in batches as large as the configuration allows. Returns one outcome per
+    /// report, in order.
     pub async fn send_all(&self, reports: Vec<Prepared>) -> Vec<Outcome> {
         let mut slots: Vec<Slot> = reports.into_iter().map(Slot::new).collect();
         let deadline = Instant::now() + self.options.deadline;
@@ -164,7 +168,7 @@ impl Reporter {
                 break;
             }
             failures += 1;
-            // A report that was just made anew has not failed yet.
+            // A report that was just made again has not failed yet.
             let wait = if renewed {
                 Duration::ZERO
             } else {
@@ -179,7 +183,7 @@ impl Reporter {
         slots.into_iter().map(|slot| slot.finish(Duration::ZERO)).collect()
     }
 
-    /// Posts every open report once; answers how long the ingestor wants to be left alone.
+    /// Posts every open report once. Returns the delay that the ingestor requests.
     async fn post_open(&self, slots: &mut [Slot]) -> Duration {
         let (most_reports, most_bytes) = self.limits().await;
         let open: Vec<usize> = (0..slots.len())
@@ -194,7 +198,7 @@ impl Reporter {
             let (reply, after) = match body {
                 Ok(body) if body.bytes.len() > most_bytes && group.len() > 1 => (Reply::too_large(), None),
                 Ok(body) => self.post(body, group.len()).await,
-                // It never happens: what is written down has just been made.
+                // Encoding cannot fail, because the report has just been made.
                 Err(_) => (Reply::Nothing(Cause::Answer), None),
             };
             asked = asked.max(after.unwrap_or_default());
@@ -211,7 +215,7 @@ impl Reporter {
         asked
     }
 
-    /// One post, and what came back.
+    /// Sends one post and returns the response.
     async fn post(&self, body: Body, reports: usize) -> (Reply, Option<Duration>) {
         let mut request = self
             .http
@@ -235,8 +239,9 @@ impl Reporter {
         (reply, after)
     }
 
-    /// Makes those reports anew that were made by an outdated configuration; whether there were any and it could. If
-    /// there is no new configuration, the old reports are tried again, to be told the same.
+    /// Makes those reports again that were made with an outdated configuration. Returns whether
+    /// there were any and a configuration was available. Without a new configuration, the old
+    /// reports are posted again.
     async fn renew_stale(&self, slots: &mut [Slot]) -> bool {
         let mut stale: Vec<&mut Slot> = slots
             .iter_mut()
@@ -263,7 +268,7 @@ impl Reporter {
             (AttestationPolicy::Required, Some(attester)) => {
                 attest(attester.as_ref(), upload).map_err(ReportError::Attestation)
             }
-            // A device that cannot is taken without.
+            // With optional attestation, a report of a device that cannot attest is sent without.
             (AttestationPolicy::Optional, Some(attester)) => {
                 let _ = attest(attester.as_ref(), upload);
                 Ok(())
@@ -271,7 +276,7 @@ impl Reporter {
         }
     }
 
-    /// Most reports and most bytes of a body.
+    /// Returns the limits of reports and bytes per body.
     async fn limits(&self) -> (usize, usize) {
         let Ok(config) = self.source.current().await else {
             return MODEST;
@@ -286,7 +291,8 @@ impl Reporter {
     }
 }
 
-/// Whether a client with this draw reports. A share of 1 always does, a share of 0 never.
+/// Returns whether sampling includes a client with this random number: always with a fraction of 1,
+/// never with 0.
 fn is_sampled(share: f64, draw: u64) -> bool {
     share >= 1.0 || (draw as f64) < share * 2_f64.powi(64)
 }

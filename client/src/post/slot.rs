@@ -1,4 +1,4 @@
-//! A report on its way, and what is done to it by what comes back.
+//! A report that is being posted, and the effect of responses on it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::reply::Reply;
 use super::{Cause, Outcome, Prepared};
 use crate::config::TrustedConfig;
 
-/// A report on its way.
+/// A report that is being posted.
 pub(super) struct Slot {
     pub(super) report: Prepared,
     pub(super) state: State,
@@ -17,14 +17,14 @@ pub(super) struct Slot {
 }
 
 pub(super) enum State {
-    /// To be posted.
+    /// To be posted; the cause is that of the last failure.
     Open(Cause),
-    /// To be made anew, for this problem.
+    /// To be made again, because of this problem.
     Stale(Problem),
     Done(Outcome),
 }
 
-/// Gives each report of a post what came back for it.
+/// Applies the response to a post to each of its reports.
 pub(super) fn apply(slots: &mut [Slot], group: &[usize], reply: Reply) {
     match reply {
         Reply::Results(results) => {
@@ -54,7 +54,7 @@ impl Slot {
         }
     }
 
-    /// Takes what the ingestor says of this report.
+    /// Applies the ingestor's result for this report.
     fn take(&mut self, result: ReportResult) {
         if result.uuid != self.report.upload().id {
             self.state = State::Open(Cause::Answer);
@@ -77,7 +77,7 @@ impl Slot {
         };
     }
 
-    /// Makes a stale report anew, once.
+    /// Makes an outdated report again, once.
     pub(super) fn renew(
         &mut self,
         config: Option<&TrustedConfig>,
