@@ -238,7 +238,7 @@ async fn options_that_cannot_be_are_refused() {
     let refused = async |options: LoadOptions| run(&ingestor, &options).await.unwrap_err().to_string();
     let metrics = |name: &str, weight| [(name.to_owned(), weight)].into();
     for (options, expected) in [
-        (LoadOptions { bad: 1.1, ..options(1) }, "shares"),
+        (LoadOptions { bad: 1.1, ..options(1) }, "fractions"),
         (
             LoadOptions {
                 devices: 0,

@@ -1,4 +1,4 @@
-//! Bodies put together from reports that were rendered beforehand.
+//! Bodies that are assembled from reports rendered beforehand.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tallybox_model::avro::{ContainerReader, Limits, encode_one};
@@ -11,10 +11,10 @@ use super::LoadError;
 
 /// The sync marker of the generator's container files.
 const MARKER: [u8; 16] = *b"tallybox-load-v1";
-/// The id that stands in a rendered report until its own is written.
+/// The id in a rendered report, to be overwritten.
 pub(super) const PLACEHOLDER: &str = "00000000-0000-4000-8000-000000000000";
 
-/// How a post of many is written down.
+/// The encoding of posts with several reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// JSON.
@@ -23,7 +23,7 @@ pub enum Form {
     Avro,
 }
 
-/// A report but for its id.
+/// A rendered report whose id can be overwritten.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
     bytes: Bytes,
@@ -41,7 +41,7 @@ impl Template {
         let id = PLACEHOLDER.as_bytes();
         let id_at = bytes.windows(id.len()).position(|window| window == id);
         Ok(Self {
-            id_at: id_at.ok_or_else(|| LoadError::Render("it has no id".to_owned()))?,
+            id_at: id_at.ok_or_else(|| LoadError::Render("the rendered report has no id".to_owned()))?,
             bytes: bytes.into(),
         })
     }
@@ -54,14 +54,14 @@ impl Template {
     }
 }
 
-/// The record of a report, as it stands in a block.
+/// Returns the Avro record of a report, as in a block.
 fn record(report: &ReportUpload) -> Result<Vec<u8>, tallybox_model::avro::AvroError> {
     let file = encode_one(report, MARKER)?;
     let mut reader = ContainerReader::open(&file[..], &Limits::default())?;
     Ok(reader.next_block()?.map(|block| block.bytes).unwrap_or_default())
 }
 
-/// What stands around reports.
+/// The parts of a body around its reports.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     form: Form,
@@ -70,7 +70,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// The frame of posts of one report by itself, or of any number.
+    /// Creates the frame of posts with one report, or with any number.
     pub(super) fn new(form: Form, single: bool) -> Self {
         let header = match form {
             Form::Json => Bytes::from_static(br#"{"reports":["#),
@@ -86,7 +86,7 @@ impl Frame {
         }
     }
 
-    /// The body of these reports under these ids.
+    /// Assembles a body from reports and their ids.
     pub(super) fn body<'t>(&self, reports: impl ExactSizeIterator<Item = (&'t Template, Uuid)> + Clone) -> Bytes {
         let length: usize = reports.clone().map(|(template, _)| template.bytes.len() + 1).sum();
         let mut out = BytesMut::with_capacity(self.header.len() + length + 64);
@@ -117,7 +117,7 @@ impl Frame {
     }
 }
 
-/// What a container file begins with, the sync marker with it.
+/// Returns the start of a container file, including the sync marker.
 fn file_header() -> Vec<u8> {
     let kind = tallybox_model::avro::RecordKind::ReportUpload;
     let mut out = BytesMut::new();
@@ -132,11 +132,11 @@ fn file_header() -> Vec<u8> {
     out.to_vec()
 }
 
-/// A number that is not negative, as Avro writes it: doubled, in groups of seven bits, the lowest first.
+/// Encodes a non-negative number as Avro does: doubled, in groups of seven bits, the lowest first.
 fn long(number: u64, out: &mut BytesMut) {
     let mut left = number << 1;
     while left > 0x7f {
-        // The low seven bits; the cut is meant.
+        // The cast keeps the low seven bits.
         out.put_u8((left & 0x7f) as u8 | 0x80);
         left >>= 7;
     }

@@ -1,4 +1,4 @@
-//! One device: a connection that posts, again and again.
+//! A virtual device: one connection that posts repeatedly.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -27,14 +27,14 @@ use super::{LoadError, LoadOptions};
 use crate::address::Address;
 use crate::config::TrustedConfig;
 
-/// How many of its reports a device remembers, to send them again.
+/// Number of accepted reports that a device keeps for replays.
 const REMEMBERED: usize = 32;
-/// How long an answer may take.
+/// Timeout of a response.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long to wait after a connection failed.
+/// Delay after a failed connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What all devices do.
+/// The common settings of all devices.
 pub(super) struct Plan {
     line: Line,
     path: String,
@@ -44,10 +44,10 @@ pub(super) struct Plan {
     bad: f64,
     replayed: f64,
     duration: Duration,
-    /// Between two posts of one device; none is as fast as it goes.
+    /// Time between two posts of a device; `None` means full speed.
     interval: Option<Duration>,
     devices: usize,
-    /// Reports that may still be sent.
+    /// Number of reports that may still be sent.
     left: AtomicU64,
 }
 
@@ -76,7 +76,7 @@ impl Plan {
         })
     }
 
-    /// Takes the reports of the next post from what is left.
+    /// Reserves the reports of the next post, and returns their number.
     fn take(&self) -> usize {
         let wanted = self.bulk as u64;
         let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -127,10 +127,11 @@ impl Device {
         }
     }
 
-    /// Posts until the time is over or no reports are left.
+    /// Posts until the duration has passed or no reports are left.
     pub(super) async fn run(mut self, started: Instant) {
         let end = started + self.plan.duration;
-        // Devices with a rate start one after another, so that they do not post all at once.
+        // With a rate, the first posts of the devices are spread over one interval, so that they do
+        // not coincide.
         let interval = self.plan.interval;
         let mut due = match interval {
             Some(interval) => started + interval.mul_f64(self.number as f64 / self.plan.devices as f64),
@@ -152,7 +153,7 @@ impl Device {
         }
     }
 
-    /// One post; whether there is to be another.
+    /// Sends one post. Returns false if there is to be no other.
     async fn step(&mut self, due: Instant, end: Instant) -> bool {
         if Instant::now() >= end {
             return false;
@@ -196,7 +197,7 @@ impl Device {
         self.tally().failed(what, count as u64);
     }
 
-    /// The reports of a post.
+    /// Draws the reports of a post.
     fn draw(&mut self, count: usize) -> Result<Vec<Sent>, LoadError> {
         (0..count).map(|_| self.draw_one()).collect()
     }
@@ -222,7 +223,8 @@ impl Device {
         })
     }
 
-    /// Sends a body: when it was sent, on a connection that is there, and what was answered.
+    /// Sends a body. Returns the time of sending on an open connection, the status and the
+    /// response.
     async fn post(&mut self, body: Bytes) -> Result<(Instant, u16, Bytes), &'static str> {
         let mut connection = match self.connection.take().filter(|connection| !connection.is_closed()) {
             Some(connection) => connection,
@@ -242,7 +244,7 @@ impl Device {
         Ok((start, status, answer.to_bytes()))
     }
 
-    /// Counts what an answer says of each report.
+    /// Counts the result of each report in a response.
     fn count(&mut self, status: u16, answer: &[u8], sent: Vec<Sent>) {
         let results = read(status, answer, sent.len());
         let tally = Arc::clone(&self.tally);
@@ -269,7 +271,7 @@ impl Device {
     }
 }
 
-/// What an answer says of a report; no more is read of it than is counted.
+/// The result of a report. Only the counted members are parsed.
 #[derive(Deserialize)]
 struct Told<'a> {
     status: ReportStatus,
@@ -289,7 +291,7 @@ struct ToldMany<'a> {
     results: Vec<Told<'a>>,
 }
 
-/// What an answer says of each of `count` reports.
+/// Returns the result of each of `count` reports in a response.
 fn read(status: u16, answer: &[u8], count: usize) -> Option<Vec<Told<'_>>> {
     if status != 200 {
         let problem: ToldProblem<'_> = serde_json::from_slice(answer).ok()?;

@@ -1,4 +1,4 @@
-//! How devices reach the ingestor: plain on this machine, over TLS elsewhere.
+//! Connections to the ingestor: plain HTTP on this machine, TLS elsewhere.
 
 use std::sync::Arc;
 
@@ -17,17 +17,18 @@ use tokio_rustls::TlsConnector;
 use super::LoadError;
 use crate::address::Address;
 
-/// A connection of HTTP/1.1.
+/// An HTTP/1.1 connection.
 pub(super) type Connection = SendRequest<Full<Bytes>>;
 
-/// Where connections go, and how.
+/// The target of connections, and their TLS settings.
 pub(super) struct Line {
     host: (String, u16),
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 impl Line {
-    /// The line to an address. Certificates are checked by `tls`, or else by the roots of the system.
+    /// Prepares connections to an address. `tls` verifies certificates; the default is the system's
+    /// root certificates.
     pub(super) fn new(address: &Address, tls: Option<Arc<ClientConfig>>) -> Result<Self, LoadError> {
         let host = address.host_and_port();
         if address.is_plain() {
@@ -39,7 +40,7 @@ impl Line {
         Ok(Self { host, tls })
     }
 
-    /// A new connection; a word for what failed.
+    /// Opens a connection, or returns the name of the step that failed.
     pub(super) async fn connect(&self) -> Result<Connection, &'static str> {
         let (host, port) = &self.host;
         let stream = TcpStream::connect((host.as_str(), *port))
@@ -58,12 +59,12 @@ impl Line {
 
 async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Connection, &'static str> {
     let (connection, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| "connect")?;
-    // It ends with the connection, and its errors are those of the requests.
+    // The task ends with the connection. Its errors also appear as errors of the requests.
     tokio::spawn(driver);
     Ok(connection)
 }
 
-/// The roots of the system, as the rest of the client has them.
+/// Returns TLS settings with the system's root certificates, like the rest of the client.
 fn system() -> Result<Arc<ClientConfig>, LoadError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder

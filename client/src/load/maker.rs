@@ -1,4 +1,4 @@
-//! Reports to post: sealed beforehand, good and bad, or sealed one by one.
+//! Reports to post: good and bad ones that are sealed beforehand, or sealed one at a time.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use super::mix::Mix;
 use crate::config::TrustedConfig;
 use crate::encoding::{Encoding, Value};
 
-/// Milliseconds of so many days.
+/// Ten days in milliseconds.
 const TEN_DAYS: i64 = 10 * 86_400_000;
 
-/// A fault: what it is answered with, and how it is made.
+/// A fault: the expected problem, and the change to the report.
 type Fault = (ProblemKind, fn(&mut ReportUpload));
 
-/// The faults of bad reports, in turn.
+/// The faults of bad reports.
 const FAULTS: [Fault; 8] = [
     (ProblemKind::UnknownMetric, |report| {
         report.metric = "unheardOf-v1".to_owned();
@@ -42,14 +42,14 @@ const FAULTS: [Fault; 8] = [
     }),
 ];
 
-/// A report to post, and the problem it deserves.
+/// A report to post, and its expected problem.
 #[derive(Debug, Clone)]
 pub(super) struct Ready {
     pub(super) template: Arc<Template>,
     pub(super) fault: Option<ProblemKind>,
 }
 
-/// Where reports come from.
+/// The source of reports.
 pub(super) struct Maker {
     config: TrustedConfig,
     mix: Mix,
@@ -59,7 +59,7 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// Seals `pool` reports of the mix, and one of each fault.
+    /// Seals `pool` reports of the mix, and one report with each fault.
     pub(super) fn new(
         config: TrustedConfig,
         mix: Mix,
@@ -85,7 +85,7 @@ impl Maker {
         Ok(maker)
     }
 
-    /// A good report.
+    /// Returns a good report.
     pub(super) fn good(&self, rng: &mut impl CryptoRng) -> Result<Ready, LoadError> {
         match self.good.len() {
             0 => self.seal(None, rng),
@@ -93,7 +93,7 @@ impl Maker {
         }
     }
 
-    /// A bad report.
+    /// Returns a bad report.
     pub(super) fn bad(&self, rng: &mut impl CryptoRng) -> Ready {
         self.bad[below(self.bad.len(), rng)].clone()
     }
@@ -118,7 +118,7 @@ impl Maker {
     }
 }
 
-/// An answer, each as likely as any other.
+/// Draws an answer from a uniform distribution.
 fn draw_value(encoding: Encoding, rng: &mut impl Rng) -> Value {
     match encoding {
         Encoding::Histogram { bins } => Value::Bucket(below(bins, rng)),
@@ -127,7 +127,7 @@ fn draw_value(encoding: Encoding, rng: &mut impl Rng) -> Value {
     }
 }
 
-/// A number below `bound`, which is above 0. The bias of one in 2^32 does not matter here.
+/// Draws a number below `bound`, which is above 0. The bias of 1 in 2^32 does not matter here.
 fn below(bound: usize, rng: &mut impl Rng) -> usize {
     (rng.next_u64() % bound as u64) as usize
 }

@@ -1,4 +1,4 @@
-//! Which metrics are reported how often.
+//! The metrics to report, with their frequencies.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,13 @@ use crate::config::{TrustedConfig, TrustedMetric};
 #[derive(Debug, Clone)]
 pub(super) struct Mix {
     metrics: Vec<TrustedMetric>,
-    /// Sums of weights up to and with each metric.
+    /// Cumulative weights, including each metric's own.
     sums: Vec<f64>,
 }
 
 impl Mix {
-    /// The metrics of these weights; all of the configuration alike, if there are none.
+    /// Creates a mix of metrics with these weights, or of all metrics with equal weights if none
+    /// are given.
     pub(super) fn new(config: &TrustedConfig, weights: &BTreeMap<String, f64>) -> Result<Self, LoadError> {
         let every = config.metrics().map(|metric| (metric.metric.name.clone(), 1.0));
         let weights = if weights.is_empty() {
@@ -31,7 +32,7 @@ impl Mix {
         let mut sum = 0.0;
         for (name, weight) in weights {
             if !(weight >= 0.0 && weight.is_finite()) {
-                return Err(LoadError::Setting("the weight of a metric is 0 or more"));
+                return Err(LoadError::Setting("the weight of a metric must be 0 or more"));
             }
             let metric = config.metric(&name).ok_or(LoadError::NoMetric(name))?;
             sum += weight;
@@ -41,17 +42,17 @@ impl Mix {
         if sum > 0.0 { Ok(mix) } else { Err(LoadError::NoMetrics) }
     }
 
-    /// A metric, drawn by weight.
+    /// Draws a metric by weight.
     pub(super) fn draw(&self, rng: &mut impl Rng) -> &TrustedMetric {
         let all = self.sums.last().copied().unwrap_or_default();
         let point = share(rng) * all;
         let index = self.sums.partition_point(|&sum| sum <= point);
-        // A mix is never empty, and the point is below the last sum but for rounding.
+        // A mix is never empty. Rounding can make the point equal to the last sum.
         &self.metrics[index.min(self.metrics.len() - 1)]
     }
 }
 
-/// A number from 0 to 1, drawn evenly.
+/// Draws a number from 0 to 1 from a uniform distribution.
 pub(super) fn share(rng: &mut impl Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -1,7 +1,9 @@
-//! Load for an ingestor: many devices that post, cheap enough to share a machine with the server it measures.
+//! A load generator for an ingestor: many devices that post, cheap enough to run on the machine of
+//! the server that it measures.
 //!
-//! Devices are connections of HTTP/1.1, over plain HTTP on this machine and TLS elsewhere. Bodies are rendered beforehand, and only the report's id is
-//! written anew for each post, so that what is measured is the server.
+//! Devices are HTTP/1.1 connections, over plain HTTP on this machine and over TLS elsewhere. Bodies
+//! are rendered beforehand and only the report's id is written for each post, so that the server is
+//! measured and not the generator.
 
 mod body;
 mod device;
@@ -32,63 +34,64 @@ use maker::Maker;
 use mix::Mix;
 use tally::Tally;
 
-/// What load to make.
+/// The options of the load generator.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// Reports a second, over all devices; 0 is as fast as it goes.
+    /// Reports per second over all devices; 0 means full speed.
     pub rate: f64,
-    /// Connections.
+    /// Number of connections.
     pub devices: usize,
-    /// For how long.
+    /// Duration of the run.
     pub duration: Duration,
-    /// How many reports at most; none is no limit.
+    /// Limit of reports; `None` means no limit.
     pub reports: Option<u64>,
-    /// Reports a post; 1 is single posts.
+    /// Reports per post; 1 means single posts.
     pub bulk: usize,
-    /// How posts of many are written down.
+    /// The encoding of posts with several reports.
     pub form: Form,
-    /// Weights of metrics by name; none is all metrics of the configuration alike.
+    /// Weights of metrics by name; empty means all metrics with equal weights.
     pub metrics: BTreeMap<String, f64>,
-    /// Share of reports with a fault.
+    /// Fraction of reports with a fault.
     pub bad: f64,
-    /// Share of reports that were sent before.
+    /// Fraction of reports that were sent before.
     pub replayed: f64,
-    /// How many packets are sealed beforehand; 0 seals every report anew.
+    /// Number of packets that are sealed beforehand; 0 seals every report separately.
     pub pool: usize,
-    /// What all choices follow from.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// How certificates are checked over TLS; by the roots of the system, if not given.
+    /// TLS settings that verify certificates. Default: the system's root certificates.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
-/// Why there is no load.
+/// Reasons why no load can be generated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// No certificate could be checked.
-    #[error("TLS cannot be set up: {0}")]
+    /// TLS is not available.
+    #[error("cannot set up TLS: {0}")]
     Tls(String),
-    /// A metric that the configuration does not have.
+    /// The configuration does not contain the metric.
     #[error("metric {0} is not in the configuration")]
     NoMetric(String),
-    /// Nothing to report.
-    #[error("there is no metric with a weight above 0")]
+    /// No metric has a weight above 0.
+    #[error("no metric has a weight above 0")]
     NoMetrics,
-    /// A number that makes no sense.
+    /// An option is out of range.
     #[error("{0}")]
     Setting(&'static str),
-    /// A report cannot be made.
-    #[error("a report cannot be made")]
+    /// A report could not be made.
+    #[error("cannot make a report")]
     Make(#[from] ClientError),
-    /// A report cannot be written down.
-    #[error("a report cannot be rendered: {0}")]
+    /// A report could not be encoded.
+    #[error("cannot render a report: {0}")]
     Render(String),
 }
 
-/// Makes load until the time is over or all reports are posted, and says what came back.
+/// Generates load until the duration has passed or all reports are posted. Returns the counted
+/// responses.
 ///
 /// # Errors
-/// [`LoadError`] for options that cannot be; what goes wrong on the way is counted, never an error.
+/// [`LoadError`] for invalid options. Failures during the run are counted and are not errors.
 pub async fn load(
     address: &Address,
     config: &TrustedConfig,
@@ -120,14 +123,14 @@ fn check(options: &LoadOptions) -> Result<(), LoadError> {
     let shares = [options.bad, options.replayed, options.bad + options.replayed];
     if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
         return Err(LoadError::Setting(
-            "the shares of bad and replayed reports are 0 to 1, both together too",
+            "the fractions of bad and replayed reports and their sum must be 0 to 1",
         ));
     }
     if options.devices == 0 || options.bulk == 0 {
-        return Err(LoadError::Setting("there has to be a device and a report a post"));
+        return Err(LoadError::Setting("devices and reports per post must be 1 or more"));
     }
     if !(options.rate >= 0.0 && options.rate.is_finite()) {
-        return Err(LoadError::Setting("the rate is 0 or more reports a second"));
+        return Err(LoadError::Setting("the rate must be 0 or more reports per second"));
     }
     Ok(())
 }

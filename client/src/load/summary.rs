@@ -1,4 +1,4 @@
-//! What a run of load shows.
+//! The results of a load run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,56 +11,57 @@ use tallybox_service::progress::grouped;
 
 use super::tally::Tally;
 
-/// What a run of load shows, in numbers.
+/// The results of a load run, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LoadSummary {
-    /// How long it took.
+    /// Duration of the run.
     pub seconds: f64,
-    /// Posts that were sent.
+    /// Posts sent.
     pub posts: u64,
-    /// Reports in them.
+    /// Reports sent.
     pub reports: u64,
-    /// Bytes of their bodies.
+    /// Bytes of all bodies.
     pub bytes: u64,
-    /// Posts a second that were answered with status 200.
+    /// Posts per second with status 200.
     pub posts_per_second: f64,
-    /// Reports a second that are durable.
+    /// Durable reports per second.
     pub reports_per_second: f64,
-    /// Reports that are durable now.
+    /// Reports that this run made durable.
     pub accepted: u64,
     /// Reports that were durable before.
     pub already_accepted: u64,
     /// Rejected reports, by problem.
     pub rejected: BTreeMap<String, u64>,
-    /// Reports of which nothing is known: the connection broke, or the answer made no sense.
+    /// Reports without a result: the connection broke, or the response was not valid.
     pub unanswered: u64,
-    /// What broke, by kind.
+    /// Failures, by kind.
     pub failures: BTreeMap<String, u64>,
     /// Posts by HTTP status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Reports that were answered otherwise than they deserve: 0 for a good server that is not overloaded.
+    /// Reports with an unexpected result: 0 for a correct server that is not overloaded.
     pub surprises: BTreeMap<String, u64>,
-    /// From sending a post, on a connection that is there, to its whole answer.
+    /// Time from sending a post on an open connection to the end of its response.
     pub latency: Latency,
-    /// From the moment a post was due, so that a slow server cannot hide by being asked less. Only with a rate.
+    /// Time from the scheduled start of a post to the end of its response, so that a slow server
+    /// cannot hide its latency by receiving fewer posts. Only with a rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_due: Option<Latency>,
 }
 
-/// Percentiles in milliseconds.
+/// Percentiles of a latency, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Latency {
-    /// Half are below.
+    /// 50th percentile.
     pub p50_ms: f64,
-    /// Nine in ten are below.
+    /// 90th percentile.
     pub p90_ms: f64,
-    /// 99 in a hundred are below.
+    /// 99th percentile.
     pub p99_ms: f64,
-    /// 999 in a thousand are below.
+    /// 99.9th percentile.
     pub p99_9_ms: f64,
-    /// The longest.
+    /// Maximum.
     pub max_ms: f64,
 }
 
@@ -125,7 +126,7 @@ impl Summary for LoadSummary {
         )?;
         writeln!(
             f,
-            "{} posts/s answered 200, {} reports/s durable",
+            "{} posts/s with status 200, {} reports/s durable",
             grouped(self.posts_per_second as u64),
             grouped(self.reports_per_second as u64)
         )?;
@@ -134,7 +135,7 @@ impl Summary for LoadSummary {
         lines(f, "rejected", &self.rejected)?;
         lines(f, "status", &self.statuses)?;
         lines(f, "failed", &self.failures)?;
-        lines(f, "not as deserved", &self.surprises)?;
+        lines(f, "unexpected", &self.surprises)?;
         if self.unanswered > 0 {
             writeln!(f, "unanswered        {}", grouped(self.unanswered))?;
         }

@@ -1,4 +1,4 @@
-//! What came back, counted.
+//! Counts of responses.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tallybox_model::report::{ProblemKind, ReportStatus};
 
-/// The longest latency that is told apart, in microseconds: an hour.
+/// The longest latency that is recorded, in microseconds: an hour.
 const LONGEST: u64 = 3_600_000_000;
 
-/// Counts of a run.
+/// The counts of a run.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) posts: u64,
@@ -22,13 +22,13 @@ pub(super) struct Tally {
     pub(super) failures: BTreeMap<&'static str, u64>,
     pub(super) unanswered: u64,
     pub(super) surprises: BTreeMap<String, u64>,
-    /// From the moment a post was sent.
+    /// Latency from the sending of a post.
     pub(super) latency: Histogram<u64>,
-    /// From the moment it was due.
+    /// Latency from the scheduled start of a post.
     pub(super) since_due: Histogram<u64>,
 }
 
-/// What a report should be answered.
+/// The expected result of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
     Accepted,
@@ -56,7 +56,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// A post was answered.
+    /// Counts a response.
     pub(super) fn answered(&mut self, status: u16, latency: Duration, since_due: Duration) {
         *self.statuses.entry(status).or_default() += 1;
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(LONGEST);
@@ -64,13 +64,13 @@ impl Tally {
         self.since_due.saturating_record(micros(since_due));
     }
 
-    /// A post of so many reports came to nothing.
+    /// Counts a failed post with its reports.
     pub(super) fn failed(&mut self, what: &'static str, reports: u64) {
         *self.failures.entry(what).or_default() += 1;
         self.unanswered += reports;
     }
 
-    /// A report was answered.
+    /// Counts the result of a report.
     pub(super) fn report(&mut self, expected: Expected, status: ReportStatus, problem: &str) {
         let (as_expected, answer) = match status {
             ReportStatus::Accepted => {
@@ -100,7 +100,7 @@ impl Tally {
     }
 }
 
-/// Whether a problem says that the server has too much to do: nothing is wrong with the report.
+/// Returns whether a problem means that the server is overloaded, and not that the report is wrong.
 fn is_shed(kind: ProblemKind) -> bool {
     use ProblemKind as Kind;
     matches!(
