@@ -1,20 +1,21 @@
-//! Known answers: the sums that a list of generated packets must come to.
+//! Known answers: the expected sums of a list of generated packets.
 
 use super::{Answer, Generated};
 
 /// Counts of set bins over many packets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// How many packets were counted.
+    /// Number of packets.
     pub packets: u64,
-    /// For each bin, how many clients' answers have it set.
+    /// For each bin, the number of answers in which it is set.
     pub true_counts: Vec<u64>,
-    /// For each bin, in how many packets it is set after randomised response: what the processors' sums add to.
+    /// For each bin, the number of packets in which it is set after randomised response: the
+    /// expected sums of the processors.
     pub noisy_counts: Vec<u64>,
 }
 
 impl Tally {
-    /// Nothing counted yet, in so many bins.
+    /// Creates counts of zero for a number of bins.
     #[must_use]
     pub fn new(bins: usize) -> Self {
         Self {
@@ -29,12 +30,12 @@ impl Tally {
         self.count(&generated.true_bits, &generated.noisy_bits);
     }
 
-    /// Counts one packet by its bins alone.
+    /// Counts the bins of one packet.
     pub fn add_answer(&mut self, answer: &Answer) {
         self.count(&answer.true_bits, &answer.noisy_bits);
     }
 
-    /// Adds another tally, for packets that were made in several chunks.
+    /// Adds another tally, for packets that were generated in chunks.
     pub fn merge(&mut self, other: &Self) {
         self.packets += other.packets;
         let pairs = [

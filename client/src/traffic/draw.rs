@@ -1,12 +1,12 @@
-//! Unbiased draws that stay the same from one release of a random number library to the next.
+//! Unbiased random draws that do not change between releases of a random number library.
 
 use rand::CryptoRng;
 
 use super::habit::Skew;
 
-/// A number below `bound`, which is above 0; every one equally likely.
+/// Draws a number below `bound`, which is above 0, from a uniform distribution.
 pub(super) fn below(bound: u64, rng: &mut (impl CryptoRng + ?Sized)) -> u64 {
-    // The draws below this are too few to give every remainder its turn.
+    // Smaller draws are rejected, because they would make some remainders more likely.
     let surplus = bound.wrapping_neg() % bound;
     loop {
         let draw = rng.next_u64();
@@ -16,7 +16,7 @@ pub(super) fn below(bound: u64, rng: &mut (impl CryptoRng + ?Sized)) -> u64 {
     }
 }
 
-/// True in `per_mille` of 1000 cases.
+/// Returns true with a probability of `per_mille` / 1000.
 pub(super) fn chance(per_mille: u16, rng: &mut (impl CryptoRng + ?Sized)) -> bool {
     below(1000, rng) < u64::from(per_mille)
 }
@@ -24,12 +24,12 @@ pub(super) fn chance(per_mille: u16, rng: &mut (impl CryptoRng + ?Sized)) -> boo
 /// Picks positions by weight.
 #[derive(Debug, Clone)]
 pub(super) struct Picker {
-    /// Sums of the weights up to and with each position.
+    /// Cumulative weights, including each position's own.
     cumulative: Vec<u64>,
 }
 
 impl Picker {
-    /// A picker over `count` positions.
+    /// Creates a picker over `count` positions.
     pub(super) fn new(skew: Skew, count: usize) -> Self {
         let mut total = 0;
         let sums = (0..count).map(|position| {
@@ -41,7 +41,7 @@ impl Picker {
         }
     }
 
-    /// One position; the first if no weight is above 0.
+    /// Picks a position; the first one if no weight is above 0.
     pub(super) fn pick(&self, rng: &mut (impl CryptoRng + ?Sized)) -> usize {
         let total = self.cumulative.last().copied().unwrap_or(0);
         if total == 0 {

@@ -1,67 +1,68 @@
-//! How answers are distributed: what makes generated traffic look like the real one.
+//! Distributions of answers that make generated traffic resemble real traffic.
 
 use rand::CryptoRng;
 
 use super::draw::{Picker, below, chance};
 use crate::encoding::Value;
 
-/// How one client's answer comes about. Chances are in thousandths.
+/// The distribution of one client's answer. Probabilities are in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Habit {
     /// One bucket, picked by weight; for [histograms](crate::Encoding::Histogram).
     One(Skew),
-    /// No bin at all with this chance, else one picked by weight.
+    /// No bin with this probability, otherwise one picked by weight.
     OneOrNone {
-        /// Chance of an empty report.
+        /// Probability of an empty report.
         silent: u16,
         /// Weights of the bins.
         skew: Skew,
     },
-    /// No bin at all with this chance, else some bins, each picked by weight.
+    /// No bin with this probability, otherwise several, each picked by weight.
     Several {
-        /// Chance of an empty report.
+        /// Probability of an empty report.
         silent: u16,
-        /// Most bins in one report, at least 1; any number up to it is equally likely.
+        /// Largest number of bins in one report, at least 1; all numbers up to it are equally
+        /// likely.
         most: u16,
         /// Weights of the bins.
         skew: Skew,
     },
-    /// Flags of which each asks for the one before it.
+    /// Flags, each of which can be set only if the one before it is set.
     Nested {
-        /// Chance of an empty report.
+        /// Probability of an empty report.
         silent: u16,
-        /// Chance that a flag that may be set is set.
+        /// Probability that a flag that can be set is set.
         onward: u16,
     },
-    /// Rows of bins; in one row, all bins from some position on are set ("within so many days").
+    /// Rows of bins; in one row, all bins from some position on are set ("within N days").
     Cumulative {
-        /// Chance of an empty report.
+        /// Probability of an empty report.
         silent: u16,
         /// Number of rows, at least 1; the bins are divided evenly.
         rows: u16,
-        /// Weights of the positions, counted over all rows.
+        /// Weights of the positions, over all rows.
         skew: Skew,
     },
-    /// A fair coin for each bin.
+    /// Each bin is set with probability one half.
     Coins,
-    /// An integer over all binary digits, small ones more likely; for
+    /// An integer over all binary digits, with small ones more likely; for
     /// [integers](crate::Encoding::BoundedInteger).
     SmallInteger,
 }
 
-/// How often one bin is picked compared to the others.
+/// The relative frequencies of bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skew {
-    /// These weights; bins beyond them are never picked.
+    /// The given weights; bins beyond them are never picked.
     Weights(&'static [u32]),
-    /// The n-th bin at one n-th of the first bin's weight.
+    /// The n-th bin has one n-th of the first bin's weight.
     Harmonic,
 }
 
 impl Skew {
-    /// The weight of one position.
+    /// Returns the weight of a position.
     pub(super) fn weight(self, position: usize) -> u64 {
         match self {
             Self::Weights(weights) => weights.get(position).copied().map_or(0, u64::from),
@@ -71,7 +72,7 @@ impl Skew {
 }
 
 impl Habit {
-    /// What [`Habit::draw`] needs to know about `bins` bins.
+    /// Returns the picker that [`Habit::draw`] needs for `bins` bins.
     pub(super) fn picker(self, bins: usize) -> Picker {
         match self {
             Self::One(skew)
@@ -82,7 +83,7 @@ impl Habit {
         }
     }
 
-    /// One answer. An empty report costs as many draws as its habit needs to know that it is empty.
+    /// Draws an answer. An empty report takes only the draws that determine that it is empty.
     pub(super) fn draw(self, bins: usize, picker: &Picker, rng: &mut (impl CryptoRng + ?Sized)) -> Value {
         let mut bits = vec![false; bins];
         match self {
@@ -120,7 +121,7 @@ fn set(bits: &mut [bool], position: usize) {
     }
 }
 
-/// The smaller of two uniform integers of so many binary digits, at most 64.
+/// Draws the smaller of two uniform integers with this number of binary digits, at most 64.
 fn small_integer(digits: usize, rng: &mut (impl CryptoRng + ?Sized)) -> u64 {
     let smaller = rng.next_u64().min(rng.next_u64());
     let unused = 64_usize.saturating_sub(digits) as u32;

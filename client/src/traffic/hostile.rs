@@ -1,4 +1,5 @@
-//! Packets that an honest client would not send, each made from a normal one, and what has to become of them.
+//! Packets that an honest client would not send, derived from normal ones, with their required
+//! outcome.
 
 use std::fmt;
 
@@ -9,15 +10,15 @@ use super::{Answer, Generated, Traffic};
 use crate::error::ClientError;
 use crate::report::Report;
 
-/// Shortest possible ciphertext: a point and a tag, in bytes.
+/// Length of the shortest possible ciphertext in bytes: a point and a tag.
 const CIPHERTEXT_FLOOR: usize = 81;
 
-/// A kind of hostile packet. Where a [`Role`] is given, only that processor's share is spoiled.
+/// A kind of hostile packet. If a [`Role`] is given, only that processor's share is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Hostility {
-    /// A value of 2 in the first bin, to be counted twice. The shares are well formed; the two processors' messages
-    /// together show that the proof is false.
+    /// The value 2 in the first bin, an attempt to count twice. The shares are well formed; only
+    /// the two processors' messages together show that the proof is not valid.
     InvalidProof,
     /// A ciphertext with a changed tag, which no key opens.
     Undecryptable(Role),
@@ -25,42 +26,46 @@ pub enum Hostility {
     NotAPoint(Role),
     /// A ciphertext one byte shorter than a point and a tag.
     ShortCiphertext(Role),
-    /// A share that opens and is too short.
+    /// A share that opens, but is too short.
     ShortShare(Role),
-    /// A share that opens and is too long.
+    /// A share that opens, but is too long.
     LongShare(Role),
-    /// A share for one bin more than the metric has. The second processor's share is a seed of 32 bytes whatever the
-    /// number of bins, so only the first can see it.
+    /// A share with one bin more than the metric has. The second processor's share is a seed of 32
+    /// bytes for any number of bins, so only the first processor can detect it.
     OneBinMore,
-    /// A number that is not below the field's modulus among the elements of the first processor's share.
+    /// A number that is not below the field's modulus in the first processor's share.
     NotInField,
-    /// The two processors' shares exchanged.
+    /// The two processors' shares, exchanged.
     SwappedShares,
-    /// Another answer under the id of packet `of`, to be counted beside it or to push it out.
+    /// Another answer under the id of packet `of`, an attempt to count it in addition to or instead
+    /// of that packet.
     DuplicateId {
-        /// Index of the packet whose id is taken. It should come earlier in the same batch.
+        /// Index of the packet whose id is used. It should be earlier in the same batch.
         of: u64,
     },
-    /// A key id that no processor has. It is a hint only, so there is nothing wrong with the packet.
+    /// A key id that no processor has. The id is only a hint, so the packet is valid.
     UnknownKeyId(Role),
 }
 
-/// What has to become of a hostile packet.
+/// The required outcome of a hostile packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It counts as any other.
+    /// The packet is counted.
     Counted,
-    /// Both processors send a message about it; both find that the proof does not hold, and leave it out.
+    /// Both processors send a verification message, find that the proof is not valid, and reject
+    /// the packet.
     RejectedTogether,
-    /// These processors reject it at intake, and send no message about it; so the others leave it out as well.
+    /// These processors reject the packet at intake and send no verification message, so the other
+    /// processor leaves it out, too.
     RejectedAtIntake(&'static [Role]),
-    /// The packet that had the id first counts; this one gets no message.
+    /// The first packet with the id is counted; this one gets no verification message.
     Duplicate,
 }
 
 impl Hostility {
-    /// Every kind, those of one side for both sides, with `of` as the packet whose id is taken.
+    /// Returns every kind, for both sides where a role applies. `of` is the packet whose id is
+    /// used.
     #[must_use]
     pub fn every(of: u64) -> Vec<Self> {
         let sided = [
@@ -82,7 +87,7 @@ impl Hostility {
         all
     }
 
-    /// What has to become of it.
+    /// Returns the required outcome.
     #[must_use]
     pub fn verdict(self) -> Verdict {
         match self {
@@ -133,10 +138,12 @@ fn alone(role: Role) -> &'static [Role] {
 }
 
 impl Traffic {
-    /// Packet `index`, spoiled. Its bins are those of the normal packet, whatever becomes of it.
+    /// Returns the hostile variant of packet `index`. The bins in the result are those of the
+    /// normal packet, whatever the outcome.
     ///
     /// # Errors
-    /// As [`Traffic::packet`]; [`Hostility::OneBinMore`] also when a bin more is more than Prio2 can prove.
+    /// As [`Traffic::packet`]; with [`Hostility::OneBinMore`], also if Prio2 does not support one
+    /// more bin.
     pub fn hostile(&self, index: u64, hostility: Hostility) -> Result<Generated, ClientError> {
         let (Answer { true_bits, noisy_bits }, mut id, mut rng) = self.start(index)?;
         if let Hostility::DuplicateId { of } = hostility {
@@ -167,7 +174,7 @@ impl Traffic {
     }
 }
 
-/// Damage that is done before sealing.
+/// Changes the shares before sealing.
 fn spoil_payloads(payloads: &mut [Vec<u8>; 2], hostility: Hostility) {
     match hostility {
         Hostility::ShortShare(role) => {
@@ -180,7 +187,7 @@ fn spoil_payloads(payloads: &mut [Vec<u8>; 2], hostility: Hostility) {
     }
 }
 
-/// Damage that is done after sealing.
+/// Changes the report after sealing.
 fn spoil_report(report: &mut Report, hostility: Hostility) {
     match hostility {
         Hostility::Undecryptable(role) => {

@@ -1,22 +1,23 @@
-//! The metrics that ENPA's Android client sent (Exposure Notifications Private Analytics, 2020 to 2023).
+//! The metrics of ENPA's Android client (Exposure Notifications Private Analytics, 2020 to 2023).
 
 use super::habit::{Habit, Skew};
 use crate::encoding::Encoding;
 
-/// One metric: its shape, its noise and how its answers are usually distributed.
+/// A metric: its encoding, its noise and the usual distribution of its answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metric {
     /// Versioned name, as in ENPA's uploads and aggregations.
     pub name: &'static str,
-    /// Shape of the bins.
+    /// The encoding of answers.
     pub encoding: Encoding,
-    /// What the bins stand for.
+    /// The meaning of the bins.
     pub meaning: &'static str,
     /// How often a client reports.
     pub cadence: Cadence,
-    /// Parameter of the randomised response that real clients use.
+    /// Epsilon of the randomised response in real clients.
     pub epsilon: f64,
-    /// How the generator draws answers. Invented, to be skewed as real ones were; ENPA's sums are not public.
+    /// The distribution of generated answers. It is invented, with a skew like that of real
+    /// answers; ENPA's sums are not public.
     pub habit: Habit,
 }
 
@@ -32,26 +33,27 @@ pub enum Cadence {
     Test,
 }
 
-/// Epsilon of every ENPA metric since October 2021, and of the daily ones before.
+/// Epsilon of every ENPA metric since October 2021, and of the daily metrics before.
 const EPSILON: f64 = 8.0;
 
 impl Metric {
-    /// Number of bins.
+    /// Returns the number of bins.
     #[must_use]
     pub fn bins(&self) -> usize {
         self.encoding.bins()
     }
 
-    /// The metric of [`METRICS`] or [`EXAMPLES`] with this name.
+    /// Returns the metric of [`METRICS`] or [`EXAMPLES`] with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         METRICS.iter().chain(EXAMPLES).find(|metric| metric.name == name)
     }
 
-    /// ENPA's test metric, which may have any number of bins: each bin a fair coin.
+    /// Returns ENPA's test metric, which may have any number of bins, each set with probability one
+    /// half.
     #[must_use]
     pub const fn fake(bins: usize) -> Self {
-        let meaning = "nothing: a fair coin for each bin";
+        let meaning = "none: each bin is set with probability one half";
         let encoding = Encoding::BitVector { bins };
         Self {
             name: "fakeMetric-v1",
@@ -106,8 +108,8 @@ const VACCINE: Habit = Habit::Nested {
     onward: 820,
 };
 
-/// The metrics of ENPA's last clients, each at its latest version. Where ENPA declared a Hamming weight of 1 the
-/// metric is a histogram; the others may have no bin set, or several.
+/// The metrics of ENPA's last clients, each in its latest version. Metrics with a declared Hamming
+/// weight of 1 are histograms; the others may have no bin set, or several.
 pub const METRICS: &[Metric] = &[
     histogram(
         "PeriodicExposureNotification-v1",
@@ -202,7 +204,7 @@ pub const METRICS: &[Metric] = &[
             rows: 4,
             skew: Skew::Harmonic,
         },
-        "notified within so many days of exposure: 4 classifications by 12 delays, cumulative",
+        "delay from exposure to notification: 4 classifications by 12 delays, cumulative",
     ),
     vector(
         "KeysUploadedVaccineStatus14d-v3",
@@ -214,11 +216,11 @@ pub const METRICS: &[Metric] = &[
     Metric::fake(8),
 ];
 
-/// Metrics that ENPA did not have, for shapes that it did not use.
+/// Additional metrics with encodings that ENPA did not use.
 pub const EXAMPLES: &[Metric] = &[Metric {
     name: "exampleMinutes-v1",
     encoding: Encoding::BoundedInteger { bits: 10 },
-    meaning: "minutes of use in a day, 0 to 1023: the sum over all clients comes out",
+    meaning: "minutes of use in a day, 0 to 1023: the result is the sum over all clients",
     cadence: Cadence::Test,
     epsilon: EPSILON,
     habit: Habit::SmallInteger,

@@ -1,7 +1,8 @@
-//! A generator of realistic traffic with known answers: every packet is a pure function of a seed, a metric and an
-//! index, so packets can be made in any order and on any number of threads.
+//! A generator of realistic traffic with known answers. Every packet is a pure function of a seed,
+//! a metric and an index, so packets can be generated in any order and on any number of threads.
 //!
-//! For tests, benches and the sandbox. Its randomness comes from the seed: whoever knows the seed knows every bit.
+//! For tests, benchmarks and the sandbox only: all randomness derives from the seed, so the seed
+//! reveals every bit.
 
 mod answer;
 mod draw;
@@ -28,7 +29,7 @@ use draw::Picker;
 /// Separates the generator's key from any other use of the seed.
 const DOMAIN: &[u8] = b"tallybox traffic v1";
 
-/// Endless reports of one metric.
+/// An unlimited sequence of reports of one metric.
 #[derive(Debug, Clone)]
 pub struct Traffic {
     metric: Metric,
@@ -39,18 +40,18 @@ pub struct Traffic {
     key: [u8; 32],
 }
 
-/// A generated submission, with what is in it.
+/// A generated report with its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
-    /// What the client sends.
+    /// The report that the client sends.
     pub report: Report,
     /// The bins of the client's answer.
     pub true_bits: Vec<bool>,
-    /// The bins as they were shared, after randomised response.
+    /// The bins that are shared, after randomised response.
     pub noisy_bits: Vec<bool>,
 }
 
-/// The bins of a submission without the submission.
+/// The bins of a generated report, without the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The bins of the client's answer.
@@ -60,13 +61,13 @@ pub struct Answer {
 }
 
 impl Traffic {
-    /// The traffic of `metric` towards `processors` (in order of their index). Without an epsilon no noise is added,
-    /// so that sums come out exactly; [`Metric::epsilon`] is what real clients use. The answers do not depend on
-    /// epsilon.
+    /// Creates the traffic of `metric` for `processors`, which are in the order of their index.
+    /// Without an epsilon no noise is added, so that sums are exact; [`Metric::epsilon`] is the
+    /// value of real clients. The answers do not depend on epsilon.
     ///
     /// # Errors
-    /// [`ClientError`] when epsilon is out of range, there are not two processors, or the metric has no bins or too
-    /// many.
+    /// [`ClientError`] if epsilon is out of range, if there are not two processors, or if the
+    /// metric has no bins or too many.
     pub fn new(
         seed: u64,
         metric: &Metric,
@@ -87,30 +88,30 @@ impl Traffic {
         })
     }
 
-    /// The metric.
+    /// Returns the metric.
     #[must_use]
     pub fn metric(&self) -> &Metric {
         &self.metric
     }
 
-    /// The noise, if there is any.
+    /// Returns the noise, if any.
     #[must_use]
     pub fn noise(&self) -> Option<&RandomisedResponse> {
         self.noise.as_ref()
     }
 
-    /// The bins of packet `index`, without the work of making it.
+    /// Returns the bins of packet `index` without making the packet.
     ///
     /// # Errors
-    /// [`ClientError::Encode`] when the metric's habit does not go with its encoding.
+    /// [`ClientError::Encode`] if the metric's distribution does not match its encoding.
     pub fn answer(&self, index: u64) -> Result<Answer, ClientError> {
         self.start(index).map(|(answer, _, _)| answer)
     }
 
-    /// Packet `index`.
+    /// Returns packet `index`.
     ///
     /// # Errors
-    /// [`ClientError::Encode`] when the metric's habit does not go with its encoding.
+    /// [`ClientError::Encode`] if the metric's distribution does not match its encoding.
     pub fn packet(&self, index: u64) -> Result<Generated, ClientError> {
         let (Answer { true_bits, noisy_bits }, id, mut rng) = self.start(index)?;
         let randomness = Randomness::draw(&mut rng);
@@ -123,8 +124,8 @@ impl Traffic {
         })
     }
 
-    /// Everything that comes before splitting, and the generator as it stands then. Each packet has a stream of its
-    /// own.
+    /// Computes the answer, the id, and the state of the random generator before splitting. Each
+    /// packet has its own random stream.
     fn start(&self, index: u64) -> Result<(Answer, PacketId, ChaCha20Rng), ClientError> {
         let mut rng = ChaCha20Rng::from_seed(self.key);
         rng.set_stream(index);

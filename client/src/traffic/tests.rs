@@ -1,4 +1,4 @@
-//! Tests of the generator: determinism, known answers, and what becomes of hostile packets.
+//! Tests of the generator: determinism, known answers, and the outcomes of hostile packets.
 
 use prio::field::FieldPrio2;
 use prio::vdaf::Share;
@@ -15,8 +15,8 @@ fn metric(name: &str) -> &'static Metric {
     Metric::named(name).unwrap()
 }
 
-/// What each processor makes of its share at intake; nothing if it rejects it. Our own decoder has to judge as `prio`
-/// does.
+/// Returns each processor's share after intake, or `None` if it rejects the share. Our own decoder
+/// must agree with `prio`.
 fn intake(bins: usize, report: &Report) -> [Option<Share<FieldPrio2, 32>>; 2] {
     let [first, second] = judge::keys();
     let first = judge::open(&first, &report.shares[0]);
@@ -57,7 +57,7 @@ fn a_packet_depends_on_seed_metric_and_index_alone() {
     }
 }
 
-/// Generated files are compared between releases, so a seed has to mean the same for ever.
+/// Generated files are compared between releases, so a seed must always give the same packets.
 #[test]
 fn a_seed_means_the_same_for_ever() {
     let traffic = traffic(7, metric("CodeVerifiedWithReportType14d-v2"), Some(8.0));
