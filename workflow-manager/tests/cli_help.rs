@@ -1,5 +1,5 @@
-//! The help of every command, as committed in `tests/help/`. `UPDATE_HELP=1 cargo nextest run -p tallybox-workflow-manager
-//! cli_help` writes them anew.
+//! Compares the help of every command with the files in `tests/help/`. `UPDATE_HELP=1 cargo nextest
+//! run -p tallybox-workflow-manager cli_help` updates them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::CommandFactory as _;
@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/help")
 }
 
-/// The command lines of all commands, the program's own (empty) first.
+/// Returns the command lines of all commands; the first one is empty, for the program itself.
 fn commands() -> Vec<Vec<String>> {
     fn add(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
         all.push(path.to_vec());
@@ -38,7 +38,7 @@ fn file_name(command: &[String]) -> String {
     }
 }
 
-/// What the program prints on a terminal of 80 columns.
+/// Returns the help as printed on a terminal of 80 columns.
 fn help(command: &[String]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_workflow-manager"))
         .args(command)

@@ -1,4 +1,5 @@
-//! The program from outside, on directories and a real clock: in a time zone that is not UTC.
+//! Tests of the program as a process, on directories and the system clock, in a time zone other
+//! than UTC.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::path::Path;
@@ -24,7 +25,7 @@ schedule: { period-minutes: 60, grace-minutes: 10, look-back-hours: 24, horizon-
 serve: { operations: '127.0.0.1:0', poll-secs: 1 }
 ";
 
-/// A file that nobody else may read.
+/// Writes a file that no other user may read.
 fn write_secret(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     #[cfg(unix)]
@@ -53,7 +54,8 @@ impl World {
             .arg("--config")
             .arg(self.folder.path().join("wm.yaml"))
             .args(arguments)
-            // Half an hour off all others, and on the other side of the date line.
+            // The offset of this zone is not a whole number of hours, and it is beyond the date
+            // line.
             .env("TZ", "Pacific/Chatham")
             .env("COLUMNS", "200")
             .env("NO_COLOR", "1")
@@ -86,7 +88,7 @@ impl World {
         }
     }
 
-    /// A batch that both sides have taken in.
+    /// Adds a batch whose intake is done on both sides.
     fn both(&self, name: &BatchName) {
         self.ingest(name);
         self.put("mailbox", &name.validation(Role::Second).signature);
@@ -239,7 +241,7 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
     let queue = QueuePlace::new("queues/intake").open(world.folder.path()).unwrap();
     for _ in 0..3 {
         let delivery = queue.receive(Duration::ZERO).await.unwrap().unwrap();
-        // Several starts are under way at once, so their order is not known.
+        // Several starts run concurrently, so their order is unknown.
         if IntakeTask::parse(&delivery.body).unwrap().batch_id != third.id {
             queue.reject(&delivery, "unknown-key: names key k2").await.unwrap();
         }
@@ -278,7 +280,7 @@ async fn the_status_shows_what_is_rejected_until_it_is_done_or_dropped() {
         "they stay where they are"
     );
 
-    // The key was added, and the batch came in by a later attempt.
+    // The key was added, and a later attempt completed the intake.
     world.put("own", &one.prepared("0123abcd"));
     let status = world.json(&["status"]);
     assert_eq!(
@@ -334,7 +336,7 @@ fn packet_keys_are_announced_with_their_bins_and_none_twice() {
     let world = World::new();
     let write = |name: &str, text: &str| std::fs::write(world.folder.path().join(name), text).unwrap();
     write("five", &format!("{POINT}\n"));
-    // The first bytes of a private key of ENPA: the point, and 32 bytes more.
+    // The start of a private key of ENPA: the point, and 32 bytes more.
     write("private", &format!("{}{}\n", &POINT[..87], "A".repeat(45)));
     let with = |keys: &str| write("wm.yaml", &format!("{CONFIG}packet-keys: [{keys}]\n"));
     with("{ id: first-packet-5-1, bins: 5, file: five }");
@@ -471,7 +473,7 @@ queues: { intake: queues/intake, aggregate: queues/aggregate }
         assert_eq!(output.status.code(), Some(2), "{to}: {output:?}");
         assert!(text.contains("DIFFERS") && text.contains(said), "{to}: {text}");
     }
-    // A mount is missing.
+    // A missing mount.
     std::fs::remove_dir(world.folder.path().join("mailbox")).unwrap();
     let missing = world.run(&["check-config", "--buckets"]);
     assert_eq!(missing.status.code(), Some(4), "{missing:?}");

@@ -1,5 +1,5 @@
-//! A crash, or a lost answer, at every operation on a bucket or a queue: the next run loses no task, and every task of a
-//! window names the same batches.
+//! A crash or a lost response at every operation on a bucket or a queue: the next run loses no
+//! task, and every task of a window names the same batches.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -80,7 +80,7 @@ impl TaskQueue for FaultyQueue {
     }
 }
 
-/// Two aggregations with batches in two windows, one of them skipped by the peer.
+/// Creates two aggregations with batches in two windows, one of them skipped by the peer.
 async fn world(now: &str) -> World {
     let world = World::with(at(now), memory("ingestion"), memory("own"), memory("mailbox"));
     for aggregation in ["cats", "dogs"] {
@@ -91,7 +91,7 @@ async fn world(now: &str) -> World {
                 world.validate(&name).await;
             }
         }
-        // Taken in already: what the windows name.
+        // The intake of these is done, so the windows name them.
         for (number, time) in [(4, "07/10"), (5, "08/10")] {
             world.both(&batch(aggregation, at(time), number)).await;
         }
@@ -99,7 +99,7 @@ async fn world(now: &str) -> World {
     world
 }
 
-/// Puts the world's buckets and queues under plans of failure.
+/// Injects the planned failures into the buckets and queues.
 fn break_at(world: &mut World, buckets: &Faults, publication: u64, kind: Kind) -> Arc<AtomicU64> {
     world.manager.buckets = Buckets {
         ingestion: buckets.wrap(world.ingestion.clone()),
@@ -127,11 +127,11 @@ fn heal(world: &mut World) {
     break_at(world, &Faults::new(0, Kind::Fail), 0, Kind::Fail);
 }
 
-/// After a broken run, and one that is whole some minutes later, every task has been started, and all tasks of a window
-/// say the same.
+/// Checks that every task has been started after a failed run and a complete one some minutes
+/// later, and that all tasks of a window are identical.
 async fn complete(mut world: World, what: &str) {
     heal(&mut world);
-    // Meanwhile more has come; a window that is fixed stays as it is.
+    // A batch has arrived meanwhile; a fixed window stays unchanged.
     let late = batch("cats", at("08/40"), 9);
     world.both(&late).await;
     world.set(at("09/12"));
@@ -160,7 +160,7 @@ async fn a_crash_at_any_operation_on_a_bucket_loses_no_task() {
         for number in 1..=operations {
             let mut world = world("09/10").await;
             break_at(&mut world, &Faults::new(number, kind), 0, Kind::Fail);
-            // Whatever it answers; what matters is what it leaves.
+            // The result does not matter; the objects that the run leaves do.
             let _ = world.manager.run_once().await;
             complete(world, &format!("{kind:?} at {number}")).await;
         }
@@ -180,7 +180,7 @@ async fn a_crash_at_any_publication_loses_no_task() {
     }
 }
 
-/// With rosters, the switch is fixed by whoever gets there first, and stays.
+/// With rosters, the first run records the switch, and it never changes.
 #[tokio::test]
 async fn a_crash_while_the_switch_is_fixed_changes_nothing_about_it() {
     let since = |time: &str| RosterExtension {
@@ -213,7 +213,7 @@ async fn a_crash_while_the_switch_is_fixed_changes_nothing_about_it() {
                 ("roster", at("08/00")),
             ];
             assert_eq!(starts, expected, "{kind:?} at {number}");
-            // The peer's announcement is not looked at any more.
+            // The peer's announcement is not read any more.
             world.peer.set(Sighting::Unknown);
             put(&world.own, &hour("cats", at("08/00")).agreed()).await;
             world.run().await;

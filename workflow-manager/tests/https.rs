@@ -1,5 +1,5 @@
-//! The peer's announcement on a real HTTPS server: only a 404 says that there is none, and only the server that the system's
-//! certificates vouch for says anything.
+//! The peer's announcement on a real HTTPS server. Only a 404 means that there is none, and only a
+//! server with a certificate that the system trusts is believed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate for localhost, and its key, in PEM.
+/// Returns a certificate for localhost and its key, in PEM.
 fn certificate() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
-/// A server that answers every request with the same bytes.
+/// Starts a server that sends the same bytes in response to every request.
 async fn server((certificate, key): &(String, String), answer: Vec<u8>) -> SocketAddr {
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
@@ -37,7 +37,7 @@ async fn server((certificate, key): &(String, String), answer: Vec<u8>) -> Socke
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            // A client that does not trust us hangs up.
+            // A client that does not trust the certificate closes the connection.
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 continue;
             };
@@ -55,7 +55,8 @@ fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}").into_bytes()
 }
 
-/// What `status` says of rosters, with this certificate as the only one that the system trusts.
+/// Returns the `rosters` text of `status`, with this certificate as the only one that the system
+/// trusts.
 async fn rosters(url: &str, trusted: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     for bucket in ["ingestion", "own", "mailbox"] {
@@ -111,7 +112,7 @@ async fn only_a_404_is_no_announcement() {
         (answer("404 Not Found", "", "none"), "the peer has no announcement"),
         (answer("403 Forbidden", "", "no"), "cannot be read"),
         (answer("503 Service Unavailable", "", ""), "cannot be read"),
-        // What is trusted is this server.
+        // Only this server is trusted, so redirects are not followed.
         (answer("302 Found", &moved, ""), "cannot be read"),
         (answer("200 OK", "", "<html>Welcome</html>"), "cannot be read"),
         (answer("200 OK", "", &too_long), "cannot be read"),

@@ -1,5 +1,6 @@
-//! Work as Kubernetes Jobs: the Jobs byte for byte; no second Job whatever breaks; a cap; leading by a Lease. On an API
-//! server of a few lines always, and on a real one where `TALLYBOX_KUBECONFIG` names it (`scripts/check kubernetes`).
+//! Work as Kubernetes Jobs: the exact bytes of the Jobs, no second Job after any failure, the limit
+//! of Jobs, and leader election by a Lease. The tests always run on a small built-in API server,
+//! and also on a real one if `TALLYBOX_KUBECONFIG` names it (`scripts/check kubernetes`).
 #![cfg(feature = "kubernetes")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -63,7 +64,7 @@ async fn ingest(world: &World, count: u8) {
     }
 }
 
-/// The tasks of all Jobs, by Job.
+/// Returns the tasks of all Jobs, by Job.
 fn tasks(cluster: &Cluster) -> Vec<Vec<String>> {
     let of = |job: &Value| {
         let text = job["metadata"]["annotations"]["tallybox.org/tasks"].as_str().unwrap();
@@ -72,7 +73,7 @@ fn tasks(cluster: &Cluster) -> Vec<Vec<String>> {
     cluster.objects("/jobs/").iter().map(of).collect()
 }
 
-/// Every task is in one Job and no other.
+/// Asserts that every task is in exactly one Job.
 fn assert_once(cluster: &Cluster, count: usize) {
     let all: Vec<String> = tasks(cluster).concat();
     let different: BTreeSet<&String> = all.iter().collect();
@@ -193,7 +194,8 @@ async fn a_crash_after_a_job_was_made_adopts_it_and_makes_no_second_one() {
     let summary = world.manager.run_once().await.unwrap();
     assert_eq!((summary.failed.len(), summary.exit()), (1, Exit::Retry));
     assert_once(&cluster, 3);
-    // Meanwhile there are more: those that run stay as they are, and only the others make a new Job.
+    // There are more batches meanwhile. Running tasks stay as they are, and only the others become
+    // a new Job.
     ingest(&world, 5).await;
     let summary = world.run().await;
     assert_eq!(summary.started.len(), 5);
@@ -231,7 +233,7 @@ async fn no_more_run_than_may() {
     cluster.finish_jobs();
     assert_eq!(world.run().await.started.len(), 2);
     assert_once(&cluster, 10);
-    // A task without an outcome becomes another Job, once it is time.
+    // A task without an outcome becomes another Job when it is due again.
     cluster.finish_jobs();
     world.set(at("09/01"));
     assert_eq!(world.run().await.started.len(), 4);
@@ -268,7 +270,7 @@ async fn one_leads_by_a_lease() {
     lead(Cluster::default().client(), "one").await;
 }
 
-/// Two that stand for a Lease, on any API server.
+/// Two processes compete for a Lease, on any API server.
 async fn lead(client: Client, name: &str) {
     let clock = Clock::manual(day(1, "08/00").millis());
     let config = LeaseConfig {
@@ -301,7 +303,7 @@ async fn lead(client: Client, name: &str) {
     one.resign().await.unwrap();
 }
 
-/// The same on a real API server. It has no controllers: Jobs stay as they are made.
+/// The same on a real API server. It has no controllers, so Jobs stay as they are created.
 #[tokio::test]
 async fn on_a_real_api_server() {
     let Some(file) = std::env::var_os("TALLYBOX_KUBECONFIG") else {
@@ -332,7 +334,7 @@ async fn on_a_real_api_server() {
     let starter = Jobs::on(client.clone(), form(&instance), &jobs).await.unwrap();
     let running = starter.running().await.unwrap();
     assert_eq!((running.keys.len(), running.room), (3, Some(0)));
-    // A crash before the markers: they are gone, the Jobs are not.
+    // A crash before the markers were written: the markers are missing, and the Jobs exist.
     let markers = ["01", "02", "03"].map(|n| {
         let id = format!("{n}{n}{n}{n}-{n}{n}-{n}{n}-{n}{n}-{n}{n}{n}{n}{n}{n}");
         format!("task-markers/intake-{AGG}-2026-03-01-08-00-{id}")
@@ -344,14 +346,14 @@ async fn on_a_real_api_server() {
     let summary = world.run().await;
     assert_eq!((summary.started.len(), summary.left), (3, 2), "adopted");
     assert_eq!(starter.running().await.unwrap().keys.len(), 3, "and no second one made");
-    // The same Job made again is the same Job.
+    // Creating the same Job again finds the existing one.
     let task = Task {
         key: running.keys.iter().next().unwrap().clone(),
         message: bytes::Bytes::from_static(b"{}"),
     };
     starter.start(QueueKind::Intake, &[task]).await.unwrap();
     assert_eq!(starter.running().await.unwrap().keys.len(), 3);
-    // When they are finished, the rest is started.
+    // When the Jobs are finished, the rest is started.
     let finished = json!({"status": {"conditions": [{"type": "Complete", "status": "True"}]}});
     for job in starter.api.list(&Default::default()).await.unwrap().items {
         let name = job.metadata.name.unwrap();
@@ -362,7 +364,8 @@ async fn on_a_real_api_server() {
         patched.unwrap();
     }
     assert_eq!(world.run().await.started.len(), 2);
-    // The server knows the manifest: unknown kinds of restart are refused, and that never passes.
+    // The API server validates the manifest. An unknown restart policy is rejected, and a retry
+    // cannot succeed.
     let mut bad = form(&instance);
     bad.template
         .spec

@@ -1,4 +1,4 @@
-//! A bucket with a million objects of old windows: a run touches only the open ones.
+//! A bucket with a million objects of old windows: a run reads only the open windows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -18,15 +18,16 @@ use tallybox_model::time::BatchTime;
 use tallybox_transport::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload, memory};
 
 const AGG: &str = "kittens-seen";
-/// Batches of each minute.
+/// Number of batches per minute.
 const BATCHES: usize = 25;
-/// Objects in all.
+/// Number of objects in total.
 const OBJECTS: usize = 1_000_050;
-/// Where the newest of them stand.
+/// The minute of the newest objects.
 const NEWEST: &str = "2026/03/08/05/59";
 
-/// Whatever an ingestor has written, without ever being held: three objects a batch, 25 batches a minute, a million
-/// objects in all, the last ones in the newest minute. Which objects they are follows from their number.
+/// A bucket with the batches of an ingestor that are computed and not stored: three objects per
+/// batch, 25 batches per minute, a million objects in total. The number of an object determines its
+/// name.
 #[derive(Debug)]
 struct Generated {
     lists: AtomicU64,
@@ -59,7 +60,7 @@ impl Generated {
         }
     }
 
-    /// The first object at or after a key, by halving.
+    /// Returns the first object at or after a key, by binary search.
     fn first_at(key: &str) -> usize {
         let (mut low, mut high) = (0, OBJECTS);
         while low < high {
@@ -131,7 +132,8 @@ impl Bucket for Generated {
     }
 }
 
-/// The most memory that this process has had, in MiB; `None` where nobody says.
+/// Returns the largest memory use of this process in MiB; `None` where the system does not report
+/// it.
 fn most_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -148,8 +150,9 @@ async fn a_run_over_a_million_objects_of_old_windows_touches_only_the_open_ones(
     });
     let bucket: SharedBucket = generated.clone();
     let mut world = World::with(day(8, "08/00"), bucket, memory("own"), memory("mailbox"));
-    // The last hours are looked at whatever has become of their windows; a week of older ones, and the week before that has
-    // passed the horizon, unless they are done.
+    // The last hours are scanned whatever the state of their windows. In the week before them, and
+    // in the week before that, which has passed the horizon, only windows that are not done are
+    // scanned.
     world.manager.policy.look_back_minutes = 3 * 60;
     let open = [
         hour(AGG, day(4, "03/00")),

@@ -1,5 +1,5 @@
-//! Each small object that the workflow manager reads in the own bucket, edited by somebody who has no record key: nothing
-//! is started on it, and the object is named.
+//! Each small record that the workflow manager reads in the own bucket, changed without a record
+//! key: no work is started because of it, and the error names the object.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -15,7 +15,7 @@ use tallybox_workflow_manager::leader::{BucketLock, Election};
 
 const AGG: &str = "kittens-seen";
 
-/// Puts other bytes into the place of an object: its last digit is another one.
+/// Replaces an object with other bytes: the last digit differs.
 async fn edit(own: &SharedBucket, key: &str) {
     let mut object = read_all(&**own, key, 1 << 20).await.unwrap().to_vec();
     let payload = object.len() - TRAILER_BYTES;
@@ -48,7 +48,7 @@ async fn the_batches_of_a_window_and_its_markers() {
     for key in [window.batches(), marker.name()] {
         let good = read_all(&*world.own, &key, 1 << 20).await.unwrap();
         edit(&world.own, &key).await;
-        // As a program that starts again: it remembers nothing.
+        // Simulates a restarted program, with empty caches.
         let mut again = World::with(
             at("10/10"),
             world.ingestion.clone(),
@@ -67,7 +67,7 @@ async fn the_batches_of_a_window_and_its_markers() {
         );
         replace(&world.own, &key, good).await;
     }
-    // What the predecessor left is no record, and is not started again.
+    // A marker of ENPA's workflow manager is not a record, and its task is not started again.
     replace(&world.own, &marker.name(), "aggregate-of-another-program".into()).await;
     let again = World::with(
         at("10/10"),

@@ -1,4 +1,4 @@
-//! One run after another, with memory buckets and memory queues.
+//! Successive runs with memory buckets and memory queues.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -45,7 +45,7 @@ async fn tasks_and_markers_are_the_predecessors() {
     world.ingest(&name).await;
     world.validate(&name).await;
     world.run().await;
-    // What we have not taken in no window names.
+    // A window names only batches whose intake is done.
     world.prepare(&name).await;
     world.run().await;
     use tallybox_queue::TaskQueue as _;
@@ -109,7 +109,7 @@ async fn a_window_is_summed_when_its_grace_has_passed_and_names_what_is_on_both_
         sums[0].batches.iter().map(|batch| batch.id).collect::<Vec<_>>(),
         [both.id]
     );
-    // What comes later is late; the window is started again with the same batches.
+    // Batches that arrive later are late; the window is started again with the same batches.
     world.ingest(&theirs).await;
     world.validate(&ours).await;
     world.set(at("09/40"));
@@ -153,7 +153,7 @@ async fn with_rosters_a_window_goes_through_all_its_steps() {
     world.done(&window).await;
     world.set(at("10/09"));
     assert!(step(&world).await.is_none());
-    // The next window has no batch, and gets its roster all the same.
+    // The next window has no batch, and gets a roster nevertheless.
     world.set(at("10/10"));
     assert!(matches!(step(&world).await, Some(WindowTask::Roster(task)) if task.window.start() == at("09/00")));
 }
@@ -182,7 +182,7 @@ async fn a_roster_of_the_peers_is_answered_without_a_batch_of_ours() {
     assert!(matches!(&tasks[..], [WindowTask::Roster(task)] if task.window == window.window));
 }
 
-/// A window that is older than the horizon is not started any more, and does not vanish either.
+/// A window that is older than the horizon is not started any more, and does not disappear either.
 #[tokio::test]
 async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknowledged() {
     let world = World::new(day(2, "10/00"));
@@ -190,7 +190,7 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
     for (number, start) in (1..).zip(starts) {
         world.both(&batch(AGG, start, number)).await;
     }
-    // Only half of it ever came, and the third window is summed.
+    // This batch is incomplete, and the third window is summed.
     support::put(&world.ingestion, &batch(AGG, day(1, "06/00"), 9).ingestion().packets).await;
     let names = starts.map(|start| hour(AGG, start));
     world.done(&names[2]).await;
@@ -213,7 +213,8 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
     };
     world.run().await;
     assert_eq!(given_up().await, []);
-    // The first two are past the horizon of seven days, the fourth is not; nobody has looked for a day.
+    // The first two windows have passed the horizon of seven days, the fourth has not; no run took
+    // place for a day.
     world.set(day(8, "03/30"));
     let started = world.run().await.started;
     assert!(
@@ -224,7 +225,7 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
     counted(2);
     world.run().await;
     counted(2);
-    // Another process knows it, too, and reports nothing again.
+    // Another process sees the record, too, and does not report it again.
     let other = World::with(
         day(8, "03/40"),
         world.ingestion.clone(),
@@ -257,7 +258,7 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
         .await;
     assert!(again.is_err());
     assert_eq!(given_up().await, starts[1..2]);
-    // Long after, when nothing else is known of it, and its batches are gone.
+    // Long after, when no other record exists and its batches have been deleted.
     world.set(day(30, "00/00"));
     assert_eq!(given_up().await, starts[1..2]);
     world.done(&names[1]).await;

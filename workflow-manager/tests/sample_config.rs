@@ -1,4 +1,4 @@
-//! The sample configuration is one that the program reads, and what is wrong with others is said by key.
+//! The program accepts the sample configuration, and names the wrong key of invalid ones.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! What an operator sees of what waits: gauges, and a scheduler that reaches nothing.
+//! The view of operators: gauges of waiting work, and a scheduler whose dependencies are out of
+//! reach.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -59,7 +60,7 @@ async fn rejected_tasks_are_counted_once_each_until_they_are_done() {
     });
     let name = batch(AGG, at("08/00"), 1);
     world.ingest(&name).await;
-    // It is started, and rejected, twice.
+    // It is started and rejected twice.
     for now in ["08/30", "09/00"] {
         world.set(at(now));
         world.run().await;

@@ -1,4 +1,5 @@
-//! What hurt the predecessor's operators, by the number in the list of its weaknesses: each test fails on what it did.
+//! Known weaknesses of ENPA's workflow manager, by their number in the list: each test fails on the
+//! old behaviour.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -18,7 +19,7 @@ use tallybox_transport::{Bucket, BucketError, Entry, ListRange, Object, SharedBu
 
 const AGG: &str = "kittens-seen";
 
-/// The predecessor looked at one window a run: what it missed was lost.
+/// ENPA's workflow manager considered one window per run: a missed window was lost.
 #[tokio::test]
 async fn w3_windows_that_were_missed_are_caught_up_oldest_first() {
     let world = World::new(day(1, "00/00"));
@@ -34,7 +35,8 @@ async fn w3_windows_that_were_missed_are_caught_up_oldest_first() {
     assert_eq!(sums, starts);
 }
 
-/// Each side of the predecessor chose by itself: one late validation, and two sum parts could not be added.
+/// Each side of ENPA chose batches independently: after one late validation, two sum parts could
+/// not be added.
 #[tokio::test]
 async fn w3_with_rosters_no_side_names_batches_by_itself() {
     let world = World::with_rosters(at("00/00"), at("00/00"));
@@ -48,7 +50,7 @@ async fn w3_with_rosters_no_side_names_batches_by_itself() {
     assert!(matches!(&tasks[0], WindowTask::Aggregation(task) if task.agreed && task.batches.is_empty()));
 }
 
-/// A task whose lease ran out too often was gone, and its marker kept it from being started again.
+/// A task whose lease expired too often was lost, and its marker prevented another start.
 #[tokio::test]
 async fn w7_a_task_that_is_lost_is_started_again_by_its_missing_outcome() {
     let world = World::new(at("08/30"));
@@ -67,7 +69,7 @@ async fn w7_a_task_that_is_lost_is_started_again_by_its_missing_outcome() {
     assert_eq!((world.intakes().await.len(), world.sums().await.len()), (0, 1));
 }
 
-/// One misnamed object stopped the scheduling of its aggregation, and of all after it.
+/// One misnamed object stopped the scheduling of its aggregation and of all later ones.
 #[tokio::test]
 async fn w18_misnamed_objects_are_passed_over_and_counted() {
     let world = World::new(at("08/30"));
@@ -92,7 +94,7 @@ async fn w18_misnamed_objects_are_passed_over_and_counted() {
     assert_eq!(world.intakes().await, [name]);
 }
 
-/// An error of one aggregation returned from the program, with exit status 0.
+/// An error of one aggregation ended the program, with exit status 0.
 #[tokio::test]
 async fn w18_one_aggregation_that_fails_holds_up_no_other_and_shows_in_the_exit_code() {
     let inner = memory("ingestion");
@@ -115,7 +117,8 @@ async fn w18_one_aggregation_that_fails_holds_up_no_other_and_shows_in_the_exit_
     assert_eq!(world.intakes().await, [names[0].clone(), names[2].clone()]);
 }
 
-/// Times were formatted in the machine's zone, and a trailing part of an hour was missed where listings went by hours.
+/// Times were formatted in the machine's time zone, and a trailing part of an hour was missed where
+/// listings were hourly.
 #[tokio::test]
 async fn w19_ranges_are_exact_to_the_minute_on_every_kind_of_bucket() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! A Kubernetes API server in a few lines: Jobs, Leases, and one Deployment, with what a real one does about names,
-//! versions, labels and pages.
+//! A minimal Kubernetes API server: Jobs, Leases and one Deployment, with the rules of a real one
+//! for names, versions, labels and pages.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +19,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-/// Objects of a page, whatever a client asks for.
+/// Objects per page, whatever limit a client requests.
 const PAGE: usize = 3;
 
 #[derive(Clone, Default)]
@@ -30,7 +30,7 @@ struct State {
     objects: BTreeMap<String, Value>,
     version: u64,
     requests: Vec<String>,
-    /// The connection breaks after the next writing request has taken effect.
+    /// True if the connection breaks after the next write has taken effect.
     breaks: bool,
 }
 
@@ -73,7 +73,7 @@ impl Cluster {
         }
     }
 
-    /// `METHOD path` of all requests since the last call.
+    /// Returns `METHOD path` of all requests since the last call.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().requests)
     }

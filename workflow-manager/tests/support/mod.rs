@@ -1,4 +1,5 @@
-//! A processor with memory buckets and memory queues, and an ingestor, a peer and workers that only leave names behind.
+//! A processor with memory buckets and memory queues, and an ingestor, a peer and workers that only
+//! create objects.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,12 +36,12 @@ use tallybox_workflow_manager::summary::RunSummary;
 use tallybox_workflow_manager::switch::Announcements;
 use zeroize::Zeroizing;
 
-/// 2026-03-01 in hours and minutes.
+/// Returns a time on 2026-03-01, from hours and minutes.
 pub fn at(text: &str) -> BatchTime {
     day(1, text)
 }
 
-/// A day of March 2026, in hours and minutes.
+/// Returns a time on a day of March 2026, from hours and minutes.
 pub fn day(day: u32, text: &str) -> BatchTime {
     format!("2026/03/{day:02}/{text}").parse().unwrap()
 }
@@ -60,7 +61,8 @@ pub fn hour(aggregation: &str, start: BatchTime) -> WindowName {
     }
 }
 
-/// Hours, ten minutes of grace, a task without an outcome is started again after half an hour.
+/// Hourly windows, ten minutes of grace; a task without an outcome is started again after half an
+/// hour.
 pub const POLICY: Policy = Policy {
     role: Role::First,
     period_minutes: 60,
@@ -122,7 +124,7 @@ impl World {
         }
     }
 
-    /// A world in which both sides use rosters from a time on.
+    /// Creates a world in which both sides use rosters from a given time.
     pub fn with_rosters(now: BatchTime, since: BatchTime) -> Self {
         let mut world = Self::new(now);
         let roster = RosterExtension { since, until: None };
@@ -141,7 +143,7 @@ impl World {
         summary
     }
 
-    /// The ingestor has written a batch.
+    /// Adds a batch as the ingestor does.
     pub async fn ingest(&self, name: &BatchName) {
         let objects = name.ingestion();
         for key in [objects.packets, objects.header, objects.signature] {
@@ -149,7 +151,7 @@ impl World {
         }
     }
 
-    /// The peer has validated a batch.
+    /// Adds the peer's validation of a batch.
     pub async fn validate(&self, name: &BatchName) {
         let objects = name.validation(self.manager.policy.role.peer());
         for key in [objects.packets, objects.header, objects.signature] {
@@ -157,12 +159,12 @@ impl World {
         }
     }
 
-    /// Our intake of a batch is done.
+    /// Adds the result of our intake of a batch.
     pub async fn prepare(&self, name: &BatchName) {
         put(&self.own, &name.prepared("0123abcd")).await;
     }
 
-    /// A batch has gone all its way on both sides.
+    /// Adds a batch whose intake and validation are done on both sides.
     pub async fn both(&self, name: &BatchName) {
         self.ingest(name).await;
         self.validate(name).await;
@@ -173,7 +175,7 @@ impl World {
         put(&self.own, &name.done()).await;
     }
 
-    /// Takes all intake tasks off their queue.
+    /// Receives all intake tasks from their queue.
     pub async fn intakes(&self) -> Vec<BatchName> {
         let mut found = Vec::new();
         while let Some(delivery) = self.intake.receive(Duration::ZERO).await.unwrap() {
@@ -188,7 +190,7 @@ impl World {
         found
     }
 
-    /// Takes all tasks about windows off their queue.
+    /// Receives all window tasks from their queue.
     pub async fn window_tasks(&self) -> Vec<WindowTask> {
         let mut found = Vec::new();
         while let Some(delivery) = self.aggregate.receive(Duration::ZERO).await.unwrap() {
@@ -198,7 +200,7 @@ impl World {
         found
     }
 
-    /// The sums that were asked for.
+    /// Returns the sums that were started.
     pub async fn sums(&self) -> Vec<AggregationTask> {
         let tasks = self.window_tasks().await.into_iter();
         tasks
@@ -210,7 +212,7 @@ impl World {
     }
 }
 
-/// What makes and verifies the records of the world's processor.
+/// Returns the keys that authenticate and verify the records of the world's processor.
 pub fn records() -> Records {
     let key = RecordKey::from_bytes(Zeroizing::new([7; 32]));
     Records::of_processor([key], &"us-ca-example".parse().unwrap(), Role::First).unwrap()
