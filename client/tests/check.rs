@@ -1,4 +1,4 @@
-//! `tallybox-client check`: each element that is wrong is named, and a report in which nothing is passes.
+//! `tallybox-client check` names each wrong element, and accepts a correct report.
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,7 +10,7 @@ use tallybox_crypto::ecies;
 use tallybox_crypto::prio2::{MODULUS, Prio2, Randomness};
 use tallybox_model::report::ReportUpload;
 
-/// The worked example, as it is posted.
+/// Returns the worked example, as it is posted.
 fn example() -> ReportUpload {
     read(vector_keys::read("report.json").to_string().as_bytes()).unwrap()
 }
@@ -31,7 +31,7 @@ fn randomness() -> Randomness {
     }
 }
 
-/// The example with other shares, sealed as it should be.
+/// Returns the example with other shares, correctly sealed.
 fn with_shares(first: &[u8], second: &[u8]) -> ReportUpload {
     let [one, two] = metric().expected.keys;
     ReportUpload {
@@ -71,7 +71,7 @@ fn the_outside_of_a_report_is_checked_first() {
     let changed = |change: fn(&mut ReportUpload)| {
         let mut upload = example();
         change(&mut upload);
-        // Whatever is wrong further in comes later.
+        // Damage in inner elements is reported later than damage in outer ones.
         upload.payload_first[100] ^= 1;
         let fault = fault(&upload);
         (fault.reason(), fault.to_string())
@@ -124,7 +124,7 @@ fn the_outside_of_a_report_is_checked_first() {
         (|report| report.payload_second[0] = 2, "not-a-point", "for Second"),
         (|report| report.payload_second[64] ^= 1, "not-a-point", "for Second"),
     ] {
-        // An exchange of the shares puts the damage elsewhere, and the second share has no byte 100 of a longer one.
+        // An exchange of the shares moves the damage, and the second share has no byte 100.
         let (found, message) = changed(change);
         assert_eq!(found, reason, "{message}");
         assert!(message.contains(says), "{message}");
@@ -170,7 +170,7 @@ fn what_is_inside_a_sealed_share_is_named() {
     let two = fault(&with_shares(&twos.first, &twos.second));
     assert!(matches!(two, Fault::NotABit { bin: 1, value: 2 }), "{two}");
 
-    // Every element behind g0 is part of the proof.
+    // Every element after g0 is part of the proof.
     for (index, name) in (5..).zip(["h0 = f0 * g0", "h at w_8^1", "h at w_8^3", "h at w_8^5", "h at w_8^7"]) {
         let mut first = shares.first.clone();
         let place = &mut first[4 * index..4 * index + 4];

@@ -1,4 +1,4 @@
-//! Which configurations a client goes by, and for how long.
+//! Which configurations a client accepts, and for how long.
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -23,14 +23,15 @@ fn refusal(document: &[u8]) -> ConfigError {
     trust().check(document, now()).unwrap_err()
 }
 
-/// Signed as it should be, and changed before.
+/// Returns a changed configuration with a valid signature.
 fn changed(change: impl FnOnce(&mut ClientConfig)) -> Vec<u8> {
     let mut config = config(1);
     change(&mut config);
     signed(&config)
 }
 
-/// A configuration as it was before keys belonged to a number of bins: the same for all metrics.
+/// Returns a configuration from before keys were bound to a number of bins: the same keys for all
+/// metrics.
 fn without_keys() -> Vec<u8> {
     let mut payload = serde_json::to_value(config(1)).unwrap();
     let keys = payload["metrics"][0]
@@ -165,7 +166,8 @@ fn every_refusal_has_its_reason() {
                 )
             },
         ),
-        // Under its own id, under another, and of the other processor: the key itself counts, not its name.
+        // Under its own id, under another, and for the other processor: the key itself counts, not
+        // its id.
         (
             "a key with two numbers of bins",
             changed(|config| {
@@ -239,7 +241,7 @@ fn the_cap_is_the_applications() {
     assert!(trust().check(&members_nobody_knows.unwrap(), now()).is_ok());
 }
 
-/// A source whose clock says NOW and so many seconds.
+/// Returns a source whose clock is NOW plus the seconds in the counter.
 fn source(ingestor: &Ingestor) -> (ConfigSource, Arc<AtomicI64>) {
     let ahead = Arc::new(AtomicI64::new(0));
     let clock = {
@@ -271,7 +273,8 @@ async fn the_last_good_one_is_kept_until_it_expires() {
     ingestor.world().cache_control = "max-age=0".to_owned();
     let (source, ahead) = source(&ingestor);
     source.current().await.unwrap();
-    // Refused, and not answered: the last good one is gone by, but a refresh tells.
+    // A rejected document and a failed request: the last valid configuration is used, but a refresh
+    // returns the error.
     ingestor.serve_config(
         &ClientConfig {
             locality: "us-ny".to_owned(),
@@ -287,7 +290,7 @@ async fn the_last_good_one_is_kept_until_it_expires() {
         Err(ConfigError::Status { status: 503 })
     ));
     assert_eq!(source.current().await.unwrap().document().registry_version, 1);
-    // A week later it has expired.
+    // A week later the configuration has expired.
     ahead.store(7 * 86_400, Ordering::Relaxed);
     assert!(matches!(
         source.current().await,

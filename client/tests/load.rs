@@ -1,4 +1,4 @@
-//! What the load generator counts is what the ingestor saw.
+//! The counts of the load generator equal those of the ingestor.
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -54,7 +54,7 @@ async fn single_posts_are_all_taken() {
     assert_eq!(metrics.len(), 3);
 }
 
-/// TLS in front of a plain server, as a proxy ends it: its port, and its certificate.
+/// Starts a TLS proxy in front of a plain server. Returns its port and certificate.
 async fn ended_tls(plain: &Ingestor) -> (u16, Vec<u8>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
@@ -114,7 +114,7 @@ async fn load_is_made_over_tls_to_whom_the_certificate_names() {
         "{summary:?}"
     );
     assert_eq!(ingestor.world().kept.len(), 20);
-    // Another name than the certificate's, and one that the system knows nothing of.
+    // A name that differs from the certificate's, and a certificate that the system does not trust.
     for (host, tls) in [("127.0.0.1", Some(tls)), ("localhost", None)] {
         let summary = run(host, tls).await;
         assert_eq!(summary.failures, [("tls".to_owned(), 20)].into(), "{host}");
@@ -166,7 +166,7 @@ async fn replays_and_sealing_one_by_one() {
     assert_eq!(sealed.len(), world.kept.len());
 }
 
-/// The ingestor of these tests finds four of the eight faults: the others are surprises.
+/// The ingestor of these tests detects four of the eight faults; the others count as unexpected.
 #[tokio::test]
 async fn bad_reports_are_told_apart() {
     let ingestor = Ingestor::start().await;

@@ -1,5 +1,5 @@
-//! `testdata/more.json` and `testdata/refused.json`: other encodings and edges of the generator, and one signed
-//! configuration for each rule that refuses one. Made again here, and compared.
+//! Generates `testdata/more.json` and `testdata/refused.json` and compares them: other encodings,
+//! edge cases of the generator, and one signed configuration for each rule that rejects one.
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -13,11 +13,13 @@ use tallybox_crypto::ecies;
 use tallybox_crypto::prio2::{MODULUS, Prio2, Randomness};
 use vector_keys::{SIGNING, compare, hex, packet_key, read, signing_key, unhex};
 
-/// A seed whose generator begins with the words p, 2^32 - 1, p - 1 and 5: the first two are discarded.
+/// A seed whose generator starts with the words p, 2^32 - 1, p - 1 and 5; the first two are
+/// discarded.
 const DISCARDED: &str = "000102030405060708090a0b0c0d0e0f57a7164c4baeb804e33143f7c0f83979";
 const NOW: &str = "2026-11-23T10:15:00Z";
 
-/// An answer, and the scalar of First's packet key; the others follow.
+/// An answer, and the scalar of the first processor's packet key; the other values derive from
+/// them.
 struct Case {
     name: &'static str,
     encoding: Encoding,
@@ -47,7 +49,7 @@ fn cases() -> Vec<Case> {
             seed: seed(0x40),
             scalar: 0x63,
         },
-        // d + 1 is a power of two: n is d + 1, and not the next one.
+        // d + 1 is a power of two, so n is d + 1 and not the next power.
         Case {
             name: "seven-bins-v1",
             encoding: Encoding::Histogram { bins: 7 },
@@ -126,7 +128,7 @@ fn other_encodings_are_made_again_to_the_byte() {
     compare("more.json", format!("{:#}\n", Json::from(all)).as_bytes());
 }
 
-/// A document with this protected header and payload, signed over both as they are.
+/// Returns a document with this protected header and payload, signed as they are.
 fn signed(protected: &Json, payload: &Json, scalar: u8) -> Json {
     let [protected, payload] =
         [protected, payload].map(|part| Base64UrlUnpadded::encode_string(part.to_string().as_bytes()));
@@ -142,7 +144,8 @@ fn payload() -> Json {
     serde_json::from_str(read("vectors.json")["config"]["payload"].as_str().unwrap()).unwrap()
 }
 
-/// What is right but for one thing, by the rule of docs/clients.md that refuses it.
+/// Returns configurations with exactly one fault, with the rule of docs/clients.md that rejects
+/// each.
 fn refused() -> Vec<(u8, &'static str, Json)> {
     let mut all = Vec::new();
     let mut outer = |rule, what, change: &dyn Fn(&mut Json)| {
@@ -188,7 +191,7 @@ fn refused() -> Vec<(u8, &'static str, Json)> {
         for (member, value) in change.as_object().unwrap() {
             other["processors"][key][member] = value.clone();
         }
-        // Where the number of bins differs, the rest of the metric follows.
+        // If the number of bins differs, the rest of the metric is adapted.
         if let Some(bins) = change.get("bins") {
             other["encoding"] = json!({"kind": "histogram", "bins": bins, "labels": []});
             other["processors"][1 - key] = fresh(1 - key, bins);
@@ -199,7 +202,7 @@ fn refused() -> Vec<(u8, &'static str, Json)> {
     all
 }
 
-/// What is wrong with one value: the rule, where it stands, and the value.
+/// Returns the changes of single values: the rule, the position and the value.
 fn changes() -> Vec<(u8, &'static str, &'static str, Json)> {
     let point = |length: usize| {
         let mut bytes = packet_key(0x11).public().as_bytes().to_vec();
@@ -248,13 +251,14 @@ fn changes() -> Vec<(u8, &'static str, &'static str, Json)> {
     ]
 }
 
-/// A packet key of its own.
+/// Returns a new packet key.
 fn fresh(index: usize, bins: &Json) -> Json {
     let public = packet_key([0x71, 0x73][index]).public().to_x962_base64();
     json!({"encryptionKeyId": "fresh", "publicKey": public, "bins": bins})
 }
 
-/// A second metric whose packet key contradicts the first metric's: what is wrong, whose key, and how it differs.
+/// Returns the changes of a second metric whose packet key contradicts the first metric's: the
+/// name, the processor and the change.
 fn contradictions() -> Vec<(&'static str, usize, Json)> {
     let first = packet_key(0x11).public().to_x962_base64();
     let other = packet_key(0x71).public().to_x962_base64();

@@ -1,4 +1,4 @@
-//! What becomes of a report when things go wrong.
+//! The outcome of a report when requests fail.
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -81,7 +81,7 @@ async fn a_wait_beyond_the_deadline_gives_the_report_back() {
     assert!(after >= Duration::from_secs(3600));
     assert!(matches!(cause, Cause::Problem(problem) if problem.known() == Some(ProblemKind::RateLimited)));
     assert_eq!(ingestor.world().posts.len(), 1);
-    // Later, perhaps in another process: the same report under the same id.
+    // Later, possibly in another process: the same report under the same id.
     let kept = Prepared::from(report.upload().clone());
     assert!(matches!(reporter.send(kept).await, Outcome::Accepted));
     let world = ingestor.world();
@@ -294,7 +294,7 @@ async fn no_configuration_no_report() {
     );
 }
 
-/// Signs by writing down what it was given.
+/// An attester that records its input.
 struct Device(bool);
 
 impl Attester for Device {

@@ -1,5 +1,5 @@
-//! The worked example of `docs/clients.md` in numbers: made again here from its inputs, compared with
-//! `testdata/`, and looked up in the text.
+//! The worked example of `docs/clients.md` in numbers: computed from its inputs, compared with
+//! `testdata/`, and searched in the text.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod vector_keys;
@@ -30,7 +30,8 @@ const KEY_IDS: [&str; 2] = ["health-authority-1", "facilitator-1"];
 /// Scalars of the keys: one byte, 32 times.
 const SCALARS: [u8; 2] = [0x11, 0x33];
 const EPHEMERALS: [u8; 2] = [0x22, 0x44];
-/// What the noise is decided by: the third number is below the threshold, so the third bin is flipped.
+/// The random numbers of the noise. The third one is below the threshold, so the third bin is
+/// flipped.
 const DRAWS: [u64; 3] = [0x8000_0000_0000_0000, 0xfedc_ba98_7654_3210, 0x0123_4567_89ab_cdef];
 const RANDOMNESS: (u32, u32) = (123_456_789, 987_654_321);
 const ID_BYTES: [u8; 16] = *b"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff";
@@ -46,7 +47,7 @@ fn signing_key() -> SigningKey {
     vector_keys::signing_key(SIGNING)
 }
 
-/// A generator that says the draws, and nothing else.
+/// A random generator that returns given numbers and nothing else.
 struct Scripted(std::vec::IntoIter<u64>);
 
 impl TryRng for Scripted {
@@ -109,7 +110,7 @@ fn config() -> ClientConfig {
     }
 }
 
-/// What goes on in sealing, by another library's key agreement.
+/// Seals a share with another library's key agreement, and returns the intermediate values.
 fn seal(index: usize, share: &[u8]) -> (EncryptedShare, Json) {
     let private = packet_key(index);
     let scalar = [EPHEMERALS[index]; 32];
@@ -141,7 +142,7 @@ fn seal(index: usize, share: &[u8]) -> (EncryptedShare, Json) {
     (EncryptedShare { payload, key_id }, told)
 }
 
-/// Everything that is made on the way.
+/// All intermediate values of the example.
 struct Example {
     vectors: Json,
     body: String,
@@ -156,7 +157,8 @@ fn example() -> Example {
     let bits = encoding.encode(&Value::Bucket(1)).unwrap();
     let noise = RandomisedResponse::new(metric.epsilon).unwrap();
     let noisy = noise.randomise(&bits, &mut Scripted(DRAWS.to_vec().into_iter()));
-    // 2^64 is exact, the product is rounded once: what a client in any language computes.
+    // 2^64 is exact and the product is rounded once, so clients in all languages compute the same
+    // value.
     let threshold = (noise.flip_probability() * 18_446_744_073_709_551_616.0).round() as u64;
     let expected: Vec<bool> = bits
         .iter()
@@ -234,7 +236,7 @@ fn example() -> Example {
     }
 }
 
-/// The same report for a metric that there is not.
+/// Returns the same report for a metric that does not exist.
 fn renamed(upload: ReportUpload) -> ReportUpload {
     ReportUpload {
         metric: "other-v1".to_owned(),
@@ -247,7 +249,7 @@ fn marker() -> [u8; 16] {
     std::array::from_fn(|index| index as u8)
 }
 
-/// The configuration's payload, and the signed document.
+/// Returns the configuration's payload and the signed document.
 fn sign() -> (String, String) {
     let payload = serde_json::to_string(&config()).unwrap();
     let document = jws::sign(payload.as_bytes(), CLIENT_CONFIG_TYPE, "config-1", &signing_key()).unwrap();
@@ -266,7 +268,7 @@ fn answers() -> Json {
         "keys \"health-authority-0\" and \"facilitator-1\" are no pair in use; for metric example-v1 the configuration \
          names \"health-authority-1\" and \"facilitator-1\"",
     );
-    // As they stand on the wire, members in their order.
+    // In the form that is sent, with the members in their order.
     json!({
         "accepted": serde_json::to_string(&accepted()).unwrap(),
         "alreadyAccepted": serde_json::to_string(&ReportResult::accepted(ID.to_owned(), true)).unwrap(),
@@ -305,7 +307,7 @@ fn page() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients.md")).unwrap()
 }
 
-/// All texts of a document that are worth looking for, and all rows of numbers.
+/// Collects all texts of a document that the documentation should contain, and all rows of numbers.
 fn facts(value: &Json, out: &mut Vec<String>) {
     match value {
         Json::String(text) => out.push(text.clone()),

@@ -1,4 +1,4 @@
-//! An ingestor for tests: serves what it is given, and answers as its script says.
+//! An ingestor for tests that serves given configurations and responds according to a script.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub, missing_docs)]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -31,18 +31,18 @@ pub const LOCALITY: &str = "us-ca";
 pub const KEY_ID: &str = "config-1";
 pub const NOW: &str = "2026-11-23T10:15:00Z";
 
-/// What the next post is met with.
+/// The response to the next post.
 #[derive(Clone)]
 pub enum Script {
-    /// A problem for the whole post, with `Retry-After` if there is one.
+    /// A problem for the whole post, with an optional `Retry-After`.
     Problem(ProblemKind, Option<&'static str>),
-    /// A problem for every report of the post by itself.
+    /// A separate problem for every report of the post.
     EachProblem(ProblemKind),
-    /// Keeps the reports, and breaks the connection in the middle of the answer.
+    /// Accepts the reports, and breaks the connection in the middle of the response.
     LoseAnswer,
-    /// Never answers.
+    /// Never responds.
     Hang,
-    /// Some other machine's answer.
+    /// A response from another server.
     Raw(u16, &'static str),
 }
 
@@ -54,7 +54,7 @@ pub struct World {
     pub config_status: Option<u16>,
     pub config_requests: Vec<Option<String>>,
     pub script: VecDeque<Script>,
-    /// Keys in use; reports sealed to others are outdated.
+    /// Current keys; reports that are sealed to other keys are outdated.
     pub keys: Vec<String>,
     pub most_reports: Option<usize>,
     pub posts: Vec<Vec<ReportUpload>>,
@@ -77,7 +77,7 @@ pub fn packet_keys(seed: u64) -> [PacketPrivateKey; 2] {
     [(); 2].map(|()| PacketPrivateKey::generate(&mut rng))
 }
 
-/// The keys of a generation for this many bins: `first-BINS-N` and `second-BINS-N`.
+/// Returns the keys of a generation for this number of bins: `first-BINS-N` and `second-BINS-N`.
 pub fn client_keys(bins: u32, generation: u64) -> [ClientKey; 2] {
     let [first, second] = packet_keys(1000 * generation + u64::from(bins));
     [("first", first), ("second", second)].map(|(name, key)| ClientKey {
@@ -113,7 +113,7 @@ pub fn metric(name: &str, kind: EncodingKind, bins: u32, generation: u64) -> Cli
     }
 }
 
-/// A configuration whose packet keys are those of this generation.
+/// Returns a configuration with the packet keys of this generation.
 pub fn config(generation: u64) -> ClientConfig {
     ClientConfig {
         format: ClientConfig::FORMAT,
@@ -143,7 +143,7 @@ pub fn signed(config: &ClientConfig) -> Vec<u8> {
     jws::sign(&payload, CLIENT_CONFIG_TYPE, KEY_ID, &signing_key(1)).unwrap()
 }
 
-/// Options that fail fast.
+/// Returns options that fail fast.
 pub fn options() -> Options {
     let mut options = Options::default();
     options.deadline = Duration::from_secs(20);
@@ -195,7 +195,7 @@ impl Ingestor {
         Reporter::new(&self.address(), trust(), options()).unwrap()
     }
 
-    /// Serves this configuration, and takes reports sealed to its keys only.
+    /// Serves this configuration, and accepts only reports that are sealed to its keys.
     pub fn serve_config(&self, config: &ClientConfig, etag: &str) {
         let mut world = self.world();
         world.document = signed(config);
@@ -288,7 +288,7 @@ fn read(media: &str, packed: bool, body: &[u8]) -> (Vec<ReportUpload>, bool) {
 }
 
 impl World {
-    /// Takes reports as an ingestor does, as far as clients can tell.
+    /// Accepts reports with the same visible behaviour as an ingestor.
     fn keep(&mut self, reports: Vec<ReportUpload>) -> Vec<ReportResult> {
         let take = |report: ReportUpload| {
             if !report

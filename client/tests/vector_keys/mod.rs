@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use tallybox_crypto::{PacketPrivateKey, SigningKey};
 
-/// What the configuration is signed with.
+/// The scalar of the key that signs the configuration.
 pub const SIGNING: u8 = 0x55;
 
 pub fn hex(bytes: &[u8]) -> String {
@@ -19,7 +19,7 @@ pub fn unhex(text: &str) -> Vec<u8> {
     pairs.map(byte).collect()
 }
 
-/// PKCS#8 of a scalar, without its public half.
+/// Returns the PKCS#8 form of a scalar, without the public key.
 fn pkcs8(scalar: u8) -> String {
     let mut der = vec![0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13];
     der.extend([0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01]);
@@ -41,15 +41,15 @@ fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
 }
 
-/// The file of this name as JSON.
+/// Reads a file of the vectors as JSON.
 pub fn read(name: &str) -> Json {
     serde_json::from_slice(&std::fs::read(testdata(name)).unwrap()).unwrap()
 }
 
-/// Compares with the file; what is made now is left beside other things of the build, to look at.
+/// Compares with the file. The current bytes are written to the build directory for inspection.
 pub fn compare(name: &str, now: &[u8]) {
     let kept = std::fs::read(testdata(name)).unwrap_or_default();
-    // The members of a document of ours may stand in any order.
+    // The members of our own documents may be in any order.
     let same = match name {
         "vectors.json" | "more.json" | "refused.json" => {
             serde_json::from_slice::<Json>(&kept).ok() == serde_json::from_slice(now).ok()
