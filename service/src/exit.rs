@@ -15,7 +15,7 @@ use crate::version::Build;
 /// | 2 | `Usage` | correct the command line or the configuration file |
 /// | 3 | `Rejected` | set the input aside: it can never succeed; one line states the reason |
 /// | 4 | `Retry` | call again later: something is missing or out of reach |
-/// | 5 | `Conflict` | investigate: an object exists with other bytes; both are named, nothing was overwritten |
+/// | 5 | `Conflict` | investigate: an object exists with other bytes; nothing was overwritten |
 /// | 6 | `BelowMinimum` | nothing, or call again later: too few accepted packets for a sum part |
 /// | 7 | `Held` | investigate: an operator has to release what would be published |
 ///

@@ -2,7 +2,7 @@
 //!
 //! | path | response |
 //! |---|---|
-//! | `/healthz` | 200 while the program makes progress; 503 with reasons when it should be restarted |
+//! | `/healthz` | 200 while the program makes progress; 503 with reasons to restart it |
 //! | `/readyz` | 200 or 503, with reasons and warnings as JSON |
 //! | `/metrics` | metrics for Prometheus (OpenMetrics text) |
 
@@ -310,7 +310,7 @@ mod tests {
 
         stop.cancel();
         running.await.unwrap();
-        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+        assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //! object names and small records, never packets, and has neither cryptography nor packet keys.
 //!
 //! ```text
-//! buckets -> inventory -> due -> start        listings in; due work, a pure function; messages or Jobs out
+//! buckets -> inventory -> due -> start    listings in; due work (pure); messages or Jobs out
 //! ```
 //!
 //! | module | contents |
@@ -14,11 +14,11 @@
 //! | [`start`] | starting work: as queue messages or as Kubernetes Jobs |
 //! | `kubernetes` | Jobs, and leader election by a Lease (feature `kubernetes`) |
 //! | [`manager`], [`summary`] | one run: scan, report, start due work |
-//! | [`replay`], [`rejected`] | repeated starts that an operator requests; tasks that workers rejected |
+//! | [`replay`], [`rejected`] | starts that an operator repeats; tasks that workers rejected |
 //! | [`status`] | the status of every window and batch, for people |
 //! | [`serve`], [`leader`], [`metrics`] | the long-running process, leader election, metrics |
-//! | [`config`], [`open`](Manager::open) | the configuration file, and the manager that it describes |
-//! | [`announcement`], [`switch`] | announcements of both processors; the windows that use rosters |
+//! | [`config`], [`open`](Manager::open) | the configuration file; the manager that it describes |
+//! | [`announcement`], [`switch`] | announcements of both processors; windows with rosters |
 //! | [`commands`] | the command line |
 
 pub mod announcement;

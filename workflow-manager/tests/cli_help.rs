@@ -73,7 +73,7 @@ fn help_is_as_committed() {
     }
     assert!(
         wrong.is_empty(),
-        "{}\nUPDATE_HELP=1 writes the files anew",
+        "{}\nUPDATE_HELP=1 updates the files",
         wrong.join("\n")
     );
 }

@@ -113,7 +113,7 @@ fn jobs_are_as_committed() {
             std::fs::write(&file, &job).unwrap();
         }
         let committed = std::fs::read_to_string(&file).unwrap_or_default();
-        assert_eq!(job, committed, "{name}: UPDATE_MANIFESTS=1 writes it anew");
+        assert_eq!(job, committed, "{name}: UPDATE_MANIFESTS=1 updates it");
     }
 }
 
@@ -250,7 +250,7 @@ async fn an_owner_is_looked_up_and_stands_in_every_job() {
     });
     assert!(
         Jobs::on(cluster.client(), form("us-ca-example"), &jobs).await.is_err(),
-        "it is not there"
+        "the Job does not exist"
     );
     cluster.put(
         "/apis/apps/v1/namespaces/us-ca/deployments/workflow-manager",
@@ -296,7 +296,7 @@ async fn lead(client: Client, name: &str) {
     assert_eq!(
         one.campaign().await.unwrap(),
         theirs("two"),
-        "what is not held is not given up"
+        "a lease that is not held cannot be ended"
     );
     two.resign().await.unwrap();
     assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);

@@ -112,7 +112,7 @@ impl Bucket for Generated {
     }
 
     async fn size(&self, key: &str) -> Result<u64, BucketError> {
-        panic!("{key} is looked at")
+        panic!("{key} is scanned")
     }
 
     async fn create(&self, key: &str, _: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {

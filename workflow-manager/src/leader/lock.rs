@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(
             one.campaign().await.unwrap(),
             theirs("two"),
-            "what is not held is not given up"
+            "a lease that is not held cannot be ended"
         );
         two.resign().await.unwrap();
         assert_eq!(one.campaign().await.unwrap(), Leadership::Ours);

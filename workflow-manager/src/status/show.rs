@@ -110,7 +110,7 @@ impl Status {
                 ("window", Align::Left),
                 ("age", Align::Right),
                 ("batches", Align::Right),
-                ("taken in", Align::Right),
+                ("intake done", Align::Right),
                 ("validated", Align::Right),
                 ("stage", Align::Left),
                 ("waits for", Align::Left),
