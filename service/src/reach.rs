@@ -36,7 +36,7 @@ impl Reach {
             }
             (Err(problem), Some(known)) => known.problem = problem,
             (Err(problem), None) => {
-                tracing::warn!(what, error = problem, "dependency cannot be reached");
+                tracing::warn!(what, error = problem, "dependency is out of reach");
                 let known = Failing { since: asked, problem };
                 failing.insert(what.to_owned(), known);
             }
@@ -61,7 +61,7 @@ impl Reach {
         let lasting = |(what, failing): (&String, &Failing)| {
             let lasted = failing.since.elapsed();
             let reason = format!(
-                "{what} cannot be reached for {} s: {}",
+                "{what} has been out of reach for {} s: {}",
                 lasted.as_secs(),
                 failing.problem
             );
@@ -101,7 +101,7 @@ mod tests {
         sleep(Duration::from_secs(59)).await;
         assert_eq!(reach.reasons(), [""; 0]);
         sleep(Duration::from_secs(10)).await;
-        let reason = "the spool cannot be reached for 64 s: connection refused";
+        let reason = "the spool has been out of reach for 64 s: connection refused";
         assert_eq!(reach.reasons(), [reason]);
         state.store(2, Ordering::SeqCst);
         sleep(Duration::from_secs(20)).await;

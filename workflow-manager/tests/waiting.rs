@@ -125,6 +125,6 @@ async fn a_scheduler_whose_own_bucket_is_silent_is_not_ready_while_its_run_waits
     let watching = tokio::time::timeout(Duration::from_secs(65), scheduler.watch_own_bucket());
     assert!(watching.await.is_err());
     let reasons = scheduler.readiness().reasons;
-    let said = |reason: &String| reason.starts_with("the own bucket cannot be reached for 6");
+    let said = |reason: &String| reason.starts_with("the own bucket has been out of reach for 6");
     assert!(reasons.iter().any(said), "{reasons:?}");
 }

@@ -112,7 +112,7 @@ async fn a_worker_whose_bucket_does_not_answer_for_a_minute_is_not_ready() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let reasons = worker.readiness().reasons;
     assert!(
-        reasons.len() == 1 && reasons[0].starts_with("the own bucket cannot be reached for 6"),
+        reasons.len() == 1 && reasons[0].starts_with("the own bucket has been out of reach for 6"),
         "{reasons:?}"
     );
     assert!(reasons[0].ends_with("the process is dead"), "{reasons:?}");
