@@ -100,6 +100,7 @@ pub fn bar(value: f64, max: f64, width: usize) -> String {
         reason = "clamped to 0..=width*8"
     )]
     let eighths = ((value / max).min(1.0) * (width * 8) as f64).round() as usize;
+    // At least one eighth, so that a small value is distinguishable from 0.
     let eighths = eighths.clamp(usize::from(width > 0), width * 8);
     let mut text = "█".repeat(eighths / 8);
     text.extend((eighths % 8).checked_sub(1).map(|index| EIGHTHS[index]));
@@ -192,6 +193,7 @@ impl Table {
             line.push_str(&pad_str(&cell, width, side, None));
             line.push_str(if last { "" } else { "  " });
         }
+        // Lines have no trailing blanks, also if the last cells are empty.
         line.truncate(line.trim_end().len());
         line
     }

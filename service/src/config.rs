@@ -84,6 +84,7 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> 
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
+        // One byte beyond the limit shows that the file is too large.
         File::open(path)?.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };

@@ -104,6 +104,7 @@ impl Document {
         }
         let mut document = Vec::new();
         while let Some(chunk) = answer.chunk().await? {
+            // The limit is checked after each chunk, so memory use stays bounded.
             document.extend_from_slice(&chunk);
             if document.len() > self.limit {
                 return Err(FetchError::TooLarge(self.limit));

@@ -224,6 +224,7 @@ async fn serve(stream: TcpStream, router: Router, stop: CancellationToken, conne
         () = connection.evicted() => return,
         () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
     }
+    // Responses in progress are completed; `run` limits the time.
     let _ = serving.await;
 }
 

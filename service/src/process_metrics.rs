@@ -86,6 +86,7 @@ impl<M: EncodeMetric> Encode for M {
 /// may contain spaces, so fields are counted from its closing parenthesis.
 fn stat_field(stat: &str, number: usize) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
+    // proc(5) counts fields from 1; the first two end at the parenthesis.
     rest.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
 }
 

@@ -47,6 +47,7 @@ fn options() -> Options {
 
 fn fault(error: &Error, text: &str, key: String) -> Fault {
     let location = error.location();
+    // `.` is the path of the whole document.
     let key = if key == "." { String::new() } else { printable(&key) };
     Fault {
         line: location.map_or(0, |place| place.line()),

@@ -183,6 +183,7 @@ impl Manager {
 
     /// Starts work in its order, and records the results in the summary.
     pub async fn start(&self, now: BatchTime, due: Vec<Due>, summary: &mut RunSummary) {
+        // Without due work, the running tasks need not be listed.
         if due.is_empty() {
             return;
         }
@@ -277,10 +278,12 @@ impl Run<'_> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .contains(&aggregation)
         };
+        // After a failure, the rest of the aggregation is left for the next run.
         if broken(&self.broken) {
             return GroupResult::Left(group.len());
         }
         let known = self.running.keys.contains(&first.key());
+        // A running task needs no room: only its markers are missing.
         if !known && !self.take_room() {
             return GroupResult::Left(group.len());
         }

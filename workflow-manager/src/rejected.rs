@@ -227,6 +227,8 @@ pub async fn settle(
         };
         match fate(message) {
             Fate::Again if message.readable => {
+                // Published before it is acknowledged: a crash in between repeats the task, and
+                // never loses it.
                 to.publish(message.body.clone()).await?;
                 message.replayed = true;
                 from.ack(&delivery.lease).await?;

@@ -56,6 +56,7 @@ impl Scheduler {
         while !shutdown.is_cancelled() {
             self.pulse
                 .began
+                // 0 means that no round is running.
                 .store(self.manager.clock.millis().max(1), Ordering::SeqCst);
             // A run may be cancelled at any point: the next one starts from the state of the
             // buckets.
@@ -99,6 +100,7 @@ impl Scheduler {
             }
         };
         self.manager.metrics.leads(leads);
+        // A process that waits for the leadership is ready, too.
         if !leads {
             self.pulse.looked.store(true, Ordering::SeqCst);
             return;

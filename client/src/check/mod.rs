@@ -99,6 +99,7 @@ fn parameters(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
     if usize::try_from(upload.bins) != Ok(expected.bins) {
         return Err(Fault::parameter("prioParams.bins", upload.bins, expected.bins));
     }
+    // Compared bit by bit: clients copy the value and do not compute it.
     if upload.epsilon.to_bits() != expected.epsilon.to_bits() {
         return Err(Fault::parameter("prioParams.epsilon", upload.epsilon, expected.epsilon));
     }
@@ -117,6 +118,7 @@ fn parameters(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
 
 fn key_ids(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
     let (found, [first, second]) = (upload.key_ids(), &expected.key_ids);
+    // Checked first, because exchanged ids also differ from the expected ones.
     if found == [second, first] {
         return Err(Fault::KeyIdsExchanged);
     }

@@ -60,6 +60,7 @@ impl Plan {
     ) -> Result<Self, LoadError> {
         let page = address.page(&config.document().locality, "reports");
         let per_post = options.bulk as f64 * options.devices as f64;
+        // The limit keeps `from_secs_f64` from panicking with very small rates.
         let interval = (options.rate > 0.0).then(|| Duration::from_secs_f64((per_post / options.rate).min(1e6)));
         Ok(Self {
             line: Line::new(address, options.tls.clone())?,

@@ -190,6 +190,7 @@ impl Reporter {
             .filter(|&index| matches!(slots[index].state, State::Open(_)))
             .collect();
         let mut groups: Vec<Vec<usize>> = open.chunks(most_reports).map(<[usize]>::to_vec).collect();
+        // `pop` takes the groups in their original order.
         groups.reverse();
         let mut asked = Duration::ZERO;
         while let Some(mut group) = groups.pop() {

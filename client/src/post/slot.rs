@@ -56,6 +56,7 @@ impl Slot {
 
     /// Applies the ingestor's result for this report.
     fn take(&mut self, result: ReportResult) {
+        // A result with another id does not belong to this report.
         if result.uuid != self.report.upload().id {
             self.state = State::Open(Cause::Answer);
             return;
@@ -73,6 +74,7 @@ impl Slot {
             Decision::Again => State::Open(Cause::Problem(problem)),
             Decision::Renew if !self.renewed => State::Stale(problem),
             Decision::Keep => State::Done(self.later(Duration::ZERO, Cause::Problem(problem))),
+            // Includes a report that was made again already, and a single report that is too large.
             Decision::Renew | Decision::Halve | Decision::Drop => State::Done(Outcome::Dropped(problem)),
         };
     }

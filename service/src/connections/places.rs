@@ -97,6 +97,7 @@ impl<K: Hash + Eq + Copy> Places<K> {
                 Ok(place) => return Ok(place),
                 Err(Full::Group) => return Err(Crowded),
                 Err(Full::All) => {
+                    // A connection can also become late enough without any slot being freed.
                     let _ = timeout(LOOK_AGAIN, self.0.freed.notified()).await;
                 }
             }

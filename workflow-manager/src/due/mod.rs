@@ -71,6 +71,7 @@ pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessm
             }
         }
         let windows = seen.windows();
+        // The roster task of the last window includes the earlier ones.
         let last = windows.iter().rev().copied().find(|window| seen.needs_rosters(*window));
         for window in windows {
             seen.window(window, last, &mut all);

@@ -81,6 +81,7 @@ impl Seen<'_> {
                 WindowStage::Collecting
             });
         }
+        // Before any task: a held window waits for an operator.
         if state.held && !state.released {
             return Step::Wait(WindowStage::Held);
         }

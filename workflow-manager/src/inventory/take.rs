@@ -199,6 +199,7 @@ impl Look<'_> {
         if self.rosters.from.is_some() {
             self.rosters().await?;
         }
+        // The ranges depend on the windows that are done or cancelled, read above.
         let ranges = self.ranges();
         for range in &ranges {
             self.ingestion(*range).await?;

@@ -152,6 +152,7 @@ impl JobForm {
         spec.parallelism = Some(at_once.min(count));
         spec.completion_mode = (count > 1).then(|| "Indexed".to_owned());
         spec.ttl_seconds_after_finished = Some(i32::try_from(self.keep_secs).unwrap_or(i32::MAX));
+        // Kubernetes sets the selector of a Job.
         spec.selector = None;
     }
 }

@@ -73,6 +73,7 @@ impl Election for BucketLock {
         let ours = self.read(newest).await?;
         if ours.is_some_and(|epoch| epoch.holder == self.holder) {
             older.push(newest);
+            // An epoch that has already expired lets another process take over at once.
             self.take(newest.saturating_add(1), older, 0).await?;
         }
         Ok(())
@@ -118,6 +119,7 @@ impl BucketLock {
         if self.records.put(&*self.own, &leader(epoch), &bytes).await? == Created::Exists {
             return Ok(somebody());
         }
+        // Older epochs are removed only when the newer one exists, so one always exists.
         for old in older {
             self.own.delete(&leader(old)).await?;
         }
