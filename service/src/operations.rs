@@ -40,6 +40,7 @@ use crate::version::Build;
 const LIMITS: PlaceLimits = PlaceLimits {
     all: 256,
     of_a_group: 0,
+    // A probe does not wait until another connection is late.
     on_time: Duration::ZERO,
     times: Times {
         first: Duration::from_secs(5),

@@ -107,6 +107,7 @@ impl Metrics {
             leading: Gauge::default(),
         };
         metrics.register();
+        // Creates every label value, so that all counters are 0 from the start.
         for kind in KINDS {
             let _ = metrics.started.get_or_create_owned(&KindLabels { kind });
         }
@@ -218,6 +219,7 @@ impl Metrics {
                 .get_or_create_owned(&StageLabels { stage })
                 .set(number(count));
         }
+        // A stage that is missing in `STAGES` would not be counted.
         debug_assert!(
             windows
                 .iter()

@@ -150,6 +150,7 @@ impl Scheduler {
     fn trouble(&self, what: &str, begun: Instant, error: &Error) {
         let problem = chain(error);
         tracing::error!(error = problem, "{what}");
+        // Other errors show that the dependency responds.
         let reached = match error.is_unreachable() {
             true => Err(format!("{what}: {problem}")),
             false => Ok(()),

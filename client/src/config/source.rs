@@ -70,6 +70,7 @@ impl ConfigSource {
             (Ok(config), _) => Ok(config),
             (Err(error), None) => Err(error),
             (Err(_), Some(mut held)) if held.config.expires() > self.clock.now() => {
+                // During the pause, reports do not cause further requests for the configuration.
                 held.fresh_until = Instant::now() + PAUSE.min(self.left(&held.config));
                 let config = Arc::clone(&held.config);
                 self.hold(held);
@@ -85,6 +86,7 @@ impl ConfigSource {
     /// # Errors
     /// [`ConfigError`] if there is no response, or the document is not valid.
     pub async fn refresh(&self) -> Result<Arc<TrustedConfig>, ConfigError> {
+        // A response 304 must not confirm an expired configuration.
         let held = self.held().filter(|held| held.config.expires() > self.clock.now());
         let known = held.as_ref().and_then(|held| held.etag.clone());
         let mut request = self.http.get(self.page.clone()).header(ACCEPT, "application/jose+json");

@@ -63,6 +63,7 @@ impl Trust {
     /// # Errors
     /// [`ConfigError`], which names the problem and the next step.
     pub fn check(&self, document: &[u8], now: Timestamp) -> Result<TrustedConfig, ConfigError> {
+        // The payload is parsed only after its signature has been verified.
         let payload = jws::verify(document, CLIENT_CONFIG_TYPE, |key_id| self.keys.get(key_id))
             .map_err(ConfigError::Signature)?;
         self.check_format(&payload)?;
@@ -124,6 +125,7 @@ impl Trust {
 
     /// Checks one metric. `keys` contains the packet keys of the earlier metrics.
     fn check_metric(&self, metric: &ClientMetric, keys: &mut PacketKeyList) -> Result<TrustedMetric, ConfigError> {
+        // Comparisons with NaN are false, so NaN is rejected explicitly.
         if metric.epsilon > self.max_epsilon || metric.epsilon.is_nan() || self.max_epsilon.is_nan() {
             return Err(ConfigError::Epsilon {
                 metric: metric.name.clone(),

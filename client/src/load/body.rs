@@ -108,6 +108,7 @@ impl Frame {
             Form::Avro => {
                 let count = reports.len();
                 long(count as u64, &mut out);
+                // `length` includes one byte per report for the separators of JSON.
                 long((length - count) as u64, &mut out);
                 reports.for_each(|(template, id)| template.write(id, &mut out));
                 out.extend_from_slice(&MARKER);

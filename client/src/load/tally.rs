@@ -85,6 +85,7 @@ impl Tally {
                 let kind = ProblemKind::named(problem);
                 let name = kind.map_or("unknown", ProblemKind::name);
                 *self.rejected.entry(name.to_owned()).or_default() += 1;
+                // An overloaded server may reject any report, so this is never unexpected.
                 let shed = kind.is_some_and(is_shed);
                 (shed || kind.map(Expected::Rejected) == Some(expected), name)
             }

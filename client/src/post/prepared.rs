@@ -93,6 +93,7 @@ impl Prepared {
     ) -> Option<Self> {
         let answer = self.answer.as_ref()?;
         let metric = config.metric(&self.upload.metric)?;
+        // The noise is reused only if it was drawn for the same encoding and epsilon.
         if answer.encoding == metric.encoding && answer.epsilon == metric.noise.epsilon() {
             Self::of(answer.clone(), config, metric, created, rng).ok()
         } else {

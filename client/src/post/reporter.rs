@@ -175,6 +175,7 @@ impl Reporter {
                 self.options.backoff.wait(failures, &mut rand::rng())
             };
             let wait = wait.max(asked);
+            // No attempt is possible before the deadline, so the caller gets the reports back now.
             if Instant::now() + wait > deadline {
                 return slots.into_iter().map(|slot| slot.finish(wait)).collect();
             }

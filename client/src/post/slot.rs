@@ -92,6 +92,7 @@ impl Slot {
             self.state = State::Open(Cause::Problem(problem.clone()));
             return;
         };
+        // Set whatever the result, so that a report is made again at most once.
         self.renewed = true;
         self.state = match make(config, &self.report) {
             Some(report) => {

@@ -138,6 +138,7 @@ impl Connection {
             match phase {
                 Phase::Working => return None,
                 Phase::Answering(pace) => late = late.max(pace.late(now)),
+                // `pace` already measures an arriving body.
                 Phase::Coming => {}
             }
         }
@@ -215,6 +216,7 @@ impl Connection {
     pub(super) fn took(&self, id: u64, bytes: usize) {
         let now = Instant::now();
         let mut state = self.state();
+        // These bytes count for the connection, too: reading a long response is not idleness.
         state.pace.moved(bytes, now);
         if let Some(Phase::Answering(pace)) = state.phase(id) {
             pace.moved(bytes, now);

@@ -135,6 +135,7 @@ impl Seen<'_> {
                 StartedAt::Time(at) | StartedAt::Since(at) if self.policy.restarts(at) > self.now => {
                     Turn::Running { attempt, at: Some(at) }
                 }
+                // Never started again, because its outcome is not visible.
                 StartedAt::Predecessor => Turn::Running { attempt, at: None },
                 StartedAt::Time(at) | StartedAt::Since(at) => Turn::Now {
                     attempt: attempt.saturating_add(1),

@@ -31,6 +31,7 @@ impl Seen<'_> {
         let of_states = self.aggregation.windows.iter();
         let of_states =
             of_states.filter(|(window, state)| state.fixed.is_some() || self.mode(**window) == Mode::Roster);
+        // Tasks of ENPA's workflow manager leave no outcome, so a started one counts as done.
         let is_done = |window: &Window| {
             let state = self.aggregation.windows.get(window);
             state.is_some_and(|state| state.done || state.started.values().any(|started| by_predecessor(*started)))

@@ -156,6 +156,7 @@ async fn aggregations(
         (&buckets.own, WindowName::DIRECTORY),
         (&buckets.peer_validation_in, WindowName::DIRECTORY),
     ];
+    // Without rosters, only the first two places can name an aggregation.
     let count = if rosters.from.is_some() { places.len() } else { 2 };
     for (place, (bucket, directory)) in places[..count].iter().enumerate() {
         // The peer's mailbox is the last place. Names that occur only there are not work from our
@@ -316,6 +317,7 @@ impl Look<'_> {
     /// done.
     fn ranges(&self) -> Vec<(BatchTime, BatchTime)> {
         let mut ranges: Vec<(BatchTime, BatchTime)> = Vec::new();
+        // Adjacent ranges are merged, so that fewer listings are needed.
         let mut add = |from: BatchTime, until: BatchTime| match ranges.last_mut() {
             Some(last) if from <= last.1 => last.1 = last.1.max(until),
             _ if from < until => ranges.push((from, until)),
@@ -431,6 +433,7 @@ impl Look<'_> {
     async fn read_fixed(&mut self, fixed: BTreeSet<Window>) -> Result<(), BucketError> {
         for window in fixed {
             let state = self.found.windows.entry(window).or_default();
+            // Nothing is reported as late for this window any more.
             if state.done && window.end() < self.scope.batches.0 {
                 continue;
             }

@@ -120,6 +120,7 @@ impl Starter for Jobs {
                 .map_err(|error| failed("cannot list Jobs", error))?;
             for job in &page.items {
                 unfinished += usize::from(!is_finished(job));
+                // Tasks that were started before a crash are recognised here, also without markers.
                 let tasks = job.annotations().get(TASKS).into_iter().flat_map(|tasks| tasks.lines());
                 running.keys.extend(tasks.map(str::to_owned));
             }

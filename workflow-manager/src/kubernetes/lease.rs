@@ -148,6 +148,7 @@ impl Election for KubernetesLease {
         if spec.holder_identity.as_deref() != Some(self.holder.as_str()) {
             return Ok(());
         }
+        // A Lease without a holder can be acquired at once.
         spec.holder_identity = None;
         self.write(&lease, false).await.map(drop)
     }
