@@ -219,7 +219,7 @@ async fn a_spool_that_does_not_answer_for_a_minute_makes_the_server_not_ready_wi
     let ready = world.ready().await;
     let body = String::from_utf8_lossy(&ready.body).into_owned();
     assert!(
-        ready.status == 503 && body.contains("the spool cannot be reached for"),
+        ready.status == 503 && body.contains("the spool has been out of reach for"),
         "{body}"
     );
     assert!(body.contains("the process is dead"), "{body}");
