@@ -38,8 +38,8 @@ impl Screen {
         }
     }
 
-    /// Returns plain text of [`Screen::PLAIN`] columns: the same result everywhere, for files and
-    /// tests.
+    /// Returns a screen of [`Screen::PLAIN`] columns without colours: the same result everywhere,
+    /// for files and tests.
     pub fn plain() -> Self {
         Self {
             width: Self::PLAIN,

@@ -19,7 +19,7 @@ use crate::version::Build;
 /// | 6 | `BelowMinimum` | nothing, or call again later: too few accepted packets for a sum part |
 /// | 7 | `Held` | investigate: an operator has to release what would be published |
 ///
-/// Code 1 has no meaning here, because the Rust runtime uses it (a panic exits with 101).
+/// Code 1 is left to the Rust runtime and has no meaning here. A panic exits with 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {

@@ -21,7 +21,7 @@ pub struct Build {
 }
 
 impl Build {
-    /// Describes a program with its cargo features, each with true if it is enabled.
+    /// Describes a program and its cargo features; true means that a feature is enabled.
     #[must_use]
     pub const fn new(program: &'static str, features: &'static [(&'static str, bool)]) -> Self {
         Self { program, features }

@@ -14,7 +14,7 @@ use tallybox_transport::BucketPlace;
 
 use crate::policy::Policy;
 
-/// The whole file. Relative paths start at the file's directory.
+/// The configuration file. Relative paths start at the file's directory.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {

@@ -182,7 +182,7 @@ impl<K: Hash + Eq + Copy> Table<K> {
 }
 
 impl<K: Hash + Eq + Copy> Place<K> {
-    /// The connection.
+    /// Returns the connection.
     #[must_use]
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection

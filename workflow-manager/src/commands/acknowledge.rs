@@ -1,4 +1,4 @@
-//! `workflow-manager acknowledge`
+//! The command `workflow-manager acknowledge`.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ Try it:
   workflow-manager --config F status --json | jq .\"given-up\"
   workflow-manager --config F acknowledge --aggregation NAME --start 2026/03/01/08/00";
 
-/// Remove windows that passed the horizon without being summed from the status
+/// Remove never-summed windows that passed the horizon from the status
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct AcknowledgeCommand {

@@ -1,4 +1,4 @@
-//! `workflow-manager announcement`
+//! The command `workflow-manager announcement`.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `workflow-manager backfill`
+//! The command `workflow-manager backfill`.
 
 use clap::Args;
 use tallybox_model::time::BatchTime;

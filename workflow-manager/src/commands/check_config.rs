@@ -1,4 +1,4 @@
-//! `workflow-manager check-config`
+//! The command `workflow-manager check-config`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use crate::error::Error;
 use crate::manager::Manager;
 use crate::work::QueueKind;
 
-/// Check the configuration and print its meaning; without --buckets, no bucket or queue is
-/// contacted and nothing is written
+/// Check the configuration and print it; without --buckets, no bucket or queue is contacted and
+/// nothing is written
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
     /// Also probe the buckets: permissions, creation of absent objects only, the clock of the
@@ -62,7 +62,7 @@ async fn probe_all(manager: &Manager) -> Vec<Probed> {
     ]
 }
 
-/// The meaning of the configuration.
+/// The configuration as the program understands it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct ConfigSummary {

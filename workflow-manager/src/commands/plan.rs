@@ -1,4 +1,4 @@
-//! `workflow-manager plan`
+//! The command `workflow-manager plan`.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `workflow-manager replay`
+//! The command `workflow-manager replay`.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `workflow-manager run-once`
+//! The command `workflow-manager run-once`.
 
 use clap::Args;
 use tallybox_service::exit::Exit;

@@ -1,4 +1,4 @@
-//! `workflow-manager serve`
+//! The command `workflow-manager serve`.
 
 use std::fmt;
 use std::sync::Arc;

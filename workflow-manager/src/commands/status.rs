@@ -1,4 +1,4 @@
-//! `workflow-manager status`
+//! The command `workflow-manager status`.
 
 use std::io::Write as _;
 use std::time::Duration;
