@@ -67,7 +67,7 @@ struct BatchCommand {
 /// Tasks that workers rejected, with their reasons; shown only, without --yes or --drop
 #[derive(Debug, Args)]
 struct RejectedCommand {
-    /// Only tasks of this queue [default: both queues]
+    /// Only tasks of this queue. Default: both queues
     #[arg(long, value_enum)]
     queue: Option<Which>,
     /// Only tasks whose reason or name contains this text
