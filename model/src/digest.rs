@@ -1,34 +1,36 @@
-//! SHA-256 digests of objects, and readers and writers that compute them in passing.
+//! SHA-256 digests of objects, and readers and writers that compute a digest while data passes
+//! through.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::io::{self, Read, Write};
 
-/// A SHA-256 digest, 32 bytes; shown as lower-case hexadecimal.
+/// A SHA-256 digest of 32 bytes, displayed as lower-case hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// The digest of `bytes`.
+    /// Computes the digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of the empty string: what a header names when there are no packets.
+    /// Returns the digest of the empty string, which a header contains when its batch has no
+    /// packets.
     #[must_use]
     pub fn empty() -> Self {
         Self::of(&[])
     }
 
-    /// Lower-case hexadecimal, 64 digits.
+    /// Formats the digest as 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn to_hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Parses 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits of either case; returns `None` for any other text.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -63,11 +65,11 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("a digest is 64 hexadecimal digits"))
+        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("a digest has to be 64 hexadecimal digits"))
     }
 }
 
-/// Hashes and counts every byte that is read through it.
+/// A reader that hashes and counts every byte read through it.
 pub struct HashingReader<R> {
     inner: R,
     hash: Sha256,
@@ -75,7 +77,7 @@ pub struct HashingReader<R> {
 }
 
 impl<R: Read> HashingReader<R> {
-    /// Wraps `inner`.
+    /// Wraps `inner` with an empty hash.
     pub fn new(inner: R) -> Self {
         Self {
             inner,
@@ -84,15 +86,16 @@ impl<R: Read> HashingReader<R> {
         }
     }
 
-    /// The reader inside, for a look ahead; what is read from it directly is not hashed.
+    /// Returns the inner reader, for peeking ahead. Bytes that are read from it directly are not
+    /// hashed.
     pub fn inner_mut(&mut self) -> &mut R {
         &mut self.inner
     }
 
-    /// Reads what is left, then gives the digest and the length of everything that went through.
+    /// Reads the remaining bytes, then returns the digest and the length of everything read.
     ///
     /// # Errors
-    /// Those of the reader inside.
+    /// The errors of the inner reader.
     pub fn finish(mut self) -> io::Result<(Digest, u64)> {
         io::copy(&mut self, &mut io::sink())?;
         Ok((Digest(self.hash.finalize().into()), self.bytes))
@@ -108,7 +111,7 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// Hashes and counts every byte that is written through it.
+/// A writer that hashes and counts every byte written through it.
 pub struct HashingWriter<W> {
     inner: W,
     hash: Sha256,
@@ -116,7 +119,7 @@ pub struct HashingWriter<W> {
 }
 
 impl<W: Write> HashingWriter<W> {
-    /// Wraps `inner`.
+    /// Wraps `inner` with an empty hash.
     pub fn new(inner: W) -> Self {
         Self {
             inner,
@@ -125,7 +128,7 @@ impl<W: Write> HashingWriter<W> {
         }
     }
 
-    /// The writer inside, the digest and the length of what was written.
+    /// Returns the inner writer, and the digest and length of everything written.
     pub fn finish(self) -> (W, Digest, u64) {
         (self.inner, Digest(self.hash.finalize().into()), self.bytes)
     }

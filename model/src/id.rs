@@ -1,4 +1,4 @@
-//! Names and identifiers: aggregations, batches, packets, keys, instances.
+//! Identifiers of aggregations, instances, batches, packets and keys.
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -7,31 +7,31 @@ use std::str::FromStr;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-/// Why a text is no identifier.
+/// The reason why a text is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdError {
-    /// Empty, too long, or with a character that cannot stand in an object name.
+    /// The text is empty, too long, or contains a character that object names do not allow.
     #[error(
         "{kind} {text:?} has to be 1 to {limit} characters of letters, digits and .-_ that do not start with a dot"
     )]
     Name {
-        /// Which identifier it was meant to be.
+        /// The kind of identifier that was expected.
         kind: &'static str,
-        /// The text, cut to a readable length.
+        /// The text, shortened to a readable length.
         text: String,
         /// The longest allowed length, in bytes.
         limit: usize,
     },
-    /// The name is taken for another purpose.
+    /// The name is reserved for a directory of the processor's own bucket.
     #[error("aggregation {0:?} is a reserved name")]
     Reserved(String),
-    /// Not a UUID.
+    /// The text is not a UUID.
     #[error("{kind} {text:?} is not a UUID")]
     Uuid {
-        /// Which identifier it was meant to be.
+        /// The kind of identifier that was expected.
         kind: &'static str,
-        /// The text, cut to a readable length.
+        /// The text, shortened to a readable length.
         text: String,
     },
 }
@@ -60,7 +60,7 @@ macro_rules! name {
         pub struct $type(String);
 
         impl $type {
-            /// The text of the name.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -102,24 +102,27 @@ macro_rules! name {
 }
 
 name!(
-    /// One statistic being collected: the first component of its batches' names. 1 to 200 characters.
+    /// The name of one statistic being collected, and the first component of the names of its
+    /// batches. 1 to 200 characters.
     AggregationId,
     "aggregation",
     200,
     ["task-markers", "rosters"]
 );
 name!(
-    /// A pair of locality and ingestor, `{locality}-{ingestor}`: the first component of sum part names.
+    /// A pair of locality and ingestor, `{locality}-{ingestor}`, and the first component of the
+    /// names of sum parts.
     Instance,
     "instance",
     200,
     [""; 0]
 );
 
-/// The identifier of a key in a manifest, a signature or a packet. Free text of the peer's; only compared.
+/// The identifier of a key in a manifest, a signature or a packet. Its text is chosen by the key's
+/// owner and is only compared.
 pub type KeyId = String;
 
-/// Reads a UUID from text in the forms that real writers use: hyphenated or simple, either case.
+/// Parses a UUID in the forms that existing writers produce: hyphenated or simple, in either case.
 fn parse_uuid(kind: &'static str, text: &str) -> Result<Uuid, IdError> {
     let bad = || IdError::Uuid {
         kind,
@@ -131,7 +134,7 @@ fn parse_uuid(kind: &'static str, text: &str) -> Result<Uuid, IdError> {
     Uuid::try_parse(text).map_err(|_| bad())
 }
 
-/// Takes a UUID's text as the format hands it out, borrowed or not, without a copy.
+/// Deserialises a UUID from text without a copy, whether the format lends the text or not.
 struct TextVisitor;
 
 impl Visitor<'_> for TextVisitor {
@@ -168,13 +171,13 @@ macro_rules! uuid_id {
         }
 
         impl $type {
-            /// The 16 bytes of the UUID, in order of its text.
+            /// Returns the 16 bytes of the UUID, in the order of its text.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
             }
 
-            /// From the 16 bytes of the UUID.
+            /// Creates the identifier from the 16 bytes of the UUID.
             #[must_use]
             pub fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
@@ -204,12 +207,12 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(
-    /// The identifier of a batch, in its object names and its header.
+    /// The identifier of a batch, contained in its object names and in its header.
     BatchId,
     "batch"
 );
 uuid_id!(
-    /// The identifier that joins the shares of one submission at the processors.
+    /// The identifier that links the packets of one report at the two processors.
     PacketId,
     "packet"
 );

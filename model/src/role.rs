@@ -1,18 +1,19 @@
-//! Which of the data share processors one is: an index, and the suffixes that follow from it.
+//! The role of a data share processor: its index, and the suffixes of object names derived from it.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A data share processor's place among the processors of an aggregation.
+/// The position of a data share processor among the processors of an aggregation.
 ///
-/// ENPA has two: the health authority is first (index 0), the facilitator second (index 1). The index is what
-/// stands in object names, so a third processor is a new index and not a new habit.
+/// ENPA has two processors: the health authority's is first (index 0), the facilitator is second
+/// (index 1). Object names contain the index, so a third processor would need a new index but no
+/// new naming rule.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// The health authority's processor, index 0; its share is a vector of field elements.
+    /// The health authority's processor, index 0. Its share is a vector of field elements.
     First,
-    /// The facilitator, index 1; its share is the seed of the vector.
+    /// The facilitator, index 1. Its share is the seed from which the vector is expanded.
     Second,
 }
 
@@ -20,7 +21,7 @@ impl Role {
     /// Both roles, in order of their index.
     pub const ALL: [Self; 2] = [Self::First, Self::Second];
 
-    /// The index used in object names: 0 or 1.
+    /// Returns the index used in object names: 0 or 1.
     #[must_use]
     pub fn index(self) -> usize {
         match self {
@@ -29,7 +30,7 @@ impl Role {
         }
     }
 
-    /// The other processor of a pair.
+    /// Returns the other processor of the pair.
     #[must_use]
     pub fn peer(self) -> Self {
         match self {
