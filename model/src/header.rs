@@ -1,14 +1,16 @@
-//! The headers of the three kinds of batch: what is counted, how, and the digest of the packets.
+//! The headers of the three batch kinds: the parameters of the aggregation and the digest of the
+//! packets.
 
 use crate::avro::{Record, RecordKind};
 use crate::digest::Digest;
 use crate::id::BatchId;
 use serde::{Deserialize, Serialize};
 
-/// The field of Prio2, 2^32 - 2^20 + 1.
+/// The modulus of the Prio2 field, 2^32 - 2^20 + 1.
 pub const PRIME: i64 = 4_293_918_721;
 
-/// What all batches that are summed together have in common. Compared exactly, epsilon bit for bit.
+/// The parameters shared by all batches that are summed together. They are compared exactly,
+/// epsilon bit for bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BatchParameters {
@@ -16,25 +18,28 @@ pub struct BatchParameters {
     pub name: String,
     /// The number of bins: the dimension of the vectors.
     pub bins: i32,
-    /// The parameter of the clients' randomised response; carried, never used by a processor.
+    /// The parameter of the clients' randomised response. Processors preserve it and never use it.
     #[serde(rename = "epsilon-bits", with = "float_bits")]
     pub epsilon: f64,
     /// The modulus of the field.
     pub prime: i64,
-    /// How many processors share each packet.
+    /// The number of processors among which each report is split.
     pub number_of_servers: i32,
-    /// How many bins a client may set, if the header asks for it; Prio2 cannot prove it, so it is carried only.
+    /// The number of bins that a client sets, if the header contains it. Prio2 cannot prove it, so
+    /// it is only preserved.
     pub hamming_weight: Option<i32>,
 }
 
 impl BatchParameters {
-    /// Whether two headers ask for the same; floats are compared by their bits, so that NaN equals itself.
+    /// Returns whether two headers have the same parameters. Floats are compared by their bits, so
+    /// NaN equals itself.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         self.encode() == other.encode()
     }
 
-    /// A byte string that two parameter sets share exactly if they are the same; it orders them, too.
+    /// Encodes the parameters injectively: two encodings are equal exactly if the parameters are
+    /// the same. The byte order of the encodings also serves as an order of parameter sets.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -50,7 +55,7 @@ impl BatchParameters {
     }
 }
 
-/// The header of an ingestion batch (`PrioIngestionHeader`), its fields as on the wire.
+/// The header of an ingestion batch (`PrioIngestionHeader`), with the fields of its Avro record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IngestionHeader {
     /// The batch's identifier, as in the path.
@@ -64,22 +69,23 @@ pub struct IngestionHeader {
     /// The modulus of the field.
     #[serde(default = "default_prime")]
     pub prime: i64,
-    /// How many processors share each packet.
+    /// The number of processors among which each report is split.
     #[serde(default = "default_servers")]
     pub number_of_servers: i32,
-    /// How many bins a client may set, if the header asks for it.
+    /// The number of bins that a client sets, if the header contains it.
     #[serde(default)]
     pub hamming_weight: Option<i32>,
-    /// Start of the time range of the packets, in milliseconds since the epoch. Some writers put seconds: never used.
+    /// Start of the time range of the packets, in milliseconds since the epoch. Never used, because
+    /// some writers put seconds here.
     pub batch_start_time: i64,
-    /// End of that range.
+    /// End of that range. Never used.
     pub batch_end_time: i64,
     /// SHA-256 of the whole packet file.
     #[serde(with = "digest_bytes")]
     pub packet_file_digest: Digest,
 }
 
-/// The header of a validation batch (`PrioValidityHeader`), its fields as on the wire.
+/// The header of a validation batch (`PrioValidityHeader`), with the fields of its Avro record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationHeader {
     /// The batch's identifier, as in the path.
@@ -93,10 +99,10 @@ pub struct ValidationHeader {
     /// The modulus of the field.
     #[serde(default = "default_prime")]
     pub prime: i64,
-    /// How many processors share each packet.
+    /// The number of processors among which each report is split.
     #[serde(default = "default_servers")]
     pub number_of_servers: i32,
-    /// How many bins a client may set, if the header asks for it.
+    /// The number of bins that a client sets, if the header contains it.
     #[serde(default)]
     pub hamming_weight: Option<i32>,
     /// SHA-256 of the whole packet file.
@@ -104,10 +110,10 @@ pub struct ValidationHeader {
     pub packet_file_digest: Digest,
 }
 
-/// The header of a sum part (`PrioSumPart`), its fields as on the wire.
+/// The header of a sum part (`PrioSumPart`), with the fields of its Avro record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SumPart {
-    /// The batches really summed.
+    /// The batches that the sum contains.
     pub batch_uuids: Vec<BatchId>,
     /// The aggregation's name.
     pub name: String,
@@ -117,12 +123,12 @@ pub struct SumPart {
     pub epsilon: f64,
     /// The modulus of the field.
     pub prime: i64,
-    /// How many processors share each packet.
+    /// The number of processors among which each report is split.
     pub number_of_servers: i32,
-    /// How many bins a client may set, if the header asks for it.
+    /// The number of bins that a client sets, if the header contains it.
     #[serde(default)]
     pub hamming_weight: Option<i32>,
-    /// This processor's part of each bin's sum, in `0..prime`.
+    /// This processor's additive part of each bin's sum, in `0..prime`.
     pub sum: Vec<i64>,
     /// Start of the window, in milliseconds since the epoch.
     pub aggregation_start_time: i64,
@@ -131,12 +137,12 @@ pub struct SumPart {
     /// SHA-256 of the file of invalid packets.
     #[serde(with = "digest_bytes")]
     pub packet_file_digest: Digest,
-    /// How many packets were counted.
+    /// The number of packets in the sum.
     pub total_individual_clients: i64,
 }
 
 impl IngestionHeader {
-    /// The header of a batch with these parameters.
+    /// Creates the header of a batch with these parameters.
     #[must_use]
     pub fn new(batch: BatchId, parameters: BatchParameters, window_millis: (i64, i64), packets: Digest) -> Self {
         let BatchParameters {
@@ -163,7 +169,8 @@ impl IngestionHeader {
 }
 
 impl ValidationHeader {
-    /// The header of a validation of a batch with these parameters, which are copied bit for bit.
+    /// Creates the header of the validation of a batch with these parameters, which are copied bit
+    /// for bit.
     #[must_use]
     pub fn new(batch: BatchId, parameters: BatchParameters, packets: Digest) -> Self {
         let BatchParameters {
@@ -191,7 +198,7 @@ impl ValidationHeader {
 macro_rules! parameters {
     ($type:ident) => {
         impl $type {
-            /// What is counted, and how.
+            /// Returns the parameters of the aggregation.
             #[must_use]
             pub fn parameters(&self) -> BatchParameters {
                 BatchParameters {
@@ -243,7 +250,7 @@ fn default_servers() -> i32 {
     2
 }
 
-/// Floats by their bits, since text loses some and has no word for NaN.
+/// Serialises floats as their bits, because decimal text can lose precision and cannot express NaN.
 mod float_bits {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -256,7 +263,7 @@ mod float_bits {
     }
 }
 
-/// Digests as Avro has them: 32 bytes.
+/// Serialises digests as Avro bytes: 32 of them.
 pub(crate) mod digest_bytes {
     use super::Digest;
     use serde::{Deserializer, Serializer};

@@ -1,31 +1,33 @@
-//! The packets of the three kinds of batch.
+//! The packet records of the three batch kinds.
 
 use crate::avro::{Record, RecordKind};
 use crate::id::{IdError, PacketId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One client's encrypted share (`PrioDataSharePacket`), borrowed from the block it was decoded from.
+/// One client's encrypted share (`PrioDataSharePacket`), borrowed from the block it was decoded
+/// from.
 ///
-/// `id` and `r_pit` are carried as they came: a packet in which they are nonsense costs that packet, not its batch. The
-/// evaluation point is a secret of ingestor and processors, so `Debug` shows neither it nor the share.
+/// `id` and `r_pit` hold the values of the record without validation, because an invalid value in
+/// either rejects only this packet, not the batch. The evaluation point is a secret of the ingestor
+/// and the processors, so `Debug` prints neither the point nor the share.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataSharePacket<'a> {
     /// The packet's identifier, as text.
     #[serde(rename = "uuid", borrow)]
     pub id: &'a str,
-    /// The share, sealed to one processor (ECIES).
+    /// The share, encrypted to one processor (ECIES).
     #[serde(with = "serde_bytes", borrow)]
     pub encrypted_payload: &'a [u8],
-    /// Which of the processor's keys it is sealed to; only a hint.
+    /// The id of the processor's key that the share is encrypted to; only a hint.
     #[serde(borrow, default)]
     pub encryption_key_id: Option<&'a str>,
     /// The evaluation point of the proof, chosen by the ingestor.
     pub r_pit: i64,
-    /// Carried, never used.
+    /// Preserved, but never used.
     #[serde(borrow, default)]
     pub version_configuration: Option<&'a str>,
-    /// Carried, never used.
+    /// Preserved, but never used.
     #[serde(with = "serde_bytes", borrow, default)]
     pub device_nonce: Option<&'a [u8]>,
 }
@@ -40,10 +42,10 @@ impl fmt::Debug for DataSharePacket<'_> {
 }
 
 impl DataSharePacket<'_> {
-    /// The packet's identifier.
+    /// Parses the packet's identifier.
     ///
     /// # Errors
-    /// [`IdError`] if it is not a UUID.
+    /// [`IdError`] if the identifier is not a UUID.
     pub fn packet_id(&self) -> Result<PacketId, IdError> {
         self.id.parse()
     }
@@ -60,18 +62,19 @@ impl Record for DataSharePacket<'_> {
     }
 }
 
-/// One processor's verification message for one packet (`PrioValidityPacket`): values of the proof's polynomials at
-/// the evaluation point, each in `0..prime`. `Debug` shows the identifier alone.
+/// One processor's verification message for one packet (`PrioValidityPacket`): the values of the
+/// proof's polynomials at the evaluation point, each in `0..prime`. `Debug` prints only the
+/// identifier.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidationPacket {
     /// The packet's identifier.
     #[serde(rename = "uuid")]
     pub id: PacketId,
-    /// f at the point.
+    /// The value of the polynomial f at the evaluation point.
     pub f_r: i64,
-    /// g at the point.
+    /// The value of the polynomial g at the evaluation point.
     pub g_r: i64,
-    /// h at the point.
+    /// The value of the polynomial h at the evaluation point.
     pub h_r: i64,
 }
 
@@ -91,7 +94,7 @@ impl Record for ValidationPacket {
     }
 }
 
-/// A packet that a processor did not count (`PrioInvalidPacket`).
+/// A packet that a processor excluded from its sum (`PrioInvalidPacket`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct InvalidPacket {
     /// The packet's identifier.

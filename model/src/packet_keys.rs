@@ -1,17 +1,19 @@
-//! The rule that a packet key belongs to one processor and one number of bins, checked wherever keys are listed.
+//! The rule that a packet key belongs to one processor and one number of bins. Every list of packet
+//! keys is checked against it.
 //!
-//! The second processor's share is a seed that is valid for any number of bins. A processor that evaluates one
-//! ciphertext at one point under two numbers of bins tells its peer two independent linear equations about the client's
-//! answer. So the number of bins belongs to the key that a share is sealed to: the same ciphertext can then never be
-//! evaluated under another. The rule holds for the key itself, not only for its id: one key under two ids would break
-//! it as well, and would get two evaluation points.
+//! The second processor's share is a seed that is valid for any number of bins. If a processor
+//! evaluates one ciphertext at one point under two numbers of bins, its peer learns two independent
+//! linear equations about the client's answer. Therefore the number of bins is bound to the key
+//! that a share is encrypted to, and the same ciphertext can never be evaluated under another
+//! number. The rule applies to the key itself, not only to its id: one key under two ids would
+//! break the rule as well, and would have two evaluation points.
 
 use std::collections::BTreeMap;
 
 use crate::id::KeyId;
 use crate::role::Role;
 
-/// A packet key as a configuration or a document lists it.
+/// A packet key as listed in a configuration or a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedPacketKey {
     /// The processor that holds the private half.
@@ -20,32 +22,33 @@ pub struct ListedPacketKey {
     pub id: KeyId,
     /// The public half: base64 of the uncompressed P-256 point, 65 bytes.
     pub public: String,
-    /// The number of bins of all shares that are sealed to the key.
+    /// The number of bins of all shares that are encrypted to the key.
     pub bins: u32,
 }
 
-/// Two entries of a list of packet keys that contradict each other. The operator who wrote the list corrects it.
+/// A contradiction between two entries of a list of packet keys, to be corrected by the operator
+/// who wrote the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketKeyConflict {
     /// A key is listed with two numbers of bins.
     #[error(
-        "packet key {id} of the {role} processor is listed with {bins} bins and with {other} bins: a packet key belongs \
-         to one number of bins, use another key for each"
+        "packet key {id} of the {role} processor is listed with {bins} bins and with {other} bins: a packet key has \
+         exactly one number of bins; use a separate key for each"
     )]
     Bins {
         /// The processor.
         role: Role,
         /// The key.
         id: KeyId,
-        /// The number of bins that is listed first.
+        /// The number of bins in the first entry.
         bins: u32,
-        /// The number of bins that is listed later.
+        /// The number of bins in the second entry.
         other: u32,
     },
     /// An id is listed with two public keys.
     #[error(
-        "packet key {id} of the {role} processor is listed with two different public keys: give each key its own id"
+        "packet key {id} of the {role} processor is listed with two different public keys; give each key its own id"
     )]
     Id {
         /// The processor.
@@ -53,24 +56,24 @@ pub enum PacketKeyConflict {
         /// The id.
         id: KeyId,
     },
-    /// A public key is listed under two ids, of one processor or of both.
+    /// A public key is listed under two ids, for one processor or for both.
     #[error(
         "packet keys {id} of the {role} processor and {other} of the {other_role} processor are the same public key: \
-         generate a key of its own for each"
+         generate a separate key for each"
     )]
     Public {
-        /// The processor of the entry that is listed first.
+        /// The processor of the first entry.
         role: Role,
-        /// The id that is listed first.
+        /// The id of the first entry.
         id: KeyId,
-        /// The processor of the entry that is listed later.
+        /// The processor of the second entry.
         other_role: Role,
-        /// The id that is listed later.
+        /// The id of the second entry.
         other: KeyId,
     },
 }
 
-/// The packet keys of one instance that have been listed so far, free of conflicts.
+/// The packet keys of one instance that have been added so far, without contradictions.
 #[derive(Clone, Debug, Default)]
 pub struct PacketKeyList {
     by_id: BTreeMap<(Role, KeyId), (String, u32)>,
@@ -78,10 +81,10 @@ pub struct PacketKeyList {
 }
 
 impl PacketKeyList {
-    /// Adds a key. A key may be listed any number of times with the same id, public half and number of bins.
+    /// Adds a key. The same id, public half and number of bins may be added any number of times.
     ///
     /// # Errors
-    /// [`PacketKeyConflict`] when the key contradicts one that was added before.
+    /// [`PacketKeyConflict`] if the key contradicts a key that was added before.
     pub fn add(&mut self, key: ListedPacketKey) -> Result<(), PacketKeyConflict> {
         let ListedPacketKey { role, id, public, bins } = key;
         let name = (role, id);
@@ -109,20 +112,22 @@ impl PacketKeyList {
         Ok(())
     }
 
-    /// The public halves of all keys, as they were added.
+    /// Returns the public halves of all keys.
     pub fn public_keys(&self) -> impl Iterator<Item = &str> {
         self.by_public.keys().map(String::as_str)
     }
 }
 
-/// Whether a text is base64 of 65 bytes that begin as an uncompressed P-256 point does. A private key is longer or
-/// shorter in every encoding. Whether the point is on the curve is for who uses it to check.
+/// Returns whether a text is base64 of 65 bytes that begin like an uncompressed P-256 point. A
+/// private key has another length in every encoding, so this check keeps private keys out of public
+/// lists. Users of the key check that the point is on the curve.
 #[must_use]
 pub fn is_public_key(text: &str) -> bool {
     let Some((body, padding)) = text.split_at_checked(text.len().saturating_sub(1)) else {
         return false;
     };
-    // 65 bytes are 87 digits and one sign of padding. The first byte is 4: 'B', then one of the first sixteen digits.
+    // 65 bytes are 87 base64 digits and one padding character. The first byte is 4: 'B', followed
+    // by one of the first sixteen digits.
     let digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     let starts = |second: u8| second.is_ascii_uppercase() && second <= b'P';
     padding == "=" && body.len() == 87 && body.bytes().all(digit) && body.starts_with('B') && starts(body.as_bytes()[1])

@@ -1,19 +1,21 @@
-//! The signature object of a batch (`PrioBatchSignature`), which may hold the whole batch inline.
+//! The signature object of a batch (`PrioBatchSignature`), which can contain the whole batch
+//! inline.
 
 use crate::avro::{AvroError, ContainerReader, Limits, Record, RecordKind, Records};
 use crate::id::KeyId;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// A signature over a header file, and in the single-object form header and packets as well.
+/// A signature over a header file. In the single-object form, it also contains the header and the
+/// packets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchSignature {
     /// ECDSA P-256 with SHA-256 over the whole header file, ASN.1 DER.
     #[serde(with = "serde_bytes")]
     pub batch_header_signature: Vec<u8>,
-    /// Which of the signer's keys verifies it.
+    /// The id of the signer's key that verifies the signature.
     pub key_identifier: KeyId,
-    /// The header file, if inline. Older writers have no such field.
+    /// The header file, if inline. Records of older writers lack this field.
     #[serde(with = "serde_bytes", default)]
     pub batch_header: Option<Vec<u8>>,
     /// The packet file, if inline.
@@ -22,7 +24,8 @@ pub struct BatchSignature {
 }
 
 impl BatchSignature {
-    /// Header and packets, if **both** are inline; otherwise a reader fetches both from objects of their own.
+    /// Returns header and packets if **both** are inline. Otherwise, a reader fetches both from
+    /// separate objects.
     #[must_use]
     pub fn inline(self) -> Option<(Vec<u8>, Vec<u8>)> {
         self.batch_header.zip(self.packets)
@@ -42,17 +45,17 @@ impl Record for BatchSignature {
     }
 }
 
-/// A signature object as it was read, with header and packets where they stand in it: a batch in one object is as large as
-/// its packets, and is not copied again.
+/// A decoded signature object that keeps an inline header and packets in place. A batch in one
+/// object is as large as its packets, so they are not copied a second time.
 #[derive(Debug)]
 pub struct ReadSignature {
-    /// As [`BatchSignature::batch_header_signature`].
+    /// Same as [`BatchSignature::batch_header_signature`].
     pub batch_header_signature: Vec<u8>,
-    /// As [`BatchSignature::key_identifier`].
+    /// Same as [`BatchSignature::key_identifier`].
     pub key_identifier: KeyId,
     /// The decompressed record.
     pub record: Vec<u8>,
-    /// Where header and packets stand in the record, if both are inline.
+    /// The ranges of header and packets within the record, if both are inline.
     pub inline: Option<(Range<usize>, Range<usize>)>,
 }
 
@@ -79,10 +82,10 @@ impl Record for Borrowed<'_> {
 }
 
 impl ReadSignature {
-    /// Reads a signature object, which holds exactly one record.
+    /// Parses a signature object, which contains exactly one record.
     ///
     /// # Errors
-    /// [`AvroError`], as [`decode_one`](crate::avro::decode_one) gives it.
+    /// [`AvroError`], under the same conditions as [`decode_one`](crate::avro::decode_one).
     pub fn parse(file: &[u8], limits: &Limits) -> Result<Self, AvroError> {
         let kind = RecordKind::BatchSignature;
         if file.is_empty() {
@@ -98,7 +101,8 @@ impl ReadSignature {
                     return Err(AvroError::ExtraRecord(kind));
                 }
                 let place = |part: &[u8]| {
-                    // A part is a slice of the block, so its address is in it; one of no bytes need not be.
+                    // A part is a slice of the block, so its address lies within the block. The
+                    // address of an empty slice need not.
                     if part.is_empty() {
                         return 0..0;
                     }
@@ -155,7 +159,7 @@ mod tests {
                 .clone()
                 .map(|(header, packets)| (part(header), part(packets)));
             assert_eq!(inline, signature.inline());
-            // Cut anywhere, both refuse it.
+            // Both readers refuse the file truncated at any length.
             for cut in 0..file.len() {
                 let in_place = ReadSignature::parse(&file[..cut], &limits).unwrap_err().to_string();
                 let decoded = decode_one::<BatchSignature>(&file[..cut], &limits)
