@@ -1,19 +1,22 @@
-//! What makes our files deterministic: sync markers that follow from names and inputs, and the encoder generation.
+//! Sync markers derived from names and inputs, so that a repeated run writes identical files, and
+//! the encoder generation.
 
 use crate::digest::Digest;
 use sha2::{Digest as _, Sha256};
 
-/// The generation of our encoders. It is raised by any change after which the same inputs give other bytes.
+/// The generation of the encoders. Raise it with any change after which the same inputs produce
+/// different bytes.
 ///
-/// It is fixed together with what will be published, so that a run by a newer program never publishes the
-/// second half of what an older one began.
+/// The generation is fixed together with the content to be published, so that a newer program never
+/// completes a batch that an older one began with different bytes.
 pub const ENCODER_GENERATION: u32 = 1;
 
-/// Derives a container file's sync marker: the first 16 bytes of a SHA-256 over the generation, the object's name
-/// and the digests of the inputs that determine the content, each with its length.
+/// Derives a container file's sync marker: the first 16 bytes of a SHA-256 over the generation, the
+/// object's name and the digests of the inputs that determine the content. The lengths of all
+/// variable parts are hashed as well.
 ///
-/// The marker stands in the file's first bytes, so it cannot follow from the content; ENPA's is random, so any
-/// value is good there. With inputs the same, a rerun writes the same file.
+/// The marker is among the first bytes of the file, so it cannot be derived from the content.
+/// ENPA's markers are random, so readers accept any value. Equal inputs yield an equal file.
 #[must_use]
 pub fn sync_marker(generation: u32, object: &str, inputs: &[Digest]) -> [u8; 16] {
     let mut hash = Sha256::new();

@@ -1,6 +1,7 @@
-//! Every object name, spelled here and nowhere else.
+//! The names of all objects in buckets. No other module composes or parses an object name.
 //!
-//! Names are relative to a bucket and its prefix. `DATE` is `YYYY/MM/DD/HH/MM`, ids are lower-case and hyphenated.
+//! Names are relative to a bucket and its prefix. `DATE` stands for `YYYY/MM/DD/HH/MM`; ids are
+//! lower-case and hyphenated.
 
 use crate::id::{AggregationId, BatchId, Instance};
 use crate::role::Role;
@@ -9,14 +10,14 @@ use crate::time::{BatchTime, Window};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Which batch: an aggregation, a date, and an identifier.
+/// The name of a batch: an aggregation, a date and an identifier.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct BatchName {
-    /// The aggregation it counts for.
+    /// The aggregation to which the batch belongs.
     pub aggregation: AggregationId,
-    /// The date in its path.
+    /// The date in the batch's path.
     pub date: BatchTime,
-    /// Its identifier, also in its header.
+    /// The batch's identifier, also contained in its header.
     pub id: BatchId,
 }
 
@@ -31,13 +32,13 @@ impl fmt::Display for BatchName {
 pub struct BatchObjects {
     /// The header, one Avro record.
     pub header: String,
-    /// The packets, zero or more Avro records; absent when there are none.
+    /// The packets, zero or more Avro records. The object is absent if there are none.
     pub packets: String,
-    /// The signature over the header, one Avro record; its presence makes the batch exist.
+    /// The signature over the header, one Avro record. A batch exists as soon as this object does.
     pub signature: String,
 }
 
-/// Which of the three objects of a batch.
+/// One of the three objects of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum BatchPart {
     /// The header.
@@ -49,7 +50,7 @@ pub enum BatchPart {
 }
 
 impl BatchPart {
-    /// All three, in the order in which they are written.
+    /// All three parts, in the order in which they are written.
     pub const ALL: [Self; 3] = [Self::Packets, Self::Header, Self::Signature];
 
     fn word(self) -> &'static str {
@@ -60,7 +61,7 @@ impl BatchPart {
         }
     }
 
-    /// The part that an object is, and the name of the header beside it.
+    /// Splits an object name into its part and the name of the batch's header object.
     fn split(key: &str) -> (Self, &str) {
         if let Some(header) = key.strip_suffix(SIGNATURE) {
             (Self::Signature, header)
@@ -80,7 +81,7 @@ const SIGNATURE: &str = ".sig";
 const INGESTION: &str = ".batch";
 /// The suffix of a prepared batch.
 const PREPARED: &str = ".prepared";
-/// The directory, in the processor's own bucket, of the records of which window sums which batch.
+/// The directory, in the processor's own bucket, of the records that assign each batch to a window.
 const SUMMED: &str = "summed";
 
 impl BatchObjects {
@@ -94,64 +95,68 @@ impl BatchObjects {
 }
 
 impl BatchName {
-    /// `{agg}/{DATE}/{id}.batch`, `.batch.avro`, `.batch.sig`.
+    /// Returns `{agg}/{DATE}/{id}.batch`, `.batch.avro`, `.batch.sig`.
     #[must_use]
     pub fn ingestion(&self) -> BatchObjects {
         BatchObjects::of(format!("{self}{INGESTION}"))
     }
 
-    /// `{agg}/{DATE}/{id}.validity_{i}` and so on, `i` being the index of the processor that writes it.
+    /// Returns `{agg}/{DATE}/{id}.validity_{i}` and so on, where `i` is the index of the processor
+    /// that writes the validation.
     #[must_use]
     pub fn validation(&self, writer: Role) -> BatchObjects {
         BatchObjects::of(format!("{self}.validity_{}", writer.index()))
     }
 
-    /// `{agg}/{DATE}/{id}.{sealing key id}.prepared`, in the processor's own bucket.
+    /// Returns `{agg}/{DATE}/{id}.{sealing key id}.prepared`, in the processor's own bucket.
     #[must_use]
     pub fn prepared(&self, sealing_key: &str) -> String {
         format!("{self}.{sealing_key}{PREPARED}")
     }
 
-    /// `batch-dates/{agg}/{id}`, in the processor's own bucket: at which date a batch was first seen.
+    /// Returns `batch-dates/{agg}/{id}`, in the processor's own bucket: the record of the date at
+    /// which a batch was first seen.
     #[must_use]
     pub fn first_seen(&self) -> String {
         format!("batch-dates/{}/{}", self.aggregation, self.id)
     }
 
-    /// `summed/{agg}/{DATE}/{id}`, in the processor's own bucket: without rosters, which window sums the batch.
+    /// Returns `summed/{agg}/{DATE}/{id}`, in the processor's own bucket: the record of the window
+    /// that sums the batch, used without rosters.
     #[must_use]
     pub fn summed(&self) -> String {
         format!("{SUMMED}/{self}")
     }
 
-    /// Reads the name that [`Self::summed`] writes; `None` for any other object.
+    /// Parses a name written by [`Self::summed`]; returns `None` for any other object.
     #[must_use]
     pub fn from_summed(key: &str) -> Option<Self> {
         Self::parse(key.strip_prefix(SUMMED)?.strip_prefix('/')?)
     }
 
-    /// Reads the name of a batch from that of its ingestion signature object; `None` for any other object.
+    /// Parses the name of an ingestion signature object; returns `None` for any other object.
     #[must_use]
     pub fn from_ingestion_signature(key: &str) -> Option<Self> {
         let stem = key.strip_suffix(SIGNATURE)?.strip_suffix(INGESTION)?;
         Self::parse(stem)
     }
 
-    /// Reads the name of a batch from that of any of its ingestion objects; `None` for any other object.
+    /// Parses the name of any of a batch's ingestion objects; returns `None` for any other object.
     #[must_use]
     pub fn from_ingestion_object(key: &str) -> Option<Self> {
         Self::ingestion_part(key).map(|(name, _)| name)
     }
 
-    /// Which batch an ingestion object belongs to, and what of it it is; `None` for any other object.
+    /// Returns the batch and the part to which the name of an ingestion object refers; `None` for
+    /// any other object.
     #[must_use]
     pub fn ingestion_part(key: &str) -> Option<(Self, BatchPart)> {
         let (part, header) = BatchPart::split(key);
         Some((Self::parse(header.strip_suffix(INGESTION)?)?, part))
     }
 
-    /// Which batch an object of this processor's validations belongs to, and what of it it is; `None` for any other
-    /// object.
+    /// Returns the batch and the part to which the name of a validation object of `writer` refers;
+    /// `None` for any other object.
     #[must_use]
     pub fn validation_part(key: &str, writer: Role) -> Option<(Self, BatchPart)> {
         let (part, header) = BatchPart::split(key);
@@ -162,14 +167,14 @@ impl BatchName {
         Some((Self::parse(header.strip_suffix(suffix)?)?, part))
     }
 
-    /// Which batch a prepared batch is of; `None` for any other object.
+    /// Returns the batch to which the name of a prepared batch refers; `None` for any other object.
     #[must_use]
     pub fn from_prepared(key: &str) -> Option<Self> {
         let (stem, _sealing_key) = key.strip_suffix(PREPARED)?.rsplit_once('.')?;
         Self::parse(stem)
     }
 
-    /// Parses `{agg}/{DATE}/{id}`; only the canonical spelling is a name.
+    /// Parses `{agg}/{DATE}/{id}`. Only the canonical spelling is accepted.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (aggregation, rest) = text.split_once('/')?;
@@ -183,7 +188,7 @@ impl BatchName {
     }
 }
 
-/// Which sum part: an instance, an aggregation, a window and the processor that writes it.
+/// The name of a sum part: an instance, an aggregation, a window and the processor that writes it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct SumPartName {
     /// The pair of locality and ingestor.
@@ -192,12 +197,13 @@ pub struct SumPartName {
     pub aggregation: AggregationId,
     /// The window that is summed.
     pub window: Window,
-    /// The processor whose part it is.
+    /// The processor that writes the sum part.
     pub writer: Role,
 }
 
 impl SumPartName {
-    /// `{instance}/{agg}/{start}-{end}.sum_{i}`, `.invalid_uuid_{i}.avro` (the packets), `.sum_{i}.sig`.
+    /// Returns `{instance}/{agg}/{start}-{end}.sum_{i}`, `.invalid_uuid_{i}.avro` (the packets),
+    /// `.sum_{i}.sig`.
     #[must_use]
     pub fn objects(&self) -> BatchObjects {
         let (stem, i) = (self.stem(), self.writer.index());
@@ -208,7 +214,8 @@ impl SumPartName {
         }
     }
 
-    /// `sum-parts/{instance}/{agg}/{start}-{end}.fixed`, in the processor's own bucket: what will be published.
+    /// Returns `sum-parts/{instance}/{agg}/{start}-{end}.fixed`, in the processor's own bucket: the
+    /// fixed content of the sum part, written before it is published.
     #[must_use]
     pub fn fixed(&self) -> String {
         format!("sum-parts/{}.fixed", self.stem())
@@ -226,7 +233,8 @@ impl fmt::Display for SumPartName {
     }
 }
 
-/// An object in another organisation's mailbox of which only the bucket's word "exists" is known.
+/// An object in a peer's mailbox of which this processor knows only that the bucket answered
+/// "exists" to a create-if-absent request. A write-only mailbox gives no stronger confirmation.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Unconfirmed {
     /// A part of our validation of a batch.
@@ -236,26 +244,29 @@ pub enum Unconfirmed {
 }
 
 impl Unconfirmed {
-    /// The notes on the validation of a batch.
+    /// Returns the notes on the objects of a batch's validation.
     #[must_use]
     pub fn of_validation(name: &BatchName) -> [Self; 3] {
         BatchPart::ALL.map(|part| Self::Validation(name.clone(), part))
     }
 
-    /// The notes on the sum part of a window.
+    /// Returns the notes on the objects of a window's sum part.
     #[must_use]
     pub fn of_sum_part(name: &WindowName) -> [Self; 3] {
         BatchPart::ALL.map(|part| Self::SumPart(name.clone(), part))
     }
 
-    /// `unconfirmed/{agg}`, in the processor's own bucket: where the notes on an aggregation's objects are.
+    /// Returns `unconfirmed/{agg}`, in the processor's own bucket: the directory of the notes on an
+    /// aggregation's objects.
     #[must_use]
     pub fn directory(aggregation: &AggregationId) -> String {
         format!("{UNCONFIRMED}/{aggregation}")
     }
 
-    /// `unconfirmed/{agg}/{DATE}/{id}.{part}` for a validation, `unconfirmed/{agg}/{start}-{end}.{part}` for a sum part,
-    /// in the processor's own bucket. The note holds when it was made.
+    /// Returns the name of the note in the processor's own bucket:
+    /// `unconfirmed/{agg}/{DATE}/{id}.{part}` for a validation,
+    /// `unconfirmed/{agg}/{start}-{end}.{part}` for a sum part. The note contains the time at which
+    /// it was written.
     #[must_use]
     pub fn note(&self) -> String {
         match self {
@@ -264,7 +275,7 @@ impl Unconfirmed {
         }
     }
 
-    /// Reads the name of a note; `None` for any other object.
+    /// Parses the name of a note; returns `None` for any other object.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
         let (stem, word) = key.strip_prefix(UNCONFIRMED)?.strip_prefix('/')?.rsplit_once('.')?;
@@ -286,10 +297,11 @@ impl Unconfirmed {
     }
 }
 
-/// The directory, in the processor's own bucket, of notes on what a mailbox only says to hold.
+/// The directory, in the processor's own bucket, of notes on objects that a mailbox reports as
+/// existing.
 const UNCONFIRMED: &str = "unconfirmed";
 
-/// Directories of a processor's own bucket whose names are no aggregation's.
+/// Directories of a processor's own bucket, whose names cannot be the name of an aggregation.
 pub const OWN_DIRECTORIES: [&str; 11] = [
     "batch-dates",
     "births",
@@ -304,21 +316,22 @@ pub const OWN_DIRECTORIES: [&str; 11] = [
     "windows",
 ];
 
-/// `points/{instance}/{fingerprint of the packet key}`, in the processor's own bucket: the instance, the number of bins
-/// and the one evaluation point that packets have under this key.
+/// Returns `points/{instance}/{fingerprint of the packet key}`, in the processor's own bucket. The
+/// object contains the instance, the number of bins and the only evaluation point that packets may
+/// have under this key.
 #[must_use]
 pub fn pinned_point(instance: &Instance, packet_key: &str) -> String {
     format!("points/{instance}/{packet_key}")
 }
 
-/// The directory, in the processor's own bucket, of the counts of failed proofs of an instance.
+/// Returns the directory, in the processor's own bucket, of an instance's counts of failed proofs.
 #[must_use]
 pub fn failed_proofs_directory(instance: &Instance) -> String {
     format!("failed-proofs/{instance}")
 }
 
-/// How many proofs failed in a batch, under a packet key that opened packets of it. All that it says stands in its
-/// object's name, so that a listing tells it.
+/// The number of failed proofs in a batch, under one packet key that decrypted packets of it. The
+/// object's name contains all of this information, so a listing is enough to read it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FailedProofs {
     /// The pair of locality and ingestor.
@@ -327,19 +340,20 @@ pub struct FailedProofs {
     pub key: String,
     /// The batch.
     pub batch: BatchName,
-    /// The failed proofs.
+    /// The number of failed proofs.
     pub failed: u64,
 }
 
 impl FailedProofs {
-    /// `failed-proofs/{instance}/{fingerprint of the packet key}/{agg}/{DATE}/{id}.{count}`, in the processor's own bucket.
+    /// Returns `failed-proofs/{instance}/{fingerprint of the packet
+    /// key}/{agg}/{DATE}/{id}.{count}`, in the processor's own bucket.
     #[must_use]
     pub fn object(&self) -> String {
         let directory = failed_proofs_directory(&self.instance);
         format!("{directory}/{}/{}.{}", self.key, self.batch, self.failed)
     }
 
-    /// Reads the name that [`object`](Self::object) writes; `None` for any other.
+    /// Parses a name written by [`object`](Self::object); returns `None` for any other name.
     #[must_use]
     pub fn parse(object: &str) -> Option<Self> {
         let rest = object.strip_prefix("failed-proofs/")?;
@@ -356,29 +370,33 @@ impl FailedProofs {
     }
 }
 
-/// `births/{instance}`, in the processor's own bucket: when it was first used.
+/// Returns `births/{instance}`, in the processor's own bucket: the record of when the bucket was
+/// first used.
 #[must_use]
 pub fn birth(instance: &Instance) -> String {
     format!("births/{instance}")
 }
 
-/// The directory, in the processor's own bucket, of the objects by which one of several schedulers leads.
+/// The directory, in the processor's own bucket, of the objects with which schedulers elect a
+/// leader.
 pub const LEADER_DIRECTORY: &str = "leader";
 
-/// `leader/{epoch, 16 digits}`, in the processor's own bucket: who leads from this epoch on, and until when.
+/// Returns `leader/{epoch, 16 digits}`, in the processor's own bucket. The object names the leader
+/// from this epoch on and the end of its lease.
 #[must_use]
 pub fn leader(epoch: u64) -> String {
     format!("{LEADER_DIRECTORY}/{epoch:016}")
 }
 
-/// Reads the name that [`leader`] writes; `None` for any other.
+/// Parses a name written by [`leader`]; returns `None` for any other name.
 #[must_use]
 pub fn leader_epoch(key: &str) -> Option<u64> {
     let digits = key.strip_prefix(LEADER_DIRECTORY)?.strip_prefix('/')?;
     digits.parse().ok().filter(|epoch| leader(*epoch) == key)
 }
 
-/// The half-open range of keys, `{agg}/{start DATE}/` to `{agg}/{end DATE}/`, in which a window's batches stand.
+/// Returns the half-open range of keys, `{agg}/{start DATE}/` to `{agg}/{end DATE}/`, that contains
+/// a window's batches.
 #[must_use]
 pub fn window_range(aggregation: &AggregationId, window: &Window) -> (String, String) {
     (
@@ -387,7 +405,8 @@ pub fn window_range(aggregation: &AggregationId, window: &Window) -> (String, St
     )
 }
 
-/// The directory `summed/{agg}`, and the half-open range of keys in it of the batches that a window holds.
+/// Returns the directory `summed/{agg}`, and the half-open range of keys in it for the batches of a
+/// window.
 #[must_use]
 pub fn summed_range(aggregation: &AggregationId, window: &Window) -> (String, (String, String)) {
     let (start, end) = window_range(aggregation, window);

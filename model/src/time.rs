@@ -1,4 +1,5 @@
-//! Times as the formats have them: minute-precise batch dates in UTC, and half-open aggregation windows.
+//! Times of the formats: batch dates in UTC with a precision of one minute, and half-open
+//! aggregation windows.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -7,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Why a text is no time.
+/// The reason why a text is not a valid time or window.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimeError {
-    /// Not `YYYY/MM/DD/HH/MM` with every digit there.
+    /// The text is not `YYYY/MM/DD/HH/MM` with all digits.
     #[error("date {0:?} is not YYYY/MM/DD/HH/MM")]
     Format(String),
     /// The end of a window is not after its start.
-    #[error("window {0} to {1} is empty: the end has to be after the start")]
+    #[error("window {0} to {1} is empty; the end has to be after the start")]
     EmptyWindow(BatchTime, BatchTime),
 }
 
-/// A minute in UTC, as it stands in object names: `YYYY/MM/DD/HH/MM`. Years 0001 to 9999.
+/// A minute in UTC as written in object names: `YYYY/MM/DD/HH/MM`. Years 0001 to 9999.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BatchTime {
@@ -27,7 +28,8 @@ pub struct BatchTime {
 }
 
 impl BatchTime {
-    /// The minute that holds `millis`, milliseconds since the Unix epoch; `None` outside the years 1 to 9999.
+    /// Returns the minute that contains `millis`, milliseconds since the Unix epoch; `None` outside
+    /// the years 1 to 9999.
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {
         let minutes = millis.div_euclid(60_000);
@@ -35,25 +37,27 @@ impl BatchTime {
         (TimeZone::UTC.to_datetime(time).year() >= 1).then_some(Self { minutes })
     }
 
-    /// The minute that a clock shows. One that is outside the years 1 to 9999 is read as the epoch.
+    /// Returns the minute of a clock reading. A reading outside the years 1 to 9999 becomes the
+    /// epoch.
     #[must_use]
     pub fn of_clock(millis: i64) -> Self {
         Self::from_millis(millis).unwrap_or(Self { minutes: 0 })
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub fn millis(self) -> i64 {
         self.minutes * 60_000
     }
 
-    /// The time `minutes` later (or earlier, if negative); `None` outside the years 1 to 9999.
+    /// Returns the time `minutes` later, or earlier if negative; `None` outside the years 1 to
+    /// 9999.
     #[must_use]
     pub fn plus_minutes(self, minutes: i64) -> Option<Self> {
         Self::from_millis(self.minutes.checked_add(minutes)?.checked_mul(60_000)?)
     }
 
-    /// `YYYYMMDDHHMM`, as it stands in the names of sum parts.
+    /// Formats the time as `YYYYMMDDHHMM`, the form used in the names of sum parts.
     #[must_use]
     pub fn compact(self) -> String {
         let date = self.datetime();
@@ -89,7 +93,7 @@ impl BatchTime {
     }
 
     fn datetime(self) -> DateTime {
-        // Every constructor has checked the range, so the fallback is never taken.
+        // Every constructor checks the range, so the fallback is never used.
         let time = Timestamp::from_second(self.minutes * 60).unwrap_or_default();
         TimeZone::UTC.to_datetime(time)
     }
@@ -146,7 +150,7 @@ impl From<BatchTime> for String {
     }
 }
 
-/// The half-open range of batch dates that is summed together: `start <= date < end`.
+/// The half-open range of batch dates that are summed together: `start <= date < end`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Window {
     start: BatchTime,
@@ -154,7 +158,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window from `start` up to but without `end`.
+    /// Creates the window from `start` (inclusive) to `end` (exclusive).
     ///
     /// # Errors
     /// [`TimeError::EmptyWindow`] if the end is not after the start.
@@ -165,19 +169,19 @@ impl Window {
         Ok(Self { start, end })
     }
 
-    /// The first minute inside.
+    /// Returns the first minute of the window.
     #[must_use]
     pub fn start(&self) -> BatchTime {
         self.start
     }
 
-    /// The first minute after.
+    /// Returns the first minute after the window.
     #[must_use]
     pub fn end(&self) -> BatchTime {
         self.end
     }
 
-    /// Whether a batch of this date belongs to the window.
+    /// Returns whether a batch of this date belongs to the window.
     #[must_use]
     pub fn contains(&self, time: BatchTime) -> bool {
         self.start <= time && time < self.end
@@ -190,11 +194,12 @@ impl fmt::Display for Window {
     }
 }
 
-/// Minutes from 0001-01-01 00:00 UTC, from which all windows are aligned, to the Unix epoch.
+/// Minutes from 0001-01-01 00:00 UTC, the origin to which windows are aligned, to the Unix epoch.
 const MINUTES_TO_EPOCH: i64 = 719_162 * 24 * 60;
 
-/// The window of this length that holds a time. Windows are aligned to 0001-01-01 00:00 UTC, as the predecessor's.
-/// `None` for no length, and at the ends of the years 1 to 9999.
+/// Returns the window of this length that contains a time. Windows are aligned to 0001-01-01 00:00
+/// UTC, as in the predecessor. Returns `None` if the length is zero, and at the limits of the years
+/// 1 to 9999.
 #[must_use]
 pub fn aligned_window(time: BatchTime, minutes: u32) -> Option<Window> {
     let length = i64::from(minutes);
@@ -203,8 +208,8 @@ pub fn aligned_window(time: BatchTime, minutes: u32) -> Option<Window> {
     Window::new(start, start.plus_minutes(length)?).ok()
 }
 
-/// The window that follows: from the end of this one to the next multiple of the length, so that a length that has
-/// changed leaves neither gap nor overlap.
+/// Returns the window that follows: from the end of this one to the next multiple of the length. A
+/// changed length therefore leaves neither a gap nor an overlap.
 #[must_use]
 pub fn next_window(window: Window, minutes: u32) -> Option<Window> {
     let aligned = aligned_window(window.end(), minutes)?;
@@ -256,7 +261,7 @@ mod tests {
             aligned_window(time("0001/01/01/00/00"), 7).unwrap().start(),
             time("0001/01/01/00/00")
         );
-        // 8 hours divide a day, 7 do not: both are counted from the year 1.
+        // A day is a multiple of 8 hours, but not of 7. Both are counted from the year 1.
         assert_eq!(
             aligned_window(time("2023/11/14/22/59"), 480).unwrap().start(),
             time("2023/11/14/16/00")
