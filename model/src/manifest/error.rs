@@ -1,13 +1,14 @@
-//! Why a manifest was refused. Whoever publishes the document has to mend it; fetching again later may help.
+//! The reasons why a manifest is refused. The server that publishes the document has to correct it;
+//! a later fetch may then succeed.
 
 use thiserror::Error;
 
-/// A manifest that does not follow its format. Each variant names the document and, where there is one, the key
-/// as a dotted path (`batch-signing-public-keys.key-1.expiration`).
+/// A violation of a manifest's format. Each variant names the document and, where there is one, the
+/// key as a dotted path (`batch-signing-public-keys.key-1.expiration`).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ManifestError {
-    /// More bytes than the caller allows; nothing was parsed.
+    /// The document exceeds the caller's size limit and was not parsed.
     #[error("manifest {document}: {size} bytes are more than the limit of {limit}")]
     TooLarge {
         /// Name or URL of the document.
@@ -17,16 +18,16 @@ pub enum ManifestError {
         /// The caller's limit in bytes.
         limit: usize,
     },
-    /// The bytes are not one JSON text.
+    /// The bytes are not a single JSON text.
     #[error("manifest {document}: not a JSON text")]
     NotJson {
         /// Name or URL of the document.
         document: String,
-        /// Where the parser stopped.
+        /// The position and reason at which the parser stopped.
         #[source]
         source: serde_json::Error,
     },
-    /// A required key is not there.
+    /// A required key is absent.
     #[error("manifest {document}: key {key} is missing")]
     MissingKey {
         /// Name or URL of the document.
@@ -34,7 +35,7 @@ pub enum ManifestError {
         /// Path of the key.
         key: String,
     },
-    /// A key that the format does not have.
+    /// The format does not define this key.
     #[error("manifest {document}: key {key} is unknown")]
     UnknownKey {
         /// Name or URL of the document.
@@ -42,7 +43,7 @@ pub enum ManifestError {
         /// Path of the key.
         key: String,
     },
-    /// One object has the same key twice, so readers could disagree about its value.
+    /// An object contains the same key twice, so readers could disagree about its value.
     #[error("manifest {document}: key {key} is repeated")]
     RepeatedKey {
         /// Name or URL of the document.
@@ -50,45 +51,45 @@ pub enum ManifestError {
         /// Path of the key.
         key: String,
     },
-    /// A value of another JSON type.
+    /// A value has the wrong JSON type.
     #[error("manifest {document}: key {key} is {found}, not {expected}")]
     WrongType {
         /// Name or URL of the document.
         document: String,
         /// Path of the key.
         key: String,
-        /// The JSON type that the format asks for.
+        /// The JSON type that the format requires.
         expected: &'static str,
         /// The JSON type that was found.
         found: &'static str,
     },
-    /// A value of the right type that does not mean anything.
+    /// A value has the right type, but its content is invalid.
     #[error("manifest {document}: key {key}")]
     BadValue {
         /// Name or URL of the document.
         document: String,
         /// Path of the key.
         key: String,
-        /// What is wrong with it.
+        /// The reason why the content is invalid.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// `format` is a number that this kind of manifest does not use.
+    /// The number in `format` is not supported for this kind of manifest.
     #[error("manifest {document}: format {format} is not supported, only {supported:?}")]
     UnsupportedFormat {
         /// Name or URL of the document.
         document: String,
-        /// The number found.
+        /// The number in the document.
         format: u64,
-        /// The numbers that are read.
+        /// The supported numbers.
         supported: &'static [u64],
     },
-    /// A processor names both a cloud's account and the other cloud's, so a peer cannot know which to trust.
+    /// A processor has accounts in both clouds, so a peer cannot determine which one to trust.
     #[error("manifest {document}: key {key} has both aws-account-id and gcp-service-account-id")]
     TwoIdentities {
         /// Name or URL of the document.
         document: String,
-        /// Path of the object that holds both.
+        /// Path of the object that contains both.
         key: String,
     },
 }

@@ -1,15 +1,17 @@
-//! The expiration of a published key: a time to enforce, and the text to publish again unchanged.
+//! The expiration of a published key: a time to enforce, and the original text to publish again
+//! unchanged.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
-/// When a published key stops being valid.
+/// The time at which a published key ceases to be valid.
 ///
-/// ENPA's key rotator writes RFC 3339; its ingestion side wrote the compact ISO 8601 form without separators.
-/// Both are read, also without an offset (then UTC) or without a time of day (then the day's first moment in UTC).
-/// The text stays as it was written, so that a manifest serialises to the bytes it was published with.
+/// ENPA's key rotator writes RFC 3339; its ingestion side wrote the compact ISO 8601 form without
+/// separators. Both forms are accepted, also without an offset (interpreted as UTC) and without a
+/// time of day (interpreted as the day's first moment in UTC). The original text is preserved, so
+/// that a manifest serialises to the bytes with which it was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiration {
     text: String,
@@ -17,10 +19,10 @@ pub struct Expiration {
 }
 
 impl Expiration {
-    /// Reads an expiration.
+    /// Parses an expiration.
     ///
     /// # Errors
-    /// The parser's, when the text is none of the forms above.
+    /// The parser's error, if the text has none of the forms above.
     pub fn parse(text: &str) -> Result<Self, jiff::Error> {
         let at = text
             .parse::<Timestamp>()
@@ -31,7 +33,7 @@ impl Expiration {
         })
     }
 
-    /// The expiration at a moment, spelled as RFC 3339 in UTC.
+    /// Creates an expiration at a moment, written as RFC 3339 in UTC.
     #[must_use]
     pub fn at(at: Timestamp) -> Self {
         Self {
@@ -40,19 +42,19 @@ impl Expiration {
         }
     }
 
-    /// The moment from which on the key is no longer valid.
+    /// Returns the first moment at which the key is no longer valid.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
         self.at
     }
 
-    /// True when the key is no longer valid at `now`.
+    /// Returns whether the key is no longer valid at `now`.
     #[must_use]
     pub fn has_passed(&self, now: Timestamp) -> bool {
         self.at <= now
     }
 
-    /// The text as it was written.
+    /// Returns the text as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text

@@ -1,4 +1,4 @@
-//! An ingestor's manifest, for the whole server or for one locality.
+//! The manifest of an ingestor, for the whole server or for one locality.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::object::Object;
 use super::{BatchSigningPublicKey, ManifestError};
 use crate::id::KeyId;
 
-/// An ingestor's manifest: `global-manifest.json`, or one document for each locality.
+/// The manifest of an ingestor: `global-manifest.json`, or one document for each locality.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct IngestorManifest {
@@ -18,7 +18,7 @@ pub struct IngestorManifest {
     pub format: u64,
     /// The accounts under which the ingestor writes to the processors' buckets.
     pub server_identity: IngestorIdentity,
-    /// Every key with which this ingestor may sign batches.
+    /// All keys with which this ingestor may sign batches.
     pub batch_signing_public_keys: BTreeMap<KeyId, BatchSigningPublicKey>,
 }
 
@@ -37,13 +37,13 @@ pub struct IngestorIdentity {
 }
 
 impl IngestorManifest {
-    /// Format numbers that are read.
+    /// The format numbers that are supported.
     pub const FORMATS: &'static [u64] = &[1];
 
-    /// Reads the bytes of `document`.
+    /// Parses the bytes of `document`.
     ///
     /// # Errors
-    /// [`ManifestError`] for anything but exactly this format in at most `limit` bytes.
+    /// [`ManifestError`] if the bytes do not follow this format exactly, or exceed `limit`.
     pub fn parse(document: &str, bytes: &[u8], limit: usize) -> Result<Self, ManifestError> {
         let mut root = Object::root(document, bytes, limit)?;
         let format = root.format(Self::FORMATS)?;
@@ -63,7 +63,7 @@ impl IngestorManifest {
         })
     }
 
-    /// The bytes to publish.
+    /// Serialises the manifest to the bytes to publish.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         to_bytes(self)

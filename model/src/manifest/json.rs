@@ -1,25 +1,26 @@
-//! JSON as manifests use it: values that keep repeated keys, and the bytes that we write.
+//! The subset of JSON that manifests use: values that preserve repeated keys, and a deterministic
+//! serialisation.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Object entries in the order of the text, repeated keys included.
+/// The entries of an object in the order of the text, repeated keys included.
 pub(super) type Entries = Vec<(String, Json)>;
 
-/// The part of JSON that manifests use.
+/// A JSON value, reduced to the types that manifests use.
 pub(super) enum Json {
     Null,
     Text(String),
     Natural(u64),
     Object(Entries),
-    /// Any other value, by the name of its type.
+    /// Any other value, represented by the name of its type.
     Other(&'static str),
 }
 
 impl Json {
-    /// The name of the value's type, for an error.
+    /// Returns the name of the value's type, for an error.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -88,7 +89,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// The bytes of a manifest: compact JSON, keys in declared order.
+/// Serialises a manifest as compact JSON, with keys in declared order.
 #[allow(
     clippy::expect_used,
     reason = "structs of strings, integers and maps keyed by strings always serialise"

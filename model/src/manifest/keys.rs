@@ -1,4 +1,5 @@
-//! The published keys inside manifests. PEM stays text here: `tallybox-crypto` parses it.
+//! The published keys inside manifests. PEM remains text in this crate; `tallybox-crypto` parses
+//! it.
 
 use std::collections::BTreeMap;
 

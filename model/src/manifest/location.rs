@@ -1,4 +1,5 @@
-//! Where manifests are published: a base URL and the names of the documents below it.
+//! The addresses at which manifests are published: a base URL and the names of the documents below
+//! it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,50 +8,51 @@ use thiserror::Error;
 
 use crate::id::Instance;
 
-/// Name of the document that speaks for a whole server (processor, ingestor or portal).
+/// Name of the document that describes a whole server (processor, ingestor or portal).
 pub const GLOBAL_DOCUMENT: &str = "global-manifest.json";
 
-/// Name of the document for one instance: a processor's, or an ingestor's that publishes no global one
-/// (there some deployments use the locality's name in place of the instance's).
+/// Returns the name of the document for one instance: that of a processor, or of an ingestor
+/// without a global one. Some deployments use the locality's name in place of the instance's for
+/// the latter.
 #[must_use]
 pub fn instance_document(instance: &Instance) -> String {
     format!("{instance}-manifest.json")
 }
 
-/// Name of the document in which a processor announces what it can do beyond ENPA. Peers of the predecessor
-/// never ask for it.
+/// Returns the name of the document in which a processor announces its capabilities beyond ENPA.
+/// Peers that run the predecessor never request it.
 #[must_use]
 pub fn extensions_document(instance: &Instance) -> String {
     format!("{instance}-extensions.json")
 }
 
-/// The HTTPS address below which a server publishes its manifests; it may have a path.
+/// The HTTPS address below which a server publishes its manifests. It may have a path.
 ///
-/// There is no signature on a manifest: this address and TLS are all the trust there is, so it carries no
-/// credentials, query or fragment.
+/// Manifests are not signed, so all trust in them rests on this address and on TLS. For this reason
+/// the address must not contain credentials, a query or a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
-/// Why a text is no [`BaseUrl`].
+/// The reason why a text is not a valid [`BaseUrl`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BaseUrlError {
-    /// Another scheme, or none.
+    /// The scheme is missing or not `https`.
     #[error("manifest base url {0:?} does not begin with https://")]
     NotHttps(String),
-    /// No host, or something beside host, port and path.
-    #[error("manifest base url {0:?} is not made of a host, a port and a path alone")]
+    /// The host is missing, or the URL contains more than host, port and path.
+    #[error("manifest base url {0:?} has to consist of a host, an optional port and an optional path")]
     NotABase(String),
 }
 
 impl BaseUrl {
-    /// The URL of one document.
+    /// Returns the URL of one document.
     #[must_use]
     pub fn document(&self, name: &str) -> String {
         format!("{}/{name}", self.0)
     }
 
-    /// The address, without a trailing slash.
+    /// Returns the address without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

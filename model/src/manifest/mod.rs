@@ -1,8 +1,9 @@
-//! Manifests: the JSON documents in which servers publish their keys and mailboxes (ENPA, kebab-case).
+//! Manifests: the JSON documents in which servers publish their keys and mailboxes (ENPA,
+//! kebab-case).
 //!
-//! Keys are known in full: an unknown or repeated key refuses the document, at every level. Every parser takes
-//! the document's name (for its errors) and a size limit. Serialising is deterministic: keys in the order of the
-//! format, entries of maps sorted, no white space.
+//! All keys are known: an unknown or repeated key at any level makes the document invalid. Every
+//! parser takes the document's name (for its errors) and a size limit. Serialisation is
+//! deterministic: keys in the order of the format, map entries sorted, no white space.
 
 mod error;
 mod expiration;
@@ -24,5 +25,6 @@ pub use path::{Place, StoragePath, StoragePathError};
 pub use portal::PortalManifest;
 pub use processor::{ProcessorGlobalManifest, ProcessorIdentity, ProcessorManifest};
 
-/// What a manifest may weigh unless the caller says otherwise, in bytes. Real ones stay below 10 KiB.
+/// The default limit on the size of a manifest, in bytes. Manifests in production stay below 10
+/// KiB.
 pub const DEFAULT_SIZE_LIMIT: usize = 256 * 1024;

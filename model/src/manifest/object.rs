@@ -1,15 +1,16 @@
-//! A reader of JSON objects whose keys are known in full: it knows where it is, so its errors can say so, and it
-//! sees repeated keys, which a derived parser hides when they are the keys of a map.
+//! A reader of JSON objects whose keys are all known. It tracks the path of the current object, so
+//! that errors can name it, and it detects repeated keys, which a derived parser ignores in maps.
 
 use std::error::Error;
 
 use super::ManifestError;
 use super::json::{Entries, Json};
 
-/// Longest key, in characters, that is repeated in full in an error: keys are written by others.
+/// The number of characters of a key that an error shows: other organisations choose the keys.
 const LONGEST_KEY_SHOWN: usize = 100;
 
-/// One object of a document, from which keys are taken until none may be left.
+/// One object of a document. Readers take its keys one by one; [`finish`](Self::finish) requires
+/// that none is left.
 pub(super) struct Object<'a> {
     document: &'a str,
     path: String,
@@ -17,7 +18,7 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The outermost object of a document of at most `limit` bytes.
+    /// Parses the outermost object of a document of at most `limit` bytes.
     pub(super) fn root(document: &'a str, bytes: &[u8], limit: usize) -> Result<Self, ManifestError> {
         if bytes.len() > limit {
             let document = document.to_owned();
@@ -68,17 +69,17 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The document's name, owned, for an error.
+    /// Returns the document's name, for an error.
     pub(super) fn document(&self) -> String {
         self.document.to_owned()
     }
 
-    /// The path of this object, for an error.
+    /// Returns the path of this object, for an error.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
-    /// The path of one of this object's keys, safe to print.
+    /// Returns the path of one of this object's keys, safe to print.
     fn key(&self, key: &str) -> String {
         let shown: String = key
             .chars()
@@ -114,7 +115,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The error for a value that has the right type and no meaning.
+    /// Returns the error for a value of the right type but with an invalid content.
     pub(super) fn bad_value(&self, key: &str, source: impl Error + Send + Sync + 'static) -> ManifestError {
         let (document, key) = (self.document(), self.key(key));
         ManifestError::BadValue {
@@ -124,7 +125,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A required natural number.
+    /// Takes a required natural number.
     pub(super) fn natural(&mut self, key: &str) -> Result<u64, ManifestError> {
         match self.required(key)? {
             Json::Natural(number) => Ok(number),
@@ -132,7 +133,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A natural number, or nothing when the key is absent or null.
+    /// Takes a natural number; `None` if the key is absent or null.
     pub(super) fn natural_if_any(&mut self, key: &str) -> Result<Option<u64>, ManifestError> {
         match self.take(key) {
             None | Some(Json::Null) => Ok(None),
@@ -141,7 +142,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A required string.
+    /// Takes a required string.
     pub(super) fn text(&mut self, key: &str) -> Result<String, ManifestError> {
         match self.required(key)? {
             Json::Text(text) => Ok(text),
@@ -149,7 +150,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A string, or nothing when the key is absent; null is an error.
+    /// Takes a string; `None` if the key is absent. Null is an error.
     pub(super) fn text_if_there(&mut self, key: &str) -> Result<Option<String>, ManifestError> {
         match self.take(key) {
             None => Ok(None),
@@ -158,7 +159,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A string, or nothing when the key is absent or null.
+    /// Takes a string; `None` if the key is absent or null.
     pub(super) fn text_if_any(&mut self, key: &str) -> Result<Option<String>, ManifestError> {
         match self.take(key) {
             None | Some(Json::Null) => Ok(None),
@@ -167,13 +168,13 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A required object.
+    /// Takes a required object.
     pub(super) fn object(&mut self, key: &str) -> Result<Object<'a>, ManifestError> {
         let json = self.required(key)?;
         Object::within(self.document, self.key(key), json)
     }
 
-    /// The `format` number, which must be one of `supported`.
+    /// Takes the `format` number, which has to be one of `supported`.
     pub(super) fn format(&mut self, supported: &'static [u64]) -> Result<u64, ManifestError> {
         let format = self.natural("format")?;
         if supported.contains(&format) {
@@ -186,12 +187,12 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The names of all keys that are left, for objects that are maps.
+    /// Returns the names of all remaining keys, for objects that are maps.
     pub(super) fn names(&self) -> Vec<String> {
         self.entries.iter().map(|(key, _)| key.clone()).collect()
     }
 
-    /// Ends the reading: no key may be left.
+    /// Checks that no key is left.
     pub(super) fn finish(self) -> Result<(), ManifestError> {
         match self.entries.first() {
             None => Ok(()),

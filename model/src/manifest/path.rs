@@ -1,4 +1,4 @@
-//! Storage paths: how manifests name a bucket, with an optional prefix for the keys inside it.
+//! Storage paths: the form in which manifests name a bucket, with an optional prefix for its keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,18 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-/// The place of a mailbox, as written in a manifest.
+/// The location of a mailbox as written in a manifest.
 ///
-/// The text is kept as it was written, so `s3://r/b/p` and `s3://r/b/p/` are different texts for equal
-/// [places](StoragePath::place).
+/// The original text is preserved. `s3://r/b/p` and `s3://r/b/p/` are therefore different texts of
+/// equal [places](StoragePath::place).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoragePath {
     text: String,
     place: Place,
 }
 
-/// What a [`StoragePath`] says. `prefix` is empty or ends in a slash, and stands before every object key.
+/// The parsed form of a [`StoragePath`]. `prefix` is either empty or ends in a slash, and precedes
+/// every object key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
@@ -36,39 +37,40 @@ pub enum Place {
         /// Prefix of its keys.
         prefix: String,
     },
-    /// A relative or absolute directory: for tests. Whoever writes where a stranger's manifest says must refuse it.
+    /// A relative or absolute directory, for tests. A program that writes to the location given in
+    /// a foreign manifest has to refuse it.
     Local {
         /// The directory.
         directory: String,
     },
 }
 
-/// Why a text is no [`StoragePath`].
+/// The reason why a text is not a valid [`StoragePath`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StoragePathError {
-    /// Nothing, or a control character inside.
-    #[error("storage path {0:?} is empty or holds a control character")]
+    /// The text is empty or contains a control character.
+    #[error("storage path {0:?} is empty or contains a control character")]
     Unprintable(String),
-    /// A URL of a scheme other than `s3` and `gs`. (The predecessor takes it for a directory.)
+    /// A URL whose scheme is neither `s3` nor `gs`. (The predecessor takes it for a directory.)
     #[error("storage path {0:?} is neither s3://, gs:// nor a directory")]
     UnknownScheme(String),
-    /// The region of an S3 bucket is missing or has not the form of one.
+    /// The region of an S3 bucket is missing or does not have the form of a region name.
     #[error("storage path {0:?} has no region of the form xx-name-1")]
     BadRegion(String),
-    /// No bucket name.
-    #[error("storage path {0:?} names no bucket")]
+    /// The bucket name is missing.
+    #[error("storage path {0:?} has no bucket name")]
     NoBucket(String),
 }
 
 impl StoragePath {
-    /// What the text says.
+    /// Returns the parsed location.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The text as it was written.
+    /// Returns the text as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -123,7 +125,8 @@ fn bucket_and_prefix(text: &str, rest: &str) -> Result<(String, String), Storage
     Ok((bucket.to_owned(), format!("{prefix}{slash}")))
 }
 
-/// The form of an AWS region name. The predecessor has a list; regions are added every year.
+/// Returns whether a text has the form of an AWS region name. The predecessor uses a fixed list,
+/// but new regions appear every year.
 fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [first, middle @ .., last] = parts.as_slice() else {

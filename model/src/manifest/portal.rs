@@ -1,4 +1,4 @@
-//! A portal's manifest: where the two processors leave their sum parts.
+//! The manifest of a portal: the buckets into which the two processors write their sum parts.
 
 use serde::Serialize;
 
@@ -8,26 +8,26 @@ use super::processor::storage_path;
 use super::{ManifestError, StoragePath};
 use crate::role::Role;
 
-/// `global-manifest.json` of a portal.
+/// The `global-manifest.json` of a portal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PortalManifest {
     /// Format number, always 1.
     pub format: u64,
-    /// Where the second processor, the facilitator, writes its sum parts.
+    /// The bucket into which the second processor, the facilitator, writes its sum parts.
     pub facilitator_sum_part_bucket: StoragePath,
-    /// Where the first processor, the health authority's, writes its sum parts.
+    /// The bucket into which the first processor, the health authority's, writes its sum parts.
     pub pha_sum_part_bucket: StoragePath,
 }
 
 impl PortalManifest {
-    /// Format numbers that are read.
+    /// The format numbers that are supported.
     pub const FORMATS: &'static [u64] = &[1];
 
-    /// Reads the bytes of `document`.
+    /// Parses the bytes of `document`.
     ///
     /// # Errors
-    /// [`ManifestError`] for anything but exactly this format in at most `limit` bytes.
+    /// [`ManifestError`] if the bytes do not follow this format exactly, or exceed `limit`.
     pub fn parse(document: &str, bytes: &[u8], limit: usize) -> Result<Self, ManifestError> {
         let mut root = Object::root(document, bytes, limit)?;
         let manifest = Self {
@@ -39,7 +39,7 @@ impl PortalManifest {
         Ok(manifest)
     }
 
-    /// The bucket into which a processor writes.
+    /// Returns the bucket into which a processor writes.
     #[must_use]
     pub fn sum_part_bucket(&self, writer: Role) -> &StoragePath {
         match writer {
@@ -48,7 +48,7 @@ impl PortalManifest {
         }
     }
 
-    /// The bytes to publish.
+    /// Serialises the manifest to the bytes to publish.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         to_bytes(self)

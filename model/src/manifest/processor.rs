@@ -1,4 +1,4 @@
-//! A data share processor's two manifests: one for the whole server, one for each instance.
+//! The two manifests of a data share processor: one for the whole server, one for each instance.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,22 @@ use super::object::Object;
 use super::{BatchSigningPublicKey, ManifestError, PacketEncryptionKey, StoragePath};
 use crate::id::KeyId;
 
-/// `global-manifest.json` of a processor: who it is in the clouds.
+/// The `global-manifest.json` of a processor: its accounts in the clouds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ProcessorGlobalManifest {
-    /// Format number, 0 or 1; both read alike.
+    /// Format number, 0 or 1. Both have the same content.
     pub format: u64,
-    /// The accounts under which the processor reaches other servers' buckets.
+    /// The accounts with which the processor accesses other servers' buckets.
     pub server_identity: ProcessorIdentity,
 }
 
-/// A processor's accounts. At most one of `aws_account_id` and `gcp_service_account_id` is there.
+/// The accounts of a processor. At most one of `aws_account_id` and `gcp_service_account_id` is
+/// present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ProcessorIdentity {
-    /// AWS account that peers should trust (from before federated identities).
+    /// AWS account that peers should trust. Used before federated identities were introduced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws_account_id: Option<u64>,
     /// Numeric id of a Google service account, as text.
@@ -35,13 +36,13 @@ pub struct ProcessorIdentity {
 }
 
 impl ProcessorGlobalManifest {
-    /// Format numbers that are read.
+    /// The format numbers that are supported.
     pub const FORMATS: &'static [u64] = &[0, 1];
 
-    /// Reads the bytes of `document`.
+    /// Parses the bytes of `document`.
     ///
     /// # Errors
-    /// [`ManifestError`] for anything but exactly this format in at most `limit` bytes.
+    /// [`ManifestError`] if the bytes do not follow this format exactly, or exceed `limit`.
     pub fn parse(document: &str, bytes: &[u8], limit: usize) -> Result<Self, ManifestError> {
         let mut root = Object::root(document, bytes, limit)?;
         let format = root.format(Self::FORMATS)?;
@@ -63,43 +64,43 @@ impl ProcessorGlobalManifest {
         })
     }
 
-    /// The bytes to publish.
+    /// Serialises the manifest to the bytes to publish.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         to_bytes(self)
     }
 }
 
-/// `{instance}-manifest.json` of a processor: its mailboxes and keys for one instance.
+/// The `{instance}-manifest.json` of a processor: its mailboxes and keys for one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ProcessorManifest {
-    /// Format number, 1 or 2; both read alike.
+    /// Format number, 1 or 2. Both have the same content.
     pub format: u64,
-    /// Where the ingestor writes ingestion batches.
+    /// The bucket into which the ingestor writes ingestion batches.
     pub ingestion_bucket: StoragePath,
-    /// AWS role that an ingestor without an AWS account assumes to write there; never empty.
+    /// AWS role that an ingestor without an AWS account assumes to write there. Never empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingestion_identity: Option<String>,
-    /// Where the peer writes validation batches.
+    /// The bucket into which the peer writes validation batches.
     pub peer_validation_bucket: StoragePath,
-    /// AWS role that the peer assumes to write there; never empty.
+    /// AWS role that the peer assumes to write there. Never empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_validation_identity: Option<String>,
-    /// Every key with which this processor may sign batches.
+    /// All keys with which this processor may sign batches.
     pub batch_signing_public_keys: BTreeMap<KeyId, BatchSigningPublicKey>,
-    /// The keys to which clients encrypt; ENPA publishes exactly one.
+    /// The keys to which clients encrypt. ENPA publishes exactly one.
     pub packet_encryption_keys: BTreeMap<KeyId, PacketEncryptionKey>,
 }
 
 impl ProcessorManifest {
-    /// Format numbers that are read.
+    /// The format numbers that are supported.
     pub const FORMATS: &'static [u64] = &[1, 2];
 
-    /// Reads the bytes of `document`.
+    /// Parses the bytes of `document`.
     ///
     /// # Errors
-    /// [`ManifestError`] for anything but exactly this format in at most `limit` bytes.
+    /// [`ManifestError`] if the bytes do not follow this format exactly, or exceed `limit`.
     pub fn parse(document: &str, bytes: &[u8], limit: usize) -> Result<Self, ManifestError> {
         let mut root = Object::root(document, bytes, limit)?;
         let manifest = Self {
@@ -115,19 +116,20 @@ impl ProcessorManifest {
         Ok(manifest)
     }
 
-    /// The bytes to publish.
+    /// Serialises the manifest to the bytes to publish.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         to_bytes(self)
     }
 }
 
-/// A required storage path.
+/// Takes a required storage path.
 pub(super) fn storage_path(object: &mut Object<'_>, key: &str) -> Result<StoragePath, ManifestError> {
     object.text(key)?.parse().map_err(|error| object.bad_value(key, error))
 }
 
-/// An optional AWS role: absent and empty are the same, null is an error (the predecessor's reader fails on it).
+/// Takes an optional AWS role. Absent and empty are equivalent; null is an error, because the
+/// predecessor's reader fails on it.
 fn aws_role(object: &mut Object<'_>, key: &str) -> Result<Option<String>, ManifestError> {
     Ok(object.text_if_there(key)?.filter(|role| !role.is_empty()))
 }

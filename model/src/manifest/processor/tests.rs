@@ -1,4 +1,4 @@
-//! Tests of the processor manifests, with documents spelled by hand from the format.
+//! Tests of the processor manifests, with documents written by hand from the format description.
 
 use proptest::prelude::*;
 
