@@ -1,8 +1,9 @@
-//! Tasks: the JSON messages by which a workflow manager asks a facilitator to do one piece of work (ENPA).
+//! Tasks: the JSON messages with which a workflow manager assigns work to a facilitator (ENPA).
 //!
-//! Every key below is required unless it says otherwise, and unknown keys are ignored. ENPA's two messages say nothing
-//! about their own kind: the queue they come from does. Ours adds a third, which travels on the queue of aggregations.
-//! What cannot be read can never succeed, so every [`TaskError`] is a rejection.
+//! Every key is required unless stated otherwise, and unknown keys are ignored. ENPA's two messages
+//! do not contain their own kind: the queue determines it. Tallybox adds a third message, which
+//! uses the queue of aggregations. A message that cannot be parsed can never succeed, so every
+//! [`TaskError`] leads to a rejection.
 
 mod marker;
 mod roster;
@@ -19,40 +20,41 @@ use uuid::Uuid;
 use crate::id::{AggregationId, BatchId};
 use crate::time::{BatchTime, Window};
 
-/// The largest message that is parsed, in bytes. Both clouds' queues carry far less than this in one message
+/// The largest message that is parsed, in bytes. The queues of both clouds limit messages to less
 /// (256 KiB and 10 MiB); an aggregation of 100,000 batches would need 8 MiB.
 pub const TASK_SIZE_LIMIT: usize = 10 * 1024 * 1024;
 
-/// Why a message is no task.
+/// The reason why a message is not a valid task.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// More bytes than any queue carries.
+    /// The message is larger than any queue carries.
     #[error("task: {size} bytes are more than the limit of {TASK_SIZE_LIMIT}")]
     TooLarge {
         /// Size of the message in bytes.
         size: usize,
     },
-    /// Not a JSON object, a key missing or repeated, or a value of another type.
-    #[error("task: not a task document")]
+    /// The message is not a JSON object, a key is missing or repeated, or a value has the wrong
+    /// type.
+    #[error("task: not a valid task document")]
     NotATask(#[source] serde_json::Error),
-    /// A text that does not mean what its key asks for.
+    /// The text of a key is invalid.
     #[error("task: key {key}")]
     BadValue {
         /// The key.
         key: &'static str,
-        /// What is wrong with its value.
+        /// The reason why the value is invalid.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Asks for one ingestion batch to be checked and its verification messages to be sent to the peer.
+/// A request to verify one ingestion batch and send the verification messages to the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntakeTask {
-    /// Names this run in logs; never written to storage.
+    /// Identifies this run in logs. Never written to storage.
     pub trace_id: Uuid,
-    /// The aggregation, as its objects' names spell it.
+    /// The aggregation, spelled as in the names of its objects.
     pub aggregation_id: AggregationId,
     /// The batch.
     pub batch_id: BatchId,
@@ -60,18 +62,19 @@ pub struct IntakeTask {
     pub date: BatchTime,
 }
 
-/// Asks for the batches of one window to be summed.
+/// A request to sum the batches of one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AggregationTask {
-    /// Names this run in logs; never written to storage.
+    /// Identifies this run in logs. Never written to storage.
     pub trace_id: Uuid,
-    /// The aggregation, as its objects' names spell it.
+    /// The aggregation, spelled as in the names of its objects.
     pub aggregation_id: AggregationId,
     /// The window, `aggregation-start` and `aggregation-end`.
     pub window: Window,
     /// The batches to sum, in the order of the message.
     pub batches: Vec<TaskBatch>,
-    /// Sum what both rosters agree on, whatever `batches` says; the optional key `agreed`, an extension of ours.
+    /// If true, the processor sums the batches on which both rosters agree and ignores `batches`.
+    /// The optional key `agreed` is an extension of Tallybox.
     pub agreed: bool,
 }
 
@@ -85,10 +88,10 @@ pub struct TaskBatch {
 }
 
 impl IntakeTask {
-    /// Reads a message.
+    /// Parses a message.
     ///
     /// # Errors
-    /// [`TaskError`] when it is not this kind of task.
+    /// [`TaskError`] if the message is not an intake task.
     pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
         let wire: WireIntake = read(message)?;
         Ok(Self {
@@ -99,7 +102,7 @@ impl IntakeTask {
         })
     }
 
-    /// The message's bytes: compact JSON, keys in the format's order.
+    /// Serialises the task as compact JSON, with keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         write(&WireIntake {
@@ -112,10 +115,11 @@ impl IntakeTask {
 }
 
 impl AggregationTask {
-    /// Reads a message. That the dates of its batches lie inside the window is for the caller to judge.
+    /// Parses a message. The caller has to check that the dates of the batches lie inside the
+    /// window.
     ///
     /// # Errors
-    /// [`TaskError`] when it is not this kind of task, or its window is empty.
+    /// [`TaskError`] if the message is not an aggregation task, or its window is empty.
     pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
         let wire: WireAggregation = read(message)?;
         let start = parsed("aggregation-start", &wire.aggregation_start)?;
@@ -130,7 +134,7 @@ impl AggregationTask {
         })
     }
 
-    /// The message's bytes: compact JSON, keys in the format's order.
+    /// Serialises the task as compact JSON, with keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         write(&WireAggregation {
@@ -144,7 +148,7 @@ impl AggregationTask {
     }
 }
 
-/// An intake task as it travels; the order of the fields is the order of the keys.
+/// The JSON form of an intake task. The order of the fields is the order of the keys.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct WireIntake {
@@ -154,7 +158,7 @@ struct WireIntake {
     date: String,
 }
 
-/// An aggregation task as it travels.
+/// The JSON form of an aggregation task.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct WireAggregation {
@@ -174,7 +178,7 @@ struct WireBatch {
 }
 
 impl WireBatch {
-    /// Parses both, naming the keys given in errors.
+    /// Parses both values. `id` and `time` are the keys that errors name.
     fn read(&self, [id, time]: [&'static str; 2]) -> Result<TaskBatch, TaskError> {
         Ok(TaskBatch {
             id: parsed(id, &self.id)?,

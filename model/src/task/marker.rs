@@ -1,7 +1,8 @@
-//! Markers: the names of the objects by which a workflow manager remembers that it has started a task.
+//! Markers: the names of the objects with which a workflow manager records that it has started a
+//! task.
 //!
-//! The first marker of a task has ENPA's name. A marker dampens and decides nothing: a task whose outcome is missing is
-//! started again some time after its last marker, with a marker of its own.
+//! The first marker of a task has ENPA's name. A marker only delays: a task without an outcome is
+//! started again some time after its last marker, with a further marker.
 
 use crate::id::{AggregationId, BatchId};
 use crate::path::BatchName;
@@ -12,22 +13,22 @@ use std::fmt;
 /// The directory of all markers, in the own bucket.
 const MARKERS: &str = "task-markers";
 
-/// What is asked for a window.
+/// The kind of work to do for a window.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum WindowKind {
     /// Write the roster.
     Roster,
-    /// See what both rosters agree on.
+    /// Determine the batches on which both rosters agree.
     Agree,
-    /// Sum it.
+    /// Sum the window.
     Aggregate,
 }
 
 impl WindowKind {
-    /// All of them, in the order in which a window meets them.
+    /// All kinds, in the order in which a window needs them.
     pub const ALL: [Self; 3] = [Self::Roster, Self::Agree, Self::Aggregate];
 
-    /// The word for it in names.
+    /// Returns the name of the kind in object names.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -38,7 +39,7 @@ impl WindowKind {
     }
 }
 
-/// A task as markers name it.
+/// A task in the form that markers contain.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum MarkedTask {
     /// `intake-{agg}-{YYYY-MM-DD-HH-MM}-{batch}`
@@ -63,7 +64,7 @@ impl fmt::Display for MarkedTask {
 }
 
 impl MarkedTask {
-    /// Reads what [`fmt::Display`] writes; only the canonical spelling is a task.
+    /// Parses the form written by [`fmt::Display`]. Only the canonical spelling is accepted.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once('-')?;
@@ -92,14 +93,15 @@ impl MarkedTask {
     }
 }
 
-/// That a task was started once.
+/// A record that a task was started.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TaskMarker {
     /// The task.
     pub task: MarkedTask,
-    /// How many times it had been started then, this time included: 1 for the first.
+    /// The number of starts up to and including this one: 1 for the first.
     pub attempt: u32,
-    /// When; the name of a first marker does not tell, its text does.
+    /// The time of the start. The name of a first marker does not contain it, but the marker's text
+    /// does.
     pub at: Option<BatchTime>,
 }
 
@@ -107,7 +109,8 @@ impl TaskMarker {
     /// The directory of all markers.
     pub const DIRECTORY: &str = MARKERS;
 
-    /// `task-markers/{task}` of the first attempt, `task-markers/{task}.{attempt}-{YYYYMMDDHHMM}` of a later one.
+    /// Returns `task-markers/{task}` for the first attempt,
+    /// `task-markers/{task}.{attempt}-{YYYYMMDDHHMM}` for a later one.
     #[must_use]
     pub fn name(&self) -> String {
         match (self.attempt, self.at) {
@@ -116,7 +119,7 @@ impl TaskMarker {
         }
     }
 
-    /// What stands in the object: the task as ENPA has it, a space, and when it was started.
+    /// Returns the content of the object: the task as in ENPA, a space, and the time of the start.
     #[must_use]
     pub fn text(&self) -> String {
         match self.at {
@@ -125,13 +128,14 @@ impl TaskMarker {
         }
     }
 
-    /// When the task was started, from the text of a marker; `None` for a text of another writer, as ENPA's.
+    /// Returns the time of the start from the text of a marker; `None` for text from another
+    /// writer, such as ENPA's.
     #[must_use]
     pub fn time_of(text: &str) -> Option<BatchTime> {
         text.rsplit_once(' ')?.1.trim_end().parse().ok()
     }
 
-    /// Reads the name of a marker; `None` for any other object.
+    /// Parses the name of a marker; returns `None` for any other object.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
         let name = key.strip_prefix(MARKERS)?.strip_prefix('/')?;
@@ -152,14 +156,16 @@ impl TaskMarker {
         (marker.name() == key).then_some(marker)
     }
 
-    /// The range of keys in which the markers of an aggregation's intakes of these dates stand, among others.
+    /// Returns a range of keys that contains the markers of an aggregation's intakes of these
+    /// dates. The range may contain other keys.
     #[must_use]
     pub fn intakes(aggregation: &AggregationId, from: BatchTime, until: BatchTime) -> (String, String) {
         let key = |time| format!("{MARKERS}/intake-{aggregation}-{}", hyphenated(time));
         (key(from), key(until))
     }
 
-    /// The range of keys in which the markers of an aggregation's windows stand that start in this time, among others.
+    /// Returns a range of keys that contains the markers of an aggregation's windows that start in
+    /// this range of times. The range may contain other keys.
     #[must_use]
     pub fn windows(
         kind: WindowKind,
@@ -172,10 +178,10 @@ impl TaskMarker {
     }
 }
 
-/// Characters of a hyphenated date.
+/// Length of a hyphenated date, in characters.
 const DATE: usize = 16;
 
-/// `YYYY-MM-DD-HH-MM`.
+/// Formats a time as `YYYY-MM-DD-HH-MM`.
 fn hyphenated(time: BatchTime) -> String {
     time.to_string().replace('/', "-")
 }
@@ -184,7 +190,7 @@ fn date_of(text: &str) -> Option<BatchTime> {
     text.replace('-', "/").parse().ok()
 }
 
-/// The last `length` bytes, and what stands before the hyphen in front of them.
+/// Splits off the last `length` bytes; the first part ends before the hyphen that precedes them.
 fn cut(text: &str, length: usize) -> Option<(&str, &str)> {
     let (rest, last) = text.split_at_checked(text.len().checked_sub(length)?)?;
     Some((rest.strip_suffix('-')?, last))

@@ -1,4 +1,5 @@
-//! The task of ours: write the roster of a window and see what both processors agree on.
+//! The task that Tallybox adds to ENPA: write the roster of a window and determine the agreement of
+//! both processors.
 
 use super::{AggregationTask, TaskError, bad_value, parsed, read, write};
 use crate::id::AggregationId;
@@ -6,31 +7,32 @@ use crate::time::Window;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Asks for the rosters of all windows up to this one, and for what both processors agree on.
+/// A request for the rosters of all windows up to this one, and for the sets on which both
+/// processors agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RosterTask {
-    /// Names this run in logs; never written to storage.
+    /// Identifies this run in logs. Never written to storage.
     pub trace_id: Uuid,
-    /// The aggregation, as its objects' names spell it.
+    /// The aggregation, spelled as in the names of its objects.
     pub aggregation_id: AggregationId,
     /// The window, `roster-start` and `roster-end`.
     pub window: Window,
 }
 
-/// A task about a window, as it stands on the queue of aggregations.
+/// A task for a window, as carried by the queue of aggregations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WindowTask {
-    /// Sum it.
+    /// Sum the window.
     Aggregation(AggregationTask),
-    /// Write its roster.
+    /// Write the roster of the window.
     Roster(RosterTask),
 }
 
 impl RosterTask {
-    /// Reads a message.
+    /// Parses a message.
     ///
     /// # Errors
-    /// [`TaskError`] when it is not this kind of task, or its window is empty.
+    /// [`TaskError`] if the message is not a roster task, or its window is empty.
     pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
         Self::from_wire(&read(message)?)
     }
@@ -45,7 +47,7 @@ impl RosterTask {
         })
     }
 
-    /// The message's bytes: compact JSON.
+    /// Serialises the task as compact JSON.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         write(&WireRoster {
@@ -58,11 +60,11 @@ impl RosterTask {
 }
 
 impl WindowTask {
-    /// Reads a message of the queue of aggregations: what names a roster's window is a [`RosterTask`], all else has to be
-    /// an [`AggregationTask`].
+    /// Parses a message of the queue of aggregations. A message with the keys of a roster's window
+    /// is a [`RosterTask`]; any other message has to be an [`AggregationTask`].
     ///
     /// # Errors
-    /// [`TaskError`] when it is neither.
+    /// [`TaskError`] if the message is neither.
     pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
         match read::<WireRoster>(message) {
             Ok(wire) => RosterTask::from_wire(&wire).map(Self::Roster),
@@ -71,7 +73,7 @@ impl WindowTask {
         }
     }
 
-    /// The message's bytes: compact JSON.
+    /// Serialises the task as compact JSON.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         match self {
@@ -81,7 +83,7 @@ impl WindowTask {
     }
 }
 
-/// A roster task as it travels; the order of the fields is the order of the keys.
+/// The JSON form of a roster task. The order of the fields is the order of the keys.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct WireRoster {

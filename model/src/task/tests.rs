@@ -1,4 +1,4 @@
-//! Tests of the tasks, with messages spelled by hand from the format.
+//! Tests of the tasks, with messages written by hand from the format description.
 
 use proptest::prelude::*;
 

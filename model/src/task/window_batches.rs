@@ -1,28 +1,30 @@
-//! Without rosters: which batches the task of a window names, fixed before the task is started.
+//! The batches that the task of a window contains, fixed before the task is started. Used without
+//! rosters.
 
 use super::{TaskBatch, TaskError, WireBatch, bad_value, read, write};
 use crate::time::BatchTime;
 use serde::{Deserialize, Serialize};
 
-/// The batches that a window's task names, in the order of the task, and those that the peer had skipped by then: ready
-/// at our side, without a validation of the peer's. What comes for the window later is late.
+/// The batches that a window's task contains, in the order of the task, and the batches that the
+/// peer had skipped by then: those that this processor has prepared and the peer has not validated.
+/// A batch that arrives for the window afterwards is late.
 ///
 /// As JSON: `{"format":1,"fixed":"YYYY/MM/DD/HH/MM","batches":[{"id":…,"time":…}],"skipped":[…]}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowBatches {
-    /// When the window was fixed.
+    /// The time at which the window was fixed.
     pub fixed: BatchTime,
-    /// Those that the task names.
+    /// The batches of the task.
     pub batches: Vec<TaskBatch>,
-    /// Those that the peer had skipped.
+    /// The batches that the peer had skipped.
     pub skipped: Vec<TaskBatch>,
 }
 
 impl WindowBatches {
-    /// Reads the document.
+    /// Parses the document.
     ///
     /// # Errors
-    /// [`TaskError`] when it is none, or of another format.
+    /// [`TaskError`] if the document is invalid or has another format number.
     pub fn parse(document: &[u8]) -> Result<Self, TaskError> {
         let wire: Wire = read(document)?;
         if wire.format != FORMAT {
@@ -41,7 +43,7 @@ impl WindowBatches {
         })
     }
 
-    /// The document: compact JSON, keys in the format's order.
+    /// Serialises the document as compact JSON, with keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let batches = |list: &[TaskBatch]| list.iter().map(WireBatch::from).collect();
@@ -54,7 +56,7 @@ impl WindowBatches {
     }
 }
 
-/// The one format there is.
+/// The only format number.
 const FORMAT: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
