@@ -1,4 +1,5 @@
-//! What a client has to know before it can report: metrics, keys, limits. Served signed, as the payload of a JWS.
+//! The configuration that a client needs for reporting: metrics, keys and limits. Served as the
+//! payload of a signed JWS.
 
 use crate::header::PRIME;
 use crate::id::KeyId;
@@ -8,94 +9,94 @@ use serde::{Deserialize, Serialize};
 /// The `typ` of the signed document.
 pub const CLIENT_CONFIG_TYPE: &str = "tallybox-client-config";
 
-/// The configuration of a locality's clients, JSON.
+/// The configuration of a locality's clients, as JSON.
 ///
-/// Clients ignore members they do not know, so that later versions can add some.
+/// Clients ignore unknown members, so that later versions can add members.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientConfig {
     /// Format number, 1.
     pub format: u64,
-    /// The locality that it is for.
+    /// The locality that the configuration is for.
     pub locality: String,
     /// The ingestor that reports go to.
     pub ingestor: String,
-    /// When it was signed, RFC 3339.
+    /// The time of signing, RFC 3339.
     pub issued: String,
-    /// When it must no longer be used, RFC 3339.
+    /// The time after which clients must not use the configuration, RFC 3339.
     pub expires: String,
     /// Version of the metric registry.
     pub registry_version: u64,
-    /// Version of the report's schema to send.
+    /// Version of the report schema to use.
     pub schema_version: i32,
-    /// The metrics to report, each with the keys that its shares are sealed to.
+    /// The metrics to report, each with the keys to which its shares are encrypted.
     pub metrics: Vec<ClientMetric>,
-    /// How much may be sent at once, and when.
+    /// Limits on the size and age of uploads.
     pub limits: ClientLimits,
-    /// Whether reports have to be attested.
+    /// The rule for attestations of reports.
     pub attestation: AttestationPolicy,
 }
 
-/// A processor's packet encryption key. All shares that are sealed to it have the same number of bins.
+/// A processor's packet encryption key. All shares encrypted to it have the same number of bins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientKey {
-    /// Its id, to be sent with each share.
+    /// The id of the key, sent with each share.
     pub encryption_key_id: KeyId,
     /// Base64 of the uncompressed P-256 point, 65 bytes.
     pub public_key: String,
-    /// The number of bins of all shares that are sealed to the key, the same as that of the metric.
+    /// The number of bins of all shares encrypted to the key, equal to that of the metric.
     pub bins: u32,
 }
 
-/// A metric, as a client needs it.
+/// The description of a metric for a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientMetric {
     /// Its name.
     pub name: String,
-    /// What its bins are.
+    /// The meaning of the bins.
     pub encoding: MetricEncoding,
     /// Parameter of the randomised response.
     pub epsilon: f64,
     /// Modulus of the field.
     pub prime: i64,
-    /// How many processors share a report.
+    /// The number of processors among which a report is split.
     pub number_servers: i32,
-    /// How many bins are set, if always as many.
+    /// The number of bins that a client sets, if it is constant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hamming_weight: Option<i32>,
     /// Hours between two reports.
     pub cadence_hours: u32,
-    /// The share of clients that report each time.
+    /// The fraction of clients that report each time.
     pub sampling: f64,
-    /// The keys that the shares of this metric are sealed to, the first processor's first.
+    /// The keys to which the shares of this metric are encrypted, the first processor's first.
     pub processors: [ClientKey; 2],
 }
 
-/// How much may be sent at once, and when.
+/// Limits on the size and age of uploads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientLimits {
-    /// Most bytes of a body, as sent and unpacked.
+    /// Maximum size of a body in bytes, both as sent and decompressed.
     pub max_body_bytes: u64,
-    /// Most reports of a body.
+    /// Maximum number of reports in a body.
     pub max_reports: u64,
-    /// How old a report may be, in seconds.
+    /// Maximum age of a report, in seconds.
     pub max_age_seconds: u64,
-    /// How far its clock may be ahead, in seconds.
+    /// Maximum lead of a report's clock, in seconds.
     pub max_ahead_seconds: u64,
 }
 
-/// Whether reports have to be attested.
+/// The rule for attestations of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttestationPolicy {
-    /// Those without are refused.
+    /// Reports without an attestation are rejected.
     Required,
-    /// Those without are taken; one that is there has to hold.
+    /// Reports without an attestation are accepted. An attestation that is present has to verify.
     Optional,
-    /// None is looked at.
+    /// Attestations are ignored.
     None,
 }
 
@@ -103,8 +104,9 @@ impl ClientConfig {
     /// The format number of this version.
     pub const FORMAT: u64 = 1;
 
-    /// Returns the metrics of a registry that clients are told to report. `keys` gives the key pair for a number of
-    /// bins; a metric without one is left out, since nothing can be sealed for it.
+    /// Returns the metrics of a registry that clients should report. `keys` returns the key pair
+    /// for a number of bins. Metrics without a key pair are omitted, because no share could be
+    /// encrypted for them.
     #[must_use]
     pub fn metrics_of(registry: &Registry, keys: impl Fn(u32) -> Option<[ClientKey; 2]>) -> Vec<ClientMetric> {
         let advertised = registry

@@ -1,7 +1,9 @@
-//! Compares the packet keys that an ingestor tells its clients with those that a processor holds.
+//! Compares the packet keys that an ingestor gives to its clients with those that a processor
+//! holds.
 //!
-//! A processor that holds another key than clients seal to rejects every packet. Where the ingestor has swapped the two
-//! processors' keys, each rejects everything, and nothing but this comparison says why.
+//! If clients encrypt to a key that the processor does not hold, the processor rejects every
+//! packet. If the ingestor has swapped the keys of the two processors, both reject everything, and
+//! only this comparison reveals the cause.
 
 use std::fmt;
 
@@ -9,55 +11,58 @@ use crate::client_config::{ClientConfig, ClientKey};
 use crate::id::KeyId;
 use crate::role::Role;
 
-/// A packet key that a processor holds: its public half.
+/// The public half of a packet key that a processor holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldPacketKey {
     /// The id that packets name.
     pub id: KeyId,
     /// Base64 of the uncompressed P-256 point, 65 bytes.
     pub public: String,
-    /// The number of bins that the key belongs to; none for keys from before keys belonged to one.
+    /// The number of bins bound to the key. `None` for keys generated before keys had a number of
+    /// bins.
     pub bins: Option<u32>,
 }
 
-/// One thing in a configuration of clients that does not fit the keys of a processor.
+/// A mismatch between the configuration of the clients and the keys of a processor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMismatch {
     /// The metric.
     pub metric: String,
-    /// The key, as clients are told.
+    /// The id of the key in the configuration of the clients.
     pub id: KeyId,
-    /// What does not fit.
+    /// The kind of mismatch.
     pub kind: MismatchKind,
 }
 
-/// What does not fit between a key that clients are told and the keys that a processor holds.
+/// The kind of mismatch between a key in the clients' configuration and the keys that a processor
+/// holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MismatchKind {
-    /// The key that clients are told for the other processor is ours, and the one for us is not: the ingestor has
-    /// exchanged the two processors' keys.
+    /// This processor holds the key that clients use for the other processor, but not the one they
+    /// use for this processor: the ingestor has swapped the two processors' keys.
     Swapped,
-    /// We do not hold the key, under any id.
+    /// The processor does not hold the key under any id.
     NotHeld,
-    /// We hold another key under this id.
+    /// The processor holds another key under this id.
     OtherKey,
-    /// We hold the key under another id.
+    /// The processor holds the key under another id.
     OtherId {
-        /// Our id of it.
+        /// The processor's id of the key.
         ours: KeyId,
     },
-    /// Clients are told another number of bins than the key belongs to.
+    /// The clients' number of bins differs from the one bound to the key.
     OtherBins {
-        /// What clients are told.
+        /// The number of bins in the clients' configuration.
         told: u32,
-        /// What the key belongs to.
+        /// The number of bins bound to the key.
         ours: u32,
     },
 }
 
-/// Compares a configuration of clients with the packet keys that the processor with this role holds. Keys that the
-/// processor holds and no client is told are no mismatch: they may be older or newer than the configuration.
+/// Compares the configuration of clients with the packet keys of the processor with this role. Keys
+/// that the processor holds but no client uses are not a mismatch, because they may be older or
+/// newer than the configuration.
 #[must_use]
 pub fn compare(config: &ClientConfig, role: Role, held: &[HeldPacketKey]) -> Vec<KeyMismatch> {
     let mut mismatches = Vec::new();
@@ -97,22 +102,24 @@ fn look_at(told: &ClientKey, peers: &ClientKey, held: &[HeldPacketKey]) -> Optio
 impl fmt::Display for KeyMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { metric, id, kind } = self;
-        write!(f, "metric {metric}: clients are told packet key {id}, ")?;
+        write!(f, "metric {metric}: clients use packet key {id}, ")?;
         match kind {
             MismatchKind::Swapped => f.write_str(
-                "which is not ours, and our key for the other processor: the ingestor has exchanged first and second in \
-                 its packet-keys",
+                "which this processor does not hold, and its key for the other processor: the ingestor has \
+                 exchanged first and second in its packet-keys",
             ),
             MismatchKind::NotHeld => f.write_str(
-                "which is not among our packet keys: add its private half, or give the ingestor one of our public keys",
+                "which this processor does not hold: add its private half, or give the ingestor one of its public keys",
             ),
             MismatchKind::OtherKey => f.write_str(
-                "but our key with this id has another public half: give the ingestor the public half of our key",
+                "but this processor's key with this id has another public half: give that half to the ingestor",
             ),
-            MismatchKind::OtherId { ours } => write!(f, "which we hold as {ours}: use one id for one key"),
+            MismatchKind::OtherId { ours } => {
+                write!(f, "which this processor holds as {ours}: use the same id on both sides")
+            }
             MismatchKind::OtherBins { told, ours } => write!(
                 f,
-                "for {told} bins, but it belongs to {ours} bins: give the ingestor a key for {told} bins"
+                "for {told} bins, but the key belongs to {ours} bins: give the ingestor a key for {told} bins"
             ),
         }
     }
@@ -185,7 +192,7 @@ mod tests {
         let ours = [held("f", "F", Some(5)), held("older", "O", Some(5))];
         assert_eq!(kinds(Role::First, &ours), []);
         assert_eq!(kinds(Role::First, &[held("f", "F", None)]), []);
-        // The same keys at the other processor: its own is told for the peer.
+        // The same keys at the other processor: clients use its key for the peer.
         assert_eq!(kinds(Role::Second, &ours), [MismatchKind::Swapped]);
         assert_eq!(kinds(Role::First, &ours[1..]), [MismatchKind::NotHeld]);
         assert_eq!(kinds(Role::First, &[held("f", "X", Some(5))]), [MismatchKind::OtherKey]);

@@ -1,21 +1,26 @@
-//! Extensions: what a processor says that it can beyond ENPA, and the rule by which two processors begin and end to use it.
+//! Extensions: the capabilities beyond ENPA that a processor announces, and the rule that
+//! determines when two processors use them.
 //!
-//! A processor publishes `{base}/{instance}-extensions.json`, which a peer without extensions never fetches:
+//! A processor publishes `{base}/{instance}-extensions.json`, which a peer without extensions never
+//! fetches:
 //!
 //! ```json
 //! {"format":1,"roster":{"since":"2026/03/01/00/00","until":null},"packet-keys":[…]}
 //! ```
 //!
-//! [`Announcement`] is the whole document. What follows is about rosters.
+//! [`Announcement`] is the whole document. The remaining sections describe rosters.
 //!
-//! Both sides have to use rosters for the same windows, or a window has no two sum parts that can be added. So from
-//! when and until when follow from the two announcements alone, and from no clock: from the first window at or after
-//! both sides' `since`, up to the first window at or after both sides' `until`. A processor announces each of them at
-//! least two windows ahead ([`is_ahead`]), so that its peer has seen it before it matters; what a peer sees later than
-//! that changes nothing about the rule.
+//! Both processors have to use rosters for the same windows; otherwise a window has no two sum
+//! parts that can be added. The first and the last window with rosters therefore follow from the
+//! two announcements alone, independently of any clock: rosters apply from the first window at or
+//! after both processors' `since`, up to the first window at or after both processors' `until`. A
+//! processor announces each of these times at least two windows ahead ([`is_ahead`]), so that its
+//! peer has read it in time. A peer that reads it later still applies the same rule.
 //!
-//! What is known once is fixed in the own bucket ([`RosterSwitch`]) and never falls away by itself: only `until`, on both
-//! sides, ends it. Of the answers to a fetch, only "not found" says that there is no announcement ([`Sighting`]).
+//! The first observed switch is fixed in the processor's own bucket ([`RosterSwitch`]). Only
+//! `until`, announced by both processors, ends the use of rosters; a missing announcement does not.
+//! When a processor fetches its peer's announcement, only the response "not found" means that there
+//! is none ([`Sighting`]).
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -31,77 +36,80 @@ pub use announcement::{AnnouncedPacketKey, Announcement};
 /// The largest announcement that is read, in bytes.
 pub const EXTENSIONS_SIZE_LIMIT: usize = 256 * 1024;
 
-/// In the own bucket: our own announcement as it was when it first counted. It may not change but for `until`.
+/// Object in the own bucket: this processor's announcement when it first took effect. Only `until`
+/// may change afterwards.
 pub const ANNOUNCED: &str = "extensions/announced.json";
-/// In the own bucket: from which window on rosters are used, a [`RosterSwitch`].
+/// Object in the own bucket: the window from which rosters are used, a [`RosterSwitch`].
 pub const ROSTERS_FROM: &str = "extensions/roster.json";
-/// In the own bucket: from which window on they are not used any more, a [`RosterSwitch`].
+/// Object in the own bucket: the window from which rosters are no longer used, a [`RosterSwitch`].
 pub const ROSTERS_UNTIL: &str = "extensions/roster-until.json";
 
-/// The one format there is.
+/// The only format number.
 const FORMAT: u64 = 1;
 
-/// `{instance}-extensions.json`, below a processor's base URL.
+/// Returns `{instance}-extensions.json`, the name of the document below a processor's base URL.
 #[must_use]
 pub fn document_name(instance: &Instance) -> String {
     format!("{instance}-extensions.json")
 }
 
-/// Why a text is no announcement, or no switch.
+/// The reason why a text is not a valid announcement or switch.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExtensionsError {
-    /// More bytes than are read.
+    /// The document exceeds the size limit.
     #[error("extensions: {size} bytes are more than the limit of {EXTENSIONS_SIZE_LIMIT}")]
     TooLarge {
         /// Size in bytes.
         size: usize,
     },
-    /// Not JSON, a key missing or repeated, or a value of another type.
-    #[error("extensions: not such a document")]
+    /// The document is not JSON, a key is missing or repeated, or a value has the wrong type.
+    #[error("extensions: not a valid document")]
     NotADocument(#[source] serde_json::Error),
-    /// A format that this program does not know.
-    #[error("extensions: format {0} is not known, only {FORMAT}")]
+    /// The document has an unsupported format number.
+    #[error("extensions: format {0} is not supported, only {FORMAT}")]
     Format(u64),
-    /// An end that is not after the beginning.
-    #[error("extensions: rosters until {until} are not after since {since}")]
+    /// The end is not after the beginning.
+    #[error("extensions: roster: until {until} has to be after since {since}")]
     Order {
         /// The beginning.
         since: BatchTime,
         /// The end.
         until: BatchTime,
     },
-    /// A packet key without bins, or whose public half is not base64 of an uncompressed P-256 point.
+    /// A packet key has no bins, or its public half is not base64 of an uncompressed P-256 point.
     #[error(
-        "extensions: packet key {id} needs bins of 1 or more, and base64 of a public key of 65 bytes, uncompressed"
+        "extensions: packet key {id} needs bins of 1 or more, and an uncompressed public key of 65 bytes as base64"
     )]
     PacketKey {
         /// The key.
         id: KeyId,
     },
-    /// Two packet keys that contradict each other.
+    /// Two packet keys contradict each other.
     #[error("extensions: the packet keys contradict each other")]
     PacketKeys(#[from] PacketKeyConflict),
 }
 
-/// What a processor can beyond ENPA.
+/// The capabilities of a processor beyond ENPA.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Extensions {
-    /// Rosters.
+    /// Agreement by rosters, if announced.
     pub roster: Option<RosterExtension>,
 }
 
-/// That a processor agrees with its peer by rosters which batches a window holds.
+/// The announcement that a processor agrees with its peer on the batches of a window by rosters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RosterExtension {
-    /// From the first window at or after this time on.
+    /// Rosters are used from the first window at or after this time.
     pub since: BatchTime,
-    /// Up to the first window at or after this time; `None` until an operator ends it.
+    /// Rosters are used up to the first window at or after this time; `None` until an operator ends
+    /// their use.
     #[serde(default)]
     pub until: Option<BatchTime>,
 }
 
-/// The announcement as it travels. Unknown keys are ignored, at every level: later programs say more.
+/// The JSON form of an announcement. Unknown keys are ignored at every level, because later
+/// versions may add keys.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     format: u64,
@@ -110,10 +118,10 @@ struct Wire {
 }
 
 impl Extensions {
-    /// Reads an announcement.
+    /// Parses an announcement.
     ///
     /// # Errors
-    /// [`ExtensionsError`] when it is none.
+    /// [`ExtensionsError`] if the document is not a valid announcement.
     pub fn parse(document: &[u8]) -> Result<Self, ExtensionsError> {
         let wire: Wire = read(document)?;
         if wire.format != FORMAT {
@@ -128,7 +136,7 @@ impl Extensions {
         }
     }
 
-    /// The announcement: compact JSON, keys in the format's order.
+    /// Serialises the announcement as compact JSON, with keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         write(&Wire {
@@ -138,29 +146,30 @@ impl Extensions {
     }
 }
 
-/// What a look for the peer's announcement came to.
+/// The result of fetching the peer's announcement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sighting {
-    /// The server says that there is none (404). Nothing else says so.
+    /// The server answered that there is no announcement (404). No other response has this meaning.
     Absent,
-    /// There is one.
+    /// The peer's announcement.
     Announced(Extensions),
-    /// Nobody knows: the server cannot be reached, answers something else, or what it has cannot be read.
+    /// Unknown: the server is unreachable, gave another response, or its document is invalid.
     Unknown,
 }
 
-/// A switch as it is fixed in the own bucket, the first time that it is known.
+/// A switch as fixed in the own bucket when it was first determined.
 ///
-/// As JSON: `{"format":1,"window":…,"ours":…,"theirs":…,"seen":…}`, all times as `YYYY/MM/DD/HH/MM`.
+/// As JSON: `{"format":1,"window":…,"ours":…,"theirs":…,"seen":…}`, all times as
+/// `YYYY/MM/DD/HH/MM`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RosterSwitch {
     /// Start of the first window after the switch.
     pub window: BatchTime,
-    /// What we announced.
+    /// The time that this processor announced.
     pub ours: BatchTime,
-    /// What the peer announced.
+    /// The time that the peer announced.
     pub theirs: BatchTime,
-    /// When both were first known, by our clock.
+    /// The time at which both announcements were first known, by this processor's clock.
     pub seen: BatchTime,
 }
 
@@ -174,7 +183,8 @@ struct WireSwitch {
 }
 
 impl RosterSwitch {
-    /// The switch that follows from both sides' times, for windows of this length. `None` at the end of time.
+    /// Determines the switch from both processors' times, for windows of this length. Returns
+    /// `None` beyond the last representable time.
     #[must_use]
     pub fn of(ours: BatchTime, theirs: BatchTime, minutes: u32, seen: BatchTime) -> Option<Self> {
         Some(Self {
@@ -185,10 +195,10 @@ impl RosterSwitch {
         })
     }
 
-    /// Reads a fixed switch.
+    /// Parses a fixed switch.
     ///
     /// # Errors
-    /// [`ExtensionsError`] when it is none.
+    /// [`ExtensionsError`] if the document is not a valid switch.
     pub fn parse(document: &[u8]) -> Result<Self, ExtensionsError> {
         let wire: WireSwitch = read(document)?;
         if wire.format != FORMAT {
@@ -202,7 +212,7 @@ impl RosterSwitch {
         })
     }
 
-    /// The document: compact JSON, keys in the format's order.
+    /// Serialises the switch as compact JSON, with keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         write(&WireSwitch {
@@ -215,7 +225,7 @@ impl RosterSwitch {
     }
 }
 
-/// The first window of this length that starts at or after a time.
+/// Returns the first window of this length that starts at or after a time.
 #[must_use]
 pub fn first_window(time: BatchTime, minutes: u32) -> Option<Window> {
     let holding = aligned_window(time, minutes)?;
@@ -226,7 +236,8 @@ pub fn first_window(time: BatchTime, minutes: u32) -> Option<Window> {
     }
 }
 
-/// Whether a time is far enough ahead to be announced now: two whole windows lie between.
+/// Returns whether a time is far enough ahead to be announced now, which requires two whole windows
+/// in between.
 #[must_use]
 pub fn is_ahead(time: BatchTime, now: BatchTime, minutes: u32) -> bool {
     let holding = aligned_window(now, minutes);
@@ -234,46 +245,48 @@ pub fn is_ahead(time: BatchTime, now: BatchTime, minutes: u32) -> bool {
     second.is_some_and(|window| time >= window.end())
 }
 
-/// What has been fixed in the own bucket.
+/// The switches that are fixed in the own bucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fixed {
-    /// From when rosters are used.
+    /// The start of the use of rosters.
     pub from: Option<RosterSwitch>,
-    /// Until when.
+    /// The end of the use of rosters.
     pub until: Option<RosterSwitch>,
 }
 
-/// From which window on something holds, as far as is known.
+/// The window of a switch, as far as it is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bound {
-    /// From the window that starts then.
+    /// The switch takes effect with this window.
     Known(RosterSwitch),
-    /// Perhaps from the window that starts then, certainly not before: the peer's announcement could not be read.
+    /// The switch may take effect with the window that starts then, but not earlier. The peer's
+    /// announcement could not be read.
     Open(BatchTime),
 }
 
-/// For which windows rosters are used.
+/// The range of windows for which rosters are used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RosterUse {
-    /// From when; `None`: they are not.
+    /// The start; `None` if rosters are not used.
     pub from: Option<Bound>,
-    /// Until when; `None`: without end.
+    /// The end; `None` if there is no end.
     pub until: Option<Bound>,
 }
 
-/// How the batches of a window are chosen.
+/// The method by which the batches of a window are selected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// As ENPA does: each side by itself.
+    /// Each processor selects batches independently, as in ENPA.
     Enpa,
-    /// By rosters.
+    /// The processors agree by rosters.
     Roster,
-    /// Not known before the peer's announcement can be read: the window waits.
+    /// Unknown until the peer's announcement can be read; the window waits.
     Undecided,
 }
 
 impl RosterUse {
-    /// What follows from our announcement, the last look for the peer's, and what had been fixed before.
+    /// Determines the range from this processor's announcement, the last fetch of the peer's
+    /// announcement, and the switches fixed before.
     #[must_use]
     pub fn of(ours: Option<RosterExtension>, peer: &Sighting, fixed: &Fixed, minutes: u32, now: BatchTime) -> Self {
         let theirs = match peer {
@@ -298,13 +311,14 @@ impl RosterUse {
                 .until
                 .and_then(|theirs| RosterSwitch::of(ours, theirs, minutes, now))
                 .map(Bound::Known),
-            // An announcement that was there and is gone says nothing.
+            // A document that disappears does not revoke the announcement: the peer's `until` is
+            // unknown.
             (None, Some(ours), None) => open(ours),
         };
         Self { from, until }
     }
 
-    /// How the batches of the window that starts then are chosen.
+    /// Returns the method by which the batches of the window with this start are selected.
     #[must_use]
     pub fn mode(&self, start: BatchTime) -> Mode {
         let reached = |bound: Option<Bound>| match bound {

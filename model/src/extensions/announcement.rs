@@ -1,11 +1,12 @@
-//! The document that a processor publishes: its extensions, and the packet keys that ingestors may list.
+//! The document that a processor publishes: its extensions, and the packet keys that ingestors may
+//! use.
 //!
 //! ```json
 //! {"format":1,"roster":null,"packet-keys":[{"id":"first-packet-5-1","bins":5,"public-key":"BAIX…"}]}
 //! ```
 //!
-//! Packet keys change while rosters stay, so they are read by themselves: a list of keys that cannot be read never
-//! changes how a window is summed.
+//! Packet keys change more often than rosters and are parsed separately, so an invalid list of keys
+//! never changes how a window is summed.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,24 +15,24 @@ use crate::id::KeyId;
 use crate::packet_keys::{ListedPacketKey, PacketKeyList, is_public_key};
 use crate::role::Role;
 
-/// A packet key as its processor announces it to ingestors.
+/// A packet key as announced by its processor to ingestors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AnnouncedPacketKey {
     /// The id that packets name.
     pub id: KeyId,
-    /// The number of bins of all shares that are sealed to the key.
+    /// The number of bins of all shares that are encrypted to the key.
     pub bins: u32,
     /// Base64 of the uncompressed P-256 point, 65 bytes.
     pub public_key: String,
 }
 
-/// What a processor publishes beside its manifests.
+/// The document that a processor publishes in addition to its manifests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Announcement {
-    /// What it can beyond ENPA.
+    /// The processor's capabilities beyond ENPA.
     pub extensions: Extensions,
-    /// The packet keys of the instance, those first that ingestors should tell clients.
+    /// The packet keys of the instance, those first that ingestors should give to clients.
     pub packet_keys: Vec<AnnouncedPacketKey>,
 }
 
@@ -46,10 +47,10 @@ struct Wire {
 }
 
 impl Announcement {
-    /// Reads an announcement of the processor with this role.
+    /// Parses the announcement of the processor with this role.
     ///
     /// # Errors
-    /// [`ExtensionsError`] when it is none, or its packet keys contradict each other.
+    /// [`ExtensionsError`] if the document is invalid or its packet keys contradict each other.
     pub fn parse(document: &[u8], role: Role) -> Result<Self, ExtensionsError> {
         let extensions = Extensions::parse(document)?;
         let Wire { packet_keys, .. } = read(document)?;
@@ -64,7 +65,7 @@ impl Announcement {
     /// Checks the packet keys of the processor with this role.
     ///
     /// # Errors
-    /// [`ExtensionsError`] that names the key.
+    /// [`ExtensionsError`], naming the invalid key.
     pub fn check(&self, role: Role) -> Result<(), ExtensionsError> {
         let mut list = PacketKeyList::default();
         for key in &self.packet_keys {
@@ -81,7 +82,7 @@ impl Announcement {
         Ok(())
     }
 
-    /// The document: compact JSON, keys in the format's order.
+    /// Serialises the document as compact JSON, with keys in the format's order.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         write(&Wire {

@@ -1,4 +1,4 @@
-//! Tests of the announcement and of the rule.
+//! Tests of the announcement and of the rule for the use of rosters.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -73,7 +73,7 @@ fn packet_keys_are_announced_with_their_bins() {
         ("first-packet-9-1", 9)
     );
     assert_eq!(String::from_utf8(read.to_json()).unwrap(), text);
-    // Without keys, the document is as it was without them; with members that nobody knows, they are ignored.
+    // A document without keys is unchanged from before keys existed. Unknown members are ignored.
     let none = br#"{"format":1,"roster":null}"#;
     assert_eq!(Announcement::parse(none, Role::First).unwrap().to_json(), none);
     let more = with_keys(r#"{"id":"a","bins":5,"public-key":"POINT","colour":1}"#);
@@ -206,7 +206,7 @@ fn only_both_sides_end_it() {
     assert_eq!(modes(ends, &announced("02/00", None), &fixed), "eeerrrrrrr");
     let goes_on = Some(roster("03/00", None));
     assert_eq!(modes(goes_on, &announced("02/00", Some("07/10")), &fixed), "eeerrrrrrr");
-    // Whether the peer ends it, too, cannot be seen.
+    // It is unknown whether the peer also ends the use of rosters.
     assert_eq!(modes(ends, &Sighting::Unknown, &fixed), "eeerrr????");
     let ended = Fixed {
         until: RosterSwitch::of(time("06/00"), time("05/00"), HOUR, time("04/00")),
