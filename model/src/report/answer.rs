@@ -1,50 +1,51 @@
-//! What a post is answered: one result for each report, in their order.
+//! The answer to a POST request: one result for each report, in the order of the reports.
 
 use super::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
-/// What became of one report.
+/// The result for one report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportResult {
-    /// The report's id, as it was sent; empty if it could not be read.
+    /// The report's id as it was sent; empty if it could not be read.
     pub uuid: String,
-    /// Which report of the body it is, from 0: there if it was rejected and the body held many.
+    /// The position of the report in the body, from 0. Present if the report was rejected and the
+    /// body contained several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u64>,
-    /// What became of it.
+    /// The status of the report.
     pub status: ReportStatus,
-    /// Why it was rejected.
+    /// The reason of a rejection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
-/// What became of a report.
+/// The status of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ReportStatus {
-    /// It is durable, and will be counted.
+    /// The report is durable and will be counted.
     Accepted,
-    /// It was accepted before: the client may forget it, too.
+    /// The report was accepted before. The client may delete it as well.
     AlreadyAccepted,
-    /// It is not kept; the problem says why.
+    /// The report is not stored; the problem states the reason.
     Rejected,
 }
 
-/// The answer to a post of many reports.
+/// The answer to a POST request with several reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportsAnswer {
-    /// How many are durable now, those accepted before included.
+    /// The number of reports that are durable, including those accepted before.
     pub accepted: u64,
-    /// How many are not kept.
+    /// The number of reports that are not stored.
     pub rejected: u64,
-    /// One result for each report, in their order.
+    /// One result for each report, in the order of the reports.
     pub results: Vec<ReportResult>,
 }
 
 impl ReportResult {
-    /// It is durable.
+    /// Creates the result for a durable report; `before` is true if it was accepted earlier.
     #[must_use]
     pub fn accepted(uuid: String, before: bool) -> Self {
         let status = match before {
@@ -59,7 +60,7 @@ impl ReportResult {
         }
     }
 
-    /// It is not kept.
+    /// Creates the result for a report that is not stored.
     #[must_use]
     pub fn rejected(uuid: String, kind: ProblemKind, detail: impl Into<String>) -> Self {
         Self {

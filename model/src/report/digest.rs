@@ -1,18 +1,20 @@
-//! By which digests reports are recognised when they come again.
+//! The digests by which repeated reports are recognised.
 
 use crate::header::BatchParameters;
 use sha2::{Digest as _, Sha256};
 
-/// The digests of a report: the first 16 bytes of a SHA-256 each.
+/// The digests of a report, each the first 16 bytes of a SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReportDigest {
-    /// Of everything that is kept: the same again is the same report.
+    /// Digest of everything stored of the report. An upload with an equal digest is the same
+    /// report.
     pub report: [u8; 16],
-    /// Of each processor's sealed share by itself: a ciphertext never counts twice, under whatever id or metric.
+    /// Digest of each processor's encrypted share. A ciphertext is never counted twice, whatever
+    /// its id or metric.
     pub ciphertexts: [[u8; 16]; 2],
 }
 
-/// The digest of a sealed share.
+/// Computes the digest of an encrypted share.
 #[must_use]
 pub fn ciphertext_digest(payload: &[u8]) -> [u8; 16] {
     let mut hash = Sha256::new();
@@ -21,7 +23,7 @@ pub fn ciphertext_digest(payload: &[u8]) -> [u8; 16] {
     first_half(hash)
 }
 
-/// The digests of a report, from its id in canonical spelling.
+/// Computes the digests of a report, given its id in canonical spelling.
 #[must_use]
 pub fn report_digest(id: &str, parameters: &BatchParameters, key_ids: [&str; 2], payloads: [&[u8]; 2]) -> ReportDigest {
     let ciphertexts = payloads.map(ciphertext_digest);

@@ -8,8 +8,8 @@
 //!  "signature": "base64", "certificateChain": ["base64 of DER", "…"]}
 //! ```
 //!
-//! `created`, `hammingWeight`, `signature` and `certificateChain` may be absent or null. Unknown members are refused:
-//! a client that sends what we would not keep should know.
+//! `created`, `hammingWeight`, `signature` and `certificateChain` may be absent or null. Unknown
+//! members are rejected, so that a client learns that the ingestor would not store them.
 
 use super::ReportUpload;
 use base64ct::{Base64, Encoding as _};
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-/// A report as JSON has it.
+/// The JSON form of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     rename_all = "camelCase",
@@ -27,7 +27,7 @@ use serde_bytes::ByteBuf;
 pub struct JsonReport {
     /// The metric with its version, the last component of ENPA's document path.
     pub metric_name: String,
-    /// What the signature covers.
+    /// The part that the signature covers.
     pub payload: JsonPayload,
     /// The attested key's signature, base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,14 +47,14 @@ pub struct JsonReport {
 pub struct JsonPayload {
     /// The report's id.
     pub uuid: String,
-    /// When the client made it, RFC 3339.
+    /// The time at which the client created the report, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// Version of the schema.
     pub schema_version: i32,
-    /// What is counted, and how.
+    /// The parameters of the metric.
     pub prio_params: JsonParameters,
-    /// The sealed shares, the first processor's first.
+    /// The encrypted shares, the first processor's first.
     pub encrypted_data_shares: [JsonShare; 2],
 }
 
@@ -72,9 +72,9 @@ pub struct JsonParameters {
     pub bins: i32,
     /// Parameter of the randomised response.
     pub epsilon: f64,
-    /// How many processors share the report.
+    /// The number of processors among which the report is split.
     pub number_servers: i32,
-    /// How many bins are set, if the metric says so.
+    /// The number of bins that are set, if the metric defines it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hamming_weight: Option<i32>,
 }
@@ -87,13 +87,13 @@ pub struct JsonParameters {
     expecting = "a share: an object with payload and encryptionKeyId"
 )]
 pub struct JsonShare {
-    /// The sealed share, base64.
+    /// The encrypted share, base64.
     pub payload: Encoded,
-    /// Which key it is sealed to.
+    /// The id of the key to which the share is encrypted.
     pub encryption_key_id: String,
 }
 
-/// The body of a post: one report, or many.
+/// The body of a POST request with several reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JsonReports {
@@ -131,12 +131,12 @@ impl<'de> Deserialize<'de> for Encoded {
     }
 }
 
-/// A member of a report does not say what it should.
+/// The reason why a member of a report is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonReportError {
-    /// `created` is no time.
-    #[error("payload.created is not a time as RFC 3339 has it, such as 2026-11-23T10:15:00Z")]
+    /// `created` is not a time.
+    #[error("payload.created is not an RFC 3339 time such as 2026-11-23T10:15:00Z")]
     Created,
 }
 

@@ -1,7 +1,9 @@
-//! What clients send to an ingestor, what they are answered, and what the ingestor keeps of it.
+//! Reports: the uploads of clients, the ingestor's answers, and the part of a report that the
+//! ingestor stores.
 //!
-//! A report comes as JSON with ENPA's field names ([`json`]) or as an Avro record ([`ReportUpload`]); both say the
-//! same. What is kept is a [`StoredReport`]: no time, no address, no attestation.
+//! A report arrives as JSON with ENPA's field names ([`json`]) or as an Avro record
+//! ([`ReportUpload`]); both contain the same data. The ingestor stores a [`StoredReport`], which
+//! contains no time, no address and no attestation.
 
 mod answer;
 mod digest;
@@ -18,5 +20,5 @@ pub use signed::signed_bytes;
 pub use stored::StoredReport;
 pub use upload::{Attestation, ReportUpload};
 
-/// Versions of the report's schema that are taken. Version 2 is that of ENPA's last clients.
+/// The accepted versions of the report schema. ENPA's last clients use version 2.
 pub const SCHEMA_VERSIONS: std::ops::RangeInclusive<i32> = 1..=2;

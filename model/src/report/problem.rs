@@ -1,70 +1,71 @@
-//! What can be wrong with a report, in words that never change: RFC 9457 problem details.
+//! The reasons for which a report is rejected, as RFC 9457 problem details with stable types and
+//! titles.
 
 use serde::{Deserialize, Serialize};
 
-/// What stands before the name of a problem in its type.
+/// The prefix of a problem's name in its type URI.
 const PREFIX: &str = "urn:tallybox:problem:";
 
 /// The stable types of problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// The report cannot be read.
+    /// The report cannot be parsed.
     Malformed,
-    /// The body as a whole is too large, or holds too many reports.
+    /// The whole body is too large or contains too many reports.
     TooLarge,
-    /// The body is of another media type, or packed in an unknown way.
+    /// The body has an unsupported media type or content encoding.
     UnsupportedMedia,
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     SlowBody,
-    /// Nobody counts here for that locality.
+    /// The locality is unknown.
     UnknownLocality,
-    /// No such page.
+    /// There is no resource at this path.
     NotFound,
-    /// Another method.
+    /// The resource does not support this method.
     MethodNotAllowed,
-    /// The registry has no such metric.
+    /// The registry does not contain the metric.
     UnknownMetric,
     /// The metric is closed.
     MetricClosed,
-    /// Bins, epsilon, weight, prime or the number of processors are not the registry's.
+    /// Bins, epsilon, weight, prime or the number of processors differ from the registry.
     ParameterMismatch,
-    /// A version of the schema that is not taken.
+    /// The schema version is not supported.
     SchemaVersion,
     /// The id is not a random UUID.
     BadReportId,
-    /// Made in the future.
+    /// The report was created in the future.
     TooEarly,
-    /// Made too long ago.
+    /// The report is too old.
     TooLate,
-    /// Sealed to a key that is not, or no longer, in use.
+    /// A share is encrypted to a key that is not in use or no longer in use.
     OutdatedKey,
-    /// Sealed to keys of another number of bins than the metric has.
+    /// The shares are encrypted to keys for a number of bins other than the metric's.
     KeyOfOtherBins,
-    /// The two processors' shares, or the ids of their keys, are exchanged.
+    /// The two processors' shares, or the ids of their keys, are swapped.
     SwappedShares,
-    /// A sealed share has another length than all of its metric have.
+    /// The length of an encrypted share differs from that of all shares of its metric.
     BadShareLength,
-    /// A sealed share does not begin with a point of the curve.
+    /// An encrypted share does not begin with a point of the curve.
     BadEphemeralKey,
-    /// Attestation is required and there is none.
+    /// The report has no attestation, but one is required.
     AttestationRequired,
-    /// The attestation does not hold.
+    /// The attestation does not verify.
     AttestationFailed,
-    /// The device has reported this metric on this day already.
+    /// The device has already reported this metric on this day.
     AlreadyReported,
     /// Another report with this id was accepted.
     Conflict,
-    /// Too many reports from there.
+    /// The client's network address has sent too many reports.
     RateLimited,
-    /// More than can be worked on at the moment.
+    /// The ingestor is at its capacity.
     Overloaded,
     /// The report could not be made durable.
     Unavailable,
 }
 
 impl ProblemKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 26] = [
         Self::Malformed,
         Self::TooLarge,
@@ -94,38 +95,38 @@ impl ProblemKind {
         Self::Unavailable,
     ];
 
-    /// The name, as in the type's URN and in metrics.
+    /// Returns the name used in the type URI and in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().0
     }
 
-    /// The HTTP status of a post of this report alone.
+    /// Returns the HTTP status for a POST request with this report alone.
     #[must_use]
     pub fn status(self) -> u16 {
         self.row().1
     }
 
-    /// What is wrong, in a few words.
+    /// Returns a short description of the problem.
     #[must_use]
     pub fn title(self) -> &'static str {
         self.row().2
     }
 
-    /// What the client does next.
+    /// Returns the next step for the client.
     #[must_use]
     pub fn next(self) -> &'static str {
         self.row().3
     }
 
-    /// The kind with this name or type.
+    /// Returns the kind with this name or type URI.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let name = name.strip_prefix(PREFIX).unwrap_or(name);
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The problem document.
+    /// Creates the problem document.
     #[must_use]
     pub fn problem(self, detail: impl Into<String>) -> Problem {
         Problem {
@@ -207,24 +208,24 @@ impl ProblemKind {
     }
 }
 
-/// A problem document (RFC 9457), with a member of ours: what to do next.
+/// A problem document (RFC 9457) with one extension member: the next step for the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// `urn:tallybox:problem:` and the name.
+    /// The type URI: `urn:tallybox:problem:` and the name.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What is wrong, in a few words that never change.
+    /// A short, stable description of the kind of problem.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What is wrong with this report.
+    /// The problem of this particular report.
     pub detail: String,
-    /// What the client does next.
+    /// The next step for the client.
     pub next: String,
 }
 
 impl Problem {
-    /// Its kind, if this version knows it.
+    /// Returns the kind of the problem, if this version knows it.
     #[must_use]
     pub fn known(&self) -> Option<ProblemKind> {
         ProblemKind::named(&self.kind)

@@ -1,4 +1,4 @@
-//! The bytes of a report that a device signs: ENPA's `Payload` message in protobuf's encoding.
+//! The bytes of a report that a device signs: ENPA's `Payload` message in protobuf encoding.
 //!
 //! ```text
 //! 0a len uuid                      1  uuid, as the client spells it
@@ -10,21 +10,23 @@
 //!          28 varint )                            5  Hamming weight, only if there is one
 //! 20 varint                        4  schema version
 //! 2a len ( 0a 02 08 01             5  response:   1  status: 1 = OK
-//!          12 len share of First                  2  sealed shares, in order of the processors
+//!          12 len share of First                  2  encrypted shares, in order of the processors
 //!          12 len share of Second )
 //! ```
 //!
-//! Fields stand in order of their numbers, as ENPA's Android client writes them. What is **not** covered: the time, the
-//! key ids, and the metric's name, which is bound only by the challenge of the attested key.
+//! Fields are in the order of their numbers, as written by ENPA's Android client. The signature
+//! does **not** cover the time, the key ids and the metric's name. The metric's name is bound only
+//! by the challenge of the attested key.
 
 use super::{ReportUpload, SCHEMA_VERSIONS};
 
-/// Wire types of protobuf, as they stand in the low bits of a field's key.
+/// Wire types of protobuf, the low bits of a field's key.
 const VARINT: u64 = 0;
 const FIXED_64: u64 = 1;
 const LENGTH: u64 = 2;
 
-/// What the device has signed of this report; none for a schema version that says nothing about it.
+/// Returns the bytes that the device has signed; `None` for a schema version whose signed bytes are
+/// undefined.
 #[must_use]
 pub fn signed_bytes(report: &ReportUpload) -> Option<Vec<u8>> {
     if !SCHEMA_VERSIONS.contains(&report.schema_version) {
@@ -53,12 +55,12 @@ pub fn signed_bytes(report: &ReportUpload) -> Option<Vec<u8>> {
     Some(message.0)
 }
 
-/// A protobuf message being written.
+/// A protobuf message under construction.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
 impl Message {
-    /// A number: negative ones are ten bytes, as protobuf has them.
+    /// Appends an integer. Negative values take ten bytes, as protobuf requires.
     fn int(&mut self, field: u64, value: i64) {
         self.varint(field << 3 | VARINT);
         self.varint(value.cast_unsigned());
@@ -69,7 +71,7 @@ impl Message {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    /// A text, bytes, or a message.
+    /// Appends a text, a byte string or an embedded message.
     fn bytes(&mut self, field: u64, value: &[u8]) {
         self.varint(field << 3 | LENGTH);
         self.varint(value.len() as u64);
@@ -78,7 +80,7 @@ impl Message {
 
     fn varint(&mut self, mut value: u64) {
         while value > 0x7f {
-            // Seven bits at a time, the lowest first; the cut is meant.
+            // Seven bits at a time, lowest first. The cast truncates intentionally.
             self.0.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }

@@ -1,4 +1,4 @@
-//! A report as an ingestor keeps it until it is batched.
+//! A report as an ingestor stores it until it is batched.
 
 use super::ReportUpload;
 use super::digest::{ReportDigest, report_digest};
@@ -6,8 +6,9 @@ use crate::avro::{Record, RecordKind};
 use crate::header::BatchParameters;
 use serde::{Deserialize, Serialize};
 
-/// An accepted report in a slab, borrowed from the block it was decoded from. It carries its metric's parameters, so
-/// that a batch never depends on what the registry says by then; it carries no time, no address, no attestation.
+/// An accepted report in a slab, borrowed from the block it was decoded from. The record contains
+/// its metric's parameters, so that a batch does not depend on later changes of the registry. It
+/// contains no time, no address and no attestation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredReport<'a> {
     /// The report's id, lower-case and hyphenated.
@@ -22,31 +23,32 @@ pub struct StoredReport<'a> {
     pub epsilon: f64,
     /// Modulus of the field.
     pub prime: i64,
-    /// How many processors share the report.
+    /// The number of processors among which the report is split.
     #[serde(rename = "number_servers")]
     pub number_of_servers: i32,
-    /// How many bins are set, if the metric says so.
+    /// The number of bins that are set, if the metric defines it.
     #[serde(default)]
     pub hamming_weight: Option<i32>,
-    /// Which key of the first processor its share is sealed to.
+    /// The id of the first processor's key to which its share is encrypted.
     #[serde(rename = "encryption_key_id_first", borrow)]
     pub key_id_first: &'a str,
-    /// Which key of the second processor its share is sealed to.
+    /// The id of the second processor's key to which its share is encrypted.
     #[serde(rename = "encryption_key_id_second", borrow)]
     pub key_id_second: &'a str,
-    /// The first processor's share, sealed.
+    /// The first processor's share, encrypted.
     #[serde(rename = "encrypted_payload_first", with = "serde_bytes", borrow)]
     pub payload_first: &'a [u8],
-    /// The second processor's share, sealed.
+    /// The second processor's share, encrypted.
     #[serde(rename = "encrypted_payload_second", with = "serde_bytes", borrow)]
     pub payload_second: &'a [u8],
-    /// Start of the window in which it was first too few to be batched, in milliseconds since the epoch.
+    /// Start of the first window that had too few reports to batch this one, in milliseconds since
+    /// the epoch.
     #[serde(default)]
     pub carried_since: Option<i64>,
 }
 
 impl<'a> StoredReport<'a> {
-    /// What is kept of an upload; `id` is the canonical spelling of its id.
+    /// Returns the stored part of an upload; `id` is the canonical spelling of its id.
     #[must_use]
     pub fn of(upload: &'a ReportUpload, id: &'a str) -> Self {
         Self {
@@ -65,7 +67,7 @@ impl<'a> StoredReport<'a> {
         }
     }
 
-    /// What the header of its batch carries.
+    /// Returns the parameters for the header of its batch.
     #[must_use]
     pub fn parameters(&self) -> BatchParameters {
         BatchParameters {
@@ -78,7 +80,7 @@ impl<'a> StoredReport<'a> {
         }
     }
 
-    /// The digest that tells whether two uploads are the same report, and the digests of the shares in it.
+    /// Computes the digest that identifies the report, and the digests of its shares.
     #[must_use]
     pub fn digest(&self) -> ReportDigest {
         report_digest(

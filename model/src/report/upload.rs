@@ -4,16 +4,18 @@ use crate::avro::{Record, RecordKind};
 use crate::header::BatchParameters;
 use serde::{Deserialize, Serialize};
 
-/// One report, with everything a client says about it. The Avro record `TallyboxReport` is this, field by field.
+/// A report with all data that a client uploads. The Avro record `TallyboxReport` has the same
+/// fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReportUpload {
-    /// The metric it is for, with its version.
+    /// The metric that is reported, with its version.
     #[serde(rename = "metric_name")]
     pub metric: String,
-    /// The report's id, a random UUID as text; a repeated upload has the same one.
+    /// The report's id, a random UUID as text. A repeated upload has the same id.
     #[serde(rename = "uuid")]
     pub id: String,
-    /// When the client made it, in milliseconds since the epoch. Not kept.
+    /// The time at which the client created the report, in milliseconds since the epoch. Not
+    /// stored.
     #[serde(default)]
     pub created: Option<i64>,
     /// Version of the schema, 1 or 2.
@@ -24,33 +26,33 @@ pub struct ReportUpload {
     pub epsilon: f64,
     /// Modulus of the field.
     pub prime: i64,
-    /// How many processors share the report.
+    /// The number of processors among which the report is split.
     #[serde(rename = "number_servers")]
     pub number_of_servers: i32,
-    /// How many bins are set, if the metric says so.
+    /// The number of bins that are set, if the metric defines it.
     #[serde(default)]
     pub hamming_weight: Option<i32>,
-    /// Which key of the first processor its share is sealed to.
+    /// The id of the first processor's key to which its share is encrypted.
     #[serde(rename = "encryption_key_id_first")]
     pub key_id_first: String,
-    /// The first processor's share, sealed (ECIES).
+    /// The first processor's share, encrypted (ECIES).
     #[serde(rename = "encrypted_payload_first", with = "serde_bytes")]
     pub payload_first: Vec<u8>,
-    /// Which key of the second processor its share is sealed to.
+    /// The id of the second processor's key to which its share is encrypted.
     #[serde(rename = "encryption_key_id_second")]
     pub key_id_second: String,
-    /// The second processor's share, sealed.
+    /// The second processor's share, encrypted.
     #[serde(rename = "encrypted_payload_second", with = "serde_bytes")]
     pub payload_second: Vec<u8>,
-    /// The attested key's signature over the report. Not kept.
+    /// The attested key's signature over the report. Not stored.
     #[serde(default, with = "serde_bytes")]
     pub signature: Option<Vec<u8>>,
-    /// The attested key's certificates in DER, leaf first. Not kept.
+    /// The attested key's certificates in DER, leaf first. Not stored.
     #[serde(default)]
     pub certificate_chain: Vec<serde_bytes::ByteBuf>,
 }
 
-/// What a device says about itself: a signature over the report, and the certificates of the key that made it.
+/// A device's attestation: a signature over the report, and the certificates of the signing key.
 #[derive(Clone, Copy, Debug)]
 pub struct Attestation<'a> {
     /// ECDSA P-256 with SHA-256, ASN.1 DER.
@@ -60,7 +62,7 @@ pub struct Attestation<'a> {
 }
 
 impl ReportUpload {
-    /// What the report says it is, to be compared with the registry.
+    /// Returns the parameters stated in the report, to be compared with the registry.
     #[must_use]
     pub fn parameters(&self) -> BatchParameters {
         BatchParameters {
@@ -73,19 +75,20 @@ impl ReportUpload {
         }
     }
 
-    /// The sealed shares, the first processor's first.
+    /// Returns the encrypted shares, the first processor's first.
     #[must_use]
     pub fn payloads(&self) -> [&[u8]; 2] {
         [&self.payload_first, &self.payload_second]
     }
 
-    /// The ids of the keys that the shares are sealed to.
+    /// Returns the ids of the keys to which the shares are encrypted.
     #[must_use]
     pub fn key_ids(&self) -> [&str; 2] {
         [&self.key_id_first, &self.key_id_second]
     }
 
-    /// The attestation, if there is any of it: a signature without certificates is one, too, and a bad one.
+    /// Returns the attestation if any part of it is present. A signature without certificates
+    /// counts as an attestation, which is then invalid.
     #[must_use]
     pub fn attestation(&self) -> Option<Attestation<'_>> {
         if self.signature.is_none() && self.certificate_chain.is_empty() {
