@@ -1,88 +1,97 @@
-//! What two rosters of a window agree on, as it stands in each side's own bucket: a function of both chains of rosters.
+//! The set on which the two rosters of a window agree, as stored in each processor's own bucket. It
+//! is a pure function of the rosters of both processors.
 
 use super::{Claim, DatedBatch, OpenReason, RosterTerms};
 use crate::id::BatchId;
 use crate::time::{BatchTime, Window};
 use serde::{Deserialize, Serialize};
 
-/// A batch that both sides listed.
+/// A batch that both processors listed as summable, with equal claims.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SettledBatch {
     /// The batch.
     #[serde(flatten)]
     pub batch: DatedBatch,
-    /// What both count of it.
+    /// The contribution on which both processors agree.
     #[serde(flatten)]
     pub claim: Claim,
-    /// Packets of it that an earlier batch counts already.
+    /// The number of its packets that an earlier batch already counts.
     pub duplicates: u64,
 }
 
-/// A batch that can never be summed any more.
+/// A batch that can no longer be summed in any window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ExpiredBatch {
     /// The batch.
     #[serde(flatten)]
     pub batch: DatedBatch,
-    /// What the first and the second processor last said of it: nothing, `summable`, or a reason.
+    /// The last state that the first and the second processor listed: none, `summable`, or a
+    /// reason.
     pub said: [Option<LastWord>; 2],
 }
 
-/// An identifier that the rosters of a window list under several dates: at most one of them is the batch's own.
+/// An identifier that the rosters of a window list under several dates. At most one of them is the
+/// batch's true date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SeveralDates {
     /// The identifier.
     pub batch: BatchId,
-    /// Every date under which one of the two rosters lists it, in order.
+    /// All dates under which one of the two rosters lists the identifier, in order.
     pub dates: Vec<BatchTime>,
 }
 
-/// What a roster says of a batch, in a word.
+/// The state of a batch in a roster, without its claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LastWord {
-    /// It can be summed.
+    /// The batch can be summed.
     Summable,
-    /// It cannot, for this reason.
+    /// The batch cannot be summed, for this reason.
     #[serde(untagged)]
     Open(OpenReason),
 }
 
-/// The agreed set of a window, and what else the two rosters settle.
+/// The agreed set of a window, and the other decisions that follow from the two rosters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AgreedWindow {
-    /// Of this file: 1.
+    /// Format number, 1.
     pub format: u32,
     /// The window.
     pub window: Window,
-    /// The batches that are summed, in order of date and identifier. They share their parameters.
+    /// The batches that are summed, in order of date and identifier. All have the same parameters.
     pub batches: Vec<SettledBatch>,
-    /// Packets that count: those of all batches, each once, less those that an earlier window counts.
+    /// The number of packets in the sum: those of all batches, each once, minus those that an
+    /// earlier window counts.
     pub counted: u64,
-    /// The minimum that held.
+    /// The minimum that applied.
     pub minimum: u64,
-    /// Packets that would have counted, if they were fewer than the minimum: then no batch is summed, and all stay open.
+    /// The number of packets, if it was below the minimum. In that case no batch is summed, and all
+    /// remain open.
     pub below_minimum: Option<u64>,
-    /// Batches that both sides listed with unequal claims: they are never summed.
+    /// Batches for which the two processors have unequal claims. They are never summed.
     pub excluded: Vec<DatedBatch>,
-    /// Batches whose last window this was, and that no window holds. Expiry closes a batch under this date only.
+    /// Batches for which this was the last possible window and which no window sums. Expiry closes
+    /// a batch only under this date.
     pub expired: Vec<ExpiredBatch>,
-    /// Identifiers listed under several dates, in order. An identifier is reported once for each new date.
+    /// Identifiers listed under several dates, in order. An identifier is reported once for each
+    /// new date.
     pub several_dates: Vec<SeveralDates>,
-    /// The terms of the first and of the second processor that held; `null` before both chains have begun. All but the
-    /// minimum are those of the first window of both.
+    /// The terms of the first and of the second processor that applied; `null` before both have
+    /// written their first roster. All values except the minimum are those of the first window of
+    /// both.
     pub terms: Option<[RosterTerms; 2]>,
 }
 
 impl AgreedWindow {
-    /// The version of the file that this program writes and reads.
+    /// The version of the file that this version writes and reads.
     pub const FORMAT: u32 = 1;
 
-    /// The batches that no later window can hold, under whatever date: those summed and those excluded.
+    /// Returns the batches that no later window can contain under any date: those summed and those
+    /// excluded.
     pub fn settled(&self) -> impl Iterator<Item = DatedBatch> + '_ {
         let summed = self.batches.iter().map(|settled| settled.batch);
         summed.chain(self.excluded.iter().copied())

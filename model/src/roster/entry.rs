@@ -1,4 +1,5 @@
-//! An entry of a roster: a batch that the writer can sum, with what it would count, or the reason why it cannot.
+//! An entry of a roster: a batch with the sum contribution that the writer claims, or the reason
+//! why it cannot be summed.
 
 use super::OpenReason;
 use crate::avro::{Record, RecordKind};
@@ -10,19 +11,19 @@ use crate::time::BatchTime;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A batch of an aggregation, in the order in which batches count: by date, then by identifier.
+/// A batch of an aggregation, ordered by date, then by identifier.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DatedBatch {
-    /// The date in its path.
+    /// The date in the batch's path.
     pub date: BatchTime,
-    /// Its identifier.
+    /// The batch's identifier.
     #[serde(rename = "batch")]
     pub id: BatchId,
 }
 
 impl DatedBatch {
-    /// Date and identifier of a batch.
+    /// Extracts date and identifier of a batch.
     #[must_use]
     pub fn of(name: &BatchName) -> Self {
         Self {
@@ -38,20 +39,21 @@ impl fmt::Display for DatedBatch {
     }
 }
 
-/// What a side would count of a batch. Two sides count the same exactly if their claims are equal.
+/// The contribution of a batch to a sum, as claimed by a processor. Two processors count the same
+/// packets exactly if their claims are equal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Claim {
-    /// What is counted, and how; from the ingestion header.
+    /// The parameters from the ingestion header.
     pub parameters: BatchParameters,
-    /// How many packets both processors found good.
+    /// The number of packets that both processors accepted.
     pub accepted: u64,
-    /// SHA-256 of their identifiers, 16 bytes each, sorted.
+    /// SHA-256 of the identifiers of these packets, 16 bytes each, sorted.
     pub digest: Digest,
 }
 
 impl Claim {
-    /// The digest of identifiers that are sorted already.
+    /// Computes the digest of identifiers that are already sorted.
     #[must_use]
     pub fn digest_of(sorted: &[PacketId]) -> Digest {
         let bytes: Vec<u8> = sorted.iter().flat_map(|id| *id.as_bytes()).collect();
@@ -67,23 +69,24 @@ impl PartialEq for Claim {
 
 impl Eq for Claim {}
 
-/// What a roster says of a batch.
+/// The state of a batch in a roster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// It can be summed.
+    /// The batch can be summed.
     Summable(Claim),
-    /// It cannot be summed yet, or never.
+    /// The batch cannot be summed, either yet or ever.
     Open(OpenReason),
 }
 
-/// An entry (`TallyboxRosterEntry`), its fields as on the wire. Where there is a reason, the fields of the claim are empty.
+/// An entry (`TallyboxRosterEntry`), with the fields of its Avro record. If there is a reason, the
+/// fields of the claim are empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RosterEntry {
     /// The batch.
     pub batch_uuid: BatchId,
-    /// The date in its path, in milliseconds since the epoch.
+    /// The date in the batch's path, in milliseconds since the epoch.
     pub batch_date: i64,
-    /// Why it cannot be summed.
+    /// The reason why the batch cannot be summed.
     #[serde(default)]
     pub reason: Option<String>,
     /// The aggregation's name.
@@ -94,20 +97,20 @@ pub struct RosterEntry {
     pub epsilon: f64,
     /// The modulus of the field.
     pub prime: i64,
-    /// How many processors share each packet.
+    /// The number of processors among which each report is split.
     pub number_of_servers: i32,
-    /// How many bins a client may set, if the header asks for it.
+    /// The number of bins that a client sets, if the header contains it.
     #[serde(default)]
     pub hamming_weight: Option<i32>,
-    /// How many packets both processors found good.
+    /// The number of packets that both processors accepted.
     pub accepted: i64,
-    /// SHA-256 of their identifiers, 16 bytes each, sorted.
+    /// SHA-256 of the identifiers of these packets, 16 bytes each, sorted.
     #[serde(with = "digest_bytes")]
     pub accepted_digest: Digest,
 }
 
 impl RosterEntry {
-    /// The entry of a batch.
+    /// Creates the entry of a batch.
     #[must_use]
     pub fn new(batch: DatedBatch, listing: &Listing) -> Self {
         let mut entry = Self {
@@ -140,7 +143,7 @@ impl RosterEntry {
         entry
     }
 
-    /// The batch; `None` if its date is no whole minute of the years 1 to 9999.
+    /// Returns the batch; `None` if its date is not a whole minute of the years 1 to 9999.
     #[must_use]
     pub fn batch(&self) -> Option<DatedBatch> {
         let date = BatchTime::from_millis(self.batch_date).filter(|date| date.millis() == self.batch_date)?;
@@ -150,7 +153,7 @@ impl RosterEntry {
         })
     }
 
-    /// What it says of the batch; `None` if a count is out of its range.
+    /// Returns the state of the batch; `None` if a count is out of range.
     #[must_use]
     pub fn listing(&self) -> Option<Listing> {
         if let Some(reason) = &self.reason {

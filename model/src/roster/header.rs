@@ -1,4 +1,4 @@
-//! The header of a roster: whose, of which window, by which rules.
+//! The header of a roster: its writer, its window and the terms under which it was written.
 
 use super::WindowName;
 use crate::avro::{Record, RecordKind};
@@ -10,38 +10,42 @@ use crate::time::{BatchTime, Window};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The rules by which a side agrees. Both sides' stand in their rosters.
+/// The terms of agreement of one processor. Each processor states its terms in its rosters.
 ///
-/// Origin, period, horizon and age are fixed for an aggregation by the first window of which both sides have written a
-/// roster. The minimum may change with every roster.
+/// Origin, period, horizon and age are fixed for an aggregation by the first window for which both
+/// processors have written a roster. The minimum may change with every roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RosterTerms {
-    /// Start of the first window of which rosters are written. Both sides have the same, or there is no agreement.
+    /// Start of the first window with rosters. Agreement requires that both processors have the
+    /// same value.
     pub origin: BatchTime,
-    /// Length of a window in minutes. Both sides have the same, or there is no agreement.
+    /// Length of a window in minutes. Agreement requires that both processors have the same value.
     pub period_minutes: u32,
-    /// For how many windows before its own a packet id is remembered. Both sides have the same, or there is no agreement.
+    /// The number of windows before its own in which a packet id is recognised as a duplicate.
+    /// Agreement requires that both processors have the same value.
     pub replay_horizon: u32,
-    /// The fewest packets for which a sum is released; the larger of both holds.
+    /// The minimum number of packets for which a sum is released. The larger of both processors'
+    /// values applies.
     pub minimum: u64,
-    /// In how many windows after its own a batch may still be summed; the smaller of both holds, and at least
-    /// [`Self::SMALLEST_AGE`].
+    /// The number of windows after its own in which a batch may still be summed. The smaller of
+    /// both processors' values applies, but at least [`Self::SMALLEST_AGE`].
     pub maximum_age: u32,
 }
 
 impl RosterTerms {
-    /// The smallest maximum age that holds, whatever a roster says: a batch has one window after its own.
+    /// The lower limit of the maximum age, which applies whatever a roster states: a batch always
+    /// has one window after its own.
     pub const SMALLEST_AGE: u32 = 1;
 
-    /// Whether two sides can agree at all.
+    /// Returns whether two processors with these terms can agree.
     #[must_use]
     pub fn fits(&self, other: &Self) -> bool {
         (self.origin, self.period_minutes, self.replay_horizon)
             == (other.origin, other.period_minutes, other.replay_horizon)
     }
 
-    /// These terms with the minimum of others, the only one that may change.
+    /// Returns these terms with the minimum of `other`, the only value that may change.
     #[must_use]
     pub fn with_minimum_of(self, other: &Self) -> Self {
         Self {
@@ -68,27 +72,31 @@ impl fmt::Display for RosterTerms {
     }
 }
 
-/// The most entries of a roster: no writer lists more, and every reader takes as many.
+/// The maximum number of entries of a roster. Writers do not exceed it, and readers accept up to
+/// this number.
 pub const MOST_ENTRIES: u64 = 65_536;
 
-/// How far the chain of a side's rosters goes.
+/// The range of windows for which a processor has written rosters and reached agreement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainReach {
-    /// Start of the first window of this aggregation of which the side has written a roster: before it, it lists nothing.
+    /// Start of the first window of this aggregation for which the processor has written a roster.
+    /// The processor lists no batch of an earlier window.
     pub start: BatchTime,
-    /// End of the last window that the side had agreed on when it wrote this; `start` if there was none. What it says
-    /// changes no agreed set: it tells the other side which of its rosters need not be kept in the mailbox any more.
+    /// End of the last window on which the processor had agreed when it wrote this roster, or
+    /// `start` if there was none. The value changes no agreed set. It informs the peer which of its
+    /// rosters the mailbox no longer needs.
     pub agreed_until: BatchTime,
 }
 
-/// The header of a roster (`TallyboxRosterHeader`), its fields as on the wire. Times are milliseconds since the epoch.
+/// The header of a roster (`TallyboxRosterHeader`), with the fields of its Avro record. Times are
+/// milliseconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterHeader {
-    /// Locality and ingestor.
+    /// The pair of locality and ingestor.
     pub instance: String,
     /// The aggregation.
     pub aggregation: String,
-    /// The index of the processor that has written it.
+    /// The index of the processor that wrote the roster.
     pub writer: i32,
     /// Start of the window.
     pub window_start: i64,
@@ -114,7 +122,7 @@ pub struct RosterHeader {
 }
 
 impl RosterHeader {
-    /// The header of a roster.
+    /// Creates the header of a roster.
     #[must_use]
     pub fn new(
         instance: &Instance,
@@ -141,7 +149,8 @@ impl RosterHeader {
         }
     }
 
-    /// Whether it is the roster of this processor for this window, as its object's name says.
+    /// Returns whether the header belongs to the roster of this processor for this window, as
+    /// stated in the object's name.
     #[must_use]
     pub fn is_of(&self, instance: &Instance, name: &WindowName, writer: Role) -> bool {
         let window = (self.window_start, self.window_end);
@@ -151,14 +160,14 @@ impl RosterHeader {
             && window == (name.window.start().millis(), name.window.end().millis())
     }
 
-    /// The window; `None` if it is none.
+    /// Returns the window; `None` if the times do not form a valid window.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
         let time = BatchTime::from_millis;
         Window::new(time(self.window_start)?, time(self.window_end)?).ok()
     }
 
-    /// How far the writer's chain goes; `None` if one of it is no time.
+    /// Returns the writer's range of agreed windows; `None` if a value is not a valid time.
     #[must_use]
     pub fn chain(&self) -> Option<ChainReach> {
         Some(ChainReach {
@@ -167,7 +176,7 @@ impl RosterHeader {
         })
     }
 
-    /// The writer's rules; `None` if a number is out of its range.
+    /// Returns the writer's terms; `None` if a number is out of range.
     #[must_use]
     pub fn terms(&self) -> Option<RosterTerms> {
         Some(RosterTerms {

@@ -1,7 +1,9 @@
-//! Rosters: which batches a processor can sum in a window, so that both processors sum the same ones.
+//! Rosters: the lists of batches that a processor can sum in a window. Two processors compare their
+//! rosters so that both sum the same batches.
 //!
-//! A roster is a signed batch in one object: its header says whose it is and by which rules it was written, its packets
-//! are the entries, one a batch. `docs/formats.md` describes both byte by byte, `docs/rosters.md` what follows from them.
+//! A roster is a signed batch in one object. Its header contains its writer and the terms of
+//! agreement; its packets are the entries, one for each batch. `docs/formats.md` describes both
+//! byte by byte, and `docs/rosters.md` describes the protocol.
 
 mod agreed;
 mod entry;

@@ -1,4 +1,5 @@
-//! The names of the objects by which two processors agree on a window, and of the one that says that it is done.
+//! The names of the objects with which two processors agree on a window, and of the marks that
+//! record its completion.
 
 use crate::id::AggregationId;
 use crate::role::Role;
@@ -7,33 +8,34 @@ use std::fmt;
 
 /// The directory of rosters, in mailboxes and own buckets.
 const ROSTERS: &str = "rosters";
-/// The directory of the marks of windows that are done, in the own bucket.
+/// The directory of the marks of completed windows, in the own bucket.
 const WINDOWS: &str = "windows";
 /// The directory of the marks of windows that passed the scheduler's horizon, in the own bucket.
 const GIVEN_UP: &str = "given-up";
-/// The suffix of such a mark.
+/// The suffix of the mark of a window that passed the scheduler's horizon.
 const UNSUMMED: &str = "unsummed";
-/// The suffix of an operator's answer to it.
+/// The suffix of an operator's acknowledgement of that mark.
 const ACKNOWLEDGED: &str = "acknowledged";
-/// The suffix of the batches of a window.
+/// The suffix of the list of a window's batches.
 const BATCHES: &str = ".batches";
-/// The suffix of releases, before the counts.
+/// The first part of the suffix of releases; the counts follow.
 const RELEASED: &str = "released";
 
-/// A window of an aggregation, `{agg}/{start}-{end}` with both times as `YYYYMMDDHHMM`, and the names that follow from it.
+/// A window of an aggregation, `{agg}/{start}-{end}` with both times as `YYYYMMDDHHMM`, and the
+/// object names derived from it.
 ///
 /// ```text
 /// rosters/{agg}/{start}-{end}.roster_{i}           a roster of processor i: in its peer's mailbox, and in both own buckets
-/// rosters/{agg}/chain                              own bucket: the first window of which we write a roster
-/// rosters/{agg}/{start}-{end}.verdicts             own bucket: what the newly listed batches add, sealed
-/// rosters/{agg}/{start}-{end}.agreed               own bucket: what both rosters agree on
+/// rosters/{agg}/chain                              own bucket: the first window for which we write a roster
+/// rosters/{agg}/{start}-{end}.verdicts             own bucket: the sums of the newly listed batches, sealed
+/// rosters/{agg}/{start}-{end}.agreed               own bucket: the set on which both rosters agree
 /// rosters/{agg}/{start}-{end}.counted              own bucket: the packets that the window counts, sealed
 /// windows/{agg}/{start}-{end}.batches              own bucket: without rosters, the batches that its task names
-/// windows/{agg}/{start}-{end}.held                 own bucket: the sum part waits for an operator's release
-/// windows/{agg}/{start}-{end}.released-{n}-of-{m}  own bucket: an operator has released it, n of m packets not counting
-/// windows/{agg}/{start}-{end}.done                 own bucket: nothing is left to do for the window
-/// given-up/{agg}/{start}-{end}.unsummed            own bucket: it passed the scheduler's horizon without being done
-/// given-up/{agg}/{start}-{end}.acknowledged        own bucket: an operator has seen that
+/// windows/{agg}/{start}-{end}.held                 own bucket: the sum part waits for release by an operator
+/// windows/{agg}/{start}-{end}.released-{n}-of-{m}  own bucket: released by an operator, n of m packets rejected
+/// windows/{agg}/{start}-{end}.done                 own bucket: the window is complete
+/// given-up/{agg}/{start}-{end}.unsummed            own bucket: passed the scheduler's horizon incomplete
+/// given-up/{agg}/{start}-{end}.acknowledged        own bucket: acknowledged by an operator
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WindowName {
@@ -53,55 +55,58 @@ impl fmt::Display for WindowName {
 impl WindowName {
     /// The directory of all rosters.
     pub const DIRECTORY: &str = ROSTERS;
-    /// The directory of the marks of windows that are done.
+    /// The directory of the marks of completed windows.
     pub const DONE_DIRECTORY: &str = WINDOWS;
     /// The directory of the marks of windows that passed the scheduler's horizon.
     pub const GIVEN_UP_DIRECTORY: &str = GIVEN_UP;
 
-    /// The roster of this processor.
+    /// Returns the name of this processor's roster.
     #[must_use]
     pub fn roster(&self, writer: Role) -> String {
         format!("{ROSTERS}/{self}.roster_{}", writer.index())
     }
 
-    /// A second roster of the peer's for the same window, kept as evidence by the first 16 hexadecimal digits of its digest.
+    /// Returns the name of a second roster of the peer for the same window. It is stored as
+    /// evidence, under the first 16 hexadecimal digits of its digest.
     #[must_use]
     pub fn second_roster(&self, writer: Role, digest: &str) -> String {
         format!("{ROSTERS}/{self}.roster_{}.second-{digest}", writer.index())
     }
 
-    /// What the batches that this window's roster lists for the first time add to a sum.
+    /// Returns the name of the record of the sums of the batches that this window's roster lists
+    /// for the first time.
     #[must_use]
     pub fn verdicts(&self) -> String {
         format!("{ROSTERS}/{self}.verdicts")
     }
 
-    /// What both rosters agree on.
+    /// Returns the name of the record of the set on which both rosters agree.
     #[must_use]
     pub fn agreed(&self) -> String {
         format!("{ROSTERS}/{self}.agreed")
     }
 
-    /// The identifiers of the packets that the window counts.
+    /// Returns the name of the record of the identifiers of the packets that the window counts.
     #[must_use]
     pub fn counted(&self) -> String {
         format!("{ROSTERS}/{self}.counted")
     }
 
-    /// That the window passed the scheduler's horizon without being done.
+    /// Returns the name of the mark that the window passed the scheduler's horizon without
+    /// completion.
     #[must_use]
     pub fn given_up(&self) -> String {
         format!("{GIVEN_UP}/{self}.{UNSUMMED}")
     }
 
-    /// That an operator has seen that the window was given up.
+    /// Returns the name of the mark that an operator has acknowledged the cancelled window.
     #[must_use]
     pub fn acknowledged(&self) -> String {
         format!("{GIVEN_UP}/{self}.{ACKNOWLEDGED}")
     }
 
-    /// Reads the names that [`Self::given_up`] and [`Self::acknowledged`] write, and whether it is the latter; `None` for any
-    /// other.
+    /// Parses a name written by [`Self::given_up`] or [`Self::acknowledged`], and returns whether
+    /// it is the latter; returns `None` for any other name.
     #[must_use]
     pub fn from_given_up(key: &str) -> Option<(Self, bool)> {
         let (stem, suffix) = key.strip_prefix(GIVEN_UP)?.rsplit_once('.')?;
@@ -116,13 +121,14 @@ impl WindowName {
         }
     }
 
-    /// Without rosters: the batches that the window's task names, fixed before the task is started.
+    /// Returns the name of the list of batches that the window's task contains, fixed before the
+    /// task is started. Used without rosters.
     #[must_use]
     pub fn batches(&self) -> String {
         format!("{WINDOWS}/{self}{BATCHES}")
     }
 
-    /// Reads the name that [`Self::batches`] writes; `None` for any other.
+    /// Parses a name written by [`Self::batches`]; returns `None` for any other name.
     #[must_use]
     pub fn from_batches(key: &str) -> Option<Self> {
         let stem = key.strip_suffix(BATCHES)?;
@@ -132,19 +138,22 @@ impl WindowName {
         }
     }
 
-    /// That the window's sum part waits for an operator's release: too many of its packets do not count.
+    /// Returns the name of the mark that the window's sum part waits for an operator's release,
+    /// because too many of its packets were rejected.
     #[must_use]
     pub fn held(&self) -> String {
         format!("{WINDOWS}/{self}.held")
     }
 
-    /// That an operator has released the window, `rejected` of `messages` packets not counting.
+    /// Returns the name of the mark that an operator has released the window, with `rejected` of
+    /// `messages` packets rejected.
     #[must_use]
     pub fn released(&self, rejected: u64, messages: u64) -> String {
         format!("{WINDOWS}/{self}.{RELEASED}-{rejected}-of-{messages}")
     }
 
-    /// Reads the name that [`Self::released`] writes, whatever the counts; `None` for any other.
+    /// Parses a name written by [`Self::released`] with any counts; returns `None` for any other
+    /// name.
     #[must_use]
     pub fn from_released(key: &str) -> Option<Self> {
         let (stem, counts) = key.rsplit_once('.')?;
@@ -157,38 +166,40 @@ impl WindowName {
         }
     }
 
-    /// That nothing is left to do for the window: its sum part is published, or it has none.
+    /// Returns the name of the mark that the window is complete: its sum part is published, or it
+    /// has none.
     #[must_use]
     pub fn done(&self) -> String {
         format!("{WINDOWS}/{self}.done")
     }
 }
 
-/// The object that says with which window our rosters of an aggregation begin, in the own bucket.
+/// Returns the name of the object in the own bucket that contains the first window of this
+/// processor's rosters of an aggregation.
 #[must_use]
 pub fn chain(aggregation: &AggregationId) -> String {
     format!("{ROSTERS}/{aggregation}/chain")
 }
 
-/// What an object below `rosters/` or `windows/` is, by its name.
+/// The kind of an object below `rosters/` or `windows/`, according to its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RosterObject {
     /// A roster of this processor.
     Roster(Role),
-    /// Sealed verdicts.
+    /// The sealed verdicts.
     Verdicts,
-    /// What is agreed.
+    /// The agreed set.
     Agreed,
-    /// Sealed identifiers of counted packets.
+    /// The sealed identifiers of counted packets.
     Counted,
-    /// The sum part waits for an operator's release.
+    /// The mark that the sum part waits for an operator's release.
     Held,
-    /// Nothing is left to do.
+    /// The mark that the window is complete.
     Done,
 }
 
 impl RosterObject {
-    /// Reads the name of an object; `None` for any that is none of these, evidence included.
+    /// Parses the name of an object; returns `None` for any other object, including evidence.
     #[must_use]
     pub fn parse(key: &str) -> Option<(WindowName, Self)> {
         let (directory, rest) = key.split_once('/')?;
@@ -213,8 +224,8 @@ impl RosterObject {
         Some((name, what))
     }
 
-    /// The first key, in the listing of an aggregation below [`WindowName::DIRECTORY`] or [`WindowName::DONE_DIRECTORY`],
-    /// of a window that starts at or after `start`.
+    /// Returns the first key, in the listing of an aggregation below [`WindowName::DIRECTORY`] or
+    /// [`WindowName::DONE_DIRECTORY`], of a window that starts at or after `start`.
     #[must_use]
     pub fn from(directory: &str, aggregation: &AggregationId, start: BatchTime) -> String {
         format!("{directory}/{aggregation}/{}", start.compact())

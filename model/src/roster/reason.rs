@@ -1,33 +1,35 @@
-//! Why a batch stands in a roster without being summable: a closed list.
+//! The reasons for which a roster lists a batch as not summable: a closed list.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Why a side cannot sum a batch.
+/// The reason why a processor cannot sum a batch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OpenReason {
-    /// The ingestion batch is not in this side's mailbox.
+    /// The ingestion batch is not in this processor's mailbox.
     NoIngestion,
-    /// It is there, and has not been taken in yet.
+    /// The ingestion batch is present, but its intake has not run yet.
     NotTakenIn,
-    /// It is there, and nearly all of its packets fail as with a wrong key of this side: somebody has to look.
+    /// The ingestion batch is present, but nearly all of its packets fail as they would with a
+    /// wrong key. An operator has to investigate.
     WrongKey,
-    /// The peer's validation of it is not there yet.
+    /// The peer's validation of the batch is not present yet.
     NoValidation,
-    /// The ingestion batch is damaged, badly signed, or asks for what cannot be done.
+    /// The ingestion batch is damaged, its signature does not verify, or its parameters are
+    /// unsupported.
     BadIngestion,
-    /// The peer's validation is damaged, badly signed, or of other parameters.
+    /// The peer's validation is damaged, its signature does not verify, or its parameters differ.
     BadValidation,
-    /// It came when the last window that could hold it was over.
+    /// The batch arrived after the end of the last window that could contain it.
     TooLate,
-    /// It is a copy of a batch under another date.
+    /// The batch is a copy of a batch under another date.
     Copied,
-    /// No packet of it is good on both sides.
+    /// No packet of the batch was accepted by both processors.
     NoAcceptedPacket,
-    /// Objects of this side stand with other bytes than they should have: somebody has to look.
+    /// Objects of this processor have other bytes than expected. An operator has to investigate.
     Conflict,
-    /// A reason that this program does not know: the writer is newer.
+    /// A reason that this version does not know: the writer runs a newer version.
     Other,
 }
 
@@ -47,7 +49,7 @@ impl OpenReason {
         Self::Other,
     ];
 
-    /// The word in files.
+    /// Returns the text of the reason in files.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -65,7 +67,7 @@ impl OpenReason {
         }
     }
 
-    /// The reason of a word; [`Self::Other`] for one that we do not know.
+    /// Parses the text of a reason; returns [`Self::Other`] for an unknown text.
     #[must_use]
     pub fn read(word: &str) -> Self {
         let known = Self::ALL.into_iter().find(|reason| reason.word() == word);
