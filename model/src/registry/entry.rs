@@ -4,121 +4,124 @@ use crate::header::{BatchParameters, PRIME};
 use crate::id::AggregationId;
 use serde::{Deserialize, Serialize};
 
-/// A metric: everything that all its reports have in common.
+/// A metric, with everything that all its reports have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MetricEntry {
-    /// Whether reports are taken.
+    /// Whether reports are accepted.
     pub state: MetricState,
-    /// What the bins are.
+    /// The meaning of the bins.
     pub encoding: MetricEncoding,
-    /// Parameter of the clients' randomised response, above 0; larger is less noise.
+    /// Parameter of the clients' randomised response, above 0. Larger values add less noise.
     pub epsilon: f64,
-    /// How many bins a client sets, if it is always as many. Prio2 cannot prove it: it is compared, never enforced.
+    /// The number of bins that a client sets, if it is constant. The ingestor compares it with the
+    /// report. Prio2 cannot prove it, so processors never enforce it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hamming_weight: Option<i32>,
-    /// Modulus of the field; only Prio2's, 4293918721, the default.
+    /// Modulus of the field. Only Prio2's value, 4293918721, is allowed, which is also the default.
     #[serde(default = "default_prime")]
     pub prime: i64,
     /// Hours between two reports of one client.
     pub cadence_hours: u32,
-    /// The share of clients that take part each time, 0 to 1. Default 1.
+    /// The fraction of clients that take part each time, 0 to 1. Default 1.
     #[serde(default = "default_sampling")]
     pub sampling: f64,
-    /// What is counted, for people.
+    /// A description of the metric for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub meaning: String,
 }
 
-/// Whether a metric's reports are taken.
+/// Whether reports of a metric are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MetricState {
-    /// Taken, and clients are told to send them.
+    /// Accepted, and part of the clients' configuration.
     Accept,
-    /// Still taken from clients with an old configuration; nobody is told to send them.
+    /// Still accepted from clients with an old configuration, but no longer part of the
+    /// configuration.
     Drain,
-    /// No longer taken.
+    /// No longer accepted.
     Closed,
 }
 
-/// What the bins of a metric are.
+/// The meaning of the bins of a metric.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MetricEncoding {
-    /// How an answer becomes bins.
+    /// The mapping of an answer to bins.
     pub kind: EncodingKind,
-    /// How many there are.
+    /// The number of bins.
     pub bins: u32,
-    /// What each bin means, in order. Either all have a label or none; the digits of a bounded integer have none.
+    /// The meaning of each bin, in order. Either all bins have a label or none; the digits of a
+    /// bounded integer have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
 }
 
-/// How an answer becomes bins.
+/// The mapping of an answer to bins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncodingKind {
     /// Exactly one bin is set.
     Histogram,
-    /// Each bin is a yes or no of its own.
+    /// Each bin is an independent yes or no.
     BitVector,
     /// Each bin is a binary digit of a number, least significant first.
     BoundedInteger,
 }
 
-/// Why an entry cannot be as it is.
+/// The reason why an entry is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryError {
-    /// No bins, or more than a batch can carry.
-    #[error("bins are 1 to {max}, not {bins}")]
+    /// The number of bins is zero or exceeds the capacity of a batch.
+    #[error("bins has to be 1 to {max}, not {bins}")]
     Bins {
-        /// What is written.
+        /// The number in the entry.
         bins: u32,
-        /// The most there can be.
+        /// The maximum number.
         max: u32,
     },
-    /// As many labels as bins, or none.
-    #[error("there are {labels} labels for {bins} bins: one for each, or none")]
+    /// The number of labels is neither zero nor the number of bins.
+    #[error("there are {labels} labels for {bins} bins: write one label for each bin, or none")]
     Labels {
-        /// How many labels.
+        /// The number of labels.
         labels: usize,
-        /// How many bins.
+        /// The number of bins.
         bins: u32,
     },
-    /// The digits of a number.
+    /// A bounded integer has too many bins, or labels.
     #[error("a bounded integer has 1 to 32 binary digits and no labels")]
     BoundedInteger,
-    /// Not a positive number.
+    /// Epsilon is not a positive number in range.
     #[error("epsilon has to be a number above 0 and at most 64")]
     Epsilon,
-    /// Not a probability.
+    /// The sampling rate is not a probability.
     #[error("sampling has to be a number from 0 to 1")]
     Sampling,
-    /// Never.
+    /// The cadence is zero.
     #[error("cadence-hours has to be 1 or more")]
     Cadence,
-    /// Cannot be that many.
+    /// The Hamming weight is not possible for the encoding.
     #[error("hamming-weight has to be 1 to the number of bins; a histogram's is 1")]
     Weight,
-    /// Another field.
+    /// The prime is not the modulus of Prio2's field.
     #[error("prime has to be 4293918721, Prio2's field")]
     Prime,
 }
 
-/// Most bins of a metric: a first share has to fit a chunk of a prepared batch.
+/// Maximum number of bins of a metric: a first share has to fit into a chunk of a prepared batch.
 const MAX_BINS: u32 = 262_143;
-/// Bytes that sealing adds to a share.
+/// Number of bytes that encryption adds to a share.
 const SEALING: u64 = 81;
 
 impl MetricEntry {
-    /// What the headers of the metric's batches carry.
+    /// Returns the parameters for the headers of the metric's batches.
     #[must_use]
     pub fn parameters(&self, metric: &AggregationId) -> BatchParameters {
         BatchParameters {
             name: metric.to_string(),
-            // `check` has bounded it.
+            // `check` limits the number of bins, so the fallback is never used.
             bins: i32::try_from(self.encoding.bins).unwrap_or(i32::MAX),
             epsilon: self.epsilon,
             prime: self.prime,
@@ -127,8 +130,9 @@ impl MetricEntry {
         }
     }
 
-    /// The exact lengths in bytes of the sealed shares of a report, the first processor's first: a first share has a
-    /// value a bin, three of the proof and one for each odd point of the domain, 4 bytes each; a second is a seed.
+    /// Returns the exact lengths in bytes of the encrypted shares of a report, the first
+    /// processor's first. A first share has one value for each bin, three for the proof and one for
+    /// each odd point of the domain, 4 bytes each. A second share is a seed.
     #[must_use]
     pub fn payload_lengths(&self) -> [u64; 2] {
         let bins = u64::from(self.encoding.bins);

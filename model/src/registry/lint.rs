@@ -1,28 +1,29 @@
-//! What a registry that can be read should still not say, and what must not change from one version to the next.
+//! A lint for registries: content that is valid but harmful, and changes that two versions must not
+//! have.
 
 use super::{EncodingKind, MetricEntry, MetricState, Registry};
 use serde::Serialize;
 use std::fmt;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Worth a look.
+    /// The entry should be reviewed.
     Warning,
-    /// Deploying it would break something.
+    /// Deployment of the registry would break something.
     Error,
 }
 
-/// One thing that the lint found.
+/// A finding of the lint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// The metric, if it is about one.
+    /// The metric, if the finding concerns one.
     pub metric: Option<String>,
-    /// What is wrong, and what to do.
+    /// The problem and the next step.
     pub message: String,
 }
 
@@ -39,7 +40,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Looks at a registry by itself and, if there is one, against the version before it.
+/// Checks a registry and, if given, compares it with the previous version. The most severe findings
+/// come first.
 #[must_use]
 pub fn lint(registry: &Registry, earlier: Option<&Registry>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -72,12 +74,12 @@ fn look_at(name: &str, entry: &MetricEntry, add: &mut impl FnMut(Severity, Strin
         add(Severity::Warning, message.to_owned());
     }
     if entry.encoding.labels.is_empty() && entry.encoding.kind != EncodingKind::BoundedInteger {
-        let message = "its bins have no labels: results will show numbers only";
+        let message = "the bins have no labels: results will show numbers only";
         add(Severity::Warning, message.to_owned());
     }
     if entry.epsilon < 2.0 {
         let message = format!(
-            "epsilon {} is below 2: is it the sampling rate by mistake?",
+            "epsilon {} is below 2: check that it is not the sampling rate",
             entry.epsilon
         );
         add(Severity::Warning, message);
@@ -85,7 +87,7 @@ fn look_at(name: &str, entry: &MetricEntry, add: &mut impl FnMut(Severity, Strin
     if entry.state == MetricState::Accept && entry.sampling == 0.0 {
         add(
             Severity::Warning,
-            "it is accepted, but sampling 0 lets nobody report".to_owned(),
+            "the metric is accepted, but with sampling 0 no client reports it".to_owned(),
         );
     }
     let mut labels: Vec<_> = entry.encoding.labels.iter().collect();
@@ -108,8 +110,8 @@ fn compare(registry: &Registry, earlier: &Registry, findings: &mut Vec<Finding>)
         let metric = Some(name.as_str());
         match registry.metrics.get(name) {
             None if before.state != MetricState::Closed => {
-                let message = "it is gone but was not closed before: reports under way would be unknown; \
-                               let it drain, close it, then remove it";
+                let message = "the metric was removed without being closed: reports in transit would be rejected \
+                               as unknown; let it drain, close it, then remove it";
                 add(metric, message.to_owned());
             }
             Some(now) if !now.parameters(name).same(&before.parameters(name)) => {
@@ -118,8 +120,8 @@ fn compare(registry: &Registry, earlier: &Registry, findings: &mut Vec<Finding>)
                 add(metric, message.to_owned());
             }
             Some(now) if now.encoding != before.encoding => {
-                let message = "its encoding or a label has changed under the same name: earlier sums would be \
-                               read wrongly; give the metric a new name";
+                let message = "the encoding or a label has changed under the same name: earlier sums would be \
+                               misinterpreted; give the metric a new name";
                 add(metric, message.to_owned());
             }
             _ => {}

@@ -1,8 +1,9 @@
-//! The metric registry: which metrics there are, and what a report of each has to look like.
+//! The metric registry: the metrics of a deployment and the form of a report for each.
 //!
-//! One versioned document for everybody: the ingestor checks reports against it, clients get it as part of their
-//! configuration, processors compare headers with it, the portal takes its labels from it. It is written in YAML; this
-//! module takes what a YAML reader made of it.
+//! All parties use the same versioned document: the ingestor checks reports against it, clients
+//! receive it as part of their configuration, processors compare headers with it, and the portal
+//! takes its labels from it. The document is written in YAML; this module deserialises it from any
+//! serde format.
 
 mod entry;
 mod lint;
@@ -14,17 +15,17 @@ use crate::id::AggregationId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A registry, checked.
+/// A validated registry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", try_from = "RawRegistry")]
 pub struct Registry {
-    /// Raised by one with every change.
+    /// The version, incremented with every change.
     pub version: u64,
     /// The metrics by name.
     pub metrics: BTreeMap<AggregationId, MetricEntry>,
 }
 
-/// The document as it is written.
+/// The document before validation.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RawRegistry {
@@ -32,25 +33,25 @@ struct RawRegistry {
     metrics: BTreeMap<String, MetricEntry>,
 }
 
-/// Why a document is no registry.
+/// The reason why a document is not a valid registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// Versions begin at 1.
+    /// The version is 0.
     #[error("version has to be 1 or more")]
     Version,
-    /// No metric is named.
-    #[error("the registry names no metric")]
+    /// The registry contains no metric.
+    #[error("the registry contains no metric: add at least one")]
     Empty,
-    /// A metric cannot be as it is written.
+    /// The entry of a metric is invalid.
     #[error("metric {metric}: {source}")]
     Metric {
-        /// Its name.
+        /// The name of the metric.
         metric: String,
-        /// What is wrong.
+        /// The reason.
         source: EntryError,
     },
-    /// A metric has a name that cannot stand in an object name.
+    /// The name of a metric is not usable in an object name.
     #[error(transparent)]
     Name(#[from] crate::id::IdError),
 }
@@ -79,7 +80,7 @@ impl TryFrom<RawRegistry> for Registry {
 }
 
 impl Registry {
-    /// The entry of a metric.
+    /// Returns the name and the entry of a metric.
     #[must_use]
     pub fn entry(&self, metric: &str) -> Option<(&AggregationId, &MetricEntry)> {
         let name: AggregationId = metric.parse().ok()?;

@@ -1,10 +1,11 @@
-//! The list of a partition's batches: what will be published, fixed before the first byte of it is.
+//! The list of a partition's batches: the content to publish, fixed before the first byte is
+//! published.
 
 use crate::digest::Digest;
 use crate::id::{AggregationId, BatchId, KeyId};
 use serde::{Deserialize, Serialize};
 
-/// The batches of one partition of a window, JSON, created if absent.
+/// The batches of one partition of a window, as JSON in an object that is created if absent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BatchList {
@@ -12,27 +13,27 @@ pub struct BatchList {
     pub format: u64,
     /// SHA-256 of the plan.
     pub plan: Digest,
-    /// Which of the plan's partitions.
+    /// The index of the plan's partition.
     pub partition: u32,
-    /// Generation of the encoders that made the bytes.
+    /// Generation of the encoders that produced the bytes.
     pub generation: u32,
     /// The batches, in order of aggregation, keys and ordinal.
     pub batches: Vec<ListedBatch>,
 }
 
-/// One batch, as both processors get it.
+/// One batch, as published to both processors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ListedBatch {
-    /// What it counts for.
+    /// The aggregation to which the batch belongs.
     pub aggregation: AggregationId,
-    /// Its id.
+    /// The batch's identifier.
     pub id: BatchId,
-    /// How many packets are in it.
+    /// The number of packets in the batch.
     pub packets: u64,
-    /// The keys that its shares are sealed to, the first processor's first.
+    /// The keys to which its shares are encrypted, the first processor's first.
     pub key_ids: [KeyId; 2],
-    /// Packet file and header, for each processor in order of its index.
+    /// The packet file and the header, for each processor in order of its index.
     pub objects: Vec<[FixedObject; 2]>,
 }
 
@@ -47,7 +48,7 @@ pub struct FixedObject {
 }
 
 impl FixedObject {
-    /// That of these bytes.
+    /// Computes length and digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let (size, sha256) = (bytes.len() as u64, Digest::of(bytes));
@@ -59,15 +60,15 @@ impl BatchList {
     /// The format number of this version.
     pub const FORMAT: u64 = 1;
 
-    /// Reads the bytes of the object.
+    /// Parses the bytes of the object.
     ///
     /// # Errors
-    /// If they are no list of this version.
+    /// The reason, if the bytes are not a list of this version.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let list: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if list.format != Self::FORMAT {
             return Err(format!(
-                "format {} is unknown, this program reads {}",
+                "format {} is not supported, only {}",
                 list.format,
                 Self::FORMAT
             ));

@@ -1,7 +1,9 @@
-//! What an ingestor keeps between a report and its batch: plans, lists of batches, names in the spool.
+//! The objects that an ingestor stores between a report and its batch: plans, lists of batches, and
+//! the names in the spool.
 //!
-//! Slabs are container files of [`StoredReport`](crate::report::StoredReport) records. Everything else is small:
-//! a [`Plan`] fixes what a window's batches are made of, a [`BatchList`] fixes what will be published.
+//! Slabs are container files of [`StoredReport`](crate::report::StoredReport) records. The other
+//! objects are small: a [`Plan`] fixes the input of a window's batches, and a [`BatchList`] fixes
+//! the content to publish.
 
 mod list;
 mod names;

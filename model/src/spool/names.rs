@@ -1,21 +1,22 @@
-//! The object names of a spool. All are below the instance, so localities may share a bucket.
+//! The object names of a spool. All names begin with the instance, so localities may share a
+//! bucket.
 
 use crate::id::Instance;
 use crate::time::BatchTime;
 use std::fmt;
 
-/// Names everything that an ingestor keeps for one instance.
+/// The names of all objects that an ingestor stores for one instance.
 ///
 /// ```text
-/// {instance}/slabs/{DATE}/{replica}-{number}.slab    accepted reports, as they came
-/// {instance}/slabs/{DATE}/carried.slab               what was too little for a batch in the window of DATE
+/// {instance}/slabs/{DATE}/{replica}-{number}.slab    accepted reports, in order of arrival
+/// {instance}/slabs/{DATE}/carried.slab               reports too few for a batch in the window of DATE
 /// {instance}/origin                                  the first window that was planned
-/// {instance}/plans/{DATE}.plan                       what the batches of the window are made of
-/// {instance}/lists/{DATE}/{partition}.list           what will be published
-/// {instance}/written/{DATE}/{partition}.done         that it was
-/// {instance}/unconfirmed/{DATE}/{partition}.{tag}    objects that mailboxes only say to hold
-/// {instance}/records/{DATE}.{secret id}.record       what was batched, sealed; with it the window is done
-/// {instance}/points/{key}                            which pair of keys an evaluation point was drawn for
+/// {instance}/plans/{DATE}.plan                       the inputs of the window's batches
+/// {instance}/lists/{DATE}/{partition}.list           the content to publish
+/// {instance}/written/{DATE}/{partition}.done         the mark that it is published
+/// {instance}/unconfirmed/{DATE}/{partition}.{tag}    objects that mailboxes only report as existing
+/// {instance}/records/{DATE}.{secret id}.record       the batched reports, sealed; completes the window
+/// {instance}/points/{key}                            the key pair for which an evaluation point was drawn
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolNames {
@@ -25,24 +26,24 @@ pub struct SpoolNames {
 /// The name of a slab.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SlabName {
-    /// Written by a server as reports came in.
+    /// A slab written by a server as reports arrived.
     Received {
-        /// Start of the window in which it was begun, by the server's clock.
+        /// Start of the window in which the slab was begun, by the server's clock.
         window: BatchTime,
-        /// Random, one for each run of a server.
+        /// A random number for each run of a server.
         replica: u64,
-        /// Counts up from 0.
+        /// A number that counts up from 0 within the run.
         number: u64,
     },
-    /// Written by a batch job with what was too little.
+    /// A slab written by a batch job with the reports that were too few for a batch.
     Carried {
-        /// Start of the window that it was too little in.
+        /// Start of the window in which the reports were too few.
         window: BatchTime,
     },
 }
 
 impl SlabName {
-    /// The date in its name.
+    /// Returns the date in the slab's name.
     #[must_use]
     pub fn window(&self) -> BatchTime {
         match self {
@@ -65,31 +66,31 @@ impl fmt::Display for SlabName {
 }
 
 impl SpoolNames {
-    /// The names of one instance.
+    /// Creates the names of one instance.
     #[must_use]
     pub fn new(instance: Instance) -> Self {
         Self { instance }
     }
 
-    /// Whose they are.
+    /// Returns the instance.
     #[must_use]
     pub fn instance(&self) -> &Instance {
         &self.instance
     }
 
-    /// The directory of all slabs.
+    /// Returns the directory of all slabs.
     #[must_use]
     pub fn slabs(&self) -> String {
         format!("{}/slabs", self.instance)
     }
 
-    /// A slab.
+    /// Returns the name of a slab.
     #[must_use]
     pub fn slab(&self, name: &SlabName) -> String {
         format!("{}/{name}", self.slabs())
     }
 
-    /// Reads the name of a slab back; `None` for any other object.
+    /// Parses the name of a slab; returns `None` for any other object.
     #[must_use]
     pub fn parse_slab(&self, key: &str) -> Option<SlabName> {
         let rest = key.strip_prefix(&self.slabs())?.strip_prefix('/')?;
@@ -108,69 +109,69 @@ impl SpoolNames {
         (self.slab(&name) == key).then_some(name)
     }
 
-    /// The object that fixes the first window.
+    /// Returns the name of the object that fixes the first window.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("{}/origin", self.instance)
     }
 
-    /// The directory of all plans.
+    /// Returns the directory of all plans.
     #[must_use]
     pub fn plans(&self) -> String {
         format!("{}/plans", self.instance)
     }
 
-    /// The plan of the window that starts then.
+    /// Returns the name of the plan of the window that starts then.
     #[must_use]
     pub fn plan(&self, start: BatchTime) -> String {
         format!("{}/{start}.plan", self.plans())
     }
 
-    /// Reads the start of the window from the name of its plan.
+    /// Parses the start of the window from the name of its plan.
     #[must_use]
     pub fn parse_plan(&self, key: &str) -> Option<BatchTime> {
         let rest = key.strip_prefix(&self.plans())?.strip_prefix('/')?;
         rest.strip_suffix(".plan")?.parse().ok()
     }
 
-    /// The directory of the lists of a window.
+    /// Returns the directory of the lists of a window.
     #[must_use]
     pub fn lists(&self, start: BatchTime) -> String {
         format!("{}/lists/{start}", self.instance)
     }
 
-    /// The list of a partition's batches.
+    /// Returns the name of the list of a partition's batches.
     #[must_use]
     pub fn list(&self, start: BatchTime, partition: u32) -> String {
         format!("{}/{partition:05}.list", self.lists(start))
     }
 
-    /// The directory of the marks of a window's partitions.
+    /// Returns the directory of the completion marks of a window's partitions.
     #[must_use]
     pub fn written(&self, start: BatchTime) -> String {
         format!("{}/written/{start}", self.instance)
     }
 
-    /// The mark that a partition's batches are in both mailboxes.
+    /// Returns the name of the mark that a partition's batches are in both mailboxes.
     #[must_use]
     pub fn partition_written(&self, start: BatchTime, partition: u32) -> String {
         format!("{}/{partition:05}.done", self.written(start))
     }
 
-    /// The directory of notes on objects that a mailbox only says to hold.
+    /// Returns the directory of notes on objects that a mailbox only reports as existing.
     #[must_use]
     pub fn unconfirmed(&self) -> String {
         format!("{}/unconfirmed", self.instance)
     }
 
-    /// A note of a run of a batch job: which objects of this partition of a window mailboxes only say to hold. `tag` tells
-    /// notes apart.
+    /// Returns the name of a batch job's note on the objects of this partition of a window that
+    /// mailboxes only report as existing. `tag` distinguishes notes.
     #[must_use]
     pub fn unconfirmed_note(&self, start: BatchTime, partition: u32, tag: &str) -> String {
         format!("{}/{start}/{partition:05}.{tag}", self.unconfirmed())
     }
 
-    /// Reads window and partition from the name of such a note.
+    /// Parses window and partition from the name of such a note.
     #[must_use]
     pub fn parse_unconfirmed(&self, key: &str) -> Option<(BatchTime, u32)> {
         let rest = key.strip_prefix(&self.unconfirmed())?.strip_prefix('/')?;
@@ -179,13 +180,14 @@ impl SpoolNames {
         Some((start.parse().ok()?, partition.parse().ok()?))
     }
 
-    /// The directory of all records.
+    /// Returns the directory of all records.
     #[must_use]
     pub fn records(&self) -> String {
         format!("{}/records", self.instance)
     }
 
-    /// The directory in which the record of a window stands, beside at most those of the same hour.
+    /// Returns the directory that contains the record of a window; it also contains the records of
+    /// the same hour.
     #[must_use]
     pub fn records_near(&self, start: BatchTime) -> String {
         let hour = start.to_string();
@@ -193,13 +195,13 @@ impl SpoolNames {
         format!("{}/{hour}", self.records())
     }
 
-    /// The sealed record of a window.
+    /// Returns the name of the sealed record of a window.
     #[must_use]
     pub fn record(&self, start: BatchTime, secret: &str) -> String {
         format!("{}/{start}.{secret}.record", self.records())
     }
 
-    /// Reads window and secret from the name of a record.
+    /// Parses window and secret id from the name of a record.
     #[must_use]
     pub fn parse_record(&self, key: &str) -> Option<(BatchTime, String)> {
         let rest = key.strip_prefix(&self.records())?.strip_prefix('/')?;
@@ -207,7 +209,8 @@ impl SpoolNames {
         Some((start.parse().ok()?, secret.to_owned()))
     }
 
-    /// Which pair of keys the evaluation point of this key was drawn for; `key` is a digest of the key's id in hex.
+    /// Returns the name of the object that contains the key pair for which the evaluation point of
+    /// this key was drawn. `key` is a digest of the key's id in hexadecimal.
     #[must_use]
     pub fn point(&self, key: &str) -> String {
         format!("{}/points/{key}", self.instance)

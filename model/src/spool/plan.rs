@@ -1,38 +1,41 @@
-//! The plan of a window: everything that its batches are a function of.
+//! The plan of a window: all inputs that determine its batches.
 
 use crate::digest::Digest;
 use crate::id::Instance;
 use crate::time::{BatchTime, Window};
 use serde::{Deserialize, Serialize};
 
-/// A window's plan, JSON, created if absent: who loses the race adopts what is there.
+/// The plan of a window, as JSON in an object that is created if absent. A process that loses the
+/// race adopts the existing plan.
 ///
-/// Plans form a chain: that of a window is made when the window before is
-/// done, and names every slab that none before names.
+/// Plans form a log. The plan of a window is written when the previous window is complete, and
+/// names every slab that no earlier plan names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Plan {
     /// Format number, 1.
     pub format: u64,
-    /// Locality and ingestor.
+    /// The pair of locality and ingestor.
     pub instance: Instance,
     /// The window.
     pub window: Window,
-    /// The date in the names of its batches: the start of the window, or its end for peers that expect that.
+    /// The date in the names of its batches: the start of the window, or its end for peers that
+    /// expect the end.
     pub date: BatchTime,
-    /// SHA-256 of the plan before; none at the first.
+    /// SHA-256 of the previous plan; `None` for the first plan.
     pub previous: Option<Digest>,
     /// Generation of the encoders that write the batches.
     pub generation: u32,
-    /// Which secret batch ids, packet ids and the order of packets follow from.
+    /// The id of the secret from which batch ids, packet ids and the order of packets are derived.
     pub secret: String,
-    /// Version of the registry in force when the plan was made; for people.
+    /// Version of the registry in force when the plan was written. For operators only.
     pub registry_version: u64,
-    /// Into how many parts the batches are divided, to be written by as many jobs.
+    /// The number of partitions into which the batches are divided, one for each job.
     pub partitions: u32,
-    /// How batches are cut.
+    /// The limits on the size of batches.
     pub cut: Cut,
-    /// How far back a report is known as a replay, in lengths of this window: looked for in every window that ends later.
+    /// The range in which a report is recognised as a replay, in lengths of this window. Every
+    /// window that ends later than that is searched.
     pub replay_windows: u32,
     /// The slabs, sorted by name.
     pub slabs: Vec<PlannedSlab>,
@@ -42,23 +45,23 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PlannedSlab {
-    /// Its object name.
+    /// The slab's object name.
     pub key: String,
-    /// Its length in bytes.
+    /// The slab's length in bytes.
     pub size: u64,
 }
 
-/// How batches are cut.
+/// The limits on the size of batches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Cut {
-    /// Most packets of a batch.
+    /// Maximum number of packets of a batch.
     pub max_packets: u64,
-    /// Most bytes of a batch's packet file.
+    /// Maximum size of a batch's packet file, in bytes.
     pub max_bytes: u64,
-    /// Fewest packets of a batch: fewer are carried to the next window.
+    /// Minimum number of packets of a batch. Smaller numbers are carried to the next window.
     pub min_packets: u64,
-    /// For how many windows they are carried at most, before they are dropped.
+    /// Maximum number of windows for which packets are carried before they are dropped.
     pub max_carry_windows: u32,
 }
 
@@ -66,23 +69,23 @@ impl Plan {
     /// The format number of this version.
     pub const FORMAT: u64 = 1;
 
-    /// The bytes of the object.
+    /// Serialises the plan to the bytes of the object.
     ///
     /// # Errors
-    /// None that this type can cause.
+    /// The serialiser's error, which values of this type never cause.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(self)
     }
 
-    /// Reads the bytes of the object.
+    /// Parses the bytes of the object.
     ///
     /// # Errors
-    /// If they are no plan of this version.
+    /// The reason, if the bytes are not a plan of this version.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let plan: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if plan.format != Self::FORMAT {
             return Err(format!(
-                "format {} is unknown, this program reads {}",
+                "format {} is not supported, only {}",
                 plan.format,
                 Self::FORMAT
             ));
