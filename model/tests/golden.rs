@@ -1,4 +1,4 @@
-//! Reads every file that the predecessor wrote, and writes its golden bytes again.
+//! Reads every file of the predecessor's test data, and writes the same bytes again.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use serde::{Deserialize, Serialize};
@@ -27,14 +27,14 @@ fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// The parts of a container file that a rewrite needs.
+/// Returns the parts of a container file that a rewrite needs.
 fn parts(bytes: &[u8]) -> ([u8; 16], bool) {
     let marker = bytes[bytes.len() - 16..].try_into().unwrap();
     let codec_first = bytes[5..].starts_with(b"\x14avro.codec");
     (marker, codec_first)
 }
 
-/// Decodes all records and hands each to `f`.
+/// Decodes all blocks and passes each to `f`.
 fn each(bytes: &[u8], mut f: impl FnMut(&Block, &ContainerReader<&[u8]>)) {
     let mut reader = ContainerReader::open(bytes, &Limits::default()).unwrap();
     while let Some(block) = reader.next_block().unwrap() {
@@ -42,8 +42,8 @@ fn each(bytes: &[u8], mut f: impl FnMut(&Block, &ContainerReader<&[u8]>)) {
     }
 }
 
-/// Reads all records and writes them again with the same marker: the bytes are the predecessor's, but for the order
-/// of the two metadata entries.
+/// Reads all records and writes them again with the same marker. The bytes equal the predecessor's,
+/// except for the order of the two metadata entries.
 macro_rules! rewrite {
     ($type:ty, $bytes:expr) => {{
         let bytes: &[u8] = $bytes;
@@ -167,7 +167,7 @@ fn blocks_end_as_soon_as_they_hold_16000_bytes() {
     let bytes = writer.finish().unwrap();
     let mut counts = Vec::new();
     each(&bytes, |block, _| counts.push((block.records, block.bytes.len())));
-    // 37 bytes a record: 433 of them are the first to reach 16,000.
+    // A record has 37 bytes: 433 is the first number of records that reaches 16,000 bytes.
     assert_eq!(counts, [(433, 16_021), (433, 16_021), (134, 4_958)]);
 }
 
@@ -258,7 +258,7 @@ fn limits_hold() {
     ));
 }
 
-/// Writes a file by the library that judges us, with a schema of its own.
+/// Writes a file with an independent Avro library and a schema that differs from ours.
 fn by_judge<T: Serialize>(schema: &str, codec: apache_avro::Codec, records: &[T]) -> Vec<u8> {
     let schema = apache_avro::Schema::parse_str(schema).unwrap();
     let mut writer = apache_avro::Writer::with_codec(&schema, Vec::new(), codec).unwrap();
@@ -325,7 +325,8 @@ fn we_read_what_the_judge_writes_in_every_codec() {
         h_r: 3,
     };
     let records: Vec<_> = (0..1000).map(wire).collect();
-    // Plain strings, the logical type beside the type, an unknown field, another order, no namespace.
+    // Plain strings, the logical type next to the type, an unknown field, another order, no
+    // namespace.
     let schema = r#"{"type":"record","name":"Other","fields":[{"name":"h_r","type":"long"},
         {"name":"uuid","type":"string","logicalType":"uuid"},{"name":"g_r","type":"long"},{"name":"f_r","type":"int"}]}"#;
     let codecs = [

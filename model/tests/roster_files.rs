@@ -1,4 +1,5 @@
-//! Golden bytes of rosters: what is agreed as JSON, header and entries as Avro. Never edited, only added to.
+//! Golden bytes of rosters: the agreed set as JSON, header and entries as Avro. Existing bytes are
+//! never edited; new ones may be added.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use tallybox_model::avro::{AvroError, ContainerReader, ContainerWriter, Limits, Record as _, decode_one, encode_one};
@@ -86,7 +87,8 @@ fn entries_have_these_bytes() {
     assert_eq!(negative.listing(), None);
 }
 
-/// The largest roster that a writer makes, with the longest names, is within the limits of a reader; one entry more is not.
+/// The largest roster that a writer produces, with the longest names, is within the limits of a
+/// reader. One more entry exceeds them.
 #[test]
 fn the_largest_roster_is_read_and_no_larger_one() {
     let mut claim = claim();

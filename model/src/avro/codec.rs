@@ -4,12 +4,13 @@ use super::{AvroError, Limits};
 use flate2::read::DeflateDecoder;
 use std::io::Read as _;
 
-/// Blocks of up to this many decompressed bytes are exempt from the expansion limit.
+/// Blocks of up to this decompressed size, in bytes, are exempt from the expansion limit.
 const SMALL: u64 = 64 << 10;
-/// Memory that inflating asks for at a time.
+/// Number of bytes that `inflate` requests from the caller's budget at a time.
 const PIECE: u64 = 64 << 10;
 
-/// How the blocks of a container file are compressed. We write `null` only: ciphertext does not compress.
+/// The compression of the blocks of a container file. Tallybox writes only `null`, because
+/// ciphertext does not compress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Codec {
     /// Not compressed.
@@ -21,10 +22,11 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// The codec of this name in a file's metadata.
+    /// Returns the codec with this name in a file's metadata.
     ///
     /// # Errors
-    /// [`AvroError::UnknownCodec`]; the predecessor took an unknown name for `null`.
+    /// [`AvroError::UnknownCodec`] if the name is unknown. (The predecessor took an unknown name
+    /// for `null`.)
     pub fn from_name(name: &[u8]) -> Result<Self, AvroError> {
         match name {
             b"null" => Ok(Self::Null),
@@ -36,7 +38,7 @@ impl Codec {
         }
     }
 
-    /// Decompresses a block, never to more than the limits allow, nor to more than `take` grants.
+    /// Decompresses a block, up to the limits and to the memory that `take` grants.
     pub(super) fn decompress(
         self,
         block: Vec<u8>,
@@ -51,7 +53,7 @@ impl Codec {
     }
 }
 
-/// The most bytes that `block` may become.
+/// Returns the maximum decompressed size of `block`.
 fn allowance(block: &[u8], limits: &Limits) -> u64 {
     let by_ratio = (block.len() as u64).saturating_mul(limits.expansion_ratio).max(SMALL);
     by_ratio.min(limits.block_bytes)
@@ -91,8 +93,9 @@ fn inflate(block: &[u8], limits: &Limits, take: &mut dyn FnMut(u64) -> bool) -> 
     Ok(out)
 }
 
-/// Whether `rest` is nothing, or the first three bytes of zlib's checksum: Avro's own Python library makes raw deflate
-/// by cutting two bytes off the front of a zlib stream and one off its end, and such files are about.
+/// Returns whether `rest` is empty or the first three bytes of zlib's checksum. Avro's Python
+/// library produces raw deflate by removing two bytes from the front of a zlib stream and one from
+/// its end, and such files exist.
 fn is_zlib_remnant(rest: &[u8], out: &[u8]) -> bool {
     rest.is_empty() || rest == &adler2::adler32_slice(out).to_be_bytes()[..3]
 }
@@ -174,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_block_is_not_decompressed_without_memory() {
-        // Bytes that compress, but not beyond the limit of expansion.
+        // Bytes that compress, but stay within the expansion limit.
         let mut state = 1u32;
         let mut byte = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

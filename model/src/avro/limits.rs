@@ -1,35 +1,37 @@
-//! How much a reader takes from a file that somebody else wrote.
+//! The limits that a reader applies to a file from another organisation.
 
 use serde::{Deserialize, Serialize};
 
-/// What a file has besides its records: schema, metadata, and in a batch of one object the header and the signature.
+/// Maximum size of the parts of a file other than its records, in bytes: schema, metadata, and the
+/// header and the signature of a batch in one object.
 const FRAMING: u64 = 256 << 10;
-/// The most bytes of an entry of a roster.
+/// Maximum size of an entry of a roster, in bytes.
 const ROSTER_ENTRY: u64 = 64 << 10;
-/// The most bytes that a verification message takes in a file, in a block of its own.
+/// Maximum size of a verification message in a file, in bytes, if it is alone in its block.
 const MESSAGE: u64 = 128;
 
-/// Bounds on a container file. Everything beyond is refused before it is allocated.
+/// Limits on a container file. A reader refuses larger content before it allocates memory for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Limits {
-    /// The whole object, in bytes as stored. Default 1 GiB.
+    /// Size of the whole object as stored, in bytes. Default 1 GiB.
     pub object_bytes: u64,
-    /// A block, in bytes, before and after decompression. Default 64 MiB.
+    /// Size of a block, before and after decompression, in bytes. Default 64 MiB.
     pub block_bytes: u64,
-    /// The strings and bytes of one record together, in bytes. Default 8 MiB.
+    /// Total size of the strings and byte strings of one record, in bytes. Default 8 MiB.
     pub record_bytes: u64,
-    /// Decompressed bytes for a compressed one. Default 100; blocks of up to 64 KiB are exempt.
+    /// Ratio of decompressed to compressed bytes. Default 100; blocks of up to 64 KiB are exempt.
     pub expansion_ratio: u64,
-    /// Records in one file. Default 16,777,216.
+    /// Number of records in one file. Default 16,777,216.
     pub records: u64,
-    /// All blocks of one file together, in bytes after decompression. Default 16 GiB.
+    /// Total size of all blocks of one file after decompression, in bytes. Default 16 GiB.
     pub file_bytes: u64,
-    /// Entries of a roster. Default 65,536, which is the most that a writer lists.
+    /// Number of entries of a roster. Default 65,536, which is also the limit of the writer.
     pub roster_entries: u64,
-    /// The entries of a roster together, in bytes as stored and after decompression. Default 32 MiB.
+    /// Total size of the entries of a roster, as stored and after decompression, in bytes. Default
+    /// 32 MiB.
     pub roster_bytes: u64,
-    /// Metadata of the file, its schema included, in bytes. Default 64 KiB.
+    /// Size of the file's metadata, including its schema, in bytes. Default 64 KiB.
     pub metadata_bytes: u64,
 }
 
@@ -50,7 +52,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The limits for a header, which is one small record: at most 16 MiB in all.
+    /// Returns the limits for a header, which is one small record: at most 16 MiB in total.
     #[must_use]
     pub fn for_header(&self) -> Self {
         let most = 16 << 20;
@@ -63,7 +65,8 @@ impl Limits {
         }
     }
 
-    /// The limits for a signature object, which may hold a whole batch inline: one record, as large as a block.
+    /// Returns the limits for a signature object, which can contain a whole batch inline: one
+    /// record of up to the size of a block.
     #[must_use]
     pub fn for_signature(&self) -> Self {
         Self {
@@ -74,8 +77,8 @@ impl Limits {
         }
     }
 
-    /// The limits for a roster, which is a batch in one object. Its blocks are small, so that no more than a part of it is
-    /// in memory twice.
+    /// Returns the limits for a roster, which is a batch in one object. Its blocks are small, so
+    /// that only a part of the roster is in memory twice.
     #[must_use]
     pub fn for_roster(&self) -> Self {
         Self {
@@ -88,7 +91,8 @@ impl Limits {
         }
     }
 
-    /// The limits for a peer's file of so many packets at most, each of which has an identifier and a few numbers.
+    /// Returns the limits for a peer's file of at most `packets` packets, each of which has an
+    /// identifier and a few numbers.
     #[must_use]
     pub fn for_messages(&self, packets: u64) -> Self {
         let most = FRAMING.saturating_add(packets.saturating_mul(MESSAGE));

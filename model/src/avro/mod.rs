@@ -1,8 +1,10 @@
-//! Avro object container files as ENPA writes them, and the codec of the records inside.
+//! Avro object container files in the form that ENPA writes, and the codec of the records in them.
 //!
-//! The framing is ours, since no library writes ENPA's: the metadata in one block of two entries, the file header
-//! only with the first record, blocks of at least 16,000 bytes, and **no bytes at all for no records**. Readers are
-//! bounded by [`Limits`] and refuse trailing bytes and unknown codecs. Record bodies are `serde_avro_fast`'s.
+//! This crate implements the container format itself, because no library writes ENPA's form: the
+//! metadata in one block of two entries, the file header only with the first record, blocks of at
+//! least 16,000 bytes, and **an empty file if there are no records**. Readers are bounded by
+//! [`Limits`] and refuse trailing bytes and unknown codecs. `serde_avro_fast` encodes and decodes
+//! the record bodies.
 
 mod codec;
 mod limits;
@@ -21,63 +23,63 @@ pub use writer::ContainerWriter;
 
 use std::io;
 
-/// Why a container file cannot be read or written.
+/// The reason why a container file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AvroError {
-    /// The reader or writer underneath failed; nothing is said about the file.
+    /// The underlying reader or writer failed. The error gives no information about the file.
     #[error("reading or writing the container failed")]
     Io(#[source] io::Error),
     /// The file does not begin with `Obj\x01`.
     #[error("not an Avro object container file")]
     Magic,
-    /// The file ends in the middle of something.
-    #[error("the container file is cut off")]
+    /// The file is truncated.
+    #[error("the container file is truncated")]
     Truncated,
-    /// Bytes are left after what the file announces.
+    /// Bytes remain after the announced content.
     #[error("bytes are left over after the {0}")]
     TrailingBytes(&'static str),
-    /// The metadata lack an entry, repeat one, or are not well formed.
+    /// The metadata are malformed, or an entry is missing or repeated.
     #[error("the container's metadata are malformed: {0}")]
     Metadata(&'static str),
-    /// The codec is none of null, deflate, snappy.
-    #[error("codec {0:?} is unknown: null, deflate and snappy are")]
+    /// The codec is not one of null, deflate, snappy.
+    #[error("codec {0:?} is not supported: only null, deflate and snappy are")]
     UnknownCodec(String),
-    /// The block does not decompress.
+    /// A block cannot be decompressed.
     #[error("a block does not decompress: {0}")]
     Decompression(String),
     /// A block does not end with the file's sync marker.
     #[error("a block does not end with the sync marker")]
     SyncMarker,
-    /// A number is not encoded as Avro has it, or negative where it must not be.
+    /// A number is not encoded as Avro requires, or is negative where that is not allowed.
     #[error("malformed {0}")]
     Number(&'static str),
-    /// The writer's schema cannot be used.
+    /// The schema of the file's writer is not supported.
     #[error("the writer's schema cannot be used: {0}")]
     Schema(String),
-    /// A record does not decode or encode.
+    /// A record cannot be decoded or encoded.
     #[error("a {kind} record is malformed: {reason}")]
     Record {
-        /// Which record was expected.
+        /// The kind of record that was expected.
         kind: RecordKind,
-        /// What the codec says.
+        /// The reason given by the codec.
         reason: String,
     },
-    /// A file that holds exactly one record holds none.
+    /// A file that has to contain exactly one record contains none.
     #[error("no {0} record in the file")]
     NoRecord(RecordKind),
-    /// A file that holds exactly one record holds more.
+    /// A file that has to contain exactly one record contains more.
     #[error("more than one {0} record in the file")]
     ExtraRecord(RecordKind),
-    /// The caller has no memory for a block.
+    /// The caller's memory budget is exhausted.
     #[error("no memory is left for a block")]
     NoMemory,
-    /// Something is larger than the configured limit.
-    #[error("{what} is over the limit of {limit}")]
+    /// A part of the file exceeds the configured limit.
+    #[error("{what} exceeds the limit of {limit}")]
     Limit {
-        /// What is too large.
+        /// The part that is too large.
         what: &'static str,
-        /// The limit, in the unit of the thing.
+        /// The limit, in the unit of the part.
         limit: u64,
     },
 }

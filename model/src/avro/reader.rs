@@ -1,4 +1,4 @@
-//! Reads container files block by block, within limits.
+//! A reader of container files that processes one block at a time, within limits.
 
 use super::varint::{read_long, read_size};
 use super::{AvroError, Codec, Limits, WriterSchema};
@@ -9,18 +9,18 @@ use std::sync::Arc;
 /// The first four bytes of a container file.
 pub(super) const MAGIC: [u8; 4] = *b"Obj\x01";
 
-/// One block of a container file, decompressed: some number of records, one after another.
+/// One decompressed block of a container file: a sequence of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// How many records the block says it holds.
+    /// The number of records that the block announces.
     pub records: u64,
-    /// Their encodings.
+    /// The encoded records.
     pub bytes: Vec<u8>,
 }
 
-/// Reads a container file from a stream, a block at a time.
+/// A reader of a container file from a stream, one block at a time.
 ///
-/// A zero-byte file is no container: callers treat it as "no records" before they come here.
+/// An empty file is not a container. Callers treat it as "no records" before they open a reader.
 pub struct ContainerReader<R> {
     input: BufReader<CountingReader<R>>,
     limits: Limits,
@@ -28,15 +28,15 @@ pub struct ContainerReader<R> {
     codec: Codec,
     marker: [u8; 16],
     records: u64,
-    /// Bytes of blocks that may still come.
+    /// The number of bytes that further blocks may have.
     bytes_left: u64,
 }
 
 impl<R: Read> ContainerReader<R> {
-    /// Reads the file's header: magic, metadata and sync marker.
+    /// Reads the file's header: magic bytes, metadata and sync marker.
     ///
     /// # Errors
-    /// [`AvroError`] if the header is malformed or over the limits.
+    /// [`AvroError`] if the header is malformed or exceeds the limits.
     pub fn open(input: R, limits: &Limits) -> Result<Self, AvroError> {
         let counted = CountingReader {
             inner: input,
@@ -53,7 +53,7 @@ impl<R: Read> ContainerReader<R> {
         let schema = metadata
             .remove("avro.schema")
             .ok_or(AvroError::Metadata("no avro.schema"))?;
-        // Avro has null for a file without the entry; ENPA's writers always write it.
+        // Avro defines null for a file without this entry; ENPA's writers always write it.
         let codec = metadata
             .remove("avro.codec")
             .map_or(Ok(Codec::Null), |name| Codec::from_name(&name))?;
@@ -71,31 +71,33 @@ impl<R: Read> ContainerReader<R> {
         })
     }
 
-    /// The schema of the file's writer.
+    /// Returns the schema with which the file was written.
     #[must_use]
     pub fn schema(&self) -> &Arc<WriterSchema> {
         &self.schema
     }
 
-    /// The codec of the file's blocks.
+    /// Returns the codec of the file's blocks.
     #[must_use]
     pub fn codec(&self) -> Codec {
         self.codec
     }
 
-    /// The next block; `None` at the end of the file.
+    /// Reads the next block; returns `None` at the end of the file.
     ///
     /// # Errors
-    /// [`AvroError`] if the block is malformed, cut off, or over the limits.
+    /// [`AvroError`] if the block is malformed, truncated, or exceeds the limits.
     pub fn next_block(&mut self) -> Result<Option<Block>, AvroError> {
         self.next_block_within(&mut |_| true)
     }
 
-    /// The next block, as [`next_block`](Self::next_block), for a caller that has only so much memory: `take` is asked for
-    /// the bytes of the decompressed block before they are there, piece by piece.
+    /// Reads the next block like [`next_block`](Self::next_block), for a caller with a memory
+    /// budget. The function calls `take` with the number of bytes of each piece of the decompressed
+    /// block before it allocates the piece.
     ///
     /// # Errors
-    /// Also [`AvroError::NoMemory`] if `take` refuses.
+    /// Those of [`next_block`](Self::next_block), and [`AvroError::NoMemory`] if `take` returns
+    /// false.
     pub fn next_block_within(&mut self, take: &mut dyn FnMut(u64) -> bool) -> Result<Option<Block>, AvroError> {
         let Some(records) = read_long(&mut self.input, "record count of a block")? else {
             return Ok(None);
@@ -129,24 +131,24 @@ impl<R: Read> ContainerReader<R> {
                 what: "all blocks together",
                 limit: self.limits.file_bytes,
             })?;
-        // A record has a byte at least, so a block cannot announce more of them than it has bytes.
+        // A record has at least one byte, so a block cannot have more records than bytes.
         if records > bytes.len() as u64 {
             return Err(AvroError::Number("record count of a block"));
         }
         Ok(Some(Block { records, bytes }))
     }
 
-    /// Gives the reader back, to read or hash what is left of the file after an error.
+    /// Returns the inner reader, to read or hash the rest of the file after an error.
     pub fn into_inner(self) -> R {
         self.input.into_inner().inner
     }
 }
 
-/// Most bytes that are reserved before any has come.
+/// Maximum number of bytes that are allocated before any byte has arrived.
 const RESERVED: u64 = 1 << 20;
 
-/// Reads `length` bytes. Memory for them is reserved when the first mebibyte has come, and then at once: a vector that
-/// grows by doubling would hold up to three times what it reads.
+/// Reads `length` bytes. Allocates the first mebibyte, then the rest at once after the first
+/// mebibyte has arrived: a vector that grows by doubling would use up to three times the memory.
 fn read_bytes(input: &mut impl Read, length: u64) -> Result<Vec<u8>, AvroError> {
     let first = length.min(RESERVED);
     let mut bytes = Vec::with_capacity(first as usize);
@@ -172,7 +174,8 @@ fn read_metadata(input: &mut impl Read, limit: u64) -> Result<BTreeMap<String, V
             return Ok(entries);
         }
         if count < 0 {
-            // A negative count is followed by the length of the block, which a reader that skips nothing ignores.
+            // A negative count is followed by the length of the block, which matters only for
+            // readers that skip blocks.
             read_size(input, "metadata")?;
         }
         for _ in 0..count.unsigned_abs() {
@@ -180,7 +183,7 @@ fn read_metadata(input: &mut impl Read, limit: u64) -> Result<BTreeMap<String, V
             let key = String::from_utf8(key).map_err(|_| AvroError::Metadata("a key is not UTF-8"))?;
             let value = read_entry(input, &mut left, limit)?;
             if entries.insert(key, value).is_some() {
-                return Err(AvroError::Metadata("a key stands twice"));
+                return Err(AvroError::Metadata("a key is repeated"));
             }
         }
     }
@@ -188,7 +191,7 @@ fn read_metadata(input: &mut impl Read, limit: u64) -> Result<BTreeMap<String, V
 
 fn read_entry(input: &mut impl Read, left: &mut u64, limit: u64) -> Result<Vec<u8>, AvroError> {
     let length = read_size(input, "metadata")?;
-    // An entry costs its length and a byte, so that even empty entries end.
+    // An entry costs its length and one byte, so that the limit also stops empty entries.
     let cost = length.saturating_add(1);
     *left = left.checked_sub(cost).ok_or(AvroError::Limit {
         what: "the metadata",
@@ -197,7 +200,7 @@ fn read_entry(input: &mut impl Read, left: &mut u64, limit: u64) -> Result<Vec<u
     read_bytes(input, length)
 }
 
-/// Ends with an error, not silently, where the object is longer than the limit.
+/// A reader that fails if the object exceeds the limit, instead of reporting its end.
 struct CountingReader<R> {
     inner: R,
     left: u64,
@@ -211,7 +214,7 @@ impl<R: Read> Read for CountingReader<R> {
             Some(left) => self.left = left,
             None => {
                 return Err(std::io::Error::other(format!(
-                    "the object is over the limit of {} bytes",
+                    "the object exceeds the limit of {} bytes",
                     self.limit
                 )));
             }

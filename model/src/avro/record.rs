@@ -1,4 +1,4 @@
-//! The codec of single records, and files that hold exactly one.
+//! The codec of single records, and of files that contain exactly one.
 
 use super::schema::shown;
 use super::{AvroError, Block, ContainerReader, ContainerWriter, Limits, RecordKind, WriterSchema};
@@ -7,18 +7,19 @@ use serde_avro_fast::de::{DeserializerConfig, DeserializerState, read::SliceRead
 use std::io::Read as _;
 use std::marker::PhantomData;
 
-/// A Rust type that stands for one of the seven records.
+/// A Rust type that represents one kind of record.
 pub trait Record {
-    /// Which record it is.
+    /// The kind of record.
     const KIND: RecordKind;
 
-    /// The bytes of its strings, byte strings and arrays together: what a limit on records bounds.
+    /// Returns the total length of its strings, byte strings and arrays, which the limit on the
+    /// size of records applies to.
     fn variable_bytes(&self) -> u64;
 }
 
-/// The records of one block, decoded one after another; they may borrow from the block.
+/// An iterator that decodes the records of one block. Records may borrow from the block.
 ///
-/// After the last one it checks that the block is used up.
+/// After the last record, the iterator checks that no bytes of the block are left.
 pub struct Records<'b, T> {
     state: DeserializerState<'b, SliceRead<'b>>,
     left: u64,
@@ -28,11 +29,12 @@ pub struct Records<'b, T> {
 }
 
 impl<'b, T: Record + Deserialize<'b>> Records<'b, T> {
-    /// Starts on a block of a file with this schema.
+    /// Creates the iterator for a block of a file with this schema.
     #[must_use]
     pub fn new(block: &'b Block, schema: &'b WriterSchema, limits: &Limits) -> Self {
         let mut config = DeserializerConfig::new(&schema.schema);
-        // No sequence has more elements than the block has bytes, but for elements of no bytes at all.
+        // No sequence has more elements than the block has bytes, except for elements without
+        // bytes, which the schema check excludes.
         config.max_seq_size = block.bytes.len();
         config.allowed_depth = 8;
         Self {
@@ -86,10 +88,10 @@ impl<'b, T: Record + Deserialize<'b>> Iterator for Records<'b, T> {
     }
 }
 
-/// Decodes a file that holds exactly one record: a header or a signature.
+/// Decodes a file that contains exactly one record: a header or a signature.
 ///
 /// # Errors
-/// [`AvroError`] for no record, a second one, or anything malformed.
+/// [`AvroError`] if the file is malformed, or contains no record or more than one.
 pub fn decode_one<T>(file: &[u8], limits: &Limits) -> Result<T, AvroError>
 where
     T: Record + for<'a> Deserialize<'a>,
@@ -109,10 +111,10 @@ where
     found.ok_or(AvroError::NoRecord(T::KIND))
 }
 
-/// Encodes a file that holds exactly one record.
+/// Encodes a file that contains exactly one record.
 ///
 /// # Errors
-/// [`AvroError::Record`] if the value does not fit the schema, which is a bug of ours.
+/// [`AvroError::Record`] if the value does not fit the schema, which is a bug in the caller.
 pub fn encode_one<T: Record + Serialize>(record: &T, marker: [u8; 16]) -> Result<Vec<u8>, AvroError> {
     let mut writer = ContainerWriter::new(Vec::new(), T::KIND, marker);
     writer.append(record)?;

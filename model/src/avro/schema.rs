@@ -1,5 +1,5 @@
-//! The schemas we write: the seven of ENPA exactly as the predecessor embeds them, four of our own; and those that others
-//! write.
+//! The schemas that Tallybox writes (ENPA's seven exactly as the predecessor embeds them, and four
+//! additional ones), and the schemas of other writers.
 
 use super::AvroError;
 use serde_avro_fast::Schema;
@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The kinds of record. Those of ENPA are in the namespace `org.abetterinternet.prio.v1`, ours in `org.tallybox.v1`.
+/// The kinds of record. ENPA's are in the namespace `org.abetterinternet.prio.v1`, the additional
+/// ones in `org.tallybox.v1`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RecordKind {
     /// `PrioIngestionHeader`
@@ -24,18 +25,18 @@ pub enum RecordKind {
     InvalidPacket,
     /// `PrioBatchSignature`
     BatchSignature,
-    /// `TallyboxReport`, what a client uploads
+    /// `TallyboxReport`, the upload of a client
     ReportUpload,
-    /// `TallyboxStoredReport`, what an ingestor keeps in a slab
+    /// `TallyboxStoredReport`, a report in an ingestor's slab
     StoredReport,
-    /// `TallyboxRosterHeader`, whose roster of which window
+    /// `TallyboxRosterHeader`, the writer and window of a roster
     RosterHeader,
     /// `TallyboxRosterEntry`, a batch in a roster
     RosterEntry,
 }
 
 impl RecordKind {
-    /// All kinds, those of ENPA first.
+    /// All kinds, ENPA's first.
     pub const ALL: [Self; 11] = [
         Self::IngestionHeader,
         Self::DataSharePacket,
@@ -50,7 +51,7 @@ impl RecordKind {
         Self::RosterEntry,
     ];
 
-    /// The record's name in its schema.
+    /// Returns the record's name in its schema.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,7 +69,7 @@ impl RecordKind {
         }
     }
 
-    /// The schema as it stands in every file we write, byte for byte.
+    /// Returns the schema as written into files, byte for byte.
     #[must_use]
     pub fn schema_json(self) -> &'static str {
         match self {
@@ -86,7 +87,7 @@ impl RecordKind {
         }
     }
 
-    /// The parsed schema.
+    /// Returns the parsed schema.
     pub(super) fn schema(self) -> &'static Schema {
         static SCHEMAS: OnceLock<Vec<Schema>> = OnceLock::new();
         let parse = |kind: Self| {
@@ -97,7 +98,7 @@ impl RecordKind {
         &schemas[self as usize]
     }
 
-    /// The kind that a file's schema names, by the record's name with or without namespace.
+    /// Returns the kind that a file's schema names, by the record's name with or without namespace.
     #[must_use]
     pub fn of_schema(json: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(json).ok()?;
@@ -113,11 +114,12 @@ impl fmt::Display for RecordKind {
     }
 }
 
-/// The schema that a file was written with.
+/// The schema with which a file was written.
 ///
-/// Records are resolved against it by field name: the record's name and namespace do not matter, fields we do not
-/// know are skipped, missing fields take their default if they have one. `logicalType` may stand inside the type, as
-/// Avro wants it, or beside it, as ENPA's sources have it, or be absent.
+/// Records are resolved against it by field name. The record's name and namespace are ignored,
+/// unknown fields are skipped, and missing fields take their default if they have one.
+/// `logicalType` may be inside the type, as the Avro specification requires, next to it, as in
+/// ENPA's sources, or absent.
 #[derive(Debug)]
 pub struct WriterSchema {
     pub(super) schema: Schema,
@@ -128,13 +130,13 @@ impl WriterSchema {
     /// Parses the JSON text of a schema.
     ///
     /// # Errors
-    /// [`AvroError::Schema`] if it is none, or not that of a record.
+    /// [`AvroError::Schema`] if the text is not a supported schema of a record.
     pub fn parse(json: &[u8]) -> Result<Self, AvroError> {
         let bad = |reason: String| AvroError::Schema(shown(&reason));
         let json = std::str::from_utf8(json).map_err(|_| bad("not UTF-8".to_owned()))?;
         let value: serde_json::Value = serde_json::from_str(json).map_err(|error| bad(error.to_string()))?;
         if value.get("type").and_then(Value::as_str) != Some("record") {
-            return Err(bad("not that of a record".to_owned()));
+            return Err(bad("not the schema of a record".to_owned()));
         }
         check_fields(&value).map_err(|reason| bad(reason.to_owned()))?;
         let schema = json
@@ -146,24 +148,25 @@ impl WriterSchema {
         })
     }
 
-    /// The JSON text, as it stands in the file.
+    /// Returns the JSON text of the schema as contained in the file.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.json
     }
 }
 
-/// Text that came from outside, fit for a log: no control character gets through, and not much of it.
+/// Makes foreign text safe for a log: escapes control characters and limits the length.
 pub(super) fn shown(text: &str) -> String {
     let short: String = text.chars().take(200).collect();
     short.escape_debug().to_string()
 }
 
-/// The most fields a foreign schema may have.
+/// Maximum number of fields of a foreign schema.
 const FIELDS: usize = 64;
 
-/// Allows what writers of these records use: primitives, unions of them with null, arrays of them. Types inside types
-/// and elements of no bytes would let a small file cost any amount of time.
+/// Checks that a schema uses only primitives, unions of them with null, and arrays of them, as
+/// writers of these records do. With nested types or elements without bytes, a small file could
+/// take unlimited time.
 fn check_fields(record: &Value) -> Result<(), &'static str> {
     let fields = record.get("fields").and_then(Value::as_array).ok_or("no fields")?;
     if fields.len() > FIELDS {
@@ -187,7 +190,8 @@ fn is_field_type(kind: &Value) -> bool {
     }
 }
 
-/// A primitive but null, which has no bytes; with or without a logical type.
+/// Returns whether a type is a primitive other than null, which has no bytes. A logical type is
+/// allowed.
 fn is_primitive(kind: &Value) -> bool {
     let name = match kind {
         Value::String(name) => Some(name.as_str()),
@@ -202,7 +206,7 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
 
-    /// Lengths and digests of the embedded strings as the predecessor writes them.
+    /// Lengths and digests of the embedded schemas as the predecessor writes them.
     const PUBLISHED: [(RecordKind, usize, &str); 7] = [
         (
             RecordKind::IngestionHeader,

@@ -1,4 +1,4 @@
-//! Avro's `int` and `long` in the framing: zig-zag, base 128, low group first.
+//! Avro's `int` and `long` in the container format: zig-zag, base 128, lowest group first.
 
 use super::AvroError;
 use std::io::Read;
@@ -13,7 +13,7 @@ pub(super) fn write_long(out: &mut Vec<u8>, value: i64) {
     out.push(rest as u8);
 }
 
-/// Reads a `long`; `None` if the input ends before its first byte.
+/// Reads a `long`; returns `None` if the input ends before its first byte.
 pub(super) fn read_long(input: &mut impl Read, what: &'static str) -> Result<Option<i64>, AvroError> {
     let mut value = 0_u64;
     for group in 0..10 {
@@ -23,7 +23,7 @@ pub(super) fn read_long(input: &mut impl Read, what: &'static str) -> Result<Opt
             Err(error) if group == 0 && error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        // The tenth group holds the one bit that is left of 64.
+        // The tenth group contains the last of 64 bits.
         if group == 9 && byte[0] > 1 {
             return Err(AvroError::Number(what));
         }
@@ -35,7 +35,7 @@ pub(super) fn read_long(input: &mut impl Read, what: &'static str) -> Result<Opt
     Err(AvroError::Number(what))
 }
 
-/// Reads a `long` that has to be there and not negative.
+/// Reads a required `long` that must not be negative.
 pub(super) fn read_size(input: &mut impl Read, what: &'static str) -> Result<u64, AvroError> {
     let value = read_long(input, what)?.ok_or(AvroError::Truncated)?;
     u64::try_from(value).map_err(|_| AvroError::Number(what))

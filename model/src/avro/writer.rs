@@ -1,4 +1,4 @@
-//! Writes container files as the predecessor does, but deterministically.
+//! A deterministic writer of container files in the predecessor's form.
 
 use super::reader::MAGIC;
 use super::varint::write_long;
@@ -7,11 +7,12 @@ use serde::Serialize;
 use serde_avro_fast::ser::{SerializerConfig, SerializerState};
 use std::io::Write;
 
-/// A block is written as soon as it holds this many bytes.
+/// A block is written as soon as it has at least this many bytes.
 const BLOCK_BYTES: usize = 16_000;
 
-/// Writes the records of one kind into a container file: codec null, two metadata entries (codec, schema) in one
-/// block, the given sync marker. Nothing is written before the first record, so no records make no bytes.
+/// A writer of records of one kind into a container file: codec null, two metadata entries (codec,
+/// schema) in one block, and the given sync marker. The file header is written with the first
+/// record, so a file without records is empty.
 pub struct ContainerWriter<W> {
     out: W,
     kind: RecordKind,
@@ -23,7 +24,7 @@ pub struct ContainerWriter<W> {
 }
 
 impl<W: Write> ContainerWriter<W> {
-    /// A file of `kind` records with this sync marker.
+    /// Creates a writer of `kind` records with this sync marker.
     pub fn new(out: W, kind: RecordKind, marker: [u8; 16]) -> Self {
         let config = SerializerConfig::new(kind.schema());
         Self {
@@ -40,7 +41,8 @@ impl<W: Write> ContainerWriter<W> {
     /// Appends a record.
     ///
     /// # Errors
-    /// [`AvroError::Record`] if the value does not fit the schema, [`AvroError::Io`] if the writer fails.
+    /// [`AvroError::Record`] if the value does not fit the schema, [`AvroError::Io`] if the writer
+    /// fails.
     pub fn append<T: Record + Serialize>(&mut self, record: &T) -> Result<(), AvroError> {
         debug_assert_eq!(T::KIND, self.kind);
         let mut state = SerializerState::from_writer(std::mem::take(&mut self.block), &mut self.config);
@@ -58,12 +60,12 @@ impl<W: Write> ContainerWriter<W> {
         }
     }
 
-    /// The writer underneath, to take away what has been written so far.
+    /// Returns the inner writer, to take the bytes written so far.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.out
     }
 
-    /// Writes what is left and gives the writer back.
+    /// Writes the last block and returns the inner writer.
     ///
     /// # Errors
     /// [`AvroError::Io`] if the writer fails.
