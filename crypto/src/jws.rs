@@ -1,11 +1,13 @@
-//! Signed JSON documents: flattened JWS (RFC 7515 section 7.2.2) with ES256, what clients check their configuration by.
+//! Signed JSON documents: flattened JWS (RFC 7515 section 7.2.2) with ES256. Clients verify their
+//! configuration with them.
 //!
 //! ```json
 //! {"payload": "base64url", "protected": "base64url of {\"alg\":\"ES256\",\"kid\":…,\"typ\":…}", "signature": "base64url"}
 //! ```
 //!
-//! Any JOSE library reads it. Only ES256 is accepted, and only with the key that the caller chose by its id: neither
-//! algorithm nor key is the document's to choose.
+//! The documents are compatible with any JOSE library. Only ES256 is accepted, and only with the
+//! key that the caller selects for the key id. The document itself chooses neither the algorithm
+//! nor the key.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::JwsError;
 use crate::keys::{SigningKey, VerifyingKey};
 
-/// The document as it stands on the wire.
+/// The document as transmitted.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Flattened {
@@ -22,7 +24,7 @@ struct Flattened {
     signature: String,
 }
 
-/// What the signature covers beside the payload.
+/// The protected header, which the signature covers in addition to the payload.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Protected {
@@ -34,7 +36,8 @@ struct Protected {
 /// Signs `payload` as a document of type `typ`.
 ///
 /// # Errors
-/// [`JwsError::Form`] never comes from text that `serde_json` can write; it stands here instead of a panic.
+/// [`JwsError::Form`] if `serde_json` cannot write the document, which does not happen. The error
+/// replaces a panic.
 pub fn sign(payload: &[u8], typ: &str, key_id: &str, key: &SigningKey) -> Result<Vec<u8>, JwsError> {
     let protected = Protected {
         alg: "ES256".to_owned(),
@@ -52,10 +55,12 @@ pub fn sign(payload: &[u8], typ: &str, key_id: &str, key: &SigningKey) -> Result
     serde_json::to_vec(&document).map_err(|_| JwsError::Form)
 }
 
-/// Checks a document of type `typ` and gives its payload. `key_of` names the key for a key id, if it is trusted.
+/// Verifies a document of type `typ` and returns its payload. `key_of` returns the key for a key id
+/// if the key is trusted.
 ///
 /// # Errors
-/// [`JwsError`]; no payload comes out of a document whose signature does not verify.
+/// [`JwsError`]. The function never returns the payload of a document whose signature does not
+/// verify.
 pub fn verify<'k>(
     document: &[u8],
     typ: &str,
@@ -83,11 +88,11 @@ pub fn verify<'k>(
     decode(&payload)
 }
 
-/// Returns the payload of a document of type `typ` without verifying who signed it: for comparisons from which nothing but
-/// a warning follows.
+/// Returns the payload of a document of type `typ` without verifying its signature. Use it only for
+/// comparisons whose sole result is a warning.
 ///
 /// # Errors
-/// [`JwsError`]
+/// [`JwsError`] if the document is malformed or has another type.
 pub fn read_unverified(document: &[u8], typ: &str) -> Result<Vec<u8>, JwsError> {
     let Flattened { payload, protected, .. } = serde_json::from_slice(document).map_err(|_| JwsError::Form)?;
     let decode = |text: &str| Base64UrlUnpadded::decode_vec(text).map_err(|_| JwsError::Form);

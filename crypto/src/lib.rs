@@ -1,18 +1,38 @@
-//! Batch signatures, packet seal and open, Prio verify and add, prepared-batch sealing.
+//! The cryptography of Tallybox: batch signatures, packet encryption, Prio2 shares and proofs, and
+//! the sealing of prepared batches.
 //!
-//! Pure: no clock, no files, no network. Randomness is passed in. Everything that touches a secret lives
-//! here, so this is the crate to review first.
+//! All code of the workspace that handles secrets of the protocol is in this crate, so a security
+//! review starts here. Every function is pure: the caller passes in randomness, and the crate uses
+//! no clock, no files and no network.
 //!
-//! | module | what for |
+//! # Modules
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`keys`] | the keys of batches, packets and prepared batches, in every encoding ENPA uses |
-//! | [`ecies`] | sealing a share to a processor, and opening it |
-//! | [`prio2`] | splitting a bit vector into two shares with a proof; checking and adding them |
-//! | [`scheme`] | what any such scheme has to offer, in the words of VDAF-18 |
+//! | [`keys`] | the keys of batches, packets and prepared batches, in all encodings that ENPA uses |
+//! | [`ecies`] | encryption of a share to a processor, and its decryption |
+//! | [`prio2`] | splitting a bit vector into two shares with a proof; verifying and adding them |
+//! | [`scheme`] | the interface of such a scheme, in the terms of VDAF-18 |
 //! | [`prepared`] | sealing of a processor's own records, chunk by chunk |
-//! | [`pseudonym`] | the ids, the order and the evaluation points that an ingestor derives from its secret |
+//! | [`pseudonym`] | identifiers, order and evaluation points that an ingestor derives from its secret |
 //! | [`jws`] | signed JSON documents: the configuration of clients |
-//! | [`error`] | what can go wrong |
+//! | [`error`] | the errors of all modules |
+//!
+//! # Life of a packet
+//!
+//! A client calls [`Prio2::split`](prio2::Prio2::split) and encrypts each share with
+//! [`ecies::seal`]. A processor decrypts its share with [`PacketPrivateKey::open`], decodes it and
+//! computes a verification message ([`Evaluator::message`](prio2::Evaluator::message)). With the
+//! peer's message, [`Message::is_valid_with`](prio2::Message::is_valid_with) decides whether the
+//! packet is accepted, and [`Sum::add`](prio2::Sum::add) adds its data. [`SigningKey`] and
+//! [`VerifyingKey`] sign and verify the batches in which packets and messages travel.
+//!
+//! # Secrets and errors
+//!
+//! Types that contain a secret are wiped when dropped, and their `Debug` output omits the secret.
+//! Functions that fill a caller's buffer with a secret document that the caller has to wipe it.
+//! Errors never contain a secret: [`error`] lists them, and states for each whether the sender of a
+//! packet or the local operator caused it.
 
 pub mod ecies;
 pub mod error;

@@ -1,9 +1,11 @@
-//! Sealing of prepared batches: a processor's own record of an intake, which holds shares in the clear but for this.
+//! Sealing of prepared batches: a processor's own records of an intake. Their content includes
+//! decrypted shares.
 //!
-//! A file is a row of chunks of at most [`CHUNK`] bytes, each sealed by AES-256-GCM-SIV with a key derived for that
-//! file alone. Bytes are deterministic (a rerun writes the same), and a rerun with other content under the same name
-//! would repeat nonces, which this cipher survives and plain GCM would not. The chunk's number and whether it is
-//! the last one are authenticated, so chunks cannot be dropped, doubled or moved.
+//! A file is a sequence of chunks of at most [`CHUNK`] bytes. Each chunk is sealed with
+//! AES-256-GCM-SIV under a key derived for that file alone. The bytes are deterministic, so a
+//! repeated run writes the same file. A repeated run with other content under the same name would
+//! repeat nonces; AES-GCM-SIV tolerates this, plain GCM does not. The chunk's number and the flag
+//! for the last chunk are authenticated, so that chunks cannot be dropped, duplicated or moved.
 
 use std::fmt;
 
@@ -14,14 +16,14 @@ use crate::error::SealError;
 use crate::keys::SealingKey;
 use crate::wipe::wipe;
 
-/// Most bytes of plaintext in a chunk: 1 MiB.
+/// Maximum length of a chunk's plaintext: 1 MiB.
 pub const CHUNK: usize = 1 << 20;
-/// Bytes that sealing adds to a chunk.
+/// Number of bytes that sealing adds to a chunk.
 pub const TAG_LENGTH: usize = 16;
 /// Version of the sealed format, authenticated with each chunk.
 pub const FORMAT_VERSION: u8 = 1;
 
-/// Separates file keys from everything else that is derived from a sealing key.
+/// Domain separation between file keys and the other values derived from a sealing key.
 const INFO: &[u8] = b"tallybox prepared batch file key v1";
 
 /// The key of one file.
@@ -30,8 +32,9 @@ pub struct FileKey {
 }
 
 impl FileKey {
-    /// Derives the key of the file that `context` describes (purpose, instance, aggregation, role, batch, digest of the
-    /// ingestion header). Each part goes in with its length, so no two contexts look alike.
+    /// Derives the key of the file that `context` describes (purpose, instance, aggregation, role,
+    /// batch, digest of the ingestion header). The length of each part is included, so different
+    /// contexts never have the same encoding.
     #[allow(clippy::expect_used, reason = "the key has the 32 bytes that the algorithm wants")]
     pub fn derive(sealing: &SealingKey, context: &[&[u8]]) -> Self {
         let mut info = INFO.to_vec();
@@ -51,7 +54,7 @@ impl FileKey {
     /// Encrypts a chunk in place and appends its tag.
     ///
     /// # Errors
-    /// [`SealError::TooLong`] if there are more than [`CHUNK`] bytes.
+    /// [`SealError::TooLong`] if the plaintext is longer than [`CHUNK`].
     pub fn seal_chunk(&self, number: u32, last: bool, plaintext: &mut Vec<u8>) -> Result<(), SealError> {
         let length = plaintext.len();
         let too_long = SealError::TooLong { length, max: CHUNK };
@@ -64,11 +67,12 @@ impl FileKey {
             .map_err(|_| too_long)
     }
 
-    /// Decrypts a chunk in place and removes its tag. After an error the chunk is empty.
+    /// Decrypts a chunk in place and removes its tag. After an error, the chunk is empty.
     ///
     /// # Errors
-    /// [`SealError::Tag`] if the chunk is damaged, is not this number, is or is not the last one against what is said, or
-    /// belongs to another file; [`SealError::TooShort`] or [`SealError::TooLong`] if it cannot be a chunk.
+    /// [`SealError::Tag`] if the chunk is damaged, has another number, has another value of `last`,
+    /// or belongs to another file; [`SealError::TooShort`] or [`SealError::TooLong`] if its length
+    /// is impossible.
     pub fn open_chunk(&self, number: u32, last: bool, chunk: &mut Vec<u8>) -> Result<(), SealError> {
         let result = self.open(number, last, chunk);
         match result {
@@ -99,7 +103,7 @@ impl FileKey {
     }
 }
 
-/// Chunk number (big-endian), last flag, zeros.
+/// Builds the nonce: chunk number (big-endian), last flag, zeros.
 fn nonce(number: u32, last: bool) -> Nonce {
     let mut bytes = [0; NONCE_LEN];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
@@ -107,7 +111,7 @@ fn nonce(number: u32, last: bool) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-/// Format version, chunk number (big-endian), last flag.
+/// Builds the associated data: format version, chunk number (big-endian), last flag.
 fn associated(number: u32, last: bool) -> [u8; 6] {
     let [a, b, c, d] = number.to_be_bytes();
     [FORMAT_VERSION, a, b, c, d, u8::from(last)]

@@ -1,7 +1,9 @@
-//! What an ingestor derives instead of drawing: batch ids, packet ids, the order of packets, evaluation points.
+//! The values that an ingestor derives from a secret instead of drawing them: batch ids, packet
+//! ids, the order of packets and evaluation points.
 //!
-//! A rerun has to write the same bytes, so nothing here is a fresh draw: all follows from one secret, and looks random
-//! to everybody who does not know it. In particular nobody can tell from a batch which report became which packet.
+//! A repeated run has to write the same bytes, so no value is drawn at random. All values are
+//! derived from one secret and look random without it. In particular, a batch does not reveal which
+//! report became which packet.
 
 use std::fmt;
 
@@ -14,43 +16,45 @@ use crate::keys::SealingKey;
 use crate::prepared::FileKey;
 use crate::prio2::{Point, Prio2};
 
-/// Separates evaluation points from everything else that is derived from the secret.
+/// Domain separation for evaluation points.
 const POINTS: &[u8] = b"tallybox evaluation point v1";
-/// Separates the ids of batches.
+/// Domain separation for batch ids.
 const BATCHES: &[u8] = b"tallybox batch id v1";
-/// Separates the ids and the order of packets.
+/// Domain separation for the ids and the order of packets.
 const PACKETS: &[u8] = b"tallybox packet id v1";
-/// Separates the key of the spool's records.
+/// Domain separation for the key of the spool's records.
 const RECORDS: &[u8] = b"tallybox spool record key v1";
-/// Candidates for a point that one block of output holds; hardly ever is the first one not taken.
+/// Number of candidates for a point in one block of output. In nearly all cases, the first
+/// candidate is used.
 const CANDIDATES: usize = 8;
 
-/// The secret of an ingestor that batch ids, packet ids and evaluation points follow from: 32 random bytes.
+/// An ingestor's secret of 32 random bytes, from which batch ids, packet ids and evaluation points
+/// are derived.
 #[derive(Clone)]
 pub struct IngestorSecret {
     key: SealingKey,
     packets: hmac::Key,
 }
 
-/// What one report becomes.
+/// The values derived for one report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pseudonym {
-    /// The bytes of its packet id, in the form of a random UUID (version 4).
+    /// The bytes of the report's packet id, in the form of a random UUID (version 4).
     pub packet: [u8; 16],
-    /// Its place among others: packets are sorted by it, which is a shuffle to those who do not know the secret.
+    /// The sort key of the packet. The order is a shuffle to anyone who does not know the secret.
     pub order: [u8; 16],
 }
 
 impl IngestorSecret {
-    /// Reads base64 of exactly 32 bytes.
+    /// Parses base64 of exactly 32 bytes.
     ///
     /// # Errors
-    /// If it is something else.
+    /// [`KeyError`] for any other text.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         SealingKey::parse(text).map(Self::from_key)
     }
 
-    /// Draws a new secret.
+    /// Generates a new secret.
     pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         Self::from_key(SealingKey::generate(rng))
     }
@@ -62,18 +66,20 @@ impl IngestorSecret {
         Self { key, packets }
     }
 
-    /// Base64 of the 32 bytes.
+    /// Encodes the secret as base64 of the 32 bytes.
     pub fn to_base64(&self) -> Zeroizing<String> {
         self.key.to_base64()
     }
 
-    /// Eight hex digits that name this secret in plans and object names. They tell nothing about it.
+    /// Returns eight hex digits that identify this secret in plans and object names. They reveal
+    /// nothing about it.
     pub fn id(&self) -> String {
         self.key.id()
     }
 
-    /// The bytes of a batch's id, in the form of a random UUID, from what tells it from all others. Each part goes in
-    /// with its length, so no two contexts look alike.
+    /// Derives the bytes of a batch's id, in the form of a random UUID, from a context that is
+    /// unique to the batch. The length of each part is included, so different contexts never have
+    /// the same encoding.
     pub fn batch(&self, context: &[&[u8]]) -> [u8; 16] {
         let mut info = BATCHES.to_vec();
         for part in context {
@@ -85,7 +91,8 @@ impl IngestorSecret {
         as_version_4(id)
     }
 
-    /// What the report with this digest becomes, in whichever window and however often.
+    /// Derives the packet id and order of the report with this digest. They do not depend on the
+    /// window and are the same for every repetition.
     pub fn packet(&self, report: &[u8]) -> Pseudonym {
         let tag = hmac::sign(&self.packets, report);
         let (mut packet, mut order) = ([0; 16], [0; 16]);
@@ -95,33 +102,34 @@ impl IngestorSecret {
         Pseudonym { packet, order }
     }
 
-    /// The one evaluation point of all packets sealed to these two keys, named by their identifiers, the first
-    /// processor's first. Uniform among those that are safe at any number of bins.
+    /// Derives the single evaluation point of all packets encrypted to these two keys, given by
+    /// their identifiers, the first processor's first. The point is uniform among the points that
+    /// are safe for any number of bins.
     pub fn point(&self, key_ids: [&str; 2]) -> i64 {
         let [first, second] = key_ids;
         let lengths = [first.len() as u64, second.len() as u64].map(u64::to_be_bytes);
         self.draw(&[b"keys", &lengths[0], first.as_bytes(), &lengths[1], second.as_bytes()])
     }
 
-    /// A point for the packet with this id alone, as ENPA's ingestors draw them; for processors that are configured
-    /// for it.
+    /// Derives a separate point for the packet with this id, like ENPA's ingestors. Used for
+    /// processors that are configured for it.
     pub fn point_of_packet(&self, id: &[u8; 16]) -> i64 {
         self.draw(&[b"packet", id])
     }
 
-    /// The key of a sealed file of the ingestor's own; see [`FileKey::derive`].
+    /// Derives the key of a sealed file of the ingestor. See [`FileKey::derive`].
     pub fn file_key(&self, context: &[&[u8]]) -> FileKey {
         FileKey::derive(&self.key, context)
     }
 
-    /// The bytes of the key that authenticates what the ingestor keeps in its spool.
+    /// Derives the bytes of the key that authenticates the objects in the ingestor's spool.
     pub fn record_key(&self) -> Zeroizing<[u8; 32]> {
         let mut bytes = Zeroizing::new([0; 32]);
         self.key.expand(&[RECORDS], bytes.as_mut_slice());
         bytes
     }
 
-    /// The first safe one of a keyed sequence.
+    /// Returns the first safe element of a keyed sequence.
     fn draw(&self, context: &[&[u8]]) -> i64 {
         let info: Vec<&[u8]> = [&[POINTS], context].concat();
         for block in 0_u64.. {
@@ -138,7 +146,8 @@ impl IngestorSecret {
     }
 }
 
-/// Whether it is below the modulus and no root of unity of the largest order that any number of bins leads to.
+/// Returns whether a candidate is below the modulus and not a root of unity of the largest order
+/// for any number of bins.
 fn is_safe(candidate: i64) -> bool {
     Prio2::new(1).is_ok_and(|prio2| Point::new(candidate, &prio2).is_ok_and(|point| point.is_universal()))
 }

@@ -1,16 +1,17 @@
-//! What a secret-sharing scheme has to offer, in the words of VDAF-18 section 5, so that Prio3 and Poplar1 can take
-//! Prio2's place one day without the programs changing their shape.
+//! The interface of a secret-sharing scheme in the terms of VDAF-18 section 5, so that Prio3 or
+//! Poplar1 can replace Prio2 without structural changes to the programs.
 //!
-//! Deviations from the draft: the number of processors is asked of the scheme and shares come in slices, never in
-//! pairs; randomness is passed in; what the processors agree on beforehand (the draft's verification key, nonce and
-//! aggregation parameter; Prio2's evaluation point) is one [`Scheme::Agreement`].
+//! Deviations from the draft: the scheme itself defines the number of processors, and shares are
+//! passed in slices, never in pairs. Randomness is passed in. The values on which the processors
+//! agree in advance (the draft's verification key, nonce and aggregation parameter; Prio2's
+//! evaluation point) are one associated type, [`Scheme::Agreement`].
 
-/// What a processor does after a round of verification.
+/// The result of a processor's step in the verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition<State, Share, Output> {
-    /// Another round: keep the state, send the verifier share to the other processors.
+    /// Another round follows: keep the state, and send the verifier share to the other processors.
     Continue(State, Share),
-    /// The report is valid; this is the processor's share of what is aggregated.
+    /// The report is valid. The value is the processor's output share.
     Finish(Output),
 }
 
@@ -18,43 +19,45 @@ pub enum Transition<State, Share, Output> {
 pub type TransitionOf<S> =
     Transition<<S as Scheme>::VerifyState, <S as Scheme>::VerifierShare, <S as Scheme>::OutputShare>;
 
-/// What a client sends: the public share, and one input share a processor.
+/// The output of a client: the public share, and one input share for each processor.
 pub type Sharded<S> = (<S as Scheme>::PublicShare, Vec<<S as Scheme>::InputShare>);
 
-/// A scheme that splits measurements among processors which verify and add them without seeing any.
+/// A scheme that splits measurements among processors, which verify and add them without learning
+/// any of them.
 pub trait Scheme {
-    /// What a client measures.
+    /// The measurement of a client.
     type Measurement: ?Sized;
-    /// What sharding draws.
+    /// The random values for sharding.
     type Randomness;
-    /// What every processor gets of a report.
+    /// The part of a report that every processor receives.
     type PublicShare;
-    /// What one processor gets of a report.
+    /// The part of a report that one processor receives.
     type InputShare;
-    /// What the processors agree on before they verify.
+    /// The values on which the processors agree before they verify.
     type Agreement;
-    /// What a processor keeps from one round to the next.
+    /// The state that a processor keeps between rounds.
     type VerifyState;
-    /// What a processor tells the others in a round.
+    /// The message that a processor sends to the others in a round.
     type VerifierShare;
-    /// What a round's verifier shares come to.
+    /// The combination of a round's verifier shares.
     type VerifierMessage;
     /// One processor's share of a verified report.
     type OutputShare;
     /// One processor's share of the aggregate.
     type AggregateShare;
-    /// What the portal learns.
+    /// The result that the portal learns.
     type AggregateResult;
-    /// What can go wrong; an invalid report is such an error.
+    /// The error type. An invalid report is such an error.
     type Error;
 
-    /// How many processors there are.
+    /// Returns the number of processors.
     fn processors(&self) -> usize;
 
-    /// How many rounds of verification there are, at least one.
+    /// Returns the number of rounds of verification, at least one.
     fn rounds(&self) -> usize;
 
-    /// Client: splits a measurement into a public share and one input share a processor (VDAF-18 section 5.1).
+    /// Client: splits a measurement into a public share and one input share for each processor
+    /// (VDAF-18 section 5.1).
     ///
     /// # Errors
     /// If the measurement does not fit the scheme.
@@ -76,13 +79,14 @@ pub trait Scheme {
         share: &Self::InputShare,
     ) -> Result<(Self::VerifyState, Self::VerifierShare), Self::Error>;
 
-    /// Anyone: combines all processors' verifier shares of one round, in the order of the processors.
+    /// Any party: combines all processors' verifier shares of one round, in the order of the
+    /// processors.
     ///
     /// # Errors
     /// If the report is invalid.
     fn verifier_shares_to_message(&self, shares: &[Self::VerifierShare]) -> Result<Self::VerifierMessage, Self::Error>;
 
-    /// Processor: goes on with what a round came to.
+    /// Processor: continues with the combined message of a round.
     ///
     /// # Errors
     /// If the report is invalid.
@@ -95,9 +99,9 @@ pub trait Scheme {
     /// Processor: adds verified reports (section 5.3).
     fn aggregate(&self, shares: impl IntoIterator<Item = Self::OutputShare>) -> Self::AggregateShare;
 
-    /// Portal: puts all processors' aggregate shares together (section 5.4).
+    /// Portal: combines the aggregate shares of all processors (section 5.4).
     ///
     /// # Errors
-    /// If they are not one from each processor, over the same bins.
+    /// If there is not one share from each processor, or their numbers of bins differ.
     fn unshard(&self, shares: &[Self::AggregateShare]) -> Result<Self::AggregateResult, Self::Error>;
 }

