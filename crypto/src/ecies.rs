@@ -1,13 +1,14 @@
-//! ENPA's packet envelope: ECIES over P-256 with AES-128-GCM (Apple's `eciesEncryptionCofactorVariableIVX963SHA256AESGCM`).
+//! ENPA's packet envelope: ECIES over P-256 with AES-128-GCM (Apple's
+//! `eciesEncryptionCofactorVariableIVX963SHA256AESGCM`).
 //!
 //! ```text
 //! 65 bytes   ephemeral public key, uncompressed
 //!  n bytes   AES-128-GCM ciphertext
 //! 16 bytes   tag
 //! ```
-//!
-//! Key and nonce are the two halves of SHA-256(shared x coordinate, 00 00 00 01, ephemeral public key), the X9.63 KDF.
-//! The nonce has **16** bytes, which is why the symmetric half is RustCrypto's and not `aws-lc-rs`'s: the latter
+//! Key and nonce are the two halves of SHA-256(shared x coordinate, 00 00 00 01, ephemeral public
+//! key), the X9.63 KDF. The nonce has **16** bytes. `aws-lc-rs` accepts only 12-byte nonces, so the
+//! symmetric half uses RustCrypto.
 //! takes 12 only.
 
 use aes::Aes128Enc;
@@ -21,12 +22,13 @@ use zeroize::Zeroizing;
 use crate::error::EciesError;
 use crate::keys::{POINT_LENGTH, PacketPrivateKey, PacketPublicKey, SCALAR_LENGTH};
 
-/// Bytes that sealing adds: the ephemeral public key and the tag.
+/// Number of bytes that encryption adds: the ephemeral public key and the tag.
 pub const OVERHEAD: usize = POINT_LENGTH + TAG_LENGTH;
 
-/// Bytes of the GCM tag.
+/// Length of the GCM tag, in bytes.
 const TAG_LENGTH: usize = 16;
-/// Bytes of the AES key, first half of the derived key; the nonce is the other half.
+/// Length of the AES key, in bytes. The key is the first half of the derived bytes; the nonce is
+/// the second.
 const KEY_LENGTH: usize = 16;
 /// The first byte of an uncompressed point.
 const UNCOMPRESSED: u8 = 4;
@@ -34,10 +36,11 @@ const UNCOMPRESSED: u8 = 4;
 /// AES-128-GCM with a 16-byte nonce.
 pub(crate) type Cipher = AesGcm<Aes128Enc, U16>;
 
-/// Encrypts `plaintext` to `public` with a fresh ephemeral key: [`OVERHEAD`] bytes more than the plaintext.
+/// Encrypts `plaintext` to `public` with a new ephemeral key. The result is [`OVERHEAD`] bytes
+/// longer than the plaintext.
 ///
 /// # Errors
-/// [`EciesError::TooLong`] beyond the limit of AES-GCM (64 GiB).
+/// [`EciesError::TooLong`] if the plaintext exceeds the limit of AES-GCM (64 GiB).
 pub fn seal(
     public: &PacketPublicKey,
     plaintext: &[u8],
@@ -47,19 +50,19 @@ pub fn seal(
     loop {
         rng.fill_bytes(scalar.as_mut_slice());
         match seal_with_ephemeral(public, plaintext, &scalar) {
-            // One scalar in 2^32 is not below the order of the curve: draw another.
+            // One scalar in 2^32 is not below the order of the curve. Draw another one.
             Err(EciesError::Scalar) => {}
             result => return result,
         }
     }
 }
 
-/// Encrypts `plaintext` to `public` with a given ephemeral scalar: for tests and for reproducible traffic only.
-/// **Two packets with one scalar share their key and nonce.**
+/// Encrypts `plaintext` to `public` with a given ephemeral scalar. For tests and reproducible
+/// traffic only: **two packets with the same scalar and recipient have the same key and nonce.**
 ///
 /// # Errors
-/// [`EciesError::Scalar`] if the scalar is zero or not below the order of the curve; [`EciesError::TooLong`]
-/// beyond the limit of AES-GCM (64 GiB).
+/// [`EciesError::Scalar`] if the scalar is zero or not below the order of the curve;
+/// [`EciesError::TooLong`] if the plaintext exceeds the limit of AES-GCM (64 GiB).
 pub fn seal_with_ephemeral(
     public: &PacketPublicKey,
     plaintext: &[u8],
@@ -80,8 +83,9 @@ pub fn seal_with_ephemeral(
     Ok(sealed)
 }
 
-/// Checks what can be checked of a sealed packet without its key: its length, and that its ephemeral key is a point of
-/// the curve, uncompressed. Costs a hundredth of opening it.
+/// Checks an encrypted packet as far as possible without its private key: its length, and that its
+/// ephemeral key is an uncompressed point of the curve. The check takes about one hundredth of the
+/// time of opening the packet.
 ///
 /// # Errors
 /// [`EciesError::TooShort`] or [`EciesError::NotAPoint`].
@@ -98,14 +102,15 @@ pub fn check_ephemeral(ciphertext: &[u8]) -> Result<(), EciesError> {
 }
 
 impl PacketPrivateKey {
-    /// Decrypts `ciphertext` into `buffer` and gives the plaintext there.
+    /// Decrypts `ciphertext` into `buffer` and returns the plaintext.
     ///
-    /// The buffer is replaced, not appended to; hand in the same one for packet after packet to save allocations.
-    /// It holds a share afterwards, so **whoever owns it wipes it** (`Zeroizing<Vec<u8>>`). After an error it is empty.
+    /// The function replaces the content of the buffer. Passing the same buffer for each packet
+    /// saves allocations. The buffer contains a share afterwards, so **its owner has to wipe it**
+    /// (`Zeroizing<Vec<u8>>`). After an error, the buffer is empty.
     ///
     /// # Errors
-    /// [`EciesError::TooShort`], [`EciesError::NotAPoint`] or [`EciesError::TagMismatch`]; only the last may mean
-    /// that another key opens the packet.
+    /// [`EciesError::TooShort`], [`EciesError::NotAPoint`] or [`EciesError::TagMismatch`]. Only
+    /// after the last may another key open the packet.
     pub fn open<'b>(&self, ciphertext: &[u8], buffer: &'b mut Vec<u8>) -> Result<&'b mut [u8], EciesError> {
         buffer.clear();
         let too_short = EciesError::TooShort {
@@ -113,7 +118,7 @@ impl PacketPrivateKey {
         };
         let (point, rest) = ciphertext.split_at_checked(POINT_LENGTH).ok_or(too_short)?;
         let (body, tag) = rest.split_last_chunk::<TAG_LENGTH>().ok_or(too_short)?;
-        // The library would also take the other encodings that 65 bytes can be.
+        // The library would also accept the other point encodings that can have 65 bytes.
         if point[0] != UNCOMPRESSED {
             return Err(EciesError::NotAPoint);
         }
@@ -129,7 +134,7 @@ impl PacketPrivateKey {
     }
 }
 
-/// Key agreement and X9.63 KDF: SHA-256(z, counter 1, ephemeral public key).
+/// Performs key agreement and the X9.63 KDF: SHA-256(z, counter 1, ephemeral public key).
 fn derive(
     private: &PrivateKey,
     peer: &[u8],

@@ -1,9 +1,10 @@
-//! The keys: what signs batches, what opens packets, what seals prepared batches.
+//! The keys that sign batches, open packets and seal prepared batches.
 //!
-//! Every `parse` finds out by itself which of ENPA's encodings it has been given, surrounding white space
-//! aside, so that a key file of the predecessor, a Kubernetes secret of its key-rotator and a PEM file all
-//! work in the same place. A packet key of ours is a JSON document, which restricts the key to one instance and one
-//! number of bins. Secrets are wiped when dropped and never shown by `Debug`.
+//! Every `parse` function recognises all of ENPA's encodings and ignores surrounding white space. A
+//! key file of the predecessor, a Kubernetes secret of its key-rotator and a PEM file are therefore
+//! interchangeable. Tallybox's own form of a packet key is a JSON document, which restricts the key
+//! to one instance and one number of bins. Secrets are wiped when dropped and never printed by
+//! `Debug`.
 
 mod document;
 mod packet_private;

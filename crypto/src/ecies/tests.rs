@@ -1,4 +1,4 @@
-//! The known answer of the format, packets of the predecessor, and damage.
+//! Tests with the known answer of the format, packets of the predecessor, and damaged packets.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -55,7 +55,8 @@ fn derived_key_known_answer() {
     );
 }
 
-/// Packets that the predecessor's program sealed, checked and would have summed: our messages are its messages.
+/// Packets that the predecessor's program encrypted and verified. Our verification messages equal
+/// its messages.
 #[test]
 fn packets_of_the_predecessor() {
     macro_rules! keys {
@@ -127,7 +128,8 @@ fn what_cannot_be_opened_says_why() {
     assert!(buffer.is_empty());
     assert!(EciesError::TagMismatch.may_be_another_key() && !EciesError::NotAPoint.may_be_another_key());
 
-    // Off the curve; a coordinate that is too large; the other forms that 65 bytes can begin with.
+    // A point off the curve, a coordinate that is too large, and the other first bytes of a 65-byte
+    // encoding.
     let damaged = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut damaged = sealed.clone();
         change(&mut damaged);
@@ -172,7 +174,8 @@ proptest! {
         prop_assert_eq!(buffer, plaintext);
     }
 
-    /// The two elliptic curve libraries agree: one derives for sealing, the other multiplies here.
+    /// The two elliptic curve libraries agree: one derives the key for encryption, the other
+    /// multiplies here.
     #[test]
     fn key_agreement_is_the_other_librarys(ours: u64, scalar in prop::array::uniform32(any::<u8>())) {
         let recipient = key(ours);

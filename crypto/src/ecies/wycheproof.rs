@@ -1,4 +1,4 @@
-//! Project Wycheproof's sets over the very primitives that packets and batches use.
+//! Project Wycheproof's test vectors, run against the primitives that packets and batches use.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,13 +9,14 @@ use aes_gcm::aead::{Aead as _, Payload};
 use super::*;
 use crate::keys::VerifyingKey;
 
-/// Our packets carry uncompressed points, so this is the set with raw points, through the same call.
+/// Packets contain uncompressed points, so this test uses the set with raw points and the same
+/// function.
 #[test]
 fn ecdh_p256_points() {
     let set = ecdh::TestSet::load(ecdh::TestName::EcdhSecp256r1Ecpoint).unwrap();
     let mut run = 0;
     for test in set.test_groups.iter().flat_map(|group| &group.tests) {
-        // Java's leading zero of positive numbers aside, scalars have 32 bytes here.
+        // Scalars have 32 bytes here, without the leading zero that Java adds to positive numbers.
         let mut scalar = [0; 32];
         let digits = test.private_key.iter().rev().copied();
         digits
@@ -27,7 +28,8 @@ fn ecdh_p256_points() {
         match test.result {
             TestResult::Valid => assert_eq!(shared.unwrap(), test.shared_secret.as_slice(), "{}", test.tc_id),
             TestResult::Invalid => assert!(shared.is_err(), "{}", test.tc_id),
-            // Compressed points: packets never get there, as their first byte is checked.
+            // Compressed points. A packet with one is rejected before this call, because its first
+            // byte is checked.
             TestResult::Acceptable => assert_ne!(test.public_key[0], UNCOMPRESSED, "{}", test.tc_id),
         }
         run += 1;
@@ -83,7 +85,7 @@ fn check_counted<N: ArraySize>(test: &aead::Test, count: &mut usize) {
     *count += 1;
 }
 
-/// One test through the cipher of [`Cipher`], at another nonce size.
+/// Runs one test with the cipher of [`Cipher`] at another nonce size.
 fn check<N: ArraySize>(test: &aead::Test) {
     let cipher = AesGcm::<Aes128Enc, N>::new_from_slice(&test.key).unwrap();
     let nonce = aes_gcm::Nonce::<N>::try_from(test.nonce.as_slice()).unwrap();

@@ -1,8 +1,10 @@
-//! The file of a packet key: for which instance and how many bins the key is, together with the key itself.
+//! The file of a packet key: the key itself, with the instance and the number of bins it is
+//! restricted to.
 //!
-//! A share of the second processor is a seed that is valid at any number of bins, and nothing in a packet says for which
-//! instance or number it was made. So the restriction travels with the key: whoever opens a packet learns from the key
-//! that opened it at how many bins the packet may be evaluated.
+//! The share of the second processor is a seed that is valid for any number of bins, and a packet
+//! does not contain the instance or the number of bins it was made for. The restriction is
+//! therefore part of the key: the key that opens a packet determines the number of bins for which
+//! the packet may be evaluated.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -11,14 +13,14 @@ use super::PacketPrivateKey;
 use crate::error::KeyError;
 use crate::prio2::Prio2;
 
-/// What the member `purpose` says.
+/// The value of the member `purpose`.
 const PURPOSE: &str = "packet";
-/// Room for a whole document, so that a growing buffer leaves no copy of the secret behind.
+/// Initial capacity for a document, so that no reallocation leaves a copy of the secret in memory.
 const DOCUMENT_BYTES: usize = 4 << 10;
-/// Most characters of an identifier or an instance.
+/// Maximum length of an identifier or an instance, in characters.
 const NAME_LENGTH: usize = 200;
 
-/// A packet key with the instance and the number of bins that it belongs to.
+/// A packet key with the instance and the number of bins to which it is restricted.
 ///
 /// The type has no `Debug`, so that the secret cannot be printed with its surroundings.
 pub struct PacketKeyDocument {
@@ -26,15 +28,15 @@ pub struct PacketKeyDocument {
     pub id: String,
     /// The pair of locality and ingestor whose packets the key opens.
     pub instance: String,
-    /// The number of bins of every packet that is sealed to the key.
+    /// The number of bins of every packet that is encrypted to the key.
     pub bins: u32,
-    /// The time at which the key was made, `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339 in UTC).
+    /// The time at which the key was generated, `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339 in UTC).
     pub created: String,
     /// The key.
     pub key: PacketPrivateKey,
 }
 
-/// The JSON object. Texts are borrowed, so that the secret is copied nowhere.
+/// The JSON object. Its texts are borrowed, so that the secret is not copied.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written<'t> {
@@ -47,16 +49,16 @@ struct Written<'t> {
 }
 
 impl PacketKeyDocument {
-    /// Reads a document. Its six members have to be there, in any order, and no other; `private` is base64 of the
-    /// 65-byte point and the 32-byte scalar.
+    /// Parses a document. All six members have to be present, in any order, and no other member.
+    /// `private` is base64 of the 65-byte point and the 32-byte scalar.
     ///
     /// # Errors
-    /// [`KeyError::Document`] that says which member is wrong, or what is wrong with the key itself.
+    /// [`KeyError::Document`] with the invalid member, or the error of the key itself.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let written: Written<'_> = serde_json::from_str(text.trim())
             .map_err(|_| bad("is not a JSON object of purpose, id, instance, bins, created and private"))?;
         if written.purpose != PURPOSE {
-            return Err(bad("has another purpose than \"packet\""));
+            return Err(bad("has a purpose other than \"packet\""));
         }
         let key = PacketPrivateKey::parse(written.private)?;
         if *key.to_x963_base64() != written.private {
@@ -73,10 +75,10 @@ impl PacketKeyDocument {
         Ok(document)
     }
 
-    /// The document as JSON text with a newline at its end.
+    /// Serialises the document as JSON text with a final newline.
     ///
     /// # Errors
-    /// [`KeyError::Document`] if a member is not one that [`parse`](Self::parse) reads.
+    /// [`KeyError::Document`] if [`parse`](Self::parse) would not accept a member.
     pub fn to_json(&self) -> Result<Zeroizing<String>, KeyError> {
         self.check()?;
         let private = self.key.to_x963_base64();
@@ -90,14 +92,14 @@ impl PacketKeyDocument {
         };
         let mut bytes = Zeroizing::new(Vec::with_capacity(DOCUMENT_BYTES));
         let written = serde_json::to_writer_pretty(&mut *bytes, &written);
-        written.map_err(|_| bad("cannot be written"))?;
+        written.map_err(|_| bad("cannot be serialised"))?;
         bytes.push(b'\n');
         let text = String::from_utf8(std::mem::take(&mut *bytes));
-        text.map(Zeroizing::new).map_err(|_| bad("cannot be written"))
+        text.map(Zeroizing::new).map_err(|_| bad("cannot be serialised"))
     }
 
     fn check(&self) -> Result<(), KeyError> {
-        // Borrowed texts hold no escapes, so neither may those that are written.
+        // The parser borrows its texts, which requires that they contain no escape sequences.
         let plain = |text: &str| {
             (1..=NAME_LENGTH).contains(&text.len())
                 && text
@@ -112,7 +114,7 @@ impl PacketKeyDocument {
         }
         let bins = usize::try_from(self.bins).unwrap_or(usize::MAX);
         if Prio2::new(bins).is_err() {
-            return Err(bad("has a number of bins that Prio2 does not take: 1 to 524287"));
+            return Err(bad("has a number of bins that Prio2 does not support: use 1 to 524287"));
         }
         if !is_time(&self.created) {
             return Err(bad("needs a time YYYY-MM-DDTHH:MM:SSZ as `created`"));
@@ -121,7 +123,8 @@ impl PacketKeyDocument {
     }
 }
 
-/// Whether a text has the form of a time in UTC. Whether there is such a day, the reader of the time finds out.
+/// Returns whether a text has the form of a time in UTC. The reader of the time checks that the
+/// date exists.
 fn is_time(text: &str) -> bool {
     const FORM: &[u8] = b"dddd-dd-ddTdd:dd:ddZ";
     let fits = |(byte, form): (u8, &u8)| match form {
@@ -135,16 +138,17 @@ fn bad(problem: &'static str) -> KeyError {
     KeyError::Document { problem }
 }
 
-/// What the file of a packet decryption key holds.
+/// The content of the file of a packet decryption key.
 pub enum PacketKeyFile {
     /// A document, which restricts the key to an instance and a number of bins.
     Document(Box<PacketKeyDocument>),
-    /// A bare key in one of the predecessor's encodings, which opens packets of any instance and number of bins.
+    /// A bare key in one of the predecessor's encodings, which opens packets of any instance and
+    /// number of bins.
     Bare(Box<PacketPrivateKey>),
 }
 
 impl PacketKeyFile {
-    /// Reads a document, or a bare key in any encoding of [`PacketPrivateKey::parse`].
+    /// Parses a document, or a bare key in any encoding of [`PacketPrivateKey::parse`].
     ///
     /// # Errors
     /// [`KeyError`] if the text is neither.
@@ -155,7 +159,7 @@ impl PacketKeyFile {
         PacketPrivateKey::parse(text).map(|key| Self::Bare(Box::new(key)))
     }
 
-    /// The key, whatever it is restricted to.
+    /// Returns the key without its restriction.
     #[must_use]
     pub fn key(&self) -> &PacketPrivateKey {
         match self {
@@ -165,7 +169,7 @@ impl PacketKeyFile {
     }
 }
 
-/// Whether a text is meant to be a document and no bare key.
+/// Returns whether a text is intended as a document rather than a bare key.
 pub(super) fn is_document(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }

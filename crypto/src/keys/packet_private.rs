@@ -1,4 +1,4 @@
-//! The private half of a packet key: what a processor opens its shares with.
+//! The private half of a packet key, with which a processor decrypts its shares.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use super::text::{KeyText, encode_secret};
 use super::{POINT_LENGTH, PacketPublicKey, request};
 use crate::error::KeyError;
 
-/// What [`PacketPrivateKey::parse`] takes.
+/// The forms that [`PacketPrivateKey::parse`] accepts.
 const WANTED: &str =
     "a P-256 packet decryption key (base64 of 97 bytes, key-rotator material, or PKCS#8 as PEM or base64)";
 
-/// A P-256 private key that packets are decrypted with (ENPA `packet-decryption-keys`).
+/// A P-256 private key that decrypts packets (ENPA `packet-decryption-keys`).
 ///
-/// Holds the key a second time in the form that the fast key agreement wants, built once.
+/// The value also contains the key in the form that the fast key agreement needs, computed once.
 pub struct PacketPrivateKey {
     secret: SecretKey,
     public: PacketPublicKey,
@@ -26,10 +26,12 @@ pub struct PacketPrivateKey {
 }
 
 impl PacketPrivateKey {
-    /// Reads base64 of 97 bytes (uncompressed point, then scalar), key-rotator material, or PKCS#8 as PEM or base64.
+    /// Parses base64 of 97 bytes (uncompressed point, then scalar), key-rotator material, or PKCS#8
+    /// as PEM or base64.
     ///
     /// # Errors
-    /// If the text is none of these, or its public half does not belong to its scalar.
+    /// [`KeyError`] if the text has none of these forms, or its public half does not belong to its
+    /// scalar.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         match KeyText::read(text)? {
             KeyText::Bytes(bytes) if bytes.len() == X963_LENGTH => {
@@ -40,23 +42,25 @@ impl PacketPrivateKey {
         }
     }
 
-    /// Takes the scalar, 32 big-endian bytes.
+    /// Creates the key from its scalar, 32 big-endian bytes.
     ///
     /// # Errors
-    /// [`KeyError::Invalid`] unless there are 32 bytes of a number from 1 to the order less 1.
+    /// [`KeyError::Invalid`] unless there are 32 bytes that encode a number from 1 to the order
+    /// minus 1.
     pub fn from_scalar(scalar: &[u8]) -> Result<Self, KeyError> {
         Self::from_secret(SecretKey::from_slice(scalar).map_err(|_| KeyError::Invalid)?)
     }
 
-    /// Reads a comma-separated list, as ENPA's command line and secrets hold it, in the order given.
+    /// Parses a comma-separated list, as used by ENPA's command line and secrets, and keeps its
+    /// order.
     ///
     /// # Errors
-    /// If any entry is not a key; an empty list or entry is [`KeyError::Empty`].
+    /// [`KeyError`] if an entry is not a key. An empty list or entry is [`KeyError::Empty`].
     pub fn parse_list(text: &str) -> Result<Vec<Self>, KeyError> {
         text.split(',').map(Self::parse).collect()
     }
 
-    /// Draws a new key.
+    /// Generates a new key.
     #[allow(
         clippy::expect_used,
         reason = "both libraries accept exactly the scalars from 1 to the order less 1"
@@ -77,12 +81,13 @@ impl PacketPrivateKey {
         })
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn public(&self) -> &PacketPublicKey {
         &self.public
     }
 
-    /// Base64 of the 65-byte point and the 32-byte scalar: what ENPA programs take.
+    /// Encodes the key as base64 of the 65-byte point and the 32-byte scalar, the form that ENPA
+    /// programs accept.
     pub fn to_x963_base64(&self) -> Zeroizing<String> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(X963_LENGTH));
         bytes.extend_from_slice(self.public.as_bytes());
@@ -90,18 +95,18 @@ impl PacketPrivateKey {
         encode_secret(&bytes)
     }
 
-    /// What ENPA's key-rotator keeps in its secrets.
+    /// Encodes the key in the form that ENPA's key-rotator stores in its secrets.
     pub fn to_rotator_material(&self) -> Zeroizing<String> {
         scalar::to_rotator_material(&self.secret)
     }
 
-    /// PEM `PRIVATE KEY`.
+    /// Encodes the key as PEM `PRIVATE KEY`.
     pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
         scalar::to_pkcs8_pem(&self.secret)
     }
 
-    /// A PEM `CERTIFICATE REQUEST` (PKCS#10) for this key, signed by it: what manifests hold. The signature is
-    /// deterministic, so the text is too.
+    /// Creates a PEM `CERTIFICATE REQUEST` (PKCS#10) for this key, signed by it, as published in
+    /// manifests. The signature is deterministic, and therefore so is the text.
     ///
     /// # Errors
     /// [`KeyError::CommonName`] if `common_name` is empty or longer than 64 characters (X.520).

@@ -1,4 +1,4 @@
-//! The public half of a packet key: what clients seal a share to.
+//! The public half of a packet key, to which clients encrypt a share.
 
 use std::fmt;
 
@@ -10,22 +10,24 @@ use super::verifying::spki_pem;
 use super::{POINT_LENGTH, request, scalar};
 use crate::error::KeyError;
 
-/// What [`PacketPublicKey::parse`] takes.
+/// The forms that [`PacketPublicKey::parse`] accepts.
 const WANTED: &str =
     "a P-256 packet encryption key (base64 of 65 bytes, PEM `CERTIFICATE REQUEST`, or PEM `PUBLIC KEY`)";
 
-/// A P-256 public key that packets are encrypted to (ENPA `packet-encryption-keys`).
+/// A P-256 public key to which packets are encrypted (ENPA `packet-encryption-keys`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PacketPublicKey {
     point: [u8; POINT_LENGTH],
 }
 
 impl PacketPublicKey {
-    /// Reads base64 of the 65-byte uncompressed point, a PEM `CERTIFICATE REQUEST`, or an SPKI as PEM or base64.
+    /// Parses base64 of the 65-byte uncompressed point, a PEM `CERTIFICATE REQUEST`, or an SPKI as
+    /// PEM or base64.
     ///
     /// # Errors
-    /// [`KeyError::Private`] for every form of a private key; others if the text is none of these, the point is not on
-    /// the curve, or a certificate request is not signed by the key in it (ENPA's reader does not check; this one does).
+    /// [`KeyError::Private`] for every form of a private key. Other errors if the text has none of
+    /// the forms above, the point is not on the curve, or a certificate request is not signed by
+    /// the key in it. (ENPA's reader does not check this signature.)
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let format = |_| KeyError::Format { wanted: WANTED };
         let text = KeyText::read(text)?;
@@ -55,22 +57,22 @@ impl PacketPublicKey {
         }
     }
 
-    /// The 65-byte uncompressed point.
+    /// Returns the 65-byte uncompressed point.
     pub fn as_bytes(&self) -> &[u8; POINT_LENGTH] {
         &self.point
     }
 
-    /// The first 16 hex digits of SHA-256 of the 65-byte point.
+    /// Returns the first 16 hex digits of the SHA-256 of the 65-byte point.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.point)
     }
 
-    /// Base64 of the 65-byte uncompressed point.
+    /// Encodes the key as base64 of the 65-byte uncompressed point.
     pub fn to_x962_base64(&self) -> String {
         encode(&self.point)
     }
 
-    /// PEM `PUBLIC KEY`.
+    /// Encodes the key as PEM `PUBLIC KEY`.
     pub fn to_spki_pem(&self) -> String {
         spki_pem(&self.point)
     }

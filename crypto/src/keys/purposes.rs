@@ -1,21 +1,21 @@
-//! One key pair serves one purpose and one party.
+//! The rule that one key pair serves one purpose and one party.
 
 use std::collections::BTreeMap;
 
-/// The public keys that a configuration names, by fingerprint.
+/// The public keys of a configuration, by fingerprint.
 ///
-/// A packet key that also signs, or a peer whose key is the ingestor's, lets one party act as another: the signature of
-/// an ingestor would pass for that of a processor.
+/// If a packet key also signs, or a peer has the same key as the ingestor, one party can act as
+/// another: an ingestor's signature would verify as a processor's.
 #[derive(Debug, Default)]
 pub struct KeyPurposes {
     seen: BTreeMap<String, (&'static str, String)>,
 }
 
-/// One key pair under two purposes.
+/// The error for a key pair with two purposes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{first_purpose} \"{first}\" and {second_purpose} \"{second}\" are the same key pair: each purpose and each party needs \
-     a key of its own"
+     its own key"
 )]
 pub struct KeyReuse {
     first_purpose: &'static str,
@@ -25,11 +25,11 @@ pub struct KeyReuse {
 }
 
 impl KeyPurposes {
-    /// Enters a key by its purpose, its name in the configuration and the fingerprint of its public half. The same key
-    /// under two names of one purpose is no fault.
+    /// Adds a key by its purpose, its name in the configuration and the fingerprint of its public
+    /// half. The same key under two names of one purpose is allowed.
     ///
     /// # Errors
-    /// [`KeyReuse`] if the key serves another purpose already.
+    /// [`KeyReuse`] if the key already has another purpose.
     pub fn add(&mut self, purpose: &'static str, name: &str, fingerprint: String) -> Result<(), KeyReuse> {
         let (first_purpose, first) = self
             .seen
@@ -63,7 +63,7 @@ mod tests {
             shown,
             Err(
                 "ingestor public key \"i1\" and peer public key \"p2\" are the same key pair: each purpose and each \
-                 party needs a key of its own"
+                 party needs its own key"
                     .into()
             )
         );

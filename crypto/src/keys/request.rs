@@ -20,7 +20,7 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// `ub-common-name` (X.520).
 const COMMON_NAME_MAX: usize = 64;
 
-/// The key in a certificate request, once its own signature over the request has been checked.
+/// Returns the key in a certificate request after verifying the request's signature with it.
 pub(crate) fn read(pem: &str, wanted: &'static str) -> Result<PublicKey, KeyError> {
     let request = CertReq::from_pem(pem).map_err(|_| KeyError::Format { wanted })?;
     let public = PublicKey::try_from(request.info.public_key.owned_to_ref()).map_err(|_| KeyError::Invalid)?;
@@ -35,12 +35,13 @@ pub(crate) fn read(pem: &str, wanted: &'static str) -> Result<PublicKey, KeyErro
     }
 }
 
-/// A certificate request for `secret`, signed by it, as PEM.
+/// Creates a certificate request for `secret`, signed by it, as PEM.
 pub(crate) fn write(secret: &SecretKey, common_name: &str) -> Result<String, KeyError> {
     if common_name.is_empty() || common_name.chars().count() > COMMON_NAME_MAX {
         return Err(KeyError::CommonName);
     }
-    // A name of at most 64 characters and a P-256 key always fit into DER, so nothing else can fail.
+    // A name of at most 64 characters and a P-256 key always fit into DER, so no other error is
+    // possible.
     build(secret, common_name).map_err(|_| KeyError::CommonName)
 }
 
@@ -67,7 +68,8 @@ fn build(secret: &SecretKey, common_name: &str) -> der::Result<String> {
     .to_pem(LineEnding::LF)
 }
 
-/// A name of one common name: printable where it can be, as Go's library writes it, else UTF-8.
+/// Creates a distinguished name with one common name, as PrintableString if possible, like Go's
+/// library, otherwise as UTF8String.
 fn subject(common_name: &str) -> der::Result<Name> {
     let value = match PrintableStringRef::new(common_name) {
         Ok(printable) => Any::encode_from(&printable)?,

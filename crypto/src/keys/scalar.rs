@@ -1,4 +1,4 @@
-//! Secret scalars, and the encodings that signing keys and packet keys share.
+//! Secret scalars, and the encodings that signing keys and packet keys have in common.
 
 use p256::SecretKey;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
@@ -9,14 +9,14 @@ use super::text::{KeyText, encode_secret, encode_secret_unpadded};
 use super::{POINT_LENGTH, SCALAR_LENGTH};
 use crate::error::KeyError;
 
-/// First byte of the key-rotator's material: P-256, the only type it knows.
+/// First byte of the key-rotator's material: P-256, the only type it supports.
 const ROTATOR_TYPE: u8 = 1;
-/// Type byte, compressed point, scalar.
+/// Length of the key-rotator's material: type byte, compressed point, scalar.
 const ROTATOR_LENGTH: usize = 1 + 33 + SCALAR_LENGTH;
-/// Uncompressed point, scalar.
+/// Length of an uncompressed point with its scalar.
 pub(crate) const X963_LENGTH: usize = POINT_LENGTH + SCALAR_LENGTH;
 
-/// Reads PKCS#8 (PEM or base64) or key-rotator material.
+/// Parses PKCS#8 (PEM or base64) or key-rotator material.
 pub(crate) fn parse(text: &KeyText<'_>, wanted: &'static str) -> Result<SecretKey, KeyError> {
     match text {
         KeyText::Pem {
@@ -32,11 +32,13 @@ pub(crate) fn parse(text: &KeyText<'_>, wanted: &'static str) -> Result<SecretKe
     }
 }
 
-/// Why a text is not a public key: [`KeyError::Private`] if it is any form of a private key.
+/// Returns the error for a text that is not a public key: [`KeyError::Private`] if it is any form
+/// of a private key.
 pub(crate) fn not_public(text: &KeyText<'_>, wanted: &'static str) -> KeyError {
     let private = match text {
         KeyText::Pem { label, .. } => label.ends_with("PRIVATE KEY"),
-        // A private packet key of ENPA begins with its public half, so a reader could take it for a public key.
+        // A private packet key of ENPA begins with its public half, so a parser could take it for a
+        // public key.
         KeyText::Bytes(bytes) => bytes.len() == X963_LENGTH || parse(text, wanted).is_ok(),
     };
     if private {
@@ -46,7 +48,8 @@ pub(crate) fn not_public(text: &KeyText<'_>, wanted: &'static str) -> KeyError {
     }
 }
 
-/// A scalar with its public point (SEC1, compressed or not); the two have to belong together.
+/// Combines a scalar with its public point (SEC1, compressed or not), and checks that the two
+/// belong together.
 pub(crate) fn from_halves(point: &[u8], scalar: &[u8]) -> Result<SecretKey, KeyError> {
     let secret = SecretKey::from_slice(scalar).map_err(|_| KeyError::Invalid)?;
     let public = p256::PublicKey::from_sec1_bytes(point).map_err(|_| KeyError::Invalid)?;
@@ -57,7 +60,7 @@ pub(crate) fn from_halves(point: &[u8], scalar: &[u8]) -> Result<SecretKey, KeyE
     }
 }
 
-/// A uniform scalar, by rejection: the same bytes of randomness give the same key.
+/// Draws a uniform scalar by rejection. The same random bytes yield the same key.
 pub(crate) fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> SecretKey {
     let mut bytes = Zeroizing::new([0; SCALAR_LENGTH]);
     loop {
@@ -68,7 +71,7 @@ pub(crate) fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> SecretKey {
     }
 }
 
-/// The uncompressed public point of a scalar.
+/// Encodes a public point in uncompressed form.
 pub(crate) fn uncompressed(public: &p256::PublicKey) -> [u8; POINT_LENGTH] {
     use p256::elliptic_curve::sec1::ToSec1Point as _;
     let mut point = [0; POINT_LENGTH];

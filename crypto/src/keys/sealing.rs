@@ -1,4 +1,4 @@
-//! The key that seals a processor's own prepared batches.
+//! The key with which a processor seals its own prepared batches.
 
 use std::fmt;
 
@@ -10,24 +10,24 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use super::text::{KeyText, array, encode_secret, hex};
 use crate::error::KeyError;
 
-/// What [`SealingKey::parse`] takes.
+/// The forms that [`SealingKey::parse`] accepts.
 const WANTED: &str = "a sealing key (base64 of 32 random bytes)";
-/// Separates the identifier from everything else that is derived from the key.
+/// Domain separation for the identifier.
 const ID_INFO: &[u8] = b"tallybox sealing key id v1";
-/// Separates the key of records.
+/// Domain separation for the key of records.
 const RECORD_INFO: &[u8] = b"tallybox record key v1";
 
-/// 32 random bytes from which the keys of prepared batches are derived.
+/// A secret of 32 random bytes from which the keys of prepared batches are derived.
 #[derive(Clone, ZeroizeOnDrop)]
 pub struct SealingKey {
     bytes: [u8; 32],
 }
 
 impl SealingKey {
-    /// Reads base64 of exactly 32 bytes.
+    /// Parses base64 of exactly 32 bytes.
     ///
     /// # Errors
-    /// If it is something else.
+    /// [`KeyError`] for any other text.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         match KeyText::read(text)? {
             KeyText::Bytes(decoded) => {
@@ -38,27 +38,28 @@ impl SealingKey {
         }
     }
 
-    /// Draws a new key.
+    /// Generates a new key.
     pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let mut key = Self { bytes: [0; 32] };
         rng.fill_bytes(&mut key.bytes);
         key
     }
 
-    /// Base64 of the 32 bytes.
+    /// Encodes the key as base64 of the 32 bytes.
     pub fn to_base64(&self) -> Zeroizing<String> {
         encode_secret(&self.bytes)
     }
 
-    /// Eight hex digits that name this key in object names. They are derived from it and tell nothing about it.
+    /// Returns eight hex digits that identify this key in object names. They are derived from the
+    /// key and reveal nothing about it.
     pub fn id(&self) -> String {
         let mut id = [0; 4];
         self.expand(&[ID_INFO], &mut id);
         hex(&id)
     }
 
-    /// The bytes of the key that authenticates the processor's other objects in its own bucket. Whoever holds it can
-    /// open no prepared batch.
+    /// Derives the bytes of the key that authenticates the other objects in the processor's own
+    /// bucket. The derived key cannot open a prepared batch.
     pub fn record_key(&self) -> Zeroizing<[u8; 32]> {
         let mut bytes = Zeroizing::new([0; 32]);
         self.expand(&[RECORD_INFO], bytes.as_mut_slice());

@@ -1,4 +1,4 @@
-//! The key that signs a processor's or ingestor's batches.
+//! The key with which a processor or ingestor signs its batches.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use super::text::KeyText;
 use super::{VerifyingKey, scalar};
 use crate::error::KeyError;
 
-/// What [`SigningKey::parse`] takes.
+/// The forms that [`SigningKey::parse`] accepts.
 const WANTED: &str = "a P-256 signing key (base64 PKCS#8, PEM `PRIVATE KEY`, or key-rotator material)";
 
 /// An ECDSA P-256 private key for batch signatures (ENPA `batch-signing-private-key`).
 ///
-/// Signing is deterministic (RFC 6979): a rerun publishes the same bytes.
+/// Signatures are deterministic (RFC 6979), so a repeated run publishes the same bytes.
 #[derive(Clone)]
 pub struct SigningKey {
     secret: SecretKey,
@@ -25,17 +25,18 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Reads base64 of PKCS#8 DER, PEM `PRIVATE KEY` (or `EC PRIVATE KEY`), or key-rotator material (base64
-    /// without padding of `01`, the 33-byte compressed point and the 32-byte scalar).
+    /// Parses base64 of PKCS#8 DER, PEM `PRIVATE KEY` (or `EC PRIVATE KEY`), or key-rotator
+    /// material (base64 without padding of `01`, the 33-byte compressed point and the 32-byte
+    /// scalar).
     ///
     /// # Errors
-    /// [`KeyError::Placeholder`] for the literal `not-a-real-key`; others if the text is none of the above, or
-    /// its public half does not belong to its scalar.
+    /// [`KeyError::Placeholder`] for the literal `not-a-real-key`. Other errors if the text has
+    /// none of the forms above, or its public half does not belong to its scalar.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         scalar::parse(&KeyText::read(text)?, WANTED).map(Self::from_secret)
     }
 
-    /// Draws a new key.
+    /// Generates a new key.
     pub fn generate(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         Self::from_secret(scalar::generate(rng))
     }
@@ -45,35 +46,36 @@ impl SigningKey {
         Self { secret, ecdsa }
     }
 
-    /// Signs `message`: ECDSA P-256 with SHA-256 and the nonce of RFC 6979, as ASN.1 DER (70 to 72 bytes, rarely
-    /// fewer).
+    /// Signs `message` with ECDSA P-256 and SHA-256, using the nonce of RFC 6979. The signature is
+    /// ASN.1 DER of 70 to 72 bytes, in rare cases fewer.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let signature: DerSignature = self.ecdsa.sign(message);
         signature.as_bytes().to_vec()
     }
 
-    /// The same as 64 bytes, r and s, the form of JOSE (RFC 7518 section 3.4).
+    /// Signs `message` like [`Self::sign`], but returns r and s as 64 bytes, the form of JOSE (RFC
+    /// 7518 section 3.4).
     pub fn sign_fixed(&self, message: &[u8]) -> [u8; 64] {
         let signature: Signature = self.ecdsa.sign(message);
         signature.to_bytes().into()
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn verifying_key(&self) -> VerifyingKey {
         VerifyingKey::from_public(&self.secret.public_key())
     }
 
-    /// Base64 of PKCS#8 DER: what ENPA programs take.
+    /// Encodes the key as base64 of PKCS#8 DER, the form that ENPA programs accept.
     pub fn to_pkcs8_base64(&self) -> Zeroizing<String> {
         scalar::to_pkcs8_base64(&self.secret)
     }
 
-    /// PEM `PRIVATE KEY`.
+    /// Encodes the key as PEM `PRIVATE KEY`.
     pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
         scalar::to_pkcs8_pem(&self.secret)
     }
 
-    /// What ENPA's key-rotator keeps in its secrets.
+    /// Encodes the key in the form that ENPA's key-rotator stores in its secrets.
     pub fn to_rotator_material(&self) -> Zeroizing<String> {
         scalar::to_rotator_material(&self.secret)
     }

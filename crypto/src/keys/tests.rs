@@ -1,4 +1,5 @@
-//! Every encoding of every key, in and out; keys of others; and that nothing shows a secret.
+//! Tests of every encoding of every key in both directions, of foreign keys, and that no output
+//! contains a secret.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,7 +11,7 @@ use super::text::hex;
 use super::*;
 use crate::error::KeyError;
 
-/// Of scalar 0x11...11, as `enpa-wire` gives it.
+/// The key of scalar 0x11...11, as `enpa-wire` encodes it.
 const X963: &str = "BAIX5hfwtkQ5KCePlpmeaaI6TywVK99tbN9m5bgCgtTtGUp968uXcS0t2jyoWqh2Wlb0X8dYWZZS8ol8ZTBuV5QREREREREREREREREREREREREREREREREREREREREREQ==";
 const ROTATOR: &str = "AQICF+YX8LZEOSgnj5aZnmmiOk8sFSvfbWzfZuW4AoLU7RERERERERERERERERERERERERERERERERERERERERER";
 const POINT: &str = "040217e617f0b6443928278f96999e69a23a4f2c152bdf6d6cdf66e5b80282d4ed\
@@ -180,7 +181,7 @@ fn requests_have_to_be_signed_by_their_key() {
     );
     assert!(PacketPublicKey::parse(testdata!("foreign/request-p384.pem")).is_err());
 
-    // Another name in the request, under the old signature.
+    // Another name in the request, with the old signature.
     let (_, body) = x509_cert::der::pem::decode_vec(testdata!("foreign/request-sha256.pem").as_bytes()).unwrap();
     let at = body.windows(3).position(|window| window == b"csr").unwrap();
     let mut changed = body;
@@ -221,7 +222,8 @@ fn what_is_no_key_is_refused() {
     assert!(PacketPublicKey::parse(testdata!("foreign/p384.spki.pem")).is_err());
     assert!(VerifyingKey::parse(testdata!("foreign/request-sha256.pem")).is_err());
 
-    // A public half of another key; a scalar of zero and one of the order; a point off the curve.
+    // The public half of another key, a scalar of zero, a scalar equal to the order, a point off
+    // the curve.
     let mut other = PacketPrivateKey::generate(&mut rng()).public().as_bytes().to_vec();
     other.extend([0x11; 32]);
     assert_eq!(
@@ -300,7 +302,7 @@ fn signatures_are_those_of_rfc_6979() {
     );
 }
 
-/// No run of four bytes of a secret may show, in hex, in decimal lists or in base64.
+/// No four consecutive bytes of a secret may appear in hex, in decimal lists or in base64.
 #[test]
 fn debug_shows_no_secret() {
     let packet = PacketPrivateKey::parse(X963).unwrap();
@@ -317,7 +319,7 @@ fn debug_shows_no_secret() {
         }
         assert!(shown.contains("Key"), "{shown}");
     }
-    // Errors name forms, never contents.
+    // Errors name the form of a key, never its content.
     assert!(!SigningKey::parse(X963).unwrap_err().to_string().contains("ERER"));
 }
 

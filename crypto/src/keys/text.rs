@@ -1,4 +1,4 @@
-//! From the text of a key file to bytes, and which of the two wrappings (PEM, base64) it is.
+//! The conversion of a key file's text to bytes, with detection of its wrapping (PEM or base64).
 
 use base64ct::{Base64, Base64Unpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use super::document::is_document;
 use crate::error::KeyError;
 
-/// What deployment tools write into a secret that has no key yet.
+/// The text that deployment tools write into a secret without a key.
 const PLACEHOLDER: &str = "not-a-real-key";
 
-/// A key text with its wrapping recognised.
+/// The text of a key, with its wrapping recognised.
 pub(crate) enum KeyText<'t> {
     /// PEM, with the label between `BEGIN` and the dashes.
     Pem { label: &'t str, text: &'t str },
@@ -40,9 +40,10 @@ impl<'t> KeyText<'t> {
     }
 }
 
-/// Decodes base64, padded or not; white space inside is skipped (wrapped files).
+/// Decodes base64 with or without padding. White space inside the text is skipped, because files
+/// may be wrapped.
 fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    // Room for all of it at once: growing would leave copies behind.
+    // Allocate the whole length at once: a reallocation would leave copies of the secret in memory.
     let mut compact = Zeroizing::new(Vec::with_capacity(text.len()));
     compact.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
     let mut bytes = Zeroizing::new(vec![0; compact.len() / 4 * 3 + 3]);
@@ -56,32 +57,33 @@ fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     Ok(bytes)
 }
 
-/// Standard base64 with padding.
+/// Encodes bytes as standard base64 with padding.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     Base64::encode_string(bytes)
 }
 
-/// Standard base64 with padding, of a secret.
+/// Encodes a secret as standard base64 with padding.
 pub(crate) fn encode_secret(bytes: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(Base64::encode_string(bytes))
 }
 
-/// Standard base64 without padding, of a secret.
+/// Encodes a secret as standard base64 without padding.
 pub(crate) fn encode_secret_unpadded(bytes: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(Base64Unpadded::encode_string(bytes))
 }
 
-/// The first 16 hex digits of SHA-256 of `point`: short enough to read out, long enough to compare.
+/// Returns the first 16 hex digits of the SHA-256 of `point`: short enough to read aloud, long
+/// enough to compare.
 pub(crate) fn fingerprint(point: &[u8]) -> String {
     hex(&Sha256::digest(point)[..8])
 }
 
-/// Lower-case hex.
+/// Formats bytes as lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Copies a slice into an array; `None` if the lengths differ.
+/// Copies a slice into an array; returns `None` if the lengths differ.
 pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.try_into().ok()
 }

@@ -8,21 +8,22 @@ use super::text::{KeyText, encode, fingerprint};
 use super::{POINT_LENGTH, scalar};
 use crate::error::{KeyError, SignatureError};
 
-/// What [`VerifyingKey::parse`] takes.
+/// The forms that [`VerifyingKey::parse`] accepts.
 const WANTED: &str = "a P-256 public key (PEM `PUBLIC KEY`, base64 SPKI, or base64 65-byte point)";
 
-/// An ECDSA P-256 public key for batch signatures, as manifests publish it.
+/// An ECDSA P-256 public key for batch signatures, as published in manifests.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifyingKey {
     point: [u8; POINT_LENGTH],
 }
 
 impl VerifyingKey {
-    /// Reads PEM `PUBLIC KEY`, base64 of SPKI DER, or base64 of the 65-byte uncompressed point.
+    /// Parses PEM `PUBLIC KEY`, base64 of SPKI DER, or base64 of the 65-byte uncompressed point.
     ///
     /// # Errors
-    /// [`KeyError::Private`] for every form of a private key, which ENPA's command line accepts here; others if the text
-    /// is none of these, or the point is not on the curve.
+    /// [`KeyError::Private`] for every form of a private key (ENPA's command line accepts one
+    /// here). Other errors if the text has none of the forms above, or the point is not on the
+    /// curve.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let text = KeyText::read(text)?;
         let public = match &text {
@@ -47,47 +48,49 @@ impl VerifyingKey {
         }
     }
 
-    /// Checks an ASN.1 DER ECDSA signature with SHA-256 over `message`.
+    /// Verifies an ASN.1 DER ECDSA signature with SHA-256 over `message`.
     ///
     /// # Errors
-    /// If it is not this key's signature over these bytes.
+    /// [`SignatureError`] unless the signature is this key's over these bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point)
             .verify(message, signature)
             .map_err(|_| SignatureError)
     }
 
-    /// Checks an ECDSA signature with SHA-256 in the form of JOSE (RFC 7518 section 3.4): r and s, 32 bytes each.
+    /// Verifies an ECDSA signature with SHA-256 in the form of JOSE (RFC 7518 section 3.4): r and
+    /// s, 32 bytes each.
     ///
     /// # Errors
-    /// If it is not this key's signature over these bytes.
+    /// [`SignatureError`] unless the signature is this key's over these bytes.
     pub fn verify_fixed(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.point)
             .verify(message, signature)
             .map_err(|_| SignatureError)
     }
 
-    /// The 65-byte uncompressed point.
+    /// Returns the 65-byte uncompressed point.
     pub fn as_bytes(&self) -> &[u8; POINT_LENGTH] {
         &self.point
     }
 
-    /// PEM `PUBLIC KEY`: what manifests hold.
+    /// Encodes the key as PEM `PUBLIC KEY`, the form in manifests.
     pub fn to_spki_pem(&self) -> String {
         spki_pem(&self.point)
     }
 
-    /// Base64 of SPKI DER (91 bytes).
+    /// Encodes the key as base64 of SPKI DER (91 bytes).
     pub fn to_spki_base64(&self) -> String {
         encode(&spki_der(&self.point))
     }
 
-    /// Base64 of the 65-byte uncompressed point: what ENPA's command line takes.
+    /// Encodes the key as base64 of the 65-byte uncompressed point, the form that ENPA's command
+    /// line accepts.
     pub fn to_x962_base64(&self) -> String {
         encode(&self.point)
     }
 
-    /// The first 16 hex digits of SHA-256 of the 65-byte point.
+    /// Returns the first 16 hex digits of the SHA-256 of the 65-byte point.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.point)
     }
@@ -99,7 +102,7 @@ impl std::fmt::Debug for VerifyingKey {
     }
 }
 
-/// SubjectPublicKeyInfo of a point that has been checked, as PEM.
+/// Encodes a valid point as SubjectPublicKeyInfo in PEM.
 #[allow(
     clippy::expect_used,
     reason = "the point was checked when the key was made, and 91 bytes fit into DER"
@@ -111,7 +114,7 @@ pub(crate) fn spki_pem(point: &[u8; POINT_LENGTH]) -> String {
         .expect("a P-256 SPKI is 91 bytes of DER")
 }
 
-/// SubjectPublicKeyInfo of a point that has been checked, as DER.
+/// Encodes a valid point as SubjectPublicKeyInfo in DER.
 #[allow(
     clippy::expect_used,
     reason = "the point was checked when the key was made, and 91 bytes fit into DER"
