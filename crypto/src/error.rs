@@ -1,235 +1,240 @@
-//! What can go wrong in this crate, one enum a question.
+//! The errors of this crate, one enum for each kind of operation.
 //!
-//! None of these carries a secret: no key, no share, no evaluation point. Errors about a packet
-//! ([`EciesError`], [`ShareError`], [`PointError`]) are the sender's fault and cost that packet;
-//! [`KeyError`], [`Prio2Error`] and [`SealError`] are about our own configuration or files.
+//! No error contains a secret: no key, no share and no evaluation point. Errors about a packet
+//! ([`EciesError`], [`ShareError`], [`PointError`]) are caused by its sender and reject only that
+//! packet. [`KeyError`], [`Prio2Error`] and [`SealError`] are caused by the local configuration or
+//! local files.
 
 use thiserror::Error;
 
-/// Why a text is not the key it should be.
+/// The reason why a text is not the expected key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// There is nothing in it.
+    /// The text is empty.
     #[error("key is empty")]
     Empty,
-    /// The literal that deployment tools put into a secret before there is a key.
+    /// The placeholder that deployment tools write into a secret before a key exists.
     #[error(
         "key is the placeholder `not-a-real-key`: the secret was created but never filled; \
          rotate or generate a key, then restart"
     )]
     Placeholder,
-    /// Neither PEM nor base64, or its padding is wrong.
+    /// The text is neither PEM nor base64, or its padding is wrong.
     #[error("key is neither PEM nor standard base64")]
     Encoding,
-    /// Decoded, but to none of the forms accepted there.
+    /// The text can be decoded, but has none of the accepted forms.
     #[error("key is not {wanted}")]
     Format {
-        /// The forms that would have been accepted.
+        /// The accepted forms.
         wanted: &'static str,
     },
-    /// A private key where a public one belongs: another organisation must never be given it, and a copy in a
-    /// configuration that only verifies is one copy too many.
+    /// A private key where a public key is expected. A private key must never be given to another
+    /// organisation, and a configuration that only verifies does not need a copy.
     #[error(
         "key is private where a public key belongs: replace the file by its public half \
          (`facilitator key public FILE`), and treat the private key as exposed if others could read it"
     )]
     Private,
-    /// A packet key document that is malformed, or that stands where another kind of key belongs.
+    /// A packet key document that is malformed, or that is used where another kind of key is
+    /// expected.
     #[error("packet key document {problem}")]
     Document {
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
     /// The scalar is zero or not below the order of P-256, or the point is not on the curve.
     #[error("key is not a valid P-256 key")]
     Invalid,
-    /// The public half stored beside a secret scalar belongs to another scalar.
+    /// The public half stored next to a secret scalar belongs to another scalar.
     #[error("public half of the key does not belong to its secret half")]
     Mismatch,
-    /// A certificate request that its own key did not sign.
+    /// A certificate request that is not signed by the key in it.
     #[error("certificate request is not signed by the key it carries (ecdsa-with-SHA256)")]
     RequestSignature,
-    /// A common name for a certificate request that is empty or longer than X.520 allows.
+    /// The common name for a certificate request is empty or longer than X.520 allows.
     #[error("common name has to have 1 to 64 characters")]
     CommonName,
 }
 
-/// A signature that is not an ASN.1 ECDSA signature by this key over this message; which of these fails
-/// cannot be told apart.
+/// The error for a signature that does not verify. The text may not be an ASN.1 ECDSA signature, or
+/// the signature may be of another key or message; the error does not distinguish these cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("signature does not verify")]
 pub struct SignatureError;
 
-/// Why a packet could not be sealed or opened.
+/// The reason why a packet could not be encrypted or opened.
 ///
-/// ENPA treats all of them as "wrong key, try the next one" (`docs/formats.md`); only [`Self::TagMismatch`]
-/// can really mean that.
+/// ENPA treats every such error as "wrong key, try the next one" (`docs/formats.md`). Only
+/// [`Self::TagMismatch`] can have this cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EciesError {
-    /// Shorter than a point and a tag, 81 bytes: no key opens it.
+    /// The packet is shorter than a point and a tag (81 bytes). No key opens it.
     #[error("ciphertext of {length} bytes is shorter than 81")]
     TooShort {
-        /// Bytes there are.
+        /// Length of the packet in bytes.
         length: usize,
     },
-    /// The first 65 bytes are not an uncompressed point of P-256: no key opens it.
+    /// The first 65 bytes are not an uncompressed point of P-256. No key opens the packet.
     #[error("ephemeral public key is not an uncompressed point of P-256")]
     NotAPoint,
-    /// Made for another key, or damaged.
-    #[error("authentication tag does not match: another key's packet, or damaged")]
+    /// The packet was encrypted to another key, or is damaged.
+    #[error("authentication tag does not match: the packet was encrypted to another key, or is damaged")]
     TagMismatch,
-    /// Only when sealing: the ephemeral scalar is zero or not below the order of P-256.
+    /// Only when encrypting: the ephemeral scalar is zero or not below the order of P-256.
     #[error("ephemeral scalar is not a valid P-256 scalar")]
     Scalar,
-    /// Only when sealing: longer than AES-GCM allows (64 GiB).
-    #[error("plaintext is too long to seal")]
+    /// Only when encrypting: the plaintext exceeds the limit of AES-GCM (64 GiB).
+    #[error("plaintext is longer than AES-GCM allows")]
     TooLong,
 }
 
 impl EciesError {
-    /// Whether another decryption key could still open this packet.
+    /// Returns whether another decryption key could open this packet.
     pub fn may_be_another_key(&self) -> bool {
         matches!(self, Self::TagMismatch)
     }
 }
 
-/// A dimension that Prio2 cannot work with, or inputs that do not fit it.
+/// The reason why Prio2 cannot use a number of bins or an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Prio2Error {
-    /// No bins, or so many that the field has no root of unity of the order needed.
-    #[error("{bins} bins: Prio2 takes 1 to {max}")]
+    /// The number of bins is zero, or so large that the field has no root of unity of the required
+    /// order.
+    #[error("{bins} bins: Prio2 supports 1 to {max}")]
     Bins {
-        /// Bins asked for.
+        /// The requested number of bins.
         bins: usize,
-        /// Most bins that the field allows.
+        /// The maximum number of bins in this field.
         max: usize,
     },
-    /// Another number of values than bins.
+    /// The number of values differs from the number of bins.
     #[error("{found} values for {bins} bins")]
     Dimension {
-        /// Bins of the scheme.
+        /// Number of bins of the scheme.
         bins: usize,
-        /// Values given.
+        /// Number of values given.
         found: usize,
     },
-    /// A value that is no field element.
+    /// A value is not a field element.
     #[error("value {index} is not below the field modulus")]
     Element {
-        /// Its position.
+        /// The position of the value.
         index: usize,
     },
-    /// A processor index that the scheme does not have.
+    /// The processor index does not exist in the scheme.
     #[error("no processor {index}: Prio2 has two")]
     Processor {
-        /// The index asked for.
+        /// The requested index.
         index: usize,
     },
-    /// A proof that does not hold.
-    #[error("proof does not hold")]
+    /// The proof does not verify.
+    #[error("proof does not verify")]
     Proof,
-    /// Other than two verifier shares or aggregate shares were given.
+    /// The number of verifier shares or aggregate shares is not two.
     #[error("{found} shares: Prio2 combines two")]
     ShareCount {
-        /// Shares given.
+        /// Number of shares given.
         found: usize,
     },
-    /// A share that is none.
+    /// A share is invalid.
     #[error(transparent)]
     Share(#[from] ShareError),
 }
 
-/// Why a decrypted payload is no share.
+/// The reason why a decrypted payload is not a valid share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ShareError {
-    /// Not as long as this processor's shares are at this number of bins.
+    /// The length of the share is wrong for this processor and number of bins.
     #[error("share has {found} bytes instead of {expected}")]
     Length {
-        /// Bytes a share has here.
+        /// The required length in bytes.
         expected: usize,
-        /// Bytes found.
+        /// The actual length in bytes.
         found: usize,
     },
-    /// An element that is not below the field modulus.
+    /// An element of the share is not below the field modulus.
     #[error("share has an element that is not below the field modulus")]
     Element,
-    /// There is no such processor.
+    /// The processor index does not exist in the scheme.
     #[error("no processor {index}: Prio2 has two")]
     Processor {
-        /// The index asked for.
+        /// The requested index.
         index: usize,
     },
 }
 
-/// Why a number is not used as an evaluation point.
+/// The reason why a number is refused as an evaluation point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PointError {
-    /// Negative, or not below the field modulus.
+    /// The number is negative or not below the field modulus.
     #[error("evaluation point is not in the field")]
     OutOfRange,
-    /// A root of unity: evaluating there would hand out a client's bit.
+    /// The number is a root of unity. An evaluation at this point would reveal a client's bit.
     #[error("evaluation point is a root of unity")]
     RootOfUnity,
 }
 
-/// A number in a verification message that does not fit into 32 bits.
+/// The error for a number in a verification message that does not fit into 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("verification message has a number outside of 0 to 2^32-1")]
 pub struct MessageError;
 
-/// Why a chunk of a prepared batch cannot be sealed or opened.
+/// The reason why a chunk of a prepared batch cannot be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// More than a chunk may hold.
+    /// The chunk exceeds the maximum length.
     #[error("chunk of {length} bytes is longer than {max}")]
     TooLong {
-        /// Bytes given.
+        /// Length in bytes.
         length: usize,
-        /// Most bytes allowed.
+        /// Maximum length in bytes.
         max: usize,
     },
-    /// Too short to hold a tag.
+    /// The chunk is too short to contain a tag.
     #[error("chunk of {length} bytes is shorter than its tag")]
     TooShort {
-        /// Bytes given.
+        /// Length in bytes.
         length: usize,
     },
-    /// Damaged, moved, or sealed with another key or for another file.
-    #[error("chunk {number} does not open: damaged, moved, or of another key or file")]
+    /// The chunk is damaged, was moved, or was sealed with another key or for another file.
+    #[error(
+        "chunk {number} does not open: it is damaged, was moved, or was sealed with another key or for another file"
+    )]
     Tag {
         /// Number of the chunk.
         number: u32,
     },
 }
 
-/// Why a signed JSON document is not believed.
+/// The reason why a signed JSON document is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum JwsError {
-    /// Not a flattened JWS of exactly the three members.
-    #[error("not a flattened JWS (RFC 7515 section 7.2.2) with payload, protected and signature")]
+    /// The document is not a flattened JWS with exactly the three members.
+    #[error("the document is not a flattened JWS (RFC 7515 section 7.2.2) with payload, protected and signature")]
     Form,
-    /// Another algorithm than ES256.
+    /// The algorithm is not ES256.
     #[error("the signature's algorithm is not ES256")]
     Algorithm,
-    /// A document of another kind.
-    #[error("a signed document of another type")]
+    /// The document has another type.
+    #[error("the signed document has another type")]
     Type,
-    /// Nobody trusts this key.
-    #[error("signed with key {key_id:?}, which is not trusted")]
+    /// The key is not trusted.
+    #[error("the document is signed with key {key_id:?}, which is not trusted")]
     UnknownKey {
-        /// The key that the document names.
+        /// The key id in the document.
         key_id: String,
     },
-    /// The signature is not this key's over this payload.
+    /// The signature over this payload does not verify with the key.
     #[error("the signature does not verify with key {key_id:?}")]
     Signature {
-        /// The key that the document names.
+        /// The key id in the document.
         key_id: String,
     },
 }
