@@ -1,6 +1,8 @@
-//! What each step of a packet costs, in nanoseconds, and as a share of the bare P-256 multiplication that is its floor.
+//! Benchmark of each step of a packet: nanoseconds, and the fraction of one bare P-256
+//! multiplication, which is the lower bound of opening a packet.
 //!
-//! `cargo bench -p tallybox-crypto`. The lowest of a few samples is printed: a busy machine only adds.
+//! Run it with `cargo bench -p tallybox-crypto`. The lowest of a few samples is printed, because
+//! other load on the machine only ever adds time.
 
 #![allow(clippy::expect_used, reason = "a bench")]
 
@@ -88,7 +90,7 @@ fn main() {
     print("seal and open a prepared chunk of 1 MiB", time(round));
 }
 
-/// Nanoseconds a call, lowest sample.
+/// Measures a call and returns nanoseconds per call, lowest sample.
 fn time<T>(mut call: impl FnMut() -> T) -> f64 {
     let mut calls = 1u32;
     loop {

@@ -1,8 +1,8 @@
-//! Measures the floor of intake: bare P-256 multiplications a second, on all cores at once.
+//! Measures the lower bound of intake: bare P-256 multiplications per second, on all cores at once.
 //!
-//! `cargo run --release -p tallybox-crypto --example bare_multiplication -- SECONDS` prints one number. Each core does
-//! what the public-key part of opening a packet is, by the library that opens them: one agreement of a static key
-//! with a 65-byte uncompressed peer.
+//! `cargo run --release -p tallybox-crypto --example bare_multiplication -- SECONDS` prints one
+//! number. Each core repeats the public-key part of opening a packet, with the same library: one
+//! key agreement of a static key with a 65-byte uncompressed peer.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +12,7 @@
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use std::time::{Duration, Instant};
 
-/// Agreements on one core until the time is over.
+/// Repeats the key agreement on one core for the given time and returns the number of agreements.
 fn multiply(key: &PrivateKey, peer: &[u8], time: Duration) -> u64 {
     let (start, mut count) = (Instant::now(), 0);
     while start.elapsed() < time {

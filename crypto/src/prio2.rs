@@ -1,13 +1,15 @@
-//! Prio2, the scheme of ENPA ("Prio v2", libprio): a client proves in zero knowledge that each value of its vector
-//! is 0 or 1, two processors check the proof together, and add what passes.
+//! Prio2, the scheme of ENPA ("Prio v2", libprio). A client proves in zero knowledge that each
+//! value of its vector is 0 or 1. Two processors verify the proof together and add the accepted
+//! vectors.
 //!
-//! The way of a packet: [`Prio2::split`] makes two shares; each processor decodes its own
-//! ([`Prio2::decode_share`]) and evaluates it at a point that the ingestor chose ([`Evaluator::message`]); the
-//! two [`Message`]s together say whether the packet counts ([`Message::is_valid_with`]); the data of what counts is
-//! added ([`Sum::add`]).
+//! [`Prio2::split`] creates two shares. Each processor decodes its share ([`Prio2::decode_share`])
+//! and evaluates it at a point that the ingestor chose ([`Evaluator::message`]). The two
+//! [`Message`]s together determine whether the packet is accepted ([`Message::is_valid_with`]). The
+//! data of accepted packets are added ([`Sum::add`]).
 //!
-//! What it cannot do: prove a Hamming weight, or be sound against a client that knows the point beforehand. A
-//! ciphertext evaluated at two points gives its client away, so callers pin one point (`ARCHITECTURE.md`).
+//! Limits of the scheme: Prio2 cannot prove a Hamming weight, and is not sound against a client
+//! that knows the evaluation point in advance. A ciphertext that is evaluated at two points reveals
+//! its client's answer, so callers pin one point for each key (`ARCHITECTURE.md`).
 
 mod evaluator;
 mod field;
@@ -36,12 +38,12 @@ pub use vdaf::{InputShare, OutputShare, VerifyState};
 
 use crate::error::Prio2Error;
 
-/// Data share processors of Prio2.
+/// The number of data share processors of Prio2.
 pub const PROCESSORS: usize = 2;
 
-/// The scheme at one number of bins.
+/// The scheme for one number of bins.
 ///
-/// Cheap to make; tables are built when first needed and then kept, so keep the value.
+/// Creating a value is cheap. Its tables are computed on first use and cached, so reuse the value.
 #[derive(Debug, Clone)]
 pub struct Prio2 {
     bins: usize,
@@ -51,11 +53,11 @@ pub struct Prio2 {
 }
 
 impl Prio2 {
-    /// Most bins there can be: twice the domain has to be at most 2^20, the order of the field's largest group of
-    /// roots of unity that is a power of two.
+    /// The maximum number of bins. Twice the domain must not exceed 2^20, the order of the field's
+    /// largest group of roots of unity whose order is a power of two.
     pub const MAX_BINS: usize = (1 << (field::ORDER_LOG - 1)) - 1;
 
-    /// The scheme for vectors of `bins` values.
+    /// Creates the scheme for vectors of `bins` values.
     ///
     /// # Errors
     /// [`Prio2Error::Bins`] unless `bins` is 1 to [`Self::MAX_BINS`].
@@ -73,22 +75,24 @@ impl Prio2 {
         })
     }
 
-    /// Length of the vector, in values.
+    /// Returns the length of the vector, in values.
     pub fn bins(&self) -> usize {
         self.bins
     }
 
-    /// The number of interpolation points of f and g: the smallest power of two above `bins`.
+    /// Returns the number of interpolation points of f and g: the smallest power of two above
+    /// `bins`.
     pub fn domain(&self) -> usize {
         (self.bins + 1).next_power_of_two()
     }
 
-    /// Field elements of a proof, data included: bins + 3 + domain.
+    /// Returns the number of field elements of a proof, data included: bins + 3 + domain.
     pub fn proof_length(&self) -> usize {
         self.bins + 3 + self.domain()
     }
 
-    /// Bytes of a processor's share before it is sealed: four an element for the first, a seed for the second.
+    /// Returns the length in bytes of a processor's share before encryption: four bytes for each
+    /// element for the first processor, the length of a seed for the second.
     ///
     /// # Errors
     /// [`Prio2Error::Processor`] for any other index.

@@ -1,8 +1,9 @@
-//! Verification messages at one point: the Lagrange weights once, then dot products.
+//! Verification messages at one point: Lagrange weights, computed once, and dot products.
 //!
-//! With w the root of unity of order n and v that of order 2n, the values of f at the roots weigh
-//! (r^n - 1)/n * w^i/(r - w^i) at the point r, and those of h (r^2n - 1)/2n * v^k/(r - v^k). f and g have the same
-//! weights and, but for the first processor's "less 1", the same values, so one product serves both.
+//! Let w be the root of unity of order n, and v that of order 2n. At the point r, the values of f
+//! at the roots have the weights (r^n - 1)/n * w^i/(r - w^i), and those of h have the weights (r^2n
+//! - 1)/2n * v^k/(r - v^k). f and g have the same weights and, except for the "minus 1" of the
+//! first processor, the same values, so one product serves both.
 
 use std::fmt;
 
@@ -13,12 +14,12 @@ use super::layout::Proof;
 use super::montgomery::{invert_all, product};
 use super::{Message, Point, Prio2};
 
-/// The weights of one point at one number of bins.
+/// The Lagrange weights of one point for one number of bins.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Evaluator {
-    /// Weights of f and g at the data points, one a bin.
+    /// Weights of f and g at the data points, one for each bin.
     data: Vec<u32>,
-    /// Sum of `data`: what "less 1" at each data point takes off g.
+    /// Sum of `data`: the amount that "minus 1" at each data point subtracts from g.
     data_sum: u32,
     /// Weight of f0 and of g0.
     first: u32,
@@ -26,16 +27,16 @@ pub struct Evaluator {
     h_first: u32,
     /// Weights of h at the odd powers.
     odd: Vec<u32>,
-    /// Working memory of [`Self::move_to`].
+    /// Scratch memory of [`Self::move_to`].
     scratch: Vec<u32>,
 }
 
 impl Prio2 {
-    /// Computes the weights for `point`, once for all packets that share it.
+    /// Computes the weights for `point`, which all packets with this point use.
     ///
     /// # Panics
-    /// If the point was made for fewer bins and happens to be a root of unity here: a mistake in the program, as
-    /// points are checked for the scheme that uses them.
+    /// If the point was checked for fewer bins and is a root of unity for this number. This is a
+    /// bug in the caller: points are checked for the scheme that uses them.
     pub fn evaluator(&self, point: Point) -> Evaluator {
         let mut evaluator = Evaluator {
             data: vec![],
@@ -51,10 +52,11 @@ impl Prio2 {
 }
 
 impl Evaluator {
-    /// Computes the weights anew for another point, in the memory there is: for ingestors that draw a point a packet.
+    /// Computes the weights for another point without a new allocation, for ingestors that draw a
+    /// point for each packet.
     ///
     /// # Panics
-    /// As [`Prio2::evaluator`].
+    /// Under the same condition as [`Prio2::evaluator`].
     pub fn move_to(&mut self, prio2: &Prio2, point: Point) {
         assert!(
             point.is_safe_for(prio2),
@@ -65,7 +67,7 @@ impl Evaluator {
         let scale = mul(sub(power, 1), one_over(size));
         let h_scale = mul(sub(mul(power, power), 1), one_over(2 * size));
 
-        // The denominators r - v^k: those of f and g first, then the odd ones of h.
+        // The denominators r - v^k: first those of f and g, then the odd ones of h.
         let (roots, _) = prio2.roots().as_chunks::<2>();
         self.data.clear();
         self.data.extend(roots[..=bins].iter().map(|[even, _]| sub(r, *even)));
@@ -85,11 +87,12 @@ impl Evaluator {
         self.data_sum = reduce(self.data.iter().map(|&weight| u64::from(weight)).sum());
     }
 
-    /// This processor's verification message for its share; `role_index` is 0 for the first processor, which alone
-    /// subtracts the 1 from the values of g.
+    /// Computes this processor's verification message for its share. `role_index` is 0 for the
+    /// first processor, which alone subtracts 1 from the values of g.
     ///
     /// # Panics
-    /// If `share` has not [`Prio2::proof_length`] elements, as [`Prio2::decode_share`] gives.
+    /// If `share` does not have [`Prio2::proof_length`] elements, as returned by
+    /// [`Prio2::decode_share`].
     #[inline]
     pub fn message(&self, role_index: usize, share: &[u32]) -> Message {
         let bins = self.data.len();
@@ -109,10 +112,11 @@ impl Evaluator {
     }
 }
 
-/// The sum of products, reduced once.
+/// Computes the sum of products with a single reduction.
 ///
-/// Two plain sums are cheapest in vectors: of the products mod 2^64, and of their high halves, of which 2^32 fit. With
-/// the high part taken off, the first is the sum of the low halves.
+/// Two plain sums vectorise best: the sum of the products mod 2^64, and the sum of their high
+/// halves, which cannot overflow for up to 2^32 products. The first sum minus the high part is the
+/// sum of the low halves.
 #[inline]
 fn dot(weights: &[u32], values: &[u32]) -> u32 {
     let (mut wrapped, mut high) = (0u64, 0u64);

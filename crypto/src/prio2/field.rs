@@ -3,21 +3,22 @@
 /// The field modulus p = 2^32 - 2^20 + 1.
 pub const MODULUS: u32 = 4_293_918_721;
 
-/// The group of roots of unity used here has order 2 to this power.
+/// Binary logarithm of the order of the group of roots of unity.
 pub(super) const ORDER_LOG: u32 = 20;
-/// Generates the group of order 2^20 (libprio's choice: the roots are part of the format).
+/// Generator of the group of order 2^20. The choice is libprio's, because the roots are part of the
+/// format.
 const GENERATOR: u32 = 3_925_978_153;
 
-/// a + b.
+/// Computes a + b.
 #[inline]
 pub(super) fn add(a: u32, b: u32) -> u32 {
     sub(a, neg(b))
 }
 
-/// a - b.
+/// Computes a - b.
 #[inline]
 pub(super) fn sub(a: u32, b: u32) -> u32 {
-    // p does not leave a spare bit in 32, so the borrow decides, not the size.
+    // p leaves no spare bit in 32, so the test uses the borrow instead of the size.
     let difference = a.wrapping_sub(b);
     if a < b {
         difference.wrapping_add(MODULUS)
@@ -26,26 +27,26 @@ pub(super) fn sub(a: u32, b: u32) -> u32 {
     }
 }
 
-/// p - b, which is p itself for 0: good for [`sub`] only.
+/// Computes p - b, which is p itself for 0 and therefore valid only as an operand of [`sub`].
 #[inline]
 fn neg(b: u32) -> u32 {
     MODULUS - b
 }
 
-/// a * b.
+/// Computes a * b.
 #[inline]
 pub(super) fn mul(a: u32, b: u32) -> u32 {
     reduce(u64::from(a) * u64::from(b))
 }
 
-/// x mod p.
+/// Computes x mod p.
 #[inline]
 pub(super) fn reduce(x: u64) -> u32 {
-    // Below p, so it fits.
+    // The remainder is below p, so the cast is lossless.
     (x % u64::from(MODULUS)) as u32
 }
 
-/// a to the power of `exponent`.
+/// Raises a to the power of `exponent`.
 pub(super) fn pow(a: u32, mut exponent: u64) -> u32 {
     let (mut base, mut result) = (a, 1);
     while exponent > 0 {
@@ -58,25 +59,25 @@ pub(super) fn pow(a: u32, mut exponent: u64) -> u32 {
     result
 }
 
-/// 1 / a; 0 for 0.
+/// Computes 1 / a; returns 0 for 0.
 pub(super) fn inverse(a: u32) -> u32 {
     pow(a, u64::from(MODULUS) - 2)
 }
 
-/// 1 / n, for a power of two n up to 2^20.
+/// Computes 1 / n for a power of two n up to 2^20.
 pub(super) fn one_over(n: usize) -> u32 {
     debug_assert!(n.is_power_of_two() && n <= 1 << ORDER_LOG);
-    // Such an n divides p - 1, which is -1. A power of two up to 2^20 fits.
+    // Such an n divides p - 1, which is -1 mod p. A power of two up to 2^20 fits into 32 bits.
     MODULUS - (MODULUS - 1) / n as u32
 }
 
-/// The primitive root of unity of `order`, a power of two up to 2^20.
+/// Returns the primitive root of unity of `order`, a power of two up to 2^20.
 pub(super) fn root(order: usize) -> u32 {
     debug_assert!(order.is_power_of_two() && order <= 1 << ORDER_LOG);
     pow(GENERATOR, (1 << ORDER_LOG) / order as u64)
 }
 
-/// All powers of the root of unity of `order`, from 0.
+/// Returns all powers of the root of unity of `order`, beginning with power 0.
 pub(super) fn roots(order: usize) -> Vec<u32> {
     let root = root(order);
     std::iter::successors(Some(1), |&power| Some(mul(power, root)))

@@ -1,4 +1,5 @@
-//! The judge: crate `prio`, which descends from the code that ENPA ran, on random dimensions, points and inputs.
+//! Comparison with a reference implementation: crate `prio`, which descends from the code that ENPA
+//! ran. Dimensions, points and inputs are random.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -12,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::*;
 
-/// The judge's message for a share.
+/// Computes the reference implementation's message for a share.
 fn judged(bins: usize, r: u32, role: usize, plaintext: &[u8]) -> Message {
     let judge = Judge::new(bins).unwrap();
     let share: Share<FieldPrio2, 32> = Share::get_decoded_with_param(&(&judge, role), plaintext).unwrap();
@@ -22,7 +23,7 @@ fn judged(bins: usize, r: u32, role: usize, plaintext: &[u8]) -> Message {
     Message::from_bytes(message.get_encoded().unwrap().as_slice().try_into().unwrap()).unwrap()
 }
 
-/// Ours, for the same share.
+/// Computes this crate's message for the same share.
 fn ours(prio2: &Prio2, evaluator: &Evaluator, role: usize, plaintext: &[u8]) -> Message {
     let mut share = Vec::new();
     prio2.decode_share(role, plaintext, &mut share).unwrap();
@@ -67,7 +68,7 @@ proptest! {
         prop_assert!(sum.values().iter().zip(&bits).all(|(&value, &bit)| value == u32::from(bit)));
     }
 
-    /// Also for shares that no client made.
+    /// The messages also agree for shares that no client would create.
     #[test]
     fn messages_of_arbitrary_shares_are_the_judges(bins in 1usize..300, r in 2..MODULUS, seed: u64) {
         let prio2 = Prio2::new(bins).unwrap();
@@ -79,7 +80,7 @@ proptest! {
         prop_assert_eq!(ours(&prio2, &evaluator, 0, &plaintext), judged(bins, r, 0, &plaintext));
     }
 
-    /// The judge's shares are valid here.
+    /// The reference implementation's shares are valid in this crate.
     #[test]
     fn the_judges_shares_are_valid((bins, bits, r, _) in case()) {
         let prio2 = Prio2::new(bins).unwrap();
@@ -96,7 +97,7 @@ proptest! {
     }
 }
 
-/// Large dimensions, among them those where the domain is just filled.
+/// Large dimensions, including those where the domain is exactly filled.
 #[test]
 fn large_dimensions() {
     for bins in [1023, 1024, 5000, 65_535] {
@@ -116,7 +117,7 @@ fn large_dimensions() {
     }
 }
 
-/// The judge is two-party too, and its check is ours.
+/// The reference implementation's two-party verification accepts this crate's shares.
 #[test]
 fn the_judge_accepts_our_shares() {
     let prio2 = Prio2::new(40).unwrap();

@@ -1,11 +1,12 @@
-//! Where things stand in a proof: data, then f(1), g(1), h(1), then h at the odd powers of the root of order 2n.
+//! The layout of a proof: data, then f(1), g(1), h(1), then h at the odd powers of the root of
+//! order 2n.
 
-/// Bytes of a field element on the wire (little-endian).
+/// Length of an encoded field element in bytes (little-endian).
 pub(super) const ELEMENT_LENGTH: usize = 4;
 
-/// A proof or a share of one, taken apart.
+/// A proof or a share of one, divided into its parts.
 pub(super) struct Proof<'p> {
-    /// One value a bin.
+    /// The data, one value for each bin.
     pub(super) data: &'p [u32],
     /// f at 1.
     pub(super) f0: u32,
@@ -18,7 +19,7 @@ pub(super) struct Proof<'p> {
 }
 
 impl<'p> Proof<'p> {
-    /// Takes apart `elements`, of which there are at least `bins` + 3.
+    /// Divides `elements`, of which there have to be at least `bins` + 3.
     #[inline]
     pub(super) fn new(elements: &'p [u32], bins: usize) -> Self {
         let (data, rest) = elements.split_at(bins);

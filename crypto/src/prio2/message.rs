@@ -5,9 +5,10 @@ use std::fmt;
 use super::field::{MODULUS, mul, reduce};
 use crate::error::MessageError;
 
-/// A share of f, g and h at the evaluation point.
+/// A processor's part of the values of f, g and h at the evaluation point.
 ///
-/// Both processors' messages about packets of one client at two points give its answer, so values are not in `Debug`.
+/// The messages of both processors about one packet at two different points reveal the client's
+/// answer, so `Debug` omits the values.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Message {
     /// f at the point, a field element.
@@ -25,11 +26,11 @@ impl fmt::Debug for Message {
 }
 
 impl Message {
-    /// Takes the three numbers of a validation packet (`f_r`, `g_r`, `h_r`). As ENPA does, numbers from the modulus to
-    /// 2^32 - 1 are reduced.
+    /// Creates a message from the three numbers of a validation packet (`f_r`, `g_r`, `h_r`). Like
+    /// ENPA, the function reduces numbers from the modulus to 2^32 - 1.
     ///
     /// # Errors
-    /// If one is negative or above 2^32 - 1.
+    /// [`MessageError`] if a number is negative or above 2^32 - 1.
     pub fn new(f: i64, g: i64, h: i64) -> Result<Self, MessageError> {
         let element = |number: i64| {
             u32::try_from(number)
@@ -43,20 +44,21 @@ impl Message {
         })
     }
 
-    /// Whether the packet counts, given the other processor's message: f * g = h of the sums.
+    /// Returns whether the packet is accepted, given the other processor's message: f * g = h for
+    /// the sums.
     #[inline]
     pub fn is_valid_with(&self, other: &Self) -> bool {
         Self::is_valid(&[*self, *other])
     }
 
-    /// Whether the packet counts, given all processors' messages.
+    /// Returns whether the packet is accepted, given the messages of all processors.
     #[inline]
     pub fn is_valid(messages: &[Self]) -> bool {
         let total = |part: fn(&Self) -> u32| reduce(messages.iter().map(|message| u64::from(part(message))).sum());
         mul(total(|message| message.f), total(|message| message.g)) == total(|message| message.h)
     }
 
-    /// The three field elements as little-endian words: 12 bytes.
+    /// Encodes the three field elements as little-endian words: 12 bytes.
     pub fn to_bytes(&self) -> [u8; 12] {
         let mut bytes = [0; 12];
         for (place, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip([self.f, self.g, self.h]) {
@@ -65,7 +67,7 @@ impl Message {
         bytes
     }
 
-    /// The opposite of [`Self::to_bytes`]; `None` if a word is not below the modulus.
+    /// Decodes the form of [`Self::to_bytes`]; returns `None` if a word is not below the modulus.
     pub fn from_bytes(bytes: &[u8; 12]) -> Option<Self> {
         let word = |i: usize| u32::from_le_bytes(bytes.as_chunks::<4>().0[i]);
         let message = Self {

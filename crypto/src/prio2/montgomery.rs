@@ -1,14 +1,14 @@
-//! Multiplication that the compiler can do in vectors: Montgomery's, with R = 2^32.
+//! Modular multiplication that the compiler can vectorise: Montgomery multiplication with R = 2^32.
 //!
-//! p = 2^32 - 2^20 + 1 makes it cheap: the inverse of p mod 2^32 is 2^20 + 1, and both products by constants are
-//! shifts. What remains is one 32 by 32 bit multiplication.
+//! p = 2^32 - 2^20 + 1 makes it cheap. The inverse of p mod 2^32 is 2^20 + 1, and both products by
+//! constants are shifts. The only remaining multiplication is one of 32 by 32 bits.
 
 use super::field::{MODULUS, inverse, mul};
 
 /// R^2 mod p, where R = 2^32.
 const R2: u32 = ((1u128 << 64) % MODULUS as u128) as u32;
 
-/// a * b / R mod p, for a and b below p.
+/// Computes a * b / R mod p, for a and b below p.
 #[inline]
 pub(super) fn product(a: u32, b: u32) -> u32 {
     let wide = u64::from(a) * u64::from(b);
@@ -24,18 +24,19 @@ pub(super) fn product(a: u32, b: u32) -> u32 {
     }
 }
 
-/// a * R mod p: what [`product`] with another number turns back into an ordinary product.
+/// Computes a * R mod p. [`product`] of this value and another number is the ordinary product.
 #[inline]
 pub(super) fn scaled(a: u32) -> u32 {
     product(a, R2)
 }
 
-/// Replaces each v in `values` by R^2 / v; none may be 0. `scratch` is working memory, to be used again.
+/// Replaces each v in `values` by R^2 / v. No value may be 0. `scratch` is reusable working memory.
 ///
-/// A tree of products, one inversion at its root: three multiplications a value, none waiting for its neighbour.
+/// The function uses a tree of products with one inversion at its root: three multiplications for
+/// each value, none of which depends on its neighbour.
 pub(super) fn invert_all(values: &mut [u32], scratch: &mut Vec<u32>) {
     let width = values.len().next_power_of_two();
-    // Levels of the tree one after another, leaves first: width, width/2, ..., 1 elements.
+    // Levels of the tree in sequence, leaves first: width, width/2, ..., 1 elements.
     scratch.clear();
     scratch.resize(2 * width, 1);
     scratch[..values.len()].copy_from_slice(values);
@@ -50,7 +51,7 @@ pub(super) fn invert_all(values: &mut [u32], scratch: &mut Vec<u32>) {
         start += length;
         length /= 2;
     }
-    // The product in Montgomery's form is P * R; what goes down again is R / P.
+    // In Montgomery form the product is P * R. R / P is propagated down the tree.
     scratch[start] = mul(inverse(scratch[start]), R2);
     while length < width {
         let child = length * 2;

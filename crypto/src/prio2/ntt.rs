@@ -1,5 +1,6 @@
-//! Number-theoretic transforms over the roots of unity, without any reordering: the inverse leaves coefficients
-//! bit-reversed, and the forward transform takes them so.
+//! Number-theoretic transforms over the roots of unity without reordering: the inverse transform
+//! produces coefficients in bit-reversed order, and the forward transform consumes them in this
+//! order.
 
 use super::field::{add, sub};
 use super::montgomery::{product, scaled};
@@ -7,14 +8,15 @@ use super::montgomery::{product, scaled};
 /// The twiddle factors of transforms of one size.
 #[derive(Debug, Clone)]
 pub(super) struct Transform {
-    /// For each pair distance 1, 2, 4, ...: the powers of the root of order twice that distance; scaled.
+    /// For each pair distance 1, 2, 4, ...: the powers of the root of order twice that distance;
+    /// scaled.
     forward: Vec<Vec<u32>>,
-    /// The same with the inverse roots.
+    /// The same for the inverse roots.
     inverse: Vec<Vec<u32>>,
 }
 
 impl Transform {
-    /// For n values, from the powers 0 to 2n-1 of the root of order 2n.
+    /// Creates the factors for n values from the powers 0 to 2n-1 of the root of order 2n.
     pub(super) fn new(roots: &[u32]) -> Self {
         let (order, size) = (roots.len(), roots.len() / 2);
         let stages = |power: &dyn Fn(usize) -> usize| {
@@ -33,7 +35,8 @@ impl Transform {
         }
     }
 
-    /// Values at the n-th roots of unity, in order, become n times the coefficients, bit-reversed.
+    /// Converts values at the n-th roots of unity, in order, to n times the coefficients in
+    /// bit-reversed order.
     pub(super) fn interpolate(&self, values: &mut [u32]) {
         for twiddles in self.inverse.iter().rev() {
             for pairs in values.chunks_exact_mut(2 * twiddles.len()) {
@@ -45,7 +48,7 @@ impl Transform {
         }
     }
 
-    /// Coefficients, bit-reversed, become values at the n-th roots of unity, in order.
+    /// Converts coefficients in bit-reversed order to values at the n-th roots of unity, in order.
     pub(super) fn evaluate(&self, coefficients: &mut [u32]) {
         for twiddles in &self.forward {
             for pairs in coefficients.chunks_exact_mut(2 * twiddles.len()) {
@@ -59,7 +62,7 @@ impl Transform {
     }
 }
 
-/// `index` with its lowest `bits` bits in reverse order.
+/// Reverses the lowest `bits` bits of `index`.
 pub(super) fn reversed(index: usize, bits: u32) -> usize {
     if bits == 0 {
         index

@@ -1,4 +1,4 @@
-//! Where proofs are evaluated.
+//! The points at which proofs are evaluated.
 
 use std::fmt;
 
@@ -8,21 +8,22 @@ use crate::error::PointError;
 
 /// An evaluation point (`r_pit`) that is safe for one number of bins.
 ///
-/// At a root of unity of order 2n a message *is* a share of a client's value, so there are no such points here. A
-/// point is a secret of ingestor and processors (a client that knows it can forge proofs), hence not in `Debug`.
+/// At a root of unity of order 2n, a message *is* a share of a client's value, so such points are
+/// not representable. A point is a secret of the ingestor and the processors, because a client that
+/// knows it can forge proofs. `Debug` therefore omits it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Point {
     value: u32,
-    /// Not a root of unity of this order, nor of any that divides it.
+    /// The point is not a root of unity of this order or of a divisor of it.
     order: usize,
 }
 
 impl Point {
-    /// Takes `r_pit` as it stands in a packet.
+    /// Validates `r_pit` as contained in a packet.
     ///
     /// # Errors
-    /// [`PointError::OutOfRange`] unless it is 0 to p - 1 (ENPA reduces larger ones; we do not);
-    /// [`PointError::RootOfUnity`] if its power 2n is 1.
+    /// [`PointError::OutOfRange`] unless the number is 0 to p - 1 (ENPA reduces larger numbers
+    /// instead); [`PointError::RootOfUnity`] if its 2n-th power is 1.
     pub fn new(r_pit: i64, prio2: &Prio2) -> Result<Self, PointError> {
         let value = u32::try_from(r_pit)
             .ok()
@@ -35,20 +36,20 @@ impl Point {
         Ok(Self { value, order })
     }
 
-    /// The field element.
+    /// Returns the field element.
     pub fn value(&self) -> u32 {
         self.value
     }
 
-    /// Whether it is no root of unity of order 2^20 either, hence safe at any number of bins. What an ingestor draws
-    /// has to be.
+    /// Returns whether the point is not a root of unity of order 2^20 either, and is therefore safe
+    /// for any number of bins. An ingestor has to draw such points.
     pub fn is_universal(&self) -> bool {
         pow(self.value, 1 << ORDER_LOG) != 1
     }
 
-    /// Whether the point may be used at this number of bins.
+    /// Returns whether the point may be used for this number of bins.
     pub(super) fn is_safe_for(&self, prio2: &Prio2) -> bool {
-        // Orders are powers of two, so a smaller one divides a larger one.
+        // Orders are powers of two, so a smaller order divides a larger one.
         2 * prio2.domain() <= self.order || self.is_universal()
     }
 }

@@ -1,7 +1,8 @@
-//! The generator that turns the second processor's seed into its share.
+//! The pseudorandom generator that expands the second processor's seed into its share.
 //!
-//! AES-128 in counter mode: key = seed[0..16], first counter block = seed[16..32], of which only the last eight bytes
-//! count (big-endian, wrapping). The key stream is read as little-endian 32-bit words; words not below p are skipped.
+//! AES-128 in counter mode: key = seed[0..16], first counter block = seed[16..32], of which only
+//! the last eight bytes are incremented (big-endian, wrapping). The key stream is read as
+//! little-endian 32-bit words; words not below p are skipped.
 
 use aes::Aes128Enc;
 use aes::cipher::{InnerIvInit as _, KeyInit as _, StreamCipherCore as _};
@@ -13,11 +14,11 @@ use super::layout::ELEMENT_LENGTH;
 use super::share::SEED_LENGTH;
 use crate::wipe::wipe;
 
-/// Bytes of an AES block.
+/// Length of an AES block, in bytes.
 const BLOCK: usize = 16;
-/// Field elements, at most, in a block.
+/// Maximum number of field elements in a block.
 const WORDS: usize = BLOCK / ELEMENT_LENGTH;
-/// Blocks that are made at once.
+/// Number of blocks that are generated at once.
 const BLOCKS: usize = 32;
 
 /// Appends the first `count` field elements from `seed` to `output`.
@@ -42,7 +43,7 @@ pub(super) fn expand(seed: &[u8; SEED_LENGTH], count: usize, output: &mut Vec<u3
     wipe(&mut blocks);
 }
 
-/// Appends the words of `blocks` that are below p.
+/// Appends those words of `blocks` that are below p.
 fn take_elements<B: AsRef<[u8]>>(blocks: &[B], output: &mut Vec<u32>) {
     let mut words = [0; BLOCKS * WORDS];
     for (words, block) in words.as_chunks_mut::<WORDS>().0.iter_mut().zip(blocks) {
@@ -53,7 +54,7 @@ fn take_elements<B: AsRef<[u8]>>(blocks: &[B], output: &mut Vec<u32>) {
             .for_each(|(word, bytes)| *word = u32::from_le_bytes(*bytes));
     }
     let words = &mut words[..blocks.len() * WORDS];
-    // One word in 4096 is too large, so most often all of them can be copied at once.
+    // Only one word in 4096 is too large, so usually all words can be copied at once.
     if words.iter().fold(true, |all, &word| all & (word < MODULUS)) {
         output.extend_from_slice(words);
     } else {
@@ -66,8 +67,8 @@ fn take_elements<B: AsRef<[u8]>>(blocks: &[B], output: &mut Vec<u32>) {
 mod tests {
     use super::*;
 
-    /// A seed whose stream begins with the words p, 2^32 - 1, p - 1 and 5. AES was inverted to find its counter block,
-    /// since a word of a random stream equals p once in 2^32.
+    /// A seed whose stream begins with the words p, 2^32 - 1, p - 1 and 5. The counter block was
+    /// found by inverting AES, because in a random stream only one word in 2^32 equals p.
     #[rustfmt::skip]
     const EDGE: [u8; SEED_LENGTH] = [
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,

@@ -1,8 +1,9 @@
-//! What the client does: the proof that each value is 0 or 1, and its two shares.
+//! The client's computation: the proof that each value is 0 or 1, and the two shares of it.
 //!
-//! f goes through f0 and the data at the n-th roots of unity, g through g0 and the data less 1; h = f * g then is 0 at
-//! every data point exactly if each value is 0 or 1. Sent are f0, g0, h0 and h at the odd powers of the root of order
-//! 2n, which with those zeros fix h.
+//! The polynomial f interpolates f0 and the data at the n-th roots of unity, and g interpolates g0
+//! and the data minus 1. h = f * g is then 0 at every data point exactly if each value is 0 or 1.
+//! The proof contains f0, g0, h0 and h at the odd powers of the root of order 2n. Together with
+//! those zeros, these values determine h.
 
 use zeroize::Zeroizing;
 
@@ -12,16 +13,18 @@ use super::ntt::{Transform, reversed};
 use super::{Prio2, Randomness, Shares, prg};
 use crate::error::Prio2Error;
 
-/// Tables for proofs at one number of bins.
+/// Precomputed tables for proofs with one number of bins.
 #[derive(Debug, Clone)]
 pub(super) struct Prover {
     transform: Transform,
-    /// Moves a polynomial from the n-th roots of unity to the odd powers of the root of order 2n, and divides by n;
-    /// bit-reversed, scaled.
+    /// Factors that move a polynomial from the n-th roots of unity to the odd powers of the root of
+    /// order 2n, and divide by n. Bit-reversed, scaled.
     twist: Vec<u32>,
-    /// At those odd powers: the polynomial that is 1 at 1 and 0 at the other roots; scaled.
+    /// The values, at those odd powers, of the polynomial that is 1 at 1 and 0 at the other roots.
+    /// Scaled.
     at_first: Vec<u32>,
-    /// At those odd powers: the polynomial that is 1 at each data point and 0 elsewhere.
+    /// The values, at those odd powers, of the polynomial that is 1 at each data point and 0
+    /// elsewhere.
     at_data: Vec<u32>,
 }
 
@@ -51,7 +54,8 @@ impl Prover {
         prover
     }
 
-    /// From values at the n-th roots of unity to values at the odd powers of the root of order 2n.
+    /// Converts values at the n-th roots of unity to values at the odd powers of the root of order
+    /// 2n.
     fn extend(&self, values: &mut [u32]) {
         self.transform.interpolate(values);
         for (value, &twist) in values.iter_mut().zip(&self.twist) {
@@ -60,7 +64,8 @@ impl Prover {
         self.transform.evaluate(values);
     }
 
-    /// The whole proof: `data` (field elements, one a bin), then f0, g0, h0 and h at the odd powers.
+    /// Computes the whole proof: `data` (field elements, one for each bin), then f0, g0, h0 and h
+    /// at the odd powers.
     fn prove(&self, data: &[u32], f0: u32, g0: u32) -> Zeroizing<Vec<u32>> {
         let mut f = Zeroizing::new(vec![0; self.twist.len()]);
         f[0] = f0;
@@ -86,20 +91,22 @@ impl Prover {
 }
 
 impl Prio2 {
-    /// Splits a vector of bits, one a bin, into two shares with a proof.
+    /// Splits a vector of bits, one for each bin, into two shares with a proof.
     ///
     /// # Errors
-    /// [`Prio2Error::Dimension`] if there are not as many bits as bins; [`Prio2Error::Element`] if f0 or g0 of the
-    /// randomness is no field element.
+    /// [`Prio2Error::Dimension`] if the number of bits is not the number of bins;
+    /// [`Prio2Error::Element`] if f0 or g0 of the randomness is not a field element.
     pub fn split(&self, bits: &[bool], randomness: &Randomness) -> Result<Shares, Prio2Error> {
         let values: Zeroizing<Vec<u32>> = Zeroizing::new(bits.iter().map(|&bit| u32::from(bit)).collect());
         self.split_values(&values, randomness)
     }
 
-    /// As [`Self::split`], for any field elements: values other than 0 and 1 make a proof that does not hold.
+    /// Splits any field elements like [`Self::split`]. Values other than 0 and 1 yield a proof that
+    /// does not verify.
     ///
     /// # Errors
-    /// As [`Self::split`]; [`Prio2Error::Element`] also for a value that is no field element.
+    /// Those of [`Self::split`], and [`Prio2Error::Element`] for a value that is not a field
+    /// element.
     pub fn split_values(&self, values: &[u32], randomness: &Randomness) -> Result<Shares, Prio2Error> {
         let (bins, found) = (self.bins(), values.len());
         if found != bins {

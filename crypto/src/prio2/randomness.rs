@@ -1,4 +1,5 @@
-//! The randomness of one split, passed in so that a test or a seeded generator can repeat it.
+//! The randomness of one split. The caller passes it in, so that a test or a seeded generator can
+//! repeat the split.
 
 use std::fmt;
 
@@ -8,19 +9,20 @@ use zeroize::ZeroizeOnDrop;
 use super::field::MODULUS;
 use super::share::SEED_LENGTH;
 
-/// What a split needs besides the data. Never use one twice.
+/// The random values of one split. Never use a value twice.
 #[derive(Clone, ZeroizeOnDrop)]
 pub struct Randomness {
-    /// The second processor's share, from which the mask of the first one's is made.
+    /// The second processor's share, which is also expanded to the mask of the first processor's
+    /// share.
     pub seed: [u8; SEED_LENGTH],
-    /// f at 1: hides the data in the polynomial f. A field element.
+    /// The value of f at 1, which hides the data in the polynomial f. A field element.
     pub f0: u32,
-    /// g at 1: likewise for g. A field element.
+    /// The value of g at 1, which hides the data in the polynomial g. A field element.
     pub g0: u32,
 }
 
 impl Randomness {
-    /// Draws all of it, uniformly; numbers not below the modulus are drawn again.
+    /// Draws all values uniformly. Numbers not below the modulus are drawn again.
     pub fn draw(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let mut seed = [0; SEED_LENGTH];
         rng.fill_bytes(&mut seed);
@@ -32,7 +34,7 @@ impl Randomness {
     }
 }
 
-/// A uniform field element.
+/// Draws a uniform field element.
 fn element(rng: &mut (impl CryptoRng + ?Sized)) -> u32 {
     loop {
         let word = rng.next_u32();

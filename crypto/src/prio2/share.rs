@@ -1,4 +1,4 @@
-//! A processor's share: made by the client, and decoded from what a packet holds.
+//! The share of a processor, created by the client and decoded from the plaintext of a packet.
 
 use std::fmt;
 
@@ -9,15 +9,16 @@ use super::layout::ELEMENT_LENGTH;
 use super::{Prio2, prg};
 use crate::error::ShareError;
 
-/// Bytes of the second processor's share.
+/// Length of the second processor's share, in bytes.
 pub const SEED_LENGTH: usize = 32;
 
-/// The two shares of one vector and its proof, ready to be sealed.
+/// The two shares of one vector and its proof, before encryption.
 #[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct Shares {
-    /// For the first processor: the proof less the mask, four little-endian bytes an element.
+    /// The first processor's share: the proof minus the mask, four little-endian bytes for each
+    /// element.
     pub first: Vec<u8>,
-    /// For the second processor: the seed of the mask.
+    /// The second processor's share: the seed of the mask.
     pub second: [u8; SEED_LENGTH],
 }
 
@@ -28,23 +29,26 @@ impl fmt::Debug for Shares {
 }
 
 impl Prio2 {
-    /// Decodes the plaintext of a packet into the [`Self::proof_length`] elements of a share. `role_index` is 0 for
-    /// the first processor.
+    /// Decodes the plaintext of a packet into the [`Self::proof_length`] elements of a share.
+    /// `role_index` is 0 for the first processor.
     ///
-    /// `out` is replaced, not appended to. It holds a secret afterwards: whoever owns it wipes it.
+    /// The function replaces the content of `out`. The elements are secret, so the owner of `out`
+    /// has to wipe them.
     ///
     /// # Errors
-    /// [`ShareError::Length`] if the plaintext is not as long as such a share, [`ShareError::Element`] if it has
-    /// an element that is none, [`ShareError::Processor`] for an index above 1. `out` is empty then.
+    /// [`ShareError::Length`] if the plaintext has the wrong length, [`ShareError::Element`] if a
+    /// value is not a field element, [`ShareError::Processor`] for an index above 1. In each case,
+    /// `out` is empty.
     pub fn decode_share(&self, role_index: usize, plaintext: &[u8], out: &mut Vec<u32>) -> Result<(), ShareError> {
         self.decode(role_index, plaintext, self.proof_length(), out)
     }
 
-    /// Decodes the data of a share, one element a bin, from what a processor keeps of it: the first one the data
-    /// elements, cut off the rest, the second one its seed. It is what is added when the packet counts.
+    /// Decodes the data of a share, one element for each bin, from the part that a processor
+    /// stores: the data elements of the first processor, or the seed of the second. The caller adds
+    /// these elements when the packet is accepted.
     ///
     /// # Errors
-    /// As [`Self::decode_share`], for that length.
+    /// Those of [`Self::decode_share`], with the length of the stored part.
     pub fn decode_data(&self, role_index: usize, plaintext: &[u8], out: &mut Vec<u32>) -> Result<(), ShareError> {
         self.decode(role_index, plaintext, self.bins(), out)
     }
@@ -76,7 +80,7 @@ impl Prio2 {
         }
         let (words, _) = plaintext.as_chunks::<ELEMENT_LENGTH>();
         out.extend(words.iter().map(|word| u32::from_le_bytes(*word)));
-        // No early exit, so that it runs in vectors: shares are nearly always good.
+        // No early exit, so that the loop vectorises: nearly all shares are valid.
         if out.iter().fold(false, |any, &element| any | (element >= MODULUS)) {
             crate::wipe::wipe(out);
             out.clear();

@@ -1,4 +1,4 @@
-//! The sum of shares.
+//! The sum of accepted shares.
 
 use std::fmt;
 
@@ -7,24 +7,25 @@ use zeroize::ZeroizeOnDrop;
 use super::field::{MODULUS, add, sub};
 use crate::error::Prio2Error;
 
-/// One processor's sum of the data of many shares, one field element a bin.
+/// One processor's sum of the data of many shares, one field element for each bin.
 ///
-/// A sum of few shares tells as much as they do, so it is wiped and not in `Debug`.
+/// A sum of few shares reveals as much as the shares, so it is wiped when dropped and omitted from
+/// `Debug`.
 #[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct Sum {
     values: Vec<u32>,
 }
 
 impl Sum {
-    /// Nothing yet.
+    /// Creates a sum of no shares.
     pub fn new(bins: usize) -> Self {
         Self { values: vec![0; bins] }
     }
 
-    /// Takes a sum that was stored.
+    /// Restores a stored sum.
     ///
     /// # Errors
-    /// [`Prio2Error::Element`] if a value is no field element.
+    /// [`Prio2Error::Element`] if a value is not a field element.
     pub fn from_values(values: Vec<u32>) -> Result<Self, Prio2Error> {
         match values.iter().position(|&value| value >= MODULUS) {
             Some(index) => Err(Prio2Error::Element { index }),
@@ -32,7 +33,8 @@ impl Sum {
         }
     }
 
-    /// Adds the data of a share: its first elements, one a bin; what follows is not looked at.
+    /// Adds the data of a share, which are its first elements, one for each bin. Further elements
+    /// are ignored.
     ///
     /// # Panics
     /// If there are fewer elements than bins.
@@ -40,7 +42,7 @@ impl Sum {
         self.combine(share, add);
     }
 
-    /// Takes the data of a share off again.
+    /// Subtracts the data of a share.
     ///
     /// # Panics
     /// If there are fewer elements than bins.
@@ -56,7 +58,7 @@ impl Sum {
         self.combine(&other.values, add);
     }
 
-    /// The field elements, one a bin.
+    /// Returns the field elements, one for each bin.
     pub fn values(&self) -> &[u32] {
         &self.values
     }

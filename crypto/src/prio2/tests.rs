@@ -1,4 +1,4 @@
-//! Known answers of the format, and what the parts promise each other.
+//! Known answers of the format, and properties of the modules together.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -38,7 +38,7 @@ fn generator_known_answers() {
         digest,
         "46dcde42eba259d0fa6d6d994e86d110b0e60a5cf5c0bcb71d488ab18b084ce2"
     );
-    // All ones: only the low 64 bits of the counter wrap.
+    // A counter of all ones: only its low 64 bits wrap.
     let (words, digest) = prg_digest([0xff; 32]);
     assert_eq!(words[..4], [2_082_586_556, 818_905_266, 1_383_092_658, 2_042_182_169]);
     assert_eq!(
@@ -129,19 +129,19 @@ fn points_that_would_tell_are_refused() {
     for out in [-1, i64::MIN, MODULUS.into(), (1 << 32) - 1, 1 << 32, i64::MAX] {
         assert_eq!(Point::new(out, &prio2), Err(PointError::OutOfRange));
     }
-    // 16 points of f and g, so order 32.
+    // f and g have 16 interpolation points, so the order is 32.
     for root in field::roots(32) {
         assert_eq!(Point::new(root.into(), &prio2), Err(PointError::RootOfUnity));
     }
     let other = Point::new(field::root(64).into(), &prio2).unwrap();
     assert!(!other.is_universal());
-    // It is safe at fewer bins, and no message is made where it is not.
+    // The point is safe for fewer bins. No message is computed where it is not safe.
     let _ = Prio2::new(2).unwrap().evaluator(other);
     let more = Prio2::new(16).unwrap();
     assert!(std::panic::catch_unwind(|| more.evaluator(other)).is_err());
     let universal = Point::new(998_314_904, &prio2).unwrap();
     let _ = more.evaluator(universal);
-    // A client's bit is what such a point would tell.
+    // At such a point, a message would be the client's bit.
     assert_eq!(Point::new(1, &prio2), Err(PointError::RootOfUnity));
 }
 
@@ -180,13 +180,13 @@ fn data_is_the_front_of_the_share() {
     let prio2 = Prio2::new(300).unwrap();
     let (mut data, mut share) = (Vec::new(), Vec::new());
     for seed in 0..40 {
-        // Long enough that words are skipped now and then.
+        // Long enough that some words are skipped.
         prio2.decode_data(1, &[seed; 32], &mut data).unwrap();
         prio2.decode_share(1, &[seed; 32], &mut share).unwrap();
         assert_eq!((data.len(), share.len()), (300, 300 + 3 + 512));
         assert_eq!(data, share[..300]);
     }
-    // Of the first processor's share, exactly the data has to be kept.
+    // For the first processor, exactly the data elements have to be stored.
     for length in [0, 4 * 299, 4 * 301, 4 * prio2.proof_length()] {
         let error = prio2.decode_data(0, &vec![0; length], &mut data).unwrap_err();
         assert_eq!(
@@ -307,7 +307,7 @@ fn messages_from_numbers() {
         assert!(with(MODULUS - 1).is_some());
         assert_eq!([MODULUS, MODULUS + 1, u32::MAX].map(with), [None; 3], "word {place}");
     }
-    // Even a message that was never reduced cannot mislead.
+    // Even a message that was never reduced is not accepted.
     let unreduced = Message {
         f: MODULUS,
         g: MODULUS + 5,
@@ -330,7 +330,7 @@ proptest! {
             for (role, plaintext) in [(0, &shares.first[..4 * bins]), (1, &shares.second)] {
                 prio2.decode_data(role, plaintext, &mut data).unwrap();
                 sums[role].add(&data);
-                // Every second packet is taken off again.
+                // Every second packet is subtracted again.
                 if packet % 2 == 1 {
                     sums[role].subtract(&data);
                 }
@@ -357,7 +357,7 @@ fn stored_sums_are_checked() {
     );
 }
 
-/// The whole way through the trait, knowing no more of the scheme than it tells.
+/// Runs the whole scheme through the trait, without any other knowledge of the scheme.
 fn run<S: Scheme>(scheme: &S, agreement: &S::Agreement, reports: Vec<crate::scheme::Sharded<S>>) -> S::AggregateResult
 where
     S::Error: std::fmt::Debug,

@@ -1,4 +1,4 @@
-//! Prio2 as a [`Scheme`]: the same functions that the programs call directly, one report at a time.
+//! Prio2 as a [`Scheme`]: the functions that the programs call directly, for one report at a time.
 
 use zeroize::Zeroizing;
 
@@ -8,9 +8,9 @@ use crate::scheme::{Scheme, Transition, TransitionOf};
 
 /// The plaintext of a packet.
 pub type InputShare = Zeroizing<Vec<u8>>;
-/// The data elements of a share, kept while its proof is being checked.
+/// The data elements of a share while its proof is being verified.
 pub type VerifyState = Zeroizing<Vec<u32>>;
-/// The data elements of a share whose proof holds.
+/// The data elements of a share whose proof is verified.
 pub type OutputShare = Zeroizing<Vec<u32>>;
 
 impl Scheme for Prio2 {
