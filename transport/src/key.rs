@@ -1,14 +1,15 @@
-//! Which texts may name an object, the same in every kind of bucket.
+//! The rules for the keys of objects, which are the same for every kind of bucket.
 
 use crate::BucketError;
 
-/// How the names of half-written files of a local bucket start; no object's key has a component like that.
+/// The prefix of the names of staged files in a local bucket. No component of an object's key may
+/// begin with it.
 pub(crate) const STAGING_PREFIX: &str = ".tallybox-staged-";
 
-/// Longest key in bytes: the limit of S3 and GCS.
+/// Maximum length of a key in bytes, which is the limit of S3 and GCS.
 pub(crate) const MAX_KEY_BYTES: usize = 1024;
 
-/// Checks an object's key: components joined by single slashes.
+/// Checks an object's key, which consists of components joined by single slashes.
 pub(crate) fn check_key(key: &str) -> Result<(), BucketError> {
     match fault(key) {
         None => Ok(()),
@@ -19,8 +20,8 @@ pub(crate) fn check_key(key: &str) -> Result<(), BucketError> {
     }
 }
 
-/// Checks a directory to be listed: empty for the whole bucket, else a key with or without a slash at its end.
-/// Returns it without that slash.
+/// Checks a directory for a listing: empty for the whole bucket, otherwise a key with or without a
+/// trailing slash. Returns the directory without that slash.
 pub(crate) fn check_prefix(prefix: &str) -> Result<&str, BucketError> {
     let directory = prefix.strip_suffix('/').unwrap_or(prefix);
     if prefix.is_empty() {
@@ -30,7 +31,7 @@ pub(crate) fn check_prefix(prefix: &str) -> Result<&str, BucketError> {
     Ok(directory)
 }
 
-/// The rule that a key breaks, if any.
+/// Returns the rule that a key violates, if any.
 pub(crate) fn fault(key: &str) -> Option<&'static str> {
     if key.is_empty() {
         return Some("it is empty");

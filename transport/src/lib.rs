@@ -1,9 +1,35 @@
-//! Bytes in buckets: local directories, memory, S3, GCS, Azure; signed batches as streams.
+//! Bucket storage: objects in local directories, in memory, in S3, GCS and Azure, and signed
+//! batches as streams.
 //!
-//! A [`Bucket`] holds objects that appear whole and never change. Its location is a [`BucketUrl`], opened with
-//! [`BucketSettings`] by [`open`]. [`publish_bytes`] and [`publish_stream`] make an object that is the same whoever
-//! makes it and however often; [`Records`] makes objects of our own that only we can make or change; [`BlockingReader`] and [`BlockingWriter`] lead to code that runs on blocking threads.
-//! `batch` makes signed batches of such objects (feature `batches`, on unless a program turns it off).
+//! All exchange between organisations in Tallybox takes place through buckets. This crate defines
+//! the [`Bucket`] trait, implements it for all kinds of storage, and provides the operations on top
+//! of it. An object in a bucket appears atomically and never changes.
+//!
+//! # Main types
+//!
+//! - [`BucketUrl`] and [`BucketSettings`] describe a bucket in a configuration; [`open`] opens it.
+//! - [`publish_bytes`] and [`publish_stream`] create an object idempotently: they compare an
+//!   existing object with the bytes to publish, so any number of processes may publish the same
+//!   object.
+//! - [`Records`] creates authenticated objects in the own bucket or spool, which only holders of
+//!   the record key can create or change.
+//! - [`BlockingReader`] and [`BlockingWriter`] connect objects with code on blocking threads.
+//! - `batch` reads and writes signed batches (feature `batches`, enabled by default).
+//! - [`probe`] checks the permissions and the behaviour of a bucket for operators.
+//! - `conformance` and `faults` are a test suite for bucket implementations and wrappers that
+//!   inject faults (feature `test-util`).
+//!
+//! # Features
+//!
+//! `aws`, `gcp` and `azure` enable the three clouds. A location in a cloud that is not enabled
+//! yields [`BucketError::FeatureMissing`].
+//!
+//! # Errors
+//!
+//! Every operation returns a [`BucketError`], which names the bucket and the object and never
+//! contains a secret. [`BucketError::disposition`] tells whether a task should be retried
+//! ([`Disposition::Retry`]) or rejected ([`Disposition::Reject`]). Single requests to a cloud are
+//! retried with backoff for up to two minutes before an error is returned.
 
 #[cfg(feature = "batches")]
 pub mod batch;

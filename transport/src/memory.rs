@@ -1,4 +1,4 @@
-//! A bucket in memory, for tests and for programs that run every role in one process.
+//! A bucket in memory, for tests and for programs that run all roles in one process.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use object_store::memory::InMemory;
 use crate::SharedBucket;
 use crate::store::StoreBucket;
 
-/// A new, empty bucket in this process' memory, gone with its last owner. `name` tells it from others in messages.
+/// Creates a new, empty bucket in the memory of this process. It is dropped with its last owner.
+/// `name` identifies the bucket in messages.
 pub fn memory(name: &str) -> SharedBucket {
     Arc::new(StoreBucket::new(
         Arc::new(InMemory::new()),

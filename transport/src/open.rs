@@ -1,16 +1,17 @@
-//! From a location and settings to a bucket.
+//! Opening a bucket from a location and settings.
 
 use std::sync::Arc;
 
 use crate::url::Place;
 use crate::{BucketError, BucketSettings, BucketUrl, LocalBucket, SharedBucket, cloud, memory};
 
-/// Opens a bucket. Nothing is asked of it yet: whether it exists and lets us in shows with the first operation. A
-/// local directory that does not exist is an empty bucket, made by the first write. Each opening of a `memory:`
-/// location is another bucket.
+/// Opens a bucket. No request is made yet: the first operation shows whether the bucket exists and
+/// grants access. A local directory that does not exist is an empty bucket, which the first write
+/// creates. Each opening of a `memory:` location creates another bucket.
 ///
-/// [`BucketError::InvalidSettings`] if the settings do not fit the kind of bucket or a file they name cannot be read;
-/// [`BucketError::FeatureMissing`] if this build lacks the cloud.
+/// # Errors
+/// [`BucketError::InvalidSettings`] if the settings do not fit the kind of bucket or a file that
+/// they name cannot be read; [`BucketError::FeatureMissing`] if this build lacks the cloud.
 pub fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<SharedBucket, BucketError> {
     match &location.0 {
         Place::Local { directory } => {

@@ -1,4 +1,4 @@
-//! A bucket as a configuration file names it.
+//! A bucket as specified in a configuration file.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{BucketError, BucketSettings, BucketUrl, SharedBucket, open};
 
-/// A bucket's place: its URL alone, or with settings.
+/// The location of a bucket: its URL alone, or its URL with settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum BucketPlace {
@@ -28,7 +28,7 @@ pub struct BucketWithSettings {
 }
 
 impl BucketPlace {
-    /// The URL and the settings.
+    /// Returns the URL and the settings.
     #[must_use]
     pub fn parts(&self) -> (&str, BucketSettings) {
         match self {
@@ -37,10 +37,10 @@ impl BucketPlace {
         }
     }
 
-    /// Opens it; relative paths are relative to `directory`.
+    /// Opens the bucket. Relative paths are relative to `directory`.
     ///
     /// # Errors
-    /// As [`open`], and [`BucketError::InvalidUrl`].
+    /// Those of [`open`], and [`BucketError::InvalidUrl`].
     pub fn open(&self, directory: &Path) -> Result<SharedBucket, BucketError> {
         let (url, settings) = self.parts();
         let url = BucketUrl::parse(url, directory)?;
