@@ -1,4 +1,5 @@
-//! How to reach a bucket: what configuration says beside its location. Secrets are named, never spelled out.
+//! The settings of a bucket, in addition to its location. Secrets are referenced by environment
+//! variable or file, never included.
 
 use std::path::{Path, PathBuf};
 
@@ -6,49 +7,52 @@ use serde::Deserialize;
 
 use crate::BucketError;
 
-/// Settings of one bucket. Everything is optional; without credentials, those of the environment are taken as the
-/// cloud's own tools do (environment variables, workload identity, metadata server).
+/// The settings of one bucket. All are optional. Without credentials, those of the environment are
+/// used like by the cloud's own tools (environment variables, workload identity, metadata server).
 ///
-/// Which settings apply: S3 `region`, `endpoint`, `allow-http`, `ca-certificate`, `virtual-hosted-style`, `anonymous`
-/// and the three keys; GCS `endpoint`, `allow-http`, `ca-certificate`, `anonymous`, `service-account-file`; Azure
-/// `endpoint`, `allow-http`, `ca-certificate`, `anonymous` and the account key. Local and memory buckets take none.
+/// Applicable settings: for S3 `region`, `endpoint`, `allow-http`, `ca-certificate`,
+/// `virtual-hosted-style`, `anonymous` and the three keys; for GCS `endpoint`, `allow-http`,
+/// `ca-certificate`, `anonymous`, `service-account-file`; for Azure `endpoint`, `allow-http`,
+/// `ca-certificate`, `anonymous` and the account key. No setting applies to local and memory
+/// buckets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BucketSettings {
-    /// Base URL of the server, if it is not the cloud's own. For S3 and Azure without bucket and container.
+    /// Base URL of the server, if it is not the cloud's own. For S3 and Azure, the URL does not
+    /// include bucket and container.
     pub endpoint: Option<String>,
     /// Allows `http://` endpoints, for servers on the same machine. Default: false.
     pub allow_http: bool,
-    /// PEM file of certificates that are trusted beside the system's.
+    /// PEM file of certificates that are trusted in addition to the system's.
     pub ca_certificate: Option<PathBuf>,
-    /// Region to sign requests for, if it is not the one in the location.
+    /// Region for signing requests, if it differs from the region in the location.
     pub region: Option<String>,
     /// Puts the bucket's name into the host name instead of the path. Default: false.
     pub virtual_hosted_style: bool,
     /// Sends requests without credentials. Default: false.
     pub anonymous: bool,
-    /// Environment variable that holds the access key's identifier.
+    /// Environment variable that contains the access key's identifier.
     pub access_key_id_env: Option<String>,
-    /// File that holds the access key's identifier.
+    /// File that contains the access key's identifier.
     pub access_key_id_file: Option<PathBuf>,
-    /// Environment variable that holds the secret access key.
+    /// Environment variable that contains the secret access key.
     pub secret_access_key_env: Option<String>,
-    /// File that holds the secret access key.
+    /// File that contains the secret access key.
     pub secret_access_key_file: Option<PathBuf>,
-    /// Environment variable that holds the session token of temporary credentials.
+    /// Environment variable that contains the session token of temporary credentials.
     pub session_token_env: Option<String>,
-    /// File that holds the session token of temporary credentials.
+    /// File that contains the session token of temporary credentials.
     pub session_token_file: Option<PathBuf>,
     /// Service account key in Google's JSON form.
     pub service_account_file: Option<PathBuf>,
-    /// Environment variable that holds the storage account's key, base64.
+    /// Environment variable that contains the storage account's key, base64.
     pub account_key_env: Option<String>,
-    /// File that holds the storage account's key, base64.
+    /// File that contains the storage account's key, base64.
     pub account_key_file: Option<PathBuf>,
 }
 
 impl BucketSettings {
-    /// The same settings with relative file names made relative to `directory`, where the configuration is.
+    /// Resolves relative file names against `directory`, the directory of the configuration.
     #[must_use]
     pub fn relative_to(mut self, directory: &Path) -> Self {
         let files = [
@@ -65,7 +69,7 @@ impl BucketSettings {
         self
     }
 
-    /// The names of the settings that are set, for saying which do not apply.
+    /// Returns the names of the settings that are set.
     pub(crate) fn set(&self) -> Vec<&'static str> {
         let all = [
             ("endpoint", self.endpoint.is_some()),
@@ -87,7 +91,7 @@ impl BucketSettings {
         all.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
     }
 
-    /// Refuses settings that the bucket at `location` does not take.
+    /// Refuses settings that do not apply to the bucket at `location`.
     pub(crate) fn only(&self, location: &str, applicable: &[&str]) -> Result<(), BucketError> {
         match self.set().into_iter().find(|name| !applicable.contains(name)) {
             None => Ok(()),
@@ -99,7 +103,7 @@ impl BucketSettings {
     }
 }
 
-/// Our configuration's fault, said of one bucket.
+/// Returns the error for settings that do not fit a bucket.
 pub(crate) fn invalid(location: &str, reason: impl Into<String>) -> BucketError {
     BucketError::InvalidSettings {
         bucket: location.to_owned(),

@@ -1,4 +1,4 @@
-//! Where a bucket is, as configuration spells it.
+//! The location of a bucket as written in a configuration.
 //!
 //! | text | bucket |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | `gs://bucket/prefix` | Google Cloud Storage |
 //! | `az://account/container/prefix` | Azure Blob Storage |
 //!
-//! The prefix may be absent; object keys go under it.
+//! The prefix may be absent. It precedes all object keys.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::BucketError;
 use crate::key::fault;
 
-/// The location of a bucket. Holds no secret: none may stand in its text.
+/// The location of a bucket. The text cannot contain a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BucketUrl(pub(crate) Place);
 
@@ -46,10 +46,12 @@ pub(crate) enum Place {
 }
 
 impl BucketUrl {
-    /// Reads a location; a relative path becomes one in the directory `relative_to`.
+    /// Parses a location. A relative path is relative to the directory `relative_to`.
     ///
-    /// [`BucketError::InvalidUrl`] for another scheme, a missing part, or a place where credentials stand: user
-    /// names, queries (as in signed URLs) and fragments are refused and not repeated in the message.
+    /// # Errors
+    /// [`BucketError::InvalidUrl`] for another scheme, a missing part, or a location with
+    /// credentials. User names, queries (as in signed URLs) and fragments are refused and not
+    /// repeated in the message.
     pub fn parse(text: &str, relative_to: &Path) -> Result<Self, BucketError> {
         let invalid = |reason: String| BucketError::InvalidUrl {
             url: without_secrets(text).to_owned(),
@@ -58,7 +60,7 @@ impl BucketUrl {
         parse_place(text, relative_to).map(Self).map_err(invalid)
     }
 
-    /// The directory of a local bucket.
+    /// Returns the directory of a local bucket.
     pub fn directory(&self) -> Option<&Path> {
         match &self.0 {
             Place::Local { directory } => Some(directory),
@@ -87,7 +89,7 @@ impl fmt::Display for BucketUrl {
     }
 }
 
-/// A prefix with its slash, or nothing.
+/// Displays a prefix with a leading slash, or nothing if it is empty.
 struct Suffix<'a>(&'a str);
 
 impl fmt::Display for Suffix<'_> {
@@ -102,7 +104,7 @@ impl fmt::Display for Suffix<'_> {
 
 fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
     if text.trim().is_empty() {
-        return Err("it is empty".into());
+        return Err("the location is empty".into());
     }
     if let Some(name) = text.strip_prefix("memory:") {
         let name = if name.is_empty() {
@@ -123,7 +125,7 @@ fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
         });
     };
     if rest.contains(['@', '?', '#']) {
-        return Err("user names, queries and fragments have no place in it; credentials are settings".into());
+        return Err("user names, queries and fragments are not allowed; put credentials into the settings".into());
     }
     match scheme {
         "s3" => {
@@ -142,15 +144,16 @@ fn parse_place(text: &str, relative_to: &Path) -> Result<Place, String> {
                 prefix,
             })
         }
-        _ => Err("its scheme is none of file, memory, s3, gs, az".into()),
+        _ => Err("the scheme has to be file, memory, s3, gs or az".into()),
     }
 }
 
-/// `file:///srv/mailbox`, percent-decoded.
+/// Parses `file:///srv/mailbox`, percent-decoded.
 fn file_directory(text: &str) -> Result<PathBuf, String> {
     let form = || "a file URL has the form file:///directory".to_owned();
     let url = ::url::Url::parse(text).map_err(|_| form())?;
-    // An `@` may be the end of a password; a directory that has one in its name is given as a plain path.
+    // An `@` may be the end of a password. A directory with this character in its name has to be
+    // given as a plain path.
     let plain =
         url.query().is_none() && url.fragment().is_none() && text.starts_with("file:///") && !text.contains('@');
     if !plain {
@@ -162,20 +165,23 @@ fn file_directory(text: &str) -> Result<PathBuf, String> {
 
 fn plain_directory(text: &str, relative_to: &Path) -> Result<PathBuf, String> {
     let directory = relative_to.join(text);
-    // What follows is said of the directory of the process when it starts, not of a later one.
+    // Resolve the path against the working directory at the start of the process, not against a
+    // later one.
     let absolute = std::path::absolute(directory).map_err(|error| error.to_string())?;
     without_nul(absolute)
 }
 
 fn without_nul(directory: PathBuf) -> Result<PathBuf, String> {
     if directory.as_os_str().as_encoded_bytes().contains(&0) {
-        return Err("it has a zero byte".into());
+        return Err("the path contains a zero byte".into());
     }
     Ok(directory)
 }
 
 fn two_names(rest: &str, first: &str, second: &str) -> Result<(String, String, String), String> {
-    let (one, rest) = rest.split_once('/').ok_or_else(|| format!("it has no {second}"))?;
+    let (one, rest) = rest
+        .split_once('/')
+        .ok_or_else(|| format!("the location has no {second}"))?;
     let (two, prefix) = one_name(rest, second)?;
     Ok((named(first, one)?, two, prefix))
 }
@@ -184,24 +190,25 @@ fn one_name(rest: &str, what: &str) -> Result<(String, String), String> {
     let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     match fault(prefix) {
-        Some(reason) if !prefix.is_empty() => Err(format!("its prefix is no object key: {reason}")),
+        Some(reason) if !prefix.is_empty() => Err(format!("the prefix is not an object key: {reason}")),
         _ => Ok((named(what, name)?, prefix.to_owned())),
     }
 }
 
-/// Regions, buckets, accounts and containers: letters, digits, and `-`, `_`, `.` inside.
+/// Checks the name of a region, bucket, account or container: letters, digits, and `-`, `_`, `.`
+/// inside.
 fn named(what: &str, name: &str) -> Result<String, String> {
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() {
-        Err(format!("it has no {what}"))
+        Err(format!("the location has no {what}"))
     } else if !name.chars().all(inside) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        Err(format!("its {what} has a character that does not belong there"))
+        Err(format!("the {what} contains a character that is not allowed"))
     } else {
         Ok(name.to_owned())
     }
 }
 
-/// The text, or only its scheme if it has a sign of a user name, a password or a signature.
+/// Returns the text, or only its scheme if it may contain a user name, a password or a signature.
 fn without_secrets(text: &str) -> &str {
     match text.split_once(':') {
         Some((scheme, rest)) if rest.contains(['@', '?', '#']) => scheme,

@@ -1,4 +1,4 @@
-//! Every form of location, and what must never be taken for one or be shown.
+//! Tests of every form of location, of texts that are not locations, and of secrets in them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
