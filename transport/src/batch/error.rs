@@ -1,45 +1,45 @@
-//! What can be wrong with a signed batch, and whose fault it is.
+//! The errors of signed batches, and the party that caused each of them.
 
 use crate::error::{BucketError, Disposition};
 use tallybox_model::avro::AvroError;
 
-/// Why a batch cannot be read or written. `batch` is the name of its header object.
+/// The reason why a batch cannot be read or written. `batch` is the name of its header object.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// The bucket fails; nothing is said about the batch.
+    /// The bucket fails. The error gives no information about the batch.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// The signature object, and with it the batch, is not there (yet).
-    #[error("{object}: the batch is not there yet")]
+    /// The signature object does not exist (yet), and therefore neither does the batch.
+    #[error("{object}: the batch does not exist yet")]
     NotThere {
         /// The signature object.
         object: String,
     },
-    /// The signature names objects that are not there (yet).
-    #[error("{object}: the signature is there, but this object is not")]
+    /// The signature object exists, but an object of the same batch does not (yet).
+    #[error("{object}: the batch's signature exists, but this object does not")]
     Incomplete {
         /// The missing object.
         object: String,
     },
-    /// The writer's fault: the object is not what its name says.
+    /// The writer's fault: the object does not have the format that its name implies.
     #[error("{object}: malformed")]
     Malformed {
         /// The object.
         object: String,
-        /// What is malformed.
+        /// The reason.
         #[source]
         source: AvroError,
     },
-    /// The writer's fault, or a manifest of ours is out of date.
-    #[error("{object}: signed with key {key:?}, which is none of the writer's known keys")]
+    /// The writer's fault, or the local copy of the writer's manifest is outdated.
+    #[error("{object}: signed with key {key:?}, which is not a known key of the writer; check the writer's manifest")]
     UnknownKey {
         /// The signature object.
         object: String,
         /// The key's identifier.
         key: String,
     },
-    /// The writer's fault, or somebody else wrote it.
+    /// The writer's fault, or another party wrote the object.
     #[error("{object}: the signature does not verify with key {key:?}")]
     BadSignature {
         /// The signature object.
@@ -47,25 +47,25 @@ pub enum BatchError {
         /// The key's identifier.
         key: String,
     },
-    /// The packets are not those that the header was signed for.
-    #[error("{object}: the packets do not have the digest that the header names")]
+    /// The digest of the packets differs from the digest in the signed header.
+    #[error("{object}: the digest of the packets differs from the one in the header")]
     BadDigest {
         /// The packet object.
         object: String,
     },
-    /// Our fault: a record of ours does not encode.
+    /// A local fault: a record does not fit its schema.
     #[error("{object}: cannot be encoded")]
     Encode {
         /// The object.
         object: String,
-        /// What does not fit.
+        /// The reason.
         #[source]
         source: AvroError,
     },
 }
 
 impl BatchError {
-    /// Whether the same batch may be readable later.
+    /// Returns whether a later attempt to read the same batch may succeed.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
@@ -79,8 +79,9 @@ impl BatchError {
         }
     }
 
-    /// Whether bytes that were read are not what their writer signed. One bad read looks the same: what is rejected for
-    /// this has been read twice.
+    /// Returns whether the bytes differ from those that their writer signed. A single corrupted
+    /// read has the same effect, so callers read a batch twice before they reject it for this
+    /// reason.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(
@@ -89,7 +90,7 @@ impl BatchError {
         )
     }
 
-    /// A short name for counters and summaries.
+    /// Returns a short name of the error for counters and summaries.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -105,7 +106,7 @@ impl BatchError {
         }
     }
 
-    /// Sorts what the Avro layer says into the bucket's fault and the writer's.
+    /// Attributes an error of the Avro layer to the bucket or to the batch's writer.
     pub(super) fn read(object: &str, error: AvroError) -> Self {
         match error {
             AvroError::Io(error) => match BucketError::recover(error) {

@@ -1,8 +1,9 @@
 //! Signed batches in buckets: a header, packets and a signature over the header.
 //!
-//! A batch becomes readable step by step, and no step can be left out: [`SignedBatch::open`] fetches it and checks the
-//! signature; only then is there a header; the packets stream through [`PacketStream`], whose end is the verdict on
-//! their digest. Nothing that came from the packets may be published before that verdict.
+//! The types enforce the order of the checks. [`SignedBatch::open`] fetches a batch and verifies
+//! its signature; only then is its header accessible. [`PacketStream`] streams the packets and
+//! compares their digest at the end. Nothing derived from the packets may be published before that
+//! comparison.
 
 mod error;
 mod packets;

@@ -1,4 +1,4 @@
-//! The packets of a signed batch, as a stream that ends in the verdict on their digest.
+//! The packets of a signed batch as a stream whose end verifies their digest.
 
 use super::BatchError;
 use std::io::{BufRead, BufReader, Read};
@@ -8,7 +8,7 @@ use tallybox_model::digest::{Digest, HashingReader};
 
 type Input = HashingReader<BufReader<Box<dyn Read + Send>>>;
 
-/// A block of packets and the schema to decode them with.
+/// A block of packets, with the schema to decode them.
 #[derive(Debug)]
 pub struct PacketBlock {
     /// The records.
@@ -17,7 +17,7 @@ pub struct PacketBlock {
 }
 
 impl PacketBlock {
-    /// The block's records of type `T`, which may borrow from it.
+    /// Returns the block's records of type `T`, which may borrow from the block.
     pub fn records<'a, T>(&'a self, limits: &Limits) -> Records<'a, T>
     where
         T: tallybox_model::avro::Record + serde::Deserialize<'a>,
@@ -32,7 +32,8 @@ enum State {
     Ended,
 }
 
-/// Streams the blocks of a packet file, hashing what passes. Blocking; memory is bounded by the block limit.
+/// A stream of the blocks of a packet file that hashes all bytes. Reading blocks the thread; memory
+/// use is bounded by the block limit.
 pub struct PacketStream {
     state: State,
     object: String,
@@ -59,35 +60,37 @@ impl PacketStream {
         }
     }
 
-    /// The same stream, read within other limits; for a stream of which nothing was read.
+    /// Returns the stream with other limits. Call it before the first read.
     #[must_use]
     pub fn within(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The length of the file in bytes, as the bucket says.
+    /// Returns the length of the file in bytes, as stated by the bucket.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The limits its records are read with.
+    /// Returns the limits for decoding the records.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The name of the packet object.
+    /// Returns the name of the packet object.
     #[must_use]
     pub fn object(&self) -> &str {
         &self.object
     }
 
-    /// The next block; `None` at the end of the file, **which is not yet the verdict**: ask [`Self::finish`].
+    /// Reads the next block; returns `None` at the end of the file, **at which the digest is
+    /// verified**. A caller that stops earlier calls [`Self::finish`].
     ///
     /// # Errors
-    /// [`BatchError::BadDigest`] rather than [`BatchError::Malformed`] if what cannot be read is not what was signed.
+    /// [`BatchError::BadDigest`], rather than [`BatchError::Malformed`], if the file is malformed
+    /// and its digest differs from the signed one.
     pub fn next_block(&mut self) -> Result<Option<PacketBlock>, BatchError> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => Ok(None),
@@ -96,8 +99,9 @@ impl PacketStream {
                     self.verdict(input)?;
                     return Ok(None);
                 }
-                // The reader is consumed by a failure to open, so such a file is reported as malformed without a
-                // look at its digest: it was signed like that, or it was damaged, and either way it is refused.
+                // A reader that cannot be opened consumes the input, so the digest of such a file
+                // is not checked and the file is reported as malformed. It was signed in this state
+                // or damaged; both are refused.
                 let reader = ContainerReader::open(input, &self.limits);
                 self.state = State::Open(reader.map_err(|error| BatchError::read(&self.object, error))?);
                 self.next_block()
@@ -114,10 +118,10 @@ impl PacketStream {
         }
     }
 
-    /// Reads what is left and compares the digest of the whole file with the header's.
+    /// Reads the rest of the file and compares the digest of the whole file with the header's.
     ///
     /// # Errors
-    /// [`BatchError::BadDigest`], or the bucket's.
+    /// [`BatchError::BadDigest`], or the error of the bucket.
     pub fn finish(mut self) -> Result<(), BatchError> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => Ok(()),
@@ -126,7 +130,9 @@ impl PacketStream {
         }
     }
 
-    /// A malformed record in an otherwise readable file: the fault lies with whoever damaged it, if the digest says so.
+    /// Returns the error for a malformed record in an otherwise readable file:
+    /// [`BatchError::BadDigest`] if the digest shows that the file was damaged after it was signed,
+    /// otherwise the record's own error.
     #[must_use]
     pub fn blame_record(mut self, error: tallybox_model::avro::AvroError) -> BatchError {
         let error = BatchError::read(&self.object, error);
@@ -157,7 +163,7 @@ impl PacketStream {
     }
 }
 
-/// Whether the file has no bytes at all.
+/// Returns whether the file is empty.
 fn is_empty(input: &mut Input) -> std::io::Result<bool> {
     Ok(input.inner_mut().fill_buf()?.is_empty())
 }

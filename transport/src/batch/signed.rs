@@ -1,4 +1,5 @@
-//! From three objects, or one, to a header that somebody we know has signed.
+//! The fetching of a batch from three objects, or one, and the verification of its signature with a
+//! trusted key.
 
 use super::{BatchError, PacketStream};
 use crate::bucket::Bucket;
@@ -15,10 +16,11 @@ use tallybox_model::path::BatchObjects;
 use tallybox_model::signature::ReadSignature;
 use tokio::runtime::Handle;
 
-/// The keys that one other organisation signs with, by their identifiers.
+/// The keys with which one other organisation signs, by their identifiers.
 pub type TrustedKeys = BTreeMap<String, VerifyingKey>;
 
-/// A batch whose signature has been verified; its header can be read, its packets can be streamed.
+/// A batch whose signature has been verified. Its header can be read, and its packets can be
+/// streamed.
 #[derive(Debug)]
 pub struct SignedBatch {
     objects: BatchObjects,
@@ -28,11 +30,13 @@ pub struct SignedBatch {
 }
 
 impl SignedBatch {
-    /// Fetches signature and header and verifies the one over the other. Two bucket operations, or one if the batch
-    /// is inline. What does not verify is fetched once more: one bad read is no forgery.
+    /// Fetches signature and header and verifies the signature over the header. The function takes
+    /// two bucket operations, or one if the batch is inline. If the batch does not verify, the
+    /// function fetches it once more, because a single corrupted read does not prove a forgery.
     ///
     /// # Errors
-    /// [`BatchError`]: not there, incomplete, malformed, unknown key, bad signature, or the bucket's own.
+    /// [`BatchError`]: the batch is absent, incomplete or malformed, its key is unknown, its
+    /// signature does not verify, or the bucket fails.
     pub async fn open(
         bucket: &dyn Bucket,
         objects: BatchObjects,
@@ -42,7 +46,7 @@ impl SignedBatch {
         match Self::fetch(bucket, objects.clone(), keys, limits).await {
             Err(error) if error.is_damage() => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%error, cause, bucket = bucket.location(), "a batch does not verify, read again");
+                tracing::warn!(%error, cause, bucket = bucket.location(), "batch does not verify; reading it again");
                 Self::fetch(bucket, objects, keys, limits).await
             }
             other => other,
@@ -69,10 +73,11 @@ impl SignedBatch {
         Self::verify(objects, signed, (header, packets), keys, limits)
     }
 
-    /// Verifies a batch of one object that is in memory already.
+    /// Verifies a batch of one object that is already in memory.
     ///
     /// # Errors
-    /// As [`Self::open`]; [`BatchError::Incomplete`] if header and packets are not inside.
+    /// Those of [`Self::open`]; [`BatchError::Incomplete`] if header and packets are not in the
+    /// object.
     pub fn inline(objects: BatchObjects, file: &[u8], keys: &TrustedKeys, limits: &Limits) -> Result<Self, BatchError> {
         let (signed, inline) = parts(file, &objects, limits)?;
         let Some((header, packets)) = inline else {
@@ -113,19 +118,21 @@ impl SignedBatch {
         decode_one(&self.header, &limits).map_err(|error| BatchError::read(&self.objects.header, error))
     }
 
-    /// The digest of the header file: since the header names the digest of the packets, it stands for the whole batch.
+    /// Returns the digest of the header file. The header contains the digest of the packets, so
+    /// this digest identifies the whole batch.
     #[must_use]
     pub fn header_digest(&self) -> Digest {
         Digest::of(&self.header)
     }
 
-    /// The length of the header file in bytes.
+    /// Returns the length of the header file in bytes.
     #[must_use]
     pub fn header_bytes(&self) -> u64 {
         self.header.len() as u64
     }
 
-    /// The packets of a batch of one object, whose digest the header names; those of any other are empty here.
+    /// Returns the packets of a batch of one object, with the digest from the header. For any other
+    /// batch, the stream is empty.
     #[must_use]
     pub fn inline_packets(&self, digest: Digest) -> PacketStream {
         let packets = self.packets.clone().unwrap_or_default();
@@ -139,11 +146,11 @@ impl SignedBatch {
         )
     }
 
-    /// Opens the packets, whose digest the header names. The stream is for blocking threads.
+    /// Opens the packets, with the digest from the header. The stream is for blocking threads.
     ///
     /// # Errors
-    /// [`BatchError::Incomplete`] if the object is absent although its digest is not that of no bytes; otherwise the
-    /// bucket's, [`BucketError::TooLarge`] included.
+    /// [`BatchError::Incomplete`] if the object is absent although its digest is not that of an
+    /// empty file; otherwise the error of the bucket, including [`BucketError::TooLarge`].
     pub async fn packets(&self, bucket: &dyn Bucket, digest: Digest) -> Result<PacketStream, BatchError> {
         let object = &self.objects.packets;
         let (input, bytes): (Box<dyn Read + Send>, u64) = match &self.packets {
@@ -178,7 +185,8 @@ impl SignedBatch {
 /// A signature and the identifier of its key.
 type Signed = (Vec<u8>, String);
 
-/// What stands in a signature object: the signature, and header and packets if they are inside.
+/// Returns the content of a signature object: the signature, and header and packets if they are
+/// inline.
 fn parts(file: &[u8], objects: &BatchObjects, limits: &Limits) -> Result<(Signed, Option<(Bytes, Bytes)>), BatchError> {
     let read = ReadSignature::parse(file, &limits.for_signature());
     let read = read.map_err(|error| BatchError::read(&objects.signature, error))?;

@@ -1,4 +1,5 @@
-//! Writes a signed batch in the order that makes it exist only when it is whole: packets, header, signature.
+//! A writer of signed batches. Its order of objects (packets, header, signature) makes a batch
+//! exist only when it is complete.
 
 use super::BatchError;
 use crate::BlockingWriter;
@@ -14,7 +15,7 @@ use tallybox_model::path::BatchObjects;
 use tallybox_model::signature::BatchSignature;
 use tokio::runtime::Handle;
 
-/// What was written: the digests of packets and header, and how long the packets are.
+/// The result of writing a batch: the digests of packets and header, and the length of the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// SHA-256 of the packet file.
@@ -25,10 +26,13 @@ pub struct Written {
     pub header: Digest,
 }
 
-/// Writes the packets of one batch as they come, in bounded memory, then header and signature.
+/// A writer that streams the packets of one batch in bounded memory and then writes header and
+/// signature.
 ///
-/// All bytes follow from the object names, the inputs' digests and the records, so a rerun writes the same ones; where
-/// it finds them it is content, where it finds others it stops with a conflict. Blocking, but for the ends.
+/// All bytes are derived from the object names, the digests of the inputs and the records, so a
+/// repeated run writes the same bytes. The writer accepts existing objects with the same bytes, and
+/// stops with a conflict at other bytes. All methods except [`create`](Self::create) block the
+/// thread.
 pub struct BatchWriter {
     bucket: SharedBucket,
     objects: BatchObjects,
@@ -39,11 +43,11 @@ pub struct BatchWriter {
 }
 
 impl BatchWriter {
-    /// Starts a batch of packets of type `P`. `inputs` are the digests of what determines its content; they make the
-    /// sync markers, together with the encoder `generation`.
+    /// Starts a batch of packets of type `P`. `inputs` are the digests of the inputs that determine
+    /// the content. Together with the encoder `generation`, they determine the sync markers.
     ///
     /// # Errors
-    /// The bucket's.
+    /// The errors of the bucket.
     pub async fn create<P: Record>(
         bucket: SharedBucket,
         objects: BatchObjects,
@@ -64,20 +68,22 @@ impl BatchWriter {
         })
     }
 
-    /// Appends a packet; for blocking threads.
+    /// Appends a packet. For blocking threads.
     ///
     /// # Errors
-    /// [`BatchError::Encode`], or the bucket's.
+    /// [`BatchError::Encode`], or the error of the bucket.
     pub fn append<P: Record + Serialize>(&mut self, packet: &P) -> Result<(), BatchError> {
         self.packets
             .append(packet)
             .map_err(|error| BatchError::read(&self.objects.packets, error))
     }
 
-    /// Ends the packets, then writes the header that `header` makes of their digest, then the signature.
+    /// Completes the packets, then writes the header that `header` creates for their digest, then
+    /// the signature. For blocking threads.
     ///
     /// # Errors
-    /// [`BatchError::Bucket`] with a conflict if an object is there with other bytes, or the bucket's own.
+    /// [`BatchError::Bucket`] with a conflict if an object exists with other bytes, or with another
+    /// error of the bucket.
     pub fn finish<H: Record + Serialize>(
         self,
         header: impl FnOnce(Digest) -> H,
@@ -121,7 +127,8 @@ impl BatchWriter {
     }
 }
 
-/// The signature object over a header file, with header and packets inside if `packets` are given.
+/// Creates the signature object for a header file. If `packets` are given, the object contains
+/// header and packets.
 ///
 /// # Errors
 /// [`BatchError::Encode`].
