@@ -1,4 +1,4 @@
-//! Making an object that is the same whoever makes it, however often: create if absent, compare if present.
+//! Idempotent publishing of an object: create it if absent, compare it if present.
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, pin_mut};
@@ -6,35 +6,36 @@ use sha2::{Digest, Sha256};
 
 use crate::{Bucket, BucketError, Created, Upload};
 
-/// The object is there, with our bytes.
+/// The outcome of publishing: the object exists with the given bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
-    /// We have made it.
+    /// This call created the object.
     New,
-    /// It was there before, and has been read.
+    /// The object existed before, and its bytes were read and compared.
     Same,
-    /// The bucket says that it was there before, and we may not read it.
+    /// The bucket reports that the object existed before, but does not permit reading it.
     Assumed,
 }
 
 impl Published {
-    /// Whether nothing but the word "exists" speaks for the object. It is put again by later runs, until one of them makes
-    /// it or it has had its time.
+    /// Returns whether the bucket's report "exists" is the only evidence for the object. Later runs
+    /// create such an object again, until one of them succeeds or the retry period has passed.
     #[must_use]
     pub fn is_assumed(self) -> bool {
         self == Self::Assumed
     }
 }
 
-/// Publishes an object of bytes held in memory.
+/// Publishes an object from bytes in memory.
 ///
-/// If the object is there, its digest decides: equal is [`Published::Same`], another is [`BucketError::Conflict`].
-/// In a mailbox that we may not read, a present object counts as ours only if `fixed` says that exactly these bytes
-/// were fixed in our own bucket before, and is [`Published::Assumed`]; else the error is
-/// [`BucketError::PermissionDenied`]. An object that is said to exist and cannot be found is
-/// [`BucketError::NotSettled`].
+/// If the object exists, its digest is compared: an equal digest is [`Published::Same`], another is
+/// [`BucketError::Conflict`]. In a mailbox that does not permit reading, an existing object is
+/// [`Published::Assumed`] only if `fixed` states that exactly these bytes were fixed in the own
+/// bucket before; otherwise, the error is [`BucketError::PermissionDenied`]. An object that is
+/// reported as existing but cannot be found is [`BucketError::NotSettled`].
 ///
-/// No bytes make no object in a bucket that does not store empty ones: nothing is done, and the answer is `New`.
+/// If there are no bytes and the bucket does not store empty objects, the function does nothing and
+/// returns `New`.
 pub async fn publish_bytes(
     bucket: &dyn Bucket,
     key: &str,
@@ -53,11 +54,11 @@ pub async fn publish_bytes(
     settle(bucket, key, created, || Sha256::digest(&bytes).into(), fixed).await
 }
 
-/// Publishes an object of `size` bytes with the SHA-256 `digest` from a stream, in constant memory; else as
-/// [`publish_bytes`].
+/// Publishes an object of `size` bytes with the SHA-256 `digest` from a stream, in constant memory.
+/// Otherwise, the function behaves like [`publish_bytes`].
 ///
-/// What does not come out of the stream as announced is not published: [`BucketError::NotReproduced`]. An error of the
-/// stream aborts the upload and is passed on.
+/// If the stream does not yield the announced bytes, the object is not published, and the error is
+/// [`BucketError::NotReproduced`]. An error of the stream aborts the upload and is returned.
 pub async fn publish_stream(
     bucket: &dyn Bucket,
     key: &str,
@@ -92,8 +93,8 @@ pub async fn publish_stream(
     settle(bucket, key, upload.commit().await?, || *digest, fixed).await
 }
 
-/// Reads a whole object of at most `limit` bytes into memory; [`BucketError::TooLarge`] if it is larger, found out
-/// before it is read.
+/// Reads a whole object of at most `limit` bytes into memory. Returns [`BucketError::TooLarge`],
+/// before reading, if it is larger.
 pub async fn read_all(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Bytes, BucketError> {
     let too_large = || BucketError::TooLarge {
         key: key.to_owned(),
@@ -110,7 +111,7 @@ pub async fn read_all(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Byte
     if first.len() as u64 == object.size {
         return Ok(first);
     }
-    // The limit bounds this, whatever a server announced.
+    // The limit bounds the allocation, whatever size the server announced.
     let mut whole = BytesMut::with_capacity(usize::try_from(object.size).map_err(|_| too_large())?);
     whole.extend_from_slice(&first);
     while let Some(chunk) = object.body.next().await.transpose()? {
@@ -122,7 +123,7 @@ pub async fn read_all(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Byte
     Ok(whole.freeze())
 }
 
-/// The SHA-256 and length in bytes of an object, read through in constant memory.
+/// Computes the SHA-256 and the length in bytes of an object, in constant memory.
 pub async fn digest(bucket: &dyn Bucket, key: &str) -> Result<([u8; 32], u64), BucketError> {
     let mut object = bucket.get(key).await?;
     let mut hash = Sha256::new();
@@ -134,7 +135,8 @@ pub async fn digest(bucket: &dyn Bucket, key: &str) -> Result<([u8; 32], u64), B
     Ok((hash.finalize().into(), size))
 }
 
-/// Writes the stream out. Stops after `size` bytes and one chunk: more cannot be right.
+/// Writes the stream to the upload. Stops at the first chunk beyond `size` bytes, because the
+/// result is wrong in any case.
 async fn write_all(
     upload: &mut dyn Upload,
     size: u64,
@@ -154,7 +156,7 @@ async fn write_all(
     Ok((hash.finalize().into(), written))
 }
 
-/// What it means that the object was made, or was there.
+/// Determines the outcome of publishing, depending on whether the object was created or existed.
 async fn settle(
     bucket: &dyn Bucket,
     key: &str,
@@ -168,7 +170,7 @@ async fn settle(
     let ours = ours();
     let mut read = digest(bucket, key).await;
     if read.as_ref().is_ok_and(|(theirs, _)| *theirs != ours) {
-        // One bad read is no conflict.
+        // Read a second time: a single corrupted read is not a conflict.
         read = digest(bucket, key).await;
     }
     match read {

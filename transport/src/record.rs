@@ -1,8 +1,10 @@
-//! Records: small objects of our own bucket or spool that nobody without our key can make, change or rename.
+//! Records: small authenticated objects of the own bucket or spool. Only a holder of a record key
+//! can create, change or rename them.
 //!
-//! A record is its payload, as a reader wants it, and a trailer of [`TRAILER_BYTES`] bytes: the format, the key's id and a
-//! MAC over whose records they are, the object's name and the payload. The bytes are deterministic, so that a rerun writes
-//! the same. Deletion, and return of an earlier object to the name that it had, go unnoticed.
+//! A record consists of its payload and a trailer of [`TRAILER_BYTES`] bytes. The trailer contains
+//! the format, the key's id and a MAC over the owner of the record, the object's name and the
+//! payload. The bytes are deterministic, so a repeated run writes the same bytes. Deletion of a
+//! record, and the restoration of an earlier object under its own name, are not detected.
 
 mod create;
 mod key;
@@ -23,35 +25,37 @@ pub use trailer::TRAILER_BYTES;
 
 use crate::{Bucket, BucketError, read_all};
 
-/// Why an object is no record of ours.
+/// The reason why an object is not a valid record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordFault {
-    /// The object does not end as a record does: cut short, or written by something else.
-    #[error("it does not end with the trailer of a record")]
+    /// The object does not end with a trailer: it is truncated, or was written by another program.
+    #[error("the object does not end with the trailer of a record")]
     NoTrailer,
-    /// The record names a key that is not configured: one that was removed too early or has not arrived yet, or a forgery.
-    #[error("it was made with record key {id}, which is not among ours")]
+    /// The key in the trailer is not configured: it was removed too early, is not distributed yet,
+    /// or the record is forged.
+    #[error("the object was created with record key {id}, which is not configured")]
     UnknownKey {
-        /// The id that the record names.
+        /// The key id in the record.
         id: String,
     },
-    /// The bytes were changed, or the object comes from another name, instance or role.
-    #[error("its authentication code does not fit its name and bytes")]
+    /// The bytes were changed, or the object belongs to another name, instance or role.
+    #[error("the authentication code does not match the object's name and bytes")]
     Changed,
 }
 
-/// Makes and verifies the records of one owner.
+/// The keys and the identity of one owner, with which records are created and verified.
 #[derive(Clone)]
 pub struct Records {
     keys: Arc<[RecordKey]>,
-    /// Whose records they are, encoded.
+    /// The encoded identity of the owner.
     context: Arc<[u8]>,
 }
 
 impl Records {
-    /// Records made with the first key and verified with any of them, bound to `context`: the words that tell this owner
-    /// from every other, such as program, instance and role.
+    /// Creates the records of an owner. New records use the first key; any of the keys verifies
+    /// one. `context` is the list of words that distinguishes this owner from any other, such as
+    /// program, instance and role.
     pub fn new(first: RecordKey, others: impl IntoIterator<Item = RecordKey>, context: &[&str]) -> Self {
         Self {
             keys: std::iter::once(first).chain(others).collect(),
@@ -59,33 +63,34 @@ impl Records {
         }
     }
 
-    /// The records of a processor's own bucket, which its programs share: made with the first key, verified with any.
-    /// `None` if there is no key.
+    /// Creates the records of a processor's own bucket, which its programs share. New records use
+    /// the first key; any of the keys verifies one. Returns `None` if there is no key.
     pub fn of_processor(keys: impl IntoIterator<Item = RecordKey>, instance: &Instance, role: Role) -> Option<Self> {
         let mut keys = keys.into_iter();
         let words = ["processor", instance.as_str(), &role.to_string()];
         Some(Self::new(keys.next()?, keys, &words))
     }
 
-    /// The records of an ingestor's spool: made with the first key, verified with any. `None` if there is no key.
+    /// Creates the records of an ingestor's spool. New records use the first key; any of the keys
+    /// verifies one. Returns `None` if there is no key.
     pub fn of_ingestor(keys: impl IntoIterator<Item = RecordKey>, ingestor: &str) -> Option<Self> {
         let mut keys = keys.into_iter();
         Some(Self::new(keys.next()?, keys, &["ingestor", ingestor]))
     }
 
-    /// The ids of the keys, the one that makes records first.
+    /// Returns the ids of the keys, beginning with the key for new records.
     pub fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(RecordKey::id)
     }
 
-    /// The id of the key that the last bytes of an object name, if they are a trailer.
+    /// Returns the key id in a trailer; `None` if the bytes are not a trailer.
     #[must_use]
     pub fn claimed_key(trailer: &[u8]) -> Option<String> {
         let trailer = trailer::Trailer::parse(trailer).ok()?;
         Some(String::from_utf8_lossy(trailer.key_id).into_owned())
     }
 
-    /// The bytes of the object that holds this payload under this name.
+    /// Returns the bytes of the object with this payload and name.
     #[must_use]
     pub fn seal(&self, name: &str, payload: &[u8]) -> Bytes {
         let digest = Sha256::digest(payload).into();
@@ -95,17 +100,18 @@ impl Records {
         object.into()
     }
 
-    /// The trailer that follows a payload of this SHA-256 and length: for payloads that are written in pieces.
+    /// Returns the trailer that follows a payload of this SHA-256 and length. For payloads that are
+    /// written in pieces.
     #[must_use]
     #[allow(clippy::indexing_slicing, reason = "`new` takes a first key")]
     pub fn trailer(&self, name: &str, digest: &[u8; 32], bytes: u64) -> Bytes {
         trailer::encode(&self.keys[0], &self.context, name, (digest, bytes))
     }
 
-    /// The payload of an object that was read under this name.
+    /// Verifies an object that was read under this name, and returns its payload.
     ///
     /// # Errors
-    /// [`RecordFault`] if it is no record of ours.
+    /// [`RecordFault`] if the object is not a valid record.
     pub fn open(&self, name: &str, object: &Bytes) -> Result<Bytes, RecordFault> {
         let length = object.len().checked_sub(TRAILER_BYTES);
         let payload = object.slice(..length.ok_or(RecordFault::NoTrailer)?);
@@ -114,18 +120,20 @@ impl Records {
         Ok(payload)
     }
 
-    /// Starts to verify an object that is read in pieces.
+    /// Starts the verification of an object that is read in pieces.
     #[must_use]
     pub fn opening(&self, name: &str) -> Opening {
         Opening::new(self.clone(), name)
     }
 
-    /// Reads a record with a payload of at most `limit` bytes; `None` if there is no such object.
+    /// Reads a record with a payload of at most `limit` bytes; returns `None` if the object does
+    /// not exist.
     ///
-    /// An object that does not verify is read once more before it is blamed.
+    /// An object that does not verify is read once more, because a single read may be corrupted.
     ///
     /// # Errors
-    /// [`BucketError::Unverified`] if it is no record of ours, and the bucket's.
+    /// [`BucketError::Unverified`] if the object is not a valid record, or another error of the
+    /// bucket.
     pub async fn read(&self, bucket: &dyn Bucket, name: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
         match self.read_once(bucket, name, limit).await {
             Err(BucketError::Unverified { .. }) => self.read_once(bucket, name, limit).await,
@@ -144,7 +152,7 @@ impl Records {
         }
     }
 
-    /// Checks the trailer of a payload of this SHA-256 and length.
+    /// Checks the trailer of a payload with this SHA-256 and length.
     fn check(&self, name: &str, payload: (&[u8; 32], u64), trailer: &[u8]) -> Result<(), RecordFault> {
         let parsed = trailer::Trailer::parse(trailer)?;
         let mut same_id = self
@@ -171,7 +179,7 @@ impl fmt::Debug for Records {
     }
 }
 
-/// The error for an object that is no record of ours.
+/// Returns the error for an object that is not a valid record.
 fn unverified(bucket: &dyn Bucket, name: &str, source: RecordFault) -> BucketError {
     BucketError::Unverified {
         key: name.to_owned(),

@@ -1,4 +1,4 @@
-//! A bucket that writes down what is asked of it, for assertions on order and number of operations.
+//! A bucket that records its operations, for assertions on their order and number.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use crate::bucket::CLOCK;
 use crate::{Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket, Upload};
 
-/// What was asked for.
+/// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OperationKind {
     /// [`Bucket::get`].
@@ -21,7 +21,8 @@ pub enum OperationKind {
     Size,
     /// [`Bucket::create`].
     Create,
-    /// [`Upload::commit`]; writes are not recorded, their number is an accident of chunks.
+    /// [`Upload::commit`]. Writes are not recorded, because their number depends on the sizes of
+    /// chunks.
     Commit,
     /// [`Upload::abort`].
     Abort,
@@ -35,10 +36,10 @@ pub enum OperationKind {
     Date,
 }
 
-/// One operation, recorded when it was asked for, whatever came of it.
+/// An operation, recorded when it was requested, independent of its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Operation {
-    /// What was asked for.
+    /// The kind.
     pub kind: OperationKind,
     /// The key or prefix.
     pub key: String,
@@ -46,7 +47,7 @@ pub struct Operation {
 
 type Log = Arc<Mutex<Vec<Operation>>>;
 
-/// A bucket with a log.
+/// A bucket with a log of its operations.
 #[derive(Debug)]
 pub struct RecordedBucket {
     inner: SharedBucket,
@@ -54,7 +55,7 @@ pub struct RecordedBucket {
 }
 
 impl RecordedBucket {
-    /// Wraps a bucket, with an empty log.
+    /// Wraps a bucket with an empty log.
     pub fn new(inner: SharedBucket) -> Arc<Self> {
         Arc::new(Self {
             inner,
@@ -62,12 +63,13 @@ impl RecordedBucket {
         })
     }
 
-    /// The operations since the last call of this, in order.
+    /// Removes and returns the operations since the last call, in order.
     pub fn take(&self) -> Vec<Operation> {
         std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The keys of the recorded operations of one kind, in order; the log stays.
+    /// Returns the keys of the recorded operations of one kind, in order, without removing the
+    /// operations.
     pub fn keys(&self, kind: OperationKind) -> Vec<String> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.iter()

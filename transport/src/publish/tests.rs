@@ -1,4 +1,5 @@
-//! What the conformance suite cannot show: mailboxes that we may not read, and a failure at every operation.
+//! Tests beyond the conformance suite: mailboxes that do not permit reading, and a fault at every
+//! operation.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::ops::Range;
@@ -32,7 +33,8 @@ async fn in_a_mailbox_we_cannot_read_only_fixed_bytes_count_as_ours() {
     );
 }
 
-/// A failure or death at each operation in turn, then a rerun: the same bytes, and nothing beside them.
+/// A fault or death at each operation in turn, then a repeated run: the same bytes and no other
+/// objects.
 #[tokio::test]
 async fn a_rerun_after_any_failure_ends_in_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
@@ -55,7 +57,7 @@ async fn a_rerun_after_any_failure_ends_in_the_same_bytes() {
     }
 }
 
-/// A bucket that says "exists" of an object that is not there: nothing counts as published that is not.
+/// A bucket that reports an absent object as existing. The object must not count as published.
 #[tokio::test]
 async fn what_is_said_to_exist_and_is_not_there_is_not_published() {
     for n in ["d/bytes", "d/stream"] {
@@ -77,7 +79,7 @@ async fn what_is_said_to_exist_and_is_not_there_is_not_published() {
     }
 }
 
-/// The bytes found are read once more before they are another's.
+/// The bytes are read once more before they count as another writer's.
 #[tokio::test]
 async fn one_bad_read_is_no_conflict() {
     let inner = memory("");
@@ -89,7 +91,7 @@ async fn one_bad_read_is_no_conflict() {
     assert!(matches!(other, Err(BucketError::Conflict { .. })), "{other:?}");
 }
 
-/// Each byte of the digest counts.
+/// Every byte of the digest is compared.
 #[tokio::test]
 async fn a_digest_that_differs_in_one_bit_is_another() {
     let inner = memory("");
@@ -106,7 +108,7 @@ async fn a_digest_that_differs_in_one_bit_is_another() {
             "byte {at}: {other:?}"
         );
     }
-    // The same for what comes out of a stream.
+    // The same for the bytes of a stream.
     for at in 0..digest.len() {
         let mut announced = digest;
         announced[at] ^= 1;
@@ -119,7 +121,7 @@ async fn a_digest_that_differs_in_one_bit_is_another() {
     }
 }
 
-/// An upload that counts what is written to it.
+/// An upload that counts the bytes written to it.
 struct Counting(u64);
 
 #[async_trait]
@@ -134,7 +136,7 @@ impl Upload for Counting {
     async fn abort(self: Box<Self>) {}
 }
 
-/// Whatever comes out of a stream, no more of it is written than was announced, and little more is read.
+/// Whatever a stream yields, no more than the announced bytes are written, and little more is read.
 #[tokio::test]
 async fn no_more_is_written_than_was_announced() {
     for (announced, chunk) in [(100, 10), (100, 7), (1, 10), (0, 10)] {
@@ -153,7 +155,7 @@ async fn no_more_is_written_than_was_announced() {
     }
 }
 
-/// A server that announces less than it sends must not fill the memory.
+/// A server that announces less than it sends must not exhaust the memory.
 #[tokio::test]
 async fn the_limit_holds_whatever_size_is_announced() {
     #[derive(Debug)]

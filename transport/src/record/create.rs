@@ -1,4 +1,5 @@
-//! Making a record that is the same whoever of us makes it, however often, and under whichever of our keys.
+//! Idempotent creation of records, independent of the process that creates them and of the key it
+//! uses.
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -8,13 +9,15 @@ use super::{Records, unverified};
 use crate::{Bucket, BucketError, Created, Published};
 
 impl Records {
-    /// Makes a record, unless one is there.
+    /// Creates a record if the object is absent.
     ///
-    /// If the object is there and a record of ours, made with any of our keys, its payload decides: equal is
-    /// [`Published::Same`], another is [`BucketError::Conflict`] with the digests of both payloads.
+    /// If the object exists and is a valid record under any of the keys, its payload is compared:
+    /// an equal payload is [`Published::Same`], another is [`BucketError::Conflict`] with the
+    /// digests of both payloads.
     ///
     /// # Errors
-    /// [`BucketError::Conflict`]; [`BucketError::Unverified`] if what is there is no record of ours; the bucket's.
+    /// [`BucketError::Conflict`]; [`BucketError::Unverified`] if the existing object is not a valid
+    /// record; another error of the bucket.
     pub async fn create(&self, bucket: &dyn Bucket, name: &str, payload: &[u8]) -> Result<Published, BucketError> {
         if self.put(bucket, name, payload).await? == Created::New {
             return Ok(Published::New);
@@ -36,10 +39,11 @@ impl Records {
         }
     }
 
-    /// Makes a record, unless an object of this name is there, whatever it says.
+    /// Creates a record if no object of this name exists. The content of an existing object is not
+    /// checked.
     ///
     /// # Errors
-    /// The bucket's.
+    /// The errors of the bucket.
     pub async fn put(&self, bucket: &dyn Bucket, name: &str, payload: &[u8]) -> Result<Created, BucketError> {
         let object: Bytes = self.seal(name, payload);
         let mut upload = bucket.create(name, Some(object.len() as u64)).await?;
@@ -50,7 +54,7 @@ impl Records {
         upload.commit().await
     }
 
-    /// The SHA-256 of a record's payload, read through in constant memory.
+    /// Computes the SHA-256 of a record's payload, in constant memory.
     async fn payload_digest(&self, bucket: &dyn Bucket, name: &str) -> Result<[u8; 32], BucketError> {
         let mut object = bucket.get(name).await?;
         let mut opening = self.opening(name);

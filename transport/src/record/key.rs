@@ -1,4 +1,5 @@
-//! The key of records, and the file that hands it to a program which must not hold the key it is derived from.
+//! The key of records, and its file. The file is for programs that must not have the key from which
+//! the record key is derived.
 
 use std::fmt;
 
@@ -7,17 +8,19 @@ use zeroize::Zeroizing;
 
 use super::trailer::id_of;
 
-/// How the text of a key file begins. It tells a record key from a sealing key, which is 32 bytes in base64, too.
+/// The first word of a key file. It distinguishes a record key from a sealing key, which is 32
+/// bytes in base64 as well.
 const MARK: &str = "tallybox-record-key-v1";
 
-/// A text is no record key. The text stays out of the message.
+/// The error for a text that is not a record key. The message does not contain the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it is not a record key, which is the word {MARK}, a space, and base64 of 32 bytes; make one with `facilitator key record`"
+    "the text is not a record key (the word {MARK}, a space, and base64 of 32 bytes); create one with \
+     `facilitator key record`"
 )]
 pub struct RecordKeyError;
 
-/// 32 bytes that make and verify records, wiped when dropped.
+/// A key of 32 bytes that creates and verifies records. It is wiped when dropped.
 #[derive(Clone)]
 pub struct RecordKey {
     bytes: Zeroizing<[u8; 32]>,
@@ -25,17 +28,17 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
-    /// The key of these bytes, which have to be uniformly random, or derived as such.
+    /// Creates the key from bytes that have to be uniformly random or pseudorandom.
     #[must_use]
     pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
         let id = id_of(&bytes);
         Self { bytes, id }
     }
 
-    /// Reads the text of a key file.
+    /// Parses the text of a key file.
     ///
     /// # Errors
-    /// If it is something else.
+    /// [`RecordKeyError`] for any other text.
     pub fn parse(text: &str) -> Result<Self, RecordKeyError> {
         let (mark, encoded) = text.trim().split_once(' ').ok_or(RecordKeyError)?;
         let mut bytes = Zeroizing::new([0; 32]);
@@ -48,14 +51,14 @@ impl RecordKey {
         }
     }
 
-    /// The text of a key file.
+    /// Encodes the key as the text of a key file.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         let encoded = Zeroizing::new(Base64::encode_string(self.bytes.as_slice()));
         Zeroizing::new(format!("{MARK} {}", *encoded))
     }
 
-    /// Eight hex digits that name this key in records. They tell nothing about it.
+    /// Returns eight hex digits that identify this key in records. They reveal nothing about it.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id

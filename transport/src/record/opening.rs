@@ -1,17 +1,18 @@
-//! Verifying a record that is read in pieces, in constant memory.
+//! Verification of a record that is read in pieces, in constant memory.
 
 use sha2::{Digest as _, Sha256};
 
 use super::{RecordFault, Records, TRAILER_BYTES};
 
-/// A record of which more is to come. What was read must not be used before [`finish`](Self::finish) has verified it.
+/// A record that is being read. Its content must not be used before [`finish`](Self::finish) has
+/// verified it.
 #[derive(Debug)]
 pub struct Opening {
     records: Records,
     name: String,
     hash: Sha256,
     bytes: u64,
-    /// The last bytes so far, at most as many as a trailer has.
+    /// The last bytes so far, up to the length of a trailer.
     tail: Vec<u8>,
 }
 
@@ -26,7 +27,7 @@ impl Opening {
         }
     }
 
-    /// Takes the next piece.
+    /// Processes the next piece.
     pub fn update(&mut self, piece: &[u8]) {
         let (before, last) = piece.split_at(piece.len().saturating_sub(TRAILER_BYTES));
         let kept = TRAILER_BYTES - last.len();
@@ -38,10 +39,10 @@ impl Opening {
         self.tail.extend_from_slice(last);
     }
 
-    /// The SHA-256 and length of the payload, once everything was read.
+    /// Verifies the record after the last piece, and returns the SHA-256 and length of the payload.
     ///
     /// # Errors
-    /// [`RecordFault`] if it is no record of ours.
+    /// [`RecordFault`] if the object is not a valid record.
     pub fn finish(self) -> Result<([u8; 32], u64), RecordFault> {
         let digest = self.hash.finalize().into();
         self.records.check(&self.name, (&digest, self.bytes), &self.tail)?;

@@ -1,4 +1,4 @@
-//! A record verifies under its own name, owner and key, with its own bytes, and in no other case.
+//! Tests that a record verifies only under its own name, owner and key, and with its own bytes.
 #![allow(clippy::unwrap_used)]
 
 use futures::executor::block_on;
@@ -20,7 +20,7 @@ fn records(keys: &[u8]) -> Records {
     Records::new(keys.next().unwrap(), keys, &["processor", "us-ca-apple", "first"])
 }
 
-/// An object that an editor of the bucket has put there.
+/// Returns a bucket with an object that was put there by an attacker with write access.
 async fn planted(object: Bytes) -> SharedBucket {
     let bucket = memory("own");
     publish_bytes(&*bucket, NAME, object, false).await.unwrap();

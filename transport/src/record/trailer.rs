@@ -1,4 +1,4 @@
-//! The last bytes of a record, and what its authentication code covers.
+//! The last bytes of a record, and the input of its authentication code.
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -8,28 +8,28 @@ use zeroize::Zeroizing;
 use super::{RecordFault, RecordKey};
 use crate::error::hex;
 
-/// Length of a trailer in bytes: a line of text after the payload.
+/// Length of a trailer in bytes. The trailer is a line of text after the payload.
 pub const TRAILER_BYTES: usize = FORMAT.len() + ID_DIGITS + 1 + MAC_DIGITS + 1;
 
-/// How a trailer begins.
+/// The first bytes of a trailer.
 const FORMAT: &[u8] = b"\ntallybox-record-v1 ";
-/// Hex digits of a key's id.
+/// Number of hex digits of a key's id.
 const ID_DIGITS: usize = 8;
-/// Hex digits of an authentication code.
+/// Number of hex digits of an authentication code.
 const MAC_DIGITS: usize = 64;
-/// Separates authentication codes from everything else that is made with a record key.
+/// Domain separation for authentication codes.
 const DOMAIN: &[u8] = b"tallybox record v1";
-/// Separates ids of keys.
+/// Domain separation for key ids.
 const ID_DOMAIN: &[u8] = b"tallybox record key id v1";
 
-/// A trailer, taken apart.
+/// A parsed trailer.
 pub(super) struct Trailer<'t> {
     pub(super) key_id: &'t [u8],
     mac: [u8; 32],
 }
 
 impl<'t> Trailer<'t> {
-    /// Reads a trailer; only the spelling that [`encode`] writes is one.
+    /// Parses a trailer. Only the spelling that [`encode`] writes is accepted.
     pub(super) fn parse(bytes: &'t [u8]) -> Result<Self, RecordFault> {
         let parse = || {
             let text = bytes.strip_prefix(FORMAT)?.strip_suffix(b"\n")?;
@@ -48,20 +48,21 @@ impl<'t> Trailer<'t> {
         Ok(Self { key_id, mac })
     }
 
-    /// Whether the code was made with this key for this object.
+    /// Returns whether the code was computed with this key for this object.
     pub(super) fn fits(&self, key: &RecordKey, context: &[u8], name: &str, payload: (&[u8; 32], u64)) -> bool {
         mac(key.bytes(), context, name, payload).verify_slice(&self.mac).is_ok()
     }
 }
 
-/// The trailer of a payload with this SHA-256 and length.
+/// Encodes the trailer of a payload with this SHA-256 and length.
 pub(super) fn encode(key: &RecordKey, context: &[u8], name: &str, payload: (&[u8; 32], u64)) -> Bytes {
     let code = mac(key.bytes(), context, name, payload).finalize().into_bytes();
     let text = [key.id().as_bytes(), b" ", hex(&code).as_bytes(), b"\n"].concat();
     [FORMAT, &text].concat().into()
 }
 
-/// Whose records they are: the number of words, then each with its length, so that no two look alike.
+/// Encodes the identity of the owner: the number of words, then each word with its length, so that
+/// different identities never have the same encoding.
 pub(super) fn context(words: &[&str]) -> Vec<u8> {
     let mut encoded = (words.len() as u64).to_be_bytes().to_vec();
     for word in words {
@@ -71,15 +72,16 @@ pub(super) fn context(words: &[&str]) -> Vec<u8> {
     encoded
 }
 
-/// The id of a key with these bytes.
+/// Derives the id of a key with these bytes.
 pub(super) fn id_of(key: &Zeroizing<[u8; 32]>) -> String {
     let mut code = keyed(key);
     code.update(ID_DOMAIN);
     hex(&code.finalize().into_bytes()[..ID_DIGITS / 2])
 }
 
-/// The digest of the payload stands for it: the code of an object that is written in pieces, perhaps under several names
-/// one after another, needs one pass.
+/// Computes the authentication code. The code covers the digest of the payload instead of the
+/// payload, so that an object that is written in pieces, possibly under several names, needs only
+/// one pass.
 fn mac(key: &[u8; 32], context: &[u8], name: &str, (digest, bytes): (&[u8; 32], u64)) -> Hmac<Sha256> {
     let mut code = keyed(key);
     code.update(DOMAIN);
@@ -96,7 +98,7 @@ fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("32 bytes are a key")
 }
 
-/// The value of a lower-case hexadecimal digit.
+/// Returns the value of a lower-case hexadecimal digit.
 fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
