@@ -1,7 +1,9 @@
-//! Objects as `std::io` readers and writers, for code that runs on blocking threads: proof checks, codecs.
+//! Objects as `std::io` readers and writers, for code on blocking threads, such as proof checks and
+//! codecs.
 //!
-//! Both stand on a task of the runtime and a channel of a few chunks. They block, so they must not be used on a thread
-//! of the runtime itself: take `spawn_blocking` or a thread pool.
+//! Each connects a task of the runtime with the blocking thread through a channel of a few chunks.
+//! Both block, so they must not be used on a thread of the runtime; use `spawn_blocking` or a
+//! thread pool.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -12,24 +14,27 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{BucketError, Created, Object, Upload};
 
-/// Chunks on their way between the two sides.
+/// Number of chunks in transit between the two sides.
 const CHUNKS_AHEAD: usize = 4;
 
-/// Bytes collected before they are handed to the upload.
+/// Number of bytes collected before they are passed to the upload.
 const WRITE_BYTES: usize = 256 * 1024;
 
-/// Reads an object, blocking. Errors carry the [`BucketError`]: see [`BucketError::recover`].
+/// A blocking reader of an object. Its errors contain the [`BucketError`]; see
+/// [`BucketError::recover`].
 #[derive(Debug)]
 pub struct BlockingReader {
     chunks: mpsc::Receiver<Result<Bytes, BucketError>>,
     current: Bytes,
     size: u64,
-    /// An error ends the object for good: code that reads on after it must not take it for whole.
+    /// True after an error. Every later read fails too, so that a truncated object is never taken
+    /// as complete.
     failed: bool,
 }
 
 impl BlockingReader {
-    /// Starts reading ahead, on a task of this runtime that ends with the object or with this reader.
+    /// Starts a task on this runtime that reads ahead. The task ends with the object or with the
+    /// reader.
     pub fn new(mut object: Object, runtime: &Handle) -> Self {
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
         runtime.spawn(async move {
@@ -48,12 +53,13 @@ impl BlockingReader {
         }
     }
 
-    /// Length of the whole object in bytes, as the bucket announced it.
+    /// Returns the length of the whole object in bytes, as announced by the bucket.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The next bytes as they came from the bucket, without copying; `None` at the object's end.
+    /// Returns the next bytes as received from the bucket, without copying; `None` at the end of
+    /// the object.
     pub fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
         self.fill_buf()?;
         let chunk = std::mem::take(&mut self.current);
@@ -94,7 +100,8 @@ impl Read for BlockingReader {
     }
 }
 
-/// Writes an object, blocking. Dropping it without [`BlockingWriter::finish`] aborts the upload.
+/// A blocking writer of an object. Dropping it without [`BlockingWriter::finish`] aborts the
+/// upload.
 #[derive(Debug)]
 pub struct BlockingWriter {
     buffer: BytesMut,
@@ -109,13 +116,13 @@ enum Message {
 }
 
 impl BlockingWriter {
-    /// Takes over an upload, on a task of this runtime.
+    /// Takes over an upload and drives it with a task on this runtime.
     pub fn new(upload: Box<dyn Upload>, runtime: &Handle) -> Self {
         let (chunks, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let (sender, outcome) = oneshot::channel();
         runtime.spawn(async move {
             if let Some(result) = drive(upload, receiver).await {
-                // Nobody waits any more: then nobody is misled.
+                // The send fails if the writer was dropped. No caller waits for the result then.
                 let _ = sender.send(result);
             }
         });
@@ -127,18 +134,18 @@ impl BlockingWriter {
         }
     }
 
-    /// The runtime that the upload runs on.
+    /// Returns the runtime on which the upload runs.
     pub fn handle(&self) -> &Handle {
         &self.runtime
     }
 
-    /// Hands bytes to the upload without copying them.
+    /// Passes bytes to the upload without copying them.
     pub fn write_bytes(&mut self, bytes: Bytes) -> io::Result<()> {
         self.flush()?;
         self.send(Message::Chunk(bytes))
     }
 
-    /// Commits the upload: the object is there, whole and durable, when this returns.
+    /// Commits the upload. On success, the object is complete and durable.
     pub fn finish(mut self) -> Result<Created, BucketError> {
         let sent = self.flush().and_then(|()| self.send(Message::Commit));
         match sent {
@@ -147,7 +154,7 @@ impl BlockingWriter {
         }
     }
 
-    /// Passes a message to the task; if that has ended, its error.
+    /// Passes a message to the task. If the task has ended, returns its error.
     fn send(&mut self, message: Message) -> io::Result<()> {
         if self.chunks.blocking_send(message).is_ok() {
             return Ok(());
@@ -168,7 +175,7 @@ impl Write for BlockingWriter {
         Ok(bytes.len())
     }
 
-    /// Hands what is collected to the upload; says nothing about durability.
+    /// Passes the collected bytes to the upload. Flushing does not make them durable.
     fn flush(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
@@ -178,7 +185,7 @@ impl Write for BlockingWriter {
     }
 }
 
-/// Runs the upload until it is committed, fails, or its writer is gone.
+/// Runs the upload until it is committed, fails, or its writer is dropped.
 async fn drive(
     mut upload: Box<dyn Upload>,
     mut messages: mpsc::Receiver<Message>,
@@ -201,7 +208,7 @@ async fn drive(
 }
 
 fn stopped() -> BucketError {
-    BucketError::unavailable("upload", "its object", "the task that writes it has stopped")
+    BucketError::unavailable("upload", "its object", "the task that writes the object has stopped")
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A directory as a bucket: durable, atomic, create-if-absent.
 //!
-//! This is not `object_store`'s `LocalFileSystem` (0.14): it creates an absent object only from bytes held in memory,
-//! its streamed uploads replace what is there, what a crash leaves behind stays for ever, and its listings are
-//! unordered. Here a file is staged under a hidden name beside its target, synced, renamed to a name that must be free,
-//! and the directory is synced.
+//! This module does not use `object_store`'s `LocalFileSystem` (0.14). That type can create an
+//! object conditionally only from bytes in memory, its streamed uploads replace existing objects,
+//! files left by a crash are never removed, and its listings are unordered. Here, a file is staged
+//! under a hidden name next to its target, synced, and renamed to a name that has to be free; then
+//! the directory is synced.
 
 mod stage;
 mod walk;
@@ -25,13 +26,13 @@ use crate::{Bucket, BucketError, Entry, ListRange, Object, Upload};
 
 use stage::LocalUpload;
 
-/// Bytes read at a time.
+/// Number of bytes read at a time.
 const CHUNK_BYTES: u64 = 512 * 1024;
 
-/// Entries that a listing may run ahead of its reader.
+/// Number of entries by which a listing may run ahead of its reader.
 const LISTED_AHEAD: usize = 256;
 
-/// A bucket in a directory. Symbolic links are followed as the operating system does.
+/// A bucket in a directory. Symbolic links are followed, as by the operating system.
 #[derive(Debug, Clone)]
 pub struct LocalBucket {
     root: PathBuf,
@@ -40,12 +41,14 @@ pub struct LocalBucket {
 }
 
 impl LocalBucket {
-    /// The bucket in the directory `root`, which is made by the first write if it does not exist.
+    /// Creates the bucket in the directory `root`. The first write creates the directory if it does
+    /// not exist.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self::on_disk(Arc::new(SystemDisk), root)
     }
 
-    /// As [`Self::new`], with another way to make files durable.
+    /// Creates the bucket like [`Self::new`], but with the given implementation of durable file
+    /// operations.
     pub fn on_disk(disk: SharedDisk, root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let location = root.display().to_string();
@@ -62,7 +65,7 @@ impl LocalBucket {
         Ok(self.root.join(key))
     }
 
-    /// Runs file work on a blocking thread; its errors become those of the object `key`.
+    /// Runs file operations on a blocking thread and attributes their errors to the object `key`.
     async fn blocking<T: Send + 'static>(
         &self,
         key: &str,
@@ -110,12 +113,14 @@ impl Bucket for LocalBucket {
             })
             .await
             .map_err(|error| match error {
-                // A missing mount says nothing about the key.
+                // A missing mount is not a fault of the key.
                 BucketError::NotFound { key, .. } | BucketError::InvalidKey { key, .. } if !self.root.is_dir() => {
-                    let reason = "the bucket's directory is not there and cannot be made: is something not mounted?";
+                    let reason =
+                        "the bucket's directory does not exist and cannot be created; check that it is mounted";
                     BucketError::unavailable(&self.location, &key, reason)
                 }
-                // Nothing we looked for is absent: a component of the key is an object.
+                // Creating a file looks up no object, so "not found" means that a component of the
+                // key is an object.
                 BucketError::NotFound { key, .. } => BucketError::InvalidKey {
                     key,
                     reason: "a part of it is the key of an object",
@@ -135,7 +140,7 @@ impl Bucket for LocalBucket {
         let (root, location) = (self.root.clone(), self.location.clone());
         let (sender, receiver) = tokio::sync::mpsc::channel(LISTED_AHEAD);
         spawn_blocking(move || {
-            // A send fails when the reader has gone; then the walk ends.
+            // The send fails if the reader was dropped. The walk ends then.
             let walked = walk::walk(&root, &prefix, &range, &mut |entry| {
                 sender.blocking_send(Ok(entry)).is_ok()
             });
@@ -173,7 +178,7 @@ impl Bucket for LocalBucket {
         if self.root.is_dir() {
             return Ok(());
         }
-        let reason = "there is no such directory: is something not mounted?";
+        let reason = "the bucket's directory does not exist; check that it is mounted";
         Err(BucketError::unavailable(&self.location, "", reason))
     }
 
@@ -197,8 +202,8 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// The length of the object at this path; anything but a file is no object. Looked at before it is opened, since
-/// opening a pipe would wait for its writer.
+/// Returns the length of the object at this path. Only a regular file is an object. The check
+/// precedes opening, because opening a pipe would wait for its writer.
 fn object_size(path: &Path) -> io::Result<u64> {
     let metadata = fs::metadata(path)?;
     if metadata.is_file() {
@@ -219,14 +224,14 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Reads exactly `length` bytes, into memory that is not zeroed first.
+/// Reads exactly `length` bytes into memory that is not zeroed first.
 fn read_chunk(file: &mut File, length: u64) -> io::Result<Bytes> {
     let mut chunk = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
     Read::by_ref(file).take(length).read_to_end(&mut chunk)?;
     if chunk.len() as u64 != length {
         return Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            "file became shorter while it was read",
+            "the file became shorter while it was read",
         ));
     }
     Ok(chunk.into())

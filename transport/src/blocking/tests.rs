@@ -1,4 +1,4 @@
-//! Both bridges, with and without errors on the way.
+//! Tests of reader and writer, with and without errors of the bucket.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
@@ -110,7 +110,8 @@ async fn what_exists_is_told() {
     assert_eq!(created.await.unwrap(), Created::Exists);
 }
 
-/// Whichever write or commit fails, the writer learns the bucket's own error, at the latest from `finish`.
+/// If any write or commit fails, the writer receives the bucket's own error, at the latest from
+/// `finish`.
 #[tokio::test]
 async fn an_error_of_the_upload_reaches_the_writer() {
     for n in 2..=12 {

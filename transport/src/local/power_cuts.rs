@@ -1,4 +1,5 @@
-//! The power is cut, or the writer killed, at each sync: what was acknowledged is there, and nothing is there in part.
+//! Tests with a power cut, or a killed writer, at each sync: acknowledged objects exist, and no
+//! object is incomplete.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
@@ -10,16 +11,16 @@ use tempfile::tempdir;
 use super::*;
 use crate::{publish_bytes, read_all};
 
-/// In directories that have to be made, in the same one again, and at the root.
+/// Keys in directories that have to be created, in an existing directory, and at the root.
 const KEYS: [&str; 4] = ["a/b/one", "a/b/two", "a/three", "four"];
-/// The place of the bucket on the disk: two directories that have to be made as well.
+/// The path of the bucket on the disk: two directories that have to be created as well.
 const PLACE: &str = "deep/bucket";
 
 fn content(key: &str) -> Bytes {
     format!("content of {key}").into()
 }
 
-/// Creates every object; gives those that were acknowledged.
+/// Creates all objects and returns those that were acknowledged.
 async fn write(bucket: &LocalBucket) -> BTreeSet<&'static str> {
     let mut acknowledged = BTreeSet::new();
     for key in KEYS {
@@ -30,7 +31,7 @@ async fn write(bucket: &LocalBucket) -> BTreeSet<&'static str> {
     acknowledged
 }
 
-/// Cuts the power now, and gives the objects that are there afterwards.
+/// Cuts the power and returns the objects that exist afterwards.
 async fn after_cut(disk: &PowerCut, entries: Entries) -> BTreeSet<String> {
     let into = tempdir().unwrap();
     disk.survivors(entries, into.path()).unwrap();
@@ -40,9 +41,9 @@ async fn after_cut(disk: &PowerCut, entries: Entries) -> BTreeSet<String> {
     let kept: Vec<Entry> = listed.try_collect().await.unwrap();
     for entry in &kept {
         let bytes = read_all(&bucket, &entry.key, 100).await.unwrap();
-        assert_eq!(bytes, content(&entry.key), "{} is there in part", entry.key);
+        assert_eq!(bytes, content(&entry.key), "{} is incomplete", entry.key);
     }
-    // A process that starts then makes the rest.
+    // A process that starts after the cut creates the missing objects.
     assert_eq!(write(&bucket).await.len(), KEYS.len());
     kept.into_iter().map(|entry| entry.key).collect()
 }
@@ -67,7 +68,8 @@ async fn what_is_acknowledged_survives_a_power_cut_at_any_moment() {
         if fails_at > 0 && acknowledged.len() == KEYS.len() {
             break;
         }
-        // The writer alone was killed: another one finds what it left, and makes it durable.
+        // Only the writer was killed: another writer finds the files it left, and makes them
+        // durable.
         assert_eq!(write(&open()).await.len(), KEYS.len());
         assert_eq!(
             after_cut(&disk, Entries::Synced).await.len(),

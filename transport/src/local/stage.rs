@@ -1,4 +1,4 @@
-//! Writing a file so that it is either whole and durable or not there at all.
+//! Writing a file so that it is either complete and durable, or absent.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -15,15 +15,15 @@ use super::blocking;
 use crate::key::STAGING_PREFIX;
 use crate::{BucketError, Created, Upload};
 
-/// Where locks are not supported, a staged file of this age counts as left behind.
+/// Age from which a staged file counts as abandoned, on file systems without locks.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
-/// How often a fresh name is tried when a sweeper takes the staged file away before it is locked.
+/// Number of attempts with a new name, if a sweep removes the staged file before it is locked.
 const ATTEMPTS: usize = 16;
 
-/// A file on its way into a directory.
+/// A file that is being uploaded into a directory.
 pub(super) struct LocalUpload {
-    /// Gone once a write has failed or was cancelled.
+    /// The staged file; `None` after a write has failed or was cancelled.
     staged: Option<NamedTempFile>,
     directories: Arc<Directories>,
     target: PathBuf,
@@ -32,7 +32,7 @@ pub(super) struct LocalUpload {
 }
 
 impl LocalUpload {
-    /// Opens a staged file beside the target.
+    /// Opens a staged file next to the target.
     pub(super) fn start(
         directories: Arc<Directories>,
         target: PathBuf,
@@ -79,11 +79,12 @@ impl Upload for LocalUpload {
         let publishing = move || publish(directories.disk(), staged, &target);
         let created = blocking(&self.location, &self.key, publishing).await;
         created.map_err(|error| match error {
-            // The staged file was there a moment ago, so this does not mean that the object is absent.
+            // The staged file existed before, so this error does not mean that the object is
+            // absent.
             BucketError::NotFound { .. } => BucketError::unavailable(
                 &self.location,
                 &self.key,
-                "its directory was removed while it was written",
+                "the directory was removed while the object was written",
             ),
             other => other,
         })
@@ -91,27 +92,30 @@ impl Upload for LocalUpload {
 
     async fn abort(mut self: Box<Self>) {
         if let Some(staged) = self.staged.take() {
-            // Closing removes the file; if that fails a later writer sweeps it away.
+            // Closing removes the file. If that fails, a later writer's sweep removes it.
             let _ = blocking(&self.location, &self.key, move || staged.close()).await;
         }
     }
 }
 
-/// A hidden file, locked for as long as its writer lives.
+/// Creates a hidden file that is locked for the lifetime of its writer.
 pub(super) fn stage(directory: &Path) -> io::Result<NamedTempFile> {
     for _ in 0..ATTEMPTS {
         let staged = tallybox_durable::stage(directory, STAGING_PREFIX)?;
         match staged.as_file().try_lock() {
-            // Between making and locking it, a sweeper may have had it: then the name is gone.
+            // A concurrent sweep may remove the file between its creation and the lock. Then the
+            // name no longer exists.
             Ok(()) if staged.path().exists() => return Ok(staged),
             Ok(()) | Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(_)) => return Ok(staged),
         }
     }
-    Err(io::Error::other("staged files are removed as fast as they are made"))
+    Err(io::Error::other(
+        "staged files are repeatedly removed by another process",
+    ))
 }
 
-/// Gives the staged file its name unless that is taken, and makes both durable.
+/// Renames the staged file to its target unless the target exists, and makes both durable.
 fn publish(disk: &dyn Disk, staged: NamedTempFile, target: &Path) -> io::Result<Created> {
     disk.sync_file(staged.as_file())?;
     let created = match staged.persist_noclobber(target) {
@@ -122,17 +126,18 @@ fn publish(disk: &dyn Disk, staged: NamedTempFile, target: &Path) -> io::Result<
         }
         Err(failed) => return Err(failed.error),
     };
-    // Also for one that exists: who made it may have died before this.
+    // Also for an existing object: its writer may have died before this sync.
     sync_parent(disk, target)?;
     Ok(created)
 }
 
-/// Makes the entries of the directory that holds this path durable.
+/// Makes the entries of the directory that contains this path durable.
 pub(super) fn sync_parent(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| disk.sync_directory(parent))
 }
 
-/// Removes staged files whose writer is gone. Best effort: what stays is hidden, and swept another time.
+/// Removes staged files whose writer has died. Best effort: a remaining file is hidden, and a later
+/// sweep removes it.
 fn sweep(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
@@ -141,14 +146,16 @@ fn sweep(directory: &Path) {
             && entry.file_type().is_ok_and(|kind| kind.is_file())
             && let Some(_locked) = left_behind(&entry.path())
         {
-            // Still locked: a writer that has just made the file finds it locked or gone, never about to go.
+            // Still locked, so a writer that has just created the file finds it locked or removed,
+            // and never loses it later.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// The file if its writer is gone, locked for as long as the answer lives. A writer holds a lock on its staged file and
-/// loses it with its life; age decides where there are no locks.
+/// Returns the file if its writer has died, locked for the lifetime of the returned value. A writer
+/// holds a lock on its staged file, and the operating system releases the lock when the writer
+/// dies. On file systems without locks, the file's age decides.
 pub(super) fn left_behind(path: &Path) -> Option<File> {
     let file = File::open(path).ok()?;
     let gone = match file.try_lock() {

@@ -1,4 +1,5 @@
-//! The suite, and what only a directory can show: staged files, links, permissions, directories made and removed.
+//! The conformance suite, and tests of the behaviour specific to directories: staged files, links,
+//! permissions, directories created and removed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::{Duration, SystemTime};
@@ -76,10 +77,14 @@ async fn what_a_dead_writer_left_is_removed_and_nothing_else() {
     fs::write(&other, "theirs").unwrap();
     fs::create_dir(&deep).unwrap();
     let living = LocalBucket::new(directory.path()).create("living", None).await.unwrap();
-    assert!(!dead.exists(), "the writer of this one holds no lock");
+    assert!(!dead.exists(), "no writer holds a lock on this file");
     publish_bytes(&bucket, "k", BYTES, false).await.unwrap();
     assert!(other.exists() && deep.exists());
-    assert_eq!(living.commit().await.unwrap(), Created::New, "the living keep theirs");
+    assert_eq!(
+        living.commit().await.unwrap(),
+        Created::New,
+        "the file of a running writer remains"
+    );
     assert_eq!(keys(&bucket).await, [".tallybox-something-else", "k", "living"]);
 }
 
@@ -118,11 +123,11 @@ async fn a_removed_directory_is_made_again() {
     let lost = upload.commit().await;
     assert!(
         matches!(lost, Err(BucketError::Unavailable { .. })),
-        "not taken for an absent object: {lost:?}"
+        "not reported as an absent object: {lost:?}"
     );
 }
 
-/// A bucket whose mount is missing: the task is good, and is tried again.
+/// A bucket whose mount is missing. The task is valid, so it is retried.
 #[tokio::test]
 async fn a_missing_mount_is_no_fault_of_the_key() {
     let directory = tempdir().unwrap();
@@ -196,7 +201,7 @@ mod unix {
         assert_eq!(read_all(&bucket, "link/file", 9).await.unwrap(), "12");
         publish_bytes(&bucket, "link/new", BYTES, false).await.unwrap();
         assert_eq!(fs::read(elsewhere.path().join("new")).unwrap(), *BYTES);
-        // A link that leads nowhere takes the name all the same: nothing is written through it.
+        // A broken link occupies the name as well: nothing is written through it.
         assert!(publish_bytes(&bucket, "broken", BYTES, false).await.is_err());
         assert!(!directory.path().join("nowhere").exists());
     }

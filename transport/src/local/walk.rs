@@ -1,4 +1,4 @@
-//! Reading directories in the order of the keys that their files have.
+//! Listing of directories in the order of the keys of their files.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -8,8 +8,8 @@ use super::is_absent;
 use crate::key::fault;
 use crate::{Entry, ListRange};
 
-/// Passes every object of the directory `prefix` and below that lies in the range to `visit`, in the order of the
-/// keys' bytes, until that says `false`. Returns whether it went to the end.
+/// Passes every object in the directory `prefix` and below that is within the range to `visit`, in
+/// the byte order of keys, until `visit` returns false. Returns whether the walk was completed.
 pub(super) fn walk(
     root: &Path,
     prefix: &str,
@@ -33,7 +33,7 @@ pub(super) fn walk(
     Ok(true)
 }
 
-/// The directories in `prefix` that hold an object at any depth, as full keys, sorted.
+/// Returns the directories in `prefix` that contain an object at any depth, as full keys, sorted.
 pub(super) fn directories(root: &Path, prefix: &str) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     for child in children(&root.join(prefix), prefix)? {
@@ -49,13 +49,13 @@ pub(super) fn directories(root: &Path, prefix: &str) -> io::Result<Vec<String>> 
 /// A file (with its size) or a directory.
 struct Child {
     key: String,
-    /// What its keys start with: the key itself, with a slash if it is a directory. Sorting by this sorts the keys
-    /// (`a.b` stands before `a/b`).
+    /// The prefix of all keys of the child: the key itself, with a slash if it is a directory.
+    /// Sorting by this value sorts the keys (`a.b` precedes `a/b`).
     order: String,
     size: Option<u64>,
 }
 
-/// What stands in a directory, in the order of keys; nothing if it does not exist.
+/// Returns the content of a directory in the order of keys; empty if the directory does not exist.
 fn children(directory: &Path, prefix: &str) -> io::Result<Vec<Child>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -70,7 +70,8 @@ fn children(directory: &Path, prefix: &str) -> io::Result<Vec<Child>> {
     Ok(children)
 }
 
-/// An entry as a child; `None` for what is neither file nor directory, has no usable key, or has just gone.
+/// Converts an entry to a child; returns `None` for an entry that is neither file nor directory,
+/// has an invalid key, or was just removed.
 fn child(entry: &DirEntry, directory: &Path, prefix: &str) -> io::Result<Option<Child>> {
     let Ok(name) = entry.file_name().into_string() else {
         return Ok(None);
@@ -108,7 +109,8 @@ fn child(entry: &DirEntry, directory: &Path, prefix: &str) -> io::Result<Option<
     }
 }
 
-/// Whether a symbolic link is broken or points to a directory that holds it: following it would never end.
+/// Returns whether a symbolic link is broken or points to a directory that contains it. Following
+/// the latter would never end.
 fn leads_back(link: &DirEntry, directory: &Path) -> bool {
     match (link.path().canonicalize(), directory.canonicalize()) {
         (Ok(target), Ok(directory)) => directory.starts_with(target),
@@ -116,7 +118,7 @@ fn leads_back(link: &DirEntry, directory: &Path) -> bool {
     }
 }
 
-/// Whether every key that starts with `order` stands before the range.
+/// Returns whether every key that starts with `order` precedes the range.
 fn is_wholly_before(order: &str, range: &ListRange) -> bool {
     range
         .start_at
