@@ -1,9 +1,11 @@
 //! Buckets in the clouds, each behind the cargo feature of its name.
 //!
-//! All are `object_store`'s, with one retry policy. S3 creates with `If-None-Match`, GCS with a generation, Azure with an
-//! ETag condition; only an answer that says that the object exists counts as that (`store/answer.rs`). Some servers that
-//! speak S3 ignore the condition and overwrite: objects that must not change are fixed in our own bucket before they are
-//! published, so what such a server overwrites is the same bytes.
+//! All clouds use `object_store` with the same retry policy. S3 creates objects with
+//! `If-None-Match`, GCS with a generation and Azure with an ETag condition. Only a response that
+//! states that the object exists counts as such (`store/answer.rs`). Some servers with the S3
+//! protocol ignore the condition and overwrite the object. Objects that must not change are fixed
+//! in the processor's own bucket before they are published, so such a server overwrites them with
+//! the same bytes.
 #![cfg_attr(
     not(any(feature = "aws", feature = "gcp", feature = "azure")),
     allow(unused_variables)
@@ -50,7 +52,7 @@ pub(crate) fn open(location: &BucketUrl, settings: &BucketSettings) -> Result<Sh
         } => azure::open(location, (account, container, prefix), settings),
         #[cfg(not(feature = "azure"))]
         Place::Azure { .. } => missing("azure"),
-        // The caller opens these itself.
+        // The caller opens these kinds without this module.
         Place::Local { .. } | Place::Memory { .. } => missing("none"),
     }
 }

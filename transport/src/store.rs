@@ -1,4 +1,4 @@
-//! Any `object_store` as a bucket: the clouds', and the one in memory.
+//! A bucket on top of any `object_store` implementation: those of the clouds and the one in memory.
 
 mod answer;
 
@@ -18,26 +18,27 @@ use crate::{Bucket, BucketError, Created, Entry, ListRange, Object, Upload};
 
 pub(crate) use answer::LastAnswer;
 
-/// Up to this many bytes an object is one conditional request; above it is a multipart upload, for which
-/// `object_store` knows no condition.
+/// Objects of up to this many bytes are created with one conditional request. Larger objects use a
+/// multipart upload, for which `object_store` supports no condition.
 const SINGLE_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes in a part of a multipart upload: S3 takes 10,000 parts of at least 5 MiB.
+/// Size of a part of a multipart upload, in bytes. S3 accepts 10,000 parts of at least 5 MiB.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// Parts of one upload on their way at a time.
+/// Maximum number of concurrent parts of one upload.
 const PARTS_AT_ONCE: usize = 4;
 
-/// Bytes handed on at a time; a store may give far more at once.
+/// Maximum size of a chunk that is passed on, in bytes. A store may return larger chunks.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// How often an object is put whose creation was answered with a conflict that settles nothing.
+/// Number of attempts to create an object while the store responds with an inconclusive conflict.
 const CREATE_TRIES: u32 = 6;
 
-/// Pause before the second try; it doubles with each, so that all take about six seconds.
+/// Pause before the second attempt. It doubles with each attempt, so that all attempts take about
+/// six seconds.
 const CREATE_PAUSE: Duration = Duration::from_millis(200);
 
-/// A bucket in an [`ObjectStore`].
+/// A bucket on top of an [`ObjectStore`].
 #[derive(Debug, Clone)]
 pub(crate) struct StoreBucket {
     store: Arc<dyn ObjectStore>,
@@ -47,7 +48,7 @@ pub(crate) struct StoreBucket {
 }
 
 impl StoreBucket {
-    /// The bucket that is all of `store`; `location` stands in messages.
+    /// Creates the bucket of all objects in `store`; `location` identifies it in messages.
     pub(crate) fn new(store: Arc<dyn ObjectStore>, location: String, stores_empty_objects: bool) -> Self {
         Self {
             store,
@@ -92,7 +93,8 @@ impl Bucket for StoreBucket {
         }
         match self.store.get_range(&path, range.clone()).await {
             Ok(bytes) => Ok(bytes),
-            // A server answers "not satisfiable" to a range that starts past the end, with an error of no kind.
+            // A server responds with "not satisfiable", which is a generic error, to a range that
+            // starts past the end.
             Err(error @ StoreError::Generic { .. }) => match self.size(key).await {
                 Ok(size) if range.start >= size => Ok(Bytes::new()),
                 _ => Err(self.error(key, error)),
@@ -178,7 +180,7 @@ impl Bucket for StoreBucket {
     }
 }
 
-/// An object on its way: held back until it is known to fit into one request.
+/// An upload whose bytes are buffered until it is known whether they fit into one request.
 struct StoreUpload {
     bucket: StoreBucket,
     path: Path,
@@ -191,9 +193,9 @@ enum State {
         bytes: usize,
     },
     Parts(WriteMultipart),
-    /// There is an object already: what comes is thrown away.
+    /// The object already exists. Further bytes are discarded.
     Exists,
-    /// Committed, aborted, or broken by an error.
+    /// The upload was committed or aborted, or has failed.
     Over,
 }
 
@@ -211,8 +213,9 @@ impl StoreUpload {
         BucketError::unavailable(&self.bucket.location, self.path.as_ref(), reason)
     }
 
-    /// Turns into a multipart upload, unless the object is there. Another writer between this look and the commit
-    /// writes the same bytes: what is this large has been fixed before.
+    /// Converts to a multipart upload, unless the object exists. If another writer creates the
+    /// object between this check and the commit, it writes the same bytes, because the bytes of
+    /// such large objects were fixed before.
     async fn start_parts(&mut self) -> Result<(), BucketError> {
         let State::Held { chunks, .. } = self.take() else {
             return Err(self.over());
@@ -222,7 +225,7 @@ impl StoreUpload {
                 self.state = State::Exists;
                 return Ok(());
             }
-            // In a mailbox that we may write but not read, the look tells nothing.
+            // In a mailbox that permits writing but not reading, the check gives no information.
             Err(StoreError::NotFound { .. } | StoreError::PermissionDenied { .. }) => {}
             Err(error) => return Err(self.error(error)),
         }
@@ -243,7 +246,7 @@ impl StoreUpload {
         let State::Parts(parts) = &mut self.state else {
             return Err(self.over());
         };
-        // One huge chunk would become many parts at once.
+        // A single large chunk would start many parts at once.
         for piece in split(Ok(bytes)) {
             if let Err(error) = parts.wait_for_capacity(PARTS_AT_ONCE).await {
                 return Err(self.error(error));
@@ -253,7 +256,8 @@ impl StoreUpload {
         Ok(())
     }
 
-    /// Puts the object unless it is there. A conflict that does not say that it is there is answered by another try.
+    /// Creates the object unless it exists. A conflict without the information that the object
+    /// exists is followed by another attempt.
     async fn put_if_absent(&mut self, chunks: Vec<Bytes>) -> Result<Created, BucketError> {
         let payload = PutPayload::from_iter(chunks);
         let mut pause = CREATE_PAUSE;
@@ -269,7 +273,8 @@ impl StoreUpload {
                 ) => error,
                 Err(error) => return Err(self.error(error)),
             };
-            // Some servers answer 409 to whatever exists; what can be seen is there.
+            // Some servers respond with 409 to every request for an existing object. A visible
+            // object exists in any case.
             if answer.is_settled() || self.bucket.store.head(&self.path).await.is_ok() {
                 return Ok(Created::Exists);
             }
@@ -280,7 +285,7 @@ impl StoreUpload {
                     Some(Box::new(error)),
                 ));
             }
-            tracing::info!(bucket = self.bucket.location, key = %self.path, tries, "a conflict that settles nothing, put again");
+            tracing::info!(bucket = self.bucket.location, key = %self.path, tries, "inconclusive conflict when creating an object; retrying");
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
@@ -337,10 +342,11 @@ impl Drop for StoreUpload {
     }
 }
 
-/// Parts that stay behind cost money until the bucket's lifecycle rule removes them, but are no object.
+/// Aborts a multipart upload. Remaining parts incur costs until the bucket's lifecycle rule removes
+/// them, but are not objects.
 async fn forget_parts(parts: WriteMultipart, location: &str) {
     if let Err(error) = parts.abort().await {
-        tracing::warn!(bucket = location, error = %error, "parts of an upload were left behind");
+        tracing::warn!(bucket = location, error = %error, "cannot abort a multipart upload; its parts remain in the bucket");
     }
 }
 
@@ -360,16 +366,18 @@ fn split(chunk: Result<Bytes, BucketError>) -> Vec<Result<Bytes, BucketError>> {
     }
 }
 
-/// Where a server may start listing what is under `prefix`: it leaves the offset itself out, so the offset sorts before the
-/// first key wanted, and the rest is filtered here.
+/// Returns the offset at which a server may start the listing of `prefix`. A server omits the
+/// offset itself, so the offset has to precede the first key of the range; the remaining keys
+/// before the range are filtered out locally.
 ///
-/// A server that lists as one walks through directories (SeaweedFS) also leaves out what is in a directory that sorts
-/// before the offset by its name alone. Such a directory may hold keys that are wanted: `a/x` comes after `a-`, since a
-/// slash comes after a hyphen, and `a` before it. So the offset is no part of the first key, and ends where a
-/// directory's name may end: its last component sorts just before that name, and all that is below it.
+/// A server that lists in the order of a directory walk (SeaweedFS) also omits the content of a
+/// directory whose name alone precedes the offset. Such a directory may contain keys of the range:
+/// `a/x` follows `a-`, because a slash follows a hyphen, but `a` precedes it. Therefore the offset
+/// is not a prefix of the first key, and ends where the name of a directory may end. The last
+/// component of the offset sorts just before that name and everything below it.
 fn offset(prefix: &str, range: &ListRange) -> Option<Path> {
     let start = range.start_at.as_deref()?.trim_end_matches('/');
-    // A bound outside of the prefix is before all of it, or after all of it.
+    // A bound outside of the prefix is either before or after all of its keys.
     let below = match prefix {
         "" => start,
         prefix => start.strip_prefix(prefix)?.strip_prefix('/')?,
@@ -377,7 +385,8 @@ fn offset(prefix: &str, range: &ListRange) -> Option<Path> {
     let mut start = &start[..start.len() - below.len() + up_to_directory(below).len()];
     while start.len() > prefix.len() {
         let (parent, component) = start.rsplit_once('/').unwrap_or(("", start));
-        // What is no path is no help. An earlier offset is as right, and so is none.
+        // A text that is not a valid path cannot be used. An earlier offset, or none, is correct as
+        // well.
         if let Some(before) = just_before(component)
             && let Ok(offset) = Path::parse(format!("{parent}/{before}").trim_start_matches('/'))
         {
@@ -388,8 +397,8 @@ fn offset(prefix: &str, range: &ListRange) -> Option<Path> {
     None
 }
 
-/// The beginning of a key up to where a directory's name may end, although the component goes on: before a byte that
-/// sorts before the slash.
+/// Returns the beginning of a key up to the first position in a component at which the name of a
+/// directory may end: before a byte that sorts before the slash.
 fn up_to_directory(key: &str) -> &str {
     let mut within = false;
     for (at, byte) in key.bytes().enumerate() {
@@ -401,11 +410,11 @@ fn up_to_directory(key: &str) -> &str {
     key
 }
 
-/// A text that sorts before this component of a key and is no beginning of it, with little between them.
+/// Returns a text that sorts closely before this component of a key and is not a prefix of it.
 fn just_before(component: &str) -> Option<String> {
     let (at, last) = component.char_indices().next_back()?;
     let previous = match last {
-        // A slash ends a component, and some servers take a backslash for one.
+        // A slash ends a component, and some servers treat a backslash as a slash.
         '0' => '.',
         ']' => '[',
         _ => char::from_u32(u32::from(last).checked_sub(1)?)?,
@@ -413,11 +422,11 @@ fn just_before(component: &str) -> Option<String> {
     (!previous.is_control()).then(|| format!("{}{previous}~", &component[..at]))
 }
 
-/// A checked key or prefix as the store's path, character for character.
+/// Converts a valid key or prefix to the store's path, character by character.
 pub(crate) fn to_path(key: &str) -> Result<Path, BucketError> {
     Path::parse(key).map_err(|_| BucketError::InvalidKey {
         key: key.to_owned(),
-        reason: "the store does not take it",
+        reason: "the object store does not accept it",
     })
 }
 

@@ -1,4 +1,4 @@
-//! S3 and servers like it.
+//! Buckets in S3 and in servers with the S3 protocol.
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::client::ReqwestConnector;
@@ -50,7 +50,8 @@ pub(super) fn open(
     )?;
     let base = match (id, key, token) {
         (None, None, None) => AmazonS3Builder::from_env(),
-        // Nothing of the environment beside a key of ours: a session token there belongs to another key.
+        // The environment is ignored if the settings contain a key: a session token there belongs
+        // to another key.
         (Some(id), Some(key), None) => with_key(id, key),
         (Some(id), Some(key), Some(token)) => with_key(id, key).with_token(token),
         _ => return Err(invalid(&shown, "access-key-id and secret-access-key need each other")),

@@ -1,4 +1,4 @@
-//! Azure Blob Storage.
+//! Buckets in Azure Blob Storage.
 
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::ReqwestConnector;

@@ -1,4 +1,5 @@
-//! What the three clouds have in common: retries, trusted certificates, credentials by name, prefixes.
+//! The code that the three clouds have in common: retries, trusted certificates, credentials from
+//! the settings, prefixes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +12,12 @@ use crate::settings::invalid;
 use crate::store::{StoreBucket, to_path};
 use crate::{BucketError, BucketSettings, SharedBucket};
 
-/// The largest credential or certificate file that is read, in bytes.
+/// Maximum size of a credential or certificate file, in bytes.
 const FILE_BYTES: u64 = 1 << 20;
 
-/// Retries of single requests: from a quarter of a second, doubling to ten, for two minutes in all. What lasts longer is
-/// the task's to be retried, not the request's.
+/// Returns the retry policy of single requests: an initial backoff of a quarter of a second that
+/// doubles up to ten seconds, for two minutes in total. For longer failures, the caller retries the
+/// whole task.
 pub(super) fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
@@ -28,7 +30,8 @@ pub(super) fn retries() -> RetryConfig {
     }
 }
 
-/// The client's options: how long a request may take, plain HTTP, and certificates to trust.
+/// Returns the HTTP client's options: timeouts, permission for plain HTTP, and additional trusted
+/// certificates.
 pub(super) fn client(location: &str, settings: &BucketSettings) -> Result<ClientOptions, BucketError> {
     let mut options = ClientOptions::new()
         .with_connect_timeout(Duration::from_secs(10))
@@ -36,7 +39,12 @@ pub(super) fn client(location: &str, settings: &BucketSettings) -> Result<Client
         .with_allow_http(settings.allow_http);
     if let Some(file) = &settings.ca_certificate {
         let pem = read(location, file)?;
-        let bad = |error| invalid(location, format!("{}: no PEM certificates: {error}", file.display()));
+        let bad = |error| {
+            invalid(
+                location,
+                format!("{}: cannot be parsed as PEM certificates: {error}", file.display()),
+            )
+        };
         for certificate in Certificate::from_pem_bundle(pem.as_bytes()).map_err(bad)? {
             options = options.with_root_certificate(certificate);
         }
@@ -44,7 +52,8 @@ pub(super) fn client(location: &str, settings: &BucketSettings) -> Result<Client
     Ok(options)
 }
 
-/// A secret from the environment variable or the file that the settings name; `None` if they name neither.
+/// Reads a secret from the environment variable or the file that the settings name; returns `None`
+/// if they name neither.
 #[cfg(any(feature = "aws", feature = "azure"))]
 pub(super) fn secret(
     location: &str,
@@ -55,7 +64,7 @@ pub(super) fn secret(
     match (variable, file) {
         (Some(_), Some(_)) => Err(invalid(
             location,
-            format!("{name}-env and {name}-file exclude each other"),
+            format!("{name}-env and {name}-file exclude each other: keep one"),
         )),
         (Some(variable), None) => match std::env::var(variable) {
             Ok(value) => Ok(Some(value)),
@@ -69,7 +78,7 @@ pub(super) fn secret(
     }
 }
 
-/// A small text file that the settings name.
+/// Reads a small text file that the settings name.
 pub(super) fn read(location: &str, file: &Path) -> Result<String, BucketError> {
     let bad = |reason: String| invalid(location, format!("{}: {reason}", file.display()));
     let size = std::fs::metadata(file).map_err(|error| bad(error.to_string()))?.len();
@@ -79,18 +88,20 @@ pub(super) fn read(location: &str, file: &Path) -> Result<String, BucketError> {
     std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))
 }
 
-/// The bucket of a store, all keys under the location's prefix. An object of no bytes is not made in a cloud.
+/// Creates the bucket of a store, with all keys under the location's prefix. Empty objects are not
+/// created in a cloud.
 pub(super) fn bucket<S: ObjectStore>(store: S, prefix: &str, location: String) -> Result<SharedBucket, BucketError> {
     let store: Arc<dyn ObjectStore> = if prefix.is_empty() {
         Arc::new(store)
     } else {
-        // As it stands: a text made into a path by `into` would have some characters percent-encoded.
+        // `to_path` keeps the text unchanged. The conversion with `into` would percent-encode some
+        // characters.
         Arc::new(PrefixStore::new(store, to_path(prefix)?))
     };
     Ok(Arc::new(StoreBucket::new(store, location, false)))
 }
 
-/// What a builder says of settings that do not fit together.
+/// Returns the error for settings that the builder of a cloud rejects.
 pub(super) fn unusable(location: &str, error: &object_store::Error) -> BucketError {
     invalid(location, error.to_string())
 }

@@ -1,15 +1,15 @@
-//! Whether a cloud answers: its first failure is logged at once, since a request is tried again for up to two minutes before
-//! anybody else learns of it.
+//! The reachability of a cloud. The first failure is logged immediately, because the retries of a
+//! request take up to two minutes and their caller sees no error before that.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// While failures go on, how often they are logged.
+/// Interval between log messages while failures continue.
 const AGAIN: Duration = Duration::from_secs(60);
-/// How soon a failure is logged that follows an answer which followed a logged failure.
+/// Minimum interval between two logged failures if a request succeeded in between.
 const FLAPPING: Duration = Duration::from_secs(5);
 
-/// What the last requests to one bucket came to.
+/// The outcome of the most recent requests to one bucket.
 #[derive(Debug)]
 pub(super) struct Contact {
     bucket: String,
@@ -30,18 +30,18 @@ impl Contact {
         }
     }
 
-    /// A request got no answer, or one that it is tried again after.
+    /// Records that a request got no response, or one after which it is retried.
     pub(super) fn failed(&self, problem: &str) {
         if self.state().is_news(Instant::now()) {
             tracing::warn!(
                 bucket = self.bucket,
                 error = problem,
-                "bucket does not answer; the request is tried again"
+                "bucket does not respond; retrying the request"
             );
         }
     }
 
-    /// A request got an answer that settles it.
+    /// Records that a request got a final response.
     pub(super) fn answered(&self) {
         self.state().failing = false;
     }
@@ -52,7 +52,7 @@ impl Contact {
 }
 
 impl State {
-    /// Notes a failure; whether it is to be logged.
+    /// Records a failure, and returns whether to log it.
     fn is_news(&mut self, now: Instant) -> bool {
         let pause = if self.failing { AGAIN } else { FLAPPING };
         self.failing = true;
@@ -78,7 +78,11 @@ mod tests {
         );
         state.failing = false;
         let mut failed_at = |seconds| state.is_news(begun + Duration::from_secs(seconds));
-        assert_eq!([64, 65].map(&mut failed_at), [false, false], "it failed just before");
+        assert_eq!(
+            [64, 65].map(&mut failed_at),
+            [false, false],
+            "failure shortly after another"
+        );
         state.failing = false;
         assert!(
             state.is_news(begun + Duration::from_secs(66)),

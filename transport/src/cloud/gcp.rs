@@ -1,4 +1,4 @@
-//! Google Cloud Storage.
+//! Buckets in Google Cloud Storage.
 
 use object_store::client::ReqwestConnector;
 use object_store::gcp::GoogleCloudStorageBuilder;

@@ -1,5 +1,5 @@
-//! An HTTP service that notes the answers to create-if-absent requests (see [`LastAnswer`]), and whether there are answers at
-//! all (see [`Contact`]).
+//! An HTTP service that records the responses to create-if-absent requests (see [`LastAnswer`]),
+//! and whether the server responds (see [`Contact`]).
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::store::LastAnswer;
 /// Azure's header with the error code, such as `BlobAlreadyExists`.
 const AZURE_CODE: &str = "x-ms-error-code";
 
-/// The answer to too many requests.
+/// The HTTP status for too many requests.
 const TOO_MANY: u16 = 429;
 
-/// Connects as `C` does, and notes answers.
+/// A connector that connects like `C` and records responses.
 #[derive(Debug)]
 pub(super) struct Noting<C> {
     connector: C,
@@ -25,7 +25,7 @@ pub(super) struct Noting<C> {
 }
 
 impl<C> Noting<C> {
-    /// Notes what the server of this bucket answers.
+    /// Records the responses of this bucket's server.
     pub(super) fn new(connector: C, bucket: &str) -> Self {
         Self {
             connector,

@@ -1,4 +1,5 @@
-//! Opening each cloud from settings: no request is made. The servers themselves are for the conformance suite.
+//! Tests of opening each cloud from settings, without requests. The conformance suite covers the
+//! servers themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;

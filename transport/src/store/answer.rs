@@ -1,25 +1,27 @@
-//! The last answer to a create-if-absent request, and whether it says that the object exists.
+//! The last response to a create-if-absent request, and whether it states that the object exists.
 //!
-//! `object_store` calls every status 409 `AlreadyExists`. S3 and GCS answer 409 to two requests that meet in flight, and
-//! then neither object need exist. So the clouds' HTTP service notes status and error code of each answer here.
+//! `object_store` maps every status 409 to `AlreadyExists`. S3 and GCS also respond with 409 to two
+//! concurrent requests, after which neither object need exist. Therefore the HTTP service of the
+//! clouds records status and error code of each response here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use object_store::{Extensions, PutMode, PutOptions};
 
-/// Status of a failed precondition: the object exists.
+/// Status of a failed precondition, which means that the object exists.
 const PRECONDITION_FAILED: u16 = 412;
-/// Azure's error code for an object that exists, with status 409. Its other codes of that status (leases, a container or
-/// an account that is being changed) say nothing about the object.
+/// Azure's error code for an existing object, with status 409. Other codes with this status
+/// (leases, a container or an account that is being changed) give no information about the object.
 const AZURE_EXISTS: &str = "BlobAlreadyExists";
 
-/// A note that travels in the extensions of a request. A store that is no server leaves it empty.
+/// A shared value in the extensions of a request. A store without a server leaves it empty.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastAnswer(Arc<AtomicU16>);
 
 impl LastAnswer {
-    /// The options of a request that creates an object if it is absent, and notes the answer here.
+    /// Returns the options of a request that creates an object if it is absent and records the
+    /// response here.
     pub(super) fn create_options(&self) -> PutOptions {
         let mut extensions = Extensions::new();
         extensions.insert(self.clone());
@@ -30,7 +32,7 @@ impl LastAnswer {
         }
     }
 
-    /// Notes an answer: its status, and the error code where a header names it.
+    /// Records a response: its status, and the error code if a header contains it.
     #[cfg_attr(
         not(any(feature = "aws", feature = "gcp", feature = "azure")),
         allow(dead_code, reason = "only a cloud's HTTP service has answers to note")
@@ -41,7 +43,7 @@ impl LastAnswer {
             .store(if settled { PRECONDITION_FAILED } else { status }, Ordering::SeqCst);
     }
 
-    /// Whether "already exists" is to be believed.
+    /// Returns whether the response "already exists" is conclusive.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.0.load(Ordering::SeqCst), 0 | PRECONDITION_FAILED)
     }

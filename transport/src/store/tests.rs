@@ -1,4 +1,5 @@
-//! The suite over `object_store`'s store in memory, as memory bucket and as a cloud that makes no empty objects.
+//! The conformance suite on `object_store`'s store in memory, configured as a memory bucket and as
+//! a cloud without empty objects.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use object_store::memory::InMemory;
@@ -8,7 +9,7 @@ use super::*;
 use crate::conformance::conformance;
 use crate::{SharedBucket, memory};
 
-/// A bucket as the clouds' are built, with multipart uploads from this many bytes on.
+/// Returns a bucket like those of the clouds, with multipart uploads from this many bytes on.
 fn cloud_like(single_request_bytes: usize) -> StoreBucket {
     let store = PrefixStore::new(InMemory::new(), "some/prefix");
     let bucket = StoreBucket::new(Arc::new(store), "x://bucket/some/prefix".into(), false);
@@ -59,12 +60,12 @@ fn an_offset_sorts_just_before_the_first_key_wanted_and_is_no_part_of_it() {
         ("a/0", Some("a/.~")),
         ("a/ü", Some("a/û~")),
         ("a", Some("`~")),
-        // Nothing that a key may have stands before a space: then the directory before.
+        // No character allowed in a key precedes a space. The offset is then the directory before.
         ("a/ ", Some("`~")),
         (" ", None),
         ("", None),
         ("a//b", Some("`~")),
-        // The directory `a` sorts before `a-` in a walk, and what is in it after.
+        // In a walk, the directory `a` precedes `a-`, and its content follows.
         ("a-", Some("`~")),
         ("a-b/c", Some("`~")),
         ("x/a.b/c", Some("x/`~")),
@@ -80,7 +81,7 @@ fn an_offset_sorts_just_before_the_first_key_wanted_and_is_no_part_of_it() {
         }
     }
     assert_eq!(offset("", &ListRange::default()), None);
-    // A walk begins in the prefix, so its own hyphens do not matter.
+    // A walk begins inside the prefix, so hyphens in the prefix have no effect.
     let below = |start: &str| offset("a-v1", &range(start)).map(String::from);
     assert_eq!(below("a-v1/2020/31").as_deref(), Some("a-v1/2020/30~"));
     assert_eq!(below("a-v1/2020-x").as_deref(), Some("a-v1/202.~"));

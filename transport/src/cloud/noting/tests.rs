@@ -1,4 +1,4 @@
-//! What each answer of a server to a create-if-absent request comes to, in each cloud.
+//! Tests of the outcome of each response to a create-if-absent request, in each cloud.
 #![cfg(all(feature = "aws", feature = "gcp", feature = "azure"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,14 +15,14 @@ use super::*;
 use crate::store::StoreBucket;
 use crate::{Bucket, BucketError, Created, Disposition};
 
-/// A server of one object: PUTs get the scripted answers first, in which nothing is stored.
+/// A server with one object. PUT requests get the scripted responses first, which store nothing.
 #[derive(Debug, Clone, Default)]
 struct Server(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     script: VecDeque<(u16, Option<&'static str>)>,
-    /// Whether the object may be looked at.
+    /// Whether reading the object is permitted.
     readable: bool,
     stored: bool,
     puts: usize,
@@ -79,7 +79,7 @@ impl HttpService for Server {
     }
 }
 
-/// The three clouds' stores over a server.
+/// Returns the stores of the three clouds, connected to a server.
 fn stores(server: &Server) -> [(&'static str, Arc<dyn ObjectStore>); 3] {
     let connector = || Noting::new(server.clone(), "x://bucket");
     let s3 = AmazonS3Builder::new()
@@ -107,7 +107,7 @@ fn stores(server: &Server) -> [(&'static str, Arc<dyn ObjectStore>); 3] {
     ]
 }
 
-/// What creating an object comes to, and after how many requests.
+/// Creates an object, and returns the outcome and the number of requests.
 async fn create(store: Arc<dyn ObjectStore>, server: &Server) -> (Result<Created, BucketError>, usize) {
     let bucket = StoreBucket::new(store, "x://bucket".into(), false);
     let mut upload = bucket.create("key", Some(1)).await.unwrap();
@@ -125,7 +125,7 @@ async fn only_an_answer_that_says_that_the_object_exists_is_believed() {
     let cases: [(&[&str], Script, bool, Created, usize); 8] = [
         (everywhere, &[], false, Created::New, 1),
         (everywhere, &[(412, None)], false, Created::Exists, 1),
-        // A conflict in flight, once and more often; nothing was stored.
+        // A conflict of concurrent requests, once and repeatedly. Nothing was stored.
         (everywhere, &[(409, None)], false, Created::New, 2),
         (
             everywhere,
@@ -143,7 +143,7 @@ async fn only_an_answer_that_says_that_the_object_exists_is_believed() {
             Created::New,
             2,
         ),
-        // After a conflict somebody else's object is found by the next request.
+        // After the conflict, the next request finds the object of another writer.
         (everywhere, &[(409, None), (412, None)], false, Created::Exists, 2),
     ];
     for (clouds, script, readable, expected, requests) in cases {
@@ -176,7 +176,7 @@ async fn a_conflict_that_lasts_is_an_error_that_passes_and_names_the_answer() {
     }
 }
 
-/// Some servers answer 409 to a request for any object that exists.
+/// Some servers respond with 409 to every request for an existing object.
 #[tokio::test(start_paused = true)]
 async fn an_object_that_can_be_seen_exists_whatever_the_answer_was() {
     for cloud in 0..3 {
