@@ -1,4 +1,4 @@
-//! What every bucket has to do, as a suite that any kind can be put through.
+//! The requirements of every bucket, as a test suite for any implementation.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,17 +16,18 @@ use crate::{
     Bucket, BucketError, Created, ListRange, Published, SharedBucket, digest, publish_bytes, publish_stream, read_all,
 };
 
-/// Several chunks of any bucket, and not a round number.
+/// A length of several chunks in any bucket that is not a multiple of a chunk.
 const LARGE_BYTES: usize = 5 * 1024 * 1024 + 4321;
 
-/// Puts a kind of bucket through all of it. `make` gives a new, empty bucket each time; panics where one fails.
+/// Runs the whole suite. `make` returns a new, empty bucket each time. Panics at the first failure.
 pub async fn conformance(make: impl Fn() -> SharedBucket) {
     suite(make, &SORTED).await;
 }
 
-/// The same for a server that lists as one walks through directories, as SeaweedFS does: `a/x` stands where `a` would,
-/// before `a-b`, and not after it as the bytes have it, and directories may outlast what was in them. We give no
-/// directory a name that others begin with.
+/// Runs the suite for a server that lists objects in the order of a directory walk, as SeaweedFS
+/// does. Such a server lists `a/x` at the position of `a`, before `a-b`, whereas byte order puts it
+/// after `a-b`; and directories may remain after their last object is deleted. Tallybox uses no
+/// directory name that is a prefix of another name in the same directory.
 pub async fn conformance_of_tree(make: impl Fn() -> SharedBucket) {
     suite(make, &SORTED[SIBLINGS..]).await;
 }
@@ -141,7 +142,7 @@ async fn empty_objects(bucket: &dyn Bucket) {
     }
 }
 
-/// Bytes that differ from place to place.
+/// Returns bytes that differ between positions.
 fn pattern(length: usize) -> Bytes {
     (0..length).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect()
 }
@@ -288,7 +289,7 @@ async fn keys(bucket: &dyn Bucket) {
     assert!(all(bucket).await.is_empty());
 }
 
-/// In the order of bytes: `-` and `.` stand before `/`, which stands before digits and letters.
+/// Keys in byte order: `-` and `.` precede `/`, which precedes digits and letters.
 const SORTED: [&str; 8] = [
     "a-b",
     "a.b",
@@ -299,7 +300,7 @@ const SORTED: [&str; 8] = [
     "a0",
     "b/c",
 ];
-/// The first of them stand before a directory whose name they begin with.
+/// The number of leading keys whose names begin with the name of a directory that they precede.
 const SIBLINGS: usize = 2;
 
 async fn listings(bucket: &dyn Bucket, sorted: &[&str]) {
@@ -331,9 +332,10 @@ async fn listings(bucket: &dyn Bucket, sorted: &[&str]) {
         "a directory is whole components"
     );
 
-    // Every pair of bounds gives what a plain comparison gives, with bounds that are keys, parts of keys, and neither.
-    // A server that walks through directories, asked to start after the name of one, leaves out what is in it: bounds
-    // of all depths, with and without a slash at the end.
+    // For every pair of bounds, the listing equals a plain comparison of keys. The bounds are keys,
+    // parts of keys, and other texts. A server that walks through directories and starts after the
+    // name of one omits the directory's content. Therefore the bounds have all depths, with and
+    // without a trailing slash.
     let cuts = [
         "a",
         "a-",
@@ -407,7 +409,7 @@ async fn deletion(bucket: &dyn Bucket, with_directory: bool) {
 
 async fn dates(bucket: &dyn Bucket) {
     let [first, second] = [bucket.date().await.unwrap(), bucket.date().await.unwrap()];
-    // The servers of tests run on this machine. Clouds give whole seconds.
+    // The servers of the tests run on this machine. Clouds return whole seconds.
     let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     assert!(
         first <= second && (ours - second).abs() < 60_000,
@@ -434,7 +436,8 @@ async fn publishing(bucket: &dyn Bucket) {
     assert_eq!(read_all(bucket, "p/q", 9).await.unwrap(), bytes, "nothing was changed");
 }
 
-/// A bucket that once says "exists" and makes nothing: nothing is published then, and a later run makes it.
+/// Publishes into a bucket that once reports an absent object as existing. The first run must not
+/// report success; a later run creates the object.
 async fn publishing_after_a_phantom(bucket: &SharedBucket) {
     let bytes = Bytes::from_static(b"the bytes");
     let phantom = Phantoms::wrap(SharedBucket::clone(bucket), |_| true);

@@ -1,7 +1,9 @@
-//! A bucket that fails at a chosen operation, to show what a crash or a lost answer leaves behind.
+//! A bucket that fails at a chosen operation, for tests of the state after a crash or a lost
+//! response.
 //!
-//! Every call counts as one operation: opening an object, a range, a size, starting an upload, each write, the commit,
-//! both listings, a deletion, the date. Bytes of an object or listing already opened, and aborting, do not.
+//! Each of these calls counts as one operation: opening an object, reading a range, reading a size,
+//! starting an upload, each write, the commit, both listings, a deletion, and the date. Reading the
+//! bytes of an opened object or listing and aborting an upload do not count.
 
 mod flipped;
 mod phantoms;
@@ -23,18 +25,20 @@ pub use flipped::{FlippedReads, flip};
 pub use phantoms::Phantoms;
 pub use write_only::WriteOnly;
 
-/// What happens at the chosen operation.
+/// The effect at the chosen operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It fails without effect; later ones succeed.
+    /// The operation fails without effect. Later operations succeed.
     Fail,
-    /// It takes effect, but the answer is an error, as when a connection breaks; later ones succeed.
+    /// The operation takes effect but returns an error, as when a connection breaks. Later
+    /// operations succeed.
     FailAfterEffect,
-    /// It and all later ones fail without effect, as for a process that was killed: see [`died`].
+    /// This and all later operations fail without effect, as for a process that was killed. See
+    /// [`died`].
     Die,
 }
 
-/// A plan of failure that several buckets share: they count together.
+/// A plan of faults. Several buckets can share it; they count their operations together.
 #[derive(Debug, Clone)]
 pub struct Faults {
     at: u64,
@@ -43,7 +47,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Strikes at the `n`-th operation, counted from 1; 0 never strikes, and only counts.
+    /// Creates a plan that fails at the `n`-th operation, counted from 1. With 0, the plan only
+    /// counts.
     pub fn new(n: u64, kind: Kind) -> Self {
         Self {
             at: n,
@@ -52,7 +57,7 @@ impl Faults {
         }
     }
 
-    /// The bucket under this plan.
+    /// Wraps a bucket with this plan.
     pub fn wrap(&self, inner: SharedBucket) -> SharedBucket {
         Arc::new(FaultyBucket {
             inner,
@@ -60,12 +65,13 @@ impl Faults {
         })
     }
 
-    /// Operations counted so far, those that failed included. A run is through when it counts fewer than `n`.
+    /// Returns the number of operations so far, including failed ones. A run whose count stays
+    /// below `n` was not affected.
     pub fn operations(&self) -> u64 {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Counts one operation and does it, or what the plan makes of it.
+    /// Counts an operation and runs it, or applies the fault.
     async fn run<T>(
         &self,
         bucket: &str,
@@ -88,14 +94,14 @@ impl Faults {
     }
 }
 
-/// Whether the error comes from [`Kind::Die`], or carries one that does.
+/// Returns whether the error, or one of its causes, comes from [`Kind::Die`].
 pub fn died(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if error.is::<Died>() {
             return true;
         }
-        // An error in an `io::Error` is not its source but stands in its place.
+        // The error inside an `io::Error` is not its source but replaces it.
         next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
@@ -105,7 +111,7 @@ pub fn died(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("operation {number} was made to fail")]
+#[error("injected fault at operation {number}")]
 struct Injected {
     number: u64,
 }
@@ -114,7 +120,7 @@ struct Injected {
 #[error("the process is dead")]
 struct Died;
 
-/// A bucket under a plan of failure.
+/// A bucket with a plan of faults.
 #[derive(Debug)]
 pub struct FaultyBucket {
     inner: SharedBucket,
@@ -122,7 +128,8 @@ pub struct FaultyBucket {
 }
 
 impl FaultyBucket {
-    /// A bucket of which `n` operations succeed, the next fails, and those after it succeed again.
+    /// Wraps a bucket so that `n` operations succeed, the next one fails, and later ones succeed
+    /// again.
     pub fn fail_after(inner: SharedBucket, n: u64) -> SharedBucket {
         Faults::new(n + 1, Kind::Fail).wrap(inner)
     }

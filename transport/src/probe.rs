@@ -1,5 +1,5 @@
-//! Probes of a bucket, for operators: what our credentials may do, what they may do and should not, and whether the bucket
-//! does what the programs rely on.
+//! Checks of a bucket for operators: the permissions that are missing, the permissions that are
+//! granted without need, and the behaviour on which the programs rely.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,66 +11,66 @@ use serde::Serialize;
 use crate::error::causes;
 use crate::{Bucket, BucketError, Created, Entry, ListRange};
 
-/// The object that probes make. It stays in a mailbox from which we may not delete.
+/// The object that probes create. It remains in a mailbox that does not permit deletion.
 pub const PROBE: &str = "tallybox-check";
-/// The directory of objects that the probe of listings makes and deletes.
+/// The directory of objects that the probe of listings creates and deletes.
 const PROBE_DIRECTORY: &str = "tallybox-check-list";
-/// By how much the bucket's clock and ours may differ, in milliseconds.
+/// Maximum difference between the bucket's clock and the machine's, in milliseconds.
 const CLOCKS_MILLIS: i64 = 5 * 60_000;
 
-/// What a bucket is to us.
+/// The use of a bucket by this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Ours alone: read, listed, written, deleted from.
+    /// The own bucket: read, list, write and delete.
     Own,
-    /// A mailbox of ours, into which another organisation writes: read and listed.
+    /// This program's mailbox, into which another organisation writes: read and list.
     Inbox,
-    /// A mailbox of another organisation, into which we write.
+    /// Another organisation's mailbox, into which this program writes.
     Outbox,
-    /// Only listed.
+    /// A bucket that is only listed.
     Listed,
 }
 
-/// What a check found.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As it should be.
+    /// The bucket behaves as required.
     Good,
-    /// Something that is needed does not work.
+    /// A required operation does not work.
     Failed,
-    /// The bucket cannot be reached: nothing is known.
+    /// The bucket cannot be reached, so the outcome is unknown.
     Unreachable,
-    /// Something works that is not needed, and should not.
+    /// An operation is permitted that is not needed and should be denied.
     TooMuch,
 }
 
-/// One check of one bucket.
+/// The result of one check of one bucket.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
-    /// What was tried.
+    /// The check.
     pub check: &'static str,
-    /// What came of it.
+    /// The outcome.
     pub verdict: Verdict,
     /// Details for people.
     pub detail: String,
 }
 
-/// A bucket that was probed.
+/// The results of all checks of one bucket.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Probed {
-    /// Its name in the configuration.
+    /// The bucket's name in the configuration.
     pub name: String,
-    /// Where it is.
+    /// The bucket's location.
     pub location: String,
-    /// What was found.
+    /// The results.
     pub findings: Vec<Finding>,
 }
 
 impl Probed {
-    /// Whether a check found this.
+    /// Returns whether a check has this outcome.
     #[must_use]
     pub fn has(&self, verdict: Verdict) -> bool {
         self.findings.iter().any(|finding| finding.verdict == verdict)
@@ -93,25 +93,26 @@ impl fmt::Display for Probed {
     }
 }
 
-/// The worst that any bucket's check found, of what keeps a program from its work; `None` if nothing does.
+/// Returns the worst outcome of all checks that prevents the program from working; `None` if there
+/// is no such outcome.
 #[must_use]
 pub fn worst(probed: &[Probed]) -> Option<Verdict> {
     let found = |verdict| probed.iter().any(|bucket| bucket.has(verdict)).then_some(verdict);
     found(Verdict::Failed).or_else(|| found(Verdict::Unreachable))
 }
 
-/// Whether a bucket answers, asked again and again by a program that stays up.
+/// A repeated check of a long-running program that a bucket responds.
 #[derive(Debug, Default)]
 pub struct Reachable {
     seen: AtomicBool,
 }
 
 impl Reachable {
-    /// Asks for an object that need not be there. A directory that is missing is unreachable only once it has been there:
-    /// before that, the first write makes it.
+    /// Requests an object that need not exist. A missing directory counts as unreachable only if it
+    /// existed before; otherwise, the first write creates it.
     ///
     /// # Errors
-    /// Why the bucket does not answer, or refuses us.
+    /// The reason why the bucket does not respond or denies access.
     pub async fn ask(&self, bucket: &dyn Bucket) -> Result<(), BucketError> {
         match bucket.check_there().await {
             Ok(()) => self.seen.store(true, Ordering::SeqCst),
@@ -125,9 +126,10 @@ impl Reachable {
     }
 }
 
-/// Probes a bucket by its purpose; `now` is this machine's clock in milliseconds since 1970.
+/// Probes a bucket according to its purpose. `now` is this machine's clock in milliseconds since
+/// 1970.
 pub async fn probe(name: &str, bucket: &dyn Bucket, purpose: Purpose, now: i64) -> Probed {
-    let mut findings = vec![needed("directory", "it is there", bucket.check_there().await)];
+    let mut findings = vec![needed("directory", "exists", bucket.check_there().await)];
     if findings[0].verdict == Verdict::Good {
         match purpose {
             Purpose::Own => own(bucket, now, &mut findings).await,
@@ -166,7 +168,7 @@ fn finding(check: &'static str, verdict: Verdict, detail: impl Into<String>) -> 
     Finding { check, verdict, detail }
 }
 
-/// What an operation that has to work came to.
+/// Returns the finding for an operation that has to succeed.
 fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) -> Finding {
     match result {
         Ok(_) => finding(check, Verdict::Good, good),
@@ -182,11 +184,15 @@ fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) ->
     }
 }
 
-/// What an operation that should be refused came to.
+/// Returns the finding for an operation that should be denied.
 fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
     match result {
-        Err(BucketError::PermissionDenied { .. }) => finding(check, Verdict::Good, "refused, as it should be"),
-        Ok(()) => finding(check, Verdict::TooMuch, "allowed, and not needed: take this right away"),
+        Err(BucketError::PermissionDenied { .. }) => finding(check, Verdict::Good, "denied, as required"),
+        Ok(()) => finding(
+            check,
+            Verdict::TooMuch,
+            "allowed, but not needed: revoke this permission",
+        ),
         Err(error) => finding(check, Verdict::Unreachable, causes(&error)),
     }
 }
@@ -214,18 +220,19 @@ async fn put(bucket: &dyn Bucket, key: &str) -> Result<Created, BucketError> {
     upload.commit().await
 }
 
-/// Of two requests to make an object, the second has to be told that it exists.
+/// Sends two requests to create an object. The bucket has to report for the second that the object
+/// exists.
 async fn create_if_absent(bucket: &dyn Bucket) -> Finding {
     let twice = async {
         create(bucket).await?;
         create(bucket).await
     };
     match twice.await {
-        Ok(Created::Exists) => finding("create-if-absent", Verdict::Good, "an object is not replaced"),
+        Ok(Created::Exists) => finding("create-if-absent", Verdict::Good, "an existing object is not replaced"),
         Ok(Created::New) => finding(
             "create-if-absent",
             Verdict::Failed,
-            "the condition is ignored: a second request replaced the object; use a server that knows If-None-Match",
+            "the condition is ignored: a second request replaced the object; use a server that supports If-None-Match",
         ),
         Err(error) => needed::<()>("create-if-absent", "", Err(error)),
     }
@@ -251,21 +258,23 @@ async fn list_from_bound(bucket: &dyn Bucket) -> Finding {
     let keys = directories.each_ref().map(|directory| format!("{directory}/x"));
     let result = lists_all_from(bucket, &directories, &keys).await;
     for key in &keys {
-        // What cannot be deleted shows in its own check.
+        // A failed deletion is reported by the separate check of deletion.
         let _ = bucket.delete(key).await;
     }
     match result {
-        Ok(true) => finding("list-from-bound", Verdict::Good, "nothing is left out"),
+        Ok(true) => finding("list-from-bound", Verdict::Good, "complete"),
         Ok(false) => finding(
             "list-from-bound",
             Verdict::Failed,
-            "a listing from a bound on leaves objects out or has others: batches would be missed; use another server",
+            "a listing that starts at a bound omits objects or contains others: batches would be missed; use another \
+             server",
         ),
         Err(error) => needed::<()>("list-from-bound", "", Err(error)),
     }
 }
 
-/// Whether a listing from each directory's name on has what is in the directory and in those after it.
+/// Returns whether a listing that starts at each directory's name contains the objects of that
+/// directory and of later ones.
 async fn lists_all_from(
     bucket: &dyn Bucket,
     directories: &[String; 2],
@@ -319,7 +328,7 @@ mod tests {
             .try_collect()
             .await
             .unwrap();
-        // The clock is made by every program that asks a bucket for the time.
+        // Every program that reads a bucket's date creates the clock object.
         assert!(left.iter().all(|entry| entry.key == crate::bucket::CLOCK), "{left:?}");
         let late = probe("own", &*bucket, Purpose::Own, now() - 10 * 60_000).await;
         assert_eq!(of(&late, Verdict::Failed), ["date"], "{late}");
@@ -362,7 +371,7 @@ mod tests {
         let (folder, reachable) = (tempfile::tempdir().unwrap(), Reachable::default());
         let root = folder.path().join("own");
         let bucket = LocalBucket::new(&root);
-        assert!(reachable.ask(&bucket).await.is_ok(), "the first write makes it");
+        assert!(reachable.ask(&bucket).await.is_ok(), "the first write creates it");
         std::fs::create_dir(&root).unwrap();
         assert!(reachable.ask(&bucket).await.is_ok());
         std::fs::remove_dir(&root).unwrap();
@@ -376,7 +385,8 @@ mod tests {
     async fn a_bucket_that_replaces_objects_is_found() {
         #[derive(Debug)]
         struct Replaces(crate::SharedBucket);
-        // Each creation deletes what is there, as a server does that ignores the condition.
+        // Each creation first deletes the existing object, like a server that ignores the
+        // condition.
         #[async_trait::async_trait]
         impl Bucket for Replaces {
             async fn get(&self, key: &str) -> Result<crate::Object, BucketError> {

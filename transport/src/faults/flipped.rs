@@ -1,4 +1,4 @@
-//! A bucket that gives one wrong byte, once for each object, as a damaged cache or a bad cable does.
+//! A bucket that returns one corrupted byte for each object, as a damaged cache or cable would.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,7 +13,8 @@ use crate::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload}
 
 type Select = dyn Fn(&str) -> bool + Send + Sync;
 
-/// A bucket whose first answer to `get` has one wrong bit, for each object that a predicate selects.
+/// A bucket whose first response to `get` has one wrong bit, for each object selected by a
+/// predicate.
 pub struct FlippedReads {
     inner: SharedBucket,
     select: Box<Select>,
@@ -29,7 +30,7 @@ impl std::fmt::Debug for FlippedReads {
 }
 
 impl FlippedReads {
-    /// Damages the first read of each object whose key `select` accepts.
+    /// Wraps a bucket. The first read of each object whose key `select` accepts is corrupted.
     pub fn new(inner: SharedBucket, select: impl Fn(&str) -> bool + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             inner,
@@ -38,14 +39,14 @@ impl FlippedReads {
         })
     }
 
-    /// The objects of which a read was damaged, sorted.
+    /// Returns the objects whose read was corrupted, sorted.
     pub fn flipped(&self) -> Vec<String> {
         let flipped = self.flipped.lock().unwrap_or_else(PoisonError::into_inner);
         flipped.iter().cloned().collect()
     }
 }
 
-/// An object with one wrong bit in the middle of its first chunk.
+/// Returns the object with one wrong bit in the middle of its first chunk.
 pub async fn flip(object: Object) -> Object {
     let Object { size, mut body } = object;
     let first = body.next().await;

@@ -1,4 +1,5 @@
-//! A bucket that says of an object that it exists, and makes nothing, once for each object.
+//! A bucket that, once for each object, reports an absent object as existing and does not create
+//! it.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,7 +13,8 @@ use crate::{Bucket, BucketError, Created, Entry, ListRange, Object, SharedBucket
 
 type Select = dyn Fn(&str) -> bool + Send + Sync;
 
-/// A bucket whose first answer to a commit is [`Created::Exists`] without effect, for each object that a predicate selects.
+/// A bucket whose first response to a commit is [`Created::Exists`] without effect, for each object
+/// selected by a predicate.
 pub struct Phantoms {
     inner: SharedBucket,
     select: Box<Select>,
@@ -28,7 +30,8 @@ impl std::fmt::Debug for Phantoms {
 }
 
 impl Phantoms {
-    /// Answers so to the first commit of each object whose key `select` accepts.
+    /// Wraps a bucket. The first commit of each object whose key `select` accepts gets this
+    /// response.
     pub fn wrap(inner: SharedBucket, select: impl Fn(&str) -> bool + Send + Sync + 'static) -> SharedBucket {
         Arc::new(Self {
             inner,
@@ -94,7 +97,7 @@ impl Bucket for Phantoms {
     }
 }
 
-/// An upload that makes nothing.
+/// An upload that creates no object.
 struct Phantom(Box<dyn Upload>);
 
 #[async_trait]

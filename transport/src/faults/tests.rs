@@ -1,10 +1,10 @@
-//! The plan strikes where it says, and nowhere else.
+//! Tests that the plan fails at the chosen operation and at no other.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
 use crate::{memory, publish_bytes, read_all};
 
-/// Eight operations: publish (create, write, commit), size, delete, publish again.
+/// Runs eight operations: publish (create, write, commit), size, delete, publish again.
 async fn scenario(bucket: &dyn Bucket) -> Result<(), BucketError> {
     publish_bytes(bucket, "a", Bytes::from_static(b"one"), false).await?;
     bucket.size("a").await?;

@@ -1,4 +1,4 @@
-//! A mailbox as its writer sees it.
+//! A mailbox with the permissions of its writer.
 
 use std::ops::Range;
 
@@ -8,7 +8,8 @@ use futures::stream::BoxStream;
 
 use crate::{Bucket, BucketError, Entry, ListRange, Object, SharedBucket, Upload};
 
-/// A mailbox of somebody else's: objects can be created in it, and nothing else is allowed.
+/// A mailbox of another organisation. Creating objects is permitted; all other operations are
+/// denied.
 #[derive(Debug)]
 pub struct WriteOnly(pub SharedBucket);
 
