@@ -1,71 +1,73 @@
-//! Why a queue does not do what it is asked.
+//! The errors of queues.
 
-/// What a worker does with a message that met an error.
+/// The action that a worker takes after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Disposition {
-    /// The same may succeed later, as it is or once an operator has corrected something.
+    /// The same operation may succeed later, either unchanged or after an operator has corrected
+    /// something.
     Retry,
-    /// The same can never succeed.
+    /// The same operation can never succeed.
     Reject,
 }
 
-/// Why a queue does not do what it is asked.
+/// The reason why an operation on a queue failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// The queue cannot be reached, or fails for now.
+    /// The queue is unreachable, or fails temporarily.
     #[error("queue {queue}: {operation} failed")]
     Unavailable {
-        /// Where the queue is.
+        /// The location of the queue.
         queue: String,
-        /// What was asked.
+        /// The operation.
         operation: &'static str,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Our permissions: the queue refuses us.
+    /// The credentials do not permit the operation.
     #[error("queue {queue}: {operation} is not permitted")]
     PermissionDenied {
-        /// Where the queue is.
+        /// The location of the queue.
         queue: String,
-        /// What was asked.
+        /// The operation.
         operation: &'static str,
     },
-    /// The lease has run out: the message may be with somebody else.
-    #[error("queue {queue}: the lease of this message has run out")]
+    /// The lease has expired. Another receiver may have the message.
+    #[error("queue {queue}: the lease of this message has expired")]
     LeaseLost {
-        /// Where the queue is.
+        /// The location of the queue.
         queue: String,
     },
-    /// The message is larger than the queue carries.
-    #[error("queue {queue}: a message of {size} bytes is larger than its {limit}")]
+    /// The message exceeds the limit of the queue.
+    #[error("queue {queue}: a message of {size} bytes exceeds the limit of {limit} bytes")]
     TooLarge {
-        /// Where the queue is.
+        /// The location of the queue.
         queue: String,
-        /// The message's bytes.
+        /// Size of the message in bytes.
         size: usize,
-        /// The most that it carries.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// Our configuration.
+    /// The local configuration of the queue is invalid.
     #[error("queue {queue}: {problem}")]
     Setting {
-        /// Where the queue is meant to be.
+        /// The configured location of the queue.
         queue: String,
-        /// What is wrong.
+        /// The problem and the next step.
         problem: String,
     },
-    /// The message is not text, and this queue carries only text.
-    #[error("queue {queue}: carries only UTF-8 text without control characters, and this message is something else")]
+    /// The message is not text, and this queue supports only text.
+    #[error("queue {queue}: the message has to be UTF-8 text without control characters")]
     NotText {
-        /// Where the queue is.
+        /// The location of the queue.
         queue: String,
     },
 }
 
 impl QueueError {
-    /// Whether the same may succeed another time. A lost lease is `Retry`: whoever has the message now goes on with it.
+    /// Returns whether a later attempt may succeed. A lost lease is `Retry`, because the new
+    /// receiver of the message processes it.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
@@ -78,7 +80,7 @@ impl QueueError {
     }
 }
 
-/// An error and its causes, each said once.
+/// Formats an error and its causes, without repeating a cause that the text already contains.
 #[cfg(feature = "gcp")]
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

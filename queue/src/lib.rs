@@ -1,8 +1,14 @@
-//! Tasks to workers, at least once: a message stays until a worker says that it is done or never can be.
+//! Task queues with at-least-once delivery: a message remains in the queue until a worker
+//! acknowledges or rejects it.
 //!
-//! Programs are configured with a [`QueuePlace`], open it, and talk to a [`TaskQueue`], whatever it is made of: memory, a
-//! directory, SQS and SNS (feature `aws`), Google Pub/Sub (feature `gcp`). For operators: `docs/queues.md`.
+//! Programs are configured with a [`QueuePlace`], open it, and use it through the
+//! [`TaskQueue`](queue::TaskQueue) trait. The implementations are queues in memory, in a directory,
+//! in SQS and SNS (feature `aws`), and in Google Pub/Sub (feature `gcp`). `docs/queues.md` is the
+//! guide for operators.
 //!
+//! A received message is leased to the receiver. The receiver extends the lease while it works, and
+//! finally acknowledges the message, returns it for a retry, or rejects it with a reason. The queue
+//! delivers a message whose lease expires again, so a task has to be idempotent.
 //! ```
 //! use std::{path::Path, time::Duration};
 //! use tallybox_queue::{QueueError, QueuePlace};
@@ -21,14 +27,23 @@
 //! # fn work_on(_: &[u8]) -> Result<(), String> { Ok(()) }
 //! ```
 //!
-//! | module | holds |
+//! # Modules
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`queue`] | what a queue does, whatever it is made of |
-//! | [`error`] | why it does not |
-//! | [`memory`] | a queue in this process |
-//! | [`directory`] | a queue of several processes on one machine |
-//! | [`QueuePlace`], [`QueueSettings`] | a queue as configuration names it |
-//! | `conformance` | what every queue has to do, as a test suite (feature `test-util`) |
+//! | [`queue`] | the interface of a queue, independent of its implementation |
+//! | [`error`] | the errors of queues |
+//! | [`memory`] | a queue within one process |
+//! | [`directory`] | a queue for several processes on one machine |
+//! | [`QueuePlace`], [`QueueSettings`] | a queue as specified in a configuration |
+//! | `conformance` | the requirements of every queue, as a test suite (feature `test-util`) |
+//!
+//! # Errors
+//!
+//! Every operation returns a [`QueueError`], which names the queue and the operation and never
+//! contains a secret. [`QueueError::disposition`] tells whether a later attempt may succeed. A
+//! message that cannot be processed is not an error of the queue: the worker rejects it with
+//! [`TaskQueue::reject`](queue::TaskQueue::reject).
 
 #[cfg(feature = "aws")]
 mod aws;

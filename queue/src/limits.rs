@@ -1,19 +1,20 @@
-//! What the queues agree on: how large a message may be, how long a reason.
+//! Limits that all queues share: the size of messages and the length of reasons.
 
 use std::time::Duration;
 
 use crate::QueueError;
 
-/// The most bytes of a message in memory and in a directory: what the format of tasks allows.
+/// Maximum size of a message in memory and in a directory, in bytes, which is the limit of the task
+/// format.
 pub(crate) const MESSAGE_BYTES: usize = 10 << 20;
 
-/// The most bytes of a reason: attributes of messages are small.
+/// Maximum length of a reason, in bytes. Attributes of messages in the clouds are limited.
 pub(crate) const REASON_BYTES: usize = 900;
 
-/// For how long a message is given back that was rejected where there is no place for rejected ones.
+/// Delay of a rejected message that is returned because there is no queue of rejected messages.
 pub(crate) const REJECTED_AGAIN: Duration = Duration::from_secs(6 * 3600);
 
-/// Refuses what the queue does not carry.
+/// Refuses a message that exceeds the limit of the queue.
 pub(crate) fn too_large(queue: &str, size: usize, limit: usize) -> Result<(), QueueError> {
     if size <= limit {
         return Ok(());
@@ -25,7 +26,7 @@ pub(crate) fn too_large(queue: &str, size: usize, limit: usize) -> Result<(), Qu
     })
 }
 
-/// The reason as every queue takes it: one line, not empty, not too long.
+/// Converts a reason to the form that every queue accepts: one line, not empty, of limited length.
 pub(crate) fn fit_reason(reason: &str) -> String {
     let line = |c: char| if c.is_control() { ' ' } else { c };
     let mut fitted: String = reason.trim().chars().map(line).collect();

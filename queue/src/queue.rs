@@ -1,4 +1,4 @@
-//! What a queue does, whatever it is made of.
+//! The interface of a queue, independent of its implementation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,21 +9,22 @@ use bytes::Bytes;
 
 use crate::QueueError;
 
-/// A queue that several owners use.
+/// A queue with shared ownership.
 pub type SharedQueue = Arc<dyn TaskQueue>;
 
-/// Proof that a message is leased to us: what the queue wants to hear when we are done with it. Opaque.
+/// The handle of a leased message, which the queue requires for acknowledging, returning, extending
+/// or rejecting it. Opaque.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Lease(String);
 
 impl Lease {
-    /// A lease of this text.
+    /// Creates a lease from the queue's own text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// Returns the queue's own text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -36,65 +37,70 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// A message that is leased to us until its lease runs out.
+/// A message that is leased to the receiver until the lease expires.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// The message.
     pub body: Bytes,
-    /// What the queue wants to hear when we are done with it.
+    /// The handle for further operations on the message.
     pub lease: Lease,
-    /// How often it has been handed out, this time included, if the queue counts.
+    /// The number of deliveries, including this one, if the queue counts them.
     pub attempt: Option<u32>,
-    /// When it was published, if the queue knows.
+    /// The time of publication, if the queue records it.
     pub published: Option<SystemTime>,
-    /// Why it was rejected, if this is a queue of rejected messages.
+    /// The reason of the rejection, if this is a queue of rejected messages.
     pub reason: Option<String>,
 }
 
-/// How many messages there are; approximate in the clouds.
+/// The numbers of messages in a queue. Approximate in the clouds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages that could be received now.
+    /// Messages that can be received now.
     pub ready: Option<u64>,
-    /// Messages that are leased, or wait for their delay.
+    /// Messages that are leased, or whose delay has not passed.
     pub held: Option<u64>,
-    /// Messages that were rejected and set aside.
+    /// Messages that were rejected.
     pub rejected: Option<u64>,
 }
 
-/// A queue of messages, delivered at least once, in no promised order.
+/// A queue of messages with at-least-once delivery and no guaranteed order.
 ///
-/// A received message is leased: nobody else gets it until [`TaskQueue::lease_time`] has passed since it was received or
-/// last extended, or it is given back. Then it is handed out again. A lease that has run out is
-/// [`QueueError::LeaseLost`] where the queue notices; the message may be with somebody else by then.
+/// A received message is leased. No other receiver gets it until [`TaskQueue::lease_time`] has
+/// passed since it was received or last extended, or until it is returned. After that, the queue
+/// delivers it again. An operation with an expired lease fails with [`QueueError::LeaseLost`] if
+/// the queue detects it. Another receiver may have the message by then.
 #[async_trait]
 pub trait TaskQueue: Send + Sync + fmt::Debug {
-    /// Adds a message; durable once this returns. After an error it may be there all the same.
+    /// Adds a message. The message is durable when the call returns. After an error, the message
+    /// may nevertheless have been added.
     async fn publish(&self, body: Bytes) -> Result<(), QueueError>;
 
-    /// Takes a message, waiting up to `wait` for one; `None` if there is none by then. Clouds round the wait to their
-    /// needs. If the future is dropped a message may already be leased: it is handed out again once its lease has run out.
+    /// Receives a message, and waits up to `wait` for one; returns `None` if there is none by then.
+    /// Cloud queues may round the wait. If the future is dropped, a message may already be leased;
+    /// the queue delivers it again once its lease has expired.
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError>;
 
-    /// The message is done: it is never handed out again.
+    /// Acknowledges the message. The queue never delivers it again.
     async fn ack(&self, lease: &Lease) -> Result<(), QueueError>;
 
-    /// Gives the message back: it is handed out again after `delay`, as exactly as the queue can.
+    /// Returns the message. The queue delivers it again after `delay`, with the precision of the
+    /// queue.
     async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError>;
 
-    /// Keeps the message for `by` from now, whatever was left of the lease.
+    /// Extends the lease to `by` from now, whatever time was left.
     async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError>;
 
-    /// Sets the message aside with a reason, durably, and then acknowledges it. Without a place for rejected messages it
-    /// is given back with a long delay, so that it is neither lost nor in the way.
+    /// Moves the message to the queue of rejected messages, with a reason and durably, and then
+    /// acknowledges it. If there is no queue of rejected messages, the message is returned with a
+    /// long delay, so that it is neither lost nor delivered repeatedly.
     async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError>;
 
-    /// How many messages there are.
+    /// Returns the numbers of messages.
     async fn depth(&self) -> Result<Depth, QueueError>;
 
-    /// How long a received message stays ours without extension.
+    /// Returns the lease time of a received message without extension.
     fn lease_time(&self) -> Duration;
 
-    /// Where the queue is, for messages: without secrets.
+    /// Returns the location of the queue for messages, without secrets.
     fn location(&self) -> String;
 }
