@@ -1,4 +1,4 @@
-//! From a place to a queue: which texts fit together.
+//! Opening a queue from its place, and the rules for valid combinations of texts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::target::{Target, setting};
 use crate::{DirectoryQueue, MemoryQueue, QueueError, QueuePlace, QueueSettings, SharedQueue};
 
-/// The queues in memory that have a name: whoever opens the same name in this process has the same queue.
+/// The named queues in memory. All openings of a name in this process share one queue.
 static NAMED: Mutex<BTreeMap<String, MemoryQueue>> = Mutex::new(BTreeMap::new());
 
-/// A place whose texts have been read and fit together.
+/// A place whose texts have been parsed and form a valid combination.
 #[derive(Debug)]
 pub(crate) struct Plan {
     kind: Kind,
@@ -28,22 +28,22 @@ enum Kind {
     Gcp(Ways),
 }
 
-/// Where messages come from and go, in one cloud.
+/// The sources and destinations of messages in one cloud.
 #[derive(Debug)]
 #[cfg_attr(not(any(feature = "aws", feature = "gcp")), allow(dead_code))]
 pub(crate) struct Ways {
-    /// Where they come from.
+    /// The source of messages.
     pub(crate) url: Option<Target>,
-    /// Where they are published.
+    /// The destination of published messages.
     pub(crate) publish: Option<Target>,
-    /// Where rejected ones go.
+    /// The destination of rejected messages.
     pub(crate) rejected: Option<Target>,
-    /// Where rejected ones are read from.
+    /// The source for reading rejected messages.
     pub(crate) rejected_url: Option<Target>,
 }
 
 impl Ways {
-    /// The queue's name in messages.
+    /// Returns the queue's name for messages.
     pub(crate) fn location(&self) -> String {
         let first = self.url.as_ref().or(self.publish.as_ref());
         first.map_or_else(|| "(nowhere)".to_owned(), ToString::to_string)
@@ -60,7 +60,7 @@ impl Plan {
             rejected: parse(rejected.and_then(|rejected| rejected.publish.as_ref()))?,
             rejected_url: parse(rejected.and_then(|rejected| rejected.url.as_ref()))?,
         };
-        // A topic alone is where a program publishes that receives nothing.
+        // A topic alone is the destination of a program that only publishes.
         if matches!(ways.url, Some(Target::Sns(_))) && ways.publish.is_none() {
             ways.publish = ways.url.take();
         }
@@ -85,7 +85,7 @@ impl Plan {
         let seconds = self.lease_time.as_secs();
         if !range.contains(&seconds) {
             let (least, most) = (range.start(), range.end());
-            let problem = format!("lease-seconds is {seconds}: {what} takes {least} to {most}");
+            let problem = format!("lease-seconds is {seconds}, but {what} takes {least} to {most}");
             return Err(setting(queue, problem));
         }
         Ok(())
@@ -123,28 +123,29 @@ const AWS_SETTINGS: [&str; 8] = [
 
 const GCP_SETTINGS: [&str; 4] = ["endpoint", "allow-http", "anonymous", "service-account-file"];
 
-/// Which kind of queue it is, with what is not said filled in.
+/// Determines the kind of queue, and completes missing texts with their defaults.
 fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
     let location = ways.location();
     let wrong = |problem: &str| Err(setting(&location, problem));
     match (&ways.url, &ways.publish) {
         (None, None) => Err(setting(
-            "(not named)",
-            "write url, the place to receive from, or publish, or both",
+            "(not configured)",
+            "the configuration names no place: write url, the place to receive from, or publish, or both",
         )),
         (Some(Target::Memory { .. } | Target::Directory(_)), publish) => {
             if publish.is_some() {
-                return wrong("it is published where it is received: remove publish");
+                return wrong("this kind of queue publishes to its url: remove publish");
             }
             if ways.rejected.is_some() || ways.rejected_url.is_some() {
                 return wrong(
-                    "it keeps what is rejected by itself (a directory in its folder rejected): remove rejected",
+                    "this kind of queue stores rejected messages itself (a directory in its folder rejected): \
+                     remove rejected",
                 );
             }
             Ok(match ways.url {
                 Some(Target::Memory { name }) => Kind::Memory(name),
                 Some(Target::Directory(path)) => Kind::Directory(path),
-                _ => return wrong("it is no place to receive from"),
+                _ => return wrong("the url is not a place to receive from"),
             })
         }
         (None, Some(Target::Memory { .. } | Target::Directory(_))) => {
@@ -157,7 +158,7 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
         (Some(Target::Sqs(_)), _) | (None, Some(Target::Sqs(_) | Target::Sns(_))) => {
             let is_aws = |target: &Option<Target>| matches!(target, None | Some(Target::Sqs(_) | Target::Sns(_)));
             if !is_aws(&ways.publish) || !is_aws(&ways.rejected) || !is_aws(&ways.rejected_url) {
-                return wrong("its url, publish and rejected have to be queues (sqs://…) and topics (sns:…) of AWS");
+                return wrong("url, publish and rejected have to be queues (sqs://…) and topics (sns:…) of AWS");
             }
             if matches!(ways.rejected_url, Some(Target::Sns(_))) {
                 return wrong(
@@ -175,16 +176,16 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
                 ways.rejected_url = ways.rejected.clone();
             }
             if ways.rejected.is_some() && ways.rejected == ways.publish {
-                return wrong("rejected messages would come back as tasks: name another place as rejected");
+                return wrong("rejected messages would be delivered as tasks: name another place as rejected");
             }
             Ok(Kind::Aws(ways))
         }
         (Some(Target::Pubsub { .. }), _) | (None, Some(Target::Pubsub { .. })) => {
             let is_gcp = |target: &Option<Target>| matches!(target, None | Some(Target::Pubsub { .. }));
             if !is_gcp(&ways.publish) || !is_gcp(&ways.rejected) || !is_gcp(&ways.rejected_url) {
-                return wrong("its url, publish and rejected have to be of Pub/Sub (pubsub://…)");
+                return wrong("url, publish and rejected have to be of Pub/Sub (pubsub://…)");
             }
-            // Topic and subscription of one name, as ENPA creates them.
+            // Topic and subscription have the same name, as ENPA creates them.
             if ways.publish.is_none() {
                 ways.publish = ways.url.clone();
             }
@@ -195,7 +196,7 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
                 ways.rejected_url = ways.rejected.clone();
             }
             if ways.rejected.is_some() && ways.rejected == ways.publish {
-                return wrong("rejected messages would come back as tasks: name another topic as rejected");
+                return wrong("rejected messages would be delivered as tasks: name another topic as rejected");
             }
             Ok(Kind::Gcp(ways))
         }
@@ -203,13 +204,14 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
 }
 
 impl Ways {
-    /// The queue of what was rejected. What it rejects itself has no other place to go.
+    /// Returns the queue of rejected messages. It has no destination for messages that it rejects
+    /// itself.
     fn of_rejected(self) -> Result<Self, QueueError> {
         let Some(url) = self.rejected_url.clone() else {
             let problem = match self.rejected {
-                None => "it has no place for rejected messages: write rejected",
+                None => "the queue has no place for rejected messages: write rejected",
                 Some(_) => {
-                    "what was rejected goes to a topic, and can be read only from a queue that is subscribed to it: \
+                    "rejected messages go to a topic, and can be read only from a queue that is subscribed to it: \
                      write rejected as {publish: sns:…, url: sqs://…}"
                 }
             };

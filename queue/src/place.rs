@@ -1,7 +1,8 @@
-//! A queue as a configuration file names it.
+//! A queue as specified in a configuration file.
 //!
-//! Where both clouds and people have one queue a kind of task, one text says it all: a directory, or `pubsub://…`, or
-//! `sqs://…`. Otherwise it is written out: the `url` to receive from, where to `publish`, where `rejected` messages go.
+//! If one queue per kind of task is enough, the place is a single text: a directory, `pubsub://…`,
+//! or `sqs://…`. Otherwise, the place is a map with the `url` to receive from, the destination to
+//! `publish` to, and the destination of `rejected` messages.
 
 use std::fmt;
 use std::path::Path;
@@ -14,36 +15,37 @@ use serde::{Deserialize, de};
 use crate::open::Plan;
 use crate::{QueueError, QueueSettings, SharedQueue};
 
-/// A queue's place: a text alone, or `url`, `publish`, `rejected`, `lease-seconds` and `settings`. Nothing has been asked
-/// of it yet; [`QueuePlace::open`] says what is wrong with it.
+/// The place of a queue: a text alone, or `url`, `publish`, `rejected`, `lease-seconds` and
+/// `settings`. The place is checked by [`QueuePlace::open`], not by parsing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueuePlace {
-    /// Where messages come from. None for a program that only publishes.
+    /// The source of messages. `None` for a program that only publishes.
     pub url: Option<String>,
-    /// Where messages are published, if not where they come from.
+    /// The destination of published messages, if it differs from `url`.
     pub publish: Option<String>,
-    /// Where rejected messages go.
+    /// The destination of rejected messages.
     pub rejected: Option<RejectedPlace>,
-    /// For how long a received message is ours; 600 s if it is not said.
+    /// The lease time of a received message in seconds; 600 if absent.
     pub lease_seconds: Option<u64>,
     /// Endpoint and credentials.
     pub settings: QueueSettings,
 }
 
-/// Where rejected messages go, and where they are read from.
+/// The destination of rejected messages, and the source for reading them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RejectedPlace {
-    /// Where they go, if not where they are read from.
+    /// The destination, if it differs from `url`.
     pub publish: Option<String>,
-    /// Where they are read from, if that is known here.
+    /// The source, if it is known here.
     pub url: Option<String>,
 }
 
-/// As ENPA: enough for all but the largest batches, and a worker extends it.
+/// The default lease time, as in ENPA. Long enough for all but the largest batches; a worker
+/// extends it.
 const LEASE_SECONDS: u64 = 600;
 
 impl QueuePlace {
-    /// The place that one text says.
+    /// Creates the place from a single text.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self {
@@ -52,31 +54,32 @@ impl QueuePlace {
         }
     }
 
-    /// Opens it; relative paths are relative to `directory`. Nothing is asked of a cloud yet: whether the queue exists and
-    /// lets us in shows with the first operation.
+    /// Opens the queue. Relative paths are relative to `directory`. No request is sent to a cloud
+    /// yet: the first operation shows whether the queue exists and grants access.
     ///
     /// # Errors
-    /// [`QueueError::Setting`], with what to write instead.
+    /// [`QueueError::Setting`], with the correction.
     pub fn open(&self, directory: &Path) -> Result<SharedQueue, QueueError> {
         Plan::new(self, directory)?.open()
     }
 
-    /// Opens the queue of what was rejected: messages have their reason.
+    /// Opens the queue of rejected messages, which have a reason.
     ///
     /// # Errors
-    /// As [`Self::open`], and [`QueueError::Setting`] if it is not said where they can be read from.
+    /// Those of [`Self::open`], and [`QueueError::Setting`] if the place contains no source of
+    /// rejected messages.
     pub fn open_rejected(&self, directory: &Path) -> Result<SharedQueue, QueueError> {
         Plan::new(self, directory)?.open_rejected()
     }
 
-    /// For how long a received message is ours.
+    /// Returns the lease time of a received message.
     #[must_use]
     pub fn lease_time(&self) -> Duration {
         Duration::from_secs(self.lease_seconds.unwrap_or(LEASE_SECONDS))
     }
 }
 
-/// What is written out.
+/// The place in the form of a map.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Written {
@@ -95,7 +98,7 @@ struct WrittenRejected {
     url: Option<String>,
 }
 
-/// A text, or a map. Not an untagged enum: that would say only that nothing fits.
+/// A visitor for a text or a map. An untagged enum would only report that no variant matches.
 struct TextOr<W, T> {
     text: fn(&str) -> T,
     written: fn(W) -> T,

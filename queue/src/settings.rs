@@ -1,4 +1,5 @@
-//! How to reach a queue: what configuration says beside its place. Secrets are named, never spelled out.
+//! The settings of a queue, in addition to its place. Secrets are referenced by environment
+//! variable or file, never included.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +8,12 @@ use serde::Deserialize;
 use crate::QueueError;
 use crate::target::setting;
 
-/// Settings of one queue. Everything is optional; without credentials, those of the environment are taken as the cloud's
-/// own tools do (environment variables, workload identity, metadata server).
+/// The settings of one queue. All are optional. Without credentials, those of the environment are
+/// used like by the cloud's own tools (environment variables, workload identity, metadata server).
 ///
-/// AWS takes `endpoint`, `allow-http` and the three keys; Pub/Sub `endpoint`, `allow-http`, `anonymous` and
-/// `service-account-file`. Queues in memory and in directories take none.
+/// AWS supports `endpoint`, `allow-http` and the three keys; Pub/Sub supports `endpoint`,
+/// `allow-http`, `anonymous` and `service-account-file`. No setting applies to queues in memory and
+/// in directories.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct QueueSettings {
@@ -21,24 +23,24 @@ pub struct QueueSettings {
     pub allow_http: bool,
     /// Sends requests without credentials, for emulators. Default: false.
     pub anonymous: bool,
-    /// Environment variable that holds the access key's identifier.
+    /// Environment variable that contains the access key's identifier.
     pub access_key_id_env: Option<String>,
-    /// File that holds the access key's identifier.
+    /// File that contains the access key's identifier.
     pub access_key_id_file: Option<PathBuf>,
-    /// Environment variable that holds the secret access key.
+    /// Environment variable that contains the secret access key.
     pub secret_access_key_env: Option<String>,
-    /// File that holds the secret access key.
+    /// File that contains the secret access key.
     pub secret_access_key_file: Option<PathBuf>,
-    /// Environment variable that holds the session token of temporary credentials.
+    /// Environment variable that contains the session token of temporary credentials.
     pub session_token_env: Option<String>,
-    /// File that holds the session token of temporary credentials.
+    /// File that contains the session token of temporary credentials.
     pub session_token_file: Option<PathBuf>,
     /// Service account key in Google's JSON form.
     pub service_account_file: Option<PathBuf>,
 }
 
 impl QueueSettings {
-    /// The same settings with relative file names made relative to `directory`, where the configuration is.
+    /// Resolves relative file names against `directory`, the directory of the configuration.
     #[must_use]
     pub fn relative_to(mut self, directory: &Path) -> Self {
         let files = [
@@ -53,7 +55,8 @@ impl QueueSettings {
         self
     }
 
-    /// Refuses settings that a queue of this kind does not take, and an endpoint that sends secrets in the clear.
+    /// Refuses settings that do not apply to a queue of this kind, and an endpoint that would
+    /// transmit secrets unencrypted.
     pub(crate) fn only(&self, queue: &str, kind: &str, applicable: &[&str]) -> Result<(), QueueError> {
         let set = [
             ("endpoint", self.endpoint.is_some()),
@@ -76,7 +79,7 @@ impl QueueSettings {
         match &self.endpoint {
             Some(endpoint) if endpoint.contains(['@', '?', '#']) => Err(setting(
                 queue,
-                "the endpoint has a user name, query or fragment: write only https://HOST[:PORT]",
+                "the endpoint contains a user name, query or fragment: write only https://HOST[:PORT]",
             )),
             Some(endpoint) if endpoint.starts_with("http://") && !self.allow_http => Err(setting(
                 queue,
@@ -87,18 +90,18 @@ impl QueueSettings {
             )),
             Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => Err(setting(
                 queue,
-                format!("the endpoint {endpoint} is no URL: write https://HOST[:PORT]"),
+                format!("the endpoint {endpoint} is not a URL: write https://HOST[:PORT]"),
             )),
             _ => Ok(()),
         }
     }
 }
 
-/// The most bytes of a file of credentials.
+/// Maximum size of a file of credentials, in bytes.
 #[cfg(any(feature = "aws", feature = "gcp"))]
 const FILE_BYTES: u64 = 1 << 20;
 
-/// A small text file that the settings name.
+/// Reads a small text file that the settings name.
 #[cfg(any(feature = "aws", feature = "gcp"))]
 pub(crate) fn read(queue: &str, file: &Path) -> Result<String, QueueError> {
     let bad = |problem: String| setting(queue, format!("{}: {problem}", file.display()));
@@ -109,7 +112,8 @@ pub(crate) fn read(queue: &str, file: &Path) -> Result<String, QueueError> {
     std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))
 }
 
-/// A secret from the environment variable or the file that the settings name; none if they name neither.
+/// Reads a secret from the environment variable or the file that the settings name; returns `None`
+/// if they name neither.
 #[cfg(feature = "aws")]
 pub(crate) fn secret(
     queue: &str,

@@ -1,4 +1,4 @@
-//! Where messages come from or go, as configuration spells it.
+//! A source or destination of messages as written in a configuration.
 //!
 //! | text | is |
 //! |---|---|
@@ -6,19 +6,19 @@
 //! | `file:///srv/tasks` | a directory |
 //! | `memory:`, `memory:NAME` | a new queue in memory; the one of this name in this process |
 //! | `sqs://REGION/ACCOUNT/NAME`, `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME` | an SQS queue |
-//! | `sns:ARN` | an SNS topic: messages go there, and come out of the SQS queues subscribed to it |
-//! | `pubsub://PROJECT/NAME` | Google Pub/Sub: a subscription where messages come from, a topic where they go |
+//! | `sns:ARN` | an SNS topic: a destination whose messages arrive in the SQS queues subscribed to it |
+//! | `pubsub://PROJECT/NAME` | Google Pub/Sub: a subscription as a source, a topic as a destination |
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::QueueError;
 
-/// A place of messages. Holds no secret: none may stand in its text.
+/// A source or destination of messages. The text cannot contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Memory {
-        /// Empty for a new one.
+        /// The name; empty for a new queue.
         name: String,
     },
     Directory(PathBuf),
@@ -26,7 +26,7 @@ pub(crate) enum Target {
     Sns(SnsArn),
     Pubsub {
         project: String,
-        /// Of a subscription or a topic, whichever is meant.
+        /// The name of a subscription or a topic, depending on the use.
         name: String,
     },
 }
@@ -47,7 +47,7 @@ pub(crate) struct SnsArn {
 }
 
 impl Target {
-    /// Reads a place; a relative path becomes one in `relative_to`.
+    /// Parses a place. A relative path is relative to `relative_to`.
     pub(crate) fn parse(text: &str, relative_to: &Path) -> Result<Self, QueueError> {
         parse(text, relative_to).map_err(|problem| setting(without_secrets(text), problem))
     }
@@ -71,7 +71,7 @@ impl fmt::Display for SqsName {
     }
 }
 
-/// Our configuration's fault, said of one queue.
+/// Returns the error for a fault in the configuration of one queue.
 pub(crate) fn setting(queue: impl fmt::Display, problem: impl Into<String>) -> QueueError {
     QueueError::Setting {
         queue: queue.to_string(),
@@ -81,14 +81,14 @@ pub(crate) fn setting(queue: impl fmt::Display, problem: impl Into<String>) -> Q
 
 fn parse(text: &str, relative_to: &Path) -> Result<Target, String> {
     if text.trim().is_empty() {
-        return Err("it is empty: write a directory, sqs://REGION/ACCOUNT/NAME or pubsub://PROJECT/NAME".into());
+        return Err("the place is empty: write a directory, sqs://REGION/ACCOUNT/NAME or pubsub://PROJECT/NAME".into());
     }
     if text.bytes().any(|byte| byte.is_ascii_control()) {
-        return Err("it has a control character".into());
+        return Err("the place contains a control character: remove it".into());
     }
     if let Some(name) = text.strip_prefix("memory:") {
         if !name.bytes().all(is_word) {
-            return Err("a name in memory has letters, digits, - and _".into());
+            return Err("the name of a queue in memory may contain letters, digits, - and _".into());
         }
         return Ok(Target::Memory { name: name.to_owned() });
     }
@@ -103,7 +103,7 @@ fn parse(text: &str, relative_to: &Path) -> Result<Target, String> {
         return Ok(Target::Directory(directory));
     };
     if rest.contains(['@', '?', '#']) {
-        return Err("user names, queries and fragments have no place in it; credentials are settings".into());
+        return Err("user names, queries and fragments are not allowed; credentials are settings".into());
     }
     let parts: Vec<&str> = rest.split('/').collect();
     match (scheme, parts.as_slice()) {
@@ -112,7 +112,7 @@ fn parse(text: &str, relative_to: &Path) -> Result<Target, String> {
         ("https" | "http", [host, account, name]) => match amazon(host) {
             Some(region) => sqs(region, account, name).map(Target::Sqs),
             None => Err(
-                "it is no queue of Amazon's: write sqs://REGION/ACCOUNT/NAME, and the server as the setting \
+                "the host is not one of Amazon SQS: write sqs://REGION/ACCOUNT/NAME, and the server as the setting \
                          endpoint"
                     .into(),
             ),
@@ -122,14 +122,14 @@ fn parse(text: &str, relative_to: &Path) -> Result<Target, String> {
             Err("a Pub/Sub subscription or topic has the form pubsub://PROJECT/NAME, without folders".into())
         }
         _ => Err(
-            "it is none of DIRECTORY, file:///DIRECTORY, memory:NAME, sqs://REGION/ACCOUNT/NAME, sns:ARN, \
-                  pubsub://PROJECT/NAME"
+            "the place has to be DIRECTORY, file:///DIRECTORY, memory:NAME, sqs://REGION/ACCOUNT/NAME, sns:ARN, \
+                  or pubsub://PROJECT/NAME"
                 .into(),
         ),
     }
 }
 
-/// The region in the name of a host of SQS.
+/// Returns the region in the name of an SQS host.
 fn amazon(host: &str) -> Option<&str> {
     let inner = host.strip_prefix("sqs.")?;
     let region = inner
@@ -143,16 +143,16 @@ fn sqs(region: &str, account: &str, name: &str) -> Result<SqsName, String> {
     if !all(region, |byte| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
     }) {
-        return Err(format!("{region:?} is no region: one looks like us-west-2"));
+        return Err(format!("{region:?} is not a region: write one such as us-west-2"));
     }
     if !all(account, |byte| byte.is_ascii_digit()) {
-        return Err(format!("{account:?} is no account: one has twelve digits"));
+        return Err(format!("{account:?} is not an account: write its twelve digits"));
     }
     if name.ends_with(".fifo") {
-        return Err("it is a FIFO queue: create a standard one, tasks have no order".into());
+        return Err("FIFO queues are not supported, because tasks have no order: create a standard queue".into());
     }
     if !all(name, is_word) || name.len() > 80 {
-        return Err("the name of a queue has 1 to 80 letters, digits, - and _".into());
+        return Err("the name of a queue has to be 1 to 80 letters, digits, - and _".into());
     }
     Ok(SqsName {
         region: region.to_owned(),
@@ -168,9 +168,9 @@ fn sns(arn: &str) -> Result<SnsArn, String> {
         return Err(form.into());
     };
     if name.ends_with(".fifo") {
-        return Err("it is a FIFO topic: create a standard one, tasks have no order".into());
+        return Err("FIFO topics are not supported, because tasks have no order: create a standard topic".into());
     }
-    // The same rules of spelling.
+    // The rules for queues apply to these parts as well.
     sqs(region, account, name).map_err(|problem| format!("{form}: {problem}"))?;
     if !partition.starts_with("aws") {
         return Err(form.into());
@@ -184,13 +184,13 @@ fn sns(arn: &str) -> Result<SnsArn, String> {
 fn pubsub(project: &str, name: &str) -> Result<Target, String> {
     let project_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':');
     if project.is_empty() || !project.bytes().all(project_byte) {
-        return Err(format!("{project:?} is no project"));
+        return Err(format!("{project:?} is not the id of a project"));
     }
     let name_byte = |byte: u8| is_word(byte) || matches!(byte, b'.' | b'~' | b'+');
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.starts_with("goog");
     if !(begins && name.bytes().all(name_byte) && (3..=255).contains(&name.len())) {
         return Err(
-            "the name of a subscription or topic has 3 to 255 letters, digits and - . _ ~ +, begins with a \
+            "the name of a subscription or topic has to be 3 to 255 letters, digits and - . _ ~ +, begin with a \
                     letter and not with goog"
                 .into(),
         );
@@ -201,7 +201,8 @@ fn pubsub(project: &str, name: &str) -> Result<Target, String> {
     })
 }
 
-/// `file:///srv/tasks`; a directory whose name would have to be percent-encoded is given as a plain path.
+/// Parses `file:///srv/tasks`. A directory whose name would need percent-encoding has to be given
+/// as a plain path.
 fn file_directory(text: &str) -> Result<PathBuf, String> {
     match text.strip_prefix("file://") {
         Some(path) if path.starts_with('/') && !path.contains(['@', '?', '#', '%']) => Ok(PathBuf::from(path)),
@@ -213,7 +214,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// The text, or only its scheme if it has a sign of a user name, a password or a signature.
+/// Returns the text, or only its scheme if it may contain a user name, a password or a signature.
 fn without_secrets(text: &str) -> &str {
     match text.split_once(':') {
         Some((scheme, rest)) if rest.contains(['@', '?', '#']) => scheme,
@@ -257,10 +258,10 @@ mod tests {
     #[test]
     fn what_cannot_be_a_place_says_why_and_no_secret() {
         for (text, expected) in [
-            ("", "it is empty"),
+            ("", "the place is empty"),
             ("sqs://us-west-2/intake", "sqs://REGION/ACCOUNT/NAME"),
-            ("sqs://us west/1/intake", "no region"),
-            ("sqs://us-west-2/me/intake", "no account"),
+            ("sqs://us west/1/intake", "not a region"),
+            ("sqs://us-west-2/me/intake", "not an account"),
             ("sqs://us-west-2/1/intake.fifo", "FIFO"),
             ("sqs://us-west-2/1/in take", "1 to 80"),
             ("https://queues.example.org/1/a", "setting endpoint"),
@@ -270,7 +271,7 @@ mod tests {
             ("pubsub://project/topics/intake", "pubsub://PROJECT/NAME"),
             ("pubsub://project/ab", "3 to 255"),
             ("pubsub://project/google", "goog"),
-            ("amqp://host/queue", "none of DIRECTORY"),
+            ("amqp://host/queue", "has to be DIRECTORY"),
             ("file://tasks", "file:///directory"),
             ("memory:a b", "letters, digits"),
             ("sqs://us-west-2/1/key:SECRET@x", "credentials are settings"),

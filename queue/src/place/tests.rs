@@ -52,7 +52,7 @@ async fn what_a_directory_rejects_is_read_from_its_folder() {
             (&delivery.body[..], delivery.reason.as_deref()),
             (&b"a"[..], Some("bad"))
         );
-        // Where there is no place for what is rejected it is given back, with its reason.
+        // Without a place for rejected messages, the message is returned, with its reason.
         rejected.reject(&delivery, "again").await.unwrap();
         assert_eq!(rejected.depth().await.unwrap().held, Some(1));
         queue.publish("a".into()).await.unwrap();
@@ -99,10 +99,13 @@ fn what_does_not_fit_says_what_to_write() {
             format!(r#"{{"url": {sqs}, "rejected": {{"publish": {sns}, "url": {sns}}}}}"#),
             "the url of rejected",
         ),
-        (format!(r#"{{"url": {sqs}, "rejected": {sqs}}}"#), "would come back"),
+        (
+            format!(r#"{{"url": {sqs}, "rejected": {sqs}}}"#),
+            "would be delivered as tasks",
+        ),
         (
             format!(r#"{{"url": {pubsub}, "rejected": {pubsub}}}"#),
-            "would come back",
+            "would be delivered as tasks",
         ),
         (
             format!(r#"{{"url": {sqs}, "lease-seconds": 50000}}"#),
