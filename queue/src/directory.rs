@@ -1,24 +1,28 @@
-//! A queue in a local directory: several processes at once, no server, nothing lost by a kill at any moment.
+//! A queue in a local directory for several concurrent processes. It needs no server, and no
+//! message is lost if a process is killed at any moment.
 //!
 //! ```text
-//! DIR/ready/STRETCH/NAME   may be received; a stretch is 64 seconds, of the time in NAME
-//! DIR/held/STRETCH/NAME    leased, or given back with a delay: may be received once the time in NAME has passed
-//! DIR/staging/             on its way in
-//! DIR/rejected/            a queue of its own: what was rejected
-//! DIR/rejected/reasons/ID  why
+//! DIR/ready/STRETCH/NAME   may be received; a stretch is 64 seconds of the time in NAME
+//! DIR/held/STRETCH/NAME    leased, or returned with a delay: may be received once the time in NAME
+//! has passed
+//! DIR/staging/             messages that are being published
+//! DIR/rejected/            the queue of rejected messages
+//! DIR/rejected/reasons/ID  the reason of a rejection
 //! ```
 //!
-//! A message is a file, and all that changes is its name: `TIME-PUBLISHED-ATTEMPT-KIND-ID`, times in microseconds since 1970.
-//! Every step but one is a single rename or removal, so of several processes one wins and the rest find the name gone,
-//! and a process that is killed leaves the message in one place or the other. Rejecting is two steps: the reason is
-//! written, then the message is moved.
-//!
-//! Published and rejected messages are durable when the call returns. Leases and acknowledgements are not synced: after
-//! a power failure (not after a kill) some messages may be handed out again that were acknowledged just before.
-//!
-//! **Clocks.** Leases and delays go by the machine's clock, which all processes on it share. When it is set forward by
-//! more than what is left of a lease, the message is handed out a second time; when it is set back, what is held comes
-//! back later by as much. What is ready is not touched by either. The directory has to be on a local file system.
+//! A message is a file, and all its changing state is in its name:
+//! `TIME-PUBLISHED-ATTEMPT-KIND-ID`, with times in microseconds since 1970. Every step except
+//! rejection is a single rename or removal. Of several processes, one succeeds and the others find
+//! that the name no longer exists; a killed process leaves the message in one place or the other.
+//! Rejection takes two steps: the reason is written, then the message is moved. written, then the
+//! message is moved. Published and rejected messages are durable when the call returns. Leases and
+//! acknowledgements are not synced: after a power failure (but not after a kill), some messages
+//! that were acknowledged shortly before may be delivered again. **Clocks.** Leases and delays use
+//! the machine's clock, which all its processes share. If the clock is set forward by more than the
+//! remaining time of a lease, the message is delivered a second time. If it is set back, held
+//! messages become ready later by the same amount. Ready messages are not affected. The directory
+//! has to be on a local file system. back later by as much. What is ready is not touched by either.
+//! The directory has to be on a local file system.
 
 mod files;
 mod name;
@@ -41,22 +45,23 @@ use crate::{Delivery, Depth, Lease, QueueError, TaskQueue};
 use files::Files;
 use name::{Found, Name, State};
 
-/// How often a waiting receiver looks again: another process cannot tell it.
+/// Polling interval of a waiting receiver. Another process cannot notify it.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// For how long what was listed is worked off before it is listed again.
+/// Period for which the result of a scan is used before the directory is scanned again.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The folder of what was rejected.
+/// The directory of rejected messages.
 const REJECTED: &str = "rejected";
 
-/// Leases remembered; past that many, those that have run out are forgotten.
+/// Maximum number of cached leases. Above it, expired leases are removed from the cache.
 const REMEMBERED: usize = 1024;
 
-/// How often a name is looked for that another step of ours has just changed.
+/// Number of attempts to find a file whose name another operation of this process has just changed.
 const TRIES: usize = 3;
 
-/// A queue in a directory. Clones are the same queue; so is another one of the same directory, here or elsewhere.
+/// A queue in a directory. Clones are the same queue, and so is any other queue of the same
+/// directory in any process.
 #[derive(Clone)]
 pub struct DirectoryQueue {
     shared: Arc<Shared>,
@@ -66,14 +71,16 @@ struct Shared {
     files: Files,
     location: String,
     lease_time: Duration,
-    /// Whether there is no place for what this queue rejects, since it holds what was rejected.
+    /// Whether this is a queue of rejected messages, which has no place for messages that it
+    /// rejects itself.
     is_rejected: bool,
     listed: Mutex<Listed>,
-    /// The file of each lease that was received here. A lease that is not here is looked for.
+    /// The files of the leases that this handle received. A lease that is not in the cache is
+    /// searched in the directory.
     leases: Mutex<HashMap<String, Found>>,
 }
 
-/// What was ready when the directory was last listed, the oldest first.
+/// The ready messages at the time of the last scan, the oldest first.
 #[derive(Default)]
 struct Listed {
     found: VecDeque<Found>,
@@ -81,14 +88,15 @@ struct Listed {
 }
 
 impl DirectoryQueue {
-    /// The queue in `directory`, which the first message makes. The directory `X/rejected` is read as the queue of what
-    /// the queue `X` rejected.
+    /// Creates the queue in `directory`, which the first message creates. The directory
+    /// `X/rejected` is treated as the queue of messages that the queue `X` rejected.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>, lease_time: Duration) -> Self {
         Self::on_disk(Arc::new(SystemDisk), directory, lease_time)
     }
 
-    /// As [`Self::new`], with another way to make files durable.
+    /// Creates the queue like [`Self::new`], but with the given implementation of durable file
+    /// operations.
     #[must_use]
     pub fn on_disk(disk: SharedDisk, directory: impl Into<PathBuf>, lease_time: Duration) -> Self {
         let directory = directory.into();
@@ -104,7 +112,8 @@ impl DirectoryQueue {
         }
     }
 
-    /// The queue of what was rejected: read with its reasons, acknowledged when it has been dealt with.
+    /// Returns the queue of rejected messages. A receiver reads them with their reasons and
+    /// acknowledges them when they have been handled.
     #[must_use]
     pub fn rejected(&self) -> Self {
         if self.shared.is_rejected {
@@ -141,9 +150,9 @@ impl DirectoryQueue {
     }
 }
 
-/// Why a step was not made.
+/// The reason why a step failed.
 enum Failure {
-    /// The file is not where the lease says.
+    /// The file does not have the name that belongs to the lease.
     Lost,
     Io(io::Error),
 }
@@ -188,7 +197,7 @@ impl TaskQueue for DirectoryQueue {
         let lease = lease.clone();
         self.run("ack", move |shared| {
             let found = shared.settle(&lease, Files::remove)?;
-            // A rejected message's reason has nothing to explain any more.
+            // The reason of a rejected message is no longer needed.
             if shared.is_rejected {
                 shared.files.forget_reason(&found.name.id);
             }
@@ -262,7 +271,7 @@ impl TaskQueue for DirectoryQueue {
 }
 
 impl Shared {
-    /// Leases the oldest message that is ready, if there is one.
+    /// Leases the oldest ready message, if there is one.
     fn take(&self) -> Result<Option<Delivery>, Failure> {
         loop {
             let Some(found) = self.next_listed()? else {
@@ -277,13 +286,14 @@ impl Shared {
             };
             match self.files.move_to(&found, &self.files, State::Held, &name) {
                 Ok(()) => {}
-                // Somebody else has it.
+                // Another receiver has leased the message.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error.into()),
             }
             let state = State::Held;
             let leased = Found { state, name };
-            // It is gone only if the lease ran out before we came to read: then somebody else has it.
+            // The file is absent only if the lease expired before this read and another receiver
+            // leased the message.
             let Some(body) = self.files.read(&leased)? else {
                 continue;
             };
@@ -305,7 +315,8 @@ impl Shared {
         }
     }
 
-    /// What is believed to be ready; lists the directory when what was listed has been worked off or is old.
+    /// Returns a message that was ready at the last scan. Scans the directory again if the result
+    /// of the last scan is used up or old.
     fn next_listed(&self) -> io::Result<Option<Found>> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = listed.at.is_some_and(|at| at.elapsed() < FRESH);
@@ -319,7 +330,7 @@ impl Shared {
     fn remember(&self, lease: String, leased: Found, now: u64) {
         let mut leases = self.leases();
         if leases.len() >= REMEMBERED {
-            // Workers that did not come back for them.
+            // Remove the leases of workers that never completed them.
             leases.retain(|_, found| found.name.time > now);
         }
         leases.insert(lease, leased);
@@ -353,13 +364,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes the last step with a leased message.
+    /// Performs the last step with a leased message.
     fn settle(&self, lease: &Lease, step: impl Fn(&Files, &Found) -> io::Result<()>) -> Result<Found, Failure> {
         self.step(&mut self.leases(), lease, step)
     }
 
-    /// Makes a step with a leased message, wherever it is now, and forgets the lease. Here the steps are made one after
-    /// another; between processes the file system decides.
+    /// Performs a step with a leased message, wherever its file is, and removes the lease from the
+    /// cache. The lock serialises the steps of this process; the file system serialises those of
+    /// different processes.
     fn step(
         &self,
         leases: &mut HashMap<String, Found>,
@@ -368,7 +380,7 @@ impl Shared {
     ) -> Result<Found, Failure> {
         let mut next = leases.remove(lease.as_str());
         for _ in 0..TRIES {
-            // Received by another handle, or extended by one since.
+            // Not in the cache: another handle received the lease, or extended it since.
             let Some(found) = next
                 .take()
                 .map_or_else(|| self.files.find_held(lease.as_str()), |found| Ok(Some(found)))?

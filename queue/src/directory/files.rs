@@ -1,4 +1,4 @@
-//! The files of a queue: written durably, found, renamed, removed.
+//! The files of a queue: durable writing, finding, renaming and removal.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,21 +13,23 @@ use tempfile::NamedTempFile;
 
 use super::name::{Found, Name, State, folder_at};
 
-/// The most that is listed at once.
+/// Maximum number of messages in a scan.
 const LISTED: usize = 4096;
 
-/// An empty folder that ended so many microseconds ago is removed: nobody is about to move a file into it.
+/// An empty folder is removed once its time range ended this many microseconds ago, because no
+/// process is going to move a file into it any more.
 const OVER: u64 = 300_000_000;
 
-/// A staged file of this age was left behind by a writer that was killed.
+/// Age from which a staged file counts as abandoned by a killed writer.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
-/// The files under one directory.
+/// The files below one directory.
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
     directories: Directories,
-    /// The time of the last message that was published here, so that no two have the same.
+    /// The time of the last message that was published through this value, so that no two messages
+    /// have the same time.
     last: AtomicU64,
     swept: Once,
 }
@@ -50,7 +52,7 @@ impl Files {
         self.directories.shared_disk()
     }
 
-    /// Writes a message beside the queue, durably.
+    /// Writes a message to the staging directory, durably.
     pub(super) fn stage(&self, body: &[u8]) -> io::Result<NamedTempFile> {
         let staging = self.root.join("staging");
         fs::create_dir_all(&staging)?;
@@ -61,7 +63,8 @@ impl Files {
         Ok(staged)
     }
 
-    /// Moves a staged message into the queue, durably. Messages published here keep their order.
+    /// Moves a staged message into the queue, durably. Messages published through this value keep
+    /// their order.
     pub(super) fn publish(&self, staged: NamedTempFile, now: u64) -> io::Result<()> {
         let before = |last: u64| Some(now.max(last + 1));
         let last = self.last.fetch_update(Ordering::SeqCst, Ordering::SeqCst, before);
@@ -79,12 +82,13 @@ impl Files {
         self.directories.disk().sync_directory(&folder)
     }
 
-    /// Renames a message, into another queue perhaps. `NotFound` if it is not there any more.
+    /// Renames a message, possibly into another queue. Fails with `NotFound` if the message no
+    /// longer exists.
     pub(super) fn move_to(&self, found: &Found, target: &Self, state: State, name: &Name) -> io::Result<()> {
         let (from, to) = (self.path(found.state, &found.name), target.path(state, name));
         match fs::rename(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Which of the two is missing does not show.
+                // The error does not show whether the source or the target's folder is missing.
                 if let Some(folder) = to.parent() {
                     fs::create_dir_all(folder)?;
                 }
@@ -94,7 +98,7 @@ impl Files {
         }
     }
 
-    /// As [`Self::move_to`], durable: into what is ready in `target`.
+    /// Moves a message like [`Self::move_to`], but durably and to the ready messages of `target`.
     pub(super) fn move_durably(&self, found: &Found, target: &Self, name: &Name) -> io::Result<()> {
         let folder = target.durable_folder(State::Ready.folder(), &name.folder())?;
         self.move_to(found, target, State::Ready, name)?;
@@ -105,12 +109,13 @@ impl Files {
         fs::remove_file(self.path(found.state, &found.name))
     }
 
-    /// The bytes; none if it is not there any more.
+    /// Reads the message; returns `None` if it no longer exists.
     pub(super) fn read(&self, found: &Found) -> io::Result<Option<Bytes>> {
         Ok(present(fs::read(self.path(found.state, &found.name)))?.map(Bytes::from))
     }
 
-    /// Says why the message is in this queue of rejected ones, durably. What it said before is replaced.
+    /// Writes the reason for a message in this queue of rejected messages, durably. Replaces an
+    /// earlier reason.
     pub(super) fn write_reason(&self, id: &str, reason: &str) -> io::Result<()> {
         let staged = self.stage(reason.as_bytes())?;
         let folder = self.durable_folder("reasons", "")?;
@@ -123,13 +128,13 @@ impl Files {
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Best effort: a reason without a message is in nobody's way.
+    /// Removes the reason of a message. Best effort: a reason without a message has no effect.
     pub(super) fn forget_reason(&self, id: &str) {
         let _ = fs::remove_file(self.root.join("reasons").join(id));
     }
 
-    /// What is ready, the oldest first, and not more than some thousands. Folders whose time has not come are not opened,
-    /// so what is held costs nothing.
+    /// Returns the ready messages, the oldest first, up to a few thousand. Folders of future times
+    /// are not opened, so held messages cost no time.
     pub(super) fn list_ready(&self, now: u64) -> io::Result<Vec<Found>> {
         let mut all = Vec::new();
         for folder in self.folders(State::Held)? {
@@ -157,7 +162,7 @@ impl Files {
         Ok(all)
     }
 
-    /// The file of a lease that we have not received ourselves.
+    /// Searches the file of a lease that this handle did not receive.
     pub(super) fn find_held(&self, lease: &str) -> io::Result<Option<Found>> {
         let mut result = None;
         for folder in self.folders(State::Held)?.into_iter().rev() {
@@ -174,7 +179,7 @@ impl Files {
         Ok(result)
     }
 
-    /// How many are ready, and how many are held.
+    /// Counts the ready and the held messages.
     pub(super) fn count(&self, now: u64) -> io::Result<(u64, u64)> {
         let (mut ready, mut held) = (0, 0);
         for state in [State::Ready, State::Held] {
@@ -198,7 +203,7 @@ impl Files {
         path
     }
 
-    /// The folders of a tree, the oldest first.
+    /// Returns the folders of a tree, the oldest first.
     fn folders(&self, state: State) -> io::Result<Vec<String>> {
         let mut folders = Vec::new();
         for entry in present(fs::read_dir(self.root.join(state.folder())))?
@@ -216,7 +221,7 @@ impl Files {
         Ok(folders)
     }
 
-    /// Goes through the names in a folder. An empty one that is long over is removed.
+    /// Calls a function for each name in a folder. Removes a folder that is empty and long past.
     fn names(&self, state: State, folder: &str, now: u64, mut each: impl FnMut(Name)) -> io::Result<()> {
         let path = self.root.join(state.folder()).join(folder);
         let mut empty = true;
@@ -227,13 +232,13 @@ impl Files {
             }
         }
         if empty && folder < folder_at(now.saturating_sub(OVER)).as_str() {
-            // Refused if somebody was quicker to move something into it.
+            // The removal fails if another process has just moved a file into the folder.
             let _ = fs::remove_dir(path);
         }
         Ok(())
     }
 
-    /// A folder that is there and stays, with all above it.
+    /// Creates a folder, with all its ancestors, durably.
     fn durable_folder(&self, tree: &str, folder: &str) -> io::Result<PathBuf> {
         let tree = self.root.join(tree);
         let path = if folder.is_empty() { tree } else { tree.join(folder) };
@@ -242,7 +247,8 @@ impl Files {
     }
 }
 
-/// Removes what killed writers left behind. Best effort: it is in nobody's way.
+/// Removes files that killed writers left in the staging directory. Best effort: such files have no
+/// effect.
 fn sweep(staging: &Path) {
     for entry in fs::read_dir(staging).into_iter().flatten().flatten() {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
@@ -253,7 +259,7 @@ fn sweep(staging: &Path) {
     }
 }
 
-/// The result, or none if there is no such file.
+/// Returns the result, or `None` if the file does not exist.
 fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

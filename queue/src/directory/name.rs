@@ -1,16 +1,17 @@
-//! The name of a message's file: all that changes about a message.
+//! The name of a message's file, which contains the whole changing state of the message.
 
 use std::fmt;
 
-/// Microseconds of a folder: few enough files in one, few enough folders.
+/// Duration of a folder in microseconds, a compromise between the number of folders and the number
+/// of files in each.
 const STRETCH: u64 = 64_000_000;
 
-/// Which of the two trees a message is in.
+/// The tree that contains a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It may be received, whatever the time in its name.
+    /// The message may be received, whatever the time in its name.
     Ready,
-    /// It may be received once the time in its name has passed.
+    /// The message may be received once the time in its name has passed.
     Held,
 }
 
@@ -23,30 +24,31 @@ impl State {
     }
 }
 
-/// A message's file.
+/// The file of a message.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) state: State,
     pub(super) name: Name,
 }
 
-/// What a name says: `TIME-PUBLISHED-ATTEMPT-KIND-ID`.
+/// The parsed name: `TIME-PUBLISHED-ATTEMPT-KIND-ID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
-    /// In microseconds: since when it is ready, or until when it is held.
+    /// In microseconds: the time since which the message is ready, or until which it is held.
     pub(super) time: u64,
-    /// When it was published, in microseconds.
+    /// Time of publication, in microseconds.
     pub(super) published: u64,
-    /// How often it has been handed out.
+    /// The number of deliveries.
     pub(super) attempt: u32,
-    /// Whether it is held by a lease, so that a lease that was given back does not find it.
+    /// Whether the message is held by a lease. A returned lease does not match a name without this
+    /// flag.
     pub(super) leased: bool,
-    /// Letters and digits, drawn when it was published.
+    /// Letters and digits, drawn at publication.
     pub(super) id: String,
 }
 
 impl Name {
-    /// None for a file that is not ours.
+    /// Parses a name; returns `None` for a file that does not belong to the queue.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let parts: [&str; 5] = text.split('-').collect::<Vec<_>>().try_into().ok()?;
         let [time, published, attempt, kind, id] = parts;
@@ -63,16 +65,18 @@ impl Name {
             id: id.to_owned(),
         };
         let alphanumeric = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        // As we write it: what only looks like it would not be found again under the name we make of it.
+        // Only the canonical spelling: a variant would not be found again under the name derived
+        // from it.
         (alphanumeric && name.to_string() == text).then_some(name)
     }
 
-    /// The folder that it belongs into.
+    /// Returns the folder to which the message belongs.
     pub(super) fn folder(&self) -> String {
         folder_at(self.time)
     }
 
-    /// The lease that this name stands for. Each hand-out counts an attempt, so each has another.
+    /// Returns the lease that this name represents. Each delivery increments the attempt, so each
+    /// has a different lease.
     pub(super) fn lease(&self) -> String {
         format!("{}.{}", self.id, self.attempt)
     }
@@ -92,7 +96,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// The folder of a moment; folders sort by time.
+/// Returns the folder of a moment. Folders sort by time.
 pub(super) fn folder_at(micros: u64) -> String {
     format!("{:010}", micros / STRETCH)
 }

@@ -1,4 +1,5 @@
-//! The power is cut, or the process killed, at each sync: no published message is lost, and none is there in part.
+//! Tests with a power cut, or a killed process, at each sync: no published message is lost, and no
+//! message is incomplete.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use tallybox_durable::{Entries, PowerCut};
 
 use super::*;
 
-/// The place of the queue on the disk: two directories that have to be made as well.
+/// The path of the queue on the disk: two directories that have to be created as well.
 const PLACE: &str = "deep/tasks";
 const REASON: &str = "cannot be read";
 
@@ -16,7 +17,7 @@ fn open(disk: &Arc<PowerCut>, root: &Path) -> DirectoryQueue {
     DirectoryQueue::on_disk(disk.clone(), root.join(PLACE), Duration::from_secs(60))
 }
 
-/// Publishes three messages, and rejects the first; gives what was acknowledged.
+/// Publishes three messages, rejects the first, and returns the acknowledged operations.
 async fn work(queue: &DirectoryQueue) -> (BTreeSet<Bytes>, bool) {
     let mut published = BTreeSet::new();
     for body in ["one", "two", "three"] {
@@ -32,13 +33,14 @@ async fn work(queue: &DirectoryQueue) -> (BTreeSet<Bytes>, bool) {
     (published, rejected)
 }
 
-/// Cuts the power now, and gives the bodies of all messages that may be received afterwards, and how many are rejected.
+/// Cuts the power. Returns the bodies of all messages that may be received afterwards, and the
+/// number of rejected ones.
 async fn after_cut(disk: &PowerCut, entries: Entries) -> (BTreeSet<Bytes>, usize) {
     let into = tempfile::tempdir().unwrap();
     disk.survivors(entries, into.path()).unwrap();
     let queue = DirectoryQueue::new(into.path().join(PLACE), Duration::from_secs(60));
     let (mut bodies, mut rejected) = (BTreeSet::new(), 0);
-    // What is still leased comes back later.
+    // A message that is still leased becomes ready later.
     for found in queue.shared.files.list_ready(u64::MAX).unwrap() {
         bodies.extend(queue.shared.files.read(&found).unwrap());
     }
@@ -74,7 +76,7 @@ async fn what_is_acknowledged_survives_a_power_cut_at_any_moment() {
     assert!(fails_at > 10, "{fails_at} syncs");
 }
 
-/// Of two processes, the one that made the directories is killed before they are durable.
+/// Of two processes, the one that created the directories is killed before they are durable.
 #[tokio::test]
 async fn directories_that_a_killed_process_made_are_synced_by_the_next() {
     let mut fails_at = 1;

@@ -148,7 +148,7 @@ async fn a_hundred_thousand_messages_do_not_slow_it_down() {
     let files = &queue.shared.files;
     queue.publish("first".into()).await.unwrap();
     let now = micros(SystemTime::now());
-    // As published, only not synced one by one: half ready, half held.
+    // Like published messages, but not synced individually: half of them ready, half held.
     for n in 0..100_000_u64 {
         let (tree, time) = if n % 2 == 0 {
             ("ready", now + 1 + n)
