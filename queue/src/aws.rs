@@ -1,6 +1,8 @@
-//! Amazon's queues: received from SQS, published to an SNS topic that feeds it (with raw message delivery) or to SQS itself.
+//! Queues in AWS. Messages are received from SQS, and published either to an SNS topic that feeds
+//! it (with raw message delivery) or to SQS directly.
 //!
-//! A message's receive count and time of sending are asked for with each receipt: SQS leaves them out otherwise.
+//! Each receive request asks for a message's receive count and sending time, because SQS omits them
+//! otherwise.
 
 mod client;
 mod error;
@@ -21,21 +23,23 @@ use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, Task
 use client::{Client, Clients};
 use error::{Failed as _, read_failure};
 
-/// The attribute that says why a message was rejected.
+/// The attribute that contains the reason of a rejection.
 const REASON: &str = "reason";
 
-/// The most bytes of a message, its attributes included.
+/// Maximum size of a message including its attributes, in bytes.
 const SQS_BYTES: usize = 1 << 20;
 const SNS_BYTES: usize = 256 << 10;
 
-/// What is kept free for the reason, with its name and type, so that whatever can be published can be rejected.
+/// Bytes reserved for the reason with its name and type, so that every message that can be
+/// published can also be rejected.
 const RESERVED: usize = REASON_BYTES + 124;
 
-/// The longest that SQS waits for a message, and the longest that it hides one.
+/// Limits of SQS: the maximum wait for a message, and the maximum time for which a message can be
+/// hidden.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const LONGEST_LEASE: Duration = Duration::from_secs(43_200);
 
-/// Opens a queue, without asking anything of it.
+/// Opens a queue without sending a request.
 pub(crate) fn open(ways: Ways, lease_time: Duration, settings: &QueueSettings) -> Result<SharedQueue, QueueError> {
     let location = ways.location();
     let clients = Arc::new(Clients::new(&location, settings)?);
@@ -70,14 +74,14 @@ struct AwsQueue {
     rejected_queue: Option<Sqs>,
 }
 
-/// A queue, and who talks to it.
+/// A queue with its client.
 struct Sqs {
     client: Client<aws_sdk_sqs::Client>,
     url: String,
     name: SqsName,
 }
 
-/// Where messages are sent.
+/// A destination of messages.
 enum Way {
     Topic(Client<aws_sdk_sns::Client>, SnsArn),
     Queue(Sqs),
@@ -150,7 +154,7 @@ impl Sqs {
             .map_err(|error| read_failure(&queue, operation, error))
     }
 
-    /// Ready, and held.
+    /// Returns the numbers of ready and of held messages.
     async fn count(&self) -> Result<(Option<u64>, Option<u64>), QueueError> {
         let (ready, leased, delayed) = (
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -202,7 +206,8 @@ impl AwsQueue {
     }
 }
 
-/// What SQS hands out. A message without a receipt could never be acknowledged.
+/// Converts a received message. A message without a receipt handle could never be acknowledged, so
+/// it is an error.
 fn delivery(queue: &str, message: Message) -> Result<Delivery, QueueError> {
     let number = |name: &MessageSystemAttributeName| message.attributes.as_ref()?.get(name)?.parse::<u64>().ok();
     let attempt = number(&MessageSystemAttributeName::ApproximateReceiveCount);
@@ -216,7 +221,7 @@ fn delivery(queue: &str, message: Message) -> Result<Delivery, QueueError> {
         lease: Lease::new(
             message
                 .receipt_handle
-                .ok_or("the message has no receipt")
+                .ok_or("the message has no receipt handle")
                 .failed(queue, "receive")?,
         ),
     })
@@ -275,7 +280,8 @@ impl TaskQueue for AwsQueue {
             return self.nack(&delivery.lease, REJECTED_AGAIN).await;
         };
         match rejected.send("reject", &delivery.body, Some(&fit_reason(reason))).await {
-            // Somebody else published it, larger than the place for rejected ones carries.
+            // Another publisher published the message, and it exceeds the limit of the rejected
+            // queue.
             Err(QueueError::TooLarge { .. }) => self.nack(&delivery.lease, REJECTED_AGAIN).await,
             other => {
                 other?;
@@ -308,13 +314,13 @@ impl TaskQueue for AwsQueue {
     }
 }
 
-/// Whole seconds, not fewer.
+/// Rounds up to whole seconds.
 fn seconds(time: Duration) -> i32 {
     let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     i32::try_from(whole).unwrap_or(i32::MAX)
 }
 
-/// The text of a message: SQS and SNS carry no other bytes than those of XML characters.
+/// Returns the text of a message. SQS and SNS support only the characters of XML.
 fn text<'a>(queue: &str, body: &'a [u8]) -> Result<&'a str, QueueError> {
     let carried = |c: char| (c >= ' ' || matches!(c, '\t' | '\n' | '\r')) && !matches!(c, '\u{FFFE}' | '\u{FFFF}');
     match std::str::from_utf8(body) {

@@ -1,4 +1,4 @@
-//! What every queue has to do, as a suite that any kind can be put through.
+//! The requirements of every queue, as a test suite for any implementation.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,25 +13,25 @@ use tokio::time::{Instant, sleep};
 
 use crate::{Delivery, QueueError, SharedQueue};
 
-/// How long a queue needs for what it does.
+/// The timing of a queue under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// For how long the queue leases; as its [`crate::TaskQueue::lease_time`].
+    /// The lease time of the queue, equal to its [`crate::TaskQueue::lease_time`].
     pub lease: Duration,
-    /// A wait that is long enough to receive what is ready.
+    /// A wait that is long enough to receive a ready message.
     pub patience: Duration,
-    /// How much later than promised a message may come back.
+    /// The maximum delay beyond the promised time at which a message becomes ready again.
     pub slack: Duration,
-    /// The delay of a message that is given back with one; none where the server ignores it.
+    /// The delay for messages that are returned with one; `None` if the server ignores delays.
     pub delay: Option<Duration>,
-    /// How many bytes the queue carries at most; none to leave that out.
+    /// The maximum size of a message in bytes; `None` skips the test of sizes.
     pub limit: Option<usize>,
-    /// Whether [`crate::TaskQueue::depth`] counts what is ready and held.
+    /// Whether [`crate::TaskQueue::depth`] counts ready and held messages.
     pub counts: bool,
 }
 
 impl Pace {
-    /// Of a queue that does everything at its time.
+    /// Returns the timing of a queue that is exact in all respects.
     #[must_use]
     pub fn exact(lease: Duration) -> Self {
         Self {
@@ -45,19 +45,19 @@ impl Pace {
     }
 }
 
-/// A queue to be put through the suite, empty.
+/// An empty queue under test.
 pub struct Subject {
     /// The queue.
     pub queue: SharedQueue,
     /// The same queue, opened a second time.
     pub other: SharedQueue,
-    /// Its queue of rejected messages.
+    /// The queue of its rejected messages.
     pub rejected: SharedQueue,
-    /// What to expect of it.
+    /// The expected timing.
     pub pace: Pace,
 }
 
-/// Puts a kind of queue through all of it. `make` gives a new, empty queue each time; panics where one fails.
+/// Runs the whole suite. `make` returns a new, empty queue each time. Panics at the first failure.
 pub async fn conformance<F: Future<Output = Subject>>(make: impl Fn() -> F) {
     messages_come_and_go(&make().await).await;
     nothing_is_waited_for(&make().await).await;
@@ -70,7 +70,7 @@ pub async fn conformance<F: Future<Output = Subject>>(make: impl Fn() -> F) {
     sizes(&make().await).await;
 }
 
-/// The same all at once, for servers whose time cannot be paused.
+/// Runs the same tests concurrently, for servers whose time cannot be paused.
 pub async fn conformance_at_once<F: Future<Output = Subject>>(make: impl Fn() -> F) {
     tokio::join!(
         async { messages_come_and_go(&make().await).await },
@@ -93,19 +93,19 @@ impl Subject {
             .unwrap();
     }
 
-    /// A message that has to be there.
+    /// Receives a message that has to be ready.
     async fn take(&self) -> Delivery {
         let received = self.queue.receive(self.pace.patience).await.unwrap();
         received.expect("a message is ready")
     }
 
-    /// Nothing is ready now.
+    /// Asserts that no message is ready now.
     async fn assert_nothing(&self, why: &str) {
         let received = self.queue.receive(Duration::ZERO).await.unwrap();
         assert!(received.is_none(), "{why}: {received:?}");
     }
 
-    /// The message comes back `after` the moment of `since`, and not before.
+    /// Asserts that the message is delivered again `after` the moment `since`, and not earlier.
     async fn comes_back(&self, since: Instant, after: Duration) -> Delivery {
         let wait = after + self.pace.slack;
         let received = self.queue.receive(wait).await.unwrap().expect("it comes back");
@@ -157,7 +157,8 @@ async fn a_lease_that_runs_out(subject: &Subject) {
     assert_eq!(second.body, first.body);
     assert_ne!(second.lease, first.lease, "another lease of the same message");
     assert!(second.attempt.unwrap_or(2) >= 2, "{second:?}");
-    // Where the late one is believed the message is gone, and the second acknowledgement finds nothing.
+    // If the queue accepts the late acknowledgement, the message is removed, and the second
+    // acknowledgement finds no message.
     match subject.queue.ack(&first.lease).await {
         Err(QueueError::LeaseLost { .. }) => subject.queue.ack(&second.lease).await.unwrap(),
         Ok(()) => match subject.queue.ack(&second.lease).await {
@@ -247,7 +248,7 @@ async fn counted(subject: &Subject) {
     assert_eq!(queue.lease_time(), subject.pace.lease);
 }
 
-/// Both take at once: no message is with both while its lease lasts.
+/// Two consumers receive concurrently. Neither may have a message that the other has leased.
 async fn two_consumers(subject: &Subject) {
     let all = 12;
     for n in 0..all {
@@ -257,7 +258,8 @@ async fn two_consumers(subject: &Subject) {
     let drain = |queue: SharedQueue| async move {
         let mut taken = Vec::new();
         let mut misses = 0;
-        // A cloud may say that there is nothing when it has only not looked everywhere.
+        // A cloud queue may report that it is empty when it has only searched a part of its
+        // servers.
         while misses < 2 {
             match queue.receive(patience).await.unwrap() {
                 Some(delivery) => taken.push((delivery, Instant::now())),
@@ -279,7 +281,7 @@ async fn two_consumers(subject: &Subject) {
     let bodies: BTreeSet<&Bytes> = one.iter().chain(&two).map(|(delivery, _)| &delivery.body).collect();
     assert_eq!(bodies.len(), all, "each message was taken");
     assert_eq!(one.len() + two.len(), all, "by one of them");
-    // A lease that one of them got is as good at the other.
+    // A lease that one handle received is valid for the other.
     for (delivery, _) in one.iter().chain(&two) {
         subject.queue.ack(&delivery.lease).await.unwrap();
     }

@@ -1,7 +1,9 @@
-//! Google's queues: Pub/Sub over its REST interface, a subscription to receive from and topics to publish to.
+//! Queues in Google Cloud: Pub/Sub with its REST interface, a subscription for receiving and topics
+//! for publishing.
 //!
-//! Not over `google-cloud-pubsub` (1.7): its only way to receive is a stream that takes messages ahead of the worker, and
-//! the calls for one message at a time are private in it. Tokens are of `google-cloud-auth`.
+//! This module does not use `google-cloud-pubsub` (1.7), because it can only receive with a stream
+//! that fetches messages ahead of the worker, and its calls for single messages are private.
+//! `google-cloud-auth` provides the tokens.
 
 mod api;
 
@@ -20,19 +22,20 @@ use crate::target::{Target, setting};
 use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
 use api::{Api, Kind};
 
-/// The attribute that says why a message was rejected.
+/// The attribute that contains the reason of a rejection.
 const REASON: &str = "reason";
 
-/// The most bytes of a message: Pub/Sub takes ten million a request, which base64 makes four from three.
+/// Maximum size of a message, in bytes. Pub/Sub limits requests to ten million bytes, and base64
+/// lengthens three bytes to four.
 const MESSAGE_BYTES: usize = 7_000_000;
 
-/// The longest lease.
+/// Maximum lease time.
 const LONGEST_LEASE: Duration = Duration::from_secs(600);
 
-/// The longest that one request waits for a message; the server gives up somewhat later.
+/// Maximum wait of one request for a message. The server's own limit is somewhat longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Opens a queue, without asking anything of it.
+/// Opens a queue without sending a request.
 pub(crate) fn open(ways: Ways, lease_time: Duration, settings: &QueueSettings) -> Result<SharedQueue, QueueError> {
     let location = ways.location();
     let name = |target: &Option<Target>, kind: &str| match target {
@@ -88,7 +91,7 @@ struct Pulled {
 struct Received {
     ack_id: String,
     message: Message,
-    /// Counted only where the subscription has a dead-letter topic.
+    /// The number of deliveries. Counted only if the subscription has a dead-letter topic.
     #[serde(default)]
     delivery_attempt: u32,
 }
@@ -214,14 +217,15 @@ impl TaskQueue for PubsubQueue {
             let left = end.saturating_duration_since(tokio::time::Instant::now());
             let received = self.pull(left.min(LONGEST_WAIT)).await?;
             if let Some(delivery) = received {
-                // The subscription's own deadline may be another. If this fails it holds, and the message is ours for now.
+                // The subscription may have another deadline. If this request fails, that deadline
+                // applies, and the message is leased until then.
                 let _ = self.set_deadline("receive", &delivery.lease, self.lease_time).await;
                 return Ok(Some(delivery));
             }
             if tokio::time::Instant::now() >= end {
                 return Ok(None);
             }
-            // A server that answers at once that there is nothing is not asked without a pause.
+            // Pause, in case the server responds immediately that there is no message.
             let pause = Duration::from_millis(200).min(end.saturating_duration_since(tokio::time::Instant::now()));
             tokio::time::sleep(pause).await;
         }
@@ -237,7 +241,8 @@ impl TaskQueue for PubsubQueue {
             .map(drop)
     }
 
-    /// At once if the delay is zero, else after it, but not after more than ten minutes.
+    /// Returns the message immediately if the delay is zero, otherwise after the delay, but at most
+    /// ten minutes later.
     async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
         self.set_deadline("nack", lease, delay).await
     }
@@ -255,7 +260,7 @@ impl TaskQueue for PubsubQueue {
         self.ack(&delivery.lease).await
     }
 
-    /// Unknown: Pub/Sub tells its depth only to Cloud Monitoring.
+    /// Returns no numbers, because Pub/Sub reports them only to Cloud Monitoring.
     async fn depth(&self) -> Result<Depth, QueueError> {
         Ok(Depth::default())
     }
@@ -269,7 +274,7 @@ impl TaskQueue for PubsubQueue {
     }
 }
 
-/// A moment as Pub/Sub writes it, RFC 3339.
+/// Parses a time in Pub/Sub's form, RFC 3339.
 fn moment(text: &str) -> Option<SystemTime> {
     text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
 }

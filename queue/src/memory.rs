@@ -1,4 +1,5 @@
-//! A queue in memory: for tests, for the simulation, and for programs that play several parts in one process.
+//! A queue in memory: for tests, for the simulation, and for programs that run several roles in one
+//! process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -13,20 +14,22 @@ use tokio::time::Instant;
 use crate::limits::{REJECTED_AGAIN, fit_reason, too_large};
 use crate::{Delivery, Depth, Lease, QueueError, TaskQueue};
 
-/// A source of time: what has passed since 1970 (or whatever moment its owner counts from).
+/// A source of time: the time since 1970, or since another origin that its owner chose.
 pub type Now = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// How often a queue with a time source of its own looks again while it waits: nobody tells it when time has passed.
+/// Polling interval of a waiting receiver if the queue has its own time source, which cannot notify
+/// it.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// A queue in memory. Clones are the same queue. What is ready is handed out in the order in which it became so.
+/// A queue in memory. Clones share the same messages. Ready messages are delivered in the order in
+/// which they became ready.
 ///
-/// Strict where clouds are vague: a lease that has run out is [`QueueError::LeaseLost`], whether or not somebody else
-/// has the message by then.
+/// The queue is strict where the clouds are not: an operation with an expired lease always fails
+/// with [`QueueError::LeaseLost`], even if no other receiver has the message.
 #[derive(Clone)]
 pub struct MemoryQueue {
     shared: Arc<Shared>,
-    /// Where rejected messages go; none for a queue of rejected ones.
+    /// The queue of rejected messages; `None` for a queue of rejected messages itself.
     rejected: Option<Arc<Shared>>,
 }
 
@@ -35,25 +38,27 @@ struct Shared {
     lease_time: Duration,
     time: Time,
     state: Mutex<State>,
-    /// Told when a message may have become ready.
+    /// Notified when a message may have become ready.
     changed: Notify,
 }
 
 #[derive(Clone)]
 enum Time {
-    /// Tokio's, which tests may pause: the moments of both clocks when the queue was made.
+    /// Tokio's time, which tests can pause. Contains the readings of both clocks at the creation of
+    /// the queue.
     Tokio(Instant, Duration),
-    /// The owner's.
+    /// The owner's time source.
     Source(Now),
 }
 
 #[derive(Default)]
 struct State {
-    /// All messages by when they become ready, and then by the order in which that was decided.
+    /// All messages, ordered by the time at which they become ready and then by the order of the
+    /// changes.
     messages: BTreeMap<(Duration, u64), Message>,
-    /// Where leased messages stand, by the lease's number.
+    /// The position of each leased message, by the number of the lease.
     leases: HashMap<u64, (Duration, u64)>,
-    /// The last number given: to a message, a change of it, or a lease.
+    /// The last assigned number of a message, a change or a lease.
     last: u64,
 }
 
@@ -62,19 +67,19 @@ struct Message {
     attempt: u32,
     published: Duration,
     reason: Option<String>,
-    /// The number of its last lease; the message is leased while that is in `leases`.
+    /// The number of the last lease. The message is leased while `leases` contains this number.
     lease: Option<u64>,
 }
 
 impl MemoryQueue {
-    /// An empty queue that goes by tokio's time.
+    /// Creates an empty queue that uses tokio's time.
     #[must_use]
     pub fn new(name: &str, lease_time: Duration) -> Self {
         Self::build(name, lease_time, Time::Tokio(Instant::now(), since_1970()))
     }
 
-    /// An empty queue that goes by a time of the caller's. It is deterministic, and [`TaskQueue::receive`] without a wait
-    /// neither sleeps nor needs a runtime.
+    /// Creates an empty queue that uses the caller's time source. The queue is deterministic, and
+    /// [`TaskQueue::receive`] without a wait neither sleeps nor needs a runtime.
     #[must_use]
     pub fn with_time(name: &str, lease_time: Duration, now: Now) -> Self {
         Self::build(name, lease_time, Time::Source(now))
@@ -96,8 +101,9 @@ impl MemoryQueue {
         }
     }
 
-    /// The queue of what was rejected: read with its reasons, acknowledged when it has been dealt with. The rejected
-    /// queue of a rejected queue is itself.
+    /// Returns the queue of rejected messages. A receiver reads them with their reasons and
+    /// acknowledges them when they have been handled. The rejected queue of a rejected queue is
+    /// itself.
     #[must_use]
     pub fn rejected(&self) -> Self {
         Self {
@@ -106,8 +112,8 @@ impl MemoryQueue {
         }
     }
 
-    /// When the next message becomes ready that is not so now, by the queue's time: a lease that runs out, or a delay.
-    /// Simulations turn their clock there.
+    /// Returns the time, by the queue's clock, at which the next message becomes ready that is not
+    /// ready now: the end of a lease or of a delay. Simulations advance their clock to this time.
     #[must_use]
     pub fn next_ready(&self) -> Option<Duration> {
         let now = self.shared.now();
@@ -137,7 +143,7 @@ impl TaskQueue for MemoryQueue {
         }
         let end = Instant::now() + wait;
         loop {
-            // Before looking, so that nothing that is added in between goes unnoticed.
+            // Register before the check, so that a message added in between is noticed.
             let changed = self.shared.changed.notified();
             if let Some(delivery) = self.shared.take() {
                 return Ok(Some(delivery));
@@ -213,7 +219,7 @@ impl Shared {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change of the state is made whole before anything that could panic.
+        // Every change of the state is completed before any code that could panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -265,7 +271,7 @@ impl Shared {
         Some(delivery)
     }
 
-    /// Takes a leased message out.
+    /// Removes a leased message.
     fn settle(&self, lease: &Lease) -> Result<Message, QueueError> {
         let now = self.now();
         let mut state = self.state();
@@ -284,7 +290,7 @@ impl Shared {
         state.messages.insert(place, message);
         state.leases.insert(number, place);
         drop(state);
-        // It may have been made shorter.
+        // The new end of the lease may be earlier than the old one.
         self.changed.notify_waiters();
         Ok(())
     }

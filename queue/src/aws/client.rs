@@ -1,4 +1,4 @@
-//! Clients of AWS: made when they are first needed, since their credentials are asked for over the network.
+//! Clients of AWS. They are created on first use, because loading credentials needs the network.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,19 @@ use crate::settings::secret;
 use crate::target::{SqsName, setting};
 use crate::{QueueError, QueueSettings};
 
-/// How long a connection, and a single try of a request may take: more than the longest wait for a message.
+/// Timeouts of a connection and of a single attempt of a request. The latter exceeds the maximum
+/// wait for a message.
 const CONNECT: Duration = Duration::from_secs(3);
 const ATTEMPT: Duration = Duration::from_secs(25);
 
-/// How often a request is tried. What lasts longer is the task's to be retried, not the request's: the SDK logs nothing of
-/// its tries, and an operator should read of a failure within seconds.
+/// Number of attempts of a request. For longer failures, the caller retries the whole task. The SDK
+/// does not log its attempts, and an operator should see a failure within seconds.
 const ATTEMPTS: u32 = 2;
 
-/// What the clients of one queue have in common.
+/// The data that all clients of one queue share.
 pub(super) struct Clients {
     endpoint: Option<String>,
-    /// Those that the settings name; otherwise the environment's.
+    /// The credentials from the settings; `None` to use those of the environment.
     credentials: Option<Credentials>,
     config: OnceCell<SdkConfig>,
 }
@@ -41,7 +42,7 @@ impl Clients {
             (None, None, None) => None,
             (Some(id), Some(key), token) => Some(Credentials::new(id, key, token, None, "tallybox configuration")),
             _ => {
-                let problem = "access-key-id and secret-access-key need each other: name both, or neither";
+                let problem = "access-key-id and secret-access-key need each other: set both, or neither";
                 return Err(setting(queue, problem));
             }
         };
@@ -53,7 +54,7 @@ impl Clients {
         })
     }
 
-    /// The URL of a queue as SQS makes it.
+    /// Returns the URL of a queue, in the form that SQS assigns.
     pub(super) fn queue_url(&self, SqsName { region, account, name }: &SqsName) -> String {
         match &self.endpoint {
             Some(endpoint) => format!("{endpoint}/{account}/{name}"),
@@ -64,7 +65,7 @@ impl Clients {
         }
     }
 
-    /// The configuration for a region.
+    /// Returns the configuration for a region.
     async fn config(&self, region: &str) -> SdkConfig {
         let load = async {
             let timeouts = TimeoutConfig::builder();
@@ -93,7 +94,7 @@ impl Clients {
     }
 }
 
-/// A client for one region, made when it is first used.
+/// A client for one region, created on first use.
 pub(super) struct Client<C> {
     clients: Arc<Clients>,
     region: String,
@@ -115,7 +116,7 @@ impl<C: for<'a> From<Made<'a>>> Client<C> {
     }
 }
 
-/// What a client is made of.
+/// The configuration from which a client is created.
 pub(super) struct Made<'a>(&'a SdkConfig);
 
 impl From<Made<'_>> for aws_sdk_sqs::Client {

@@ -1,4 +1,4 @@
-//! What AWS means by its errors.
+//! The conversion of AWS errors.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use crate::QueueError;
 use crate::target::setting;
 
-/// A result whose error means nothing but that the operation failed.
+/// A result whose error only means that the operation failed.
 pub(super) trait Failed<T> {
     fn failed(self, queue: &str, operation: &'static str) -> Result<T, QueueError>;
 }
@@ -22,7 +22,7 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> Failed<T> for Result<T, E> {
     }
 }
 
-/// The meaning of an answer.
+/// Converts the error of a response.
 pub(super) fn read_failure<E, R>(queue: &str, operation: &'static str, error: SdkError<E, R>) -> QueueError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -32,7 +32,7 @@ where
     let about_receipt = error
         .message()
         .is_some_and(|message| message.to_ascii_lowercase().contains("receipt"));
-    // The two protocols of SQS spell some of them with a prefix.
+    // In one of its two protocols, SQS prefixes some of the codes.
     let code = code.rsplit('.').next().unwrap_or_default();
     let queue = queue.to_owned();
     match code {
@@ -41,7 +41,7 @@ where
         "InvalidMessageContents" => QueueError::NotText { queue },
         "QueueDoesNotExist" | "NonExistentQueue" | "NotFound" | "NotFoundException" => setting(
             queue,
-            "it does not exist: create it, or correct its region, account and name",
+            "the queue or topic does not exist: create it, or correct its region, account and name",
         ),
         "AccessDenied"
         | "AccessDeniedException"

@@ -1,4 +1,4 @@
-//! Tests of what needs no server.
+//! Tests that need no server.
 #![allow(clippy::unwrap_used)]
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Calls of Pub/Sub's REST interface: with tokens, tried again where that can help.
+//! Calls of Pub/Sub's REST interface, with tokens and retries.
 
 use std::error::Error;
 use std::time::Duration;
@@ -18,32 +18,32 @@ use crate::{QueueError, QueueSettings};
 const ENDPOINT: &str = "https://pubsub.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/pubsub";
 
-/// The variable by which the emulator's users name it.
+/// The environment variable that contains the address of the emulator.
 const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
 
-/// How long a connection, and a request that need not wait for anything may take.
+/// Timeouts of a connection, and of a request that does not wait for a message.
 const CONNECT: Duration = Duration::from_secs(3);
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// How often a request is tried, and the pause before it is tried again; it doubles. What lasts longer is the task's to
-/// be retried, not the request's.
+/// Number of attempts of a request, and the pause before the second one, which doubles with each
+/// attempt. For longer failures, the caller retries the whole task.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The most bytes of an answer that are read: a message in base64, and some.
+/// Maximum size of a response, in bytes: a message in base64 and its attributes.
 const ANSWER_BYTES: usize = 16 << 20;
 
-/// The most characters of an error that are passed on.
+/// Maximum length of an error text from the server, in characters.
 const ERROR_CHARS: usize = 500;
 
-/// What a call is about: what its failures mean.
+/// The subject of a call, which determines the meaning of its failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A message to be published.
+    /// A message that is published.
     Message,
-    /// A lease of ours.
+    /// A lease of this client.
     Lease,
-    /// A message to be received: the call may wait.
+    /// A message that is received. The call may wait.
     Pull,
 }
 
@@ -54,16 +54,16 @@ pub(super) struct Api {
     tokens: Tokens,
 }
 
-/// Where the proof of who we are comes from.
+/// The source of access tokens.
 enum Tokens {
-    /// Nobody asks.
+    /// Requests need no token.
     None,
-    /// Made when first needed: they refresh themselves in the background.
+    /// Credentials, created on first use. They refresh themselves in the background.
     Of(Source, OnceCell<Credentials>),
 }
 
 enum Source {
-    /// The environment's: a file that it names, workload identity, the metadata server.
+    /// The environment: a file named there, workload identity, or the metadata server.
     Environment,
     /// A service account's key.
     ServiceAccount(serde_json::Value),
@@ -80,17 +80,22 @@ impl Api {
         if Url::parse(&endpoint).is_err() {
             return Err(setting(
                 queue,
-                format!("the endpoint {endpoint} is no URL: write https://HOST[:PORT]"),
+                format!("the endpoint {endpoint} is not a URL: write https://HOST[:PORT]"),
             ));
         }
         let source = match &settings.service_account_file {
             Some(_) if anonymous => {
-                let problem = "it is asked without credentials: remove service-account-file or anonymous";
+                let problem = "service-account-file and anonymous exclude each other: keep one";
                 return Err(setting(queue, problem));
             }
             Some(file) => {
                 let key = serde_json::from_str(&read(queue, file)?);
-                let key = key.map_err(|_| setting(queue, format!("{}: no service account key", file.display())))?;
+                let key = key.map_err(|_| {
+                    setting(
+                        queue,
+                        format!("{} is not a service account key in JSON", file.display()),
+                    )
+                })?;
                 Source::ServiceAccount(key)
             }
             None => Source::Environment,
@@ -108,7 +113,7 @@ impl Api {
         })
     }
 
-    /// Makes a call, which may wait for up to `wait`; none if that has passed.
+    /// Sends a request, which may wait for up to `wait`. Returns `None` if this time has passed.
     pub(super) async fn call(
         &self,
         operation: &'static str,
@@ -127,8 +132,9 @@ impl Api {
             let tried = if wait.is_zero() {
                 tried.await
             } else {
-                // The server knows how long to wait; if it does not care, we hang up. What it was about to hand out
-                // comes back when its deadline has passed.
+                // The server is told how long to wait. If it ignores this, the client closes the
+                // connection. A message that the server was about to deliver becomes ready again
+                // after its deadline.
                 match timeout(wait + Duration::from_millis(250), tried).await {
                     Ok(tried) => tried,
                     Err(_) => return Ok(None),
@@ -156,13 +162,13 @@ impl Api {
                     queue = self.queue,
                     operation,
                     error = causes(&*again),
-                    "queue does not answer; the request is tried again"
+                    "queue does not respond; retrying the request"
                 );
             }
             sleep(pause).await;
             pause *= 2;
         }
-        Err(unavailable("it was not tried".into()))
+        Err(unavailable("the request was not sent".into()))
     }
 
     async fn call_once(
@@ -195,7 +201,7 @@ impl Api {
                 Err(error) => return Err(unavailable(error.into())),
             }
         }
-        // Without the URL: it is in the queue's name.
+        // Without the URL, because the queue's name already contains it.
         let mut answer = request
             .send()
             .await
@@ -208,14 +214,14 @@ impl Api {
             .map_err(|error| unavailable(error.without_url().into()))?
         {
             if bytes.len() + chunk.len() > ANSWER_BYTES {
-                return Err(unavailable("the answer is too long".into()));
+                return Err(unavailable("the response is too long".into()));
             }
             bytes.extend_from_slice(&chunk);
         }
         Ok((status, bytes.into()))
     }
 
-    /// What an answer means that is no success.
+    /// Converts an unsuccessful response.
     fn meaning(
         &self,
         operation: &'static str,
@@ -232,8 +238,9 @@ impl Api {
                 let (name, _) = path.rsplit_once(':').unwrap_or((path, ""));
                 setting(queue, format!("{name} does not exist: create it, or correct the name"))
             }
-            // There is nothing else in it that could be bad. A subscription that delivers exactly once also says so of a
-            // lease that has run out, and of one that is good but could not be looked up just now.
+            // A bad request can have no other cause. A subscription with exactly-once delivery also
+            // reports this status for an expired lease, and for a valid lease that it temporarily
+            // cannot look up.
             StatusCode::BAD_REQUEST if kind == Kind::Lease && !text.contains("TRANSIENT_FAILURE") => {
                 QueueError::LeaseLost { queue }
             }

@@ -31,7 +31,7 @@ async fn so_does_one_with_a_time_of_its_own() {
     .await;
 }
 
-/// A queue whose time is a number of seconds.
+/// Returns a queue whose time is a number of seconds.
 fn manual() -> (MemoryQueue, Arc<AtomicU64>) {
     let seconds = Arc::new(AtomicU64::new(1000));
     let read = Arc::clone(&seconds);
