@@ -1,7 +1,7 @@
-//! A queue in a directory whose publishers and workers are killed at random moments: no message is lost, and what was
-//! acknowledged is gone.
+//! A queue in a directory whose publishers and workers are killed at random moments. No message may
+//! be lost, and acknowledged messages must not be delivered again.
 //!
-//! `TALLYBOX_KILLS` changes the number of kills, `TALLYBOX_KILL_SEED` the moments.
+//! `TALLYBOX_KILLS` sets the number of kills, `TALLYBOX_KILL_SEED` their moments.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::collections::BTreeMap;
@@ -15,16 +15,17 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tallybox_queue::{DirectoryQueue, QueueError, TaskQueue as _};
 
-/// Short, so that leases of the killed run out while others still work.
+/// A short lease, so that the leases of killed workers expire while others still work.
 const LEASE: Duration = Duration::from_millis(400);
 const PUBLISHERS: usize = 2;
 const WORKERS: usize = 3;
 
-/// What the children know: each line of their logs is written before or after a step, never while it is under way.
+/// The history of a message according to the logs of the child processes. Each line is written
+/// before or after a step, never during it.
 #[derive(Default)]
 struct Told {
     published: u32,
-    /// Somebody was about to acknowledge or reject it.
+    /// A child was about to acknowledge or reject the message.
     tried: bool,
     acked: u32,
     rejected: u32,
@@ -87,7 +88,8 @@ fn judge(told: &BTreeMap<String, Told>, left: &[String], aside: &[String]) {
         told.len(),
         left.len()
     );
-    // Whoever was killed between publishing and saying so; no more than were killed.
+    // Messages whose publisher was killed between publishing and logging; there are at most as many
+    // as kills.
     assert!(unknown <= 200, "{unknown} messages that nobody published");
     assert!(acked > 20 && rejected > 0, "too little was done to mean anything");
 }
@@ -116,7 +118,7 @@ fn end(child: &mut Child) {
     child.wait().unwrap();
 }
 
-/// What is in the queue, and among the rejected, once all leases have run out.
+/// Returns the messages in the queue and among the rejected ones, after all leases have expired.
 async fn drained(root: &Path) -> (Vec<String>, Vec<String>) {
     std::thread::sleep(LEASE);
     let queue = DirectoryQueue::new(root.join("tasks"), Duration::from_secs(600));
@@ -138,7 +140,7 @@ fn told(root: &Path) -> BTreeMap<String, Told> {
     let mut all: BTreeMap<String, Told> = BTreeMap::new();
     for entry in std::fs::read_dir(root.join("logs")).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        // A line that was cut off by the kill is no line.
+        // A kill may truncate a line; an incomplete line is ignored.
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let (what, id) = line.trim_end().split_once(' ').unwrap();
             let told = all.entry(id.to_owned()).or_default();
@@ -154,7 +156,7 @@ fn told(root: &Path) -> BTreeMap<String, Told> {
     all
 }
 
-/// One of the processes that are killed: started by the test above, never by hand.
+/// One of the processes that are killed. The test above starts it; it is never started by hand.
 #[test]
 #[ignore = "a part of the other test"]
 fn child() {
@@ -176,7 +178,7 @@ fn child() {
     runtime().block_on(work);
 }
 
-/// A single write: the kernel keeps what a killed process wrote.
+/// Writes a line with a single write, which the kernel preserves even if the process is killed.
 fn say(log: &mut File, what: &str, id: &str) {
     log.write_all(format!("{what} {id}\n").as_bytes()).unwrap();
 }

@@ -1,7 +1,7 @@
-//! The queues of AWS, on moto: what holds for every queue holds for SQS, alone and fed by SNS.
+//! The conformance suite for SQS, alone and fed by SNS, on the server `moto`.
 //!
-//! `TALLYBOX_MOTO` names the server, as `scripts/moto` prints it. Where there is none the tests say so and pass, but in
-//! CI they fail.
+//! `TALLYBOX_MOTO` contains the path of the server, as printed by `scripts/moto`. Without it, the
+//! tests print a message and pass, except in CI, where they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod server;
@@ -65,14 +65,14 @@ impl Moto {
         format!("{what}-{}", self.named.get())
     }
 
-    /// A new queue, as a place spells it.
+    /// Creates a queue and returns its place.
     async fn queue(&self, what: &str) -> String {
         let name = self.name(what);
         self.sqs.create_queue().queue_name(&name).send().await.unwrap();
         format!("sqs://{REGION}/{ACCOUNT}/{name}")
     }
 
-    /// A new topic that feeds a queue.
+    /// Creates a topic that feeds a queue.
     async fn topic(&self, queue: &str) -> String {
         let name = self.name("topic");
         let topic = self.sns.create_topic().name(name).send().await.unwrap();
@@ -84,7 +84,7 @@ impl Moto {
         format!("sns:{arn}")
     }
 
-    /// The place of a configuration, in JSON.
+    /// Parses a place from the JSON of a configuration.
     fn place(&self, mut place: serde_json::Value) -> QueuePlace {
         place["lease-seconds"] = LEASE.as_secs().into();
         place["settings"] = serde_json::json!({

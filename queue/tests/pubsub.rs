@@ -1,7 +1,8 @@
-//! The queues of Google, on the emulator of its SDK: what holds for every queue holds for Pub/Sub.
+//! The conformance suite for Pub/Sub, on the emulator of Google's SDK.
 //!
-//! `TALLYBOX_PUBSUB` names the emulator, as `scripts/pubsub-emulator` prints it. Where there is none the test says so and
-//! passes: it is in no registry.
+//! `TALLYBOX_PUBSUB` contains the path of the emulator, as printed by `scripts/pubsub-emulator`.
+//! Without it, the test prints a message and passes, because the emulator is in no package
+//! registry.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod server;
@@ -14,7 +15,7 @@ use server::{Server, program};
 use tallybox_queue::conformance::{Pace, Subject, conformance_at_once};
 use tallybox_queue::{Lease, QueueError, QueuePlace, SharedQueue};
 
-/// The shortest that a subscription takes.
+/// The minimum lease time of a subscription.
 const LEASE: Duration = Duration::from_secs(10);
 
 struct Emulator {
@@ -34,7 +35,7 @@ impl Emulator {
         });
         let (client, named) = (reqwest::Client::new(), Cell::new(0));
         let emulator = Self { server, client, named };
-        // It listens before it answers.
+        // The emulator accepts connections before it can respond.
         while emulator.put("topics/started", "{}").await.is_err() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -53,7 +54,7 @@ impl Emulator {
         answer.error_for_status().map(drop)
     }
 
-    /// A topic and a subscription of one name, as a place spells them.
+    /// Creates a topic and a subscription of the same name, and returns their place.
     async fn queue(&self, what: &str, more: &str) -> String {
         self.named.set(self.named.get() + 1);
         let name = format!("{what}-{}", self.named.get());
@@ -120,7 +121,7 @@ async fn what_is_missing_or_lost_is_said() {
         matches!(nonsense, Ok(()) | Err(QueueError::LeaseLost { .. })),
         "{nonsense:?}"
     );
-    // A subscription that delivers exactly once knows which lease is the last.
+    // A subscription with exactly-once delivery detects which lease is the latest.
     let exactly = emulator
         .queue("exactly", r#", "enableExactlyOnceDelivery": true"#)
         .await;

@@ -1,4 +1,4 @@
-//! Servers that play the clouds: started on loopback, and stopped with their handle.
+//! Servers that emulate the clouds. They listen on loopback and stop when their handle is dropped.
 #![allow(unreachable_pub, dead_code)]
 
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// For how long it may start on a busy machine.
+/// Maximum duration of the start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server that runs until it is dropped.
@@ -20,7 +20,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the program that the environment variable names, with arguments made from a free port.
+    /// Starts the program with arguments that `arguments` creates for a free port.
     pub fn start(program: &PathBuf, arguments: impl Fn(u16) -> Vec<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -51,7 +51,7 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A file of the server's that holds its own name.
+    /// Returns the path of a file in the server's directory.
     pub fn file(&self, name: &str) -> PathBuf {
         let path = self.directory.path().join(name);
         std::fs::write(&path, name).unwrap();
@@ -70,7 +70,7 @@ impl Drop for Server {
     }
 }
 
-/// The program that a variable names, as a script prints it.
+/// Returns the path of the program in an environment variable, as printed by a script.
 pub fn program(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable)
         .filter(|path| !path.is_empty())
