@@ -8,19 +8,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{Disk, SharedDisk};
 
-/// Directories remembered as durable; past that many, the memory starts anew.
+/// Maximum number of cached directories. The cache is cleared when it is full.
 const REMEMBERED: usize = 4096;
 
-/// The directories that this process has made durable, so that it does it once for each.
+/// The directories that this process has made durable, so that each is synced only once.
 #[derive(Debug)]
 pub struct Directories {
     disk: SharedDisk,
-    /// Whether the directory was prepared itself, or only one below it.
+    /// For each durable directory, whether it was prepared itself or is only an ancestor of a
+    /// prepared one.
     durable: Mutex<HashMap<PathBuf, bool>>,
 }
 
 impl Directories {
-    /// None yet, on this disk.
+    /// Creates an empty cache for this disk.
     #[must_use]
     pub fn new(disk: SharedDisk) -> Self {
         Self {
@@ -29,25 +30,26 @@ impl Directories {
         }
     }
 
-    /// The disk.
+    /// Returns the disk.
     #[must_use]
     pub fn disk(&self) -> &dyn Disk {
         &*self.disk
     }
 
-    /// Another handle of the disk.
+    /// Returns another handle of the disk.
     #[must_use]
     pub fn shared_disk(&self) -> SharedDisk {
         SharedDisk::clone(&self.disk)
     }
 
-    /// Makes a directory if need be, and makes its name and the names of all directories above it durable. Those that
-    /// exist are synced as well: the process that made them may have been killed before. The entries of the directory
-    /// itself are the caller's to sync.
+    /// Creates a directory if necessary, and makes its name and the names of all its ancestors
+    /// durable. Existing directories are synced as well, because the process that created them may
+    /// have been killed before its sync. The caller syncs the entries of the directory itself.
     ///
+    /// Returns whether this is the first call for the directory, according to the cache.
     /// Returns whether this is the first call for the directory, as far as is remembered.
     ///
-    /// # Errors
+    /// The errors of the operating system.
     /// The operating system's.
     pub fn prepare(&self, directory: &Path) -> io::Result<bool> {
         let known = self.deepest_durable(directory);
@@ -79,7 +81,7 @@ impl Directories {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, bool>> {
-        // A map is whole whatever its last user did.
+        // The map is consistent even if a thread panicked while it held the lock.
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -110,7 +112,7 @@ mod tests {
         let into = tempfile::tempdir().unwrap();
         disk.survivors(Entries::Synced, into.path()).unwrap();
         assert!(into.path().join("a/b").is_dir() && into.path().join("a/c").is_dir());
-        // What was removed is made again.
+        // A directory that was removed is created again.
         fs::remove_dir_all(root.path().join("a")).unwrap();
         assert_eq!(prepare("a/b"), (false, 2));
     }

@@ -1,4 +1,4 @@
-//! A disk that remembers what was synced, and what a power cut leaves of the rest.
+//! A simulated disk that records synced content, and reconstructs the state after a power cut.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -10,18 +10,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::Disk;
 
-/// Which names survive that were made or removed since their directory was synced. A file system may keep or lose them;
-/// a program has to cope with both.
+/// The survival of names that were created or removed since the last sync of their directory. A
+/// file system may keep or lose them, and a program has to handle both cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entries {
-    /// None: each directory is as it was synced last, and empty if it never was.
+    /// No unsynced name survives: each directory is in the state of its last sync, or empty if it
+    /// was never synced.
     Synced,
-    /// All: each directory is as it is.
+    /// All names survive: each directory is in its current state.
     All,
 }
 
-/// A disk over real files below a directory. Of each file the content that was synced last survives, and nothing if it
-/// never was; of each directory what [`Entries`] says.
+/// A simulated disk on top of real files below a directory. A file survives with the content of its
+/// last sync, or empty if it was never synced. The names in a directory survive according to
+/// [`Entries`].
 #[derive(Debug)]
 pub struct PowerCut {
     root: PathBuf,
@@ -32,7 +34,7 @@ pub struct PowerCut {
 #[derive(Debug, Default)]
 struct State {
     syncs: u64,
-    /// By inode. The open handle keeps the number from being used again.
+    /// By inode. The open handle prevents reuse of the inode number.
     files: HashMap<u64, (File, Vec<u8>)>,
     directories: HashMap<PathBuf, BTreeMap<OsString, Found>>,
 }
@@ -44,8 +46,8 @@ enum Found {
 }
 
 impl PowerCut {
-    /// A disk of what is below `root`, an empty directory that survives itself. The `fails_at`-th sync, counted from 1,
-    /// has no effect and fails; 0 for none.
+    /// Creates a disk for the content of `root`, an empty directory that survives itself. The
+    /// `fails_at`-th sync, counted from 1, has no effect and fails; with 0, no sync fails.
     #[must_use]
     pub fn new(root: &Path, fails_at: u64) -> Self {
         Self {
@@ -55,16 +57,16 @@ impl PowerCut {
         }
     }
 
-    /// Syncs so far, the one that failed included.
+    /// Returns the number of syncs so far, including the failed one.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.state().syncs
     }
 
-    /// Writes into the empty directory `into` what a power cut now would leave.
+    /// Writes the state that a power cut would leave now into the empty directory `into`.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The errors of the operating system.
     pub fn survivors(&self, entries: Entries, into: &Path) -> io::Result<()> {
         let state = self.state();
         let mut left = vec![PathBuf::new()];
@@ -91,12 +93,12 @@ impl PowerCut {
         Ok(())
     }
 
-    /// Counts a sync, unless it is the one that fails.
+    /// Counts a sync, or returns an error if it is the one that fails.
     fn count(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state();
         state.syncs += 1;
         if state.syncs == self.fails_at {
-            return Err(io::Error::other("the process is killed here"));
+            return Err(io::Error::other("injected kill of the process"));
         }
         Ok(state)
     }
@@ -119,7 +121,7 @@ impl Disk for PowerCut {
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         let mut state = self.count()?;
-        // Others write there, and it is there before and after.
+        // A directory outside of `root` exists before and after the power cut.
         if !directory.starts_with(&self.root) {
             return Ok(());
         }
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
     use crate::stage;
 
-    /// The content of `d/file` after a power cut, in both ways.
+    /// Returns the content of `d/file` after a power cut, for both kinds of survival.
     fn left(disk: &PowerCut) -> [Option<String>; 2] {
         [Entries::Synced, Entries::All].map(|entries| {
             let into = tempfile::tempdir().unwrap();
