@@ -1,4 +1,4 @@
-//! Containers, limits and damage that targets have in common.
+//! Containers, limits and damage that several targets use.
 
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use tallybox_service::config::{Loaded, load};
 /// The sync marker of forged files.
 pub const MARKER: [u8; 16] = *b"tallybox fuzzing";
 
-/// Limits that inputs of a few kilobytes stay within.
+/// Returns limits that inputs of a few kilobytes do not exceed.
 pub fn generous() -> Limits {
     Limits {
         object_bytes: 1 << 20,
@@ -24,7 +24,7 @@ pub fn generous() -> Limits {
     }
 }
 
-/// Limits that many inputs break.
+/// Returns limits that many inputs exceed.
 pub fn tight() -> Limits {
     Limits {
         object_bytes: 1 << 13,
@@ -37,7 +37,7 @@ pub fn tight() -> Limits {
     }
 }
 
-/// A container of one block: any input gets past the framing.
+/// Returns a container with one block, so that any input passes the container format.
 pub fn container(schema: &[u8], codec: &str, records: u64, block: &[u8]) -> Vec<u8> {
     let mut out = b"Obj\x01".to_vec();
     long(&mut out, 2);
@@ -56,8 +56,8 @@ pub fn container(schema: &[u8], codec: &str, records: u64, block: &[u8]) -> Vec<
     out
 }
 
-/// The input as a container: itself if it begins like one, else a block of records of this kind; its first byte says
-/// how many.
+/// Returns the input as a container. An input that begins like a container is used unchanged; any
+/// other becomes a block of records of this kind, whose number is its first byte.
 pub fn as_container(data: &[u8], kind: RecordKind) -> Vec<u8> {
     match data.split_first() {
         Some((records, block)) if !data.starts_with(b"Obj") => {
@@ -67,20 +67,20 @@ pub fn as_container(data: &[u8], kind: RecordKind) -> Vec<u8> {
     }
 }
 
-/// The error can be logged: it is one line, wherever its text comes from.
+/// Asserts that the error can be logged: it has one line, whatever text it repeats.
 pub fn printable(error: &impl Display) {
     let text = error.to_string();
     assert!(!text.contains(char::is_control), "{text:?}");
 }
 
-/// The error can be logged, and whoever wrote the file cannot make it long.
+/// Asserts that the error can be logged, and that the writer of the file cannot make it long.
 pub fn brief(error: &impl Display) {
     printable(error);
     let length = error.to_string().len();
     assert!(length < 1000, "{length} bytes of error");
 }
 
-/// All blocks of a container. Whatever they are, they are within the limits.
+/// Reads all blocks of a container, and asserts that they are within the limits.
 pub fn blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSchema>), AvroError> {
     read_blocks(file, limits).inspect_err(brief)
 }
@@ -98,7 +98,7 @@ fn read_blocks(file: &[u8], limits: &Limits) -> Result<(Vec<Block>, Arc<WriterSc
     Ok((blocks, Arc::clone(reader.schema())))
 }
 
-/// Zig-zag base 128, for what is not negative.
+/// Appends a non-negative number in zig-zag base 128.
 fn long(out: &mut Vec<u8>, value: u64) {
     let mut rest = u128::from(value) << 1;
     while rest >= 0x80 {
@@ -108,8 +108,8 @@ fn long(out: &mut Vec<u8>, value: u64) {
     out.push(rest as u8);
 }
 
-/// Changes `bytes` as the input says: three bytes of it are a place and what to change there; one more sometimes
-/// shortens or lengthens the end. Says whether anything is different now.
+/// Changes `bytes` according to the input. Each three bytes of the input are a position and a
+/// change; a remaining byte may shorten or lengthen the end. Returns whether `bytes` changed.
 pub fn damage(bytes: &mut Vec<u8>, input: &[u8]) -> bool {
     let before = bytes.clone();
     let (changes, rest) = input.as_chunks::<3>();
@@ -127,7 +127,7 @@ pub fn damage(bytes: &mut Vec<u8>, input: &[u8]) -> bool {
     *bytes != before
 }
 
-/// Takes the first `N` bytes off the input; zeros where it is too short.
+/// Removes and returns the first `N` bytes of the input, padded with zeros.
 pub fn take<const N: usize>(input: &mut &[u8]) -> [u8; N] {
     let (start, rest) = input.split_at(input.len().min(N));
     *input = rest;
@@ -136,7 +136,7 @@ pub fn take<const N: usize>(input: &mut &[u8]) -> [u8; N] {
     taken
 }
 
-/// The input read as a file of YAML, which is there only while it is read.
+/// Loads the input as a YAML file. The temporary file exists only during the call.
 pub fn yaml<T: DeserializeOwned>(data: &[u8]) -> Result<Loaded<T>, ConfigError> {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     let file = FILE.get_or_init(|| {
@@ -146,7 +146,7 @@ pub fn yaml<T: DeserializeOwned>(data: &[u8]) -> Result<Loaded<T>, ConfigError> 
     });
     std::fs::write(file, data).expect("a temporary file can be written");
     let loaded = load(file);
-    // Not kept for the end, since a crash has no end.
+    // Removed immediately, because no code runs after a crash.
     std::fs::remove_file(file).expect("the temporary file is there");
     loaded
 }

@@ -1,7 +1,9 @@
-//! Fuzz targets for every decoder: what others wrote must never end in a panic, a hang or more memory than allowed.
+//! Fuzz targets for every decoder: no foreign input may cause a panic, a hang, or more memory use
+//! than allowed.
 //!
-//! One binary holds all of them, since each would take longer to link than a short run of it; the name under which it
-//! is called says which one runs. `scripts/fuzz` builds it, makes those names, seeds the corpora and runs it.
+//! One binary contains all targets, because linking each separately would take longer than a short
+//! run of it. The name under which the binary is called selects the target. `scripts/fuzz` builds
+//! the binary, creates links with those names, seeds the corpora and runs the targets.
 
 #![no_main]
 
@@ -21,7 +23,7 @@ libfuzzer_sys::fuzz_target!(init: choose(), |data: &[u8]| {
     }
 });
 
-/// Finds the target by the file name in the first argument.
+/// Selects the target by the file name in the first argument.
 fn choose() {
     let program = std::env::args().next().unwrap_or_default();
     let name = Path::new(&program)
@@ -33,7 +35,7 @@ fn choose() {
         None => {
             let names: Vec<&str> = targets::ALL.iter().map(|(name, _)| *name).collect();
             eprintln!(
-                "{name:?} is no fuzz target; link this program to one of these names: {}",
+                "{name:?} is not a fuzz target; link this program under one of these names: {}",
                 names.join(" ")
             );
             std::process::exit(2);

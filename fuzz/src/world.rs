@@ -1,4 +1,5 @@
-//! A processor with the vectors' keys and buckets in memory, and batches that others sign for it.
+//! A processor with the vectors' keys and buckets in memory, and batches that its ingestor and its
+//! peer sign.
 
 use crate::forge::MARKER;
 use bytes::Bytes;
@@ -21,24 +22,25 @@ use tallybox_transport::batch::signature_file;
 use tallybox_transport::{Bucket, ListRange, publish_bytes, read_all};
 use tokio::runtime::Runtime;
 
-/// The health authority's packets of the vector `bad/invalid-proof`: 20, two of them with a wrong proof.
+/// The health authority's packets of the vector `bad/invalid-proof`: 20 packets, two of which have
+/// an invalid proof.
 pub const INVALID_PROOF: &[u8] = include_bytes!(
     "../../tests/testdata/vectors/bad/invalid-proof/ingestion-pha/org.example.bad.invalid-proof/2023/11/14/22/21/0000bada-0001-4000-8000-000002d9e391.batch.avro"
 );
 
-/// The batch that everything is about.
+/// The name of the only batch.
 const BATCH: &str = "fuzzed/2023/11/14/22/21/0000bada-0001-4000-8000-000002d9e391";
 
-/// What the ingestor, the first and the second processor sign with.
+/// The signing keys of the ingestor and of the first and the second processor.
 const SIGNING: [&str; 3] = [
     include_str!("../../tests/testdata/vectors/keys/ingestor-signing.pkcs8.b64"),
     include_str!("../../tests/testdata/vectors/keys/pha-signing.pkcs8.b64"),
     include_str!("../../tests/testdata/vectors/keys/facilitator-signing.pkcs8.b64"),
 ];
 
-/// One processor and those around it.
+/// A processor, and the signing keys of its ingestor and its peer.
 pub struct World {
-    /// Where the futures of one input run.
+    /// The runtime for the futures of one input.
     pub runtime: Runtime,
     /// The processor under test.
     pub processor: Arc<Processor>,
@@ -49,7 +51,8 @@ pub struct World {
 }
 
 impl World {
-    /// A processor with empty buckets, as `world/first.yaml` or `world/second.yaml` says.
+    /// Creates a processor with empty buckets, configured by `world/first.yaml` or
+    /// `world/second.yaml`.
     pub fn new(role: Role) -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("world/{role}.yaml"));
         let config: Loaded<Config> = load(&file).expect("a configuration of ours");
@@ -65,12 +68,12 @@ impl World {
         }
     }
 
-    /// A good header for packets of this digest.
+    /// Returns a valid header for packets with this digest.
     pub fn header(&self, packets: Digest) -> IngestionHeader {
         IngestionHeader::new(self.name.id, self.parameters(), (0, 1), packets)
     }
 
-    /// Puts an ingestion batch of these packets into its bucket.
+    /// Writes an ingestion batch of these packets into the ingestion bucket.
     pub async fn ingest(&self, packets: &[u8], header: impl FnOnce(Digest) -> IngestionHeader) {
         let key = ("ingestor", &self.ingestor);
         self.put(
@@ -83,7 +86,7 @@ impl World {
         .await;
     }
 
-    /// Puts the peer's validation batch of these packets into our mailbox.
+    /// Writes the peer's validation batch of these packets into the processor's mailbox.
     pub async fn validate(&self, packets: &[u8]) {
         let header = |digest| ValidationHeader::new(self.name.id, self.parameters(), digest);
         let peer = self.processor.role.peer();
@@ -92,7 +95,8 @@ impl World {
         self.put(inbox, self.name.validation(peer), header, packets, key).await;
     }
 
-    /// Takes a good ingestion batch of these packets in; the bytes are those of the prepared batch.
+    /// Runs the intake of a valid ingestion batch of these packets, and returns the bytes of the
+    /// prepared batch.
     pub async fn take_in(&self, packets: &[u8]) -> Bytes {
         self.ingest(packets, |digest| self.header(digest)).await;
         let (processor, name) = (&self.processor, &self.name);
@@ -105,7 +109,7 @@ impl World {
             .expect("an intake leaves a prepared batch")
     }
 
-    /// Takes everything out of every bucket of the processor.
+    /// Deletes all objects in all buckets of the processor.
     pub async fn clear(&self) {
         let all = &self.processor.buckets;
         let inboxes = [&all.ingestion, &all.own, &all.peer_validation_in];
@@ -114,7 +118,7 @@ impl World {
         }
     }
 
-    /// What all headers say: eight bins, as most vectors have.
+    /// Returns the parameters of all headers: eight bins, as in most vectors.
     fn parameters(&self) -> BatchParameters {
         BatchParameters {
             name: self.name.aggregation.to_string(),
@@ -126,7 +130,7 @@ impl World {
         }
     }
 
-    /// Puts a batch of these packets, signed by this key, into a bucket.
+    /// Writes a batch of these packets, signed with this key, into a bucket.
     async fn put<H: Record + Serialize>(
         &self,
         bucket: &dyn Bucket,
@@ -150,7 +154,7 @@ impl World {
     }
 }
 
-/// Every object of a bucket.
+/// Returns all objects of a bucket.
 pub async fn objects(bucket: &dyn Bucket) -> BTreeMap<String, Bytes> {
     let list = bucket.list("", ListRange::default()).await.expect("a bucket in memory");
     let entries: Vec<_> = list.try_collect().await.expect("a bucket in memory");
@@ -164,14 +168,14 @@ pub async fn objects(bucket: &dyn Bucket) -> BTreeMap<String, Bytes> {
     objects
 }
 
-/// Takes everything out of a bucket.
+/// Deletes all objects of a bucket.
 pub async fn clear(bucket: &dyn Bucket) {
     for key in objects(bucket).await.into_keys() {
         bucket.delete(&key).await.expect("a bucket in memory");
     }
 }
 
-/// A key to sign with.
+/// Returns a signing key.
 pub fn signing_key() -> SigningKey {
     SigningKey::parse(SIGNING[0]).expect("a key of the vectors")
 }

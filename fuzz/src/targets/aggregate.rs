@@ -1,4 +1,4 @@
-//! The validation packets of a peer that signs anything, joined with an intake of ours.
+//! The validation packets of a peer that signs any content, aggregated with an honest intake.
 
 use crate::forge::as_container;
 use crate::world::{INVALID_PROOF, World, clear};
@@ -14,7 +14,8 @@ thread_local! {
     static WORLD: World = world();
 }
 
-/// A processor that has taken a batch in. The corpus begins with what the predecessor's facilitator validated of it.
+/// Returns a processor that has completed an intake. The corpus begins with the predecessor's
+/// validation of that batch.
 fn world() -> World {
     let world = World::new(Role::First);
     world.runtime.block_on(world.take_in(INVALID_PROOF));

@@ -1,7 +1,9 @@
-//! Certificates and signatures that a phone may send: nobody attests but the phone whose key was certified.
+//! Certificates and signatures of an attestation. Only the phone whose key was certified may
+//! attest.
 //!
-//! An input is the signature and then the certificates, leaf first, each after its length in two bytes. The root in
-//! `world/` and the seeds were made once by phones like those of the ingestor's own tests.
+//! An input is the signature followed by the certificates, leaf first, each preceded by its length
+//! in two bytes. The root in `world/` and the seeds were created once, by simulated phones like
+//! those of the ingestor's own tests.
 
 use crate::forge::brief;
 use std::path::Path;
@@ -10,7 +12,7 @@ use tallybox_ingestor::attestation::{AndroidConfig, AndroidVerifier, AttestedKey
 use tallybox_model::header::PRIME;
 use tallybox_model::report::ReportUpload;
 
-/// Noon of the day that the good phone's key is for.
+/// Noon of the day for which the good phone's key is valid.
 const NOON: i64 = DAY * 86_400_000 + 43_200_000;
 const DAY: i64 = 20_767;
 const GOOD: &[u8] = include_bytes!("../../seeds/attestation/good");
@@ -44,7 +46,7 @@ impl World {
     }
 }
 
-/// The phone's report with what the input has of an attestation.
+/// Returns the phone's report with the attestation in the input.
 fn report(mut data: &[u8]) -> ReportUpload {
     let mut parts = Vec::new();
     while let Some((length, rest)) = data.split_first_chunk::<2>() {

@@ -1,4 +1,5 @@
-//! Locations of buckets: written as they are read, and no secret of one in an error.
+//! Locations of buckets: a parsed location is displayed in the same form, and no error contains a
+//! secret.
 
 use crate::forge::printable;
 use std::path::Path;

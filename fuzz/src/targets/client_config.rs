@@ -1,4 +1,5 @@
-//! What an ingestor may tell its clients to do: signed with the right key, it still never goes beyond what is pinned.
+//! The configuration that an ingestor sends to its clients. Even with a valid signature, it never
+//! exceeds the pinned limits.
 
 use crate::forge::printable;
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use tallybox_client::config::Trust;
 use tallybox_crypto::{SigningKey, jws};
 use tallybox_model::client_config::CLIENT_CONFIG_TYPE;
 
-/// The least noise that the client is ready to answer with.
+/// The largest epsilon, and therefore the least noise, that the client accepts.
 const MAX_EPSILON: f64 = 4.0;
 
 struct World {

@@ -1,11 +1,11 @@
-//! Compressed blocks: never more than the limits allow, and what was compressed comes back.
+//! Compressed blocks: decompression stays within the limits, and restores compressed content.
 
 use crate::forge::{container, generous, take};
 use flate2::{Compression, write::DeflateEncoder};
 use std::io::Write as _;
 use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordKind};
 
-/// Blocks of up to this many bytes may expand as they like.
+/// Blocks of up to this many bytes are exempt from the expansion limit.
 const SMALL: u64 = 64 << 10;
 
 pub fn run(mut data: &[u8]) {
@@ -13,7 +13,7 @@ pub fn run(mut data: &[u8]) {
     match mode % 4 {
         0 => bounded("deflate", data),
         1 => bounded("snappy", data),
-        // The fuzzer does not have to guess the checksum.
+        // The checksum is computed here, so that the fuzzer does not have to guess it.
         2 => snappy_with_checksum(data),
         _ => {
             assert_eq!(decompress("deflate", &deflated(data)).expect("we deflated it"), data);
@@ -44,7 +44,7 @@ fn snappy_with_checksum(body: &[u8]) {
     }
 }
 
-/// The block, decompressed.
+/// Decompresses the block.
 fn decompress(codec: &str, block: &[u8]) -> Result<Vec<u8>, AvroError> {
     let schema = RecordKind::InvalidPacket.schema_json().as_bytes();
     let file = container(schema, codec, 0, block);

@@ -1,4 +1,4 @@
-//! Configuration files of a processor and of an ingestor: strict, and faults said in one line.
+//! Configuration files of a processor and of an ingestor: strict parsing, with errors of one line.
 
 use crate::forge::{printable, yaml};
 use tallybox_facilitator::config::Config;

@@ -1,4 +1,4 @@
-//! Any file as a container: its blocks, then their records as each of the seven kinds.
+//! Any file as a container: its blocks, then their records as each kind.
 
 use crate::forge::{blocks, brief, generous, tight};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use tallybox_model::signature::BatchSignature;
 
 pub fn run(data: &[u8]) {
     let wide = blocks(data, &generous());
-    // What fits tighter limits fits wider ones, and is the same there.
+    // A file within the tight limits is also within the generous limits, with the same blocks.
     if let Ok((narrow, _)) = blocks(data, &tight()) {
         assert_eq!(narrow, wide.as_ref().expect("what is in the tight limits is in the generous ones").0);
     }

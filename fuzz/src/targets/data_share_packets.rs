@@ -1,4 +1,4 @@
-//! Files of data share packets, and their ids and points.
+//! Files of data share packets, with their ids and evaluation points.
 
 use crate::forge::{MARKER, as_container, blocks, generous};
 use tallybox_crypto::prio2::{Point, Prio2};
@@ -13,7 +13,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The file as our writer writes it, if it is one of packets.
+/// Encodes the file again with this project's writer; returns `None` if it is not a file of
+/// packets.
 fn encoded_again(file: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     let prio2 = Prio2::new(8).expect("eight bins");
     let (blocks, schema) = blocks(file, limits).ok()?;

@@ -1,11 +1,11 @@
-//! Packets: any bytes, and sealed ones with damage.
+//! Encrypted packets: any bytes, and valid packets with damage.
 
 use crate::forge::damage;
 use std::sync::OnceLock;
 use tallybox_crypto::PacketPrivateKey;
 use tallybox_crypto::ecies::{OVERHEAD, seal_with_ephemeral};
 
-/// The key that the vectors' second key is: those in `seeds` open with it.
+/// The second packet key of the vectors, which opens the packets in `seeds`.
 const KEY: &str = include_str!("../../../tests/testdata/vectors/keys/facilitator-packet-2.x963-private.b64");
 
 pub fn run(data: &[u8]) {

@@ -1,4 +1,5 @@
-//! Files of one record: the three headers and the signature. What decodes is encoded and decoded again to the same.
+//! Files with one record: the three headers and the signature. Encoding and decoding a decoded
+//! record again yields the same record.
 
 use crate::forge::{MARKER, generous};
 use serde::Serialize;
@@ -27,7 +28,7 @@ fn there_and_back<T: Record + Serialize + DeserializeOwned>(data: &[u8]) -> Opti
     let header: T = decode_one(data, &generous().for_header()).ok()?;
     let ours = encode_one(&header, MARKER).expect("what was decoded can be encoded");
     let again: T = decode_one(&ours, &generous().for_header()).expect("what we encode decodes");
-    // By bytes, since a NaN is not equal to itself.
+    // The comparison uses bytes, because NaN does not equal itself.
     assert_eq!(encode_one(&again, MARKER).expect("encoded before"), ours);
     Some(header)
 }

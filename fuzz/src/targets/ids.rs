@@ -1,4 +1,5 @@
-//! Identifiers, digests and addresses: one spelling each where there is but one, no way out of a directory.
+//! Identifiers, digests and addresses: canonical spelling where it is unique, and no escape from a
+//! directory.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -24,14 +25,14 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What is read is written as it was, and is a plain name.
+/// Asserts that a parsed value is displayed with the same text, which is a plain name.
 fn same_text<T: FromStr<Err: Debug> + Display + Debug + PartialEq>(text: &str) {
     if let Some(value) = same_value::<T>(text) {
         assert_eq!(value.to_string(), text);
     }
 }
 
-/// What is read is read again from what is written of it.
+/// Asserts that parsing the displayed text of a value yields the same value.
 fn same_value<T: FromStr<Err: Debug> + Display + Debug + PartialEq>(text: &str) -> Option<T> {
     let value: T = text.parse().ok()?;
     assert_eq!(value.to_string().parse::<T>().expect("what we write parses"), value);

@@ -1,4 +1,4 @@
-//! What an ingestion header may ask for: any number of bins, of processors and of packets, signed like any other.
+//! Ingestion headers with a valid signature and any number of bins, processors and packets.
 
 use crate::forge::{container, take};
 use crate::world::World;
@@ -18,7 +18,7 @@ pub fn run(mut data: &[u8]) {
     let bins = i32::from_le_bytes(take(&mut data));
     let number = i64::from_le_bytes(take(&mut data));
     let records = u32::from_le_bytes(take(&mut data));
-    // As many bytes as records could need, and the input to begin with.
+    // The block begins with the input and has enough bytes for the announced number of records.
     let mut block = data.to_vec();
     block.resize(block.len().max(records as usize % (1 << 17)), 0);
     let packets = match records {

@@ -1,4 +1,5 @@
-//! `inspect` of any object under any kind of name: what it shows on a terminal is text, whatever is in the object.
+//! `inspect` of any object under any kind of name: the output for a terminal contains no control
+//! characters, whatever the object contains.
 
 use crate::world::World;
 use tallybox_facilitator::inspect::{Inspector, Target};
@@ -7,7 +8,7 @@ use tallybox_model::role::Role;
 use tallybox_service::chart::Screen;
 use tallybox_transport::{memory, publish_bytes};
 
-/// A name of each kind, the first ones in the order of [`RecordKind::ALL`].
+/// A name of each kind; the first ones are in the order of [`RecordKind::ALL`].
 const NAMES: [&str; 12] = [
     "fuzzed/2023/11/14/22/21/0000bada-0001-4000-8000-000002d9e391.batch",
     "fuzzed/2023/11/14/22/21/0000bada-0001-4000-8000-000002d9e391.batch.avro",
@@ -49,7 +50,8 @@ pub fn run(data: &[u8]) {
     });
 }
 
-/// A file of records as it is, under the name of its kind; of anything else, the first byte chooses the name.
+/// Returns the index of a name, and the content. A file of records is unchanged and gets the name
+/// of its kind. For any other input, the first byte selects the name.
 fn named(data: &[u8]) -> (usize, &[u8]) {
     let names = |kind: &RecordKind| data.windows(kind.name().len()).any(|part| part == kind.name().as_bytes());
     match (RecordKind::ALL.iter().position(names), data.split_first()) {

@@ -1,4 +1,4 @@
-//! The packet file of an ingestor that signs anything, taken in by both roles.
+//! The packet file of an ingestor that signs any content, with an intake by both roles.
 
 use crate::forge::as_container;
 use crate::world::{World, objects};
@@ -28,7 +28,7 @@ async fn both_runs(world: &World, packets: &[u8]) {
     let first = intake(processor, name, no_progress()).await;
     let published = objects(out).await;
     let second = intake(processor, name, no_progress()).await;
-    // The second run finds what the first has left, and says the same.
+    // The second run finds the objects of the first, and has the same outcome.
     assert_eq!(objects(out).await, published);
     assert_eq!(objects(&*processor.buckets.sum_parts).await.len(), 0);
     match (first, second) {
@@ -48,7 +48,7 @@ async fn both_runs(world: &World, packets: &[u8]) {
     }
 }
 
-/// How many messages a validation file of ours has.
+/// Returns the number of messages in a validation file that the processor wrote.
 fn messages(file: &[u8]) -> u64 {
     if file.is_empty() {
         return 0;

@@ -1,4 +1,4 @@
-//! Keys in every encoding: what parses is written in each form, and each form is the same key.
+//! Keys in every encoding: a parsed key is encoded in each form, and each form is the same key.
 
 use tallybox_crypto::{PacketPrivateKey, PacketPublicKey, SealingKey, SigningKey, VerifyingKey};
 

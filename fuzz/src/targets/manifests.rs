@@ -1,4 +1,5 @@
-//! The four kinds of manifest: what parses is written and parsed again to the same.
+//! The four kinds of manifest: serialising and parsing a parsed manifest again yields the same
+//! manifest.
 
 use crate::forge::brief;
 use std::fmt::Debug;
@@ -6,7 +7,7 @@ use tallybox_model::manifest::{
     IngestorManifest, ManifestError, PortalManifest, ProcessorGlobalManifest, ProcessorManifest,
 };
 
-/// What a document may weigh here, in bytes.
+/// Size limit of a document in this target, in bytes.
 const LIMIT: usize = 4096;
 
 pub fn run(data: &[u8]) {
@@ -27,7 +28,7 @@ fn there_and_back<T: Debug + PartialEq>(
             let again = parse("fuzzed", &to_json(&manifest), 2 * LIMIT);
             assert_eq!(again.expect("what we write parses"), manifest);
         }
-        // Errors end up in logs, a line each.
+        // Errors are logged, so each has to be one line.
         Err(error) => brief(&error),
     }
 }

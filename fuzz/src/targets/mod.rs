@@ -1,10 +1,10 @@
-//! The targets, one file each; `run` takes one input.
+//! The targets, one file each. The function `run` of a target processes one input.
 
 macro_rules! targets {
     ($($name:ident),+ $(,)?) => {
         $(mod $name;)+
 
-        /// Every target by its name.
+        /// All targets with their names.
         pub const ALL: &[(&str, fn(&[u8]))] = &[$((stringify!($name), $name::run)),+];
     };
 }

@@ -1,4 +1,4 @@
-//! Names of objects: one spelling for each batch, and always one that a bucket takes.
+//! Names of objects: one spelling for each batch, and always a valid key of a bucket.
 
 use std::sync::OnceLock;
 use tallybox_model::path::{BatchName, BatchPart};
@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Whether a bucket takes the key.
+/// Returns whether a bucket accepts the key.
 fn is_key(key: &str) -> bool {
     static BUCKET: OnceLock<SharedBucket> = OnceLock::new();
     let bucket = BUCKET.get_or_init(|| memory(""));

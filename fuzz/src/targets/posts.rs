@@ -1,6 +1,8 @@
-//! Posts to a whole ingestor, from the packed body to the slab: whatever comes, the answer is one that clients know.
+//! POST requests to a whole ingestor, from the compressed body to the slab. Every response has a
+//! form that clients know.
 //!
-//! The input is the body, and its first bytes say what it is: an Avro file, something packed, or else JSON.
+//! The input is the body. Its first bytes determine its type: an Avro file, a compressed body, or
+//! otherwise JSON.
 
 use crate::world::clear;
 use axum::Router;
@@ -19,7 +21,7 @@ use tallybox_service::config::{Loaded, load};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
-/// 2026-11-23T10:15:00Z, when the report of `client/testdata` was made.
+/// 2026-11-23T10:15:00Z, the creation time of the report in `client/testdata`.
 const NOW: i64 = 1_795_428_900_000;
 const GOOD: &[u8] = include_bytes!("../../../client/testdata/report.json");
 const JSON: &str = "application/json";
@@ -76,7 +78,7 @@ impl World {
         }
     }
 
-    /// The status, after a look at what the answer says.
+    /// Sends a request, checks the body of the response, and returns its status.
     async fn post(&self, locality: &str, media: &str, packing: &str, body: Vec<u8>) -> StatusCode {
         let request = Request::post(format!("/v1/{locality}/reports"))
             .header(header::CONTENT_TYPE, media)
@@ -97,7 +99,7 @@ impl World {
     }
 }
 
-/// One result, or as many as are counted.
+/// Checks a single accepted result, or the results and their counts.
 fn taken(answer: &Value) {
     let Some(results) = answer["results"].as_array() else {
         assert!(matches!(answer["status"].as_str(), Some("accepted" | "alreadyAccepted")), "{answer}");
@@ -110,7 +112,7 @@ fn taken(answer: &Value) {
     assert_eq!(counted.map(|(accepted, rejected)| accepted + rejected), Some(results.len() as u64));
 }
 
-/// A problem, or the result of a single report that is not kept.
+/// Checks a problem, or the result of a single rejected report.
 fn refused(answer: &Value, status: StatusCode) {
     let problem = answer.get("problem").unwrap_or(answer);
     assert_eq!(problem["status"], status.as_u16());

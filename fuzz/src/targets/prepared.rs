@@ -1,4 +1,4 @@
-//! Prepared batches: any bytes, damaged ones, and ones whose footer is nonsense and yet sealed as it should be.
+//! Prepared batches: any bytes, damaged files, and files with a damaged footer under a valid seal.
 
 use crate::forge::{damage, take};
 use crate::world::{INVALID_PROOF, World};
@@ -11,9 +11,9 @@ use tallybox_model::id::PacketId;
 use tallybox_model::role::Role;
 use tallybox_transport::{memory, publish_bytes};
 
-/// Bytes of magic and header digest before the first chunk.
+/// Number of bytes of magic and header digest before the first chunk.
 const HEAD: usize = 40;
-/// Bytes of the footer's offset and chunk number at the end.
+/// Number of bytes of the footer's offset and chunk number at the end.
 const TAIL: usize = 12;
 
 thread_local! {
@@ -38,14 +38,14 @@ pub fn run(mut data: &[u8]) {
     });
 }
 
-/// What an intake of ours left in the own bucket.
+/// A prepared batch that an intake wrote to the own bucket.
 struct PreparedFile {
     world: World,
     honest: Bytes,
     footer: Vec<u8>,
 }
 
-/// Everything that can be read from a prepared batch.
+/// The whole content of a prepared batch.
 #[derive(Debug, Default, PartialEq)]
 struct Content {
     messages: Vec<(PacketId, Message)>,
@@ -66,7 +66,8 @@ impl PreparedFile {
         file
     }
 
-    /// The honest chunks before this footer, which gets its seal: no attacker can, but a fault of ours could.
+    /// Returns a file with the honest chunks and this footer, correctly sealed. An attacker cannot
+    /// create such a file, but a bug could.
     fn with_footer(&self, mut footer: Vec<u8>) -> Vec<u8> {
         let World { name, processor, .. } = &self.world;
         let tail = &self.honest[self.honest.len() - TAIL..];

@@ -1,9 +1,10 @@
-//! Shares: any bytes as a share of any dimension, and honest shares, which always verify and add up.
+//! Shares: any bytes as a share of any dimension, and honest shares, which always verify and sum
+//! correctly.
 
 use crate::forge::take;
 use tallybox_crypto::prio2::{MODULUS, Message, Point, Prio2, Randomness, Sum};
 
-/// Numbers of bins, around the powers of two where the domain grows.
+/// Numbers of bins around the powers of two at which the domain grows.
 const BINS: [usize; 12] = [1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 250, 300];
 
 pub fn run(mut data: &[u8]) {

@@ -1,10 +1,11 @@
-//! Records and their keys: what was not made with our key never verifies, whole or in pieces, and what was always does.
+//! Records and their keys: a record created with the key always verifies, whole or in pieces, and
+//! any other object never does.
 
 use bytes::Bytes;
 use tallybox_crypto::SealingKey;
 use tallybox_transport::{RecordKey, Records};
 
-/// Whose name all records here have.
+/// The name of all records in this target.
 const NAME: &str = "windows/a/202601010000-202601010100.done";
 
 pub fn run(data: &[u8]) {

@@ -1,4 +1,4 @@
-//! Metric registries, in both forms, and what the lint says of them.
+//! Metric registries in JSON and YAML, and the findings of the lint.
 
 use crate::forge::{printable, yaml};
 use tallybox_model::client_config::ClientConfig;

@@ -1,4 +1,5 @@
-//! Bodies that clients post, in both forms: each report is read by itself, and what is read is written and read again.
+//! Request bodies of clients in JSON and Avro. Each report is parsed separately, and a parsed
+//! report is serialised and parsed again.
 
 use crate::forge::generous;
 use tallybox_ingestor::http::fuzzing;
@@ -29,7 +30,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What the server does with a report that it has read.
+/// Performs the server's operations on a parsed report.
 fn check(upload: &ReportUpload) {
     let _ = signed_bytes(upload);
     let digest = StoredReport::of(upload, &upload.id).digest();

@@ -1,4 +1,5 @@
-//! Rosters, what is agreed, and the names of all of it: what is read is written and read again to the same.
+//! Rosters, agreed sets, and the names of their objects: serialising and parsing a parsed value
+//! again yields the same value.
 
 use crate::forge::{MARKER, generous};
 use tallybox_model::avro::{ContainerReader, Records, decode_one, encode_one};

@@ -1,4 +1,5 @@
-//! Schemas that others wrote: JSON up to the first zero byte, then a block of one record.
+//! Schemas of other writers. An input is JSON up to the first zero byte, followed by a block with
+//! one record.
 
 use super::container::decode_all;
 use crate::forge::{blocks, brief, container, generous};

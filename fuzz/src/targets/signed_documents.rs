@@ -1,4 +1,4 @@
-//! Signed JSON documents: nothing comes out that the key did not sign.
+//! Signed JSON documents: verification returns only payloads that the key signed.
 
 use tallybox_crypto::jws;
 use tallybox_model::client_config::{CLIENT_CONFIG_TYPE, ClientConfig};

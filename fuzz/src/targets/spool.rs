@@ -1,4 +1,4 @@
-//! What an ingestor finds in its spool: plans, lists, slabs, names.
+//! Objects in an ingestor's spool: plans, lists, slabs and names.
 
 use crate::forge::generous;
 use tallybox_model::avro::{ContainerReader, Records};

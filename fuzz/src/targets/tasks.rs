@@ -1,5 +1,5 @@
-//! The kinds of task, a window's batches, announcements of extensions: what parses is written and parsed again to the
-//! same.
+//! The kinds of task, the batches of a window, and announcements of extensions: serialising and
+//! parsing a parsed value again yields the same value.
 
 use crate::forge::brief;
 use tallybox_model::extensions::{Extensions, RosterSwitch};

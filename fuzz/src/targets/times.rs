@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Both spellings of a date, and its milliseconds, mean it.
+/// Asserts that both spellings of a date, and its milliseconds, denote the same date.
 fn same(time: BatchTime) {
     assert_eq!(time.to_string().parse(), Ok(time));
     assert_eq!(BatchTime::from_compact(&time.compact()), Ok(time));

@@ -1,4 +1,4 @@
-//! Files of validation packets and of invalid packets, and the messages inside.
+//! Files of validation packets and of invalid packets, with the messages in them.
 
 use crate::forge::{MARKER, as_container, blocks, generous};
 use serde::Serialize;
@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
     there_and_back::<InvalidPacket>(data);
 }
 
-/// The packets of the file; none if it is malformed.
+/// Returns the packets of the file; empty if the file is malformed.
 fn there_and_back<T: Record + Serialize + DeserializeOwned + Debug + PartialEq>(data: &[u8]) -> Vec<T> {
     let Some(packets) = decode::<T>(&as_container(data, T::KIND)) else { return Vec::new() };
     let mut writer = ContainerWriter::new(Vec::new(), T::KIND, MARKER);
