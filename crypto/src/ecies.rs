@@ -6,10 +6,10 @@
 //!  n bytes   AES-128-GCM ciphertext
 //! 16 bytes   tag
 //! ```
+//!
 //! Key and nonce are the two halves of SHA-256(shared x coordinate, 00 00 00 01, ephemeral public
 //! key), the X9.63 KDF. The nonce has **16** bytes. `aws-lc-rs` accepts only 12-byte nonces, so the
 //! symmetric half uses RustCrypto.
-//! takes 12 only.
 
 use aes::Aes128Enc;
 use aes::cipher::consts::U16;

@@ -9,12 +9,12 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`keys`] | the keys of batches, packets and prepared batches, in all encodings that ENPA uses |
+//! | [`keys`] | the keys of batches, packets and prepared batches, in all encodings of ENPA |
 //! | [`ecies`] | encryption of a share to a processor, and its decryption |
 //! | [`prio2`] | splitting a bit vector into two shares with a proof; verifying and adding them |
 //! | [`scheme`] | the interface of such a scheme, in the terms of VDAF-18 |
 //! | [`prepared`] | sealing of a processor's own records, chunk by chunk |
-//! | [`pseudonym`] | identifiers, order and evaluation points that an ingestor derives from its secret |
+//! | [`pseudonym`] | identifiers, order and evaluation points derived from an ingestor's secret |
 //! | [`jws`] | signed JSON documents: the configuration of clients |
 //! | [`error`] | the errors of all modules |
 //!

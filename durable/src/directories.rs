@@ -47,10 +47,9 @@ impl Directories {
     /// have been killed before its sync. The caller syncs the entries of the directory itself.
     ///
     /// Returns whether this is the first call for the directory, according to the cache.
-    /// Returns whether this is the first call for the directory, as far as is remembered.
     ///
+    /// # Errors
     /// The errors of the operating system.
-    /// The operating system's.
     pub fn prepare(&self, directory: &Path) -> io::Result<bool> {
         let known = self.deepest_durable(directory);
         if known.as_deref() != Some(directory) {

@@ -37,8 +37,8 @@ pub use power_cut::{Entries, PowerCut};
 pub trait Disk: Debug + Send + Sync {
     /// Makes the content of a file durable.
     ///
+    /// # Errors
     /// The errors of the operating system.
-    /// The operating system's.
     fn sync_file(&self, file: &File) -> io::Result<()>;
 
     /// Makes the entries of a directory durable.

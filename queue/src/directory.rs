@@ -3,8 +3,7 @@
 //!
 //! ```text
 //! DIR/ready/STRETCH/NAME   may be received; a stretch is 64 seconds of the time in NAME
-//! DIR/held/STRETCH/NAME    leased, or returned with a delay: may be received once the time in NAME
-//! has passed
+//! DIR/held/STRETCH/NAME    leased, or returned with a delay, until the time in NAME
 //! DIR/staging/             messages that are being published
 //! DIR/rejected/            the queue of rejected messages
 //! DIR/rejected/reasons/ID  the reason of a rejection
@@ -14,15 +13,16 @@
 //! `TIME-PUBLISHED-ATTEMPT-KIND-ID`, with times in microseconds since 1970. Every step except
 //! rejection is a single rename or removal. Of several processes, one succeeds and the others find
 //! that the name no longer exists; a killed process leaves the message in one place or the other.
-//! Rejection takes two steps: the reason is written, then the message is moved. written, then the
-//! message is moved. Published and rejected messages are durable when the call returns. Leases and
-//! acknowledgements are not synced: after a power failure (but not after a kill), some messages
-//! that were acknowledged shortly before may be delivered again. **Clocks.** Leases and delays use
-//! the machine's clock, which all its processes share. If the clock is set forward by more than the
-//! remaining time of a lease, the message is delivered a second time. If it is set back, held
-//! messages become ready later by the same amount. Ready messages are not affected. The directory
-//! has to be on a local file system. back later by as much. What is ready is not touched by either.
-//! The directory has to be on a local file system.
+//! Rejection takes two steps: the reason is written, then the message is moved.
+//!
+//! Published and rejected messages are durable when the call returns. Leases and acknowledgements
+//! are not synced: after a power failure (but not after a kill), some messages that were
+//! acknowledged shortly before may be delivered again.
+//!
+//! **Clocks.** Leases and delays use the machine's clock, which all its processes share. If the
+//! clock is set forward by more than the remaining time of a lease, the message is delivered a
+//! second time. If it is set back, held messages become ready later by the same amount. Ready
+//! messages are not affected. The directory has to be on a local file system.
 
 mod files;
 mod name;

@@ -1,14 +1,14 @@
 //! Task queues with at-least-once delivery: a message remains in the queue until a worker
 //! acknowledges or rejects it.
 //!
-//! Programs are configured with a [`QueuePlace`], open it, and use it through the
-//! [`TaskQueue`](queue::TaskQueue) trait. The implementations are queues in memory, in a directory,
-//! in SQS and SNS (feature `aws`), and in Google Pub/Sub (feature `gcp`). `docs/queues.md` is the
-//! guide for operators.
+//! Programs are configured with a [`QueuePlace`], open it, and use it through the [`TaskQueue`]
+//! trait. The implementations are queues in memory, in a directory, in SQS and SNS (feature `aws`),
+//! and in Google Pub/Sub (feature `gcp`). `docs/queues.md` is the guide for operators.
 //!
 //! A received message is leased to the receiver. The receiver extends the lease while it works, and
 //! finally acknowledges the message, returns it for a retry, or rejects it with a reason. The queue
 //! delivers a message whose lease expires again, so a task has to be idempotent.
+//!
 //! ```
 //! use std::{path::Path, time::Duration};
 //! use tallybox_queue::{QueueError, QueuePlace};
@@ -43,7 +43,7 @@
 //! Every operation returns a [`QueueError`], which names the queue and the operation and never
 //! contains a secret. [`QueueError::disposition`] tells whether a later attempt may succeed. A
 //! message that cannot be processed is not an error of the queue: the worker rejects it with
-//! [`TaskQueue::reject`](queue::TaskQueue::reject).
+//! [`TaskQueue::reject`].
 
 #[cfg(feature = "aws")]
 mod aws;
