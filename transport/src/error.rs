@@ -30,7 +30,7 @@ pub enum BucketError {
     },
 
     /// The object already exists with other bytes than those to be published. Nothing was changed.
-    #[error("{bucket}: object {key} exists with other bytes: ours have sha256 {}, theirs {}", hex(.ours), hex(.theirs))]
+    #[error("{bucket}: object {key} exists with other bytes: expected sha256 {}, found {}", hex(.ours), hex(.theirs))]
     Conflict {
         /// Key of the object.
         key: String,
