@@ -139,7 +139,7 @@ impl ProblemKind {
     }
 
     fn row(self) -> (&'static str, u16, &'static str, &'static str) {
-        const REFETCH: &str = "fetch the configuration again, then make a new report";
+        const REFETCH: &str = "fetch the configuration again, then create a new report";
         const FIX: &str = "correct the client; the same report will not be accepted";
         const LATER: &str = "send the same report again after the time in Retry-After";
         match self {
@@ -148,62 +148,82 @@ impl ProblemKind {
             Self::UnsupportedMedia => (
                 "unsupportedMedia",
                 415,
-                "the body is of another media type or encoding",
-                "send application/json or avro/binary, as it is or packed by gzip or zstd",
+                "the media type or encoding of the body is not supported",
+                "send application/json or avro/binary, uncompressed or compressed with gzip or zstd",
             ),
-            Self::SlowBody => ("slowBody", 408, "the body did not come in time", LATER),
-            Self::UnknownLocality => ("unknownLocality", 404, "no such locality", "correct the address"),
-            Self::NotFound => ("notFound", 404, "no such page", "correct the address"),
-            Self::MethodNotAllowed => ("methodNotAllowed", 405, "no such method here", "correct the method"),
-            Self::UnknownMetric => ("unknownMetric", 400, "no such metric", REFETCH),
-            Self::MetricClosed => ("metricClosed", 410, "the metric is closed", "do not report it any more"),
+            Self::SlowBody => ("slowBody", 408, "the body did not arrive in time", LATER),
+            Self::UnknownLocality => ("unknownLocality", 404, "the locality is unknown", "correct the address"),
+            Self::NotFound => (
+                "notFound",
+                404,
+                "there is no resource at this path",
+                "correct the address",
+            ),
+            Self::MethodNotAllowed => (
+                "methodNotAllowed",
+                405,
+                "the resource does not support this method",
+                "correct the method",
+            ),
+            Self::UnknownMetric => ("unknownMetric", 400, "the metric is unknown", REFETCH),
+            Self::MetricClosed => (
+                "metricClosed",
+                410,
+                "the metric is closed",
+                "stop reporting this metric",
+            ),
             Self::ParameterMismatch => (
                 "parameterMismatch",
                 400,
-                "the parameters are not those of the metric",
+                "the parameters differ from those of the metric",
                 REFETCH,
             ),
-            Self::SchemaVersion => ("schemaVersion", 400, "no such version of the schema", FIX),
+            Self::SchemaVersion => ("schemaVersion", 400, "the schema version is not supported", FIX),
             Self::BadReportId => ("badReportId", 400, "the id is not a random UUID (version 4)", FIX),
             Self::TooEarly => (
                 "tooEarly",
                 400,
-                "the report is from the future",
-                "set the clock, then send it again",
+                "the report was created in the future",
+                "set the clock, then send the same report again",
             ),
-            Self::TooLate => ("tooLate", 400, "the report is too old", "drop it"),
-            Self::OutdatedKey => ("outdatedKey", 400, "a share is sealed to a key not in use", REFETCH),
+            Self::TooLate => ("tooLate", 400, "the report is too old", "drop the report"),
+            Self::OutdatedKey => (
+                "outdatedKey",
+                400,
+                "a share is encrypted to a key that is not in use",
+                REFETCH,
+            ),
             Self::KeyOfOtherBins => (
                 "keyOfOtherBins",
                 400,
-                "the shares are sealed to keys of another number of bins",
-                "seal to the keys that the configuration names for this metric; the same report will not be accepted",
+                "the shares are encrypted to keys for another number of bins",
+                "encrypt to the keys in the configuration of this metric; the same report will not be accepted",
             ),
-            Self::SwappedShares => ("swappedShares", 400, "the two processors' shares are exchanged", FIX),
-            Self::BadShareLength => ("badShareLength", 400, "a sealed share has another length", FIX),
+            Self::SwappedShares => ("swappedShares", 400, "the two processors' shares are swapped", FIX),
+            Self::BadShareLength => ("badShareLength", 400, "an encrypted share has the wrong length", FIX),
             Self::BadEphemeralKey => (
                 "badEphemeralKey",
                 400,
-                "a sealed share does not begin with a point of the curve",
+                "an encrypted share does not begin with a point of the curve",
                 FIX,
             ),
             Self::AttestationRequired => ("attestationRequired", 403, "attestation is required", FIX),
-            Self::AttestationFailed => ("attestationFailed", 403, "the attestation does not hold", FIX),
+            Self::AttestationFailed => ("attestationFailed", 403, "the attestation does not verify", FIX),
             Self::AlreadyReported => (
                 "alreadyReported",
                 409,
-                "this device has reported the metric today",
-                "drop it, and report tomorrow",
+                "this device has already reported the metric today",
+                "drop the report, and report again tomorrow",
             ),
             Self::Conflict => (
                 "conflict",
                 409,
                 "another report with this id was accepted",
-                "drop it, or make a new report with a new id",
+                "drop the report, or create a new one with a new id",
             ),
             Self::RateLimited => ("rateLimited", 429, "too many reports", LATER),
-            Self::Overloaded => ("overloaded", 503, "too much to do at the moment", LATER),
-            Self::Unavailable => ("unavailable", 503, "the report could not be kept", LATER),
+            Self::Overloaded => ("overloaded", 503, "the ingestor is at its capacity", LATER),
+            Self::Unavailable => ("unavailable", 503, "the report could not be stored", LATER),
         }
     }
 }
