@@ -1,9 +1,9 @@
 //! The cryptography of Tallybox: batch signatures, packet encryption, Prio2 shares and proofs, and
 //! the sealing of prepared batches.
 //!
-//! All code of the workspace that handles secrets of the protocol is in this crate, so a security
-//! review starts here. Every function is pure: the caller passes in randomness, and the crate uses
-//! no clock, no files and no network.
+//! Code that handles keys and shares belongs in this crate, so a security review starts here. Every
+//! function is pure: the caller passes in randomness, and the crate uses no clock, no files and no
+//! network.
 //!
 //! # Modules
 //!

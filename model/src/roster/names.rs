@@ -24,18 +24,20 @@ const RELEASED: &str = "released";
 /// A window of an aggregation, `{agg}/{start}-{end}` with both times as `YYYYMMDDHHMM`, and the
 /// object names derived from it.
 ///
+/// All of these objects are in the own bucket. A roster is also in the mailbox of its peer.
+///
 /// ```text
-/// rosters/{agg}/{start}-{end}.roster_{i}           a roster of processor i: in its peer's mailbox, and in both own buckets
-/// rosters/{agg}/chain                              own bucket: the first window for which we write a roster
-/// rosters/{agg}/{start}-{end}.verdicts             own bucket: the sums of the newly listed batches, sealed
-/// rosters/{agg}/{start}-{end}.agreed               own bucket: the set on which both rosters agree
-/// rosters/{agg}/{start}-{end}.counted              own bucket: the packets that the window counts, sealed
-/// windows/{agg}/{start}-{end}.batches              own bucket: without rosters, the batches that its task names
-/// windows/{agg}/{start}-{end}.held                 own bucket: the sum part waits for release by an operator
-/// windows/{agg}/{start}-{end}.released-{n}-of-{m}  own bucket: released by an operator, n of m packets rejected
-/// windows/{agg}/{start}-{end}.done                 own bucket: the window is complete
-/// given-up/{agg}/{start}-{end}.unsummed            own bucket: passed the scheduler's horizon incomplete
-/// given-up/{agg}/{start}-{end}.acknowledged        own bucket: acknowledged by an operator
+/// rosters/{agg}/{start}-{end}.roster_{i}           the roster of processor i
+/// rosters/{agg}/chain                              the first window with a roster of this processor
+/// rosters/{agg}/{start}-{end}.verdicts             the sums of the newly listed batches, sealed
+/// rosters/{agg}/{start}-{end}.agreed               the set on which both rosters agree
+/// rosters/{agg}/{start}-{end}.counted              the packets that the window counts, sealed
+/// windows/{agg}/{start}-{end}.batches              without rosters: the batches of the task
+/// windows/{agg}/{start}-{end}.held                 the sum part waits for release by an operator
+/// windows/{agg}/{start}-{end}.released-{n}-of-{m}  released, with n of m packets rejected
+/// windows/{agg}/{start}-{end}.done                 the window is complete
+/// given-up/{agg}/{start}-{end}.unsummed            passed the scheduler's horizon incomplete
+/// given-up/{agg}/{start}-{end}.acknowledged        acknowledged by an operator
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WindowName {
