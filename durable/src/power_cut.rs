@@ -170,7 +170,11 @@ mod tests {
         let file = staged.persist_noclobber(directory.join("file")).unwrap();
         assert_eq!(left(&disk), [None, torn.clone()]);
         disk.sync_directory(&directory).unwrap();
-        assert_eq!(left(&disk), [None, torn.clone()], "its directory is forgotten itself");
+        assert_eq!(
+            left(&disk),
+            [None, torn.clone()],
+            "the name of the directory does not survive either"
+        );
         disk.sync_directory(root.path()).unwrap();
         assert_eq!(left(&disk), [torn.clone(), torn]);
         disk.sync_file(&file).unwrap();

@@ -51,7 +51,10 @@ fn no_message_is_lost_and_what_was_acknowledged_is_gone() {
     for _ in 0..number("TALLYBOX_KILLS", 120) {
         std::thread::sleep(Duration::from_millis(random.random_range(5..60)));
         let place = random.random_range(0..children.len());
-        assert!(children[place].try_wait().unwrap().is_none(), "a child ended by itself");
+        assert!(
+            children[place].try_wait().unwrap().is_none(),
+            "a child ended without being killed"
+        );
         end(&mut children[place]);
         children[place] = start(place);
     }
@@ -90,7 +93,7 @@ fn judge(told: &BTreeMap<String, Told>, left: &[String], aside: &[String]) {
     );
     // Messages whose publisher was killed between publishing and logging; there are at most as many
     // as kills.
-    assert!(unknown <= 200, "{unknown} messages that nobody published");
+    assert!(unknown <= 200, "{unknown} messages without a publisher");
     assert!(acked > 20 && rejected > 0, "too little was done to mean anything");
 }
 

@@ -108,7 +108,7 @@ async fn created_objects(bucket: &dyn Bucket) {
     }
     assert!(
         is_not_found(bucket.size("d/e").await, "d/e"),
-        "a directory is no object"
+        "a directory is not an object"
     );
     assert!(is_not_found(bucket.get("d").await, "d"));
     assert_eq!(read_all(bucket, "d/e/f", 10).await.unwrap(), "0123456789");

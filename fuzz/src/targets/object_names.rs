@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
         let [validation, peers] = Role::ALL.map(|role| name.validation(role));
         let own = [name.prepared("0123abcd"), name.first_seen()];
         for key in own.iter().chain([&name.ingestion().packets, &validation.packets, &peers.signature]) {
-            assert!(is_key(key), "{key:?} is no key");
+            assert!(is_key(key), "{key:?} is not a key");
         }
     }
     if let Some(name) = BatchName::from_ingestion_signature(text) {
@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) {
     }
     if let Some(marker) = TaskMarker::parse(text) {
         assert_eq!(marker.name(), text);
-        assert!(is_key(text), "{text:?} is no key");
+        assert!(is_key(text), "{text:?} is not a key");
     }
     if let Some(name) = WindowName::from_batches(text) {
         assert_eq!(name.batches(), text);

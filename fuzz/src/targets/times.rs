@@ -9,7 +9,7 @@ pub fn run(data: &[u8]) {
     let [one, two] = [take(&mut rest), take(&mut rest)].map(i64::from_le_bytes);
     if let Some(time) = BatchTime::from_millis(one) {
         same(time);
-        assert!((0..60_000).contains(&(one - time.millis())), "not the minute that holds {one}");
+        assert!((0..60_000).contains(&(one - time.millis())), "not the minute that contains {one}");
         if let Some(later) = time.plus_minutes(two) {
             same(later);
             assert_eq!(later.plus_minutes(-two), Some(time));
