@@ -295,15 +295,18 @@ impl RosterUse {
         };
         let open = |time| first_window(time, minutes).map(|window| Bound::Open(window.start()));
         let from = match (fixed.from, ours, theirs, peer) {
+            // A fixed switch is final: a later announcement cannot change it.
             (Some(fixed), ..) => Some(Bound::Known(fixed)),
             (None, None, ..) => None,
             (None, Some(ours), Some(theirs), _) => {
                 RosterSwitch::of(ours.since, theirs.since, minutes, now).map(Bound::Known)
             }
             (None, Some(ours), None, Sighting::Unknown) => open(ours.since),
+            // The peer announces no rosters, so the windows are summed as in ENPA.
             (None, Some(_), None, _) => None,
         };
         let until = match (fixed.until, ours.and_then(|ours| ours.until), theirs) {
+            // Without a beginning there is no end.
             _ if from.is_none() => None,
             (Some(fixed), ..) => Some(Bound::Known(fixed)),
             (None, None, _) => None,

@@ -41,6 +41,7 @@ fn shown(text: &str) -> String {
 }
 
 fn check_name(kind: &'static str, text: &str, limit: usize) -> Result<(), IdError> {
+    // A name is a component of object keys, which must not be `.` or `..`.
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if text.is_empty() || text.len() > limit || text.starts_with('.') || !text.chars().all(allowed) {
         return Err(IdError::Name {
@@ -128,6 +129,7 @@ fn parse_uuid(kind: &'static str, text: &str) -> Result<Uuid, IdError> {
         kind,
         text: shown(text),
     };
+    // `Uuid::try_parse` also accepts the braced and the URN form, which no writer uses.
     if !matches!(text.len(), 32 | 36) {
         return Err(bad());
     }

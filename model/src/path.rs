@@ -184,6 +184,7 @@ impl BatchName {
             date: date.parse().ok()?,
             id: id.parse().ok()?,
         };
+        // Another spelling of the same id would be a second object name for one batch.
         (name.to_string() == text).then_some(name)
     }
 }
@@ -301,7 +302,7 @@ impl Unconfirmed {
 /// existing.
 const UNCONFIRMED: &str = "unconfirmed";
 
-/// Directories of a processor's own bucket, whose names cannot be the name of an aggregation.
+/// Directories of a processor's own bucket that do not belong to an aggregation.
 pub const OWN_DIRECTORIES: [&str; 11] = [
     "batch-dates",
     "births",
@@ -385,6 +386,7 @@ pub const LEADER_DIRECTORY: &str = "leader";
 /// from this epoch on and the end of its lease.
 #[must_use]
 pub fn leader(epoch: u64) -> String {
+    // A fixed width, so that the byte order of the keys is the order of the epochs.
     format!("{LEADER_DIRECTORY}/{epoch:016}")
 }
 

@@ -75,6 +75,7 @@ fn inflate(block: &[u8], limits: &Limits, take: &mut dyn FnMut(u64) -> bool) -> 
     let mut decoder = DeflateDecoder::new(block);
     let mut out = Vec::new();
     loop {
+        // One byte more than allowed, so that a block that is too large is detected.
         let wanted = PIECE.min(most - out.len() as u64 + 1);
         granted(take(wanted))?;
         let read = decoder.by_ref().take(wanted).read_to_end(&mut out);
@@ -103,6 +104,7 @@ fn is_zlib_remnant(rest: &[u8], out: &[u8]) -> bool {
 fn unsnap(block: &[u8], limits: &Limits, take: &mut dyn FnMut(u64) -> bool) -> Result<Vec<u8>, AvroError> {
     let bad = |reason: &str| AvroError::Decompression(reason.to_owned());
     let (body, check) = block.split_last_chunk::<4>().ok_or_else(|| bad("no CRC-32"))?;
+    // The announced length is checked before the decoder allocates memory for it.
     let length = snap::raw::decompress_len(body).map_err(|error| bad(&error.to_string()))?;
     let most = allowance(block, limits);
     if length as u64 > most {

@@ -103,6 +103,7 @@ impl<R: Read> ContainerReader<R> {
             return Ok(None);
         };
         let records = u64::try_from(records).map_err(|_| AvroError::Number("record count of a block"))?;
+        // Saturating, so that announced counts cannot wrap around the limit.
         self.records = self.records.saturating_add(records);
         if self.records > self.limits.records {
             return Err(AvroError::Limit {

@@ -36,6 +36,7 @@ impl<'b, T: Record + Deserialize<'b>> Records<'b, T> {
         // No sequence has more elements than the block has bytes, except for elements without
         // bytes, which the schema check excludes.
         config.max_seq_size = block.bytes.len();
+        // The schemas that `WriterSchema::parse` accepts are flat, so this is only a second limit.
         config.allowed_depth = 8;
         Self {
             state: DeserializerState::with_config(SliceRead::new(&block.bytes), config),

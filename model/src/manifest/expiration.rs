@@ -26,6 +26,7 @@ impl Expiration {
     pub fn parse(text: &str) -> Result<Self, jiff::Error> {
         let at = text
             .parse::<Timestamp>()
+            // The error of the RFC 3339 parser is reported, because RFC 3339 is the usual form.
             .or_else(|error| without_offset(text).ok_or(error))?;
         Ok(Self {
             text: text.to_owned(),

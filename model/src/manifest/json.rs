@@ -76,6 +76,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
+        // Manifests contain no arrays. The elements are parsed only to check the syntax.
         while list.next_element::<Json>()?.is_some() {}
         Ok(Json::Other("an array"))
     }

@@ -66,6 +66,7 @@ impl FromStr for BaseUrl {
         let Some(rest) = text.strip_prefix("https://") else {
             return Err(BaseUrlError::NotHttps(text.to_owned()));
         };
+        // Addresses with and without a trailing slash are the same.
         let rest = rest.trim_end_matches('/');
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || "?#@\\".contains(c);
         if rest.is_empty() || rest.starts_with(['/', ':']) || rest.contains(forbidden) {

@@ -20,6 +20,7 @@ pub(super) struct Object<'a> {
 impl<'a> Object<'a> {
     /// Parses the outermost object of a document of at most `limit` bytes.
     pub(super) fn root(document: &'a str, bytes: &[u8], limit: usize) -> Result<Self, ManifestError> {
+        // Checked first, because parsing takes memory in proportion to the size.
         if bytes.len() > limit {
             let document = document.to_owned();
             return Err(ManifestError::TooLarge {

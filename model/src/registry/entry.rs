@@ -153,6 +153,7 @@ impl MetricEntry {
         if *kind == EncodingKind::BoundedInteger && (bins > 32 || !labels.is_empty()) {
             return Err(EntryError::BoundedInteger);
         }
+        // In this form, the condition also refuses NaN.
         if !(self.epsilon > 0.0 && self.epsilon <= 64.0) {
             return Err(EntryError::Epsilon);
         }

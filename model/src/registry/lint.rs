@@ -52,6 +52,7 @@ pub fn lint(registry: &Registry, earlier: Option<&Registry>) -> Vec<Finding> {
     if let Some(earlier) = earlier {
         compare(registry, earlier, &mut findings);
     }
+    // Errors first, then by metric.
     findings.sort_by(|a, b| (b.severity, &a.metric).cmp(&(a.severity, &b.metric)));
     findings
 }

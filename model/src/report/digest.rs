@@ -35,6 +35,7 @@ pub fn report_digest(id: &str, parameters: &BatchParameters, key_ids: [&str; 2],
         key_ids[0].as_bytes(),
         key_ids[1].as_bytes(),
     ] {
+        // The lengths make the encoding injective. The two digests below have a fixed length.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

@@ -117,6 +117,7 @@ impl WindowName {
             ACKNOWLEDGED => true,
             _ => return None,
         };
+        // Reuse the parser for the names of windows, which accepts only the canonical spelling.
         match RosterObject::parse(&format!("{WINDOWS}{stem}.done"))? {
             (name, RosterObject::Done) => Some((name, acknowledged)),
             _ => None,

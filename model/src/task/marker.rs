@@ -70,6 +70,8 @@ impl MarkedTask {
         let (kind, rest) = text.split_once('-')?;
         let task = match kind {
             "intake" => {
+                // An aggregation may contain hyphens, so the parts of fixed length are split off
+                // the end.
                 let (rest, id) = cut(rest, 36)?;
                 let (aggregation, date) = cut(rest, DATE)?;
                 Self::Intake(BatchName {
@@ -114,6 +116,7 @@ impl TaskMarker {
     #[must_use]
     pub fn name(&self) -> String {
         match (self.attempt, self.at) {
+            // The first marker has ENPA's name, without an attempt.
             (0 | 1, _) | (_, None) => format!("{MARKERS}/{}", self.task),
             (attempt, Some(at)) => format!("{MARKERS}/{}.{attempt}-{}", self.task, at.compact()),
         }

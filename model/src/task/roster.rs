@@ -68,6 +68,8 @@ impl WindowTask {
     pub fn parse(message: &[u8]) -> Result<Self, TaskError> {
         match read::<WireRoster>(message) {
             Ok(wire) => RosterTask::from_wire(&wire).map(Self::Roster),
+            // The required keys of the two tasks differ, so this message may be an aggregation
+            // task.
             Err(TaskError::NotATask(_)) => AggregationTask::parse(message).map(Self::Aggregation),
             Err(error) => Err(error),
         }
