@@ -82,6 +82,7 @@ pub fn verify<'k>(
     let Some(key) = key_of(&head.kid) else {
         return Err(JwsError::UnknownKey { key_id: head.kid });
     };
+    // The fixed length of ES256: r and s, 32 bytes each.
     let signature: [u8; 64] = decode(&signature)?.try_into().map_err(|_| JwsError::Form)?;
     key.verify_fixed(format!("{protected}.{payload}").as_bytes(), &signature)
         .map_err(|_| JwsError::Signature { key_id: head.kid })?;

@@ -78,6 +78,7 @@ impl FileKey {
         match result {
             Ok(length) => chunk.truncate(length),
             Err(_) => {
+                // The content of the chunk is undefined after a failed check.
                 wipe(chunk);
                 chunk.clear();
             }
@@ -108,6 +109,7 @@ fn nonce(number: u32, last: bool) -> Nonce {
     let mut bytes = [0; NONCE_LEN];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
     bytes[4] = u8::from(last);
+    // A key belongs to one file, in which no two chunks have the same number.
     Nonce::assume_unique_for_key(bytes)
 }
 

@@ -40,6 +40,7 @@ impl BlockingReader {
         runtime.spawn(async move {
             while let Some(chunk) = object.body.next().await {
                 if sender.send(chunk).await.is_err() {
+                    // The reader was dropped.
                     return;
                 }
             }

@@ -203,6 +203,7 @@ impl BucketError {
     pub fn recover(error: io::Error) -> Result<Self, io::Error> {
         match error.downcast::<Self>() {
             Ok(found) => Ok(found),
+            // Decoders may wrap the error of their reader in another `io::Error`.
             Err(other) => match other.downcast::<io::Error>() {
                 Ok(inner) => Self::recover(inner),
                 Err(other) => Err(other),

@@ -130,6 +130,7 @@ impl Reachable {
 /// 1970.
 pub async fn probe(name: &str, bucket: &dyn Bucket, purpose: Purpose, now: i64) -> Probed {
     let mut findings = vec![needed("directory", "exists", bucket.check_there().await)];
+    // Without the directory, all other checks would fail for the same reason.
     if findings[0].verdict == Verdict::Good {
         match purpose {
             Purpose::Own => own(bucket, now, &mut findings).await,
@@ -193,6 +194,7 @@ fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
             Verdict::TooMuch,
             "allowed, but not needed: revoke this permission",
         ),
+        // Any other error gives no information about the permission.
         Err(error) => finding(check, Verdict::Unreachable, causes(&error)),
     }
 }

@@ -108,6 +108,7 @@ pub async fn read_all(bucket: &dyn Bucket, key: &str, limit: u64) -> Result<Byte
     let Some(first) = object.body.next().await.transpose()? else {
         return Ok(Bytes::new());
     };
+    // A single chunk needs no copy.
     if first.len() as u64 == object.size {
         return Ok(first);
     }

@@ -89,6 +89,7 @@ impl Bucket for StoreBucket {
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
         let path = Self::path(key)?;
         if range.is_empty() {
+            // Servers refuse an empty range. Only the existence of the object has to be checked.
             return self.size(key).await.map(|_| Bytes::new());
         }
         match self.store.get_range(&path, range.clone()).await {
@@ -165,6 +166,7 @@ impl Bucket for StoreBucket {
 
     async fn date(&self) -> Result<i64, BucketError> {
         let path = Self::path(CLOCK)?;
+        // Overwriting the object updates its modification date.
         let written = self.store.put(&path, PutPayload::new()).await;
         written.map_err(|error| self.error(CLOCK, error))?;
         let found = self.store.head(&path).await.map_err(|error| self.error(CLOCK, error))?;

@@ -24,6 +24,7 @@ impl<'t> KeyText<'t> {
         match text {
             "" => return Err(KeyError::Empty),
             PLACEHOLDER => return Err(KeyError::Placeholder),
+            // Without this case, base64 decoding would report a document as a wrong encoding.
             text if is_document(text) => {
                 let problem = "does not belong here: another kind of key is expected";
                 return Err(KeyError::Document { problem });

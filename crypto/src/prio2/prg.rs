@@ -38,6 +38,7 @@ pub(super) fn expand(seed: &[u8; SEED_LENGTH], count: usize, output: &mut Vec<u3
         stream.write_keystream_blocks(blocks);
         take_elements(blocks, output);
     }
+    // The rest of the last blocks is secret as well.
     wipe(&mut output[end..]);
     output.truncate(end);
     wipe(&mut blocks);

@@ -65,6 +65,7 @@ impl SignedBatch {
             other => other?,
         };
         let (signed, inline) = parts(&file, &objects, limits)?;
+        // The parts do not borrow from the file, which can be as large as a batch.
         drop(file);
         let (header, packets) = match inline {
             Some((header, packets)) => (header, Some(packets)),

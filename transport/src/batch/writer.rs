@@ -105,6 +105,7 @@ impl BatchWriter {
             .finish()
             .map_err(|error| BatchError::read(&objects.packets, error))?;
         let (out, packets, packet_bytes) = out.finish();
+        // ENPA's writers leave no object for an empty packet file.
         if packet_bytes == 0 && !bucket.stores_empty_objects() {
             drop(out);
         } else if out.finish()? == Created::Exists {
@@ -120,6 +121,7 @@ impl BatchWriter {
             header: Digest::of(&file),
         };
         handle.block_on(async {
+            // The signature is last, because the batch exists as soon as its signature does.
             publish_bytes(&*bucket, &objects.header, file.into(), false).await?;
             publish_bytes(&*bucket, &objects.signature, signature.into(), false).await
         })?;

@@ -59,6 +59,7 @@ pub(super) fn open(
     let mut builder = base
         .with_bucket_name(name)
         .with_region(settings.region.as_deref().unwrap_or(region))
+        // Creates objects with `If-None-Match`.
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_retry(retries())
         .with_http_connector(Noting::new(ReqwestConnector::default(), &shown))

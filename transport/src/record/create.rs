@@ -24,6 +24,7 @@ impl Records {
         }
         let ours: [u8; 32] = Sha256::digest(payload).into();
         let theirs = match self.payload_digest(bucket, name).await {
+            // Read a second time, because a single read may be corrupted.
             Err(BucketError::Unverified { .. }) => self.payload_digest(bucket, name).await?,
             Err(BucketError::NotFound { .. }) => return Err(BucketError::not_settled(&bucket.location(), name, None)),
             found => found?,
