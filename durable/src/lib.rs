@@ -85,6 +85,7 @@ impl Disk for SystemDisk {
 /// The errors of the operating system.
 pub fn stage(directory: &Path, prefix: &str) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
+    // The directory queue uses the random name as the id of a message, so it has to be unique.
     builder.prefix(prefix).rand_bytes(20);
     // Apply the umask, as for any other file. The default of the library would deny access to other
     // users.

@@ -248,6 +248,7 @@ impl TaskQueue for AwsQueue {
 
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
         let queue = self.queue()?;
+        // SQS limits the wait of one request, so a longer wait takes several requests.
         let end = Instant::now() + wait;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -279,6 +280,8 @@ impl TaskQueue for AwsQueue {
         let Some(rejected) = &self.rejected else {
             return self.nack(&delivery.lease, REJECTED_AGAIN).await;
         };
+        // Publishing precedes the acknowledgement: after a crash in between, the message is
+        // delivered again, but it is not lost.
         match rejected.send("reject", &delivery.body, Some(&fit_reason(reason))).await {
             // Another publisher published the message, and it exceeds the limit of the rejected
             // queue.

@@ -255,6 +255,8 @@ impl TaskQueue for PubsubQueue {
         let Some(rejected) = &self.rejected else {
             return self.nack(&delivery.lease, REJECTED_AGAIN).await;
         };
+        // Publishing precedes the acknowledgement: after a crash in between, the message is
+        // delivered again, but it is not lost.
         self.send("reject", rejected, &delivery.body, Some(&fit_reason(reason)))
             .await?;
         self.ack(&delivery.lease).await

@@ -252,6 +252,7 @@ impl Shared {
             return None;
         }
         let mut message = first.remove();
+        // The previous lease has expired and must not be valid again.
         if let Some(old) = message.lease.take() {
             state.leases.remove(&old);
         }
