@@ -190,8 +190,8 @@ fn pubsub(project: &str, name: &str) -> Result<Target, String> {
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.starts_with("goog");
     if !(begins && name.bytes().all(name_byte) && (3..=255).contains(&name.len())) {
         return Err(
-            "the name of a subscription or topic has to be 3 to 255 letters, digits and - . _ ~ +, begin with a \
-                    letter and not with goog"
+            "the name of a subscription or topic has to consist of 3 to 255 letters, digits and - . _ ~ +, and \
+                    has to begin with a letter but not with goog"
                 .into(),
         );
     }
