@@ -380,7 +380,7 @@ impl Shared {
     ) -> Result<Found, Failure> {
         let mut next = leases.remove(lease.as_str());
         for _ in 0..TRIES {
-            // Not in the cache: another handle received the lease, or extended it since.
+            // Not in the cache: another handle received the lease, or renewed it since.
             let Some(found) = next
                 .take()
                 .map_or_else(|| self.files.find_held(lease.as_str()), |found| Ok(Some(found)))?

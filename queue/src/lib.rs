@@ -5,7 +5,7 @@
 //! trait. The implementations are queues in memory, in a directory, in SQS and SNS (feature `aws`),
 //! and in Google Pub/Sub (feature `gcp`). `docs/queues.md` is the guide for operators.
 //!
-//! A received message is leased to the receiver. The receiver extends the lease while it works, and
+//! A received message is leased to the receiver. The receiver renews the lease while it works, and
 //! finally acknowledges the message, returns it for a retry, or rejects it with a reason. The queue
 //! delivers a message whose lease expires again, so a task has to be idempotent.
 //!

@@ -41,7 +41,7 @@ pub struct RejectedPlace {
 }
 
 /// The default lease time, as in ENPA. Long enough for all but the largest batches; a worker
-/// extends it.
+/// renews it.
 const LEASE_SECONDS: u64 = 600;
 
 impl QueuePlace {

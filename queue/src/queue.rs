@@ -12,7 +12,7 @@ use crate::QueueError;
 /// A queue with shared ownership.
 pub type SharedQueue = Arc<dyn TaskQueue>;
 
-/// The handle of a leased message, which the queue requires for acknowledging, returning, extending
+/// The handle of a leased message, which the queue requires for acknowledging, returning, renewing
 /// or rejecting it. Opaque.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Lease(String);
@@ -66,7 +66,7 @@ pub struct Depth {
 /// A queue of messages with at-least-once delivery and no guaranteed order.
 ///
 /// A received message is leased. No other receiver gets it until [`TaskQueue::lease_time`] has
-/// passed since it was received or last extended, or until it is returned. After that, the queue
+/// passed since it was received or last renewed, or until it is returned. After that, the queue
 /// delivers it again. An operation with an expired lease fails with [`QueueError::LeaseLost`] if
 /// the queue detects it. Another receiver may have the message by then.
 #[async_trait]
@@ -87,7 +87,7 @@ pub trait TaskQueue: Send + Sync + fmt::Debug {
     /// queue.
     async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError>;
 
-    /// Extends the lease to `by` from now, whatever time was left.
+    /// Renews the lease: it ends `by` from now, whatever time was left.
     async fn extend(&self, lease: &Lease, by: Duration) -> Result<(), QueueError>;
 
     /// Moves the message to the queue of rejected messages, with a reason and durably, and then
@@ -98,7 +98,7 @@ pub trait TaskQueue: Send + Sync + fmt::Debug {
     /// Returns the numbers of messages.
     async fn depth(&self) -> Result<Depth, QueueError>;
 
-    /// Returns the lease time of a received message without extension.
+    /// Returns the lease time of a received message without renewal.
     fn lease_time(&self) -> Duration;
 
     /// Returns the location of the queue for messages, without secrets.

@@ -93,8 +93,8 @@ impl fmt::Display for Probed {
     }
 }
 
-/// Returns the worst outcome of all checks that prevents the program from working; `None` if there
-/// is no such outcome.
+/// Returns the worst outcome of all checks that prevents the program from working; `None` if all
+/// outcomes allow it to work.
 #[must_use]
 pub fn worst(probed: &[Probed]) -> Option<Verdict> {
     let found = |verdict| probed.iter().any(|bucket| bucket.has(verdict)).then_some(verdict);

@@ -29,7 +29,7 @@ const RELEASED: &str = "released";
 /// ```text
 /// rosters/{agg}/{start}-{end}.roster_{i}           the roster of processor i
 /// rosters/{agg}/chain                              the first window with a roster of this processor
-/// rosters/{agg}/{start}-{end}.verdicts             the sums of the newly listed batches, sealed
+/// rosters/{agg}/{start}-{end}.verdicts             the verdicts on the newly listed batches, sealed
 /// rosters/{agg}/{start}-{end}.agreed               the set on which both rosters agree
 /// rosters/{agg}/{start}-{end}.counted              the packets that the window counts, sealed
 /// windows/{agg}/{start}-{end}.batches              without rosters: the batches of the task
@@ -75,7 +75,7 @@ impl WindowName {
         format!("{ROSTERS}/{self}.roster_{}.second-{digest}", writer.index())
     }
 
-    /// Returns the name of the record of the sums of the batches that this window's roster lists
+    /// Returns the name of the record of the verdicts on the batches that this window's roster lists
     /// for the first time.
     #[must_use]
     pub fn verdicts(&self) -> String {
