@@ -1,4 +1,4 @@
-//! The command line.
+//! Command line of `tallybox-sandbox`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,12 +25,12 @@ use crate::roles::RoleArgs;
 use crate::run::{DEFAULT_METRICS, RunOptions, run};
 use crate::serve::{ServeOptions, Serving, Time, Unfriendly, Verdict};
 
-/// Every role of Tallybox in one process, on local directories: the quick start.
+/// Runs every role of Tallybox in one process, on local directories: the quick start
 ///
-/// Clients randomise, split and seal their answers; an ingestor signs batches of them; two processors that do not
-/// trust each other check and add their shares; a portal adds the two sums. All of it runs here, with fresh keys, and
-/// with a few hostile packets in the mix. At the end the program checks itself: the sums have to be those of the bits
-/// that were shared.
+/// Clients randomise, split and encrypt their answers; an ingestor signs batches of them; two
+/// processors that do not trust each other verify and add the shares; a portal adds the two sum
+/// parts. The run uses fresh keys and includes some hostile packets. At the end the program checks
+/// itself: every sum must equal the sum of the bits that the clients shared.
 #[derive(Debug, Parser)]
 #[command(name = "tallybox-sandbox", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES_OF_RUN)]
 pub struct Cli {
@@ -42,7 +42,7 @@ pub struct Cli {
     output: Output,
 }
 
-/// Packets of a run that names no number.
+/// Number of honest packets if `--packets` is absent.
 const PACKETS: u64 = 10_000;
 
 const EXAMPLES_OF_RUN: &str = "\
@@ -50,100 +50,107 @@ Examples:
   tallybox-sandbox
       10,000 clients, four metrics, in a temporary directory
   tallybox-sandbox --metric CodeVerified-v1 --metric exampleMinutes-v1 --epsilon 2
-      two metrics, with so much noise that the estimates show it
+      two metrics, with enough noise to see it in the estimates
   tallybox-sandbox --dir demo
-      keep everything: demo/first.yaml is a configuration for `facilitator`
+      keep all files: demo/first.yaml is a configuration for `facilitator`
   facilitator --config demo/first.yaml inspect demo/buckets/sum-first/sandbox-ingestor/…
-      then look at what was written, signature included
+      inspect a file that was written, including its signature
   tallybox-sandbox --serve
-      stay up, with clients that report all the time, on a clock on which a second is ten minutes;
-      post to it, too, and ask what became of each report
+      keep running, with clients that report continuously; one second of real time is ten
+      minutes on its clock; post your own reports and query the status of each
   tallybox-sandbox --serve --chaos --for 60
-      the same while its processes are killed: does every report still count once?
+      the same while its processes are killed: is every report still counted exactly once?
   tallybox-sandbox --json --seed 1 | jq '.metrics[0].sums'
-      the same numbers every time, for scripts
+      reproducible numbers, for scripts
   tallybox-sandbox generate --packets 100000 --bins 8 --dir bench
-      big valid batches, to time `facilitator` with";
+      large valid batches, to benchmark `facilitator`";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run every role once and show what came out (what happens without a command, too)
+    /// Run every role once and print the result (the default without a command)
     #[command(after_help = EXAMPLES_OF_RUN)]
     Run(RunArgs),
-    /// Only write ingestion batches of valid packets, with keys and configurations, to time the programs with
+    /// Write ingestion batches of valid packets, with keys and configurations, for benchmarks
     #[command(after_help = EXAMPLES_OF_GENERATE)]
     Generate(GenerateArgs),
-    /// One program of a sandbox that stays up: what a sandbox starts itself as
+    /// Run one program of a long-running sandbox (the sandbox starts its child processes with this
+    /// command)
     #[command(hide = true)]
     Role(RoleArgs),
 }
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Packets of honest clients, over all metrics; a few hostile ones come on top. Default: 10000. With --serve,
-    /// honest packets that are posted at the start; default: none
+    /// Number of honest packets, over all metrics; some hostile packets are added. Default: 10000.
+    /// With --serve: number of honest packets posted at the start; default: none
     #[arg(long, value_name = "N")]
     packets: Option<u64>,
-    /// A metric to run; repeat for several. Default: four of ENPA's, of 5, 9, 20 and 48 bins
+    /// Metric to run; repeat the option for several. Default: four of ENPA's metrics, of 5, 9, 20
+    /// and 48 bins
     #[arg(long = "metric", value_name = "NAME", value_parser = metric_names())]
     metrics: Vec<String>,
-    /// Noise of every metric: a bit lies with probability 1/(1+e^E). Default: each metric's own, which is 8
+    /// Epsilon of the randomised response for every metric: each bit is flipped with probability
+    /// 1/(1+e^E). Default: the epsilon of each metric, which is 8
     #[arg(long, value_name = "E")]
     epsilon: Option<f64>,
-    /// A new or empty directory to run in, which stays. Default: a temporary one
+    /// New or empty directory for the run; it is kept afterwards. Default: a temporary directory
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Leave the temporary directory there and say where it is
+    /// Keep the temporary directory and print its path
     #[arg(long)]
     keep: bool,
-    /// Make keys and packets from this number, the same every time: for tests only, since the number gives away every
-    /// key
+    /// Derive keys and packets from this number, so that runs are reproducible. For tests only: the
+    /// number reveals every key
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Show every bin of long metrics, not only the largest
+    /// Show every bin of long metrics instead of the largest ones
     #[arg(long)]
     all_bins: bool,
-    /// Stay up instead, as a staging server for client developers: post reports, then ask what became of each
+    /// Keep running, as a staging server for client developers: post reports, then query the status
+    /// of each
     #[arg(long)]
     serve: bool,
-    /// With --serve: where clients post
+    /// With --serve: address on which the ingestor accepts reports
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", requires = "serve")]
     listen: SocketAddr,
-    /// With --serve: where they ask what became of a report
+    /// With --serve: address of the debug pages, which show the status of each report
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082", requires = "serve")]
     debug_listen: SocketAddr,
-    /// With --serve: reports a second that it posts to itself, some of them hostile. Default: 10, and 40 with --chaos, and
-    /// 0 with --unfriendly or --attestation
+    /// With --serve: reports per second that the sandbox posts to itself, some of them hostile.
+    /// Default: 10; 40 with
+    /// --chaos; 0 with --unfriendly or --attestation
     #[arg(long, value_name = "N", requires = "serve")]
     traffic: Option<f64>,
-    /// With --serve: every program is a process of its own, and every few seconds one of them is killed (SIGKILL);
-    /// buckets and queues delay, fail, and deliver twice and in any order. At the end it says whether every
-    /// acknowledged report counts once
+    /// With --serve: run every program as a child process and kill one of them (SIGKILL) every few
+    /// seconds; make buckets and queues slow and unreliable, with messages delivered twice and out
+    /// of order. At the end the sandbox reports whether every acknowledged report is counted
+    /// exactly once
     #[arg(long, requires = "serve")]
     chaos: bool,
-    /// With --serve: one request of four meets this; repeat for several, which take turns. The sandbox posts nothing
-    /// itself then
+    /// With --serve: answer one request in four in this unfriendly manner; repeat the option for
+    /// several kinds, which are used in turn. The sandbox then posts no reports itself
     #[arg(long, value_name = "KIND", requires = "serve", value_enum)]
     unfriendly: Vec<Unfriendly>,
-    /// With --serve: look at attestations. Without --verifier anybody can make them, with a key that nothing vouches for.
-    /// The sandbox posts nothing itself then
+    /// With --serve: check attestations. Without --verifier any client can create them, with a key
+    /// that nothing certifies. The sandbox then posts no reports itself
     #[arg(long, value_name = "POLICY", requires = "serve", value_enum)]
     attestation: Option<Demand>,
-    /// With --attestation: the section `verifier` of an ingestor's locality, such as `android: ...`; paths in it are
-    /// absolute
+    /// With --attestation: file with the `verifier` section of an ingestor's locality, such as
+    /// `android: ...`; paths in it
+    /// must be absolute
     #[arg(long, value_name = "FILE", requires = "attestation")]
     verifier: Option<PathBuf>,
-    /// With --serve: take no new reports after so many seconds, let those that are there come to their sums, and end with a
-    /// verdict
+    /// With --serve: stop accepting new reports after this number of seconds, wait until the
+    /// accepted ones are summed, print the result of the final check, and exit
     #[arg(long = "for", value_name = "SECONDS", requires = "serve")]
     lasting: Option<u64>,
 }
 
 const EXAMPLES_OF_GENERATE: &str = "\
-The directory then holds
+The directory then contains
   first.yaml, second.yaml   configurations of both processors, with relative paths
   generated.json            aggregation, window, batches, and the true sums
-  keys/                     all keys, made from the seed: for benches only
+  keys/                     all keys, derived from the seed: for benchmarks only
   buckets/ingestion-ROLE    the signed batches; the other buckets are empty
 
 Example:
@@ -152,26 +159,26 @@ Example:
       --date \"$(jq -r '.batches[0].date' bench/generated.json)\" \\
       --batch \"$(jq -r '.batches[0].id' bench/generated.json)\"
 
-A million packets of 8 bins take about a minute and a half on two cores, and half a gigabyte.";
+A million packets of 8 bins take about 90 seconds on two cores and half a gigabyte of disk space.";
 
 #[derive(Debug, Args)]
 struct GenerateArgs {
-    /// Packets of each batch; all are valid
+    /// Packets per batch; all are valid
     #[arg(long, value_name = "N")]
     packets: u64,
-    /// Bins of each packet, each a fair coin
+    /// Bins per packet; each bin is 0 or 1 with equal probability
     #[arg(long, value_name = "B")]
     bins: usize,
-    /// A new or empty directory
+    /// New or empty directory
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// All keys and packets follow from this number: the same number, the same bytes
+    /// Seed of all keys and packets: the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Batches of so many packets each, spread over one window of eight hours
+    /// Number of batches, spread over one window of eight hours
     #[arg(long, value_name = "K", default_value_t = 1)]
     batches: u64,
-    /// Draw an evaluation point for each packet, as ENPA's ingestors do, not one for all
+    /// Draw one evaluation point per packet, as ENPA's ingestors do, instead of one for all packets
     #[arg(long)]
     point_per_packet: bool,
     /// Name of the aggregation
@@ -188,7 +195,7 @@ fn metric_names() -> PossibleValuesParser {
         .into()
 }
 
-/// Reads the command line, does what it says, and answers the exit code.
+/// Parses the command line, executes it, and returns the exit code.
 pub fn main() -> ExitCode {
     tallybox_service::process::protect_memory();
     match parse::<Cli>() {
@@ -202,7 +209,9 @@ fn execute(cli: Cli) -> Exit {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return output.failure(&Error::Internal(format!("no threads: {error}")).failure()),
+        Err(error) => {
+            return output.failure(&Error::Internal(format!("the async runtime cannot be started: {error}")).failure());
+        }
     };
     let written = match cli.command {
         Some(Command::Generate(args)) => runtime
@@ -218,7 +227,7 @@ fn execute(cli: Cli) -> Exit {
             .block_on(run_command(&cli.run, output))
             .map(|report| output.summary(&report)),
     };
-    // An interrupted run does not wait for what it has begun.
+    // The runtime is not joined: after an interrupt, its tasks need not finish.
     runtime.shutdown_background();
     match written {
         Ok(Ok(())) => Exit::Done,
@@ -233,7 +242,7 @@ fn execute(cli: Cli) -> Exit {
     }
 }
 
-/// Serves, and says at the end whether all was well.
+/// Serves until the end, prints the result of the final check, and derives the exit code from it.
 fn serve(runtime: &tokio::runtime::Runtime, args: &RunArgs, output: Output) -> Exit {
     match runtime.block_on(serve_command(args, output)) {
         Ok(None) => Exit::Done,
@@ -262,7 +271,8 @@ async fn generate_command(args: &GenerateArgs, output: Output) -> Result<Generat
     generate(&args.dir, &options, output).await
 }
 
-/// Reports a second that the sandbox posts to itself.
+/// Returns the number of reports per second that the sandbox posts to itself if `--traffic` is
+/// absent.
 fn default_traffic(args: &RunArgs) -> f64 {
     match args.unfriendly.is_empty() && args.attestation.is_none() {
         true if args.chaos => 40.0,
@@ -292,12 +302,11 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<Verdict>
     };
     let own_client = !args.unfriendly.is_empty() || args.attestation.is_some();
     if own_client && (args.chaos || options.traffic > 0.0 || options.packets > 0) {
-        let problem =
-            "--unfriendly and --attestation are for your own client: leave out --chaos, --traffic and --packets";
+        let problem = "--unfriendly and --attestation cannot be combined with --chaos, --traffic or --packets";
         return Err(Error::Setting(problem.to_owned()));
     }
     if !options.traffic.is_finite() || options.traffic < 0.0 || options.traffic > 10_000.0 {
-        return Err(Error::Setting("--traffic has to be 0 to 10000".to_owned()));
+        return Err(Error::Setting("--traffic must be between 0 and 10000".to_owned()));
     }
     let serve = async |root: &Path| {
         Serving::start(root, &options, output)
@@ -312,11 +321,11 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<Verdict>
             let directory = tempfile::Builder::new().prefix("tallybox-sandbox-").tempdir_in(&parent);
             let directory = directory.map_err(Error::file(&parent))?;
             let served = serve(directory.path()).await;
-            // What is wrong can only be found out from what is there.
+            // After a failed check the directory is kept: it is needed to find the cause.
             if args.keep || matches!(&served, Ok(Some(verdict)) if !verdict.good) {
                 let kept = directory.keep();
                 if !output.json {
-                    println!("everything is in {}", kept.display());
+                    println!("all files are in {}", kept.display());
                 }
             }
             served
@@ -324,7 +333,7 @@ async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<Verdict>
     }
 }
 
-/// The metrics asked for, or those of a run that names none.
+/// Returns the metrics of the command line, or the default ones.
 fn metrics(args: &RunArgs) -> Result<Vec<Metric>, Error> {
     let mut names: Vec<&str> = args.metrics.iter().map(String::as_str).collect();
     if names.is_empty() {
@@ -332,7 +341,7 @@ fn metrics(args: &RunArgs) -> Result<Vec<Metric>, Error> {
     }
     let known = |name: &str| {
         let metric = Metric::named(name).copied();
-        metric.ok_or_else(|| Error::Setting(format!("no metric {name}")))
+        metric.ok_or_else(|| Error::Setting(format!("unknown metric {name}; --help lists the metrics")))
     };
     names.into_iter().map(known).collect()
 }
@@ -354,7 +363,8 @@ async fn run_command(args: &RunArgs, output: Output) -> Result<Report, Error> {
     })
 }
 
-/// Runs in a directory that goes away afterwards, unless it is to stay or something is wrong with what is in it.
+/// Runs in a temporary directory. The directory is removed afterwards, unless `keep` is set or the
+/// self-check failed.
 async fn run_in_temporary(options: &RunOptions, keep: bool, output: Output) -> Result<Outcome, Error> {
     let parent = std::env::temp_dir();
     let directory = tempfile::Builder::new().prefix("tallybox-sandbox-").tempdir_in(&parent);

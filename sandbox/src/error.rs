@@ -1,4 +1,4 @@
-//! Why a sandbox cannot be made or run.
+//! Errors of the sandbox.
 
 use std::path::PathBuf;
 
@@ -10,32 +10,32 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Failure;
 use tallybox_transport::batch::BatchError;
 
-/// Why a sandbox cannot be made or run.
+/// An error that prevents a sandbox from being created or run, or a failed self-check.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The caller's choice: the directory is in use.
-    #[error("{directory} is not empty: name a new directory, or remove this one first")]
+    /// The caller's mistake: the directory is not empty.
+    #[error("{directory} is not empty: choose a new directory, or remove this one first")]
     Occupied {
         /// The directory.
         directory: PathBuf,
     },
-    /// The caller's choice: options that do not go together.
+    /// The caller's mistake: an invalid option, or options that exclude each other.
     #[error("{0}")]
     Setting(String),
-    /// A file or directory of the sandbox cannot be made or read.
-    #[error("{path}: cannot be written or read")]
+    /// A file or directory of the sandbox cannot be created, read or written.
+    #[error("{path}: cannot be created, read or written")]
     File {
         /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A report cannot be made.
+    /// A client cannot create a report.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A key that was just made cannot be read back: a bug.
+    /// A newly generated key cannot be read back: a bug.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A batch cannot be written or read.
@@ -44,30 +44,30 @@ pub enum Error {
     /// A bucket cannot be read.
     #[error(transparent)]
     Bucket(#[from] tallybox_transport::BucketError),
-    /// A configuration that was just written cannot be read back: a bug.
+    /// A newly written configuration cannot be read back: a bug.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A processor refuses what it should take: a bug, or a full disk.
+    /// A processor rejects valid input: a bug, or a full disk.
     #[error("the {role} processor: {source}")]
     Processor {
-        /// Which of them.
+        /// The processor.
         role: tallybox_model::role::Role,
-        /// What it says.
+        /// The processor's error.
         source: Box<FacilitatorError>,
     },
-    /// The ingestor refuses what it should take: a bug, or a full disk.
+    /// The ingestor rejects valid input: a bug, or a full disk.
     #[error("the ingestor: {0}")]
     Ingestor(Box<tallybox_ingestor::error::Error>),
-    /// A workflow manager cannot look, or not start what is due.
+    /// A workflow manager cannot scan its buckets, or cannot start due work.
     #[error("a workflow manager: {0}")]
     Manager(Box<tallybox_workflow_manager::error::Error>),
-    /// A queue cannot be used.
+    /// A queue cannot be read or written.
     #[error(transparent)]
     Queue(#[from] tallybox_queue::QueueError),
-    /// The caller has had enough.
+    /// The user interrupted the run.
     #[error("interrupted; the temporary directory is removed")]
     Interrupted,
-    /// What came out is not what went in: a bug.
+    /// The results differ from the expected ones: a bug.
     #[error("the self-check failed: {0}")]
     Check(String),
     /// A bug.
@@ -76,7 +76,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the program answers.
+    /// Returns the exit code of the program.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -89,7 +89,7 @@ impl Error {
         }
     }
 
-    /// The same as a line for people and machines.
+    /// Returns the error as it is printed, with its machine-readable reason.
     #[must_use]
     pub fn failure(&self) -> Failure {
         let reason = match self {
@@ -109,17 +109,17 @@ impl Error {
         Failure::from_error(self.exit(), reason, self)
     }
 
-    /// For `map_err`: the ingestor's error.
+    /// Wraps an error of the ingestor; for `map_err`.
     pub(crate) fn ingestor(source: tallybox_ingestor::error::Error) -> Self {
         Self::Ingestor(Box::new(source))
     }
 
-    /// For `map_err`: a workflow manager's error.
+    /// Wraps an error of a workflow manager; for `map_err`.
     pub(crate) fn manager(source: tallybox_workflow_manager::error::Error) -> Self {
         Self::Manager(Box::new(source))
     }
 
-    /// For `map_err`: the file or directory that an operation was about.
+    /// Wraps an I/O error with the path of the file or directory; for `map_err`.
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }

@@ -1,17 +1,21 @@
-//! Every role in one process, on local directories: the quick start, and batches to time the programs with.
+//! Every role of Tallybox in one program, on local directories: the quick start, the staging server
+//! for
+//! client developers, and the generator of batches for benchmarks.
 //!
-//! | module | does |
+//! | module | content |
 //! |---|---|
-//! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, everybody's keys |
-//! | [`door`] | clients post to a real ingestor over HTTP, honest ones and others |
-//! | [`ingest`], [`schedule`] | what an ingestor does that writes what it likes: signed batches, names and dates |
-//! | [`plan`], [`hostile`], [`stream`] | which packets a batch holds, hostile ones among them; made on all cores |
-//! | [`portal`], [`observe`] | adding both sum parts; what became of the hostile packets |
-//! | [`run`](mod@run), [`outcome`], [`report`] | the whole way, what came of it, and how that looks |
-//! | [`always`], [`roles`], [`rough`] | the rules of a sandbox that stays up; every program, in this process or as one of its own; delays and failures |
-//! | [`serve`] | the same for as long as a client developer wants, with pages that say what became of each report |
-//! | [`generate`](mod@generate) | batches of valid packets, the same bytes for the same seed |
-//! | [`cli`], [`error`] | the command line; why something cannot be done |
+//! | [`world`], [`layout`], [`keys`] | the directory: buckets, configuration files, all keys |
+//! | [`door`] | honest and hostile clients that post to a real ingestor over HTTP |
+//! | [`ingest`], [`schedule`] | simulated ingestor that signs arbitrary batches; names and dates |
+//! | [`plan`], [`hostile`], [`stream`] | the packets of a batch, made on all cores |
+//! | [`portal`], [`observe`] | addition of both sum parts; the outcome of each hostile packet |
+//! | [`run`](mod@run), [`outcome`], [`report`] | the complete pipeline; its result; the text form |
+//! | [`always`] | configuration of a long-running sandbox |
+//! | [`roles`] | the programs, inside this process or as child processes |
+//! | [`rough`] | fault injection: slow and failing buckets and queues |
+//! | [`serve`] | the long-running sandbox, with HTTP pages that show the status of each report |
+//! | [`generate`](mod@generate) | batches of valid packets; the same seed gives the same bytes |
+//! | [`cli`], [`error`] | the command line; errors |
 
 pub mod always;
 pub mod attestation;

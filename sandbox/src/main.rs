@@ -1,4 +1,4 @@
-//! Entry point of the quick start.
+//! Entry point of `tallybox-sandbox`.
 
 fn main() -> std::process::ExitCode {
     tallybox_sandbox::cli::main()
