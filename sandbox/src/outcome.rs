@@ -1,4 +1,4 @@
-//! What a run came to: one document for people and machines.
+//! The result of a run: one document for people and machines.
 
 use std::path::PathBuf;
 
@@ -8,72 +8,73 @@ use tallybox_client::Estimate;
 use crate::door::DoorAnswer;
 use crate::hostile::{Answer, Attack, Ending, Fate, Sent};
 
-/// The whole run. As JSON, keys are in kebab case.
+/// The result of a run. Its JSON keys are in kebab case.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Outcome {
-    /// Always `done`: a run whose self-check fails has no outcome but an error.
+    /// Always `done`: a run whose self-check fails returns an error instead.
     pub outcome: &'static str,
-    /// Where everything was written.
+    /// The sandbox directory.
     pub directory: PathBuf,
-    /// Whether it is still there.
+    /// True if the directory still exists.
     pub kept: bool,
-    /// The seed, if there was one.
+    /// The seed, if one was given.
     pub seed: Option<u64>,
-    /// Packets of honest clients.
+    /// Number of honest packets.
     pub honest_packets: u64,
-    /// Hostile packets.
+    /// Number of hostile packets.
     pub hostile_packets: u64,
-    /// The metrics, in the order asked for.
+    /// The metrics, in the order of the command line.
     pub metrics: Vec<MetricOutcome>,
-    /// What the door answered to hostile posts.
+    /// The ingestor's answers to hostile posts.
     pub door: Vec<DoorOutcome>,
-    /// What became of the hostile packets that a lying ingestor let through, or made.
+    /// The outcomes of the hostile packets in the lying ingestor's batches.
     pub hostile: Vec<HostileOutcome>,
-    /// What took how long.
+    /// The duration of each stage.
     pub stages: Vec<Stage>,
 }
 
-/// One metric.
+/// The result of one metric.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct MetricOutcome {
     /// Its name.
     pub name: &'static str,
-    /// What its bins stand for.
+    /// The meaning of its bins.
     pub meaning: &'static str,
     /// Number of bins.
     pub bins: usize,
     /// Parameter of the randomised response.
     pub epsilon: f64,
-    /// Ingestion batches, for each processor.
+    /// Number of ingestion batches for each processor.
     pub batches: usize,
-    /// Packets in them.
+    /// Number of packets in them.
     pub packets_sent: u64,
-    /// Packets that both processors counted.
+    /// Number of packets that both processors counted.
     pub packets_accepted: u64,
-    /// For each bin, how many of the counted clients' answers have it set. Nobody but a sandbox knows this.
+    /// For each bin, the number of counted clients whose answer has it set. Only a sandbox can know
+    /// this.
     pub true_counts: Vec<u64>,
-    /// Each processor's part of the sums.
+    /// The sum parts of the two processors.
     pub parts: [Vec<i64>; 2],
-    /// The parts added modulo the prime.
+    /// The sum parts, added modulo the prime.
     pub sums: Vec<u64>,
-    /// The sums without the noise.
+    /// The sums with the expected noise removed.
     pub estimates: Vec<Estimate>,
-    /// The headers of both sum parts, relative to the sandbox's directory.
+    /// The headers of both sum parts, as paths relative to the sandbox directory.
     pub sum_parts: [String; 2],
     /// For metrics whose bins are the digits of a number: the sum of all numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<NumberOutcome>,
 }
 
-/// The sum of all clients' numbers.
+/// The sum of the numbers of all clients.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NumberOutcome {
-    /// As the clients know it.
+    /// The true sum.
     pub truth: u64,
-    /// As the portal sees it.
+    /// The portal's estimate.
     pub estimate: Estimate,
 }
 
@@ -83,59 +84,59 @@ pub struct NumberOutcome {
 pub struct DoorOutcome {
     /// The kind.
     pub kind: String,
-    /// How many there were.
+    /// Number of posts.
     pub reports: u64,
-    /// What each was answered; one that was accepted is left to the batcher and the processors.
+    /// The ingestor's answer. Accepted reports are left to the batch job and the processors.
     pub answer: DoorAnswer,
 }
 
-/// Hostile packets of one kind with one fate.
+/// Hostile packets of one kind with the same outcome.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HostileOutcome {
     /// The kind.
     pub kind: String,
-    /// Who would do it: `client` or `ingestor`.
+    /// The party that would send such a packet: `client` or `ingestor`.
     pub by: &'static str,
-    /// How many there were.
+    /// Number of packets.
     pub packets: u64,
-    /// What the first processor did at intake: `message`, or its reason to send none.
+    /// The first processor's result of intake: `message`, or the reason for rejecting the packet.
     pub first: Answer,
-    /// What the second processor did.
+    /// The second processor's result of intake.
     pub second: Answer,
-    /// What came of it.
+    /// The final outcome.
     pub ending: Ending,
-    /// The same in a few words.
+    /// The final outcome in a few words.
     pub verdict: String,
 }
 
-/// A part of the run.
+/// One stage of a run.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Stage {
-    /// What was done.
+    /// The name of the stage.
     pub stage: &'static str,
-    /// Packets that went through.
+    /// Number of packets that it processed.
     pub packets: u64,
-    /// How long it took, in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
 impl DoorOutcome {
-    /// What becomes of it behind the door, in a few words.
+    /// Returns what happens after the ingestor's answer, in a few words.
     #[must_use]
     pub fn then(&self) -> &'static str {
         match self.answer {
             DoorAnswer::AlreadyAccepted => "counted once",
             DoorAnswer::Rejected(_) => "",
-            DoorAnswer::Accepted if self.kind.starts_with("copied") => "the batcher drops it",
+            DoorAnswer::Accepted if self.kind.starts_with("copied") => "the batch job drops it",
             DoorAnswer::Accepted => "the processors reject it",
         }
     }
 }
 
 impl Outcome {
-    /// Notes one hostile packet and what became of it.
+    /// Records the outcome of one hostile packet.
     pub(crate) fn add_hostile(&mut self, sent: &Sent, fate: &Fate) {
         let [first, second] = fate.intake;
         let row = HostileOutcome {
@@ -159,7 +160,7 @@ impl Outcome {
         }
     }
 
-    /// Notes what the door answered.
+    /// Records the ingestor's answers to hostile posts.
     pub(crate) fn add_door(&mut self, answered: Vec<DoorOutcome>) {
         for row in answered {
             let same = |other: &&mut DoorOutcome| other.kind == row.kind && other.answer == row.answer;
@@ -170,14 +171,14 @@ impl Outcome {
         }
     }
 
-    /// Brings the kinds of hostile packets into the order of [`Attack::every`].
+    /// Sorts the hostile packets by kind, in the order of [`Attack::every`].
     pub(crate) fn sort_hostile(&mut self) {
         let kinds: Vec<String> = Attack::every(0, 0).iter().map(ToString::to_string).collect();
         self.hostile
             .sort_by_key(|row| kinds.iter().position(|kind| *kind == row.kind));
     }
 
-    /// Time of the whole run, in seconds.
+    /// Returns the duration of the whole run in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.stages.iter().map(|stage| stage.seconds).sum()

@@ -1,4 +1,4 @@
-//! What a person reads at the end of a run.
+//! Text report at the end of a run.
 
 mod metric;
 
@@ -13,13 +13,13 @@ use crate::door::DoorAnswer;
 use crate::outcome::Outcome;
 use metric::metric_block;
 
-/// An outcome, and how much of it a person wants to see.
+/// The outcome of a run, with the options of its text form.
 #[derive(Debug, serde::Serialize)]
 #[serde(transparent)]
 pub struct Report {
     /// The outcome.
     pub outcome: Outcome,
-    /// Whether to show every bin of long metrics.
+    /// True if every bin of long metrics is shown.
     #[serde(skip)]
     pub all_bins: bool,
 }
@@ -31,10 +31,10 @@ impl Summary for Report {
 }
 
 impl Report {
-    /// The report as it looks on this screen, without a newline at its end.
+    /// Renders the report for this screen, without a trailing newline.
     ///
     /// # Errors
-    /// None in fact: a string takes everything.
+    /// Never in fact: writing to a string cannot fail.
     pub fn render(&self, screen: Screen) -> Result<String, fmt::Error> {
         let mut text = String::new();
         self.roles(&mut text, screen)?;
@@ -47,7 +47,7 @@ impl Report {
         Ok(text)
     }
 
-    /// Who does what, and in whose mailbox it ends up.
+    /// Writes the table of the roles, what each does, and the buckets that each writes to.
     fn roles(&self, text: &mut String, screen: Screen) -> fmt::Result {
         let outcome = &self.outcome;
         let packets = grouped(outcome.honest_packets + outcome.hostile_packets);
@@ -56,23 +56,19 @@ impl Report {
         let mut table = Table::new(screen, &[("role", left), ("does", left), ("writes to buckets/…", left)]);
         table.row([
             "clients",
-            &format!("randomise, split, seal, post {packets} answers"),
-            "(over HTTP)",
+            &format!("randomise, split, encrypt {packets} answers"),
+            "(posts over HTTP)",
         ]);
-        table.row(["ingestor", "checks and keeps them, then shuffles and", "spool"]);
+        table.row(["ingestor", "validates and stores the reports", "spool"]);
         table.row([
             "",
-            &format!("signs them, {batches} batches for each"),
+            &format!("signs {batches} batches for each processor"),
             "ingestion-{first,second}",
         ]);
-        table.row([
-            "first",
-            "opens its shares, tells what it found",
-            "validation-for-second",
-        ]);
-        table.row(["second", "does the same with its own shares", "validation-for-first"]);
-        table.row(["both", "add what both found good", "sum-{first,second}"]);
-        table.row(["portal", "adds the two sums, takes the noise off", "your screen"]);
+        table.row(["first", "verifies its shares, sends messages", "validation-for-second"]);
+        table.row(["second", "verifies its own shares likewise", "validation-for-first"]);
+        table.row(["both", "add the shares that both accepted", "sum-{first,second}"]);
+        table.row(["portal", "adds the two sum parts, removes the noise", "your screen"]);
         let title = "Tallybox sandbox: every role in one process, every mailbox a directory";
         writeln!(text, "{}\n\n{table}\n", screen.paint(Tone::Heading, title))?;
         if let Some(metric) = outcome.metrics.first() {
@@ -82,27 +78,27 @@ impl Report {
             let modulus = grouped(MODULUS.into());
             writeln!(
                 text,
-                "Neither processor's sum says anything alone. The first bin below is"
+                "A sum part alone reveals nothing. The two sum parts of the first bin below:"
             )?;
             writeln!(text, "{first} + {second} = {sum} (modulo {modulus}).\n")?;
         }
         writeln!(
             text,
-            "true: what the clients know, and nobody else; sum: what the portal adds, with"
+            "true: the sum of the clients' answers; sum: the sum of their randomised answers,"
         )?;
         writeln!(
             text,
-            "their noise in it; estimate: with the noise taken off, ± one standard error.\n"
+            "which the portal computes; estimate: noise removed, ± one standard error.\n"
         )
     }
 
-    /// What the door answered to hostile posts.
+    /// Writes the table of hostile posts and the ingestor's answers.
     fn door(&self, text: &mut String, screen: Screen) -> fmt::Result {
         let columns = [
             ("hostile report, posted", Align::Left),
             ("sent", Align::Right),
-            ("the door says", Align::Left),
-            ("and then", Align::Left),
+            ("ingestor answers", Align::Left),
+            ("then", Align::Left),
         ];
         let mut table = Table::new(screen, &columns);
         for row in &self.outcome.door {
@@ -122,24 +118,24 @@ impl Report {
         writeln!(text, "{table}\n")?;
         writeln!(
             text,
-            "The door opens no share. What it takes, and what a lying ingestor would let"
+            "The ingestor cannot decrypt shares. The processors find the invalid packets that"
         )?;
-        writeln!(text, "through, the processors find out:\n")
+        writeln!(text, "the ingestor accepts, and those that a lying ingestor sends:\n")
     }
 
-    /// What became of the hostile packets.
+    /// Writes the table of hostile packets and their outcomes.
     fn hostile(&self, text: &mut String, screen: Screen) -> fmt::Result {
         let (left, right) = (Align::Left, Align::Right);
         let columns = [
             ("hostile packet", left),
             ("sent", right),
-            ("first says", left),
-            ("second says", left),
-            ("verdict", left),
+            ("first", left),
+            ("second", left),
+            ("outcome", left),
         ];
         let mut table = Table::new(screen, &columns);
         for row in &self.outcome.hostile {
-            // Which side was spoiled is plain from what that side says.
+            // The side in parentheses is omitted: the answers of the processors show it.
             let kind = row.kind.split(" (").next().unwrap_or(&row.kind);
             let tone = if row.verdict.starts_with("counted") {
                 Tone::Good
@@ -158,24 +154,27 @@ impl Report {
         writeln!(text, "{table}\n")?;
         writeln!(
             text,
-            "A packet counts if both send a message about it and the two say that its proof"
+            "A packet counts if both processors send a message and the two messages together"
         )?;
         writeln!(
             text,
-            "holds. A bad packet costs itself, never its batch. These come in batches of an"
+            "verify its proof. An invalid packet never affects the rest of its batch. These"
         )?;
-        writeln!(text, "ingestor that checks nothing; the last four are its own doing.\n")
+        writeln!(
+            text,
+            "batches come from an ingestor that checks nothing; it made the last four itself.\n"
+        )
     }
 
-    /// What was checked, how long it took, and where to go from here.
+    /// Writes the result of the self-check, the time of each stage, and the commands to try next.
     fn end(&self, text: &mut String, screen: Screen) -> fmt::Result {
         let outcome = &self.outcome;
         let checked = screen.paint(Tone::Good, "Checked:");
         writeln!(
             text,
-            "{checked} every sum is that of the bits that were shared; every hostile packet"
+            "{checked} every sum equals the sum of the shared bits; every hostile packet had"
         )?;
-        writeln!(text, "met the fate it should.\n")?;
+        writeln!(text, "the expected outcome.\n")?;
         let stages = outcome
             .stages
             .iter()
@@ -193,14 +192,14 @@ impl Report {
             .first()
             .map_or("", |metric| metric.sum_parts[0].as_str());
         if outcome.kept {
-            writeln!(text, "\nEverything is in {directory}. Next, look into it:\n")?;
+            writeln!(text, "\nAll files are in {directory}. Next, inspect one:\n")?;
             writeln!(text, "  make build; D=\"{directory}\"")?;
             writeln!(text, "  target/release/facilitator --config $D/first.yaml inspect \\")?;
             write!(text, "      $D/{part}")
         } else {
             writeln!(
                 text,
-                "\nThe directory is gone. Next, keep one and look into it; then see more noise:\n"
+                "\nThe directory is removed. Next, keep one and inspect it; then try more noise:\n"
             )?;
             writeln!(text, "  cargo run --release -- --dir demo && make build")?;
             writeln!(text, "  target/release/facilitator --config demo/first.yaml inspect \\")?;
@@ -210,7 +209,8 @@ impl Report {
     }
 }
 
-/// Breaks a text at spaces into lines of at most `width` characters, if its words allow it.
+/// Breaks a text at spaces into lines of at most `width` characters; a longer word gets a line for
+/// itself.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -261,7 +261,7 @@ mod tests {
             report.outcome.kept = kept;
             for width in [80, 120] {
                 let text = report.render(Screen { width, colour: false }).unwrap();
-                // Paths to be copied are the exception.
+                // Paths that the user copies are never broken.
                 for line in text.lines().filter(|line| !line.contains("/buckets/")) {
                     assert!(line.chars().count() <= width, "{line}");
                     assert!(!line.contains("…") || line.contains("buckets/…"), "{line}");

@@ -1,4 +1,4 @@
-//! The whole way from clients to sums, and the check that what came out is what went in.
+//! The complete pipeline from clients to sums, and the check of its result.
 
 use std::path::Path;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::schedule;
 use crate::stages::{Watch, aggregate_all, ingest_all, intake_all, post_all};
 use crate::world::World;
 
-/// The metrics of a run that names none: two histograms and two vectors, of 5 to 48 bins.
+/// The default metrics: two histograms and two bit vectors, of 5 to 48 bins.
 pub const DEFAULT_METRICS: [&str; 4] = [
     "PeriodicExposureNotification-v1",
     "PeriodicExposureNotificationInteraction-v1",
@@ -29,24 +29,24 @@ pub const DEFAULT_METRICS: [&str; 4] = [
     "DateExposure14d-v3",
 ];
 
-/// What to run.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// Packets of honest clients, over all metrics.
     pub packets: u64,
-    /// The metrics, each once.
+    /// The metrics, each at most once.
     pub metrics: Vec<Metric>,
-    /// Makes everything reproducible, keys included; for tests.
+    /// Makes everything reproducible, including keys; for tests.
     pub seed: Option<u64>,
-    /// Parameter of the randomised response; each metric's own if not given.
+    /// Epsilon of the randomised response for all metrics; `None` uses the epsilon of each metric.
     pub epsilon: Option<f64>,
 }
 
 /// Runs every role once, in the directory `root`, and checks the result.
 ///
 /// # Errors
-/// [`Error::Setting`] and [`Error::Occupied`] before anything is done; [`Error::Check`] when what came out is not what
-/// went in; others when a role fails.
+/// [`Error::Setting`] and [`Error::Occupied`] before anything is written; [`Error::Check`] if the
+/// result is wrong; other errors if a role fails.
 pub async fn run(root: &Path, options: &RunOptions, output: Output) -> Result<Outcome, Error> {
     let traffic_seed = options.seed.unwrap_or_else(rand::random);
     check_options(options)?;
@@ -100,18 +100,18 @@ fn check_options(options: &RunOptions) -> Result<(), Error> {
     let metrics = &options.metrics;
     let twice = |metric: &Metric| metrics.iter().filter(|other| other.name == metric.name).count() > 1;
     if metrics.is_empty() {
-        return refuse("at least one metric is needed".to_owned());
+        return refuse("at least one metric is required".to_owned());
     }
     if let Some(metric) = metrics.iter().find(|metric| twice(metric)) {
-        return refuse(format!("metric {} is named twice", metric.name));
+        return refuse(format!("metric {} is given twice", metric.name));
     }
     let fewest = FEWEST * metrics.len() as u64;
     if options.packets < fewest {
         return refuse(format!("{} metrics need at least {fewest} packets", metrics.len()));
     }
-    // A sum has to stay below the modulus, and 2^31 leaves room for the hostile packets.
+    // A sum must stay below the modulus; the limit of 2^31 leaves a margin for the hostile packets.
     if options.packets > 1 << 31 {
-        return refuse("more than 2,147,483,648 packets are too many".to_owned());
+        return refuse("a run can have at most 2,147,483,648 packets".to_owned());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The stages of a run: clients and ingestor, intake, aggregation.
+//! The stages of a run: clients and ingestor, simulated ingestor, intake, aggregation.
 
 mod post;
 
@@ -26,7 +26,7 @@ use crate::plan::{BatchPlan, Made, chunk, packet_bytes};
 use crate::stream::in_order;
 use crate::world::World;
 
-/// Times the stages and shows how far they are.
+/// Times the stages and shows their progress.
 pub(crate) struct Watch {
     output: Output,
     stages: Vec<Stage>,
@@ -40,7 +40,7 @@ impl Watch {
         }
     }
 
-    /// Notes that a stage has come to its end.
+    /// Records the end of a stage.
     pub(crate) fn note(&mut self, stage: &'static str, flows: &[Flow], begin: Instant) {
         self.stages.push(Stage {
             stage,
@@ -49,19 +49,20 @@ impl Watch {
         });
     }
 
-    /// What was noted.
+    /// Returns the recorded stages.
     pub(crate) fn finish(self) -> Vec<Stage> {
         self.stages
     }
 
-    /// A bar for a stage over so many packets.
+    /// Starts a progress bar for a stage that processes these flows.
     pub(super) fn bar(&self, label: &str, flows: &[Flow], role: Role) -> Bar {
         self.output
             .progress(Some(flows.iter().map(|flow| flow.bytes(role)).sum()), label)
     }
 }
 
-/// A lying ingestor: makes all packets of its batches, hostile ones among them, and writes them.
+/// Makes all packets of the lying ingestor's batches, including hostile ones, and writes the
+/// batches.
 pub(crate) async fn ingest_all(
     world: &World,
     flows: Vec<Flow>,
@@ -105,7 +106,7 @@ async fn ingestor_batch(ingestor: &Ingestor, flow: &Flow, plan: &BatchPlan, seed
         .await
 }
 
-/// Makes the packets of a batch on all cores and writes them to both sides, in order. Blocking.
+/// Makes the packets of a batch on all cores and writes them to both mailboxes, in order. Blocking.
 fn write_batch(flow: &mut Flow, plan: &BatchPlan, mut pair: BatchPair, bar: &Bar) -> Result<(), Error> {
     let Flow {
         traffic,
@@ -130,7 +131,7 @@ fn write_batch(flow: &mut Flow, plan: &BatchPlan, mut pair: BatchPair, bar: &Bar
     pair.finish().map(|_| ())
 }
 
-/// A processor: takes all batches in.
+/// Runs the intake of all batches at a processor.
 pub(crate) async fn intake_all(processor: &Arc<Processor>, flows: &[Flow], watch: &mut Watch) -> Result<(), Error> {
     let begin = Instant::now();
     let stage = ["intake-first", "intake-second"][processor.role.index()];
@@ -148,7 +149,7 @@ pub(crate) async fn intake_all(processor: &Arc<Processor>, flows: &[Flow], watch
     Ok(())
 }
 
-/// A processor: adds up every metric.
+/// Aggregates every metric at a processor.
 pub(crate) async fn aggregate_all(
     processor: &Arc<Processor>,
     flows: &[Flow],

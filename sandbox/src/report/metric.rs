@@ -1,4 +1,4 @@
-//! What a person reads about one metric: its numbers by bin, with a chart.
+//! Text report of one metric: a table with a row per bin, and a bar chart.
 
 use std::fmt::{self, Write as _};
 
@@ -9,10 +9,10 @@ use tallybox_service::progress::grouped;
 use super::wrapped;
 use crate::outcome::MetricOutcome;
 
-/// Bins of one metric that are shown; of a longer one, those with the most.
+/// Most bins that are shown without `--all-bins`: those with the largest estimates.
 const SHOWN: usize = 12;
 
-/// A metric: numbers by bin, with a chart.
+/// Writes the block of one metric.
 pub(super) fn metric_block(text: &mut String, screen: Screen, metric: &MetricOutcome, all: bool) -> fmt::Result {
     let (counted, sent) = (grouped(metric.packets_accepted), grouped(metric.packets_sent));
     let title = screen.paint(Tone::Heading, metric.name);
@@ -48,7 +48,7 @@ pub(super) fn metric_block(text: &mut String, screen: Screen, metric: &MetricOut
         }
         table
     };
-    // Once without bars, to learn how much room they have.
+    // The first table has no bars; it shows how much width is left for them.
     let room = rows(0).room();
     writeln!(text, "{}", rows(room))?;
     if shown.len() < metric.bins {
@@ -66,7 +66,7 @@ pub(super) fn metric_block(text: &mut String, screen: Screen, metric: &MetricOut
     writeln!(text)
 }
 
-/// The bins to show, in order.
+/// Returns the bins to show, in order.
 fn shown(metric: &MetricOutcome, all: bool) -> Vec<usize> {
     let mut bins: Vec<usize> = (0..metric.bins).collect();
     if !all && metric.bins > SHOWN {
@@ -77,7 +77,7 @@ fn shown(metric: &MetricOutcome, all: bool) -> Vec<usize> {
     bins
 }
 
-/// `1,234.5 ± 0.9`, or without a fraction where the error is large.
+/// Formats an estimate as `1,234.5 ± 0.9`, or without a fraction if the error is at least 100.
 fn show(estimate: &Estimate) -> String {
     let Estimate { value, standard_error } = *estimate;
     if standard_error >= 100.0 {
@@ -88,7 +88,7 @@ fn show(estimate: &Estimate) -> String {
     format!("{} ± {standard_error:.1}", signed(tenths, &fraction[1..]))
 }
 
-/// The whole part of a number with commas, then its fraction.
+/// Formats the whole part of a number with commas, followed by its fraction.
 fn signed(number: f64, fraction: &str) -> String {
     let sign = if number < 0.0 { "-" } else { "" };
     format!("{sign}{}{fraction}", grouped(number.abs().trunc() as u64))

@@ -1,4 +1,4 @@
-//! Clients post to the ingestor, and it batches what it kept.
+//! First stages of a run: clients post reports to the ingestor, and the ingestor writes batches.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,12 +25,13 @@ use crate::schedule;
 use crate::stream::in_order;
 use crate::world::World;
 
-/// When the clients of a sandbox report: ten minutes into the window.
+/// Offset of the clients' reports from the start of the window: ten minutes.
 const REPORTED: i64 = 10 * 60_000;
-/// When the ingestor batches: two hours later, when its own window of an hour has ended and settled.
+/// Offset of the batch job: two hours after the reports, when the ingestor's window of an hour has
+/// ended and settled.
 const BATCHED: i64 = 130 * 60_000;
 
-/// Clients post honest reports and others over HTTP, then the ingestor batches what it kept.
+/// Posts honest and hostile reports over HTTP, then lets the ingestor batch the accepted ones.
 pub(crate) async fn post_all(
     world: &World,
     flows: Vec<Flow>,
@@ -50,7 +51,12 @@ pub(crate) async fn post_all(
         let metric = metrics
             .metric(flow.aggregation.as_str())
             .map(|metric| metric.metric.clone());
-        let metric = metric.ok_or_else(|| Error::Internal(format!("no metric {}", flow.aggregation)))?;
+        let metric = metric.ok_or_else(|| {
+            Error::Internal(format!(
+                "metric {} is missing in the client configuration",
+                flow.aggregation
+            ))
+        })?;
         let poster = Poster {
             reporter: Arc::clone(&reporter),
             now: clock.millis(),
@@ -78,7 +84,7 @@ pub(crate) async fn post_all(
     Ok(done)
 }
 
-/// Posts the honest reports of one metric.
+/// A client that posts the honest reports of one metric.
 struct Poster {
     reporter: Arc<Reporter>,
     metric: ClientMetric,
@@ -88,7 +94,7 @@ struct Poster {
 }
 
 impl Poster {
-    /// Makes reports on all cores and posts them some at a time. Blocking.
+    /// Makes reports on all cores and posts them in groups. Blocking.
     fn post_honest(&self, mut flow: Flow) -> Result<Flow, Error> {
         let bins = flow.traffic.metric().bins();
         let (first, count) = (flow.posted.start, flow.posted.end - flow.posted.start);
@@ -120,12 +126,14 @@ impl Poster {
             .block_on(post(&self.reporter, &self.metric, self.now, reports))?;
         match answers.iter().find(|answer| **answer != DoorAnswer::Accepted) {
             None => Ok(()),
-            Some(answer) => Err(Error::Check(format!("the door answered {answer} to an honest report"))),
+            Some(answer) => Err(Error::Check(format!(
+                "the ingestor answered {answer} to an honest report"
+            ))),
         }
     }
 }
 
-/// Batches, and checks that what comes out is what was kept.
+/// Runs the batch job, and checks that its batches hold exactly the accepted reports.
 async fn batch_all(ingestor: &Ingestor, flows: &mut [Flow]) -> Result<(), Error> {
     let summary = batch(ingestor, &ingestor.localities[LOCALITY], &BatchOptions::default()).await;
     let summary = summary.map_err(Error::ingestor)?;
@@ -150,7 +158,7 @@ async fn batch_all(ingestor: &Ingestor, flows: &mut [Flow]) -> Result<(), Error>
         if batched != flow.kept[0] {
             let (aggregation, kept) = (&flow.aggregation, flow.kept[0]);
             return Err(Error::Check(format!(
-                "{aggregation}: {kept} reports were kept, {batched} are batched"
+                "{aggregation}: the ingestor accepted {kept} reports, but batched {batched}"
             )));
         }
     }
@@ -161,7 +169,7 @@ async fn batch_all(ingestor: &Ingestor, flows: &mut [Flow]) -> Result<(), Error>
     let expected: u64 = flows.iter().map(|flow| flow.kept[1]).sum();
     if dropped != expected {
         return Err(Error::Check(format!(
-            "{expected} replays were kept, {dropped} were dropped"
+            "the ingestor accepted {expected} replays, but dropped {dropped}"
         )));
     }
     Ok(())
