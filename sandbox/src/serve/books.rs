@@ -1,5 +1,6 @@
-//! The books of all roles: slabs and plans of the ingestor, batches, what the processors noted. It takes the secrets of
-//! all of them to read them, so nobody outside a sandbox could.
+//! Reads the stored state of all roles: slabs and plans of the ingestor, batches, prepared batches
+//! of the processors. Reading it takes the secrets of all roles, which only a sandbox holds
+//! together.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,10 +25,10 @@ use super::lookup::Lookup;
 use crate::error::Error;
 use crate::layout::{BucketKind, LOCALITY};
 
-/// Most bytes of an object.
+/// Maximum size of an object in bytes.
 const LIMIT: u64 = 256 << 20;
 
-/// A report as it stands in a slab.
+/// A report in a slab.
 #[derive(Debug, Clone)]
 pub(super) struct Spooled {
     pub(super) slab: String,
@@ -36,19 +37,19 @@ pub(super) struct Spooled {
     pub(super) digest: ReportDigest,
 }
 
-/// A window that is planned.
+/// A planned window of the ingestor.
 pub(super) struct Planned {
     pub(super) window: Window,
     pub(super) slabs: HashSet<String>,
-    /// Whether all its batches are written.
+    /// True if all its batches are written.
     pub(super) done: bool,
 }
 
-/// Where a packet is, and why a processor rejected it.
+/// A batch: its packets, and those that each processor rejected.
 pub(super) struct BatchBook {
     pub(super) name: BatchName,
     packets: HashSet<PacketId>,
-    /// None of a processor that has not looked.
+    /// For each processor the rejected packets; `None` before its intake.
     rejects: [Option<HashMap<PacketId, PacketReason>>; 2],
 }
 
@@ -66,12 +67,12 @@ impl BatchBook {
 }
 
 impl Lookup {
-    /// The names of all slabs, oldest first.
+    /// Lists the keys of all slabs, oldest first.
     pub(super) async fn slabs(&self) -> Result<Vec<String>, Error> {
         keys(&*self.ingestor.spool, &self.names().slabs(), ListRange::default()).await
     }
 
-    /// The reports of a slab that are wanted.
+    /// Returns the reports of a slab that `wanted` selects.
     pub(super) async fn slab(
         &self,
         key: &str,
@@ -82,7 +83,7 @@ impl Lookup {
         blocking(move || reports(&slab, file.as_ref(), wanted)).await?
     }
 
-    /// An object of the spool that is there.
+    /// Reads and verifies an object of the spool.
     async fn record(&self, key: &str) -> Result<Bytes, Error> {
         let spool = &*self.ingestor.spool;
         let missing = || BucketError::NotFound {
@@ -93,7 +94,7 @@ impl Lookup {
         Ok(payload.ok_or_else(missing)?)
     }
 
-    /// The windows that are planned, from the one of that time on.
+    /// Lists the planned windows that start at `from` or later.
     pub(super) async fn plans(&self, from: BatchTime) -> Result<Vec<Planned>, Error> {
         let (spool, names) = (&*self.ingestor.spool, self.names());
         let records = keys(spool, &names.records(), ListRange::default()).await?;
@@ -117,7 +118,7 @@ impl Lookup {
         Ok(plans)
     }
 
-    /// All batches of a metric and window.
+    /// Reads all batches of a metric and window.
     pub(super) async fn batches(&self, aggregation: &AggregationId, window: Window) -> Result<Vec<BatchBook>, Error> {
         let mailbox = self.world.layout.bucket(BucketKind::Ingestion, Role::First);
         let (start, end) = window_range(aggregation, &window);
@@ -147,13 +148,13 @@ impl Lookup {
         &self.ingestor.localities[LOCALITY].names
     }
 
-    /// The window in whose time a slab was begun.
+    /// Returns the start of the ingestor window in which a slab was started.
     pub(super) fn begun(&self, slab: &str) -> Option<BatchTime> {
         self.names().parse_slab(slab).map(|name| name.window())
     }
 }
 
-/// What a processor noted of a batch.
+/// Reads the packets of a batch that a processor rejected; `None` before its intake.
 async fn rejects(processor: &Processor, name: &BatchName) -> Result<Option<HashMap<PacketId, PacketReason>>, Error> {
     let refused = |error| Error::Processor {
         role: processor.role,
@@ -190,7 +191,8 @@ fn reports(slab: &str, file: &[u8], wanted: impl Fn(&StoredReport<'_>) -> bool) 
     Ok(found)
 }
 
-/// The packets of a file. One that cannot be read holds none: the processors say what is wrong with it.
+/// Returns the ids of the packets in a file. An unreadable file counts as empty: the processors
+/// report the error.
 fn packets(file: &[u8]) -> HashSet<PacketId> {
     let limits = Limits::default();
     let mut ids = HashSet::new();
@@ -211,5 +213,5 @@ async fn keys(bucket: &dyn Bucket, directory: &str, range: ListRange) -> Result<
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::Internal(format!("looking a report up: {error}")))
+    done.map_err(|error| Error::Internal(format!("looking up a report: {error}")))
 }

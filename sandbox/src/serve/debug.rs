@@ -1,4 +1,5 @@
-//! The debug pages: what became of a report. There is nothing like it outside a sandbox.
+//! HTTP pages that show the status of a report. Only a sandbox can offer them: they use the secrets
+//! of all roles.
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
@@ -19,35 +20,35 @@ use super::lookup::Lookup;
 use crate::always::window_of;
 use crate::error::Error;
 
-/// How many reports are listed.
+/// Number of reports in the list.
 const LISTED: usize = 100;
 
 const PAGE: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Tallybox sandbox</title>
 <style>body{font:16px/1.5 sans-serif;max-width:42em;margin:3em auto;padding:0 1em}input{font:inherit;width:24em}
 code{background:#eee;padding:0 .2em}</style>
 <h1>Tallybox sandbox</h1>
-<p>Post reports to the ingestor, then ask here what became of each.
-Time goes fast here, a second is ten minutes: a window lasts six seconds, and some seconds later it is summed.
+<p>Post reports to the ingestor, then query the status of each here.
+The clock is accelerated, one second is ten minutes: a window lasts six seconds and is summed some seconds later.
 <form action=/debug/reports><label>Report id
-<input name=id required placeholder=3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d></label> <button>Ask</button></form>
-<ul><li><code>GET /debug/reports/{id}</code>: slab, window, batch, what each processor found, both processors' rosters,
+<input name=id required placeholder=3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d></label> <button>Query</button></form>
+<ul><li><code>GET /debug/reports/{id}</code>: slab, window, batch, the intake outcome and the rosters of each processor,
 the sum, what to do next
-<li><a href=/debug/reports><code>GET /debug/reports</code></a>: the last 100 reports, the newest first
-<li><code>GET /debug/windows/{metric}/{YYYYMMDDHHMM}</code>: both rosters of the window that starts then, as each
-processor has them</ul>
-<p>Stages: <code>spooled</code> (kept), <code>batched</code> (in both mailboxes), <code>checked</code> (both processors
-looked), <code>summed</code> (with it or without it: see <code>sum</code>), <code>given-up</code> (its batch is never
-summed), <code>dropped</code> (a replay).
-<p>What the ingestor refuses is not kept: stage <code>refused</code>, with the problem that it answered.
-<p><code>POST /debug/unfriendly/{kind}</code>: the next request meets it: <code>rate-limited</code>,
+<li><a href=/debug/reports><code>GET /debug/reports</code></a>: the last 100 reports, newest first
+<li><code>GET /debug/windows/{metric}/{YYYYMMDDHHMM}</code>: both rosters of the window with this start, as each
+processor stores them</ul>
+<p>Stages: <code>spooled</code> (stored by the ingestor), <code>batched</code> (in both mailboxes), <code>checked</code>
+(intake done at both processors), <code>summed</code> (its window is summed; <code>sum</code> shows if it is counted),
+<code>given-up</code> (its batch is never summed), <code>dropped</code> (a replay).
+<p>A report that the ingestor refuses is not stored: its stage is <code>refused</code>, with the problem document of the answer.
+<p><code>POST /debug/unfriendly/{kind}</code> affects the next request: <code>rate-limited</code>,
 <code>unavailable</code>, <code>lost-answer</code>, <code>rotated-key</code>, <code>closed-metric</code>,
 <code>expired-config</code>.
-<p> <code>docs/clients.md</code> says how a report is
-made.</html>";
+<p><code>docs/clients.md</code> specifies how a client makes
+a report.</html>";
 
-/// Serves until it is aborted.
+/// Serves until the task is aborted.
 pub(super) async fn serve(listener: TcpListener, lookup: Lookup) {
-    // It ends with the sandbox.
+    // An error of the server is ignored: the task ends with the sandbox.
     let _ = axum::serve(listener, router(lookup)).await;
 }
 
@@ -58,7 +59,7 @@ pub(super) fn router(lookup: Lookup) -> Router {
         .route("/debug/reports/{id}", get(one))
         .route("/debug/windows/{metric}/{start}", get(window))
         .route("/debug/unfriendly/{kind}", post(unfriendly))
-        .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page", "GET / says what there is") })
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page", "GET / lists the pages") })
         .with_state(lookup)
 }
 
@@ -72,8 +73,8 @@ async fn window(State(lookup): State<Lookup>, Path((metric, start)): Path<(Strin
         Some(WindowName { aggregation, window })
     });
     let Some(name) = name else {
-        let next = "write it as PeriodicExposureNotification-v1/202601011200";
-        return problem(StatusCode::NOT_FOUND, "this is no metric and window", next);
+        let next = "use the form PeriodicExposureNotification-v1/202601011200";
+        return problem(StatusCode::NOT_FOUND, "invalid metric or window start", next);
     };
     match lookup.window(&name).await {
         Ok([first, second]) => Json(json!({ "first": first, "second": second })).into_response(),
@@ -94,7 +95,7 @@ async fn unfriendly(State(lookup): State<Lookup>, Path(kind): Path<String>) -> R
                 .collect();
             problem(
                 StatusCode::NOT_FOUND,
-                "there is no such unfriendliness",
+                "unknown kind of unfriendly response",
                 &kinds.join(", "),
             )
         }
@@ -102,7 +103,7 @@ async fn unfriendly(State(lookup): State<Lookup>, Path(kind): Path<String>) -> R
 }
 
 async fn list(State(lookup): State<Lookup>, uri: Uri) -> Response {
-    // What the form sends. An id has no character that a query spells otherwise.
+    // Query of the form on the start page. Ids contain no characters that need percent-encoding.
     if let Some(id) = uri.query().and_then(|query| query.strip_prefix("id=")) {
         return answer(&lookup, id.trim_matches('+')).await;
     }
@@ -115,12 +116,13 @@ async fn list(State(lookup): State<Lookup>, uri: Uri) -> Response {
 async fn answer(lookup: &Lookup, id: &str) -> Response {
     let id = id.trim().to_lowercase();
     if id.parse::<PacketId>().is_err() {
-        let detail = "this is no report id: ids are UUIDs, such as 3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d";
-        return problem(StatusCode::NOT_FOUND, detail, "ask for the uuid of the report");
+        let detail = "invalid report id: ids are UUIDs, such as 3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d";
+        return problem(StatusCode::NOT_FOUND, detail, "use the uuid of the report");
     }
     match lookup.fate(&id).await {
         Ok(fate) if fate.stage == Stage::Unknown => {
-            let next = "compare the id with that in the answer to the post; GET /debug/reports lists what is kept";
+            let next =
+                "compare the id with the one in the answer to the post; GET /debug/reports lists the stored reports";
             problem(StatusCode::NOT_FOUND, &fate.next, next)
         }
         Ok(fate) => Json(fate).into_response(),
@@ -128,7 +130,7 @@ async fn answer(lookup: &Lookup, id: &str) -> Response {
     }
 }
 
-/// A report in the list.
+/// Returns the list entry of a report.
 fn line(fate: &Fate) -> Value {
     json!({
         "id": fate.id,
@@ -140,7 +142,7 @@ fn line(fate: &Fate) -> Value {
 }
 
 fn failed(error: &Error) -> Response {
-    let next = "ask again: something may be half written or just swept";
+    let next = "retry: an object may be incomplete or may just have been deleted";
     problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), next)
 }
 
@@ -151,9 +153,9 @@ fn problem(status: StatusCode, detail: &str, next: &str) -> Response {
     if status == StatusCode::NOT_FOUND {
         "not found".clone_into(&mut problem.title);
     } else {
-        // A type of its own is not worth a name: it is a bug, or a full disk.
+        // No problem type of its own: the cause is a bug or a full disk.
         "about:blank".clone_into(&mut problem.kind);
-        "the books cannot be read".clone_into(&mut problem.title);
+        "stored state cannot be read".clone_into(&mut problem.title);
     }
     let content = [(header::CONTENT_TYPE, "application/problem+json")];
     (status, content, serde_json::to_string(&problem).unwrap_or_default()).into_response()

@@ -1,4 +1,4 @@
-//! What became of one report, as it is told to a client developer.
+//! The status of one report, as the debug pages show it to a client developer.
 
 use serde::Serialize;
 use tallybox_facilitator::reason::PacketReason;
@@ -9,67 +9,67 @@ use tallybox_model::report::Problem;
 use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window};
 
-/// How far a report has come.
+/// The progress of a report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// No report with this id was accepted.
+    /// The ingestor has accepted no report with this id.
     #[default]
     Unknown,
-    /// The ingestor refused it, and keeps nothing of it.
+    /// The ingestor refused the report and stored nothing of it.
     Refused,
-    /// It stands in a slab.
+    /// The report is in a slab.
     Spooled,
-    /// It stands in a batch for each processor.
+    /// The report is in a batch for each processor.
     Batched,
-    /// Both processors have looked at it.
+    /// Both processors have done the intake of its batch.
     Checked,
-    /// Its window is summed, with it or without it.
+    /// Its window is summed; the report may or may not be counted.
     Summed,
     /// Its batch is in no sum, and never will be.
     GivenUp,
-    /// The batcher did not batch it.
+    /// The batch job dropped the report.
     Dropped,
 }
 
-/// What became of a report.
+/// The status of a report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fate {
     /// The report's id.
     pub id: String,
-    /// How far it has come.
+    /// Its progress.
     pub stage: Stage,
-    /// Why the ingestor refused it the last time, if it was never kept.
+    /// The ingestor's last refusal, if the report was never stored.
     pub problem: Option<Problem>,
-    /// The slab that it was kept in; the first of them, if it came again.
+    /// The slab that stores it; the first one if it was stored several times.
     pub slab: Option<String>,
-    /// How often it was kept. It counts once.
+    /// How often it was stored. It is counted at most once.
     pub kept: usize,
     /// Its metric.
     pub metric: Option<String>,
-    /// The ingestor's window that it is batched in, once that is planned.
+    /// The ingestor's window in which it is batched, once the window is planned.
     pub window: Option<Window>,
-    /// The batch that it is in, for both processors.
+    /// The batch that contains it, at both processors.
     pub batch: Option<BatchFate>,
-    /// The id that the processors know it by.
+    /// The packet id that the processors use for it.
     pub packet_id: Option<String>,
-    /// What the first processor found.
+    /// The first processor's result of intake.
     pub first: ProcessorFate,
-    /// What the second processor found.
+    /// The second processor's result of intake.
     pub second: ProcessorFate,
-    /// What the rosters of each window say of its batch, until one settles it.
+    /// The entries of its batch in the rosters of each window, up to the window that decides it.
     pub rosters: RosterFate,
-    /// Whether it is in the sum.
+    /// Its place in the sum.
     pub sum: SumFate,
-    /// What happens next, or what to do.
+    /// What happens next, or what the developer should do.
     pub next: String,
 }
 
-/// A batch.
+/// The name of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BatchFate {
-    /// What it counts for.
+    /// The aggregation.
     pub aggregation: AggregationId,
     /// Its date.
     pub date: BatchTime,
@@ -77,41 +77,42 @@ pub struct BatchFate {
     pub id: BatchId,
 }
 
-/// What a processor may find.
+/// The result of a packet's intake at one processor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum Verdict {
-    /// It opened its share and told its peer.
+    /// The processor opened its share and sent a verification message to its peer.
     #[serde(rename = "message")]
     Message,
-    /// It told its peer nothing.
+    /// The processor sent no verification message.
     #[serde(rename = "rejected")]
     Rejected,
-    /// It has not looked.
+    /// The processor has not done the intake yet.
     #[default]
     #[serde(rename = "not yet")]
     NotYet,
 }
 
-/// What a processor found.
+/// A packet's intake at one processor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ProcessorFate {
-    /// What it did.
+    /// The result.
     pub verdict: Verdict,
-    /// Why it rejected the report.
+    /// The reason for a rejection.
     pub reason: Option<PacketReason>,
 }
 
-/// What rosters say of a batch, window by window, as each processor has them.
+/// A batch in the rosters, window by window, as each processor stores them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RosterFate {
-    /// As the first processor has them.
+    /// As stored by the first processor.
     pub first: Vec<BatchView>,
-    /// As the second processor has them.
+    /// As stored by the second processor.
     pub second: Vec<BatchView>,
 }
 
 impl RosterFate {
-    /// The window that settled it, as soon as one side knows: both come to the same.
+    /// Returns the window that decided the batch. One side's view is sufficient, because both
+    /// decide alike.
     pub(super) fn settled(&self) -> Option<(Outcome, Window)> {
         let views = self.first.iter().chain(&self.second);
         let settled = |view: &&BatchView| !matches!(view.outcome, Outcome::Open | Outcome::Waiting);
@@ -119,14 +120,14 @@ impl RosterFate {
     }
 }
 
-/// What the sum says.
+/// A report's place in the sum.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SumFate {
-    /// Whether the report is in it; nobody knows before there is one.
+    /// True if the report is counted; `None` before its window is summed or its batch is decided.
     pub counted: Option<bool>,
-    /// The window whose sum it is.
+    /// The window of the sum.
     pub window: Option<Window>,
-    /// Why, or why not.
+    /// The reason.
     pub why: Option<String>,
 }
 
@@ -148,18 +149,18 @@ impl From<Option<PacketReason>> for ProcessorFate {
 }
 
 impl Fate {
-    /// Of an id that is in no slab.
+    /// The status of an id that is in no slab.
     pub(super) fn unknown(id: &str) -> Self {
         Self {
             id: id.to_owned(),
-            next: "no report with this id is kept: was it rejected at the door? the answer to its post says why; or \
-                   it was deleted, two days after it was summed"
+            next: "no report with this id is stored: the ingestor refused it, see the answer to its post; or its \
+                   slab was deleted some time after its batch was written"
                 .to_owned(),
             ..Self::default()
         }
     }
 
-    /// Of a report that the ingestor refused.
+    /// The status of a report that the ingestor refused.
     pub(super) fn refused(id: &str, problem: Problem) -> Self {
         Self {
             id: id.to_owned(),
@@ -170,7 +171,7 @@ impl Fate {
         }
     }
 
-    /// The batcher found that another report had its shares, or its place.
+    /// Marks the report as dropped by the batch job: another report has its shares.
     pub(super) fn drop(&mut self, why: String) {
         self.stage = Stage::Dropped;
         self.sum = SumFate {
@@ -178,43 +179,44 @@ impl Fate {
             window: None,
             why: Some(why),
         };
-        "split and seal every answer afresh: a sealed share counts once, under whatever id".clone_into(&mut self.next);
-    }
-
-    /// What both processors found.
-    pub(super) fn check(&mut self, found: [ProcessorFate; 2]) {
-        [self.first, self.second] = found;
-        if found.iter().any(|found| found.verdict == Verdict::NotYet) {
-            "both processors take the batch in, in a moment".clone_into(&mut self.next);
-            return;
-        }
-        self.stage = Stage::Checked;
-        "when the window and its grace are over, both processors agree which batches they sum"
+        "split and encrypt every answer again: an encrypted share is counted once, under any id"
             .clone_into(&mut self.next);
     }
 
-    /// No window has settled its batch.
+    /// Records the intake results of both processors.
+    pub(super) fn check(&mut self, found: [ProcessorFate; 2]) {
+        [self.first, self.second] = found;
+        if found.iter().any(|found| found.verdict == Verdict::NotYet) {
+            "the intake of the batch at both processors follows shortly".clone_into(&mut self.next);
+            return;
+        }
+        self.stage = Stage::Checked;
+        "when the window and its grace period are over, both processors agree which batches they sum"
+            .clone_into(&mut self.next);
+    }
+
+    /// Updates the hint of a report whose batch is not decided yet.
     pub(super) fn wait(&mut self) {
         let stood = self.rosters.first.iter().any(|view| view.outcome == Outcome::Open);
         if self.stage == Stage::Checked && stood {
-            "a window has passed without it: too few good packets, or one side could not sum it then; it is listed again \
-             in the next one"
+            "a window ended without it: too few valid packets, or one side could not sum the batch; the next \
+             window lists it again"
                 .clone_into(&mut self.next);
         }
     }
 
-    /// Both sides have agreed to sum it.
+    /// Records that both sides have agreed to sum the batch in a window.
     pub(super) fn agree(&mut self, window: Window) {
         self.sum.window = Some(window);
-        "both processors have agreed to sum its batch, and write their parts in a moment".clone_into(&mut self.next);
+        "both processors have agreed to sum its batch, and write their sum parts shortly".clone_into(&mut self.next);
     }
 
-    /// Both sides have agreed never to sum its batch.
+    /// Records that both sides have agreed never to sum the batch.
     pub(super) fn give_up(&mut self, outcome: Outcome, window: Window) {
         self.stage = Stage::GivenUp;
         let why = match outcome {
             Outcome::Expired => format!("its batch could not be summed by {window}, its last window"),
-            _ => format!("the processors found different packets of its batch good, in {window}"),
+            _ => format!("the processors accepted different packets of its batch, in {window}"),
         };
         let rejected = self.rejection();
         let why = match rejected {
@@ -234,14 +236,14 @@ impl Fate {
             .clone_into(&mut self.next);
     }
 
-    /// What the sum says of it.
+    /// Records whether the sum of a window contains the report.
     pub(super) fn sum(&mut self, window: Window, counted: bool) {
         self.stage = Stage::Summed;
         self.sum.window = Some(window);
         self.sum.counted = Some(counted);
         let (why, next) = match (counted, self.rejection()) {
             (true, _) => (
-                "both processors found the proof good".to_owned(),
+                "both processors accepted the proof".to_owned(),
                 "nothing: it is in the sum",
             ),
             (false, Some((role, reason))) => (
@@ -249,9 +251,9 @@ impl Fate {
                 advice(reason),
             ),
             (false, None) => (
-                "both processors opened it, and both messages together say that the proof is wrong: invalid-proof"
+                "both processors decrypted it, but their messages together show that the proof is invalid: invalid-proof"
                     .to_owned(),
-                "look at how bits, shares and proof are made; docs/clients.md has test vectors",
+                "check how bits, shares and proof are made; docs/clients.md has test vectors",
             ),
         };
         self.sum.why = Some(why);
@@ -264,23 +266,23 @@ impl Fate {
     }
 }
 
-/// The word that the processors' own summaries have for a reason.
+/// Returns the name of a reason as in the processors' own summaries.
 fn word(reason: PacketReason) -> String {
     let word = serde_json::to_value(reason).ok();
     word.and_then(|word| word.as_str().map(str::to_owned))
         .unwrap_or_default()
 }
 
-/// What a client developer looks at first.
+/// Returns what a client developer should check first for a reason.
 fn advice(reason: PacketReason) -> &'static str {
     match reason {
         PacketReason::BadCiphertext => {
-            "a sealed share begins with a point of P-256, 65 bytes, uncompressed: look at how it is sealed"
+            "an encrypted share begins with an uncompressed P-256 point of 65 bytes: check the encryption"
         }
         PacketReason::Undecryptable => {
-            "its key does not open it: look at which share is sealed to which key, and at the key derivation"
+            "the processor's key does not decrypt it: check which share is encrypted to which key, and the key derivation"
         }
-        PacketReason::BadShare => "it opens, but holds no share of this length: look at how shares are written down",
-        _ => "docs/operating.md says what this reason means",
+        PacketReason::BadShare => "it decrypts, but not to a share of the right length: check the encoding of shares",
+        _ => "docs/operating.md explains this reason",
     }
 }

@@ -1,4 +1,5 @@
-//! Finds out what became of a report: its slab, the plan that names it, the batch, both verdicts, the sum.
+//! Derives the status of a report: its slab, the plan that names the slab, the batch, both intakes,
+//! the sum.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::portal::{self, Total};
 use crate::world::World;
 
-/// Looks up fates.
+/// Derives the status of reports from the stored state of all roles.
 #[derive(Clone)]
 pub(super) struct Lookup {
     pub(super) world: Arc<World>,
@@ -29,19 +30,19 @@ pub(super) struct Lookup {
     pub(super) processors: [Arc<Processor>; 2],
 }
 
-/// What is read once for many reports.
+/// Cache for one query: state that several reports share.
 #[derive(Default)]
 struct Pages {
-    /// The batches of a metric and a window of the ingestor's.
+    /// The batches of a metric, by the ingestor's window.
     batches: HashMap<(AggregationId, Window), Vec<BatchBook>>,
-    /// What both sides say of a batch.
+    /// The roster entries of a batch, on both sides.
     rosters: HashMap<BatchName, RosterFate>,
-    /// The sums of a metric and window; none before both parts are there.
+    /// The sums of a metric and window; `None` until both sum parts exist.
     totals: HashMap<(AggregationId, Window), Option<Total>>,
 }
 
 impl Lookup {
-    /// What became of the report with this id.
+    /// Returns the status of the report with this id.
     pub(super) async fn fate(&self, id: &str) -> Result<Fate, Error> {
         let mut found = Vec::new();
         for slab in self.slabs().await? {
@@ -62,12 +63,12 @@ impl Lookup {
         if fate.stage == Stage::Dropped
             && let Some(other) = self.twin(digest).await?
         {
-            fate.drop(format!("its shares are those of report {other}"));
+            fate.drop(format!("its shares are identical to those of report {other}"));
         }
         Ok(fate)
     }
 
-    /// What became of the reports that came last, the newest first, at most so many.
+    /// Returns the status of the newest reports, newest first, at most `most` of them.
     pub(super) async fn recent(&self, most: usize) -> Result<Vec<Fate>, Error> {
         let mut found = Vec::new();
         for slab in self.slabs().await?.into_iter().rev() {
@@ -108,7 +109,7 @@ impl Lookup {
             metric: Some(report.metric),
             packet_id: Some(packet.to_string()),
             window: planned.map(|plan| plan.window),
-            next: "it is batched when the ingestor's window has ended and settled, in some seconds: ask again then"
+            next: "it is batched when the ingestor's window has ended and settled, in some seconds: query again then"
                 .to_owned(),
             ..Fate::default()
         };
@@ -122,7 +123,7 @@ impl Lookup {
         }
         let Some(batch) = pages.batches[&place].iter().find(|batch| batch.holds(packet)) else {
             if planned.done {
-                fate.drop("a replay: its shares came before, under another id".to_owned());
+                fate.drop("a replay: its shares were posted before, under another id".to_owned());
             }
             return Ok(fate);
         };
@@ -154,7 +155,7 @@ impl Lookup {
         Ok(fate)
     }
 
-    /// What each window's rosters say of a batch, on both sides.
+    /// Returns the entries of a batch in the rosters of each window, on both sides.
     async fn rosters(&self, name: &BatchName) -> Result<RosterFate, Error> {
         let side = |processor: &Arc<Processor>| {
             let processor = Arc::clone(processor);
@@ -173,7 +174,7 @@ impl Lookup {
         })
     }
 
-    /// Both rosters of a window, as each side sees them.
+    /// Returns both rosters of a window, as each side stores them.
     pub(super) async fn window(&self, name: &WindowName) -> Result<[WindowView; 2], Error> {
         let [first, second] = &self.processors;
         let first = show(first, name).await.map_err(|error| refused(first, error))?;
@@ -181,7 +182,8 @@ impl Lookup {
         Ok([first, second])
     }
 
-    /// The first report that has a share of this one under another digest.
+    /// Returns the id of the first other report that contains one of this report's encrypted
+    /// shares.
     async fn twin(&self, digest: ReportDigest) -> Result<Option<String>, Error> {
         for slab in self.slabs().await? {
             let wanted = move |other: &tallybox_model::report::StoredReport<'_>| {

@@ -1,19 +1,20 @@
-//! A sandbox that stays up: every program by queue and scheduler, clients that report all the time, and somebody who
-//! knows the truth. With chaos, the programs are processes that are killed.
+//! The long-running sandbox: every program with its queues and schedule, clients that report
+//! continuously, and an audit that compares every sum with the reports that were posted. With
+//! `--chaos` the programs are child processes that are killed at random.
 //!
-//! | file | holds |
+//! | file | content |
 //! |---|---|
-//! | `announce` | what a client developer pastes |
-//! | `crowd` | clients: honest ones, hostile ones, and some that post twice |
-//! | `crew` | the programs as processes, killed and started again |
-//! | `truth` | the ledger of reports, and whether the sums agree with it |
-//! | `look`, `frame` | how every window stands, and the live screen |
-//! | `watch` | the loop around all of it |
-//! | `window` | what came out of a window |
-//! | `fate`, `lookup`, `books` | what became of one report, looked up in what every role left behind |
-//! | `front` | what is in front of the ingestor: remembers refusals, is unfriendly on request |
-//! | `debug` | the pages that say it |
-//! | `spool` | what the ingestor keeps and has not batched yet |
+//! | `announce` | the text at the start, with commands for client developers |
+//! | `crowd` | simulated clients: honest, hostile, and some that post twice |
+//! | `crew` | the programs as child processes; kills and restarts |
+//! | `truth` | the ledger of posted reports, and the audit of the sums |
+//! | `look`, `frame` | the progress of each window, and the live screen |
+//! | `watch` | the main loop |
+//! | `window` | the sum of one window |
+//! | `fate`, `lookup`, `books` | the status of a report, from the stored state of all roles |
+//! | `front` | middleware before the ingestor: records refusals, misbehaves on request |
+//! | `debug` | the HTTP pages that show the status of reports |
+//! | `spool` | reports that the ingestor has stored and not batched yet |
 
 mod announce;
 mod books;
@@ -69,49 +70,51 @@ pub use front::Unfriendly;
 pub use fate::{BatchFate, Fate, ProcessorFate, RosterFate, Stage, SumFate, Verdict as IntakeVerdict};
 pub use truth::{Fault, Faults, Kills, ReportCounts, Verdict};
 
-/// The fewest packets of a sum, and of a batch, with chaos; without it a single report counts.
+/// Minimum packets of a sum and of a batch with `--chaos`. Without it the minimum is 1, so that a
+/// developer's single report is summed.
 const CHAOS_MINIMUM: u64 = 10;
 const CHAOS_BATCH: u64 = 3;
-/// For how long slabs are kept, in hours of the sandbox: for a quarter of an hour for those who ask what became of their
-/// reports; with chaos for two minutes, since a batch job reads the plans of all that are there.
+/// Retention of slabs in hours of the sandbox clock: 15 minutes of real time, for the debug pages.
+/// With
+/// `--chaos` two minutes, because each batch job reads the plans of all retained slabs.
 const KEEP_HOURS: u32 = 150;
 const CHAOS_KEEP_HOURS: u32 = 20;
 
-/// How a sandbox serves.
+/// Options of a long-running sandbox.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// The metrics that may be reported.
+    /// The metrics that the ingestor accepts.
     pub metrics: Vec<Metric>,
-    /// Parameter of the randomised response; each metric's own if not given.
+    /// Epsilon of the randomised response for all metrics; `None` uses the epsilon of each metric.
     pub epsilon: Option<f64>,
-    /// Where clients post.
+    /// Address on which the ingestor accepts reports.
     pub listen: SocketAddr,
-    /// Where they ask what became of a report.
+    /// Address of the debug pages.
     pub debug_listen: SocketAddr,
-    /// Makes all keys reproducible, and traffic and kills begin the same way.
+    /// Seed of all keys, the traffic and the choice of kills.
     pub seed: Option<u64>,
-    /// What time it is.
+    /// The clock of the sandbox.
     pub time: Time,
-    /// Honest packets that are posted at the start, so that there is something to see.
+    /// Number of honest packets posted at the start.
     pub packets: u64,
-    /// Reports a second that are posted all the time.
+    /// Reports per second that the sandbox posts.
     pub traffic: f64,
-    /// Whether programs are processes that are killed, on buckets and queues that fail.
+    /// True if the programs are child processes that are killed, with faults in buckets and queues.
     pub chaos: bool,
-    /// What one request of four meets.
+    /// The unfriendly responses that one request in four receives, in turn.
     pub unfriendly: Vec<Unfriendly>,
-    /// By what attestations are checked; nobody looks at them if not given.
+    /// The attestation policy; attestations are not checked if absent.
     pub attestation: Option<Attestation>,
-    /// For how long it is up; until it is told to stop, if not given.
+    /// How long the sandbox runs; until it is stopped if absent.
     pub lasting: Option<Duration>,
 }
 
-/// The time in a sandbox.
+/// The source of the sandbox's time.
 #[derive(Debug, Clone)]
 pub enum Time {
-    /// It goes by itself.
+    /// A clock that runs at a fixed multiple of real time.
     Pace(Pace),
-    /// A test sets it.
+    /// A clock that a test sets.
     Set(Clock),
 }
 
@@ -128,41 +131,44 @@ impl Time {
     }
 }
 
-/// Who does the work.
+/// Where the programs run.
 enum Staff {
-    /// The programs in this process.
+    /// Inside this process.
     Here { door: Door, company: Arc<Company> },
-    /// Processes.
+    /// As child processes.
     Crew(Box<Crew>),
 }
 
-/// A sandbox that serves.
+/// A running sandbox.
 pub struct Serving {
-    /// Where clients post.
+    /// Address on which the ingestor accepts reports.
     pub address: SocketAddr,
-    /// Where they ask what became of a report.
+    /// Address of the debug pages.
     pub debug_address: SocketAddr,
-    /// The world that it serves.
+    /// The sandbox directory and its keys.
     pub world: Arc<World>,
     setting: Setting,
     staff: Staff,
     debug: tokio::task::JoinHandle<()>,
     lookup: Lookup,
-    /// Reports that the ingestor has left out, by its windows: it forgets them in time.
+    /// Number of reports that the ingestor dropped, by ingestor window. Kept here because the
+    /// ingestor deletes its records after a time.
     dropped: BTreeMap<Window, u64>,
     crowd: Arc<Crowd>,
     spool: SpoolReader,
     audit: Audit,
-    /// What traffic and kills follow from.
+    /// Seed of traffic and kills.
     seed: u64,
     output: Output,
 }
 
 impl Serving {
-    /// Makes a world in a new or empty directory, opens the ingestor's door and the debug pages.
+    /// Creates the sandbox in a new or empty directory, and starts the ingestor and the debug
+    /// pages.
     ///
     /// # Errors
-    /// [`Error`] if the directory is in use, or an address.
+    /// [`Error`] if the directory is not empty, an address is in use, or a program cannot be
+    /// opened.
     pub async fn start(root: &Path, options: &ServeOptions, output: Output) -> Result<Self, Error> {
         let setting = options.time.setting();
         let world = Arc::new(create(root, options, &setting)?);
@@ -180,7 +186,11 @@ impl Serving {
                     ingestor,
                 )
             }
-            (Time::Set(_), true) => return Err(Error::Setting("chaos needs a clock that goes by itself".to_owned())),
+            (Time::Set(_), true) => {
+                return Err(Error::Setting(
+                    "--chaos requires a running clock, not one that is set".to_owned(),
+                ));
+            }
             (_, false) => {
                 let mut ingestor = setting.ingestor(&Part::Ingestor.config(layout))?;
                 if let Some(attestation) = &options.attestation {
@@ -241,10 +251,10 @@ impl Serving {
         BatchTime::of_clock(self.setting.clock.millis())
     }
 
-    /// Takes no more reports, answers what is in flight, and ends.
+    /// Stops accepting reports, answers the requests in progress, and stops the programs.
     ///
     /// # Errors
-    /// [`Error`] if the ingestor does not end well.
+    /// [`Error`] if the ingestor fails while it stops.
     pub async fn stop(self) -> Result<(), Error> {
         self.debug.abort();
         match self.staff {
@@ -257,12 +267,12 @@ impl Serving {
     }
 }
 
-/// Keys, configurations and buckets.
+/// Creates keys, configurations and buckets.
 fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<World, Error> {
     let world = World::for_bins(root, options.seed, Points::Pinned, &bins_of(&options.metrics))?;
     let now = BatchTime::of_clock(setting.clock.millis());
     let since = window_of(now)
-        .ok_or_else(|| Error::Internal("a time without a window".to_owned()))?
+        .ok_or_else(|| Error::Internal("the current time is outside the supported range".to_owned()))?
         .start();
     let (minimum, least, keep) = match options.chaos {
         true => (CHAOS_MINIMUM, CHAOS_BATCH, CHAOS_KEEP_HOURS),
@@ -291,7 +301,7 @@ fn create(root: &Path, options: &ServeOptions, setting: &Setting) -> Result<Worl
     Ok(world)
 }
 
-/// The address with a port that stays the same each time the ingestor starts.
+/// Resolves port 0 to a free port, so that the ingestor has the same port after each restart.
 fn free(address: SocketAddr) -> Result<SocketAddr, Error> {
     let bound = std::net::TcpListener::bind(address).and_then(|listener| listener.local_addr());
     bound.map_err(refused(address))
@@ -299,14 +309,14 @@ fn free(address: SocketAddr) -> Result<SocketAddr, Error> {
 
 async fn listen_for_questions(address: SocketAddr) -> Result<TcpListener, Error> {
     if !address.ip().is_loopback() {
-        let problem = "the debug pages listen on a loopback address only: they read everybody's secrets";
+        let problem = "--debug-listen must be a loopback address: the debug pages use the secrets of all roles";
         return Err(Error::Setting(problem.to_owned()));
     }
     TcpListener::bind(address).await.map_err(refused(address))
 }
 
 fn refused(address: SocketAddr) -> impl Fn(std::io::Error) -> Error {
-    move |error| Error::Setting(format!("{address} cannot be listened on: {error}"))
+    move |error| Error::Setting(format!("cannot listen on {address}: {error}"))
 }
 
 fn flows(world: &World, registry: &Registry, options: &ServeOptions, seed: u64) -> Result<Vec<Flow>, Error> {
@@ -315,7 +325,7 @@ fn flows(world: &World, registry: &Registry, options: &ServeOptions, seed: u64) 
         .map(|metric| (metric.name.clone(), metric))
         .collect();
     let flow = |metric: &Metric| {
-        let missing = || Error::Internal(format!("no metric {}", metric.name));
+        let missing = || Error::Internal(format!("metric {} is missing in the registry", metric.name));
         let epsilon = options.epsilon.unwrap_or(metric.epsilon);
         Ok(Flow {
             traffic: Traffic::new(seed, metric, world.keys.for_clients(metric.bins())?, Some(epsilon))?,

@@ -1,4 +1,4 @@
-//! Good, bad and replayed reports, asked for at each stage.
+//! The status of valid, invalid and replayed reports at each stage.
 
 use std::io::{Read as _, Write as _};
 
@@ -17,9 +17,9 @@ const METRIC: &str = "CodeVerified-v1";
 /// 2026-01-01 00:00 UTC.
 pub(super) const START: i64 = 1_767_225_600_000;
 const MINUTE: i64 = 60_000;
-/// When the ingestor's first window has ended and settled.
+/// A time when the ingestor's first window has ended and settled.
 const SETTLED: i64 = START + 46 * MINUTE;
-/// When the first window and its grace are over.
+/// A time when the first window and its grace period are over.
 const CLOSED: i64 = START + 111 * MINUTE;
 
 struct Stand {
@@ -108,7 +108,7 @@ impl Stand {
         }
     }
 
-    /// It is this time, and everybody does what is due.
+    /// Sets the clock, then lets every program do the work that is due.
     async fn at(&self, millis: i64) {
         self.clock.set(millis);
         self.company().batch().await.unwrap();
@@ -152,7 +152,7 @@ async fn a_client_developer_learns_what_became_of_each_report() {
         dropped["sum"]["why"]
             .as_str()
             .unwrap()
-            .contains("shares are those of report")
+            .contains("shares are identical to those of report")
     );
 
     stand.company().turn().await.unwrap();
@@ -254,7 +254,7 @@ async fn sums_are_compared_with_the_truth() {
     stand.at(SETTLED).await;
     assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 0);
     assert_eq!(stand.serving.audit.look(stand.serving.now()).await.unwrap().len(), 0);
-    // Two of them are another client's.
+    // Two of them were posted by another client.
     assert_eq!(stand.serving.audit.unsettled(), 14);
     stand.at(CLOSED).await;
     let added = stand.serving.audit.look(stand.serving.now()).await.unwrap();
@@ -272,7 +272,7 @@ async fn sums_are_compared_with_the_truth() {
     );
     assert_eq!((reports.kept(), reports.in_sums()), (14, 13));
 
-    // A second processor that forgets its part is noticed, and so is a report that nobody has.
+    // A report that was acknowledged and is nowhere stored counts as lost.
     let packet = PacketId::from_bytes([7; 16]);
     let posted = truth::Posted {
         metric: METRIC.parse().unwrap(),
@@ -305,10 +305,10 @@ async fn packets_of_its_own_and_the_pages_around_them() {
     let (status, asked) = stand.get(&format!("/debug/reports?id={id}")).await;
     assert!(status == 200 && asked.contains("\"spooled\""), "{asked}");
     for (path, expected) in [
-        ("/debug/reports/nobody", "no report id"),
+        ("/debug/reports/nobody", "invalid report id"),
         (
             "/debug/reports/3f0c8a52-9d1e-4b7a-8c66-0e4f5a6b7c8d",
-            "rejected at the door",
+            "the ingestor refused it",
         ),
         ("/elsewhere", "no such page"),
     ] {
@@ -335,7 +335,7 @@ async fn the_debug_pages_are_for_this_machine_only() {
 async fn the_start_fits_a_terminal() {
     let stand = Stand::new().await;
     let text = Human(&Announcement::of(&stand.serving, &options(&stand.clock))).to_string();
-    // Keys and paths are as long as they are.
+    // Lines with keys and paths may be longer.
     let whole = |line: &&str| {
         !["MF", "directory", "--key"]
             .iter()
@@ -356,7 +356,7 @@ async fn the_start_fits_a_terminal() {
     stand.serving.stop().await.unwrap();
 }
 
-/// A summary as a person reads it.
+/// Displays a summary in its text form.
 struct Human<'s>(&'s Announcement);
 
 impl std::fmt::Display for Human<'_> {
@@ -365,7 +365,7 @@ impl std::fmt::Display for Human<'_> {
     }
 }
 
-/// Posts by hand, and answers the status; nothing if the connection broke.
+/// Posts a body over a plain TCP connection, and returns the status; `None` if the connection broke.
 async fn post_by_hand(stand: &Stand, body: String) -> Option<u16> {
     let (address, length) = (stand.serving.address, body.len());
     let posting = tokio::task::spawn_blocking(move || {
@@ -395,7 +395,7 @@ async fn ask_for(stand: &Stand, kind: &str) -> u16 {
     asking.await.unwrap()
 }
 
-/// A request that the ingestor's own description gives as an example, with another id.
+/// Returns the example request of the ingestor's OpenAPI document, with another id.
 async fn example(stand: &Stand, id: &str) -> String {
     let address = stand.serving.address;
     let asking = tokio::task::spawn_blocking(move || {
@@ -440,7 +440,7 @@ async fn refusals_are_remembered_and_unfriendliness_can_be_asked_for() {
         assert_eq!(ask_for(&stand, kind).await, 200);
         assert_eq!(post_by_hand(&stand, good.clone()).await, status, "{kind}");
     }
-    // What the lost answer said: it is kept.
+    // The post whose answer was lost has been stored.
     assert_eq!(stand.fate(ID).await["stage"], "spooled");
     assert_eq!(post_by_hand(&stand, good).await, Some(200));
     assert_eq!(ask_for(&stand, "rude").await, 404);
