@@ -1,4 +1,4 @@
-//! A sandbox that looks at attestations, and reports with and without one.
+//! Tests of attestation in the sandbox: reports with and without an attestation.
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha20Rng;

@@ -1,4 +1,5 @@
-//! The live screen: one picture of everything, as lines for a terminal, as one line for a file, as JSON for machines.
+//! The live screen: a snapshot of the sandbox, as lines for a terminal, as one line for a file, as
+//! JSON for machines.
 
 use std::time::Duration;
 
@@ -12,47 +13,47 @@ use super::crew::Presence;
 use super::look::{Side, Stage};
 use super::truth::ReportCounts;
 
-/// Columns of the bar that shows how many reports are counted.
+/// Width in columns of the bar that shows the part of the reports that is counted.
 const BAR: usize = 12;
 
-/// What is going on.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Phase {
-    /// Reports come in.
+    /// Clients post reports.
     Running,
-    /// No new ones; what is there comes to its end, and nothing goes wrong any more.
+    /// Clients post nothing new, faults have ended, and the remaining reports are summed.
     Draining,
 }
 
-/// One picture.
+/// A snapshot of the sandbox.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Frame {
     /// Always `state`.
     pub(super) event: &'static str,
     pub(super) phase: Phase,
-    /// The sandbox's time.
+    /// The time on the sandbox clock.
     pub(super) now: BatchTime,
-    /// For how long it has been up, in seconds.
+    /// Uptime in seconds of real time.
     pub(super) seconds: u64,
-    /// How many times as fast its clock goes.
+    /// The rate of the sandbox clock relative to real time.
     pub(super) rate: u32,
     pub(super) chaos: bool,
     pub(super) reports: ReportCounts,
     pub(super) windows: Vec<Row>,
-    /// Windows of metrics that are summed.
+    /// Number of summed windows, over all metrics.
     pub(super) summed: u64,
     pub(super) queues: [[Filled; 2]; 2],
     pub(super) processes: Vec<Presence>,
     pub(super) kills: u64,
-    /// Whatever is wrong.
+    /// Number of faults that the audit has found.
     pub(super) discrepancies: u64,
-    /// The newest of it, in a sentence.
+    /// Description of the newest fault.
     pub(super) problem: Option<String>,
 }
 
-/// A window.
+/// A window in the snapshot.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Row {
@@ -61,14 +62,14 @@ pub(super) struct Row {
     pub(super) batches: u64,
     pub(super) first: SideRow,
     pub(super) second: SideRow,
-    /// Metrics that are over at the portal.
+    /// Number of metrics with nothing left to do at the portal.
     pub(super) portal: usize,
-    /// Metrics of which the portal knows.
+    /// Number of metrics that the portal has seen.
     pub(super) metrics: usize,
     pub(super) counted: u64,
 }
 
-/// A window on one side: how many metrics have come how far.
+/// The progress of a window on one side, as numbers of metrics.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct SideRow {
@@ -81,7 +82,7 @@ pub(super) struct SideRow {
     stages: Vec<Stage>,
 }
 
-/// How full a queue is.
+/// The depth of a queue.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(super) struct Filled {
     pub(super) ready: u64,
@@ -115,7 +116,7 @@ impl From<&Side> for SideRow {
 }
 
 impl Stage {
-    /// A circle that fills.
+    /// Returns a circle that fills with progress.
     fn sign(self) -> char {
         match self {
             Self::Open => '○',
@@ -128,7 +129,7 @@ impl Stage {
 }
 
 impl Frame {
-    /// The picture, as lines.
+    /// Renders the snapshot as lines of a terminal.
     pub(super) fn lines(&self, screen: Screen) -> String {
         let faint = |text: &str| screen.paint(Tone::Faint, text);
         let mut lines = vec![self.head(screen), faint(&"─".repeat(screen.width.min(78)))];
@@ -248,7 +249,7 @@ impl Frame {
 
     fn crew(&self, screen: Screen) -> String {
         let mut lines: Vec<String> = Vec::new();
-        let mut line = String::from("crew     ");
+        let mut line = String::from("programs ");
         let mut width = 9;
         for process in &self.processes {
             let (tone, sign) = if process.up {
@@ -283,7 +284,7 @@ impl Frame {
         }
     }
 
-    /// The same in a line, for files.
+    /// Renders the snapshot as one line of a file.
     pub(super) fn line(&self) -> String {
         let counts = &self.reports;
         format!(
@@ -299,7 +300,7 @@ impl Frame {
     }
 }
 
-/// `01-02 14:30`: the year and the seconds are not looked at.
+/// Formats a time as `01-02 14:30`, without year and seconds.
 fn stamp(time: BatchTime) -> String {
     let text = time.to_string();
     let mut parts = text.split('/').skip(1);

@@ -1,4 +1,4 @@
-//! What both workflow managers would say of the last windows, without starting anything.
+//! Observes the progress of the last windows at both workflow managers, without starting work.
 
 use std::collections::BTreeMap;
 
@@ -17,39 +17,39 @@ use crate::error::Error;
 use crate::layout::Layout;
 use crate::roles::Setting;
 
-/// How many windows are looked at.
+/// Number of windows that are observed.
 pub(super) const WINDOWS: i64 = 8;
 
-/// Looks at both processors' buckets and queues.
+/// Reads both processors' buckets and queues.
 pub(super) struct Looker {
     managers: [Manager; 2],
     queues: [[SharedQueue; 2]; 2],
 }
 
-/// How far a window of a metric has come on one side.
+/// The progress of a window of a metric on one side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
-    /// It has no roster.
+    /// The processor has not written its roster.
     #[default]
     Open,
-    /// Our roster is written.
+    /// The processor has written its roster.
     Roster,
-    /// The peer's is there, too.
+    /// Both processors have written their rosters.
     Both,
-    /// What both agree on is known.
+    /// The set of batches to sum is agreed on.
     Agreed,
     /// Nothing is left to do.
     Done,
 }
 
-/// How a window stands on one side.
+/// The progress of a window on one side.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Side {
-    /// Its batches.
+    /// Number of complete batches.
     pub(super) batches: u64,
-    /// Those that are taken in.
+    /// Number of batches whose intake is done.
     pub(super) taken_in: u64,
-    /// Its metrics.
+    /// The progress of each metric.
     pub(super) stages: Vec<Stage>,
 }
 
@@ -62,7 +62,7 @@ impl Looker {
             let places = config
                 .value
                 .queues
-                .ok_or_else(|| Error::Internal("no queues".to_owned()))?;
+                .ok_or_else(|| Error::Internal("the workflow manager's configuration has no queues".to_owned()))?;
             let open = |place: &QueuePlace| place.open(&config.directory);
             Ok([open(&places.intake)?, open(&places.aggregate)?])
         };
@@ -72,7 +72,7 @@ impl Looker {
         })
     }
 
-    /// The last windows, the newest first.
+    /// Returns the last windows, newest first.
     pub(super) fn windows(&self) -> Vec<Window> {
         let manager = &self.managers[0];
         let newest = manager.policy.window_of(manager.now());
@@ -82,7 +82,7 @@ impl Looker {
         (0..WINDOWS).filter_map(back).collect()
     }
 
-    /// How each of the last windows stands on both sides.
+    /// Returns the progress of each of the last windows on both sides.
     pub(super) async fn look(&self) -> Result<BTreeMap<Window, [Side; 2]>, Error> {
         let mut all: BTreeMap<Window, [Side; 2]> = BTreeMap::new();
         let windows = self.windows();
@@ -115,7 +115,8 @@ impl Looker {
         Ok(all)
     }
 
-    /// How full the queues are: intakes and windows, of the first and the second processor.
+    /// Returns the depths of the queues: for the first and the second processor, those of intake
+    /// and aggregate tasks.
     pub(super) async fn depths(&self) -> Result<[[Depth; 2]; 2], Error> {
         let mut depths = [[Depth::default(); 2]; 2];
         for (side, queues) in self.queues.iter().enumerate() {

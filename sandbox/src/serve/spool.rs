@@ -1,4 +1,4 @@
-//! What the ingestor keeps and has not batched yet, whoever posted it.
+//! Reports that the ingestor has stored and not batched yet, of all clients.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,15 +10,15 @@ use super::truth::SharedLedger;
 use crate::error::Error;
 use crate::layout::LOCALITY;
 
-/// A reader of the spool: each slab once.
+/// A reader of the spool that reads each slab once.
 #[derive(Debug, Default)]
 pub(super) struct SpoolReader {
-    /// Reports of each slab.
+    /// Number of reports in each slab.
     slabs: HashMap<String, u64>,
 }
 
 impl SpoolReader {
-    /// Reads the slabs that are new, and notes their reports in the ledger.
+    /// Reads the new slabs, and records their reports in the ledger.
     pub(super) async fn read(&mut self, lookup: &Lookup, ledger: &SharedLedger) -> Result<(), Error> {
         let listed = lookup.slabs().await?;
         for key in &listed {
@@ -38,7 +38,8 @@ impl SpoolReader {
         Ok(())
     }
 
-    /// Reports that are in no finished window of the ingestor yet, or wait for the next one because they are too few.
+    /// Returns the number of reports that are in no finished window of the ingestor, or are carried
+    /// over to the next window because they are too few.
     pub(super) async fn waiting(&self, lookup: &Lookup) -> Result<u64, Error> {
         let Some(begun) = self.slabs.keys().filter_map(|key| lookup.begun(key)).min() else {
             return Ok(0);

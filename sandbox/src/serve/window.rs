@@ -1,4 +1,4 @@
-//! What came of a window, a few lines for people and one for machines.
+//! The sum of one window, as text and as JSON.
 
 use std::fmt;
 
@@ -10,28 +10,28 @@ use tallybox_service::output::Summary;
 
 use crate::portal::Total;
 
-/// Columns of a terminal.
+/// Width of the text in columns.
 const COLUMNS: usize = 80;
 
-/// What came out of a window of a metric.
+/// The sum of one window of one metric.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct SummedWindow {
     event: &'static str,
     window: Window,
     metric: AggregationId,
-    /// Packets in the sums.
+    /// Number of packets in the sums.
     counted: u64,
-    /// Packets that are not.
+    /// Number of rejected packets.
     rejected: usize,
     sums: Vec<u64>,
     estimates: Vec<Estimate>,
-    /// How many of the counted reports the sandbox has not posted itself.
+    /// Number of counted reports that other clients posted.
     foreign: u64,
 }
 
 impl SummedWindow {
-    /// A window with a sum.
+    /// Creates the summary of a summed window.
     pub(super) fn of(metric: &AggregationId, window: Window, total: Total, noise: Option<RandomisedResponse>) -> Self {
         let estimate = |noise: RandomisedResponse| {
             let sums = total.sums.iter();
@@ -49,12 +49,12 @@ impl SummedWindow {
         }
     }
 
-    /// The same, with so many reports of others in it.
+    /// Sets the number of counted reports of other clients.
     pub(super) fn with_foreign(self, foreign: u64) -> Self {
         Self { foreign, ..self }
     }
 
-    /// Whether there are reports of others in it.
+    /// Returns whether reports of other clients are in the sum.
     pub(super) fn has_foreign(&self) -> bool {
         self.foreign > 0
     }
@@ -71,7 +71,7 @@ impl Summary for SummedWindow {
     }
 }
 
-/// The bins that are not 0, each with the estimate of the true count, folded.
+/// Writes the bins with a nonzero sum, each with its estimate, wrapped to the width.
 fn bins<'b>(f: &mut fmt::Formatter<'_>, bins: impl Iterator<Item = (&'b u64, &'b Estimate)>) -> fmt::Result {
     let mut column = COLUMNS;
     for (bin, (sum, estimate)) in bins.enumerate().filter(|(_, (sum, _))| **sum > 0) {

@@ -1,4 +1,5 @@
-//! Reads what the programs leave behind, as the portal does, and compares it with the truth.
+//! Audit: reads the stored state of all roles, adds the sum parts, and compares each sum with the
+//! ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,67 +24,67 @@ use crate::portal::{Parts, Total};
 use crate::serve::window::SummedWindow;
 use crate::world::World;
 
-/// Most bytes of an object.
+/// Maximum size of an object in bytes.
 const LIMIT: u64 = 256 << 20;
-/// How far back a look goes, in windows: longer than a batch can wait.
+/// How far back an audit scans, in windows: longer than a batch can wait to be summed.
 const LOOK_BACK: i64 = MAXIMUM_AGE as i64 + 6;
 
-/// A batch of the ingestor's.
+/// An ingestion batch.
 #[derive(Debug)]
 struct Batch {
     name: BatchName,
     packets: Vec<PacketId>,
-    /// How many of them other clients posted.
+    /// Number of packets that other clients posted.
     foreign: u64,
-    /// The window whose sum holds it.
+    /// The window in whose sum the batch is.
     summed: Option<Window>,
-    /// Both sides say that it is never summed.
+    /// True if both sides have agreed never to sum it.
     given_up: bool,
 }
 
-/// What the portal has added and what it has not, beside the truth.
+/// The audit's state: sums so far, batches, windows, faults.
 pub(in crate::serve) struct Audit {
     ledger: SharedLedger,
     metrics: BTreeMap<AggregationId, RandomisedResponse>,
     parts: Parts,
     ingestion: [SharedBucket; 2],
     own: [SharedBucket; 2],
-    /// What verifies the objects of the own buckets.
+    /// Keys that verify the records in the processors' own buckets.
     records: [OwnRecords; 2],
     batches: BTreeMap<BatchId, Batch>,
     windows: BTreeMap<(Window, AggregationId), Seen>,
-    /// What is wrong.
+    /// The faults found so far.
     pub(in crate::serve) faults: Faults,
 }
 
-/// How a window stands at the portal.
+/// The state of a window at the portal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::serve) struct AtPortal {
-    /// Metrics of which anything is known.
+    /// Number of metrics of which a roster or a sum part exists.
     pub(in crate::serve) metrics: usize,
-    /// Those that are over.
+    /// Number of metrics with nothing left to do.
     pub(in crate::serve) over: usize,
-    /// Packets in their sums.
+    /// Number of packets in their sums.
     pub(in crate::serve) counted: u64,
 }
 
-/// Reports that were acknowledged and are in no sum, by what is known of them.
+/// Acknowledged reports that are in no sum, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Left {
-    /// In no batch.
+    /// Reports in no batch.
     pub(super) unbatched: u64,
-    /// In a batch that both sides have given up: excluded or expired.
+    /// Reports in a batch that both sides have excluded or let expire.
     pub(super) given_up: u64,
-    /// In a batch that waits since its window had too few packets.
+    /// Reports in a batch that waits because its window had too few packets.
     pub(super) below_minimum: u64,
-    /// In a batch of which nothing is known.
+    /// Reports in a batch that is not decided.
     pub(super) open: u64,
-    /// The same for packets of other clients, whether or not they would count.
+    /// Packets of other clients in batches that are not decided, whether or not they are valid.
     pub(super) foreign_open: u64,
 }
 
 impl Audit {
-    /// An audit of this world's metrics, with the noise of each.
+    /// Creates an audit of these metrics, with the noise of each.
     pub(in crate::serve) fn new(
         world: &World,
         metrics: BTreeMap<AggregationId, RandomisedResponse>,
@@ -103,12 +104,13 @@ impl Audit {
         })
     }
 
-    /// Looks at what is new. Answers the windows that were added.
+    /// Scans all buckets for new objects. Returns the windows whose sum parts were added.
     pub(in crate::serve) async fn look(&mut self, now: BatchTime) -> Result<Vec<SummedWindow>, Error> {
         let from = now.plus_minutes(-LOOK_BACK * i64::from(PERIOD_MINUTES)).unwrap_or(now);
         let metrics: Vec<AggregationId> = self.metrics.keys().cloned().collect();
         for metric in &metrics {
-            // Parts first: what they name is in the mailboxes and in what is agreed.
+            // Sum parts are listed first: the batches that they name are then certain to be in the
+            // later listings.
             let parts = self.parts_of(metric, from).await?;
             self.read_batches(metric, from).await?;
             self.read_agreed(metric, from).await?;
@@ -210,7 +212,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Both sides have to agree on the same.
+    /// Compares the two sides' records of what they agreed on in a window.
     fn compare(&mut self, place: &(Window, AggregationId)) {
         let Some(seen) = self.windows.get_mut(place) else {
             return;
@@ -220,7 +222,10 @@ impl Audit {
         };
         if first != second && !seen.told {
             seen.told = true;
-            let sentence = format!("{} {}: the two sides agree on different sets", place.1, place.0);
+            let sentence = format!(
+                "{} {}: the two sides agreed on different sets of batches",
+                place.1, place.0
+            );
             self.faults.note(Fault::Unsummable, sentence);
             return;
         }
@@ -237,7 +242,7 @@ impl Audit {
         }
     }
 
-    /// Adds both parts of a window, and compares the sum with the truth.
+    /// Adds both sum parts of a window, and compares the sum with the ledger.
     async fn add(&mut self, window: Window, metric: &AggregationId) -> Result<Option<SummedWindow>, Error> {
         let place = (window, metric.clone());
         let total = match self.parts.total(metric, window).await {
@@ -251,7 +256,8 @@ impl Audit {
             Err(error) => return Err(error),
         };
         if total.batches.iter().any(|id| !self.batches.contains_key(id)) {
-            // Listed a moment before it was there, perhaps: it is looked at again, and told at the end.
+            // The batch may have been written after the listing. The next scan tries again; the
+            // final audit reports it.
             return Ok(None);
         }
         let foreign = self.compare_sum(window, metric, &total);
@@ -265,7 +271,7 @@ impl Audit {
         ))
     }
 
-    /// Compares a sum with what was posted; how many reports of others are in it.
+    /// Compares a sum with the posted reports. Returns the number of other clients' reports in it.
     fn compare_sum(&mut self, window: Window, metric: &AggregationId, total: &Total) -> u64 {
         let faults = &mut self.faults;
         let mut ledger = self.ledger.lock();
@@ -300,14 +306,14 @@ impl Audit {
                             continue;
                         }
                         if let Some(before) = ledger.count(number, window) {
-                            let sentence = format!("report {number} counts in {before} and in {window}");
+                            let sentence = format!("report {number} is counted in {before} and in {window}");
                             faults.note(Fault::Double, sentence);
                         }
                         let report = &ledger.reports[number];
                         if !report.honest {
                             faults.note(
                                 Fault::Wrong,
-                                format!("{metric} {window}: hostile report {number} counts"),
+                                format!("{metric} {window}: hostile report {number} is counted"),
                             );
                         }
                         for (sum, bit) in truth.iter_mut().zip(&report.bits) {
@@ -323,7 +329,7 @@ impl Audit {
             faults.note(
                 Fault::Wrong,
                 format!(
-                    "{metric} {window}: {} reports come to {truth:?}, the parts to {accepted} and {sums:?}",
+                    "{metric} {window}: {} reports add to {truth:?}, but the sum parts contain {accepted} reports and {sums:?}",
                     counted.len()
                 ),
             );
@@ -331,7 +337,7 @@ impl Audit {
         foreign
     }
 
-    /// How a window stands.
+    /// Returns the state of a window at the portal.
     pub(in crate::serve) fn at_portal(&self, window: Window) -> AtPortal {
         let mut at = AtPortal::default();
         for metric in self.metrics.keys() {
@@ -345,12 +351,12 @@ impl Audit {
         at
     }
 
-    /// How many windows of metrics are summed.
+    /// Returns the number of summed windows, over all metrics.
     pub(in crate::serve) fn summed(&self) -> u64 {
         self.windows.values().filter(|seen| seen.summed.is_some()).count() as u64
     }
 
-    /// How many batches the ingestor has written for a window, and how many packets are in them.
+    /// Returns the number of batches of a window and the number of packets in them.
     pub(in crate::serve) fn ingested(&self, window: Window) -> (u64, u64) {
         let ours = self.batches.values().filter(|batch| window.contains(batch.name.date));
         ours.fold((0, 0), |(batches, packets), batch| {
@@ -358,7 +364,8 @@ impl Audit {
         })
     }
 
-    /// What is not settled yet of what was acknowledged; nothing once each report counts or is explained.
+    /// Returns the number of acknowledged reports and windows that are not settled. The result is 0
+    /// once every report is counted or its absence is explained.
     pub(in crate::serve) fn unsettled(&self) -> u64 {
         let left = self.left();
         let waiting = self
@@ -398,8 +405,9 @@ impl Audit {
         left
     }
 
-    /// What has to hold at the end, beyond what was compared on the way: every window of which anything is there has
-    /// both parts, and both mailboxes hold the same batches. `dropped` is what the ingestor says it left out.
+    /// Makes the final checks: every window that was agreed on or has a sum part has both, and both
+    /// mailboxes hold the same batches. `dropped` is the number of reports that the ingestor's
+    /// records declare as dropped.
     pub(super) async fn close(&mut self, dropped: u64) -> Result<Left, Error> {
         let mut left = self.left();
         for ((window, metric), seen) in &self.windows {
@@ -410,9 +418,9 @@ impl Audit {
             let anything = agreed || seen.parts != [false; 2];
             if anything && seen.summed.is_none() && !seen.told {
                 let sentence = match seen.parts {
-                    [true, true] => "both parts are there, and name a batch that is not",
-                    [false, false] => "it is agreed on, and no part is there",
-                    _ => "only one part is there",
+                    [true, true] => "both sum parts exist, but name a batch that does not",
+                    [false, false] => "both sides agreed on it, but no sum part exists",
+                    _ => "only one sum part exists",
                 };
                 self.faults
                     .note(Fault::Unsummable, format!("{metric} {window}: {sentence}"));
@@ -421,7 +429,10 @@ impl Audit {
         for batch in self.batches.values() {
             let theirs = read_packets(&*self.ingestion[1], &batch.name).await;
             if theirs.is_err() || theirs.is_ok_and(|theirs| theirs != batch.packets) {
-                let sentence = format!("the second processor has no such batch: {}", batch.name);
+                let sentence = format!(
+                    "the second processor's mailbox lacks the batch or holds another one: {}",
+                    batch.name
+                );
                 self.faults.note(Fault::Lost, sentence);
             }
         }
@@ -442,8 +453,8 @@ impl Audit {
         Ok(left)
     }
 
-    /// What has to hold of the spool at the end: what waits in it is known to be waiting. `waiting` counts the reports of all
-    /// clients in it that are in no batch.
+    /// Makes the final check of the spool: every report in it is accounted for. `waiting` is the
+    /// number of reports of all clients in the spool that are in no batch.
     pub(in crate::serve) fn close_spool(&mut self, waiting: u64) {
         for _ in self.left().unbatched..waiting {
             let sentence = "a report of another client is in the spool and in no batch";
@@ -456,7 +467,7 @@ impl Audit {
     }
 }
 
-/// `YYYYMMDDHHMM-YYYYMMDDHHMM`
+/// Parses `YYYYMMDDHHMM-YYYYMMDDHHMM`.
 fn window(name: &str) -> Option<Window> {
     let (start, end) = name.split_once('-')?;
     Window::new(BatchTime::from_compact(start).ok()?, BatchTime::from_compact(end).ok()?).ok()

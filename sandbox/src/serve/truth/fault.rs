@@ -1,4 +1,4 @@
-//! What is wrong, if anything is.
+//! Faults that the audit finds.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// A report that was acknowledged is in no sum, and nothing says why.
+    /// An acknowledged report is in no sum, and no record explains it.
     Lost,
-    /// A report or a batch counts twice.
+    /// A report or a batch is counted twice.
     Double,
-    /// A window has two sum parts that cannot be added, or only one.
+    /// A window has only one sum part, or two that cannot be added.
     Unsummable,
-    /// A sum is not that of the reports in it.
+    /// A sum differs from that of the reports in it.
     Wrong,
 }
 
@@ -22,7 +22,7 @@ impl Fault {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Lost, Self::Double, Self::Unsummable, Self::Wrong];
 
-    /// The word for it.
+    /// Returns the machine-readable name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -40,19 +40,19 @@ impl fmt::Display for Fault {
     }
 }
 
-/// How many are told in words.
+/// Maximum number of faults that are described in words.
 const TOLD: usize = 50;
 
-/// The faults that were found.
+/// The faults found so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
     counts: [u64; 4],
-    /// The first of them, in sentences.
+    /// Descriptions of the first [`TOLD`] faults.
     pub told: Vec<String>,
 }
 
 impl Faults {
-    /// Notes one, with what it is about.
+    /// Records a fault and its description.
     pub fn note(&mut self, fault: Fault, sentence: impl Into<String>) {
         self.counts[fault as usize] += 1;
         if self.told.len() < TOLD {
@@ -60,13 +60,13 @@ impl Faults {
         }
     }
 
-    /// How many of a kind.
+    /// Returns the number of faults of a kind.
     #[must_use]
     pub fn count(&self, fault: Fault) -> u64 {
         self.counts[fault as usize]
     }
 
-    /// How many in all.
+    /// Returns the number of all faults.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()

@@ -1,5 +1,5 @@
-//! What was posted, and what became of each report: in memory, and line by line in `ledger.jsonl`, which is there for
-//! whoever wants to know afterwards. It belongs to the sandbox's own process, which nobody kills.
+//! The ledger of posted reports: in memory, and as lines of `ledger.jsonl` for later analysis. The
+//! sandbox's parent process owns it, because that process is never killed.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,109 +13,110 @@ use tallybox_model::time::Window;
 
 use crate::error::Error;
 
-/// A report that was posted.
+/// A posted report.
 #[derive(Debug, Clone)]
 pub(in crate::serve) struct Report {
     /// The bins that were shared.
     pub(super) bits: Vec<bool>,
-    /// Whether it has to count: nothing is wrong with it.
+    /// True if the report is valid and must be counted.
     pub(super) honest: bool,
-    /// Whether the door said that it is kept.
+    /// True if the ingestor has acknowledged it.
     pub(super) acknowledged: bool,
-    /// Whether the door said that it is not.
+    /// True if the ingestor has refused it.
     refused: bool,
-    /// The batch that it is in.
+    /// The batch that contains it.
     pub(super) batch: Option<BatchId>,
-    /// The window that counts it.
+    /// The window in which it is counted.
     pub(super) counted: Option<Window>,
 }
 
 /// A report that is about to be posted.
 #[derive(Debug, Clone)]
 pub(in crate::serve) struct Posted {
-    /// What it counts for.
+    /// Its metric.
     pub(in crate::serve) metric: AggregationId,
     /// The bins that are shared.
     pub(in crate::serve) bits: Vec<bool>,
-    /// Whether nothing is wrong with it.
+    /// True if the report is valid.
     pub(in crate::serve) honest: bool,
     /// The id that the client gave it.
     pub(in crate::serve) id: String,
-    /// The id that the processors know it by.
+    /// The packet id that the processors use for it.
     pub(in crate::serve) packet: PacketId,
 }
 
-/// How many reports there are of a kind.
+/// Number of reports of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ReportCounts {
-    /// Honest reports that were posted.
+    /// Honest reports that the sandbox posted.
     pub posted: u64,
-    /// Those of them that were acknowledged.
+    /// Honest reports that were acknowledged.
     pub acknowledged: u64,
-    /// Those of them that were refused.
+    /// Honest reports that were refused.
     pub refused: u64,
-    /// Those of them that are in a batch.
+    /// Honest reports that are in a batch.
     pub batched: u64,
-    /// Those of them that are in a sum.
+    /// Honest reports that are in a sum.
     pub counted: u64,
-    /// Hostile reports that were posted.
+    /// Hostile reports that the sandbox posted.
     pub hostile: u64,
-    /// Posts of reports that had been posted before, as they were or under another id.
+    /// Posts of a report that had been posted before, unchanged or under another id.
     pub repeated: u64,
-    /// Reports of other clients that the ingestor keeps.
+    /// Reports of other clients that the ingestor has stored.
     pub foreign: u64,
-    /// Those of them that are in a batch.
+    /// Reports of other clients that are in a batch.
     pub foreign_batched: u64,
-    /// Those of them that are in a sum.
+    /// Reports of other clients that are in a sum.
     pub foreign_counted: u64,
 }
 
 impl ReportCounts {
-    /// Reports that the ingestor keeps, of all clients.
+    /// Returns the number of reports that the ingestor has stored, of all clients.
     #[must_use]
     pub fn kept(&self) -> u64 {
         self.acknowledged + self.foreign
     }
 
-    /// Those of them that are in a batch.
+    /// Returns the number of reports in a batch, of all clients.
     #[must_use]
     pub fn in_batches(&self) -> u64 {
         self.batched + self.foreign_batched
     }
 
-    /// Those of them that are in a sum.
+    /// Returns the number of reports in a sum, of all clients.
     #[must_use]
     pub fn in_sums(&self) -> u64 {
         self.counted + self.foreign_counted
     }
 }
 
-/// How far a report of another client has come.
+/// The progress of a report of another client.
 #[derive(Debug, Clone, Copy, Default)]
 struct Foreign {
     batched: bool,
     counted: bool,
 }
 
-/// What was posted.
+/// The posted reports and their status.
 #[derive(Debug, Default)]
 pub(in crate::serve) struct Ledger {
     pub(super) reports: Vec<Report>,
-    /// The reports by the ids that processors may know them by: several of one that was copied.
+    /// Index of the reports by packet id. A report that was also posted under other ids has several
+    /// entries.
     packets: HashMap<PacketId, usize>,
-    /// Reports that others posted, by the ids that processors know them by.
+    /// Reports of other clients, by packet id.
     foreign: HashMap<PacketId, Foreign>,
     counts: ReportCounts,
     journal: Option<BufWriter<File>>,
 }
 
-/// A ledger that several write.
+/// A ledger that several tasks write to.
 #[derive(Debug, Clone, Default)]
 pub(in crate::serve) struct SharedLedger(Arc<Mutex<Ledger>>);
 
 impl SharedLedger {
-    /// An empty one, which writes itself to a file.
+    /// Creates an empty ledger that is also written to a file.
     pub(in crate::serve) fn create(path: &Path) -> Result<Self, Error> {
         let file = File::create(path).map_err(Error::file(path))?;
         let ledger = Ledger {
@@ -131,7 +132,7 @@ impl SharedLedger {
 }
 
 impl Ledger {
-    /// Notes a report before it is posted; its number.
+    /// Records a report before it is posted, and returns its number.
     pub(in crate::serve) fn post(&mut self, posted: Posted) -> usize {
         let number = self.reports.len();
         let Posted {
@@ -157,7 +158,8 @@ impl Ledger {
         number
     }
 
-    /// Notes that a report is posted once more: under another id, if one is given. It counts once.
+    /// Records that a report is posted again, with the packet id of the copy if the id differs. It
+    /// must be counted once.
     pub(in crate::serve) fn repeat(&mut self, number: usize, other: Option<PacketId>) {
         self.counts.repeated += 1;
         if let Some(packet) = other {
@@ -166,7 +168,7 @@ impl Ledger {
         }
     }
 
-    /// The door says that it is kept.
+    /// Records that the ingestor acknowledged the report.
     pub(in crate::serve) fn acknowledge(&mut self, number: usize) {
         let Some(report) = self.reports.get_mut(number) else {
             return;
@@ -177,7 +179,8 @@ impl Ledger {
         }
     }
 
-    /// The door says that it is not kept. Answers whether that was to be expected.
+    /// Records that the ingestor refused the report. Returns true if that was expected, since the
+    /// report is hostile.
     pub(in crate::serve) fn refuse(&mut self, number: usize, why: &str) -> bool {
         let Some(report) = self.reports.get_mut(number) else {
             return false;
@@ -190,17 +193,18 @@ impl Ledger {
         !honest
     }
 
-    /// The report of a packet, if it is ours.
+    /// Returns the number of the sandbox's report with this packet id.
     pub(super) fn of_packet(&self, packet: PacketId) -> Option<usize> {
         self.packets.get(&packet).copied()
     }
 
-    /// A report is in the spool. One that is not in this ledger is another client's.
+    /// Records that a report is in the spool. A report that is not in the ledger belongs to another
+    /// client.
     pub(in crate::serve) fn spooled(&mut self, packet: PacketId) {
         self.foreign(packet);
     }
 
-    /// A report is in a batch; whether it is another client's.
+    /// Records that a report is in a batch. Returns true if it belongs to another client.
     pub(super) fn batched(&mut self, packet: PacketId, batch: BatchId) -> bool {
         if let Some(number) = self.of_packet(packet) {
             self.batch(number, batch);
@@ -214,7 +218,7 @@ impl Ledger {
         true
     }
 
-    /// A report of another client is in a sum.
+    /// Records that a report of another client is in a sum.
     pub(super) fn count_foreign(&mut self, packet: PacketId) {
         if let Some(foreign) = self.foreign(packet)
             && !std::mem::replace(&mut foreign.counted, true)
@@ -223,7 +227,8 @@ impl Ledger {
         }
     }
 
-    /// The entry of another client's report, which is made if there is none.
+    /// Returns the entry of another client's report, creating it if necessary; `None` for the
+    /// sandbox's own.
     fn foreign(&mut self, packet: PacketId) -> Option<&mut Foreign> {
         if self.packets.contains_key(&packet) {
             return None;
@@ -234,7 +239,7 @@ impl Ledger {
         }))
     }
 
-    /// It stands in a batch.
+    /// Records the batch of the sandbox's report `number`.
     pub(super) fn batch(&mut self, number: usize, batch: BatchId) {
         let Some(report) = self.reports.get_mut(number) else {
             return;
@@ -245,7 +250,8 @@ impl Ledger {
         self.write(&json!({ "report": number, "batch": batch.to_string() }));
     }
 
-    /// It stands in a sum. Answers the window that had counted it before.
+    /// Records the window that counts the report. Returns the window that had counted it before, if
+    /// any.
     pub(super) fn count(&mut self, number: usize, window: Window) -> Option<Window> {
         let report = self.reports.get_mut(number)?;
         let before = report.counted;
@@ -257,12 +263,13 @@ impl Ledger {
         before
     }
 
-    /// How many reports there are of each kind.
+    /// Returns the counts.
     pub(in crate::serve) fn counts(&self) -> ReportCounts {
         self.counts
     }
 
-    /// Nobody reads it while it is written; a full disk costs the file, not the run.
+    /// Appends a line to the file. After a write error the file is abandoned, so that a full disk
+    /// does not end the run.
     fn write(&mut self, line: &Value) {
         if let Some(journal) = &mut self.journal
             && writeln!(journal, "{line}").is_err()
@@ -271,7 +278,7 @@ impl Ledger {
         }
     }
 
-    /// Puts all lines into the file.
+    /// Flushes buffered lines to the file.
     pub(in crate::serve) fn flush(&mut self) {
         if let Some(journal) = &mut self.journal {
             let _ = journal.flush();
@@ -312,7 +319,11 @@ mod tests {
         let time = |text: &str| text.parse().unwrap();
         let window = Window::new(time("2026/01/01/00/00"), time("2026/01/01/01/00")).unwrap();
         assert_eq!(ledger.count(number, window), None);
-        assert_eq!(ledger.count(number, window), Some(window), "the second time is told");
+        assert_eq!(
+            ledger.count(number, window),
+            Some(window),
+            "the second count is reported"
+        );
         let counts = ledger.counts();
         let expected = ReportCounts {
             posted: 1,

@@ -1,12 +1,13 @@
-//! The plain truth about every report that the sandbox has posted, and whether the sums agree with it.
+//! The ledger of every report that the sandbox has posted, and the audit that compares the sums
+//! with it.
 //!
-//! | file | holds |
+//! | file | content |
 //! |---|---|
-//! | `ledger` | what was posted, and what became of each report; on disk, too |
-//! | `audit` | reads what the programs leave behind, as the portal does, and compares |
+//! | `ledger` | the posted reports and the status of each, in memory and on disk |
+//! | `audit` | reads the stored state of all roles, adds the sum parts and compares the sums |
 //! | `window` | one window of one metric, from its rosters to its sum |
-//! | `fault` | what is wrong, if anything is |
-//! | `verdict` | what came of it all |
+//! | `fault` | the faults that the audit has found |
+//! | `verdict` | the final report |
 
 mod audit;
 mod fault;

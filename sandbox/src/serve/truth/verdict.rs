@@ -1,4 +1,4 @@
-//! What came of it all: a table for people, one line for machines.
+//! The final report: a table for people, one JSON document for machines.
 
 use std::fmt;
 
@@ -12,64 +12,67 @@ use super::fault::{Fault, Faults};
 use super::ledger::ReportCounts;
 use crate::error::Error;
 
-/// Processes that were killed, or ended.
+/// Processes that were killed or exited.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Kills {
-    /// By us, each program's.
+    /// Kills by the sandbox, per program.
     pub killed: std::collections::BTreeMap<String, u64>,
-    /// By themselves, which none should.
+    /// Number of processes that exited without being killed, which is a fault.
     pub ended: u64,
 }
 
 impl Kills {
-    /// All that we killed.
+    /// Returns the number of all kills.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.killed.values().sum()
     }
 }
 
-/// What came of a sandbox that was up for a while.
+/// The result of a long-running sandbox.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Verdict {
     /// Always `verdict`.
     pub event: &'static str,
-    /// Whether nothing is wrong.
+    /// True if the audit found no fault.
     pub good: bool,
-    /// The seed of the traffic and the kills.
+    /// Seed of traffic and kills.
     pub seed: u64,
-    /// For how long it was up, in seconds of the machine's clock.
+    /// Duration in seconds of real time.
     pub seconds: f64,
-    /// Reports.
+    /// Counts of reports.
     pub reports: ReportCounts,
-    /// Acknowledged reports that count.
+    /// Acknowledged reports that are counted.
     pub counted: u64,
-    /// Acknowledged reports that do not, since the ingestor had too few of them for too long.
+    /// Acknowledged reports that are not counted because the ingestor had too few of them for too
+    /// long.
     pub too_few: u64,
-    /// Acknowledged reports whose batch both sides have given up: excluded, or expired.
+    /// Acknowledged reports in a batch that both sides have excluded or let expire.
     pub given_up: u64,
-    /// Acknowledged reports whose batch waits, since its window has fewer packets than the minimum.
+    /// Acknowledged reports in a batch that waits because its window has fewer packets than the
+    /// minimum.
     pub below_minimum: u64,
-    /// Acknowledged reports of which nothing is known.
+    /// Acknowledged reports that are not counted, without an explanation.
     pub lost: u64,
-    /// Reports and batches that count twice.
+    /// Reports and batches that are counted twice.
     pub double: u64,
     /// Windows that are summed.
     pub windows: u64,
-    /// Windows whose parts cannot be added.
+    /// Windows whose sum parts cannot be added.
     pub unsummable: u64,
-    /// Sums that are not those of their reports.
+    /// Sums that differ from those of their reports.
     pub wrong: u64,
-    /// Processes.
+    /// Killed and exited processes.
     pub processes: Kills,
-    /// What is wrong, in sentences.
+    /// Descriptions of the faults.
     pub problems: Vec<String>,
 }
 
 impl Verdict {
-    /// The verdict of an audit; `dropped` is what the ingestor says it left out.
+    /// Makes the final audit. `dropped` is the number of reports that the ingestor's records
+    /// declare as dropped.
     pub(in crate::serve) async fn of(audit: &mut Audit, dropped: u64, processes: Kills) -> Result<Self, Error> {
         let left = audit.close(dropped).await?;
         let reports = audit.ledger().lock().counts();
@@ -105,18 +108,18 @@ impl Summary for Verdict {
         row("reports acknowledged", self.reports.acknowledged, "");
         row("  counted exactly once", self.counted, "");
         for (what, number, note) in [
-            ("  too few for a batch", self.too_few, "the ingestor says so"),
-            ("  batch given up", self.given_up, "both rosters say so"),
-            ("  below the minimum", self.below_minimum, "both rosters say so"),
+            ("  too few for a batch", self.too_few, "recorded by the ingestor"),
+            ("  batch excluded or expired", self.given_up, "in both rosters"),
+            ("  below the minimum", self.below_minimum, "in both rosters"),
         ] {
             if number > 0 {
                 row(what, number, note);
             }
         }
-        row("hostile reports", self.reports.hostile, "none counts");
+        row("hostile reports", self.reports.hostile, "none is counted");
         row("posted again", self.reports.repeated, "");
         if self.reports.foreign > 0 {
-            row("of other clients", self.reports.foreign, "kept by the ingestor");
+            row("of other clients", self.reports.foreign, "stored by the ingestor");
             row("  in a sum", self.reports.foreign_counted, "");
         }
         row("windows summed", self.windows, "");
@@ -136,7 +139,7 @@ impl Summary for Verdict {
         }
         for (what, number) in [
             ("honest reports refused", self.reports.refused),
-            ("processes that ended by themselves", self.processes.ended),
+            ("processes that exited unexpectedly", self.processes.ended),
         ] {
             if number > 0 {
                 let (what, number) = bad(number, what);
@@ -150,9 +153,9 @@ impl Summary for Verdict {
         let (tone, text) = match self.good {
             true => (
                 Tone::Good,
-                "every acknowledged report counts once, and every sum is right",
+                "every acknowledged report is counted once, and every sum is correct",
             ),
-            false => (Tone::Bad, "something is wrong"),
+            false => (Tone::Bad, "the audit found faults"),
         };
         write!(
             f,
