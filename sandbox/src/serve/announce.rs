@@ -1,4 +1,4 @@
-//! What a client developer needs to know, ready to paste.
+//! The announcement at the start: addresses, keys, and commands for client developers.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{ServeOptions, Serving};
 use crate::keys::CLIENT_CONFIG_KEY_ID;
 use crate::layout::LOCALITY;
 
-/// Where everything is.
+/// Addresses, keys and directory of a running sandbox.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Announcement {
@@ -22,10 +22,10 @@ pub(super) struct Announcement {
     config_key: String,
     config_key_file: String,
     metrics: Vec<String>,
-    /// The shortest of them, and an answer to it.
+    /// The metric with the fewest bins, and an answer to it.
     example: [String; 2],
     directory: String,
-    /// How many times as fast as the machine's its clock goes.
+    /// The rate of the sandbox clock relative to real time.
     rate: u32,
     chaos: bool,
 }
@@ -59,7 +59,7 @@ impl Summary for Announcement {
         if self.chaos {
             return self.chaos(f);
         }
-        writeln!(f, "A staging ingestor with both processors and a portal behind it.\n")?;
+        writeln!(f, "A staging ingestor, with both processors and a portal.\n")?;
         writeln!(f, "  post to      {base}/v1/{LOCALITY}/reports")?;
         writeln!(f, "  locality     {LOCALITY}")?;
         writeln!(f, "  config key   {}, public half (SPKI, base64):", self.config_key_id)?;
@@ -76,37 +76,41 @@ impl Summary for Announcement {
         writeln!(f, "      --key {}={} \\", self.config_key_id, self.config_key_file)?;
         let [metric, value] = &self.example;
         writeln!(f, "      --metric {metric} --value {value}")?;
-        writeln!(f, "\nThen ask what became of it, by the id that was sent:\n")?;
+        writeln!(f, "\nThen query its status by the id that was sent:\n")?;
         writeln!(f, "  curl {debug}/debug/reports/ID")?;
-        writeln!(f, "  curl {debug}/debug/reports         # the last 100")?;
+        writeln!(f, "  curl {debug}/debug/reports         # the last 100 reports")?;
         writeln!(f, "  {debug}/                           in a browser\n")?;
         write!(
             f,
-            "A second is {} minutes here: windows of an hour go by in seconds. Ctrl-C ends.",
+            "One second is {} minutes here: hourly windows take seconds. Ctrl-C ends.",
             self.rate / 60
         )
     }
 }
 
 impl Announcement {
-    /// Nobody tries a client on this one: what matters is how it ends.
+    /// Writes the announcement of a chaos run, which needs no instructions for clients.
     fn chaos(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             base, debug, directory, ..
         } = self;
-        writeln!(f, "Every program is a process, and one is killed every few seconds.\n")?;
+        writeln!(
+            f,
+            "Every program is a child process, and one is killed every few seconds.\n"
+        )?;
         writeln!(f, "  post to      {base}/v1/{LOCALITY}/reports")?;
-        writeln!(f, "  ask          {debug}/debug/reports/ID")?;
+        writeln!(f, "  status       {debug}/debug/reports/ID")?;
         writeln!(f, "  directory    {directory}\n")?;
         write!(
             f,
-            "A second is {} minutes here. Ctrl-C ends the killing; a verdict follows.",
+            "One second is {} minutes here. Ctrl-C stops the kills; a final report follows.",
             self.rate / 60
         )
     }
 }
 
-/// An answer to a metric, as `tallybox-client send` takes it: a bit for each bin, or a number.
+/// Returns an answer to a metric in the form that `tallybox-client send` accepts: one bit per bin,
+/// or a number.
 fn answer(entry: &MetricEntry) -> String {
     match entry.encoding.kind {
         EncodingKind::BitVector => (0..entry.encoding.bins)

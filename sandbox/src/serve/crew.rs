@@ -1,4 +1,4 @@
-//! The programs as processes of their own, some of them twice, which are killed and started again.
+//! The programs as child processes, killed at random and started again.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::layout::Layout;
 use crate::roles::Part;
 
-/// Who there is. Of what takes tasks there are two a processor, so that a task can go from one to the other.
+/// The processes. Each processor has two workers, so that a task can move from one to the other.
 const PARTS: [Part; 8] = [
     Part::Ingestor,
     Part::Batcher,
@@ -30,23 +30,23 @@ const PARTS: [Part; 8] = [
     Part::Worker(Role::Second),
 ];
 
-/// Between two kills, at least and at most.
+/// Least and greatest time between two kills, in milliseconds.
 const BETWEEN: [u64; 2] = [1200, 3500];
-/// For how long a program is gone, at least and at most.
+/// Least and greatest downtime of a killed process, in milliseconds.
 const GONE: [u64; 2] = [150, 2000];
-/// How long a program may take to end that is asked to.
+/// Time that a process has to exit after a request, before it is killed.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// All processes.
+/// All child processes.
 pub(super) struct Crew {
     members: Vec<Member>,
     layout: Layout,
     program: PathBuf,
     pace: Pace,
     dice: ChaCha20Rng,
-    /// When the next one is killed; never, if it is calm.
+    /// Time of the next kill; `None` when fault injection has ended.
     next: Option<Instant>,
-    /// What has happened to them.
+    /// Counts of killed and exited processes.
     pub(super) kills: Kills,
 }
 
@@ -54,9 +54,9 @@ struct Member {
     part: Part,
     name: String,
     child: Option<Child>,
-    /// Whether we have killed it. It is there until the system has buried it, and its address with it.
+    /// True if the process was killed but not reaped yet. Until then it still holds its address.
     dying: bool,
-    /// When it is started again.
+    /// Time of the next start.
     back: Instant,
 }
 
@@ -66,27 +66,27 @@ impl Member {
     }
 }
 
-/// Something that happened to a process.
+/// A change of a process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(super) enum Happening {
-    /// We killed it.
+    /// The sandbox killed the process.
     Killed {
-        /// Which.
+        /// The process.
         process: String,
-        /// When it comes back, in seconds.
+        /// Seconds until it is started again.
         back: f64,
     },
-    /// It ended by itself.
+    /// The process exited without being killed.
     Ended {
-        /// Which.
+        /// The process.
         process: String,
-        /// How.
+        /// Its exit status.
         status: String,
     },
 }
 
-/// How a process is.
+/// The state of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Presence {
     pub(super) name: String,
@@ -95,7 +95,7 @@ pub(super) struct Presence {
 }
 
 impl Crew {
-    /// Starts them all, in rough weather.
+    /// Starts all processes, with fault injection.
     pub(super) fn start(layout: &Layout, pace: Pace, seed: u64) -> Result<Self, Error> {
         let logs = layout.logs();
         std::fs::create_dir_all(&logs).map_err(Error::file(&logs))?;
@@ -134,7 +134,7 @@ impl Crew {
         Instant::now() + Duration::from_millis(self.dice.random_range(least..most))
     }
 
-    /// Starts who is to come back, and kills one if it is time.
+    /// Starts processes that are due, and kills one if it is time.
     pub(super) fn step(&mut self) -> Result<Vec<Happening>, Error> {
         let mut happened = Vec::new();
         for place in 0..self.members.len() {
@@ -186,13 +186,13 @@ impl Crew {
             .stdout(Stdio::null())
             .stderr(log_file)
             .kill_on_drop(true);
-        // What a terminal sends to the sandbox, Ctrl-C above all, is not for them.
+        // Keeps signals of the terminal, such as Ctrl-C, from the child processes.
         #[cfg(unix)]
         command.process_group(0);
         command.spawn().map_err(Error::file(&self.program))
     }
 
-    /// Kills one that is up, as nothing can be killed more: it does not notice.
+    /// Kills a random running process with SIGKILL, which it cannot handle.
     fn kill(&mut self) -> Option<Happening> {
         let up: Vec<usize> = (0..self.members.len())
             .filter(|place| self.members[*place].is_up())
@@ -209,7 +209,7 @@ impl Crew {
         })
     }
 
-    /// Kills them all at once, and starts them again in fine weather: from now on nothing goes wrong.
+    /// Kills all processes at once, and starts them again without fault injection.
     pub(super) fn calm(&mut self) {
         self.next = None;
         for member in &mut self.members {
@@ -224,7 +224,7 @@ impl Crew {
         }
     }
 
-    /// How each is.
+    /// Returns the state of each process.
     pub(super) fn presence(&self) -> Vec<Presence> {
         let of = |member: &Member| Presence {
             name: member.name.clone(),
@@ -234,7 +234,7 @@ impl Crew {
         self.members.iter().map(of).collect()
     }
 
-    /// Asks them all to end, and kills who does not.
+    /// Asks all processes to exit, and kills those that do not.
     pub(super) async fn end(mut self) {
         let children: Vec<Child> = self
             .members
@@ -243,7 +243,7 @@ impl Crew {
             .collect();
         let mut asked = Vec::new();
         for mut child in children {
-            // The end of its input is what it waits for.
+            // A child process exits when its standard input ends.
             drop(child.stdin.take());
             asked.push(child);
         }

@@ -1,5 +1,5 @@
-//! Clients that report all the time: honest ones, a few hostile ones, and some that post what was posted before. What
-//! each has sent is in the ledger before it is sent.
+//! Simulated clients that report continuously: honest ones, hostile ones, and some that repeat
+//! earlier posts. Every report is recorded in the ledger before it is posted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,25 +22,26 @@ use super::truth::{Fault, Posted, SharedLedger};
 use crate::error::Error;
 use crate::keys::SandboxKeys;
 
-/// Those who post at once.
+/// Number of concurrent clients.
 const POSTERS: u64 = 4;
-/// Most reports of a post.
+/// Maximum number of reports in a post.
 const MOST: u64 = 8;
-/// Traffic indices of hostile reports begin here.
+/// Start of the traffic indices of hostile reports, apart from those of honest ones.
 const HOSTILE_INDEX: u64 = 1 << 49;
-/// Between two tries of what is left at the end.
+/// Pause between two attempts to post the remaining reports at the end.
 const LAST_PAUSE: Duration = Duration::from_millis(100);
-/// Reports of a post of the first of all.
+/// Number of reports in each of the initial posts.
 const AT_ONCE: usize = 250;
-/// How many reports are remembered to be posted again.
+/// Number of accepted reports that are retained to be posted again.
 const REMEMBERED: usize = 200;
 
-/// Chances in 1000 of what a client does who is not simply honest.
+/// Probabilities in thousandths that a report is hostile, an unchanged repetition, or a copy under
+/// another id.
 const HOSTILE: u64 = 30;
 const AGAIN: u64 = 20;
 const COPIED: u64 = 10;
 
-/// One metric's clients.
+/// The clients of one metric.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) traffic: Traffic,
@@ -53,37 +54,37 @@ pub(super) struct Crowd {
     pub(super) flows: Vec<Flow>,
     pub(super) ledger: SharedLedger,
     pub(super) keys: Arc<SandboxKeys>,
-    /// What time clients have.
+    /// The clock of the clients.
     pub(super) clock: Clock,
-    /// Reports a second, over all metrics.
+    /// Reports per second, over all metrics.
     pub(super) rate: f64,
     pub(super) seed: u64,
     pub(super) state: Mutex<State>,
 }
 
-/// What clients have in hand.
+/// State that all clients share.
 #[derive(Debug, Default)]
 pub(super) struct State {
     next: u64,
-    /// Not known to be kept: they come again.
+    /// Reports that are not known to be stored, to be posted again.
     waiting: VecDeque<Sealed>,
-    /// Kept, for those who post them once more.
+    /// Accepted reports, to be repeated.
     kept: VecDeque<Sealed>,
-    /// What is wrong.
+    /// Faults found in the answers.
     troubles: Vec<(Fault, String)>,
 }
 
-/// A report, ready to be posted.
+/// A report that is ready to be posted.
 #[derive(Debug, Clone)]
 struct Sealed {
-    /// In the ledger.
+    /// Its number in the ledger.
     number: usize,
     upload: ReportUpload,
 }
 
 impl Crowd {
-    /// Posts `first` honest reports, and then more until it is told to stop taking up anything new; then until all that
-    /// waits is known to be kept, or `end`.
+    /// Posts `first` honest reports, then more until `stop`. After that, posts the outstanding
+    /// reports until all are known to be stored, or until `end`.
     pub(super) async fn run(
         self: Arc<Self>,
         reporter: Reporter,
@@ -104,7 +105,7 @@ impl Crowd {
         tasks.wait().await;
     }
 
-    /// Posts so many honest reports, one metric after the other.
+    /// Posts this number of honest reports, one metric after the other.
     pub(super) async fn burst(self: Arc<Self>, reporter: &Reporter, reports: u64) {
         for begin in (0..reports).step_by(AT_ONCE) {
             let crowd = Arc::clone(&self);
@@ -130,12 +131,12 @@ impl Crowd {
         state.next
     }
 
-    /// What is wrong with what the door answered.
+    /// Returns and clears the faults found in the ingestor's answers.
     pub(super) fn troubles(&self) -> Vec<(Fault, String)> {
         std::mem::take(&mut self.state().troubles)
     }
 
-    /// How many reports are not known to be kept.
+    /// Returns the number of reports that are not known to be stored.
     pub(super) fn waiting(&self) -> usize {
         self.state().waiting.len()
     }
@@ -150,7 +151,7 @@ impl Crowd {
             let (begun, many) = (Instant::now(), dice.random_range(1..=MOST));
             let (crowd, seed) = (Arc::clone(&self), dice.random());
             let fresh = !stop.is_cancelled() && self.rate > 0.0;
-            // Splitting and sealing is work.
+            // Splitting and encrypting is CPU work, so it runs on a blocking thread.
             let drawing = tokio::task::spawn_blocking(move || crowd.draw(many, fresh, seed)).await;
             let Ok(Ok(reports)) = drawing else {
                 let trouble = (Fault::Wrong, "a client could not make its report".to_owned());
@@ -193,16 +194,20 @@ impl Crowd {
                 Outcome::TryLater { .. } => state.waiting.push_back(sealed),
                 Outcome::Dropped(problem) => {
                     if !ledger.refuse(sealed.number, &problem.kind) {
-                        let sentence = format!("honest report {} was refused: {}", sealed.number, problem.kind);
+                        let sentence =
+                            format!("the ingestor refused honest report {}: {}", sealed.number, problem.kind);
                         state.troubles.push((Fault::Lost, sentence));
                     }
                 }
-                other => state.troubles.push((Fault::Wrong, format!("a post came to {other:?}"))),
+                other => state
+                    .troubles
+                    .push((Fault::Wrong, format!("a post had the unexpected outcome {other:?}"))),
             }
         }
     }
 
-    /// Some reports. What waits comes first, mostly; without `fresh` it is all that comes.
+    /// Chooses reports to post. Outstanding reports are preferred; without `fresh` there are no
+    /// others.
     fn draw(&self, many: u64, fresh: bool, seed: u64) -> Result<Vec<Sealed>, Error> {
         let mut dice = ChaCha20Rng::seed_from_u64(seed);
         let mut drawn = Vec::new();
@@ -221,7 +226,7 @@ impl Crowd {
         Ok(drawn)
     }
 
-    /// A new report, or one that was kept before.
+    /// Makes a new report, or repeats one that was accepted before.
     fn fresh(&self, dice: &mut ChaCha20Rng) -> Result<Sealed, Error> {
         let luck = dice.random_range(0..1000);
         if luck < AGAIN + COPIED {
@@ -260,7 +265,7 @@ impl Crowd {
         Ok(Sealed { number, upload })
     }
 
-    /// The same once more, or its shares under an id of their own.
+    /// Repeats a report unchanged, or copies its shares under a new id.
     fn repeat(&self, mut sealed: Sealed, copied: bool, dice: &mut ChaCha20Rng) -> Sealed {
         let other = copied.then(|| {
             sealed.upload.id = PacketId(uuid::Builder::from_random_bytes(dice.random()).into_uuid()).to_string();
@@ -270,14 +275,16 @@ impl Crowd {
         sealed
     }
 
-    /// The id that processors will know a report by. Only the ingestor could say.
+    /// Returns the packet id that the processors will use. Outside a sandbox only the ingestor can
+    /// compute it.
     fn packet(&self, upload: &ReportUpload) -> PacketId {
         let digest = StoredReport::of(upload, &upload.id).digest();
         PacketId::from_bytes(self.keys.secret.packet(&digest.report).packet)
     }
 }
 
-/// What the hostile ones try: some of it the door sees, some of it only the processors do, and only together.
+/// The kinds of hostile reports. The ingestor detects some of them, one processor others, and
+/// `InvalidProof` only both processors together.
 const HOSTILITIES: [Hostility; 6] = [
     Hostility::InvalidProof,
     Hostility::Undecryptable(Role::First),

@@ -1,7 +1,7 @@
-//! What is in front of the ingestor of a staging server: it remembers what was refused, and is unfriendly on request.
+//! Middleware before the ingestor of a sandbox: records refused reports, and misbehaves on request.
 //!
-//! Clients have to cope with all that an ingestor and the network do to them. On an honest day they meet none of it, so a
-//! developer asks for it here. The ingestor itself knows nothing of this.
+//! A client has to handle errors that are rare in normal operation. Developers request them here.
+//! The ingestor itself is not aware of this middleware.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,24 +22,25 @@ use tallybox_service::connections::Connection;
 
 use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys};
 
-/// Most bytes of a body.
+/// Maximum size of a body in bytes.
 const LIMIT: usize = 64 << 20;
-/// How many refused reports are remembered.
+/// Number of refused reports that are remembered.
 const REMEMBERED: usize = 10_000;
-/// One request of so many meets what was asked for at the start.
+/// One request in this number is answered in the manner given by `--unfriendly`.
 const ONE_OF: u64 = 4;
 
-/// A way of being unfriendly.
+/// A kind of misbehaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unfriendly {
-    /// A post is answered 429, with Retry-After
+    /// A post is answered with 429 and Retry-After
     RateLimited,
-    /// A post is answered 503, with Retry-After
+    /// A post is answered with 503 and Retry-After
     Unavailable,
-    /// The connection breaks after a post was worked on: the reports are kept, the client does not know
+    /// The connection breaks after a post has been processed: the reports are stored, but the
+    /// client does not know
     LostAnswer,
-    /// A post is answered as if the packet keys had changed since the client fetched its configuration
+    /// A post is answered as if the packet keys had changed after the client's last fetch
     RotatedKey,
     /// A post is answered as if its metric had been closed
     ClosedMetric,
@@ -47,18 +48,18 @@ pub enum Unfriendly {
     ExpiredConfig,
 }
 
-/// The memory and the switches.
+/// The middleware.
 #[derive(Debug)]
 pub(crate) struct Front {
     keys: Arc<SandboxKeys>,
-    /// What one request of [`ONE_OF`] meets.
+    /// The kinds that one request in [`ONE_OF`] receives, in turn.
     always: Vec<Unfriendly>,
     state: Mutex<Switches>,
 }
 
 #[derive(Debug, Default)]
 struct Switches {
-    /// What the next requests meet.
+    /// The kinds requested for the next requests.
     next: VecDeque<Unfriendly>,
     posts: u64,
     fetches: u64,
@@ -72,17 +73,17 @@ impl Front {
         Arc::new(Self { keys, always, state })
     }
 
-    /// Puts itself in front of an ingestor's pages.
+    /// Adds this middleware to the ingestor's routes.
     pub(crate) fn before(self: &Arc<Self>, pages: Router) -> Router {
         pages.layer(from_fn_with_state(Arc::clone(self), stand))
     }
 
-    /// The next request that it concerns meets this.
+    /// Requests a kind of misbehaviour for the next request that it applies to.
     pub(super) fn ask_for(&self, what: Unfriendly) {
         self.state().next.push_back(what);
     }
 
-    /// Why the report with this id was refused last, if it was.
+    /// Returns the last refusal of the report with this id.
     pub(super) fn refusal(&self, id: &str) -> Option<Problem> {
         self.state().refused.get(id).cloned()
     }
@@ -100,7 +101,8 @@ impl Front {
         }
     }
 
-    /// What this request meets: what was asked for last, or each in its turn.
+    /// Chooses the misbehaviour for a request: one that was requested, or every [`ONE_OF`]th time
+    /// the next kind in turn.
     fn turn(&self, post: bool) -> Option<Unfriendly> {
         let concerns = |what: &Unfriendly| post != (*what == Unfriendly::ExpiredConfig);
         let mut state = self.state();
@@ -144,7 +146,7 @@ impl Front {
         let connection = request.extensions().get::<Arc<Connection>>().cloned();
         let (head, body) = request.into_parts();
         let Ok(body) = to_bytes(body, LIMIT).await else {
-            return problem(ProblemKind::Malformed, "the body broke off");
+            return problem(ProblemKind::Malformed, "the request body ended early");
         };
         let refusal = match self.turn(true) {
             Some(Unfriendly::RateLimited) => {
@@ -166,7 +168,8 @@ impl Front {
                 if let Some(connection) = connection {
                     connection.evict();
                 }
-                // The connection is cut before anything is written.
+                // The eviction closes the connection, so this future never has to return a
+                // response.
                 return std::future::pending().await;
             }
             Some(Unfriendly::ExpiredConfig) | None => None,
@@ -178,7 +181,7 @@ impl Front {
         self.note(&body, response).await
     }
 
-    /// Remembers the refusals of an answer.
+    /// Records the refusals in an answer.
     async fn note(&self, sent: &Bytes, response: Response) -> Response {
         let (head, body) = response.into_parts();
         let Ok(answer) = to_bytes(body, LIMIT).await else {
@@ -198,7 +201,7 @@ impl Front {
         Response::from_parts(head, Body::from(answer))
     }
 
-    /// The configuration as it would be if it had not been fetched again for too long.
+    /// Serves the configuration signed with dates of a year ago.
     async fn expired(&self, mut request: Request, next: Next) -> Response {
         request.headers_mut().remove(header::IF_NONE_MATCH);
         let (mut head, body) = next.run(request).await.into_parts();
@@ -233,7 +236,7 @@ impl Front {
     }
 }
 
-/// The ids of the reports of a JSON body, as far as they can be read.
+/// Returns the ids of the reports in a JSON body, as far as they can be parsed.
 fn ids(sent: &Bytes) -> Vec<String> {
     let Ok(body) = serde_json::from_slice::<Value>(sent) else {
         return Vec::new();

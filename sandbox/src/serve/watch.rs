@@ -1,5 +1,5 @@
-//! The loop around a sandbox that stays up: lets everybody work, looks at what comes of it, shows it, and says at the end
-//! whether all is well.
+//! The main loop of a long-running sandbox: runs programs and clients, audits their results, draws
+//! the live view, and makes the final report.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,23 +22,25 @@ use crate::always::{GRACE_MINUTES, MAXIMUM_AGE, PERIOD_MINUTES, RATE};
 use crate::error::Error;
 use crate::layout::LOCALITY;
 
-/// How long a client tries to post a report before it puts it aside for a moment.
+/// Time after which a client sets a report aside and tries it again later.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-/// How often processes are looked after.
+/// Interval at which processes are checked.
 const TICK: Duration = Duration::from_millis(100);
-/// Every so many ticks the books are looked at, and the screen is drawn.
+/// Number of ticks between two audits, which also redraw the screen.
 const LOOK: u64 = 5;
-/// Every so many ticks a line is written where there is no screen.
+/// Number of ticks between two lines of output without a screen.
 const LINE: u64 = 50;
-/// How long what is there has to come to its end, beyond the time that a batch may wait: for slow machines.
+/// Additional time for the remaining reports to be summed, for slow machines.
 const LAST: Duration = Duration::from_secs(45);
 
 impl Serving {
-    /// Says where everything is, then lets everybody work until the time is over, or it is told to stop. After a time,
-    /// or with chaos, what is there comes to its end before there is a verdict; otherwise there is none.
+    /// Prints the announcement, then runs until `--for` has elapsed or a shutdown is requested.
+    /// With `--for` or
+    /// `--chaos`, waits for the remaining reports to be summed and returns the final report;
+    /// otherwise returns none.
     ///
     /// # Errors
-    /// [`Error`] if nothing can be said, or a program cannot be started.
+    /// [`Error`] if the output cannot be written, or a program cannot be started.
     pub async fn run(mut self, options: &ServeOptions, shutdown: CancellationToken) -> Result<Option<Verdict>, Error> {
         let said = self.output.summary(&Announcement::of(&self, options));
         said.map_err(Error::file("stdout"))?;
@@ -85,7 +87,8 @@ impl Serving {
                 if let Some(since) = drained {
                     let dropped = self.dropped().await;
                     let own = self.crowd.waiting() == 0 && self.audit.unsettled() <= dropped;
-                    // The spool holds what other clients posted, too. One that cannot be read is looked at again.
+                    // The spool also holds reports of other clients. If it cannot be read, the next
+                    // audit tries again.
                     let settled = own && self.spool.waiting(&self.lookup).await.is_ok_and(|waiting| waiting == 0);
                     if settled || since.elapsed() > patience() {
                         break;
@@ -106,7 +109,7 @@ impl Serving {
         Ok(verdict)
     }
 
-    /// Starts who is to come back, and kills whose time it is.
+    /// Starts and kills processes that are due.
     fn look_after(&mut self) -> Result<Vec<Happening>, Error> {
         match &mut self.staff {
             Staff::Crew(crew) => crew.step(),
@@ -114,21 +117,21 @@ impl Serving {
         }
     }
 
-    /// Looks at the books, and shows what it sees.
+    /// Runs an audit, and shows its results.
     async fn look(&mut self, looker: &Looker, show: &Show, line: bool) -> Result<(), Error> {
         for (fault, sentence) in self.crowd.troubles() {
             self.audit.faults.note(fault, sentence);
         }
-        // A slab that cannot be read now is read at the next look.
+        // A slab that cannot be read now is read by the next audit.
         let _ = self.spool.read(&self.lookup, &self.crowd.ledger).await;
-        // A listing that meets a file on its way is made again.
+        // Objects can appear or be deleted during a listing. The next audit repeats it.
         let added = match self.audit.look(self.now()).await {
             Ok(added) => added,
             Err(Error::Bucket(_) | Error::Batch(_)) => Vec::new(),
             Err(error) => return Err(error),
         };
         for window in added {
-            // On a screen only what others posted is worth a line of its own.
+            // The live screen shows only windows with reports of other clients separately.
             if self.output.json || !show.live.is_seen() && !show.chaos || window.has_foreign() {
                 self.say(show, &window)?;
             }
@@ -187,10 +190,11 @@ impl Serving {
         })
     }
 
-    /// How many reports the ingestor says it has left out, since they were too few for too long.
+    /// Returns the number of reports that the ingestor dropped because they were too few for too
+    /// long.
     async fn dropped(&mut self) -> u64 {
         let ingestor = &self.lookup.ingestor;
-        // A record that is swept while it is read is not needed.
+        // A record that is deleted while it is read was already seen.
         if let Ok(records) = records(ingestor, &ingestor.localities[LOCALITY]).await {
             let dropped = records
                 .iter()
@@ -233,13 +237,13 @@ impl Serving {
     }
 }
 
-/// How long what is there may take to come to its end.
+/// Returns the maximum time to wait for the remaining reports to be summed.
 fn patience() -> Duration {
     let minutes = u64::from(MAXIMUM_AGE + 2) * u64::from(PERIOD_MINUTES) + u64::from(GRACE_MINUTES);
     Duration::from_secs(minutes * 60 / u64::from(RATE)) + LAST
 }
 
-/// How it is shown.
+/// State of the live view.
 struct Show {
     live: Live,
     begun: Instant,
@@ -248,11 +252,11 @@ struct Show {
     phase: Phase,
 }
 
-/// What goes on in the background.
+/// Background tasks.
 struct Work {
-    /// Clients take up nothing new.
+    /// Stops clients from making new reports.
     no_more: CancellationToken,
-    /// Clients stop, whatever they have in hand.
+    /// Stops clients at once.
     clients: CancellationToken,
     programs: CancellationToken,
     tasks: TaskTracker,
@@ -297,7 +301,7 @@ impl Summary for Happening {
         match self {
             Self::Killed { process, back } => write!(f, "killed {process}, back in {back:.1} s"),
             Self::Ended { process, status } => {
-                write!(f, "{process} ended by itself: {status}; logs/{process}.log says more")
+                write!(f, "{process} exited unexpectedly: {status}; see logs/{process}.log")
             }
         }
     }
