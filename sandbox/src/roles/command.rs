@@ -1,5 +1,6 @@
-//! `tallybox-sandbox role`: one program as a process of its own, on the clock and in the weather of a sandbox. The
-//! sandbox starts itself so, that what it kills is a process.
+//! `tallybox-sandbox role`: one program as a process, with the sandbox clock and fault injection.
+//! The sandbox runs
+//! this command for its child processes, so that each can be killed.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -19,22 +20,22 @@ use super::part::Program;
 use crate::error::Error;
 use crate::rough::{Chances, Weather};
 
-/// What is logged, if the environment does not say.
+/// Log filter if the environment does not set one.
 const LOG: &str = "warn";
 
-/// One program of a sandbox.
+/// Options of one program of a sandbox.
 #[derive(Debug, Args)]
 pub struct RoleArgs {
-    /// Which
+    /// Program to run
     #[arg(value_enum)]
     program: Program,
-    /// Its configuration file
+    /// Configuration file of the program
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// How its clock runs
+    /// Clock of the sandbox
     #[arg(long, value_name = "ORIGIN:REAL:RATE")]
     clock: Pace,
-    /// Delays, failures, and messages that come twice, by these dice
+    /// Inject delays, failures and duplicate messages, with this seed
     #[arg(long, value_name = "SEED")]
     rough: Option<u64>,
     #[command(flatten)]
@@ -42,14 +43,15 @@ pub struct RoleArgs {
 }
 
 impl RoleArgs {
-    /// Runs until it is told to stop, by a signal or by the end of its standard input: it does not outlive the sandbox.
+    /// Runs until a signal, or until the end of standard input, so that the process does not
+    /// outlive the sandbox.
     ///
     /// # Errors
-    /// What keeps it from starting.
+    /// [`Error`] if the program cannot be started.
     pub(crate) async fn run(&self) -> Result<(), Error> {
         self.log
             .init(LOG)
-            .map_err(|error| Error::Internal(format!("logs: {error}")))?;
+            .map_err(|error| Error::Internal(format!("logging cannot be set up: {error}")))?;
         let setting = Setting {
             clock: Clock::scaled(self.clock),
             rate: self.clock.rate,
@@ -72,7 +74,8 @@ impl RoleArgs {
 }
 
 fn stop_at_end_of_input(stop: CancellationToken) {
-    // A thread of its own: reading cannot be broken off, and must not hold up the end of the runtime.
+    // A thread outside the runtime: a blocking read cannot be cancelled, and would delay the
+    // runtime's shutdown.
     std::thread::spawn(move || {
         let mut rest = Vec::new();
         let _ = std::io::stdin().lock().read_to_end(&mut rest);

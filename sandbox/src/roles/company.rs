@@ -1,4 +1,5 @@
-//! All programs in this process but the server: batch job, workflow managers and workers.
+//! All programs except the ingestor's server, inside this process: batch job, workflow managers and
+//! workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,10 @@ use super::{Part, Setting};
 use crate::error::Error;
 use crate::layout::{LOCALITY, Layout};
 
-/// How often all programs take their turn before a window that is ready has come to its sum, and then some.
+/// Maximum number of rounds in [`Company::turn`]: more than a window needs from intake to its sum.
 const TURNS: usize = 8;
 
-/// The programs behind an ingestor's server.
+/// The in-process roles of a sandbox.
 pub struct Company {
     ingestor: Arc<Ingestor>,
     managers: [Arc<Scheduler>; 2],
@@ -27,7 +28,7 @@ pub struct Company {
 }
 
 impl Company {
-    /// Opens them all; `ingestor` is the server's, too.
+    /// Opens all programs. `ingestor` is shared with the server.
     ///
     /// # Errors
     /// As [`Setting::scheduler`] and [`Setting::worker`].
@@ -46,7 +47,7 @@ impl Company {
         })
     }
 
-    /// Lets them work until they are told to stop.
+    /// Runs all programs until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
         let (ingestor, ending) = (Arc::clone(&self.ingestor), stop.clone());
@@ -62,7 +63,7 @@ impl Company {
         tasks.wait().await;
     }
 
-    /// The batch job, once.
+    /// Runs the batch job once.
     ///
     /// # Errors
     /// [`Error::Ingestor`].
@@ -72,8 +73,8 @@ impl Company {
         summary.map_err(Error::ingestor)
     }
 
-    /// Workflow managers and workers, one after another, until nobody finds anything to do any more. For tests: nothing
-    /// goes on in the background.
+    /// Runs workflow managers and workers in turn until none has work left. For tests, which need
+    /// no background tasks.
     ///
     /// # Errors
     /// [`Error::Manager`], [`Error::Queue`].

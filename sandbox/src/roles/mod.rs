@@ -1,12 +1,12 @@
-//! Every program of a sandbox that stays up, opened by its own configuration file as its operator would, but on the
-//! sandbox's clock and in its weather.
+//! The programs of a long-running sandbox. Each is opened from its own configuration file, as an
+//! operator would, but with the sandbox clock and with fault injection.
 //!
-//! | file | holds |
+//! | file | content |
 //! |---|---|
-//! | `part` | which programs there are, and their files |
-//! | `setting` | opens them |
-//! | `company` | all of them in this process |
-//! | `command` | one of them as a process of its own: what can be killed |
+//! | `part` | the programs and their configuration files |
+//! | `setting` | opens the programs |
+//! | `company` | all programs inside this process |
+//! | `command` | one program as a child process, which can be killed |
 
 mod command;
 mod company;

@@ -1,4 +1,4 @@
-//! Which programs there are, and where their configuration files are.
+//! The programs of a sandbox, and their configuration files.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,12 +21,12 @@ pub enum Part {
     Worker(Role),
 }
 
-/// A program, as the hidden subcommand names it; its configuration says which processor's it is.
+/// A program in the hidden subcommand `role`. Its configuration file determines the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Program {
     /// `ingestor serve`
     IngestorServe,
-    /// `ingestor batch`, again and again
+    /// `ingestor batch`, repeatedly
     IngestorBatch,
     /// `facilitator worker all`
     Worker,
@@ -35,7 +35,7 @@ pub enum Program {
 }
 
 impl Part {
-    /// The program that it runs.
+    /// Returns the program that runs this part.
     #[must_use]
     pub fn program(self) -> Program {
         match self {
@@ -46,7 +46,7 @@ impl Part {
         }
     }
 
-    /// Its configuration file.
+    /// Returns the path of its configuration file.
     #[must_use]
     pub fn config(self, layout: &Layout) -> PathBuf {
         match self {
@@ -58,7 +58,7 @@ impl Part {
 }
 
 impl Program {
-    /// As the command line has it.
+    /// Returns the name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Opens the programs of a sandbox.
+//! Opens the programs of a sandbox with its clock and its fault profile.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,26 +22,26 @@ use tallybox_workflow_manager::start::Queues;
 use crate::error::Error;
 use crate::rough::{RoughQueue, SandboxBucket, Weather};
 
-/// How often a workflow manager looks.
+/// Scan interval of a workflow manager.
 const POLL: Duration = Duration::from_millis(500);
-/// How long a workflow manager leads without saying so again.
+/// Lease time of a leading workflow manager.
 const LEASE: Duration = Duration::from_secs(3);
-/// How long one of its runs may take.
+/// Maximum duration of one run of a workflow manager.
 const STUCK: Duration = Duration::from_secs(60);
 
-/// What the programs of a sandbox find around them.
+/// The environment of the programs of a sandbox.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// What time it is, for all but clients.
+    /// The clock of all programs; clients may have another one.
     pub clock: Clock,
-    /// How many times as fast it goes as the machine's.
+    /// Its rate relative to real time.
     pub rate: u32,
-    /// How rough it is; nothing if it is calm.
+    /// The fault profile; `None` without fault injection.
     pub weather: Option<Arc<Weather>>,
 }
 
 impl Setting {
-    /// Fine weather, and a clock that goes as fast as the machine's.
+    /// An environment without faults, with a clock at the rate of real time.
     #[must_use]
     pub fn calm(clock: &Clock) -> Self {
         Self {
@@ -51,7 +51,8 @@ impl Setting {
         }
     }
 
-    /// What time clients have: the machine's, if this one goes faster, so that a client that runs elsewhere is on time.
+    /// Returns the clock of clients: the system clock if the sandbox clock is accelerated, so that
+    /// external clients can post.
     #[must_use]
     pub fn clients_clock(&self) -> Clock {
         match self.rate {
@@ -72,7 +73,7 @@ impl Setting {
         })
     }
 
-    /// The ingestor of this configuration.
+    /// Opens the ingestor of a configuration file.
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Ingestor`].
@@ -88,7 +89,7 @@ impl Setting {
         Ok(ingestor)
     }
 
-    /// The processor of this configuration.
+    /// Opens the processor of a configuration file.
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Processor`].
@@ -112,7 +113,7 @@ impl Setting {
         Ok(processor)
     }
 
-    /// A worker of the processor of this configuration, on both queues.
+    /// Opens a worker of the processor of a configuration file, for both queues.
     ///
     /// # Errors
     /// As [`Self::processor`], and [`Error::Queue`].
@@ -127,7 +128,7 @@ impl Setting {
         Ok(Worker::new(self.processor(file)?, queues, config.value.worker.clone()))
     }
 
-    /// The workflow manager of this configuration.
+    /// Opens the workflow manager of a configuration file.
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Manager`], [`Error::Queue`].
@@ -152,7 +153,7 @@ impl Setting {
         Ok(manager)
     }
 
-    /// A workflow manager that stays up, one of several perhaps.
+    /// Opens a workflow manager that runs continuously and takes part in leader election.
     ///
     /// # Errors
     /// As [`Self::manager`].

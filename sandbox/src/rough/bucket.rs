@@ -1,4 +1,4 @@
-//! A bucket of a sandbox: its date is that of the sandbox's clock, and it may be slow, fail, or lose answers.
+//! A bucket with the date of the sandbox clock and with injected faults.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct SandboxBucket {
 }
 
 impl SandboxBucket {
-    /// The bucket with this clock, in this weather if it is not calm.
+    /// Wraps a bucket with this clock, and with a fault profile if one is given.
     #[must_use]
     pub fn shared(inner: SharedBucket, clock: &Clock, weather: Option<&Arc<Weather>>) -> SharedBucket {
         Arc::new(Self {
@@ -73,7 +73,8 @@ impl Bucket for SandboxBucket {
     }
 
     async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
-        // As in the clouds, where a small upload begins with its commit: there is nothing to wait for.
+        // No fault here: in cloud buckets a small upload begins with its commit, so there is no
+        // request that could fail.
         let inner = self.inner.create(key, size_hint).await?;
         Ok(Box::new(SandboxUpload {
             inner,

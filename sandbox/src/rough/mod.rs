@@ -1,10 +1,11 @@
-//! Rough weather: buckets and queues as they are at their worst, as one process of a sandbox sees them.
+//! Fault injection: buckets and queues with delays, failures and lost answers, as one process of a
+//! sandbox sees them.
 //!
-//! | file | does |
+//! | file | content |
 //! |---|---|
-//! | `weather` | how rough it is, and the dice |
-//! | `bucket` | a bucket that is slow, fails, and loses answers; its date follows the sandbox's clock |
-//! | `queue` | a queue that delivers twice, late, in any order, and loses messages |
+//! | `weather` | the fault profile, and its random generator |
+//! | `bucket` | a bucket that is slow, fails and loses answers; its date is the sandbox clock's |
+//! | `queue` | a queue that delivers late, twice and out of order, and loses messages |
 
 mod bucket;
 mod queue;

@@ -1,4 +1,5 @@
-//! A queue that does what queues may: it delivers twice, late, in any order, and (which none should) loses a message.
+//! A queue with injected faults: messages are delivered twice, late and out of order, and (which no
+//! queue should do) lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,12 @@ use tallybox_queue::{Delivery, Depth, Lease, QueueError, SharedQueue, TaskQueue}
 use super::Weather;
 use super::weather::{ANSWER_LOST, FAILED, Luck, Struck};
 
-/// How much later a message comes that others pass, at most.
+/// Maximum delay of a message that is deferred behind others.
 const LATER: Duration = Duration::from_millis(1500);
-/// How many messages one may be passed by.
+/// Maximum number of messages that are deferred in one receive.
 const PASSED: usize = 3;
 
-/// A queue in rough weather.
+/// A queue with a fault profile.
 #[derive(Debug)]
 pub struct RoughQueue {
     inner: SharedQueue,
@@ -23,7 +24,7 @@ pub struct RoughQueue {
 }
 
 impl RoughQueue {
-    /// The queue in this weather.
+    /// Wraps a queue with this fault profile.
     #[must_use]
     pub fn shared(inner: SharedQueue, weather: &Arc<Weather>) -> SharedQueue {
         Arc::new(Self {
@@ -70,7 +71,8 @@ impl TaskQueue for RoughQueue {
     }
 
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
-        // An answer that is lost here is a message that nobody has until its lease ends, which is good enough a trouble.
+        // A lost answer here is a message that is leased to no worker until its lease ends, so no
+        // further fault is needed.
         let mut wait = wait;
         for _ in 0..PASSED {
             let received = self.inner.receive(wait).await?;

@@ -1,4 +1,4 @@
-//! How rough it is, and the dice.
+//! Fault profile: the probability of each fault, and the random generator.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -7,31 +7,31 @@ use std::time::Duration;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
 
-/// What may happen to each operation, in thousandths.
+/// Probabilities of faults of each operation, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chances {
-    /// It takes a while.
+    /// The operation is delayed.
     pub delayed: u16,
-    /// It takes much longer.
+    /// The operation is delayed for much longer.
     pub stalled: u16,
-    /// It is not done.
+    /// The operation is not executed, and returns an error.
     pub failed: u16,
-    /// It is done, and the answer is lost.
+    /// The operation is executed, but returns an error.
     pub lost: u16,
-    /// A message: it is there twice.
+    /// A message is published twice.
     pub doubled: u16,
-    /// A message: it is gone.
+    /// A message is lost when it is published.
     pub vanished: u16,
-    /// A message that is received: others come first.
+    /// A message is deferred when it is received, so that others overtake it.
     pub passed: u16,
 }
 
-/// The longest delay, and the longest stall.
+/// Maximum time of a delay and of a long delay.
 const DELAY: Duration = Duration::from_millis(60);
 const STALL: Duration = Duration::from_millis(900);
 
 impl Chances {
-    /// What `--chaos` is.
+    /// The profile of `--chaos`.
     pub const CHAOS: Self = Self {
         delayed: 100,
         stalled: 10,
@@ -43,7 +43,7 @@ impl Chances {
     };
 }
 
-/// What becomes of an operation.
+/// The outcome that is injected into an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Luck {
     Good,
@@ -51,14 +51,15 @@ pub(super) enum Luck {
     AnswerLost,
 }
 
-/// The weather of one process.
+/// The fault profile of one process.
 pub struct Weather {
     chances: Chances,
     dice: Mutex<ChaCha20Rng>,
 }
 
 impl Weather {
-    /// Weather whose dice fall by this seed. With several threads the order of throws is nobody's.
+    /// Creates a profile with a seed. With several threads the assignment of faults to operations
+    /// is not reproducible.
     #[must_use]
     pub fn new(chances: Chances, seed: u64) -> Self {
         Self {
@@ -71,7 +72,7 @@ impl Weather {
         &self.chances
     }
 
-    /// Whether something happens that has this chance.
+    /// Returns true with this probability.
     pub(super) fn happens(&self, thousandths: u16) -> bool {
         self.below(1000) < u64::from(thousandths)
     }
@@ -81,12 +82,12 @@ impl Weather {
         dice.random_range(0..bound.max(1))
     }
 
-    /// A time below this one.
+    /// Returns a random duration below `longest`.
     pub(super) fn within(&self, longest: Duration) -> Duration {
         Duration::from_micros(self.below(u64::try_from(longest.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    /// Waits as long as an operation takes before it begins, and says how it will go.
+    /// Waits for the injected delay of an operation, and returns its outcome.
     pub(super) async fn strike(&self) -> Luck {
         let chances = self.chances;
         if self.happens(chances.stalled) {
@@ -112,7 +113,7 @@ impl fmt::Debug for Weather {
     }
 }
 
-/// What an operation fails with.
+/// The cause of an injected error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Struck(pub(super) &'static str);
