@@ -1,6 +1,7 @@
-//! The rules of a sandbox that stays up, and the configuration files that say them: rosters, queues, workers, schedules.
+//! Configuration of a long-running sandbox: rosters, queues, workers and schedules.
 //!
-//! All times are short, since its clock goes fast ([`RATE`]): a window of an hour is over in six seconds.
+//! All times are short because the clock is accelerated ([`RATE`]): a window of an hour takes six
+//! seconds.
 
 use std::fs;
 
@@ -15,44 +16,46 @@ use crate::keys::record_key_file;
 use crate::layout::{BucketKind, INSTANCE, Served, config_text};
 use crate::world::World;
 
-/// How many times as fast as the machine's its clock goes: a second is ten minutes.
+/// Rate of the sandbox clock relative to real time: one second is ten minutes.
 pub const RATE: u32 = 600;
-/// Length of a window in minutes.
+/// Length of an aggregation window in minutes.
 pub const PERIOD_MINUTES: u32 = 60;
-/// How long after a window's end its rosters are written, in minutes.
+/// Delay of the rosters after a window's end, in minutes.
 pub const GRACE_MINUTES: u32 = 50;
-/// In how many windows after its own a batch may still be summed: two minutes and a half, for a batch job that is killed
-/// again and again on a slow machine.
+/// Number of windows after its own in which a batch may still be summed. They take two and a half
+/// minutes of real time, enough for a batch job that is killed repeatedly on a slow machine.
 pub const MAXIMUM_AGE: u32 = 24;
-/// For how many windows a packet is remembered.
+/// Number of windows for which the ids of packets are retained to detect replays.
 const REPLAY_HORIZON: u32 = 42;
-/// How old a report may be at the door, in hours; what was batched longer ago is not recognised when it comes again.
+/// Maximum age in hours of a report that the ingestor accepts. Copies of reports that were batched
+/// longer ago are not recognised.
 const ACCEPTANCE_HOURS: u32 = 12;
 /// Length of the ingestor's windows in minutes.
 pub const INGESTOR_MINUTES: u32 = 30;
-/// How long they settle, in seconds.
+/// Time in seconds for which the ingestor's windows settle.
 pub const SETTLE_SECS: u64 = 15 * 60;
-/// For how many of its windows the ingestor carries too few.
+/// Number of windows for which the ingestor carries over reports that are too few for a batch.
 const CARRY_WINDOWS: u32 = 2;
-/// For how long a worker has a task without saying that it is still at it, in seconds of the machine's clock.
+/// Lease time of a worker's task in seconds of real time. The worker renews the lease while it
+/// works.
 const LEASE_SECS: u64 = 5;
 
-/// What is chosen for one sandbox.
+/// Settings that differ between sandboxes.
 #[derive(Debug, Clone, Copy)]
 pub struct AlwaysOn {
-    /// The fewest packets of a sum.
+    /// The minimum number of packets of a sum.
     pub minimum: u64,
-    /// From when on rosters are written: before the first report.
+    /// The start of the roster extension: before the first report.
     pub since: BatchTime,
 }
 
-/// The window that holds a time.
+/// Returns the aggregation window that contains a time.
 #[must_use]
 pub fn window_of(time: BatchTime) -> Option<Window> {
     aligned_window(time, PERIOD_MINUTES)
 }
 
-/// How its ingestor serves and batches, but for the addresses.
+/// Returns the ingestor's settings of a long-running sandbox, except the addresses.
 #[must_use]
 pub fn served(min_packets: u64, keep_slabs_hours: u32) -> Served {
     Served {
@@ -69,7 +72,8 @@ pub fn served(min_packets: u64, keep_slabs_hours: u32) -> Served {
 }
 
 impl AlwaysOn {
-    /// Writes the configurations of both processors and of their workflow managers, and what each announces to its peer.
+    /// Writes the configurations of both processors and of their workflow managers, and the
+    /// extension documents that the peers read.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -77,7 +81,7 @@ impl AlwaysOn {
         let (layout, bins) = (&world.layout, world.keys.bins());
         let instance: Instance = INSTANCE
             .parse()
-            .map_err(|_| Error::Internal("the sandbox's instance".to_owned()))?;
+            .map_err(|_| Error::Internal("the sandbox's instance name is invalid".to_owned()))?;
         let extensions = Extensions {
             roster: Some(RosterExtension {
                 since: self.since,
@@ -109,7 +113,7 @@ impl AlwaysOn {
         let carry_hours = (CARRY_WINDOWS * INGESTOR_MINUTES).div_ceil(60);
         format!(
             "{}
-# Windows are agreed on with the peer. The clock of this sandbox goes {RATE} times as fast as yours.
+# Both processors agree on each window. The clock of this sandbox runs at {RATE} times real time.
 rosters:
   period-minutes: {PERIOD_MINUTES}
   grace-minutes: {GRACE_MINUTES}
@@ -198,6 +202,6 @@ mod tests {
             assert!(manager.run_once().await.unwrap().failed.is_empty());
         }
         let window = window_of(since).unwrap();
-        assert!(since == window.start(), "rosters begin with a whole window");
+        assert!(since == window.start(), "rosters start with a complete window");
     }
 }

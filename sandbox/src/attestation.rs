@@ -1,7 +1,9 @@
-//! Attestation in a sandbox: by default one that anybody can make, for client developers without a phone.
+//! Attestation in a sandbox. By default the verifier accepts attestations that any client can
+//! create, for client developers without a phone.
 //!
-//! A fresh P-256 key signs the challenge and the report's bytes (`docs/attestation.md`, section 3), and nothing vouches for
-//! the key. Towards the rest of the ingestor it behaves as a real one does: bound to report, metric and day.
+//! A client creates a P-256 key, which nothing certifies, and signs the challenge and the report's
+//! bytes with it (`docs/attestation.md`, section 3). Otherwise the ingestor handles such an
+//! attestation like a real one: it is bound to the report, the metric and the day.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,28 +21,29 @@ use tallybox_model::time::BatchTime;
 
 use crate::error::Error;
 
-/// In place of the package's name in the challenge.
+/// Replaces the package name in the challenge.
 const PACKAGE: &str = "sandbox";
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
-/// For how long the key of a day is taken: the day, and an hour before and after it.
+/// Validity of a day's key in minutes: the day, and one hour before and after it for clock skew.
 const KEY_MINUTES: u64 = 26 * 60;
-/// Whether reports have to be attested.
+/// The attestation policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Demand {
-    /// A report without a good attestation is refused
+    /// A report without a valid attestation is refused
     Required,
-    /// A report without one is taken, one with a bad one is refused
+    /// A report without an attestation is accepted; an invalid attestation is refused
     Optional,
 }
 
-/// What attestations are checked by, and whether there has to be one.
+/// The attestation options of a sandbox.
 #[derive(Debug, Clone)]
 pub struct Attestation {
-    /// Whether there has to be one.
+    /// The policy.
     pub demand: Demand,
-    /// The section `verifier` of a locality, as an ingestor has it; without it anybody can attest.
+    /// File with the section `verifier` of a locality; without it the sandbox accepts self-made
+    /// attestations.
     pub verifier: Option<PathBuf>,
 }
 
@@ -54,7 +57,8 @@ impl From<Demand> for AttestationPolicy {
 }
 
 impl Attestation {
-    /// The lines of the ingestor's configuration, two levels deep, if a verifier of its own is named.
+    /// Returns the attestation lines of the ingestor's configuration, if a `verifier` file is
+    /// given.
     pub(crate) fn lines(&self) -> Result<Option<String>, Error> {
         let Some(file) = &self.verifier else {
             return Ok(None);
@@ -71,7 +75,7 @@ impl Attestation {
         Ok(Some(lines))
     }
 
-    /// Has an ingestor take attestations that anybody can make, unless it was configured with a verifier of its own.
+    /// Makes the ingestor accept self-made attestations, unless its configuration has a verifier.
     pub(crate) fn apply(&self, ingestor: &mut Ingestor) {
         if self.verifier.is_some() {
             return;
@@ -83,7 +87,7 @@ impl Attestation {
     }
 }
 
-/// Checks attestations that anybody can make.
+/// A verifier that accepts attestations with any key.
 #[derive(Debug)]
 pub(crate) struct Anybody;
 
@@ -112,12 +116,12 @@ impl Verifier for Anybody {
     }
 }
 
-/// The key of an uncompressed point.
+/// Parses the key of an uncompressed point.
 fn verifying_key(point: &[u8]) -> Option<VerifyingKey> {
     (point.len() == 65).then(|| VerifyingKey::parse(&Base64::encode_string(point)).ok())?
 }
 
-/// What a key signs for a day: the challenge, then the report's bytes.
+/// Returns the message that a key signs for a day: the challenge, then the report's bytes.
 fn message(report: &ReportUpload, day: i64) -> Option<Vec<u8>> {
     let date = BatchTime::from_millis(day.checked_mul(DAY)?)?.compact();
     let mut challenge = Sha256::new();

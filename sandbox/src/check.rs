@@ -1,4 +1,5 @@
-//! The self-check of a run: what came out is what went in, and every hostile packet met its fate.
+//! The self-check of a run: the sums are correct, and every hostile packet had the expected
+//! outcome.
 
 use crate::error::Error;
 use crate::flow::Flow;
@@ -6,21 +7,21 @@ use crate::observe::{Notes, fates};
 use crate::outcome::Outcome;
 use crate::portal::Total;
 
-/// The sums have to be those of the bits that were shared, and of all batches.
+/// Checks that a sum covers all batches and equals the sum of the shared bits.
 pub(crate) fn check_total(flow: &Flow, total: &Total) -> Result<(), Error> {
     let fail = |problem: String| Err(Error::Check(format!("{}: {problem}", flow.aggregation)));
     let mut batches: Vec<_> = flow.names().map(|batch| batch.id).collect();
     batches.sort();
     if total.batches != batches {
         return fail(format!(
-            "{} batches were summed of {}",
+            "{} of {} batches were summed",
             total.batches.len(),
             batches.len()
         ));
     }
     if total.accepted != flow.expected.packets {
         return fail(format!(
-            "{} packets were counted, {} are good",
+            "{} packets were counted, but {} are valid",
             total.accepted, flow.expected.packets
         ));
     }
@@ -33,7 +34,7 @@ pub(crate) fn check_total(flow: &Flow, total: &Total) -> Result<(), Error> {
     Ok(())
 }
 
-/// Every hostile packet has to meet its fate.
+/// Checks that every hostile packet had the expected outcome.
 pub(crate) fn check_hostile(
     flow: &Flow,
     notes: &[Notes; 2],
@@ -44,7 +45,7 @@ pub(crate) fn check_hostile(
         if !sent.attack.deserves(&fate) {
             let [first, second] = fate.intake;
             return Err(Error::Check(format!(
-                "{}: hostile packet {} ({}) met the wrong fate: first: {first}, second: {second}, then: {fate}",
+                "{}: hostile packet {} ({}) had the wrong outcome: first: {first}, second: {second}, then: {fate}",
                 flow.aggregation, sent.id, sent.attack
             )));
         }

@@ -1,4 +1,4 @@
-//! One metric on its way through a run: its clients, its batches, and what has to come out.
+//! The state of one metric during a run: its clients, its batches, and the expected sum.
 
 use std::ops::Range;
 
@@ -14,60 +14,62 @@ use crate::run::RunOptions;
 use crate::schedule;
 use crate::world::World;
 
-/// Batches of each metric that a lying ingestor writes.
+/// Number of batches that the lying ingestor writes for each metric.
 const BATCHES: u64 = 3;
-/// Honest packets in them: three a batch, for the hostile ones that are made after their likeness.
+/// Honest packets in these batches: three per batch, as templates for the hostile packets.
 const BATCHED: u64 = 3 * BATCHES;
-/// Honest packets that each metric needs: some have to come through the door.
+/// Minimum number of honest packets of each metric, so that some are left to be posted to the real
+/// ingestor.
 pub(crate) const FEWEST: u64 = BATCHED + 3;
-/// Hostile packets of each kind that a run has at least.
+/// Minimum number of hostile packets of each kind in a run.
 const HOSTILE: u64 = 3;
 
-/// One metric on its way.
+/// One metric in a run.
 pub(crate) struct Flow {
-    /// Its clients.
+    /// Generator of its packets.
     pub(crate) traffic: Traffic,
     /// Its name at the processors.
     pub(crate) aggregation: AggregationId,
-    /// Parameter of the clients' noise.
+    /// Epsilon of the randomised response.
     pub(crate) epsilon: f64,
     /// Traffic indices of the honest reports that are posted.
     pub(crate) posted: Range<u64>,
-    /// Reports that the ingestor kept and has to batch, hostile ones included; and those that it has to drop.
+    /// Number of reports that the ingestor accepted and must batch, including hostile ones, and
+    /// number of those that it must drop.
     pub(crate) kept: [u64; 2],
-    /// What the ingestor made of them.
+    /// The batches that the ingestor wrote, with their number of packets.
     pub(crate) ingested: Vec<(BatchName, u64)>,
-    /// The batches that a lying ingestor writes.
+    /// The batches that the lying ingestor writes.
     pub(crate) batches: Vec<BatchPlan>,
-    /// What the sums have to come to.
+    /// The expected sum.
     pub(crate) expected: Tally,
-    /// The hostile packets, as they were sent.
+    /// The hostile packets that were sent.
     pub(crate) hostile: Vec<Sent>,
 }
 
 impl Flow {
-    /// All packets, hostile ones included.
+    /// Returns the number of packets, including hostile ones.
     pub(crate) fn packets(&self) -> u64 {
         self.lying() + self.posted.end - self.posted.start
     }
 
-    /// Packets in the batches of the lying ingestor.
+    /// Returns the number of packets in the lying ingestor's batches.
     pub(crate) fn lying(&self) -> u64 {
         self.batches.iter().map(BatchPlan::packets).sum()
     }
 
-    /// All batches, whoever wrote them.
+    /// Returns the names of the batches of both ingestors.
     pub(crate) fn names(&self) -> impl Iterator<Item = &BatchName> {
         let planned = self.batches.iter().map(|batch| &batch.name);
         planned.chain(self.ingested.iter().map(|(name, _)| name))
     }
 
-    /// About how many bytes its packets are, in a processor's batches.
+    /// Returns the approximate size of its packets in a processor's batches, in bytes.
     pub(crate) fn bytes(&self, role: Role) -> u64 {
         self.packets() * packet_bytes(self.traffic.metric().bins(), role)
     }
 
-    /// Hostile packets.
+    /// Returns the number of hostile packets.
     pub(crate) fn attacks(&self) -> u64 {
         self.batches.iter().map(|batch| batch.attacks.len() as u64).sum()
     }
@@ -102,12 +104,13 @@ pub(crate) fn flows(world: &World, options: &RunOptions, seed: u64) -> Result<Ve
     (0..).zip(&options.metrics).map(flow).collect()
 }
 
-/// Part `place` of `whole` divided into `parts` as evenly as can be.
+/// Returns part `place` when `whole` is divided into `parts` as evenly as possible.
 fn share(whole: u64, place: u64, parts: u64) -> u64 {
     whole / parts + u64::from(place < whole % parts)
 }
 
-/// The batches of one metric: honest packets in a row, hostile ones dealt out in turn, replays last.
+/// Plans the batches of one metric. Honest packets are consecutive, hostile ones are distributed in
+/// turn, and replays are in the last batch.
 fn plan(seed: u64, aggregation: &AggregationId, honest: u64, copies: u64) -> Result<Vec<BatchPlan>, Error> {
     let mut batches = Vec::new();
     let mut first = 0;
@@ -116,8 +119,8 @@ fn plan(seed: u64, aggregation: &AggregationId, honest: u64, copies: u64) -> Res
         let honest = share(honest, ordinal, BATCHES);
         let mut attacks = Vec::new();
         for copy in 0..copies {
-            // Whoever takes an id takes that of the batch's first packet: nothing stands before it, so it is the one that
-            // counts.
+            // A packet that copies an id copies the id of the batch's first packet. That packet
+            // precedes all others, so it is the one that counts.
             for (turn, attack) in (0..).zip(Attack::every(first, copy)) {
                 let batch = if matches!(attack, Attack::Replay { .. }) {
                     BATCHES - 1

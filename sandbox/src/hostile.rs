@@ -1,4 +1,4 @@
-//! Hostile packets in the mix: what a lying client or ingestor may try, and what has to become of it.
+//! Hostile packets of a dishonest client or ingestor, and their expected outcomes.
 
 use std::fmt;
 
@@ -14,64 +14,66 @@ use tallybox_model::role::Role;
 /// A kind of hostile packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attack {
-    /// A client's doing.
+    /// Made by a client.
     Client(Hostility),
-    /// An ingestor's: a good packet under another point than all the others.
+    /// Made by an ingestor: a valid packet with another evaluation point than the others.
     OtherPoint,
-    /// An ingestor's: a good packet with a point that is not below the modulus.
+    /// Made by an ingestor: a valid packet with a point that is not below the modulus.
     PointOutOfRange,
-    /// An ingestor's: a good packet at a root of unity, where a processor would read off a client's bit.
+    /// Made by an ingestor: a valid packet at a root of unity, where a processor could read a
+    /// client's bit.
     RootOfUnity,
-    /// An ingestor's: packet `of` of an earlier batch of the window once more.
+    /// Made by an ingestor: packet `of` of an earlier batch of the window, repeated.
     Replay {
         /// Traffic index of the packet.
         of: u64,
     },
 }
 
-/// What a processor does with a packet at intake.
+/// The result of a packet's intake at one processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It sends its peer a message about it.
+    /// The processor sent its peer a verification message about the packet.
     Message,
-    /// It does not.
+    /// The processor rejected the packet.
     Rejected(PacketReason),
 }
 
-/// What becomes of a packet in the end.
+/// The final outcome of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
-    /// It is in the sum.
+    /// The packet is in the sum.
     Counted,
-    /// It is not.
+    /// The packet is not in the sum.
     NotCounted,
-    /// It is not, but the packet that had its id first is.
+    /// The packet is not in the sum, but the packet that used its id first is.
     FirstOneCounted,
 }
 
-/// What became of a packet, or has to.
+/// The actual or expected outcome of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fate {
-    /// What each processor did, in order of their index.
+    /// The results of intake at both processors, in order of their index.
     pub intake: [Answer; 2],
-    /// What came of it.
+    /// The final outcome.
     pub ending: Ending,
 }
 
 /// A hostile packet that was sent.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// What is wrong with it.
+    /// The kind of attack.
     pub attack: Attack,
     /// Its identifier.
     pub id: PacketId,
-    /// The batch it is in.
+    /// The batch that contains it.
     pub batch: BatchName,
 }
 
 impl Attack {
-    /// Every kind, with `of` as the packet of the same batch whose id is taken, and `replayed` of an earlier batch.
+    /// Returns every kind. `of` is the packet of the same batch whose id is copied, and `replayed`
+    /// a packet of an earlier batch.
     #[must_use]
     pub fn every(of: u64, replayed: u64) -> Vec<Self> {
         let clients = Hostility::every(of).into_iter().map(Self::Client);
@@ -84,7 +86,7 @@ impl Attack {
         clients.chain(ingestors).collect()
     }
 
-    /// Who would do this.
+    /// Returns the party that would send such a packet.
     #[must_use]
     pub fn by(self) -> &'static str {
         match self {
@@ -93,7 +95,7 @@ impl Attack {
         }
     }
 
-    /// Makes the packet from the honest one of this traffic index.
+    /// Makes the packet from the honest packet with this traffic index.
     ///
     /// # Errors
     /// As [`Traffic::packet`] and [`Traffic::hostile`].
@@ -105,12 +107,12 @@ impl Attack {
         }
     }
 
-    /// The evaluation point it comes with, where it should be `point`.
+    /// Returns the evaluation point of the packet, where `point` is the correct one.
     #[must_use]
     pub fn point(self, point: i64) -> i64 {
         match self {
             Self::Client(_) | Self::Replay { .. } => point,
-            // Safe at any number of bins, and hardly ever the right one.
+            // Valid for any number of bins, and almost never the correct point.
             Self::OtherPoint => {
                 if point == 12_345 {
                     12_346
@@ -123,20 +125,20 @@ impl Attack {
         }
     }
 
-    /// Whether it is counted after all, because nothing is really wrong with it.
+    /// Returns whether the packet is counted, because it is in fact valid.
     #[must_use]
     pub fn is_counted(self) -> bool {
         matches!(self, Self::Client(hostility) if hostility.verdict() == Verdict::Counted)
     }
 
-    /// Whether it repeats an identifier of its own batch.
+    /// Returns whether the packet repeats an id of its own batch.
     #[must_use]
     pub fn repeats_in_batch(self) -> bool {
         matches!(self, Self::Client(Hostility::DuplicateId { .. }))
     }
 
-    /// Whether what became of it is what has to. Which of several good reasons a processor names does not matter
-    /// here; that it rejects does.
+    /// Returns whether this outcome is the expected one. If several reasons apply to a packet, a
+    /// processor may name any of them; the check covers only that it rejects.
     #[must_use]
     pub fn deserves(self, fate: &Fate) -> bool {
         let rejecting = |role: &Role| matches!(fate.intake[role.index()], Answer::Rejected(_));
@@ -149,7 +151,8 @@ impl Attack {
                 Verdict::RejectedTogether => (&[], Ending::NotCounted),
                 Verdict::RejectedAtIntake(roles) => (roles, Ending::NotCounted),
                 Verdict::Duplicate => (&Role::ALL, Ending::FirstOneCounted),
-                // A verdict that this version does not know is never deserved.
+                // A verdict of a later version of the client library is unknown here, so the check
+                // fails.
                 _ => return false,
             },
         };
@@ -188,7 +191,7 @@ impl Serialize for Answer {
 }
 
 impl fmt::Display for Fate {
-    /// The verdict in a few words.
+    /// Writes the outcome in a few words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.ending, self.intake) {
             (Ending::Counted, _) => "counted",

@@ -1,4 +1,4 @@
-//! What the ingestion organisation does: one signed batch of the same packets to each processor.
+//! The simulated ingestor: it signs one batch with the same packets for each processor.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::keys::{INGESTOR_KEY_ID, SandboxKeys, packet_key_id};
 use crate::layout::{BucketKind, Layout};
 
-/// The ingestion organisation: it holds no key that opens a packet, and draws the evaluation points.
+/// The simulated ingestor. It cannot decrypt packets, and it chooses the evaluation points.
 #[derive(Debug)]
 pub struct Ingestor {
     keys: Arc<SandboxKeys>,
@@ -28,20 +28,20 @@ pub struct Ingestor {
     points: Points,
 }
 
-/// A batch to be written.
+/// The description of a batch to be written.
 #[derive(Debug, Clone)]
 pub struct BatchSpec {
-    /// Its name.
+    /// The name of the batch.
     pub name: BatchName,
-    /// What is counted, and how.
+    /// The parameters of the aggregation.
     pub parameters: BatchParameters,
-    /// When its packets came in.
+    /// The time range of its packets.
     pub interval: Window,
-    /// Digest of whatever determines its packets; sync markers follow from it.
+    /// Digest of all inputs that determine the packets. The sync markers are derived from it.
     pub origin: Digest,
 }
 
-/// A batch for both processors while it is written.
+/// A batch for both processors that is being written.
 pub struct BatchPair {
     keys: Arc<SandboxKeys>,
     spec: BatchSpec,
@@ -50,7 +50,7 @@ pub struct BatchPair {
 }
 
 impl Ingestor {
-    /// The ingestor of a sandbox.
+    /// Creates the simulated ingestor of a sandbox.
     #[must_use]
     pub fn new(layout: &Layout, keys: Arc<SandboxKeys>, points: Points) -> Self {
         let mailboxes = Role::ALL.map(|role| layout.bucket(BucketKind::Ingestion, role));
@@ -61,7 +61,8 @@ impl Ingestor {
         }
     }
 
-    /// The point of all packets of this many bins; none if each packet has its own.
+    /// Returns the evaluation point of all packets with this number of bins; `None` if each packet
+    /// has its own.
     fn point(&self, bins: i32) -> Option<i64> {
         let bins = usize::try_from(bins).unwrap_or_default();
         let [first, second] = Role::ALL.map(|role| packet_key_id(role, bins));
@@ -71,7 +72,7 @@ impl Ingestor {
     /// Starts a batch in both processors' mailboxes.
     ///
     /// # Errors
-    /// [`Error::Batch`] when a mailbox fails.
+    /// [`Error::Batch`] if a mailbox fails.
     pub async fn begin(&self, spec: BatchSpec) -> Result<BatchPair, Error> {
         let create = |role: Role| {
             let bucket = Arc::clone(&self.mailboxes[role.index()]);
@@ -89,7 +90,7 @@ impl Ingestor {
 }
 
 impl BatchPair {
-    /// The evaluation point that this ingestor gives a report.
+    /// Returns the evaluation point of a report.
     #[must_use]
     pub fn point(&self, report: &Report) -> i64 {
         self.point
@@ -99,7 +100,7 @@ impl BatchPair {
     /// Appends each processor's share of a report to its batch, with an evaluation point. Blocking.
     ///
     /// # Errors
-    /// [`Error::Batch`] when a mailbox fails.
+    /// [`Error::Batch`] if a mailbox fails.
     pub fn append(&mut self, report: &Report, point: i64) -> Result<(), Error> {
         let mut buffer = [0; Hyphenated::LENGTH];
         let id: &str = report.id.0.hyphenated().encode_lower(&mut buffer);
@@ -119,7 +120,7 @@ impl BatchPair {
     /// Ends both batches with header and signature. Blocking.
     ///
     /// # Errors
-    /// [`Error::Batch`] when a mailbox fails or holds another batch of this name.
+    /// [`Error::Batch`] if a mailbox fails or holds another batch of this name.
     pub fn finish(self) -> Result<[Written; 2], Error> {
         let Self {
             keys,
@@ -144,12 +145,14 @@ impl fmt::Debug for BatchPair {
     }
 }
 
-/// The parameters of batches of so many bins, between two processors, over the field of Prio2.
+/// Returns the parameters of a batch with this number of bins, for two processors and the field of
+/// Prio2.
 ///
 /// # Errors
-/// [`Error::Setting`] for more bins than a header can name.
+/// [`Error::Setting`] if the number of bins does not fit into a header.
 pub fn parameters(aggregation: &str, bins: usize, epsilon: f64) -> Result<BatchParameters, Error> {
-    let bins = i32::try_from(bins).map_err(|_| Error::Setting(format!("{bins} bins are too many")))?;
+    let bins = i32::try_from(bins)
+        .map_err(|_| Error::Setting(format!("{bins} bins are more than a batch header can name")))?;
     let name = aggregation.to_owned();
     Ok(BatchParameters {
         name,
