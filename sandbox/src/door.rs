@@ -1,4 +1,4 @@
-//! Reports through the front door: clients post to a real ingestor over HTTP, honest ones and others.
+//! The ingestor's HTTP server, and clients that post honest and hostile reports to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::flow::Flow;
 use crate::outcome::DoorOutcome;
 use crate::world::World;
 
-/// Traffic indices of hostile posts begin here, apart from those of the lying ingestor's packets.
+/// Start of the traffic indices of hostile posts, apart from those of the lying ingestor's packets.
 const HOSTILE_INDEX: u64 = 1 << 49;
 
-/// An ingestor that serves, until it is dropped or [closed](Self::close).
+/// A running ingestor server. It stops when it is [closed](Self::close) or dropped.
 pub(crate) struct Door {
     pub(crate) ingestor: Arc<Ingestor>,
     pub(crate) address: std::net::SocketAddr,
@@ -33,43 +33,45 @@ pub(crate) struct Door {
     serving: tokio::task::JoinHandle<()>,
 }
 
-/// What a client may try at the door.
+/// A kind of hostile post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Post {
-    /// A report with something wrong in it.
+    /// A hostile report.
     Hostile(Hostility),
-    /// The report of traffic index `of` once more: a lost answer, or a replay.
+    /// The report with traffic index `of`, posted again unchanged: a retry after a lost answer, or
+    /// a replay.
     Again {
-        /// Which one.
+        /// Traffic index of the report.
         of: u64,
     },
-    /// The sealed shares of report `of` under an id of their own.
+    /// The encrypted shares of report `of` under a new id.
     Copied {
-        /// Which one.
+        /// Traffic index of the report.
         of: u64,
     },
 }
 
-/// What the door answered.
+/// The ingestor's answer to a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DoorAnswer {
-    /// It is kept.
+    /// The report is stored.
     Accepted,
-    /// It was kept before.
+    /// The report was stored before.
     AlreadyAccepted,
-    /// It is not kept.
+    /// The report is refused.
     Rejected(ProblemKind),
 }
 
 impl Door {
-    /// Opens the ingestor by its configuration file and lets it serve on a free port.
+    /// Opens the ingestor from its configuration file, and starts its server on a free port.
     pub(crate) async fn open(world: &World, clock: Clock) -> Result<Self, Error> {
         let mut ingestor = world.ingestor_program()?;
         ingestor.clock = clock;
         Self::serve(ingestor, |pages| pages).await
     }
 
-    /// Lets an ingestor serve where its configuration says, with something in front of its pages.
+    /// Starts the server of an ingestor at the configured address, with middleware around its
+    /// routes.
     pub(crate) async fn serve(ingestor: Ingestor, front: impl FnOnce(Router) -> Router) -> Result<Self, Error> {
         let ingestor = Arc::new(ingestor);
         let server = Server::bind(Arc::clone(&ingestor)).await.map_err(Error::ingestor)?;
@@ -85,21 +87,22 @@ impl Door {
         })
     }
 
-    /// Takes no more reports; every one that was answered is durable then.
+    /// Stops the server. Every acknowledged report is durable when this returns.
     pub(crate) async fn close(self) -> Result<(), Error> {
         self.shutdown.cancel();
         let ended = self.serving.await;
-        ended.map_err(|error| Error::Internal(format!("ingestor: {error}")))
+        ended.map_err(|error| Error::Internal(format!("the ingestor's server failed: {error}")))
     }
 
-    /// A client that trusts this ingestor's configuration.
+    /// Creates a client that trusts this ingestor's configuration.
     pub(crate) fn reporter(&self, world: &World) -> Result<Reporter, Error> {
         let clock = self.ingestor.clock.clone();
         reporter(world, self.address, clock, Options::default().deadline)
     }
 }
 
-/// A client of the ingestor at this address, on this clock, that tries for so long to post a report.
+/// Creates a client of the ingestor at this address. It uses this clock, and retries a post for at
+/// most `patience`.
 pub(crate) fn reporter(
     world: &World,
     address: std::net::SocketAddr,
@@ -112,17 +115,17 @@ pub(crate) fn reporter(
     let trust = world.trust(f64::from(u8::MAX));
     let mut options = Options::default();
     options.deadline = patience;
-    // Whoever is impatient does not wait for one answer either.
+    // A short deadline also limits each request.
     options.timeouts.connect = options.timeouts.connect.min(patience);
     options.timeouts.request = options.timeouts.request.min(2 * patience);
     options.backoff.cap = options.backoff.cap.min(patience);
-    // The clock of a sandbox stands within the years that a timestamp has.
+    // The sandbox clock is always within the range of a timestamp, so the default is never used.
     options.clock = ClientClock::new(move || jiff::Timestamp::from_millisecond(clock.millis()).unwrap_or_default());
     Reporter::new(&address, trust, options).map_err(|error| Error::Internal(error.to_string()))
 }
 
 impl Post {
-    /// Every kind, about the honest report `of`.
+    /// Returns every kind of post, derived from the honest report `of`.
     pub fn every(of: u64) -> Vec<Self> {
         let hostile = Hostility::every(of).into_iter().map(Self::Hostile);
         hostile.chain([Self::Again { of }, Self::Copied { of }]).collect()
@@ -140,11 +143,11 @@ impl Post {
         }
     }
 
-    /// What the door has to answer.
+    /// Returns the expected answer.
     pub fn deserves(self) -> DoorAnswer {
         match self {
             Self::Again { .. } => DoorAnswer::AlreadyAccepted,
-            // Only the batcher sees that the shares were there before.
+            // Only the batch job compares shares with earlier ones.
             Self::Copied { .. } => DoorAnswer::Accepted,
             Self::Hostile(hostility) => match hostility {
                 Hostility::NotAPoint(_) => DoorAnswer::Rejected(ProblemKind::BadEphemeralKey),
@@ -155,14 +158,14 @@ impl Post {
                 Hostility::SwappedShares => DoorAnswer::Rejected(ProblemKind::SwappedShares),
                 Hostility::DuplicateId { .. } => DoorAnswer::Rejected(ProblemKind::Conflict),
                 Hostility::UnknownKeyId(_) => DoorAnswer::Rejected(ProblemKind::OutdatedKey),
-                // What only a processor can see: the proof, and what is under the seal.
+                // Only a processor can detect a wrong proof or invalid plaintext.
                 _ => DoorAnswer::Accepted,
             },
         }
     }
 }
 
-/// Posts reports, and gives what the door answered for each, in their order.
+/// Posts reports, and returns the ingestor's answers in the same order.
 pub(crate) async fn post(
     reporter: &Reporter,
     metric: &ClientMetric,
@@ -184,15 +187,18 @@ fn answer(posted: Posted) -> Result<DoorAnswer, Error> {
         Posted::AlreadyAccepted => Ok(DoorAnswer::AlreadyAccepted),
         Posted::Dropped(problem) => match problem.known() {
             Some(kind) => Ok(DoorAnswer::Rejected(kind)),
-            None => Err(Error::Check(format!("the door answered {}", problem.kind))),
+            None => Err(Error::Check(format!(
+                "the ingestor answered with the unknown problem {}",
+                problem.kind
+            ))),
         },
         Posted::TryLater { cause, .. } => Err(Error::Check(format!("a report could not be posted: {cause}"))),
-        other => Err(Error::Internal(format!("posting came to {other:?}"))),
+        other => Err(Error::Internal(format!("a post had the unexpected outcome {other:?}"))),
     }
 }
 
-/// Posts every kind of hostile report of a metric, one kind after another, and checks each answer. Gives what is to be
-/// shown, and how many were kept that the batcher has to batch, and to drop.
+/// Posts every kind of hostile report of a metric and checks each answer. Returns the rows of the
+/// report, and how many of the accepted reports the batch job must batch and must drop.
 pub(crate) async fn post_hostile(
     reporter: &Reporter,
     metric: &ClientMetric,
@@ -226,7 +232,7 @@ fn check(flow: &Flow, attack: Post, id: PacketId, answers: &[DoorAnswer]) -> Res
         return Ok(());
     }
     Err(Error::Check(format!(
-        "{}: the door answered {answers:?} to report {id} ({attack}), not {expected:?}",
+        "{}: the ingestor answered {answers:?} to report {id} ({attack}), expected {expected:?}",
         flow.aggregation
     )))
 }

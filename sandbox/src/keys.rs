@@ -1,4 +1,4 @@
-//! Every key of a sandbox: each party's own, and the files in which the others find the public halves.
+//! All keys of a sandbox: the keys of each party, and the key files.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -20,64 +20,64 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::layout::INSTANCE;
 
-/// Separates keys made from a seed from any other use of the seed.
+/// Domain separation of keys that are derived from a seed.
 const DOMAIN: &[u8] = b"tallybox sandbox keys v1";
 
-/// The identifier under which batches of the ingestor name its signing key.
+/// Id of the ingestor's batch signing key.
 pub const INGESTOR_KEY_ID: &str = "ingestor-signing-1";
-/// The identifier of the key that signs the configuration of clients.
+/// Id of the key that signs the client configuration.
 pub const CLIENT_CONFIG_KEY_ID: &str = "client-config-1";
-/// The file of the ingestor's secret.
+/// File of the ingestor's secret.
 pub(crate) const SECRET_FILE: &str = "ingestor-secret.b64";
 
-/// All secrets of all parties: what nobody outside a sandbox ever holds together.
+/// The secrets of all parties. Outside a sandbox they are never held together.
 #[derive(Debug)]
 pub struct SandboxKeys {
-    /// Those of the processors, in order of their index.
+    /// The processors' keys, in order of their index.
     pub processors: [ProcessorKeys; 2],
-    /// What signs ingestion batches.
+    /// The key that signs ingestion batches.
     pub ingestor_signing: SigningKey,
-    /// What signs the configuration of clients.
+    /// The key that signs the client configuration.
     pub client_config: SigningKey,
-    /// What evaluation points and the ids of packets follow from.
+    /// The secret from which evaluation points and packet ids are derived.
     pub secret: IngestorSecret,
 }
 
 /// The secrets of one processor.
 #[derive(Debug)]
 pub struct ProcessorKeys {
-    /// Whose they are.
+    /// The processor.
     pub role: Role,
-    /// The keys that clients seal shares to, by number of bins: a packet key belongs to one number of bins.
+    /// Packet decryption keys by number of bins: each packet key belongs to one number of bins.
     pub packet: BTreeMap<usize, PacketPrivateKey>,
-    /// What signs its validations and sum parts.
+    /// The key that signs its validation batches and sum parts.
     pub signing: SigningKey,
-    /// What seals its own records.
+    /// The key that seals its own records.
     pub sealing: SealingKey,
 }
 
 impl ProcessorKeys {
-    /// What makes and verifies the records of this processor's own bucket.
+    /// Returns the keys that authenticate the records in this processor's own bucket.
     ///
     /// # Errors
-    /// [`Error::Internal`], never.
+    /// Never in fact: the instance is a constant.
     pub fn records(&self) -> Result<Records, Error> {
         let key = RecordKey::from_bytes(self.sealing.record_key());
         let instance = INSTANCE.parse().ok();
         let records = instance.and_then(|instance| Records::of_processor([key], &instance, self.role));
-        records.ok_or_else(|| Error::Internal("the sandbox's instance".to_owned()))
+        records.ok_or_else(|| Error::Internal("the sandbox's instance name is invalid".to_owned()))
     }
 }
 
 impl SandboxKeys {
-    /// New keys from the system's randomness, with packet keys for these numbers of bins.
+    /// Generates keys from the system's random source, with packet keys for these numbers of bins.
     #[must_use]
     pub fn fresh(bins: &[usize]) -> Self {
         let mut system = rand::rng();
         Self::draw(bins, |_| ChaCha20Rng::from_rng(&mut system))
     }
 
-    /// The same keys for the same seed. **For tests and benches only**: whoever knows the seed knows every key.
+    /// Derives keys from a seed. **For tests and benchmarks only**: the seed reveals every key.
     #[must_use]
     pub fn from_seed(seed: u64, bins: &[usize]) -> Self {
         Self::draw(bins, |label| {
@@ -86,7 +86,8 @@ impl SandboxKeys {
         })
     }
 
-    /// Each key has a generator of its own, so that one more key some day changes none of these.
+    /// Generates all keys. Each has a random generator of its own, so that a key added later
+    /// changes none of the others.
     fn draw(bins: &[usize], mut generator: impl FnMut(&str) -> ChaCha20Rng) -> Self {
         let processors = Role::ALL.map(|role| ProcessorKeys {
             role,
@@ -108,10 +109,10 @@ impl SandboxKeys {
         }
     }
 
-    /// The keys that shares of this many bins are sealed to, in order of the processors' index.
+    /// Returns the public packet keys for this number of bins, in order of the processors' index.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the sandbox was made without packet keys for this many bins.
+    /// [`Error::Setting`] if the sandbox has no packet keys for this number of bins.
     pub fn for_clients(&self, bins: usize) -> Result<Vec<ProcessorKey>, Error> {
         let public = |keys: &ProcessorKeys| {
             let missing = || Error::Setting(format!("the sandbox has no packet keys for {bins} bins"));
@@ -123,7 +124,8 @@ impl SandboxKeys {
         self.processors.iter().map(public).collect()
     }
 
-    /// The same as the configuration of clients has them; none if there are no packet keys for this many bins.
+    /// Returns the same keys in the form of the client configuration; `None` if there are none for
+    /// this number of bins.
     #[must_use]
     pub fn client_keys(&self, bins: u32) -> Option<[ClientKey; 2]> {
         let keys = self.for_clients(usize::try_from(bins).ok()?).ok()?;
@@ -135,28 +137,29 @@ impl SandboxKeys {
         keys.into_iter().map(key).collect::<Vec<_>>().try_into().ok()
     }
 
-    /// The packet keys of a processor as it announces them.
+    /// Returns a processor's packet keys in the form of its extension document.
     #[must_use]
     pub fn announced(&self, role: Role) -> Vec<AnnouncedPacketKey> {
         let announced = |(bins, key): (&usize, &PacketPrivateKey)| AnnouncedPacketKey {
             id: packet_key_id(role, *bins),
-            // A sandbox has no metric with more bins than a header can name.
+            // No metric of the sandbox has more bins than a header can name, so the maximum is
+            // never used.
             bins: u32::try_from(*bins).unwrap_or(u32::MAX),
             public_key: key.public().to_x962_base64(),
         };
         self.processors[role.index()].packet.iter().map(announced).collect()
     }
 
-    /// The numbers of bins that there are packet keys for, in order.
+    /// Returns the numbers of bins for which packet keys exist, in ascending order.
     #[must_use]
     pub fn bins(&self) -> Vec<usize> {
         self.processors[0].packet.keys().copied().collect()
     }
 
-    /// Writes every key into `directory`, secrets readable by their owner alone.
+    /// Writes every key into `directory`. Secret keys are readable by their owner only.
     ///
     /// # Errors
-    /// [`Error::File`], also if one of the files is there already.
+    /// [`Error::File`], also if one of the files exists.
     pub fn write(&self, directory: &Path) -> Result<(), Error> {
         let secret = |name: String, text: &str| write_new(directory.join(name), text, 0o600);
         let public = |name: String, text: &str| write_new(directory.join(name), text, 0o644);
@@ -188,14 +191,14 @@ impl SandboxKeys {
     }
 }
 
-/// The numbers of bins of all metrics that a sandbox knows by name, in order.
+/// Returns the numbers of bins of all metrics that the sandbox knows, in ascending order.
 #[must_use]
 pub fn known_bins() -> Vec<usize> {
     let known: Vec<Metric> = METRICS.iter().chain(EXAMPLES).copied().collect();
     bins_of(&known)
 }
 
-/// The numbers of bins of these metrics, in order.
+/// Returns the numbers of bins of these metrics, in ascending order.
 #[must_use]
 pub fn bins_of(metrics: &[Metric]) -> Vec<usize> {
     let mut bins: Vec<usize> = metrics.iter().map(Metric::bins).collect();
@@ -204,27 +207,28 @@ pub fn bins_of(metrics: &[Metric]) -> Vec<usize> {
     bins
 }
 
-/// The document of a packet key: it opens packets of the sandbox's instance and of this many bins.
+/// Returns the JSON document of a packet key, which restricts the key to the sandbox's instance and
+/// to this number of bins.
 fn packet_key_document(role: Role, bins: usize, key: &PacketPrivateKey) -> Result<Zeroizing<String>, Error> {
-    let unusable = |error: KeyError| Error::Setting(format!("a packet key for {bins} bins: {error}"));
+    let unusable = |error: KeyError| Error::Setting(format!("the packet key for {bins} bins is unusable: {error}"));
     let document = PacketKeyDocument {
         id: packet_key_id(role, bins),
         instance: INSTANCE.to_owned(),
         bins: u32::try_from(bins).unwrap_or(u32::MAX),
-        // The same in every sandbox, so that a seed gives the same files.
+        // A constant, so that a seed always gives the same files.
         created: "2020-01-01T00:00:00Z".to_owned(),
         key: PacketPrivateKey::parse(&key.to_x963_base64()).map_err(unusable)?,
     };
     document.to_json().map_err(unusable)
 }
 
-/// The identifier of a processor's packet key for shares of this many bins.
+/// Returns the id of a processor's packet key for this number of bins.
 #[must_use]
 pub fn packet_key_id(role: Role, bins: usize) -> String {
     format!("{role}-packet-{bins}-1")
 }
 
-/// The identifier of a processor's signing key.
+/// Returns the id of a processor's signing key.
 #[must_use]
 pub fn signing_key_id(role: Role) -> String {
     format!("{role}-signing-1")
@@ -258,7 +262,8 @@ pub(crate) fn ingestor_verifying_key_file() -> String {
     format!("{INGESTOR_KEY_ID}.spki.pem")
 }
 
-/// Writes a file that must not be there, with these permissions where the system has such, and one newline at its end.
+/// Creates a file that must not exist, with these permissions on Unix, and with one newline at its
+/// end.
 fn write_new(path: PathBuf, text: &str, mode: u32) -> Result<(), Error> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

@@ -1,4 +1,4 @@
-//! Where everything in a sandbox is: directories that stand for buckets, and both processors' configuration files.
+//! Layout of a sandbox directory: directories that serve as buckets, and the configuration files.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,26 +14,26 @@ use tallybox_transport::{LocalBucket, SharedBucket};
 use crate::error::Error;
 use crate::keys;
 
-/// Locality and ingestor of every sandbox.
+/// Instance of every sandbox: locality and ingestor.
 pub const INSTANCE: &str = "sandbox-ingestor";
-/// Its first half.
+/// Locality of every sandbox.
 pub const LOCALITY: &str = "sandbox";
 
-/// The directory of a sandbox.
+/// A sandbox directory.
 ///
 /// ```text
 /// first.yaml  second.yaml       the processors' configurations, with relative paths
-/// ROLE-manager.yaml             the workflow managers', in a sandbox that stays up
-/// ingestor.yaml registry.yaml   the ingestor's, and the metrics
+/// ROLE-manager.yaml             the workflow managers' configurations, with --serve
+/// ingestor.yaml registry.yaml   the ingestor's configuration, and the metrics
 /// keys/                         all keys of all parties
-/// buckets/spool                 the ingestor's alone: reports before they are batched
+/// buckets/spool                 the ingestor's own: reports before they are batched
 /// buckets/ingestion-ROLE        the ingestor writes, ROLE reads
-/// buckets/own-ROLE              ROLE's alone
+/// buckets/own-ROLE              ROLE's own
 /// buckets/validation-for-ROLE   ROLE's peer writes, ROLE reads
 /// buckets/sum-ROLE              ROLE writes, the portal reads
-/// queues/ROLE-KIND              tasks, in a sandbox that stays up
-/// logs/                         what its processes say, with --chaos
-/// ledger.jsonl                  what it posted, and what became of it
+/// queues/ROLE-KIND              tasks, with --serve
+/// logs/                         logs of the child processes, with --chaos
+/// ledger.jsonl                  the posted reports and the status of each, with --serve
 /// ```
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -41,10 +41,11 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Makes the directories. `root` has to be new or empty.
+    /// Creates the directories. `root` must be new or empty.
     ///
     /// # Errors
-    /// [`Error::Occupied`] if there is something in it, [`Error::File`] if it cannot be made.
+    /// [`Error::Occupied`] if the directory is not empty, [`Error::File`] if a directory cannot be
+    /// created.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self, Error> {
         let layout = Self::at(root);
         let root = &layout.root;
@@ -70,58 +71,58 @@ impl Layout {
         Ok(layout)
     }
 
-    /// A sandbox that is there already.
+    /// Returns the layout of an existing sandbox.
     #[must_use]
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The sandbox's directory.
+    /// Returns the sandbox directory.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The directory of the keys.
+    /// Returns the directory of the keys.
     #[must_use]
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys")
     }
 
-    /// A processor's configuration file.
+    /// Returns the path of a processor's configuration file.
     #[must_use]
     pub fn config(&self, role: Role) -> PathBuf {
         self.root.join(format!("{role}.yaml"))
     }
 
-    /// A workflow manager's configuration file.
+    /// Returns the path of a workflow manager's configuration file.
     #[must_use]
     pub fn manager_config(&self, role: Role) -> PathBuf {
         self.root.join(format!("{role}-manager.yaml"))
     }
 
-    /// Where processes say what they have to say.
+    /// Returns the directory of the child processes' logs.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
-    /// What was posted, and what became of it.
+    /// Returns the path of the ledger of posted reports.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
         self.root.join("ledger.jsonl")
     }
 
-    /// The ingestor's configuration file.
+    /// Returns the path of the ingestor's configuration file.
     #[must_use]
     pub fn ingestor_config(&self) -> PathBuf {
         self.root.join("ingestor.yaml")
     }
 
-    /// Writes the ingestor's configuration file and the registry of these metrics.
+    /// Writes the ingestor's configuration file and the registry with these metrics.
     ///
     /// # Errors
-    /// [`Error::File`].
+    /// [`Error::File`] if a file cannot be written.
     pub fn write_ingestor(&self, metrics: &[Metric], epsilon: Option<f64>, served: &Served) -> Result<(), Error> {
         for (path, text) in [
             (self.ingestor_config(), ingestor_text(served, &keys::bins_of(metrics))),
@@ -132,19 +133,19 @@ impl Layout {
         Ok(())
     }
 
-    /// What [`generate`](crate::generate::generate) says about what it made.
+    /// Returns the path of the summary that [`generate`](crate::generate::generate) writes.
     #[must_use]
     pub fn generated(&self) -> PathBuf {
         self.root.join("generated.json")
     }
 
-    /// The directory of a bucket.
+    /// Returns the directory of a bucket.
     #[must_use]
     pub fn directory(&self, kind: BucketKind, role: Role) -> PathBuf {
         self.root.join(kind.path(role))
     }
 
-    /// A bucket, opened.
+    /// Opens a bucket.
     #[must_use]
     pub fn bucket(&self, kind: BucketKind, role: Role) -> SharedBucket {
         Arc::new(LocalBucket::new(self.directory(kind, role)))
@@ -153,7 +154,7 @@ impl Layout {
     /// Writes both processors' configuration files, with packet keys for these numbers of bins.
     ///
     /// # Errors
-    /// [`Error::File`].
+    /// [`Error::File`] if a file cannot be written.
     pub fn write_configs(&self, points: Points, bins: &[usize]) -> Result<(), Error> {
         for role in Role::ALL {
             let path = self.config(role);
@@ -163,21 +164,21 @@ impl Layout {
     }
 }
 
-/// What a bucket is for.
+/// The purpose of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketKind {
     /// The ingestor's batches for a processor.
     Ingestion,
-    /// A processor's own.
+    /// A processor's own bucket.
     Own,
-    /// The peer's validations for a processor.
+    /// The peer's validation batches for a processor.
     ValidationFor,
     /// A processor's sum parts for the portal.
     Sum,
 }
 
 impl BucketKind {
-    /// The directory, relative to the sandbox's.
+    /// Returns the path of the bucket, relative to the sandbox directory.
     #[must_use]
     pub fn path(self, role: Role) -> String {
         let name = match self {
@@ -190,38 +191,38 @@ impl BucketKind {
     }
 }
 
-/// A locality where nobody looks at attestations.
+/// Configuration lines of a locality without attestation.
 const NO_ATTESTATION: &str = "    attestation: none\n";
 
-/// How the ingestor of a sandbox serves and batches.
+/// Settings of the ingestor of a sandbox.
 #[derive(Debug, Clone)]
 pub struct Served {
-    /// Where clients post.
+    /// Address for reports.
     pub listen: SocketAddr,
-    /// Where health and metrics are.
+    /// Address for health checks and metrics.
     pub operations: SocketAddr,
     /// Length of a window in minutes.
     pub window_minutes: u32,
-    /// How long after its end a window is batched, in seconds.
+    /// Time in seconds from the end of a window until it is batched.
     pub settle_secs: u64,
-    /// How long reports are grouped, in milliseconds.
+    /// Time in milliseconds for which reports are collected in a slab.
     pub slab_millis: u64,
-    /// How often it looks for windows that are due, in seconds, if it batches by itself.
+    /// Interval in seconds at which `serve` scans for windows to batch.
     pub poll_secs: u64,
-    /// Fewest packets of a batch.
+    /// Minimum number of packets of a batch.
     pub min_packets: u64,
-    /// For how many windows too few are carried.
+    /// Number of windows for which reports that are too few for a batch are carried over.
     pub max_carry_windows: u32,
-    /// How long slabs are kept after their window is done, in hours.
+    /// Retention in hours of slabs after their window is done.
     pub keep_slabs_hours: u32,
-    /// How old a report may be, in hours.
+    /// Maximum age of a report in hours.
     pub max_age_hours: u32,
-    /// The lines of a locality that say whether reports have to be attested, and by what that is checked.
+    /// Configuration lines of a locality that state the attestation policy and the verifier.
     pub attestation: String,
 }
 
 impl Default for Served {
-    /// Free ports, and windows of an hour.
+    /// Returns settings with free ports and windows of an hour.
     fn default() -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
@@ -240,7 +241,7 @@ impl Default for Served {
     }
 }
 
-/// The configuration of the ingestor, as an operator would write it.
+/// Returns the ingestor's configuration file.
 fn ingestor_text(served: &Served, bins: &[usize]) -> String {
     let Served {
         listen,
@@ -297,7 +298,7 @@ localities:
     )
 }
 
-/// The registry of some metrics.
+/// Returns the registry file with these metrics.
 fn registry_text(metrics: &[Metric], epsilon: Option<f64>) -> String {
     let mut text = "# The metrics of a sandbox; written by tallybox-sandbox.\nversion: 1\nmetrics:\n".to_owned();
     for metric in metrics {
@@ -320,7 +321,7 @@ fn registry_text(metrics: &[Metric], epsilon: Option<f64>) -> String {
     text
 }
 
-/// The configuration of one processor, as an operator would write it.
+/// Returns a processor's configuration file.
 pub(crate) fn config_text(role: Role, points: Points, minimum: u64, bins: &[usize]) -> String {
     let peer = role.peer();
     let points = match points {

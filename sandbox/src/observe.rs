@@ -1,4 +1,4 @@
-//! What really became of the hostile packets, from the records that the processors left.
+//! Determines the actual outcome of each hostile packet from the processors' records.
 
 use std::collections::HashMap;
 
@@ -15,22 +15,24 @@ use crate::error::Error;
 use crate::hostile::{Answer, Attack, Ending, Fate, Sent};
 use crate::portal::Total;
 
-/// What one processor noted about some batches.
+/// One processor's records of some batches.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// Packets that it sent no message about.
+    /// Packets for which it sent no verification message.
     rejected: HashMap<(BatchId, PacketId), PacketReason>,
-    /// Repeated identifiers in each batch.
+    /// Number of repeated ids in each batch.
     repeated: HashMap<BatchId, u64>,
-    /// Packets that it did not count because an earlier batch of the window holds them.
+    /// Number of packets that it did not count because an earlier batch of the window contains
+    /// them.
     replayed: u64,
 }
 
 impl Notes {
-    /// Reads a processor's own records of the intake of these batches, and its summary of their aggregation.
+    /// Reads a processor's records of the intake of these batches, and its summary of their
+    /// aggregation.
     ///
     /// # Errors
-    /// [`Error::Processor`] if a record is not there.
+    /// [`Error::Processor`] or [`Error::Internal`] if a record cannot be read or does not exist.
     pub async fn read(
         processor: &Processor,
         batches: impl Iterator<Item = &BatchName>,
@@ -47,7 +49,7 @@ impl Notes {
         };
         for name in batches {
             let prepared = find_prepared(processor, name).await.map_err(refuse)?;
-            let missing = || Error::Internal(format!("no prepared batch of {name}"));
+            let missing = || Error::Internal(format!("the prepared batch of {name} does not exist"));
             let prepared = prepared.ok_or_else(missing)?;
             let repeated = prepared.footer().rejections.count(PacketReason::DuplicateUuid);
             notes.repeated.insert(name.id, repeated);
@@ -64,7 +66,8 @@ impl Notes {
     fn answer(&self, sent: &Sent, all: &[Sent]) -> Answer {
         let batch = sent.batch.id;
         if sent.attack.repeats_in_batch() {
-            // Repetitions are counted, not listed: if the count is right, each of them was seen.
+            // Repeated ids are counted but not listed in the records. If the count is as expected,
+            // each of them was detected.
             let expected = count(all, |other| other.batch.id == batch && other.attack.repeats_in_batch());
             if self.repeated.get(&batch) == Some(&expected) {
                 return Answer::Rejected(PacketReason::DuplicateUuid);
@@ -76,7 +79,7 @@ impl Notes {
     }
 }
 
-/// The fate of each hostile packet of a metric, in the order in which they were sent.
+/// Returns the outcome of each hostile packet of a metric, in the order in which they were sent.
 #[must_use]
 pub fn fates(sent: &[Sent], notes: &[Notes; 2], total: &Total) -> Vec<Fate> {
     let replays = count(sent, |sent| matches!(sent.attack, Attack::Replay { .. }));

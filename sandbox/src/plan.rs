@@ -1,4 +1,4 @@
-//! Which packets one ingestion batch holds: honest ones, and hostile ones spread among them.
+//! The content of one ingestion batch: honest packets, with hostile ones distributed among them.
 
 use tallybox_client::ClientError;
 use tallybox_client::traffic::{Generated, Traffic};
@@ -10,43 +10,44 @@ use tallybox_model::time::Window;
 
 use crate::hostile::Attack;
 
-/// Traffic indices of hostile packets begin here, so that they never meet those of honest ones.
+/// Start of the traffic indices of hostile packets, apart from those of honest ones.
 const HOSTILE_INDEX: u64 = 1 << 48;
 
-/// The packets of one batch; each place is worked out by itself, so they can be made in any order.
+/// The packets of one batch. Each position is computed independently, so packets can be made in any
+/// order.
 #[derive(Debug, Clone)]
 pub struct BatchPlan {
-    /// The batch.
+    /// The name of the batch.
     pub name: BatchName,
-    /// When its packets came in.
+    /// The time range of its packets.
     pub interval: Window,
-    /// Traffic index of its first honest packet; the others follow.
+    /// Traffic index of its first honest packet; the others follow consecutively.
     pub first: u64,
-    /// How many honest packets it holds; at least 1 if there are hostile ones.
+    /// Number of honest packets; at least 1 if there are hostile ones.
     pub honest: u64,
     /// The hostile packets, in order.
     pub attacks: Vec<Attack>,
-    /// Which batch of its metric it is, from 0.
+    /// Index of the batch among those of its metric, from 0.
     pub ordinal: u64,
 }
 
-/// A packet, made.
+/// A packet of the batch.
 #[derive(Debug)]
 pub struct Made {
-    /// The report, and what is in it.
+    /// The report and its plaintext.
     pub generated: Generated,
-    /// What is wrong with it; nothing if it is honest.
+    /// The kind of attack; `None` if the packet is honest.
     pub attack: Option<Attack>,
 }
 
 impl BatchPlan {
-    /// All packets.
+    /// Returns the number of packets.
     #[must_use]
     pub fn packets(&self) -> u64 {
         self.honest + self.attacks.len() as u64
     }
 
-    /// Makes the packet at `position`, from 0 up to [`Self::packets`].
+    /// Makes the packet at `position`, which must be below [`Self::packets`].
     ///
     /// # Errors
     /// As [`Traffic::packet`].
@@ -64,7 +65,8 @@ impl BatchPlan {
         Ok(Made { generated, attack })
     }
 
-    /// How many hostile packets stand before a position. Places are sorted, so halving finds it.
+    /// Returns the number of hostile packets before a position, by binary search: their positions
+    /// ascend.
     fn attacks_before(&self, position: u64) -> usize {
         let (mut low, mut high) = (0, self.attacks.len());
         while low < high {
@@ -78,24 +80,26 @@ impl BatchPlan {
         low
     }
 
-    /// The position of a hostile packet: evenly spread, never the first.
+    /// Returns the position of a hostile packet. Hostile packets are evenly distributed, and never
+    /// first.
     fn place(&self, attack: usize) -> u64 {
         let parts = self.attacks.len() as u128 + 1;
         ((attack as u128 + 1) * u128::from(self.packets()) / parts) as u64
     }
 }
 
-/// About how many bytes a packet has in a processor's batch: for progress bars, and for [`chunk`].
+/// Returns the approximate size of a packet in a processor's batch, for progress bars and for
+/// [`chunk`].
 pub(crate) fn packet_bytes(bins: usize, role: Role) -> u64 {
     let share = match role {
         Role::First => 4 * (bins + 3 + (bins + 1).next_power_of_two()),
         Role::Second => SEED_LENGTH,
     };
-    // Besides: identifier, key identifier, point and lengths.
+    // The constant covers packet id, key id, evaluation point and length fields.
     (share + OVERHEAD + 62) as u64
 }
 
-/// How many packets are made at a time: about two mebibytes of them.
+/// Returns the number of packets that are made at a time: about two mebibytes.
 pub(crate) fn chunk(bins: usize) -> u64 {
     ((2 << 20) / packet_bytes(bins, Role::First)).clamp(16, 2048)
 }
