@@ -1,4 +1,5 @@
-//! Ingestion batches for timing the programs: any number of valid packets, the same bytes for the same seed.
+//! Ingestion batches for benchmarks: any number of valid packets; the same seed gives the same
+//! bytes.
 
 use std::fmt;
 use std::fs;
@@ -24,79 +25,82 @@ use crate::schedule;
 use crate::stream::in_order;
 use crate::world::World;
 
-/// What to generate.
+/// Options of `generate`.
 #[derive(Debug, Clone)]
 pub struct GenerateOptions {
-    /// Packets of **each batch**.
+    /// Packets **per batch**.
     pub packets: u64,
-    /// How many batches.
+    /// Number of batches.
     pub batches: u64,
-    /// Number of bins; each bin of each packet is a fair coin.
+    /// Number of bins; each bin of each packet is 0 or 1 with equal probability.
     pub bins: usize,
-    /// All keys and packets follow from it.
+    /// Seed of all keys and packets.
     pub seed: u64,
-    /// Where evaluation points come from; processors are configured accordingly.
+    /// The source of evaluation points; the processors are configured accordingly.
     pub points: Points,
     /// Name of the aggregation.
     pub aggregation: AggregationId,
 }
 
-/// What was generated: the content of `generated.json`.
+/// The content of `generated.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Generated {
     /// The aggregation.
     pub aggregation: AggregationId,
-    /// The window that all batches are in.
+    /// The window that contains all batches.
     pub window: GeneratedWindow,
-    /// The batches, in order of their date.
+    /// The batches, in order of their dates.
     pub batches: Vec<GeneratedBatch>,
-    /// Packets of **each** batch. All are valid.
+    /// Packets **per batch**. All are valid.
     pub packets: u64,
     /// Number of bins.
     pub bins: usize,
     /// The seed.
     pub seed: u64,
-    /// What both processors' sum parts add to, modulo the prime, over all batches.
+    /// The sum of both processors' sum parts over all batches, modulo the prime.
     pub true_sums: Vec<u64>,
 }
 
-/// A window, as command lines take it.
+/// A window, in the form of the command line options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GeneratedWindow {
-    /// First minute inside.
+    /// Start of the window, inclusive.
     pub start: BatchTime,
-    /// First minute after.
+    /// End of the window, exclusive.
     pub end: BatchTime,
 }
 
-/// A batch, as command lines take it.
+/// A batch, in the form of the command line options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GeneratedBatch {
-    /// Its identifier.
+    /// The batch id.
     pub id: BatchId,
-    /// Its date.
+    /// The date of the batch.
     pub date: BatchTime,
 }
 
-/// What the command says at its end.
+/// The summary that the command prints.
 #[derive(Debug, Clone, Serialize)]
 pub struct GenerateSummary {
-    /// Where everything is.
+    /// The directory.
     pub directory: PathBuf,
     /// The content of `generated.json`.
     #[serde(flatten)]
     pub generated: Generated,
-    /// Time it took, in seconds.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
-/// Makes both sides' batches, keys and configurations in the directory `root`, which has to be new or empty. No noise
-/// is added, so the true sums come out exactly; the header's epsilon is that of ENPA's clients, and is only carried.
+/// Writes batches for both processors, keys and configurations into the directory `root`, which
+/// must be new or empty. No noise is added, so the true sums are exact. The epsilon in the headers
+/// is that of ENPA's clients, and has no effect.
 ///
-/// Memory does not grow with the number of packets. `generated.json` is written last: where it is, all is there.
+/// Memory does not grow with the number of packets. `generated.json` is written last: if it exists,
+/// everything is complete.
 ///
 /// # Errors
-/// [`Error::Setting`] and [`Error::Occupied`] before anything is done; others when something cannot be written.
+/// [`Error::Setting`] and [`Error::Occupied`] before anything is written; other errors if a file
+/// cannot be written.
 pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) -> Result<GenerateSummary, Error> {
     let begin = Instant::now();
     check_options(options)?;
@@ -157,14 +161,14 @@ pub async fn generate(root: &Path, options: &GenerateOptions, output: Output) ->
 
 fn check_options(options: &GenerateOptions) -> Result<(), Error> {
     if options.packets == 0 || options.batches == 0 {
-        return Err(Error::Setting("packets and batches have to be at least 1".to_owned()));
+        return Err(Error::Setting("--packets and --batches must be at least 1".to_owned()));
     }
     Prio2::new(options.bins).map_err(|error| Error::Setting(error.to_string()))?;
-    // A sum has to stay below the modulus, just below 2^32.
+    // A sum must stay below the modulus, which is slightly below 2^32.
     match options.packets.checked_mul(options.batches) {
         Some(packets) if packets <= 1 << 31 => Ok(()),
         _ => Err(Error::Setting(
-            "more than 2,147,483,648 packets are too many for one window".to_owned(),
+            "a window can have at most 2,147,483,648 packets".to_owned(),
         )),
     }
 }
@@ -183,7 +187,7 @@ fn spec(options: &GenerateOptions, metric: &Metric, name: BatchName, interval: W
     })
 }
 
-/// What is handed from batch to batch.
+/// State that is passed from batch to batch.
 struct Work {
     traffic: Traffic,
     tally: Tally,
@@ -191,7 +195,7 @@ struct Work {
 }
 
 impl Work {
-    /// Writes one batch; blocking.
+    /// Writes one batch. Blocking.
     fn write(mut self, plan: &BatchPlan, mut pair: BatchPair) -> Result<Self, Error> {
         let Self { traffic, tally, bar } = &mut self;
         let bins = traffic.metric().bins();
@@ -239,7 +243,7 @@ impl Summary for GenerateSummary {
         )?;
         writeln!(
             f,
-            "({:.1} s, {} packets/s). Next, on both sides and for every batch:\n",
+            "({:.1} s, {} packets/s). Next, for both processors and every batch:\n",
             self.seconds,
             grouped(rate)
         )?;
@@ -250,7 +254,7 @@ impl Summary for GenerateSummary {
                 writeln!(f, "      --batch {id}")?;
             }
         }
-        writeln!(f, "\nand then, on both sides:\n")?;
+        writeln!(f, "\nand then, for both processors:\n")?;
         for role in Role::ALL {
             writeln!(f, "  facilitator --config {directory}/{role}.yaml aggregate \\")?;
             writeln!(
@@ -261,7 +265,7 @@ impl Summary for GenerateSummary {
         }
         write!(
             f,
-            "\n{directory}/generated.json has all dates and batches, and the true sums."
+            "\n{directory}/generated.json contains all dates and batches, and the true sums."
         )
     }
 }

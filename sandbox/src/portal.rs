@@ -1,4 +1,4 @@
-//! What the portal does: it verifies both sum parts and adds them. It sees sums only.
+//! The portal: verifies both sum parts of a window and adds them. It has access to sum parts only.
 
 use std::collections::BTreeSet;
 
@@ -18,29 +18,30 @@ use crate::keys::signing_key_id;
 use crate::layout::{BucketKind, INSTANCE};
 use crate::world::World;
 
-/// Both sum parts of a window, added.
+/// The sum of a window.
 #[derive(Debug, Clone)]
 pub struct Total {
     /// The batches that were summed.
     pub batches: Vec<BatchId>,
-    /// How many packets were counted.
+    /// Number of packets that were counted.
     pub accepted: u64,
-    /// Each processor's part, one field element a bin: by itself as good as random.
+    /// The two sum parts, one field element per bin. Each alone is indistinguishable from random
+    /// numbers.
     pub parts: [Vec<i64>; 2],
-    /// The sums, one a bin.
+    /// The sums, one per bin.
     pub sums: Vec<u64>,
     /// The packets that were not counted.
     pub invalid: BTreeSet<PacketId>,
 }
 
-/// Where sum parts are, and what they verify with.
+/// The locations of sum parts, and the keys that verify them.
 #[derive(Debug, Clone)]
 pub struct Parts {
     /// The instance.
     pub instance: Instance,
     /// The processors' mailboxes, in order of their index.
     pub mailboxes: [SharedBucket; 2],
-    /// What each processor signs with.
+    /// The keys that verify each processor's signatures.
     pub trusted: [TrustedKeys; 2],
 }
 
@@ -53,10 +54,10 @@ pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -
 }
 
 impl Parts {
-    /// Those of a sandbox.
+    /// Returns the sum parts' locations and keys of a sandbox.
     ///
     /// # Errors
-    /// None in fact; the instance is a constant.
+    /// Never in fact: the instance is a constant.
     pub fn of(world: &World) -> Result<Self, Error> {
         let trusted = |role: Role| {
             let key = world.keys.processors[role.index()].signing.verifying_key();
@@ -69,11 +70,12 @@ impl Parts {
         })
     }
 
-    /// Reads both processors' parts from their mailboxes, checks signatures and digests, checks that both are of the
-    /// same packets, and adds them modulo the prime.
+    /// Reads both processors' sum parts, verifies signatures and digests, checks that both parts
+    /// cover the same packets, and adds them modulo the prime.
     ///
     /// # Errors
-    /// [`Error::Batch`] if a part is not there or does not verify; [`Error::Check`] if the parts do not belong together.
+    /// [`Error::Batch`] if a sum part does not exist or does not verify; [`Error::Check`] if the
+    /// two parts do not cover the same packets.
     pub async fn total(&self, aggregation: &AggregationId, window: Window) -> Result<Total, Error> {
         let (first, invalid) = self.read(aggregation, window, Role::First).await?;
         let (second, invalid_too) = self.read(aggregation, window, Role::Second).await?;
@@ -103,10 +105,10 @@ impl Parts {
         })
     }
 
-    /// One processor's part, and the packets that it did not count.
+    /// Reads one processor's sum part, and the packets that it did not count.
     ///
     /// # Errors
-    /// [`Error::Batch`] if it is not there or does not verify.
+    /// [`Error::Batch`] if the sum part does not exist or does not verify.
     pub async fn read(
         &self,
         aggregation: &AggregationId,
@@ -129,10 +131,10 @@ impl Parts {
     }
 }
 
-/// The name of a processor's part.
+/// Returns the name of a processor's sum part.
 ///
 /// # Errors
-/// None in fact; the instance is a constant.
+/// Never in fact: the instance is a constant.
 pub fn sum_part_name(aggregation: &AggregationId, window: Window, writer: Role) -> Result<SumPartName, Error> {
     Ok(SumPartName {
         instance: instance()?,
@@ -144,10 +146,10 @@ pub fn sum_part_name(aggregation: &AggregationId, window: Window, writer: Role) 
 
 fn instance() -> Result<Instance, Error> {
     let instance = INSTANCE.parse();
-    instance.map_err(|_| Error::Internal("the sandbox's instance".to_owned()))
+    instance.map_err(|_| Error::Internal("the sandbox's instance name is invalid".to_owned()))
 }
 
-/// The packets of a sum part, up to the verdict on their digest.
+/// Reads the ids of the uncounted packets of a sum part, and verifies their digest at the end.
 fn invalid(mut packets: PacketStream) -> Result<BTreeSet<PacketId>, Error> {
     let limits = packets.limits().clone();
     let mut ids = BTreeSet::new();

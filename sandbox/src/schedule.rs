@@ -1,4 +1,4 @@
-//! When and under which names batches come in: fixed dates, so that nothing depends on the clock.
+//! Names and dates of batches. They are constant, so that results do not depend on the clock.
 
 use sha2::{Digest, Sha256};
 use tallybox_model::id::{AggregationId, BatchId};
@@ -8,31 +8,33 @@ use uuid::Builder;
 
 use crate::error::Error;
 
-/// Separates batch identifiers from any other use of the seed.
+/// Domain separation of batch ids that are derived from a seed.
 const DOMAIN: &[u8] = b"tallybox sandbox batch v1";
 /// 2026/01/01/00/00, in milliseconds since the Unix epoch.
 const START_MILLIS: i64 = 1_767_225_600_000;
 /// Length of the aggregation window: ENPA's eight hours.
 const MINUTES: i64 = 8 * 60;
 
-/// The aggregation window of every sandbox: 2026/01/01/00/00 to 2026/01/01/08/00.
+/// Returns the aggregation window of every sandbox: 2026/01/01/00/00 to 2026/01/01/08/00.
 ///
 /// # Errors
-/// None in fact; the bounds are constants.
+/// Never in fact: the bounds are constants.
 pub fn window() -> Result<Window, Error> {
     Window::new(minute(0)?, minute(MINUTES)?).map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// The name of a batch and the interval of its packets: batch `ordinal` (from 0) of `batches` that are spread evenly
-/// over the window.
+/// Returns the name of batch `ordinal` (from 0) of `batches` that are distributed evenly over the
+/// window, and the time range of its packets.
 ///
 /// # Errors
 /// [`Error::Internal`] if `ordinal` is not below `batches`.
 pub fn batch(seed: u64, aggregation: &AggregationId, ordinal: u64, batches: u64) -> Result<(BatchName, Window), Error> {
     if ordinal >= batches {
-        return Err(Error::Internal(format!("batch {ordinal} of {batches}")));
+        return Err(Error::Internal(format!(
+            "batch {ordinal} does not exist: there are {batches}"
+        )));
     }
-    // Below 480 by the check above, whatever the numbers.
+    // Both values are at most 480, because `ordinal` is below `batches`.
     let start = (u128::from(ordinal) * MINUTES as u128 / u128::from(batches)) as i64;
     let end = ((u128::from(ordinal) + 1) * MINUTES as u128 / u128::from(batches)) as i64;
     let interval = Window::new(minute(start)?, minute(end.max(start + 1))?);
@@ -61,7 +63,7 @@ fn batch_id(seed: u64, aggregation: &AggregationId, ordinal: u64) -> BatchId {
 
 fn minute(offset: i64) -> Result<BatchTime, Error> {
     let time = BatchTime::from_millis(START_MILLIS + offset * 60_000);
-    time.ok_or_else(|| Error::Internal(format!("minute {offset} of the window is no time")))
+    time.ok_or_else(|| Error::Internal(format!("minute {offset} of the window is outside the supported range")))
 }
 
 #[cfg(test)]

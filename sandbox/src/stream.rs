@@ -1,15 +1,16 @@
-//! Work on all cores whose results come out in order, a few chunks ahead of who takes them: bounded memory.
+//! Parallel generation with ordered results and bounded memory.
 
 use std::sync::mpsc;
 use std::thread;
 
 use rayon::prelude::*;
 
-/// Makes items 0 to `count` - 1 on all cores, `chunk` at a time, and hands them over one by one in order, while the
-/// next chunk is being made. At most three chunks exist at once. Blocking.
+/// Makes items 0 to `count` - 1 on all cores, `chunk` at a time, and passes them one by one and in
+/// order to `take`, while the next chunk is being made. At most three chunks exist at once.
+/// Blocking.
 ///
 /// # Errors
-/// The first error of either side ends the work.
+/// Returns the first error of either function, and stops the work.
 pub fn in_order<T, E>(
     count: u64,
     chunk: u64,
@@ -28,7 +29,7 @@ where
             while start < count {
                 let end = count.min(start + chunk.max(1));
                 let items = (start..end).into_par_iter().map(make).collect();
-                // Nobody takes them any more: the other side has failed and says why.
+                // The receiver has stopped: `take` has failed, and its error is returned.
                 if sender.send(items).is_err() {
                     return;
                 }

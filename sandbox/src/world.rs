@@ -1,4 +1,4 @@
-//! A small world: both processors, the ingestor and their mailboxes, in one directory.
+//! A complete sandbox: both processors, the ingestor and their mailboxes, in one directory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,28 +14,29 @@ use crate::ingest::Ingestor;
 use crate::keys::{CLIENT_CONFIG_KEY_ID, SandboxKeys, known_bins};
 use crate::layout::{LOCALITY, Layout};
 
-/// Keys, configurations and empty buckets, ready for packets.
+/// A sandbox directory with keys, configurations and empty buckets.
 #[derive(Debug)]
 pub struct World {
-    /// Where everything is.
+    /// The directory.
     pub layout: Layout,
-    /// Everybody's keys.
+    /// The keys of all parties.
     pub keys: Arc<SandboxKeys>,
-    /// Where evaluation points come from.
+    /// The source of evaluation points.
     pub points: Points,
 }
 
 impl World {
-    /// Makes a world in a new or empty directory, with packet keys for every metric that the sandbox knows. Without a seed its keys are fresh; with one everything about it is
-    /// the same every time, which is for tests and benches only.
+    /// Creates a sandbox in a new or empty directory, with packet keys for every metric that the
+    /// sandbox knows. A seed makes everything reproducible, for tests and benchmarks only; without
+    /// one the keys are random.
     ///
     /// # Errors
-    /// [`Error::Occupied`] if there is something in the directory, [`Error::File`] if it cannot be written.
+    /// [`Error::Occupied`] if the directory is not empty, [`Error::File`] if it cannot be written.
     pub fn create(root: impl Into<PathBuf>, seed: Option<u64>, points: Points) -> Result<Self, Error> {
         Self::for_bins(root, seed, points, &known_bins())
     }
 
-    /// The same with packet keys for these numbers of bins only.
+    /// Creates a sandbox with packet keys for these numbers of bins only.
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -59,13 +60,13 @@ impl World {
         })
     }
 
-    /// An ingestion organisation that writes what it likes.
+    /// Returns the simulated ingestor, which signs arbitrary batches.
     #[must_use]
     pub fn ingestor(&self) -> Ingestor {
         Ingestor::new(&self.layout, Arc::clone(&self.keys), self.points)
     }
 
-    /// The real ingestor, opened by its configuration file as its own program does it.
+    /// Opens the real ingestor from its configuration file, as its program does.
     ///
     /// # Errors
     /// [`Error::Config`] or [`Error::Ingestor`].
@@ -74,7 +75,8 @@ impl World {
         tallybox_ingestor::ingestor::Ingestor::open(&config).map_err(Error::ingestor)
     }
 
-    /// What a client of the ingestor believes: the locality and the key that signs its configuration.
+    /// Returns what a client of the ingestor trusts: the locality, and the key that signs the
+    /// client configuration.
     #[must_use]
     pub fn trust(&self, max_epsilon: f64) -> Trust {
         let key = self.keys.client_config.verifying_key();
@@ -85,7 +87,7 @@ impl World {
         }
     }
 
-    /// A processor, opened by its configuration file as its own program does it.
+    /// Opens a processor from its configuration file, as its program does.
     ///
     /// # Errors
     /// [`Error::Config`] or [`Error::Processor`].

@@ -1,4 +1,4 @@
-//! Help that teaches, and what the commands leave behind.
+//! Tests of the help texts and of the commands' results.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn help_teaches_by_example() {
         "tallybox-sandbox --json --seed 1",
         "generate --packets 100000 --bins 8 --dir bench",
         "PeriodicExposureNotification-v1",
-        "for tests only",
+        "For tests only",
     ] {
         assert!(run.contains(text), "{text}");
     }
@@ -38,7 +38,7 @@ fn help_teaches_by_example() {
     let generate = help(Some("generate"));
     for text in [
         "generated.json",
-        "Packets of each batch",
+        "Packets per batch",
         "intake-batch",
         "--point-per-packet",
     ] {
@@ -46,7 +46,7 @@ fn help_teaches_by_example() {
     }
 }
 
-/// What the examples say can be said.
+/// Checks that the command line parser accepts the examples.
 #[test]
 fn examples_parse() {
     let examples = [EXAMPLES_OF_RUN, EXAMPLES_OF_GENERATE];
@@ -149,7 +149,7 @@ async fn the_document_for_machines_is_json() {
     assert!(read["hostile"][0]["first"].is_string());
     assert!(
         !Path::new(read["directory"].as_str().unwrap()).exists(),
-        "the temporary directory is gone"
+        "the temporary directory is removed"
     );
 }
 

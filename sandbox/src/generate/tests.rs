@@ -1,4 +1,4 @@
-//! Determinism, known sums, and what is refused.
+//! Tests of determinism, of known sums, and of rejected options.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ async fn made(root: &Path, options: &GenerateOptions) -> GenerateSummary {
     generate(root, options, Output::new(true)).await.unwrap()
 }
 
-/// Every file below a directory, by its relative path.
+/// Reads every file below a directory, by relative path.
 fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut found, mut left) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(directory) = left.pop() {
@@ -71,7 +71,7 @@ async fn true_sums_are_what_the_processors_come_to() {
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read, serde_json::to_value(&summary.generated).unwrap());
         assert_eq!(read["batches"][1]["date"], "2026/01/01/04/00");
-        // The directory stands for itself: what opens it is its configuration files.
+        // The directory can be moved: its configuration files contain relative paths only.
         let copy = directory.path().join("moved");
         fs::rename(&root, &copy).unwrap();
         let world = World::create(directory.path().join("keys"), Some(5), points).unwrap();

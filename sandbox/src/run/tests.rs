@@ -1,4 +1,4 @@
-//! A small run of everything.
+//! Tests of small runs.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,8 @@ async fn a_small_run_counts_what_was_sent() {
         .unwrap();
     assert_eq!((outcome.honest_packets, outcome.metrics.len()), (60, 2));
     for metric in &outcome.metrics {
-        // Thirty honest packets, and two hostile ones of either side's unknown key, twice.
+        // 30 honest packets, and two hostile ones with an unknown key id for either processor,
+        // twice.
         assert_eq!(metric.packets_accepted, 30 + 4, "{}", metric.name);
         assert_eq!(metric.sums.len(), metric.bins);
         assert_eq!(metric.estimates.len(), metric.bins);
@@ -43,12 +44,12 @@ async fn a_small_run_counts_what_was_sent() {
     assert!(outcome.metrics[0].number.is_none());
 }
 
-/// The table that a newcomer sees: kind, what each processor says, and what comes of it.
+/// Checks the table of hostile packets: kind, results of intake, and outcome.
 #[tokio::test]
 async fn hostile_packets_get_what_they_deserve() {
     let outcome = small(&options(20, &["CodeVerified-v1"])).await.unwrap();
     let rows: BTreeMap<&str, _> = outcome.hostile.iter().map(|row| (row.kind.as_str(), row)).collect();
-    assert_eq!(rows.len(), outcome.hostile.len(), "one fate a kind");
+    assert_eq!(rows.len(), outcome.hostile.len(), "one outcome per kind");
     assert_eq!(outcome.hostile_packets, 3 * rows.len() as u64);
     let expected = [
         ("invalid-proof", "message", "message", Ending::NotCounted),
