@@ -86,7 +86,7 @@ impl SandboxKeys {
         })
     }
 
-    /// Generates all keys. Each has a random generator of its own, so that a key added later
+    /// Generates all keys. Each uses its own random generator, so that a key added later
     /// changes none of the others.
     fn draw(bins: &[usize], mut generator: impl FnMut(&str) -> ChaCha20Rng) -> Self {
         let processors = Role::ALL.map(|role| ProcessorKeys {

@@ -159,6 +159,7 @@ impl Setting {
     /// As [`Self::manager`].
     pub async fn scheduler(&self, file: &Path) -> Result<Scheduler, Error> {
         let manager = self.manager(file).await?;
+        // The lock counts in time of the sandbox clock, `LEASE` in real time.
         let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
         let election = BucketLock {
             own: Arc::clone(&manager.buckets.own),

@@ -118,5 +118,6 @@ impl fmt::Debug for Weather {
 #[error("{0}")]
 pub(super) struct Struck(pub(super) &'static str);
 
-pub(super) const FAILED: Struck = Struck("made to fail by --chaos");
-pub(super) const ANSWER_LOST: Struck = Struck("done, but --chaos lost the answer");
+pub(super) const FAILED: Struck = Struck("injected by --chaos: the operation was not executed");
+pub(super) const ANSWER_LOST: Struck =
+    Struck("injected by --chaos: the operation was executed, but its answer was lost");

@@ -120,6 +120,7 @@ impl Crew {
             layout: layout.clone(),
             program,
             pace,
+            // Kills and traffic draw from different random streams of the same seed.
             dice: ChaCha20Rng::seed_from_u64(seed ^ 0xC4A05),
             next: None,
             kills: Kills::default(),

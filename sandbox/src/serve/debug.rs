@@ -153,7 +153,7 @@ fn problem(status: StatusCode, detail: &str, next: &str) -> Response {
     if status == StatusCode::NOT_FOUND {
         "not found".clone_into(&mut problem.title);
     } else {
-        // No problem type of its own: the cause is a bug or a full disk.
+        // No separate problem type: the cause is a bug or a full disk.
         "about:blank".clone_into(&mut problem.kind);
         "stored state cannot be read".clone_into(&mut problem.title);
     }

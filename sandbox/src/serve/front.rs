@@ -203,6 +203,7 @@ impl Front {
 
     /// Serves the configuration signed with dates of a year ago.
     async fn expired(&self, mut request: Request, next: Next) -> Response {
+        // A 304 response would have no document to sign again.
         request.headers_mut().remove(header::IF_NONE_MATCH);
         let (mut head, body) = next.run(request).await.into_parts();
         let document = to_bytes(body, LIMIT).await.unwrap_or_default();
@@ -228,6 +229,7 @@ impl Front {
             )
             .ok()
         });
+        // The body differs from the ingestor's, so its entity tag and length do not apply.
         head.headers.remove(header::ETAG);
         head.headers.remove(header::CONTENT_LENGTH);
         head.headers

@@ -59,6 +59,7 @@ impl Serving {
         };
         let mut drained: Option<Instant> = None;
         let mut ticks = interval(TICK);
+        // A slow audit is not followed by a burst of ticks.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = 0_u64;
         loop {

@@ -247,6 +247,7 @@ impl Audit {
         let place = (window, metric.clone());
         let total = match self.parts.total(metric, window).await {
             Ok(total) => total,
+            // Two valid sum parts that contradict each other are a finding, not a failure of the audit.
             Err(Error::Check(problem)) => {
                 self.faults
                     .note(Fault::Unsummable, format!("{metric} {window}: {problem}"));

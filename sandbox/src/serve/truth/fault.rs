@@ -47,7 +47,7 @@ const TOLD: usize = 50;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
     counts: [u64; 4],
-    /// Descriptions of the first [`TOLD`] faults.
+    /// Descriptions of the first faults, at most 50.
     pub told: Vec<String>,
 }
 
