@@ -117,8 +117,7 @@ struct RunArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082", requires = "serve")]
     debug_listen: SocketAddr,
     /// With --serve: reports per second that the sandbox posts to itself, some of them hostile.
-    /// Default: 10; 40 with
-    /// --chaos; 0 with --unfriendly or --attestation
+    /// Default: 10; 40 with --chaos; 0 with --unfriendly or --attestation
     #[arg(long, value_name = "N", requires = "serve")]
     traffic: Option<f64>,
     /// With --serve: run every program as a child process and kill one of them (SIGKILL) every few
@@ -136,12 +135,11 @@ struct RunArgs {
     #[arg(long, value_name = "POLICY", requires = "serve", value_enum)]
     attestation: Option<Demand>,
     /// With --attestation: file with the `verifier` section of an ingestor's locality, such as
-    /// `android: ...`; paths in it
-    /// must be absolute
+    /// `android: ...`; paths in it must be absolute
     #[arg(long, value_name = "FILE", requires = "attestation")]
     verifier: Option<PathBuf>,
-    /// With --serve: stop accepting new reports after this number of seconds, wait until the
-    /// accepted ones are summed, print the result of the final check, and exit
+    /// With --serve: stop posting new reports after this number of seconds, wait until the stored
+    /// ones are summed, print the result of the final check, and exit
     #[arg(long = "for", value_name = "SECONDS", requires = "serve")]
     lasting: Option<u64>,
 }

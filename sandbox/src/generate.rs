@@ -93,7 +93,7 @@ pub struct GenerateSummary {
 
 /// Writes batches for both processors, keys and configurations into the directory `root`, which
 /// must be new or empty. No noise is added, so the true sums are exact. The epsilon in the headers
-/// is that of ENPA's clients, and has no effect.
+/// is that of ENPA's clients; it does not change the sums.
 ///
 /// Memory does not grow with the number of packets. `generated.json` is written last: if it exists,
 /// everything is complete.

@@ -86,8 +86,8 @@ impl SandboxKeys {
         })
     }
 
-    /// Generates all keys. Each uses its own random generator, so that a key added later
-    /// changes none of the others.
+    /// Generates all keys. Each uses its own random generator, so that a key added later changes
+    /// none of the others.
     fn draw(bins: &[usize], mut generator: impl FnMut(&str) -> ChaCha20Rng) -> Self {
         let processors = Role::ALL.map(|role| ProcessorKeys {
             role,

@@ -1,6 +1,5 @@
 //! Every role of Tallybox in one program, on local directories: the quick start, the staging server
-//! for
-//! client developers, and the generator of batches for benchmarks.
+//! for client developers, and the generator of batches for benchmarks.
 //!
 //! | module | content |
 //! |---|---|

@@ -1,6 +1,5 @@
 //! `tallybox-sandbox role`: one program as a process, with the sandbox clock and fault injection.
-//! The sandbox runs
-//! this command for its child processes, so that each can be killed.
+//! The sandbox runs this command for its child processes, so that each can be killed.
 
 use std::io::Read as _;
 use std::path::PathBuf;

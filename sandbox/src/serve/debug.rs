@@ -39,7 +39,8 @@ processor stores them</ul>
 <p>Stages: <code>spooled</code> (stored by the ingestor), <code>batched</code> (in both mailboxes), <code>checked</code>
 (intake done at both processors), <code>summed</code> (its window is summed; <code>sum</code> shows if it is counted),
 <code>given-up</code> (its batch is never summed), <code>dropped</code> (a replay).
-<p>A report that the ingestor refuses is not stored: its stage is <code>refused</code>, with the problem document of the answer.
+<p>A report that the ingestor refuses is not stored: its stage is <code>refused</code>, with the
+problem document of the answer.
 <p><code>POST /debug/unfriendly/{kind}</code> affects the next request: <code>rate-limited</code>,
 <code>unavailable</code>, <code>lost-answer</code>, <code>rotated-key</code>, <code>closed-metric</code>,
 <code>expired-config</code>.
@@ -121,8 +122,7 @@ async fn answer(lookup: &Lookup, id: &str) -> Response {
     }
     match lookup.fate(&id).await {
         Ok(fate) if fate.stage == Stage::Unknown => {
-            let next =
-                "compare the id with the one in the answer to the post; GET /debug/reports lists the stored reports";
+            let next = "compare the id with the answer to the post; GET /debug/reports lists stored reports";
             problem(StatusCode::NOT_FOUND, &fate.next, next)
         }
         Ok(fate) => Json(fate).into_response(),

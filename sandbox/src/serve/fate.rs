@@ -179,7 +179,7 @@ impl Fate {
             window: None,
             why: Some(why),
         };
-        "split and encrypt every answer again: an encrypted share is counted once, under any id"
+        "split and encrypt the answer of each report separately: an encrypted share is counted once"
             .clone_into(&mut self.next);
     }
 
@@ -251,8 +251,7 @@ impl Fate {
                 advice(reason),
             ),
             (false, None) => (
-                "both processors decrypted it, but their messages together show that the proof is invalid: invalid-proof"
-                    .to_owned(),
+                "both processors decrypted it, but their messages show an invalid proof: invalid-proof".to_owned(),
                 "check how bits, shares and proof are made; docs/clients.md has test vectors",
             ),
         };
@@ -276,13 +275,11 @@ fn word(reason: PacketReason) -> String {
 /// Returns what a client developer should check first for a reason.
 fn advice(reason: PacketReason) -> &'static str {
     match reason {
-        PacketReason::BadCiphertext => {
-            "an encrypted share begins with an uncompressed P-256 point of 65 bytes: check the encryption"
-        }
+        PacketReason::BadCiphertext => "the encrypted share must begin with an uncompressed P-256 point of 65 bytes",
         PacketReason::Undecryptable => {
-            "the processor's key does not decrypt it: check which share is encrypted to which key, and the key derivation"
+            "decryption fails: check which share is encrypted to which key, and the key derivation"
         }
-        PacketReason::BadShare => "it decrypts, but not to a share of the right length: check the encoding of shares",
+        PacketReason::BadShare => "the decrypted bytes are not a valid share: check length and encoding",
         _ => "docs/operating.md explains this reason",
     }
 }

@@ -109,8 +109,7 @@ impl Lookup {
             metric: Some(report.metric),
             packet_id: Some(packet.to_string()),
             window: planned.map(|plan| plan.window),
-            next: "it is batched when the ingestor's window has ended and settled, in some seconds: query again then"
-                .to_owned(),
+            next: "it is batched in some seconds, when the ingestor's window has settled: query again then".to_owned(),
             ..Fate::default()
         };
         let (Some(planned), Ok(aggregation)) = (planned, aggregation) else {

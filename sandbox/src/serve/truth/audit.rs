@@ -330,7 +330,7 @@ impl Audit {
             faults.note(
                 Fault::Wrong,
                 format!(
-                    "{metric} {window}: {} reports add to {truth:?}, but the sum parts contain {accepted} reports and {sums:?}",
+                    "{metric} {window}: {} reports add to {truth:?}, the sum parts hold {accepted} and {sums:?}",
                     counted.len()
                 ),
             );
