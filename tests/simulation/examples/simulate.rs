@@ -1,4 +1,4 @@
-//! The simulation as a program: `make simulate`.
+//! The command line program of the simulation, which `make simulate` runs.
 
 use std::process::ExitCode;
 

@@ -1,11 +1,12 @@
-//! Known faults, each of which a simulation has to find: what shows that it can fail.
+//! Planted faults in the product. The simulation has to find each of them, which shows that its
+//! audit can fail.
 
-/// A fault that can be switched on in a build with the feature `faults`.
+/// A planted fault, which a build with the feature `faults` can switch on.
 #[derive(Clone, Copy, Debug)]
 pub struct Bug {
-    /// What it is called where it stands in the code.
+    /// The name by which the code queries the fault.
     pub name: &'static str,
-    /// What is done wrong.
+    /// The wrong behaviour.
     pub meaning: &'static str,
 }
 
@@ -13,31 +14,31 @@ const fn bug(name: &'static str, meaning: &'static str) -> Bug {
     Bug { name, meaning }
 }
 
-/// All of them.
+/// All planted faults.
 pub const ALL: &[Bug] = &[
     bug(
         "double-listing",
-        "an agreed set is computed without what earlier windows settled",
+        "an agreed set is computed without regard to the batches that earlier windows sum or exclude",
     ),
     bug(
         "lost-carry",
-        "a batch that one roster lists and no window settles is not listed again",
+        "a batch that one roster lists and no window closes is not listed again",
     ),
     bug(
         "late-batch-dropped",
-        "a roster lists the batches of its own window only",
+        "a roster lists only the batches of its own window",
     ),
-    bug("overwrite", "a roster that stands already is replaced"),
+    bug("overwrite", "an existing roster is replaced"),
     bug(
         "twice-is-new",
-        "a roster task that comes twice makes a roster twice, each by what is there then",
+        "a roster task that is delivered twice writes a roster twice, each from the objects present at that time",
     ),
     bug(
         "skipped-empty-roster",
-        "a roster that would list nothing is not written",
+        "a roster that would list no batch is not written",
     ),
-    bug("out-of-order", "a window is settled before an earlier one is known"),
-    bug("expiry-by-clock", "whether a batch is too old is told by the clock"),
+    bug("out-of-order", "a window is agreed on before an earlier one is known"),
+    bug("expiry-by-clock", "the clock decides whether a batch is too old"),
     bug(
         "forgotten-packets",
         "a packet that an earlier window counts is counted again",
@@ -48,77 +49,80 @@ pub const ALL: &[Bug] = &[
     ),
     bug(
         "minimum-before-dedupe",
-        "the minimum is compared with packets of which some do not count",
+        "the minimum is compared with a number that includes repeated packets",
     ),
-    bug("smaller-minimum", "the smaller of both sides' minimums holds"),
-    bug("larger-age", "the larger of both sides' maximum ages holds"),
+    bug("smaller-minimum", "the smaller of both sides' minimums applies"),
+    bug("larger-age", "the larger of both sides' maximum ages applies"),
     bug(
         "live-validation",
-        "a sum is made of the peer's validation as it is then, not of the verdict",
+        "a sum uses the peer's current validation batch instead of the verdict",
     ),
     bug(
         "peer-roster-reread",
-        "the peer's roster is read from the mailbox again, not from the copy",
+        "the peer's roster is read again from the mailbox instead of from the copy",
     ),
     bug(
         "equal-count",
-        "two claims on a batch are taken for the same if they count as many packets",
+        "two claims about a batch are treated as equal if their numbers of packets are equal",
     ),
     bug(
         "expiry-closes-id",
         "a batch that expires under one date is closed under every date",
     ),
-    bug("unsigned-listed", "a roster lists what nobody has signed"),
+    bug("unsigned-listed", "a roster lists objects without a signature"),
     bug(
         "terms-as-stated",
-        "the terms of each roster hold, whatever the first ones said",
+        "the terms of each roster apply, regardless of the first ones",
     ),
     bug(
         "unbounded-roster",
-        "a roster of the peer's may have any number of entries",
+        "a roster of the peer may have any number of entries",
     ),
     bug("marker-is-truth", "a task that was started once is never started again"),
-    bug("lost-reports", "the ingestor forgets what was too few for a batch"),
+    bug(
+        "lost-reports",
+        "the ingestor drops reports that were too few for a batch",
+    ),
     bug(
         "bins-unchecked",
-        "a packet is evaluated at whatever number of bins its batch says",
+        "a packet is evaluated under whatever number of bins its batch states",
     ),
     bug(
         "silence-wears",
-        "a packet without the peer's message counts as a failed proof",
+        "a packet without a message of the peer counts as a failed proof",
     ),
     bug(
         "forgotten-reports",
-        "the ingestor does not look for replays in earlier windows",
+        "the ingestor does not search earlier windows for replays",
     ),
     bug(
         "exists-is-there",
-        "what a processor's mailbox only says to hold counts as published",
+        "an object counts as published when a processor's mailbox only claims that it exists",
     ),
     bug(
         "listed-plans-only",
-        "a plan that a listing does not show yet counts as gone, and with it what its batches still lack",
+        "a plan that a listing does not show yet is treated as deleted, and the missing objects of its batches are not written",
     ),
     bug(
         "exists-is-delivered",
-        "what the ingestor's mailboxes only say to hold counts as delivered",
+        "an object counts as delivered when the ingestor's mailboxes only claim that it exists",
     ),
-    bug("believed-bad-read", "one bad read is taken for a forgery"),
+    bug("believed-bad-read", "one bad read is treated as a forgery"),
     bug(
         "summed-twice",
-        "without rosters, what another window has summed is not looked at",
+        "without rosters, the batches that another window has summed are ignored",
     ),
     bug(
         "never-held",
-        "a sum from which the peer has taken nearly all packets is released",
+        "a sum for which the peer has ruled out nearly all packets is released",
     ),
     bug(
         "key-consumes",
-        "a batch that a wrong key makes fail is taken in, and its validation is empty for good",
+        "a batch whose packets all fail because of a wrong key is taken in, and its validation batch stays empty permanently",
     ),
     bug(
         "window-start-only",
-        "whether a window touches the time of rosters is told by its start",
+        "only the start of a window decides whether it overlaps the period with rosters",
     ),
     bug(
         "keys-of-any-bins",
@@ -126,7 +130,7 @@ pub const ALL: &[Bug] = &[
     ),
     bug(
         "stale-key-blocks",
-        "without rosters, a window waits for ever for a batch that one side cannot take in",
+        "without rosters, a window waits indefinitely for a batch that one side cannot take in",
     ),
     bug(
         "given-up-silently",
@@ -134,21 +138,21 @@ pub const ALL: &[Bug] = &[
     ),
     bug(
         "validation-unbounded",
-        "a validation of the peer's may have any number of messages",
+        "a validation batch of the peer may have any number of messages",
     ),
     bug(
         "records-unverified",
-        "an object of the own bucket is read without a look at its authentication code",
+        "an object of the own bucket is read without verification of its authentication code",
     ),
 ];
 
-/// Switches a fault on, and every other off.
+/// Switches one planted fault on and all others off.
 ///
 /// # Errors
-/// A sentence, if there is no such fault or this build has none.
+/// A message for the user, if the fault is unknown or the build has no planted faults.
 pub fn switch(name: &str) -> Result<(), String> {
     let known = ALL.iter().find(|bug| bug.name == name);
-    let bug = known.ok_or_else(|| format!("no fault is called {name:?}: see --list-bugs"))?;
+    let bug = known.ok_or_else(|| format!("unknown planted fault {name:?}; see --list-bugs"))?;
     turn_on(bug.name)
 }
 
@@ -160,5 +164,5 @@ fn turn_on(name: &'static str) -> Result<(), String> {
 
 #[cfg(not(feature = "faults"))]
 fn turn_on(_: &'static str) -> Result<(), String> {
-    Err("this build has no faults: build it with --features faults".to_owned())
+    Err("this build has no planted faults; build with --features faults".to_owned())
 }

@@ -11,51 +11,55 @@ use crate::run::Outcome;
 use crate::scenario::Cuts;
 use crate::trouble::Trouble;
 
-/// Runs the whole pipeline under every fault, a world for each seed, in virtual time.
+/// Runs the whole pipeline under injected faults in virtual time, once per seed.
 ///
-/// Ingestor, both processors' schedulers and workers, and the portal's reader run as they are, over buckets and queues
-/// in memory that delay, fail, lose, double and lie. After each run every accepted report has to be counted exactly
-/// once or be reported with a reason, both sum parts of a window have to name the same batches and counts and add up
-/// to the truth, and no window may be stuck once the faults have stopped.
+/// The ingestor's batcher, the workflow managers and workers of both processors, and the portal's
+/// reader are the real code. They use simulated buckets and queues in memory that delay, fail, lose
+/// and repeat operations and report wrong results. After each run an audit verifies that every
+/// accepted report is counted exactly once or is reported with a reason, that both sum parts of a
+/// window name the same batches and counts and add up to the expected sum, and that no window is
+/// stuck once the faults have stopped.
 ///
-/// The last line of output is one line of JSON. Exit code 0: everything held; 1: something did not.
+/// The last line of output is one JSON object. Exit code 0: all properties held in all runs; 1: a
+/// property was violated; 2: --bug names no planted fault of this build.
 #[derive(Debug, Parser)]
 #[command(name = "simulate", after_help = EXAMPLES)]
 pub struct Cli {
-    /// How many seeds
+    /// Number of seeds to run
     #[arg(long, value_name = "N", default_value_t = 200)]
     seeds: u64,
-    /// The first seed
+    /// First seed
     #[arg(long, value_name = "K", default_value_t = 1)]
     first_seed: u64,
-    /// Switch on a known fault in the product, which has to be found: a build with --features faults
+    /// Switch on a planted fault in the product, which the audit has to find; requires a build with
+    /// --features faults
     #[arg(long, value_name = "NAME")]
     bug: Option<String>,
-    /// Print the names of all known faults
+    /// Print the names and descriptions of all planted faults
     #[arg(long)]
     list_bugs: bool,
-    /// Switch on one known fault after another; each has to be found within 200 seeds
+    /// Switch on one planted fault after another; each has to be found within 200 seeds
     #[arg(long)]
     all_bugs: bool,
-    /// Troubles that do not happen, separated by commas
+    /// Faults to leave out, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     without: Vec<Trouble>,
-    /// At most so many windows with reports
+    /// Maximum number of windows with reports
     #[arg(long, value_name = "N")]
     windows: Option<usize>,
-    /// At most so many aggregations
+    /// Maximum number of aggregations
     #[arg(long, value_name = "N")]
     metrics: Option<usize>,
-    /// Print every event of every seed on stderr
+    /// Print every event of every seed to stderr
     #[arg(long)]
     trace: bool,
-    /// Run every N-th seed twice, to see that it is the same each time; 0 for none
+    /// Run every N-th seed twice and compare the digests of both runs; 0 for none
     #[arg(long, value_name = "N", default_value_t = 25)]
     twice_every: u64,
-    /// Do not shrink seeds that fail
+    /// Do not shrink failing runs
     #[arg(long)]
     no_shrink: bool,
-    /// Threads that run seeds
+    /// Number of threads; each runs one seed at a time
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }
@@ -63,23 +67,24 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   make simulate SEEDS=10000
-      ten thousand worlds
+      run ten thousand seeds
   make simulate SEEDS=1 FIRST_SEED=4711 TRACE=1
-      one of them, event by event
+      run one of them and print every event
   make simulate SEEDS=1 FIRST_SEED=4711 WITHOUT=crashes,messages WINDOWS=2
-      the same, less what does not matter: what a failing seed prints after it was shrunk
+      run it without two faults and with two windows only; a failing seed prints such a command
+      after it was shrunk
   make simulate BUG=lost-carry
-      with a known fault in the product: this one has to fail
+      run with a planted fault in the product, which has to fail
   make simulate-bugs
-      the names of all known faults";
+      print the names of all planted faults";
 
-/// How many seeds that fail are shrunk and shown in full.
+/// The number of failing seeds that are shrunk and printed in full.
 const SHOWN: usize = 3;
-/// Within how many seeds a known fault has to be found.
+/// The number of seeds within which each planted fault has to be found.
 const BUG_SEEDS: u64 = 200;
 
 impl Cli {
-    /// Does what the command line says.
+    /// Executes the command.
     #[must_use]
     pub fn run(self) -> ExitCode {
         if self.list_bugs {
@@ -123,7 +128,8 @@ impl Cli {
         }
     }
 
-    /// What is wrong with the first seeds that fail, and how to see it again.
+    /// Prints the violated properties of the first failing seeds, and the commands that repeat
+    /// them.
     fn show(&self, campaign: &Campaign, failures: &[Outcome]) {
         for failed in failures.iter().take(SHOWN) {
             println!("seed {} fails:", failed.seed);
@@ -133,10 +139,10 @@ impl Cli {
             }
             let least = campaign.shrink(failed);
             if least.cuts != failed.cuts {
-                println!("  shrunk, it still fails:");
+                println!("  shrunk, the run still fails:");
                 list(&least);
             }
-            println!("  again: {}", self.replay(&least));
+            println!("  to repeat: {}", self.replay(&least));
         }
         if let Some(more) = failures.len().checked_sub(SHOWN).filter(|more| *more > 0) {
             let seeds: Vec<String> = failures
@@ -145,11 +151,11 @@ impl Cli {
                 .take(20)
                 .map(|failed| failed.seed.to_string())
                 .collect();
-            println!("{more} more seeds fail: {}", seeds.join(" "));
+            println!("{more} further seeds fail: {}", seeds.join(" "));
         }
     }
 
-    /// The command that runs it again.
+    /// Returns the command that repeats a run.
     fn replay(&self, outcome: &Outcome) -> String {
         let mut command = format!("make simulate SEEDS=1 FIRST_SEED={}", outcome.seed);
         let cuts = &outcome.cuts;
@@ -198,7 +204,7 @@ impl Cli {
                 Some(failed) => {
                     let problem = failed.problems.first().cloned().unwrap_or_default();
                     println!(
-                        "{:<28} found after {:>3} seeds, by {}: {problem}",
+                        "{:<28} found after {:>3} seeds, by seed {}: {problem}",
                         bug.name, report.seeds, failed.seed
                     );
                     found.insert(bug.name, report.seeds);
@@ -231,7 +237,7 @@ fn json(report: &Report) -> String {
     serde_json::to_string(report).expect("numbers and names")
 }
 
-/// A bar on a terminal, nothing elsewhere.
+/// Returns a callback that draws a progress bar if stderr is a terminal.
 fn watch(seeds: u64) -> impl Fn(u64, u64) + Sync {
     let bar = ProgressBar::with_draw_target(Some(seeds), ProgressDrawTarget::stderr_with_hz(4));
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} seeds  {per_sec}  {msg}  {eta} left");

@@ -1,21 +1,25 @@
-//! The whole pipeline under every fault, in virtual time, from one seed.
+//! A deterministic simulation of the whole pipeline under injected faults, in virtual time.
 //!
-//! Real code does the work: the ingestor's batcher, both processors' managers and workers, the portal's reader. What is
-//! made up is what is between them: buckets and queues in memory that delay, fail, lose, double and lie, processes that
-//! die at any operation, clocks that are wrong. Every run ends in a check that each accepted report was counted exactly
-//! once, or is reported with a reason.
+//! One number, the seed, determines everything that happens in a run. The work is done by the real
+//! code: the ingestor's batcher, the workflow managers and workers of both processors, and the
+//! portal's reader. Everything between them is simulated: buckets and queues in memory that delay,
+//! fail, lose and repeat operations and report wrong results, processes that crash at any
+//! operation, and clocks that are wrong. After every run an audit verifies that each accepted
+//! report was counted exactly once or is reported with a reason.
 //!
-//! | module | holds |
+//! `docs/simulation.md` lists the faults, the checked properties and the planted faults.
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`scenario`], [`trouble`], [`dice`] | what a seed makes happen |
-//! | [`schedule`], [`timer`], [`time`] | virtual time, and what waits in it |
-//! | [`bucket`], [`queue`], [`announcement`] | buckets, queues and the peer's announcement as one process sees them |
-//! | [`keyring`], [`pool`] | everybody's keys; reports sealed beforehand |
-//! | [`cast`], [`machine`] | who there is, and the programs that they run |
-//! | [`liar`], [`stale`], [`garbage`], [`tamper`], [`oversize`], [`forger`], [`lies`], [`operator`] | an ingestor, processors and operators that do not keep to the rules |
-//! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`once`], [`wear`], [`passed`], [`check`](mod@check) | one run, what is left of it, and what is wrong with that |
-//! | [`counts`] | how often each thing happened |
-//! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | many seeds; the least of one that fails; known faults; the command line |
+//! | [`scenario`], [`trouble`], [`dice`] | the parameters, faults and random streams of a seed |
+//! | [`schedule`], [`timer`], [`time`] | virtual time and the events that wait in it |
+//! | [`bucket`], [`queue`], [`announcement`] | simulated buckets, queues and the peer's announcement, as one process sees them |
+//! | [`keyring`], [`pool`] | the keys of all parties; the reports, which are sealed in advance |
+//! | [`cast`], [`machine`] | the processes of a run and the programs that they execute |
+//! | [`liar`], [`stale`], [`garbage`], [`tamper`], [`oversize`], [`forger`], [`editor`], [`lies`], [`operator`] | dishonest ingestors and processors, attackers and operators, and a record of their violations of the rules |
+//! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`once`], [`wear`], [`passed`], [`check`](mod@check) | one simulation run and the audit of its objects |
+//! | [`counts`] | how often each kind of event happened |
+//! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | runs of many seeds, shrinking of a failing run, planted faults, the command line |
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
 
 pub mod accord;

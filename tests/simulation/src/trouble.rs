@@ -1,73 +1,75 @@
-//! What can go wrong in a run: each kind is switched on or off as a whole, by the seed or by who replays it.
+//! The faults that a run can inject. The seed, or the person who repeats a run, switches each kind
+//! on or off as a whole.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A kind of trouble.
+/// A kind of injected fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Trouble {
     /// Operations fail without effect.
     Failures,
-    /// Operations take effect, and the caller sees an error.
+    /// Operations take effect, but the caller receives an error.
     LostAnswers,
-    /// Processes die at any operation, before or after its effect.
+    /// Processes crash at any operation, before or after its effect.
     Crashes,
-    /// Queues deliver twice, lose messages, forget acknowledgements.
+    /// Queues deliver messages twice, lose messages, and lose acknowledgements.
     Messages,
-    /// Listings miss what was made in the last minutes.
+    /// Listings do not contain the objects of the last minutes.
     StaleListings,
-    /// One organisation's operations take minutes.
+    /// The operations of one processor take minutes.
     SlowPeer,
-    /// Reports reach the spool long after the window they are named for.
+    /// Reports reach the spool hours after the window for which they are named.
     LateReports,
-    /// A processor is down for many windows.
+    /// A processor is offline for many windows.
     Down,
-    /// Clocks are wrong, and step.
+    /// Clocks are wrong, and step forward and back.
     Clocks,
-    /// Keys change in mid-window, and reach one processor late.
+    /// Keys change in the middle of a window, and a processor receives its new packet key late.
     Rotation,
-    /// Mailboxes delete what is old.
+    /// Mailboxes delete objects that are older than the configuration allows.
     Retention,
-    /// Reports that must not count.
+    /// Clients send reports that must not count.
     Hostile,
-    /// Reports that are posted again.
+    /// Clients post reports again.
     Replays,
-    /// Two processes do the same work at once.
+    /// Two processes do the same work concurrently.
     Rivals,
-    /// Who writes to a mailbox cannot read it, and objects of no bytes do not exist.
+    /// The writer of a mailbox may not read it, and objects of no bytes do not exist.
     Clouds,
-    /// An ingestor that puts packets into a second batch, or a batch under a second date.
+    /// A dishonest ingestor puts packets into a second batch, or a batch under a second date.
     Copies,
-    /// A processor that puts other rosters and validations into the place of its own.
+    /// A dishonest processor replaces its rosters and validation batches with others.
     Tampering,
-    /// Rosters begin some windows after the start, and not when each side would have it.
+    /// Rosters begin some windows after the start, and each side announces a different time.
     LateSwitch,
-    /// A processor without rosters: both do as ENPA does.
+    /// One processor has no rosters, so that both behave as ENPA does.
     NoExtension,
-    /// A processor takes its announcement of rosters back.
+    /// A processor withdraws its announcement of rosters.
     ExtensionOff,
-    /// Mailboxes say for a while that an object exists which is not there.
+    /// Mailboxes report for some minutes that an absent object exists, and create nothing.
     Phantoms,
-    /// Mailboxes give a wrong byte, once.
+    /// Mailboxes return an object with a wrong byte, once for each batch or roster.
     BadReads,
-    /// An operator sums windows of any length by hand.
+    /// An operator sums windows of any length manually.
     ByHand,
-    /// A processor that takes nearly all packets out of the sums.
+    /// A dishonest processor removes nearly all packets from the sums.
     Choosing,
-    /// A processor whose packet key's file holds another key for some hours.
+    /// The file of a processor's packet key contains another key for some hours.
     WrongKey,
-    /// Somebody who can write to a processor's own bucket changes what is in it.
+    /// An attacker with write access to a processor's own bucket edits its records.
     Editing,
-    /// A processor that sends validations of many more messages than the batch has packets.
+    /// A dishonest processor sends validation batches with many more messages than the batch has
+    /// packets.
     Oversized,
-    /// Windows without rosters pass the horizon while they are looked at.
+    /// Windows without rosters pass the horizon during the run.
     ShortHorizon,
-    /// An ingestor that seals one side's shares to a key that this side does not hold any more.
+    /// An ingestor seals one side's shares to a key that this side no longer has.
     StaleKeys,
 }
 
-/// All kinds with their names.
+/// All kinds with their names, in the order in which a seed draws them.
 const NAMES: [(Trouble, &str); 29] = [
     (Trouble::Failures, "failures"),
     (Trouble::LostAnswers, "lost-answers"),
@@ -107,7 +109,8 @@ impl Trouble {
         NAMES.iter().map(|(trouble, _)| *trouble).collect()
     }
 
-    /// Whether it is drawn from a stream of its own, so that it changes nothing about the rest of a seed's world.
+    /// Returns whether this fault is drawn from a random stream of its own, so that its draw does
+    /// not change the rest of the seed's run.
     #[must_use]
     pub fn has_own_dice(self) -> bool {
         matches!(
@@ -116,29 +119,31 @@ impl Trouble {
         )
     }
 
-    /// Troubles of which a world needs one for this one to happen; none: it happens in any world.
+    /// Returns the faults of which a run needs at least one for this fault to happen. With an empty
+    /// slice, the fault can happen in any run.
     #[must_use]
     pub fn needs(self) -> &'static [Self] {
         match self {
-            // It is about windows without rosters.
+            // The fault concerns windows without rosters, which only these two produce.
             Self::StaleKeys => &[Self::NoExtension, Self::LateSwitch],
             _ => &[],
         }
     }
 
-    /// A trouble that it brings along.
+    /// Returns a fault that a run has whenever it has this one.
     #[must_use]
     pub fn brings(self) -> Option<Self> {
-        // Of windows with rosters more is promised than a short horizon keeps.
+        // With a short horizon the properties of windows with rosters would not hold.
         (self == Self::ShortHorizon).then_some(Self::NoExtension)
     }
 
-    /// How often it happens, as a part of how often others do, in 1000; of one that needs another, how often it happens
-    /// where that one does.
+    /// Returns how often this fault happens, in thousandths of how often the others do. For a fault
+    /// that needs another one, the result is the frequency per thousand among the runs with that
+    /// one.
     #[must_use]
     pub fn share(self) -> u64 {
         match self {
-            // Little can be promised of such a world.
+            // Few properties hold in such a run, so these faults are rare.
             Self::NoExtension | Self::ShortHorizon => 150,
             Self::LateSwitch | Self::Tampering | Self::Choosing | Self::WrongKey | Self::Editing | Self::Oversized => {
                 400
@@ -163,7 +168,7 @@ impl FromStr for Trouble {
         let found = NAMES.iter().find(|(_, name)| *name == text);
         found.map(|(trouble, _)| *trouble).ok_or_else(|| {
             let names: Vec<&str> = NAMES.iter().map(|(_, name)| *name).collect();
-            format!("no trouble is called {text:?}; there are {}", names.join(", "))
+            format!("unknown fault {text:?}; known faults: {}", names.join(", "))
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Some worlds in every run of the tests; `scripts/check simulate` runs thousands.
+//! A few dozen simulation runs for every run of the tests; `scripts/check simulate` executes
+//! thousands.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use tallybox_simulation::campaign::Campaign;
@@ -39,7 +40,7 @@ fn everything_holds_and_everything_goes_wrong() {
         "summed-later",
         "windows-below-minimum",
     ] {
-        assert!(report.counts.get(what) > 0, "{what} never happens");
+        assert!(report.counts.get(what) > 0, "no event {what:?} in 40 runs");
     }
 }
 
@@ -53,7 +54,8 @@ fn a_seed_is_the_same_every_time() {
     assert_eq!((report.run_twice, failures.len()), (8, 0), "{failures:?}");
 }
 
-/// Without rosters each side sums what it finds when it looks (W3): the reason why there are rosters.
+/// Without rosters, each side sums the batches that it finds when it reads its mailbox (weakness W3
+/// of the predecessor). Rosters exist for this reason.
 #[test]
 fn without_rosters_windows_are_worthless() {
     let with_enpa = |seed: &u64| Scenario::new(*seed, &Cuts::default()).has(Trouble::NoExtension);
