@@ -1,4 +1,4 @@
-//! Many seeds on all cores: which fail, and what happened in all of them.
+//! Runs many seeds on all cores, and collects the failing runs and the event counts of all runs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,48 +12,48 @@ use crate::run::{Outcome, run};
 use crate::scenario::Cuts;
 use crate::shrink::shrink;
 
-/// A run that takes longer than this hangs.
+/// A run that takes longer than this, in real time, is reported as hanging.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Which seeds, and how.
+/// The seeds to run, and the options for running them.
 #[derive(Clone, Debug)]
 pub struct Campaign {
     /// The first seed.
     pub first: u64,
-    /// How many.
+    /// The number of seeds.
     pub seeds: u64,
-    /// What is taken away from all of them.
+    /// The reductions that apply to every seed.
     pub cuts: Cuts,
-    /// Prints every event; for one seed.
+    /// Prints every event to stderr; meant for a single seed.
     pub trace: bool,
-    /// Every so many seeds one is run twice and has to come to the same bytes; 0 for none.
+    /// Every N-th seed is run twice, and both digests have to be equal; 0 for none.
     pub twice_every: u64,
-    /// Stops at the first failure.
+    /// Stops at the first failing seed.
     pub stop_at_first: bool,
-    /// Threads that run seeds.
+    /// The number of threads; each runs one seed at a time.
     pub threads: usize,
 }
 
-/// What came of a campaign: the last line of output.
+/// The result of a campaign, which is the last line of the program's output.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
-    /// Seeds that were run.
+    /// The number of seeds that were run.
     pub seeds: u64,
-    /// Seeds in which a property did not hold.
+    /// The number of seeds whose run violated a property.
     pub failed: u64,
     /// The first seed.
     pub first_seed: u64,
-    /// The fault that was switched on.
+    /// The planted fault that was switched on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bug: Option<String>,
-    /// Seeds that were run twice to see whether they are the same each time.
+    /// The number of seeds that were run twice to verify that runs are deterministic.
     pub run_twice: u64,
-    /// Time, in seconds.
+    /// The duration of the campaign in real time, in seconds.
     pub seconds: f64,
-    /// Seeds a second.
+    /// Seeds per second of real time.
     pub seeds_per_second: f64,
-    /// What happened.
+    /// The event counts of all runs.
     pub counts: Counts,
 }
 
@@ -66,13 +66,15 @@ struct Tally {
 }
 
 impl Campaign {
-    /// Runs all seeds. `told` hears of each that is done: how many are, and how many failed.
+    /// Runs all seeds. Calls `told` after each run with the number of completed runs and the number
+    /// of failed ones.
     pub fn run(&self, told: impl Fn(u64, u64) + Sync) -> (Report, Vec<Outcome>) {
         let (begun, next, stop) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
         let tally = Mutex::new(Tally::default());
         std::thread::scope(|scope| {
             for _ in 0..self.threads.max(1) {
                 scope.spawn(|| {
+                    // A run needs a single-threaded runtime, so each thread has its own.
                     let runtime = runtime();
                     while !stop.load(Ordering::SeqCst) {
                         let number = next.fetch_add(1, Ordering::SeqCst);
@@ -95,6 +97,7 @@ impl Campaign {
             }
         });
         let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Threads complete seeds in any order.
         tally.failures.sort_by_key(|outcome| outcome.seed);
         let seconds = begun.elapsed().as_secs_f64();
         let report = Report {
@@ -115,7 +118,7 @@ impl Campaign {
         let mut outcome = self.once(runtime, seed, &self.cuts);
         let twice = self.twice_every > 0 && number.is_multiple_of(self.twice_every);
         if twice && self.once(runtime, seed, &self.cuts).digest != outcome.digest {
-            let problem = "two runs of this seed are not the same: something is not deterministic".to_owned();
+            let problem = "two runs of this seed differ: something in them is not deterministic".to_owned();
             outcome.problems.push(problem);
         }
         (outcome, twice)
@@ -129,14 +132,17 @@ impl Campaign {
                 seed,
                 cuts: cuts.clone(),
                 world: String::new(),
-                problems: vec![format!("it hangs: nothing happens for {} s", PATIENCE.as_secs())],
+                problems: vec![format!(
+                    "the run hangs: it has not ended after {} s",
+                    PATIENCE.as_secs()
+                )],
                 counts: Counts::default(),
                 digest: 0,
             })
         })
     }
 
-    /// The least of a seed that still fails.
+    /// Returns the smallest reduction of a failing run that still fails.
     #[must_use]
     pub fn shrink(&self, failed: &Outcome) -> Outcome {
         let runtime = runtime();
@@ -145,6 +151,6 @@ impl Campaign {
 }
 
 fn runtime() -> Runtime {
-    // Time is for the patience above; nothing in a run sleeps.
+    // Only the real-time limit of a run needs the timer; nothing in a run sleeps.
     Builder::new_current_thread().enable_time().build().expect("a runtime")
 }

@@ -1,18 +1,19 @@
-//! Draws of one seed: a stream for each purpose, so that what one thing draws changes nothing of another's.
+//! The pseudorandom streams of a seed: one stream for each purpose, so that the draws for one
+//! purpose do not change those for another.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-/// Separates these draws from any other use of a seed.
+/// The domain separator, which makes these streams independent of any other use of a seed.
 const DOMAIN: &[u8] = b"tallybox simulation v1";
 
-/// A stream of draws.
+/// A pseudorandom stream.
 #[derive(Clone, Debug)]
 pub struct Dice(ChaCha8Rng);
 
 impl Dice {
-    /// The stream of a seed for a purpose.
+    /// Creates the stream of a seed for a purpose.
     #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
         let hash = Sha256::new().chain_update(DOMAIN).chain_update(seed.to_be_bytes());
@@ -20,35 +21,36 @@ impl Dice {
         Self(ChaCha8Rng::from_seed(key))
     }
 
-    /// A number below `bound`; 0 if that is 0.
+    /// Returns a number below `bound`, or 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The bounds are small, so the remainder is even enough.
+        // The bounds are small compared with 2^64, so the bias of the remainder does not matter.
         self.0.next_u64().checked_rem(bound).unwrap_or(0)
     }
 
-    /// A number of a range, both ends included.
+    /// Returns a number of a range that includes both ends.
     pub fn between(&mut self, low: i64, high: i64) -> i64 {
         let width = u64::try_from(high.saturating_sub(low)).unwrap_or(0);
         low + i64::try_from(self.below(width + 1)).unwrap_or(0)
     }
 
-    /// A number of a range, both ends included, for sizes.
+    /// Returns a size of a range that includes both ends.
     pub fn size(&mut self, low: usize, high: usize) -> usize {
         low + usize::try_from(self.below((high.saturating_sub(low) + 1) as u64)).unwrap_or(0)
     }
 
-    /// True in so many of 1000 cases.
+    /// Returns true with a probability of `per_mille` in 1000.
     pub fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
 
-    /// One of several; `None` of none.
+    /// Returns one of the elements, or `None` if there are none.
     pub fn pick<'t, T>(&mut self, of: &'t [T]) -> Option<&'t T> {
         let place = self.size(0, of.len().saturating_sub(1));
         of.get(place)
     }
 
-    /// A delay in milliseconds: mostly short, now and then up to `most`.
+    /// Returns a delay in milliseconds: at most 200 in 70 % of cases, at most 5000 in 25 %, and up
+    /// to `most` in the rest.
     pub fn delay(&mut self, most: i64) -> i64 {
         match self.below(100) {
             0..70 => self.between(1, 200.min(most)),
@@ -57,7 +59,7 @@ impl Dice {
         }
     }
 
-    /// 16 bytes for an identifier.
+    /// Returns 16 bytes for an identifier.
     pub fn bytes(&mut self) -> [u8; 16] {
         let mut bytes = [0; 16];
         self.0.fill_bytes(&mut bytes);

@@ -1,4 +1,5 @@
-//! What is there at the end of a run, read as anybody would who has the keys: batches, records, sum parts.
+//! Reads the objects at the end of a run, as any holder of the keys could: batches, records, sum
+//! parts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,16 +21,17 @@ use crate::keyring::{EPOCHS, Keyring, packet_key_id};
 use crate::machine::Places;
 use crate::pool::Pool;
 
-/// Most bytes of an object.
+/// The maximum size of an object, in bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// The objects of a shelf by key, those included that a retention has deleted.
+/// The objects of a simulated bucket by key, including those that its retention has deleted.
 pub type Objects = BTreeMap<String, Bytes>;
 
-/// The reports of each batch, by their numbers in the pool, in order.
+/// The reports of each batch, as numbers in the pool, in the order of its packets.
 pub type Batches = BTreeMap<BatchName, Vec<usize>>;
 
-/// Reads every object that is or was on a shelf; of a record its payload.
+/// Reads every object that is present in a simulated bucket or was deleted by its retention.
+/// Records are returned without their authentication code.
 pub async fn objects(shelf: &Shelf) -> Objects {
     let mut all = shelf.deleted();
     all.extend(present(&shelf.inner).await);
@@ -37,7 +39,8 @@ pub async fn objects(shelf: &Shelf) -> Objects {
     all
 }
 
-/// The bytes of an object without the trailer of a record, if it has one.
+/// Returns the bytes of an object without the trailer (authentication code) of a record, if the
+/// object has one.
 pub fn payload(object: &Bytes) -> Bytes {
     let length = object.len().saturating_sub(TRAILER_BYTES);
     match OwnRecords::claimed_key(&object[length..]) {
@@ -61,7 +64,7 @@ async fn present(bucket: &SharedBucket) -> Objects {
     all
 }
 
-/// A digest of every object of a run.
+/// Returns a digest of every object that is present at the end of a run.
 pub async fn digest(places: &Places) -> u64 {
     let mut hash = DefaultHasher::new();
     for shelf in places.shelves() {
@@ -70,7 +73,7 @@ pub async fn digest(places: &Places) -> u64 {
     hash.finish()
 }
 
-/// The batches of an ingestion mailbox; what is wrong with them goes to `problems`.
+/// Reads the batches of an ingestion mailbox, and adds their defects to `problems`.
 pub fn batches(objects: &Objects, role: Role, problems: &mut Vec<String>) -> Batches {
     let mut all = Batches::new();
     for key in objects.keys() {
@@ -78,7 +81,7 @@ pub fn batches(objects: &Objects, role: Role, problems: &mut Vec<String>) -> Bat
             if BatchName::from_ingestion_object(key)
                 .is_none_or(|name| !objects.contains_key(&name.ingestion().signature))
             {
-                problems.push(format!("{role}: {key} is no part of a whole batch"));
+                problems.push(format!("{role}: object {key} does not belong to a complete batch"));
             }
             continue;
         };
@@ -94,23 +97,26 @@ pub fn batches(objects: &Objects, role: Role, problems: &mut Vec<String>) -> Bat
 
 fn batch(objects: &Objects, name: &BatchName, role: Role) -> Result<Vec<usize>, String> {
     let names = name.ingestion();
-    let object = |key: &str| objects.get(key).ok_or_else(|| format!("{key} is not there"));
+    let object = |key: &str| objects.get(key).ok_or_else(|| format!("object {key} does not exist"));
     let (header, packets) = (object(&names.header)?, object(&names.packets)?);
     let limits = Limits::default();
     let signature: BatchSignature =
         decode_one(object(&names.signature)?, &limits).map_err(|error| error.to_string())?;
     let keys = Keyring::get().trusted_ingestor();
-    let key = keys.get(&signature.key_identifier).ok_or("an unknown key")?;
+    let key = keys
+        .get(&signature.key_identifier)
+        .ok_or("the signature names an unknown key")?;
     key.verify(header, &signature.batch_header_signature)
         .map_err(|error| error.to_string())?;
     let header: IngestionHeader = decode_one(header, &limits).map_err(|error| error.to_string())?;
     if header.packet_file_digest != Digest::of(packets) || header.batch_uuid != name.id {
-        return Err("the header is about something else".to_owned());
+        return Err("the header names another batch or another packet file".to_owned());
     }
     reports(packets, role)
 }
 
-/// Says which packets of a whole batch of the ingestor name a packet key of another number of bins than the header.
+/// Returns a problem for each packet of a complete batch that names a packet key of another number
+/// of bins than the header states.
 pub fn keys_of_other_bins(objects: &Objects, name: &BatchName, role: Role) -> Vec<String> {
     let (names, limits) = (name.ingestion(), Limits::default());
     let header: IngestionHeader = decode_one(&objects[&names.header], &limits).expect("a header");
@@ -123,7 +129,8 @@ pub fn keys_of_other_bins(objects: &Objects, name: &BatchName, role: Role) -> Ve
             let key = packet.expect("a packet").encryption_key_id.unwrap_or_default();
             if !right.iter().any(|right| right == key) {
                 wrong.push(format!(
-                    "{role}: batch {name} of {bins} bins has a packet under key {key}"
+                    "{role}: batch {name} of {bins} bins contains a packet sealed to key {key:?}, \
+                    which is for another number of bins"
                 ));
             }
         }
@@ -140,13 +147,13 @@ fn reports(file: &[u8], role: Role) -> Result<Vec<usize>, String> {
         for packet in Records::<DataSharePacket<'_>>::new(&block, reader.schema(), &limits) {
             let packet = packet.map_err(bad)?;
             let number = numbers(role).get(packet.encrypted_payload);
-            all.push(*number.ok_or("a packet that nobody sent")?);
+            all.push(*number.ok_or("the batch contains a packet that no client sent")?);
         }
     }
     Ok(all)
 }
 
-/// The reports of the pool by the sealed share of a processor.
+/// Returns the pool's report numbers by the sealed share for this processor.
 fn numbers(role: Role) -> &'static HashMap<&'static [u8], usize> {
     static NUMBERS: LazyLock<[HashMap<&'static [u8], usize>; 2]> = LazyLock::new(|| {
         let of = |side: usize| {

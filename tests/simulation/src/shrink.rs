@@ -1,10 +1,10 @@
-//! From a seed that fails to the least of it that still does.
+//! Shrinks a failing run to a smaller one that still fails.
 
 use crate::run::Outcome;
 use crate::scenario::{Cuts, Scenario};
 
-/// Takes away what can be taken away while the run still fails: troubles one by one, windows, aggregations. `run` runs
-/// the seed with these cuts.
+/// Removes aggregations, windows and faults one by one, as long as the run still fails. `run` runs
+/// the seed with the given reductions.
 pub fn shrink(failed: Outcome, mut run: impl FnMut(&Cuts) -> Outcome) -> Outcome {
     let mut least = failed;
     loop {
@@ -23,7 +23,7 @@ pub fn shrink(failed: Outcome, mut run: impl FnMut(&Cuts) -> Outcome) -> Outcome
     }
 }
 
-/// The ways to take one thing away.
+/// Returns all reductions that remove one thing more than the given run.
 fn candidates(outcome: &Outcome) -> Vec<Cuts> {
     let scenario = Scenario::new(outcome.seed, &outcome.cuts);
     let mut all = Vec::new();

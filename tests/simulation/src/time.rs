@@ -1,4 +1,4 @@
-//! Virtual times in words.
+//! Units and formatting of virtual time.
 
 use tallybox_model::time::BatchTime;
 
@@ -9,7 +9,7 @@ pub const MINUTE: Millis = 60_000;
 /// An hour, in milliseconds.
 pub const HOUR: Millis = 60 * MINUTE;
 
-/// A time for logs, to the millisecond.
+/// Formats a time for traces, with milliseconds.
 #[must_use]
 pub fn clock(millis: Millis) -> String {
     let minute = BatchTime::of_clock(millis);
