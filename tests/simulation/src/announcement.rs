@@ -1,4 +1,4 @@
-//! What a processor sees of its peer's announcement.
+//! The simulated announcement of a peer's protocol extensions.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use tallybox_workflow_manager::announcement::PeerAnnouncement;
 
 use crate::schedule::{Answer, Asked, Life, Millis, Schedule};
 
-/// The peer's announcement as one life of a process sees it.
+/// The peer's announcement as one process sees it during one lifetime.
 #[derive(Debug)]
 pub struct SimAnnouncement {
-    /// From when on the peer does rosters.
+    /// The time from which the peer announces rosters, if it does.
     pub since: Option<BatchTime>,
-    /// When it takes that back.
+    /// The time at which the peer withdraws the announcement.
     pub off: Option<Millis>,
-    /// Virtual time.
+    /// The schedule, in which each query waits for its turn.
     pub schedule: Arc<Schedule>,
-    /// Whose look it is.
+    /// The lifetime of the process that queries the announcement.
     pub life: Arc<Life>,
 }
 

@@ -1,4 +1,5 @@
-//! Who there is: the processes of each organisation, each one step at a time, started again when they die.
+//! The processes of each organisation. Each process performs one step at a time, and is started
+//! again after a crash.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::schedule::{Life, Millis, Weather};
 use crate::time::MINUTE;
 use crate::trouble::Trouble;
 
-/// What a process does.
+/// The kind of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The ingestor's batch job.
@@ -25,7 +26,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// The processor that it belongs to.
+    /// Returns the processor to which the process belongs; `None` for the ingestor.
     #[must_use]
     pub fn role(self) -> Option<Role> {
         match self {
@@ -34,7 +35,7 @@ impl Part {
         }
     }
 
-    /// How long it waits before it looks again, when it found nothing to do.
+    /// Returns the mean pause after a step that found no work.
     #[must_use]
     pub fn pause(self) -> Millis {
         match self {
@@ -44,32 +45,33 @@ impl Part {
     }
 }
 
-/// A process.
+/// A process and its current lifetime.
 #[derive(Debug)]
 pub struct Process {
-    /// What it does.
+    /// The kind of the process.
     pub part: Part,
-    /// Its name in logs.
+    /// The name in traces and digests.
     pub name: String,
-    /// Its clock.
+    /// The clock of the process, which a fault may set wrong.
     pub clock: Clock,
-    /// What runs now, if anything does.
+    /// The current or last lifetime; `None` before the first start.
     pub running: Option<Running>,
 }
 
-/// A process that runs.
+/// One lifetime of a process.
 #[derive(Debug)]
 pub struct Running {
-    /// Its life, from its start to its death.
+    /// The identity under which the process uses buckets and queues during this lifetime.
     pub life: Arc<Life>,
-    /// The program, with all it has in memory.
+    /// The program with its in-memory state.
     pub machine: Machine,
-    /// When it is stopped and started again, as is done with every process now and then.
+    /// The time from which the process is restarted, as happens to every process from time to time.
     pub until: Millis,
 }
 
 impl Process {
-    /// Whether it can do a step: it runs, and not for too long.
+    /// Returns whether the process can perform a step: it has not crashed, and is not due for a
+    /// restart.
     #[must_use]
     pub fn is_up(&self, now: Millis) -> bool {
         let running = self.running.as_ref();
@@ -77,7 +79,7 @@ impl Process {
     }
 }
 
-/// The processes of a scenario.
+/// Returns the processes of a run.
 #[must_use]
 pub fn processes(scenario: &Scenario) -> Vec<Process> {
     let mut parts = vec![Part::Batcher];
@@ -100,7 +102,7 @@ pub fn processes(scenario: &Scenario) -> Vec<Process> {
     parts.into_iter().enumerate().map(process).collect()
 }
 
-/// How rough things are for a process of this part.
+/// Returns the fault probabilities and the maximum delay of operations for a process of this kind.
 #[must_use]
 pub fn weather(scenario: &Scenario, part: Part) -> Weather {
     let has = |trouble, chance| if scenario.has(trouble) { chance } else { 0 };

@@ -1,4 +1,5 @@
-//! Everybody's keys, the same in every run: what is drawn from the seed is what happens, not who is there.
+//! The keys of all parties. They are the same in every run; the seed determines the events, not the
+//! parties.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,67 +10,69 @@ use tallybox_crypto::{IngestorSecret, PacketPrivateKey, SealingKey, SigningKey};
 use tallybox_model::role::Role;
 use tallybox_transport::batch::TrustedKeys;
 
-/// How many keys of a kind there are: the first, and those that follow when keys are rotated.
+/// The number of keys of each kind: the first one, and its successor after a key rotation.
 pub const EPOCHS: usize = 2;
 
-/// The numbers of bins of the metrics, in the order of [`METRICS`](crate::pool::METRICS). Each has packet keys of its own.
+/// The numbers of bins of the metrics, in the order of [`METRICS`](crate::pool::METRICS). Each
+/// number of bins has packet keys of its own.
 pub const BINS: [usize; 2] = [6, 5];
 
-/// The locality.
+/// The only locality of a run.
 pub const LOCALITY: &str = "us-xx";
-/// The ingestor's name.
+/// The name of the only ingestor of a run.
 pub const INGESTOR: &str = "ingestor";
-/// Locality and ingestor.
+/// The instance: locality and ingestor.
 pub const INSTANCE: &str = "us-xx-ingestor";
 
 /// The keys of a processor, by epoch.
 #[derive(Debug)]
 pub struct ProcessorKeys {
-    /// What clients seal shares to: for each epoch, a key for each number of bins of [`BINS`].
+    /// The packet keys, to which clients seal shares: for each epoch, one key per entry of
+    /// [`BINS`].
     pub packet: Vec<[PacketPrivateKey; 2]>,
-    /// What signs batches.
+    /// The keys that sign batches and rosters.
     pub signing: Vec<SigningKey>,
-    /// What seals its own records.
+    /// The keys that seal and authenticate the objects of the own bucket.
     pub sealing: Vec<SealingKey>,
 }
 
-/// All keys.
+/// The keys of all parties.
 #[derive(Debug)]
 pub struct Keyring {
-    /// Of the processors, in order of their index.
+    /// The keys of the processors, by index.
     pub processors: [ProcessorKeys; 2],
-    /// Of the ingestor, by epoch.
+    /// The signing keys of the ingestor, by epoch.
     pub ingestor: Vec<SigningKey>,
-    /// What batch ids and points follow from.
+    /// The ingestor's secret, from which it derives batch ids and evaluation points.
     pub secret: IngestorSecret,
-    /// What each processor's batches verify with, in order of their index.
+    /// The public keys that verify each processor's batches, by index.
     trusted: [TrustedKeys; 2],
-    /// What the ingestor's batches verify with.
+    /// The public keys that verify the ingestor's batches.
     trusted_ingestor: TrustedKeys,
-    /// What opens packets, for all processors of all runs.
+    /// The threads that decrypt packets, for all processors of all runs.
     pub pool: Arc<rayon::ThreadPool>,
 }
 
-/// The identifier of the packet key of an epoch for one of [`BINS`].
+/// Returns the identifier of the packet key of an epoch for a number of bins.
 #[must_use]
 pub fn packet_key_id(role: Role, bins: usize, epoch: usize) -> String {
     format!("{role}-packet-{bins}-{epoch}")
 }
 
-/// The identifier of a processor's signing key.
+/// Returns the identifier of a processor's signing key.
 #[must_use]
 pub fn signing_key_id(role: Role, epoch: usize) -> String {
     format!("{role}-signing-{epoch}")
 }
 
-/// The identifier of an ingestor's signing key.
+/// Returns the identifier of the ingestor's signing key.
 #[must_use]
 pub fn ingestor_key_id(epoch: usize) -> String {
     format!("ingestor-{epoch}")
 }
 
 impl Keyring {
-    /// The keys.
+    /// Returns the keys, which are generated on first use.
     pub fn get() -> &'static Self {
         static KEYRING: LazyLock<Keyring> = LazyLock::new(Keyring::make);
         &KEYRING
@@ -100,7 +103,8 @@ impl Keyring {
         }
     }
 
-    /// What clients seal the shares of a metric to. `metric` is the place of its number of bins in [`BINS`].
+    /// Returns the public packet keys to which clients seal the shares of a metric. `metric` is an
+    /// index into [`BINS`].
     #[must_use]
     pub fn clients(&self, metric: usize, epoch: usize) -> Vec<ProcessorKey> {
         let key = |role: Role| ProcessorKey {
@@ -110,20 +114,21 @@ impl Keyring {
         Role::ALL.map(key).to_vec()
     }
 
-    /// What a processor's batches verify with.
+    /// Returns the public keys that verify a processor's batches.
     #[must_use]
     pub fn trusted(&self, role: Role) -> TrustedKeys {
         self.trusted[role.index()].clone()
     }
 
-    /// What the ingestor's batches verify with.
+    /// The public keys that verify the ingestor's batches.
     #[must_use]
     pub fn trusted_ingestor(&self) -> TrustedKeys {
         self.trusted_ingestor.clone()
     }
 }
 
-/// The public halves of keys, by identifier. Each is a multiplication on the curve, so it is done once.
+/// Returns the public keys of signing keys, by identifier. The keyring stores the result, because
+/// each public key takes a curve multiplication.
 fn trusted(keys: &[SigningKey], id: impl Fn(usize) -> String) -> TrustedKeys {
     let keys = keys.iter().enumerate();
     keys.map(|(epoch, key)| (id(epoch), key.verifying_key())).collect()

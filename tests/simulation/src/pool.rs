@@ -1,4 +1,4 @@
-//! Reports that are sealed once, for all runs: real shares, real keys, known answers.
+//! The reports of all runs, which are sealed once: real shares, real keys, known answers.
 
 use std::sync::LazyLock;
 
@@ -11,61 +11,64 @@ use crate::keyring::{BINS, EPOCHS, Keyring};
 
 /// The aggregations of a run.
 pub const METRICS: [&str; 2] = ["CodeVerified-v1", "PeriodicExposureNotification-v1"];
-/// Honest reports of each aggregation and key epoch.
+/// The number of honest reports of each aggregation and key epoch.
 const HONEST: u64 = 150;
-/// Hostile ones of each kind.
+/// The number of hostile reports of each kind.
 const HOSTILE: u64 = 2;
-/// The first index of reports that are posted for another metric than they were made for.
+/// The first index of reports that are posted for another metric than the one they were generated
+/// for.
 const MOVED: u64 = 1000;
 
-/// A report, with what is in it.
+/// A sealed report and its plain content.
 #[derive(Debug)]
 pub struct Sealed {
-    /// Which of [`METRICS`].
+    /// The index of its metric in [`METRICS`].
     pub metric: usize,
-    /// Which keys it is sealed to.
+    /// The epoch of the keys to which its shares are sealed.
     pub epoch: usize,
-    /// Its identifier, as the client drew it.
+    /// The identifier that the client chose.
     pub id: String,
-    /// The sealed shares.
+    /// The sealed shares, by processor.
     pub payloads: [Vec<u8>; 2],
-    /// The key ids that go with them.
+    /// The ids of the keys to which the shares are sealed, by processor.
     pub key_ids: [String; 2],
-    /// Its bins.
+    /// The values of its bins, after the client's noise.
     pub bits: Vec<bool>,
-    /// Whether it has to be counted.
+    /// True if the report has to be counted.
     pub counts: bool,
-    /// Whether both shares open and the proof does not hold.
+    /// True if both shares can be decrypted, but the proof fails.
     pub false_proof: bool,
 }
 
-/// All reports.
+/// All reports of all runs.
 #[derive(Debug)]
 pub struct Pool {
-    /// In order of aggregation and epoch; in each the honest ones first.
+    /// The reports in order of aggregation and epoch, the honest ones of each first. Reports that
+    /// were generated for another metric are at the end.
     reports: Vec<Sealed>,
 }
 
 impl Pool {
-    /// The reports.
+    /// Returns the pool, which is generated on first use.
     pub fn get() -> &'static Self {
         static POOL: LazyLock<Pool> = LazyLock::new(Pool::make);
         &POOL
     }
 
-    /// The report of this number.
+    /// Returns the report with this number.
     #[must_use]
     pub fn report(&self, number: usize) -> &Sealed {
         &self.reports[number]
     }
 
-    /// All of them, in order of their numbers.
+    /// Returns all reports, in order of their numbers.
     #[must_use]
     pub fn all(&self) -> &[Sealed] {
         &self.reports
     }
 
-    /// Numbers of reports of an aggregation and an epoch, honest or hostile.
+    /// Returns the numbers of the reports of an aggregation and an epoch: those that count, or
+    /// those that do not.
     #[must_use]
     pub fn numbers(&self, metric: usize, epoch: usize, counts: bool) -> Vec<usize> {
         let wanted = |report: &&Sealed| report.metric == metric && report.epoch == epoch && report.counts == counts;
@@ -121,7 +124,7 @@ impl Pool {
     }
 }
 
-/// A report of a metric that nobody posts for it.
+/// Generates a report of a metric that no client posts for this metric.
 fn made_for(metric: usize, epoch: usize, index: u64) -> Generated {
     let described = Metric::named(METRICS[metric]).expect("a metric");
     let processors = Keyring::get().clients(metric, epoch);
@@ -151,8 +154,9 @@ impl Sealed {
         }
     }
 
-    /// A report of the other metric, posted for this one under the ids of the keys that it is sealed to. The server
-    /// refuses such reports; the batcher must not put one into a batch, either.
+    /// Returns a report of the other metric that is posted for this one, under the ids of the keys
+    /// to which it is sealed. The ingestor's server refuses such reports; its batcher must not put
+    /// one into a batch, either.
     fn under_other_keys(metric: usize, epoch: usize, index: u64) -> Self {
         let other = METRICS.len() - 1 - metric;
         Self {
@@ -161,7 +165,7 @@ impl Sealed {
         }
     }
 
-    /// The report as a slab holds it.
+    /// Returns the report as a slab contains it.
     #[must_use]
     pub fn stored(&self) -> StoredReport<'_> {
         StoredReport {

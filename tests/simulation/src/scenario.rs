@@ -1,4 +1,5 @@
-//! What a seed makes happen: how large the world is, which troubles it has, who reports what and when.
+//! The parameters of a run, which follow from the seed: its size, its faults, and the reports with
+//! their times.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,34 +14,36 @@ use crate::schedule::Millis;
 use crate::time::{HOUR, MINUTE, clock};
 use crate::trouble::Trouble;
 
-/// When every run begins.
+/// The virtual time at which every run starts.
 const START: &str = "2026/11/23/10/00";
-/// Length of the windows, both of the ingestor and of the aggregations, in minutes.
+/// The length of all windows, of the ingestor and of the aggregations, in minutes.
 pub const PERIOD: u32 = 60;
-/// How long after a window's end it is closed, in minutes.
+/// The grace period between the end of a window and its roster, in minutes.
 pub const GRACE: u32 = 20;
-/// How long after a window's end its sum is made without the batches that one side cannot take in, in minutes.
+/// The time after a window's end, in minutes, at which it is summed without the batches that one
+/// side cannot take in.
 pub const LEAVE_OUT_AFTER: u32 = 120;
-/// The most entries of a roster that is read.
+/// The maximum number of entries of a roster that a processor reads.
 pub const ROSTER_ENTRIES: u64 = 512;
-/// For how many windows a packet is remembered.
+/// The replay horizon, in windows.
 pub const HORIZON: u32 = 60;
 
-/// What somebody who replays a seed takes away from it, to find out what matters.
+/// The reductions of a run. A person who repeats a failing seed, or the shrinking, uses them to
+/// find out which parts of the run matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cuts {
-    /// Troubles that do not happen.
+    /// Faults that do not happen.
     pub without: BTreeSet<Trouble>,
-    /// At most so many windows of reports.
+    /// The maximum number of windows with reports.
     pub windows: Option<usize>,
-    /// At most so many aggregations.
+    /// The maximum number of aggregations.
     pub metrics: Option<usize>,
 }
 
-/// A slab that reaches the spool.
+/// A slab of accepted reports.
 #[derive(Clone, Debug)]
 pub struct Slab {
-    /// When.
+    /// The time at which the slab is written to the spool.
     pub at: Millis,
     /// The window in its name.
     pub window: BatchTime,
@@ -48,71 +51,72 @@ pub struct Slab {
     pub reports: Vec<usize>,
 }
 
-/// When something happens to keys.
+/// The times at which each party starts to use its second key.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    /// From when on clients seal to the new packet keys.
+    /// The time from which clients seal to the new packet keys.
     pub clients: Millis,
-    /// From when on each processor holds its new packet key.
+    /// The time from which each processor has its new packet keys.
     pub holds: [Millis; 2],
-    /// From when on each processor signs with its new key.
+    /// The time from which each processor signs with its new key.
     pub signs: [Millis; 2],
-    /// From when on each processor seals with its new key.
+    /// The time from which each processor seals with its new key.
     pub seals: [Millis; 2],
-    /// From when on the ingestor signs with its new key.
+    /// The time from which the ingestor signs with its new key.
     pub ingestor: Millis,
 }
 
-/// A world that is about to happen.
+/// The parameters of one run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What all follows from.
+    /// The seed, from which everything else follows.
     pub seed: u64,
-    /// What was taken away.
+    /// The reductions that were applied.
     pub cuts: Cuts,
-    /// Its troubles.
+    /// The faults of the run.
     pub troubles: BTreeSet<Trouble>,
-    /// How many windows have reports.
+    /// The number of windows with reports.
     pub windows: usize,
-    /// How many aggregations.
+    /// The number of aggregations.
     pub metrics: usize,
-    /// What reaches the spool.
+    /// The slabs that are written to the spool.
     pub slabs: Vec<Slab>,
-    /// The smallest and the largest batch.
+    /// The minimum and the maximum number of packets of a batch.
     pub batch_packets: (u64, u64),
-    /// How many windows reports wait to be enough for a batch.
+    /// The number of windows for which reports that are too few for a batch are carried over.
     pub carry: u32,
-    /// Bytes of slabs for each partition.
+    /// The bytes of slabs per partition of the ingestor's batch job.
     pub partition_bytes: u64,
-    /// The fewest packets of a sum part, as each processor has it.
+    /// The minimum number of accepted packets of a sum part, as each processor configures it.
     pub minimum: [u64; 2],
-    /// Above which share of packets that the peer rules out a sum part is held.
+    /// The fraction of packets ruled out by the peer above which a sum part is held.
     pub maximum_rejected_share: f64,
-    /// When keys change.
+    /// The times of the key rotation, if there is one.
     pub rotation: Option<Rotation>,
-    /// A processor whose packet key's file holds another key, from when, until when.
+    /// A processor whose packet key file contains another key, with the start and the end of that
+    /// period.
     pub wrong_key: Option<(Role, Millis, Millis)>,
-    /// A processor that is switched off, from when, until when.
+    /// A processor that is offline, with the start and the end of that period.
     pub down: Option<(Role, Millis, Millis)>,
-    /// Whose operations are slow.
+    /// The processor whose operations are slow.
     pub slow: Option<Role>,
-    /// From when on each processor says that it can do rosters.
+    /// The time from which each processor announces that it supports rosters.
     pub since: [Option<BatchTime>; 2],
     /// Who takes that back, and when.
     pub off: Option<(Role, Millis)>,
     /// In how many windows after its own a batch may be summed, as each processor has it.
     pub maximum_age: [u32; 2],
-    /// How long mailboxes keep what is in them.
+    /// The age at which mailboxes delete objects.
     pub retention: Option<Millis>,
 }
 
 impl Scenario {
-    /// The scenario of a seed, less what is cut away.
+    /// Derives the scenario of a seed, and applies the reductions.
     #[must_use]
     pub fn new(seed: u64, cuts: &Cuts) -> Self {
         let mut dice = Dice::new(seed, "scenario");
         let mut troubles = BTreeSet::new();
-        // A quiet world now and then, a rough one more often.
+        // One run in four has no faults; the others have few or many.
         let chance = *dice.pick(&[0, 200, 400, 700]).unwrap_or(&400);
         for trouble in Trouble::all() {
             let mut own = trouble.has_own_dice().then(|| Dice::new(seed, &trouble.to_string()));
@@ -148,7 +152,8 @@ impl Scenario {
             carry: u32::try_from(dice.below(3)).unwrap_or(0),
             partition_bytes: 400 + dice.below(4000),
             minimum: [minimum, other],
-            // Batches of a few packets lose half of them to one hostile report; nobody is there to release them.
+            // In a batch of a few packets, one hostile report can be half of the packets. No
+            // operator releases held sum parts in a run, so the limit is high.
             maximum_rejected_share: if troubles.contains(&Trouble::Choosing) {
                 0.6
             } else {
@@ -177,13 +182,14 @@ impl Scenario {
         scenario
     }
 
-    /// Whether it has this trouble.
+    /// Returns whether the run has this fault.
     #[must_use]
     pub fn has(&self, trouble: Trouble) -> bool {
         self.troubles.contains(&trouble)
     }
 
-    /// How old a window may be, by its start, to be caught up, in minutes.
+    /// Returns the scheduling horizon in minutes: the age of a window, from its start, up to which
+    /// a workflow manager still completes it.
     #[must_use]
     pub fn horizon_minutes(&self) -> u32 {
         if self.has(Trouble::ShortHorizon) {
@@ -193,25 +199,25 @@ impl Scenario {
         }
     }
 
-    /// Whether a window is one without rosters.
+    /// Returns whether a window ends before the first window with rosters starts.
     #[must_use]
     pub fn is_without_rosters(&self, window: Window) -> bool {
         self.rosters_from().is_none_or(|from| window.end() <= from)
     }
 
-    /// When it begins.
+    /// Returns the start of the run.
     #[must_use]
     pub fn start(&self) -> Millis {
         START.parse::<BatchTime>().map_or(0, BatchTime::millis)
     }
 
-    /// When the last window with reports ends.
+    /// Returns the end of the last window with reports.
     #[must_use]
     pub fn last_window_ends(&self) -> Millis {
         self.start() + self.windows as i64 * HOUR
     }
 
-    /// When everything that goes wrong stops.
+    /// Returns the time at which the faults stop.
     #[must_use]
     pub fn calm(&self) -> Millis {
         let down = self.down.map_or(0, |(_, _, until)| until);
@@ -219,19 +225,20 @@ impl Scenario {
         (self.last_window_ends() + 2 * HOUR).max(down).max(wrong_key)
     }
 
-    /// When nobody starts anything any more: the last batch has had its last window, and some hours more.
+    /// Returns the time from which no process starts a step: some hours after the last window that
+    /// can contain the last batch.
     #[must_use]
     pub fn end(&self) -> Millis {
         let late = if self.has(Trouble::LateReports) { 3 } else { 1 };
         let copied = if self.has(Trouble::Copies) { 2 } else { 0 };
         let age = i64::from(self.maximum_age[0].max(self.maximum_age[1])) + 1;
         let last = self.last_window_ends() + (late + copied + i64::from(self.carry) + age) * HOUR;
-        // Who was off for days has many windows to catch up.
+        // A processor that was offline for days has many windows to complete.
         let missed = self.down.map_or(0, |(_, from, until)| until - from);
         last.max(self.calm() + missed / 3) + 5 * HOUR
     }
 
-    /// From which window on both processors use rosters, if they do.
+    /// Returns the start of the first window for which both processors use rosters, if they do.
     #[must_use]
     pub fn rosters_from(&self) -> Option<BatchTime> {
         let since = self.since[0]?.max(self.since[1]?);
@@ -251,7 +258,8 @@ impl Scenario {
         }
         let role = if dice.chance(500) { Role::First } else { Role::Second };
         let at = self.start() + dice.between(2 * HOUR, 6 * HOUR);
-        // A processor that is down when the other says that it can, and up when it does not any more, never learns of it.
+        // A processor that is offline during the other's announcement would never learn of it, so a
+        // run does not have both faults.
         self.off = (self.has(Trouble::ExtensionOff) && !self.has(Trouble::Down)).then_some((role, at));
         let age = u32::try_from(dice.between(2, 5)).unwrap_or(3);
         let other = if dice.chance(350) { age + 1 } else { age };
@@ -264,7 +272,7 @@ impl Scenario {
     fn rotation(&self, dice: &mut Dice) -> Option<Rotation> {
         let within = |dice: &mut Dice| self.start() + dice.between(0, self.windows as i64 * HOUR);
         let clients = within(dice);
-        // One of them may learn of a key late: its packets wait.
+        // One processor may receive its new key late; the packets sealed to that key wait.
         let mut late = [-HOUR; 2];
         if dice.chance(500) {
             late[dice.size(0, 1)] = dice.between(0, 2 * HOUR);
@@ -283,7 +291,9 @@ impl Scenario {
         let role = if dice.chance(500) { Role::First } else { Role::Second };
         let from = self.start() + dice.between(0, 2 * HOUR);
         let until = from + dice.between(HOUR, 3 * HOUR);
-        // While keys change, a batch of both keys' packets loses those of one of them: nothing tells that from bad packets.
+        // During a rotation, a batch may contain packets of both epochs. If the file of one key is
+        // wrong, the packets of that epoch fail and cannot be distinguished from invalid ones, so a
+        // run does not have both faults.
         (self.has(Trouble::WrongKey) && !self.has(Trouble::Rotation)).then_some((role, from, until))
     }
 
@@ -312,7 +322,7 @@ impl Scenario {
                 let begun = start + dice.between(0, HOUR - MINUTE);
                 let mut reports = Vec::new();
                 for metric in 0..self.metrics {
-                    // Some clients still have the old configuration after a change of keys.
+                    // Some clients still use the old configuration after the key rotation.
                     let changed = self.rotation.as_ref().is_some_and(|rotation| rotation.clients <= begun);
                     for _ in 0..dice.size(0, 4) {
                         let epoch = usize::from(changed && dice.chance(800));
@@ -353,7 +363,7 @@ impl fmt::Display for Scenario {
         let troubles: Vec<String> = self.troubles.iter().map(ToString::to_string).collect();
         write!(
             f,
-            "{} windows, {} aggregations, batches of {} to {}, minimum {:?}, maximum age {:?}, {}; troubles: {}",
+            "{} windows, {} aggregations, batches of {} to {}, minimum {:?}, maximum age {:?}, {}; faults: {}",
             self.windows,
             self.metrics,
             self.batch_packets.0,
@@ -365,7 +375,7 @@ impl fmt::Display for Scenario {
             troubles.join(" ")
         )?;
         if let Some((role, from, until)) = self.down {
-            write!(f, "; {role} down {} to {}", clock(from), clock(until))?;
+            write!(f, "; {role} offline {} to {}", clock(from), clock(until))?;
         }
         Ok(())
     }

@@ -1,38 +1,39 @@
-//! What happens at a time by itself.
+//! The timers of a run: events that happen at a given virtual time.
 
-/// Something that happens at a time.
+/// An event that happens at a given virtual time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timer {
-    /// A process looks whether there is something to do.
+    /// A process checks whether there is work, and starts a step.
     Wake(usize),
-    /// A process has done its step; whether it found anything to do.
+    /// A process has ended its step; the flag is true if it found work.
     Ended(usize, bool),
-    /// A slab reaches the spool.
+    /// A slab of accepted reports is written to the spool.
     Slab(usize),
     /// A processor is switched off.
     Off,
-    /// Clocks step.
+    /// The clocks of one organisation step.
     Clocks,
-    /// Mailboxes delete what is old.
+    /// Mailboxes delete objects older than their retention.
     Retention,
-    /// Somebody copies a batch.
+    /// A dishonest ingestor copies a batch.
     Copy,
-    /// A processor lies to its peer.
+    /// A dishonest processor tampers with an object that it sent to its peer.
     Lie,
-    /// A processor chooses which packets count.
+    /// A dishonest processor rejects all packets but one of each new batch.
     Choose,
-    /// An operator sums a window by hand.
+    /// An operator sums a window manually.
     ByHand,
-    /// Somebody begins to wait for a record to edit.
+    /// An attacker starts to wait for a record to edit.
     Edit,
-    /// The edited records are put back.
+    /// The edited records are restored.
     PutBack,
-    /// Somebody begins to wait for a validation to make too large.
+    /// A dishonest processor starts to wait for a validation batch to enlarge.
     Oversize,
-    /// An ingestor writes a batch that one side has no key for.
+    /// An ingestor writes a batch for which one side has no packet key.
     StaleKey,
-    /// An older scheduler looks whether it can fix the batches of the window of such a batch.
+    /// A scheduler of an older version checks whether it can fix the batches of such a batch's
+    /// window.
     OldScheduler(usize),
-    /// Nothing goes wrong any more.
+    /// The period without faults begins.
     Calm,
 }
