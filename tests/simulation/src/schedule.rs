@@ -1,8 +1,9 @@
-//! Virtual time: what every process waits for, in one order that follows from the seed.
+//! Virtual time: all events of a run, in one order that follows from the seed.
 //!
-//! A process is a task. Each of its operations on a bucket or a queue is an event that waits for its turn; code between
-//! two operations takes no virtual time. The next event fires only when every running task waits for one, so that at
-//! most one of them runs at any moment, whatever threads the operating system gives it: a run is the same every time.
+//! Each process is a Tokio task. Each of its operations on a bucket or a queue is an event that
+//! waits for its turn; the code between two operations takes no virtual time. The next event fires
+//! only when every running task waits for one. So at most one task runs at any moment, and a run is
+//! deterministic.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,36 +24,37 @@ use crate::timer::Timer;
 /// Milliseconds since the epoch, in virtual time.
 pub type Millis = i64;
 
-/// What becomes of an operation.
+/// The result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// It is done and answered.
+    /// The operation takes effect, and the caller receives the response.
     Done,
-    /// It fails without effect.
+    /// The operation fails without effect.
     Failed,
-    /// It is done, and the answer is lost: the caller sees an error.
+    /// The operation takes effect, but the response is lost: the caller receives an error.
     Lost,
-    /// The process dies before it.
+    /// The process crashes before the operation.
     Died,
-    /// It is done, and the process dies before it hears of it.
+    /// The operation takes effect, and the process crashes before it receives the response.
     DiedAfter,
 }
 
-/// How rough things are for a process: chances in 10,000 operations, and the longest delay of one.
+/// The fault profile of a process: the probabilities of faults per 10,000 operations, and the
+/// maximum delay of an operation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
-    /// Chance to fail without effect.
+    /// The probability that an operation fails without effect.
     pub failed: u64,
-    /// Chance to lose the answer.
+    /// The probability that the response is lost.
     pub lost: u64,
-    /// Chance that the process dies, before or after.
+    /// The probability that the process crashes, before or after the effect.
     pub died: u64,
-    /// The longest delay, in milliseconds.
+    /// The maximum delay, in milliseconds.
     pub delay: Millis,
 }
 
 impl Weather {
-    /// Nothing goes wrong.
+    /// Returns the profile without faults, which still delays operations.
     #[must_use]
     pub fn calm() -> Self {
         Self {
@@ -62,25 +64,27 @@ impl Weather {
     }
 }
 
-/// One run of a process, from its start to its end or death. Whatever the process holds, it asks by this.
+/// One lifetime of a process, from its start to its restart or crash. All buckets and queues of the
+/// process perform their operations in the name of its lifetime.
 #[derive(Debug)]
 pub struct Life {
     number: u64,
-    /// The process, for logs.
+    /// The name of the process, for traces and digests.
     pub name: String,
     dead: AtomicBool,
-    /// It waits for nothing, and nothing goes wrong for it: not one of the play, but somebody who looks on.
+    /// True for an observer outside the simulation, such as the audit: its operations wait for no
+    /// turn and never fail.
     outside: bool,
     weather: Mutex<Weather>,
 }
 
 impl Life {
-    /// Whether the process has died: whatever it still does has no effect.
+    /// Returns whether the process has crashed. Operations of a crashed process have no effect.
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// Changes how rough things are.
+    /// Replaces the fault profile.
     pub fn set_weather(&self, weather: Weather) {
         *self.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
     }
@@ -90,14 +94,14 @@ impl Life {
     }
 }
 
-/// What an operation is, for logs and digests.
+/// The description of an operation, for traces and digests.
 #[derive(Clone, Debug, Hash)]
 pub struct Asked {
-    /// `get`, `commit`, `receive` and so on.
+    /// The operation: `get`, `commit`, `receive` and so on.
     pub verb: &'static str,
-    /// Which bucket or queue.
+    /// The name of the bucket or queue.
     pub place: &'static str,
-    /// Which object, if one.
+    /// The key of the object, or an empty string.
     pub key: String,
 }
 
@@ -120,7 +124,7 @@ struct State {
     now: Millis,
     sequence: u64,
     events: BTreeMap<Place, Event>,
-    /// How many events each running life waits for.
+    /// The number of events for which each running lifetime waits.
     running: HashMap<u64, usize>,
     lives: u64,
     dice: Dice,
@@ -132,19 +136,19 @@ struct State {
     panics: Vec<String>,
 }
 
-/// A clock that goes with virtual time.
+/// A process clock, which the schedule sets to virtual time plus its error.
 struct WatchedClock {
     clock: Clock,
-    /// Whose it is: a processor's or the ingestor's.
+    /// The owner: a processor, or `None` for the ingestor.
     whose: Option<Role>,
-    /// By how much it is wrong.
+    /// The error of the clock, in milliseconds.
     skew: Millis,
 }
 
-/// Where an event stands: its time, and which of those at that time.
+/// The key of an event: its time, and a sequence number that orders events of the same time.
 type Place = (Millis, u64);
 
-/// The virtual time of one run, and everything that waits in it.
+/// The virtual time of one run, and all its pending events.
 pub struct Schedule {
     state: Mutex<State>,
     changed: Notify,
@@ -156,17 +160,18 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// What the driver has to do next.
+/// The event that has just fired.
 #[derive(Debug)]
 pub enum Fired {
-    /// Nothing: an operation got its turn.
+    /// An operation had its turn; the driver has nothing to do.
     Operation,
-    /// A timer has run out.
+    /// A timer has fired, which the driver handles.
     Timer(Timer),
 }
 
 impl Schedule {
-    /// An empty schedule that begins at `start`. `trace` prints every event.
+    /// Creates an empty schedule that starts at the time `start`. With `trace`, every event is
+    /// printed to stderr.
     #[must_use]
     pub fn new(seed: u64, start: Millis, trace: bool) -> Arc<Self> {
         Arc::new(Self {
@@ -192,19 +197,19 @@ impl Schedule {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What time it is.
+    /// Returns the virtual time.
     pub fn now(&self) -> Millis {
         self.state().now
     }
 
-    /// A timer that runs out at `at`, or now if that is past.
+    /// Adds a timer that fires at `at`, or now if that time has passed.
     pub fn timer(&self, at: Millis, timer: Timer) {
         let mut state = self.state();
         let at = at.max(state.now);
         state.push(at, Event::Timer(timer));
     }
 
-    /// From now on a clock goes with virtual time.
+    /// Sets a clock to virtual time, and keeps it in step from now on.
     pub fn watch(&self, clock: &Clock, whose: Option<Role>) {
         let mut state = self.state();
         clock.set(state.now);
@@ -215,7 +220,7 @@ impl Schedule {
         });
     }
 
-    /// Somebody's clocks are wrong by so much from now on.
+    /// Makes all clocks of one owner wrong by `skew` milliseconds from now on.
     pub fn skew(&self, whose: Option<Role>, skew: Millis) {
         let mut state = self.state();
         let now = state.now;
@@ -225,42 +230,42 @@ impl Schedule {
         }
     }
 
-    /// From now on nothing fails and nobody dies.
+    /// Stops all faults.
     pub fn calm(&self) {
         self.state().calm = true;
     }
 
-    /// Whether faults have stopped.
+    /// Returns whether the faults have stopped.
     pub fn is_calm(&self) -> bool {
         self.state().calm
     }
 
-    /// Counts something that happened.
+    /// Counts an event.
     pub fn count(&self, what: &'static str) {
         self.state().counts.add(what, 1);
     }
 
-    /// Counts something that happened so often.
+    /// Counts `times` occurrences of an event.
     pub fn count_many(&self, what: &'static str, times: u64) {
         self.state().counts.add(what, times);
     }
 
-    /// What has happened.
+    /// Returns the event counts so far.
     pub fn counts(&self) -> Counts {
         self.state().counts.clone()
     }
 
-    /// Processes that have panicked: none may, whatever happens.
+    /// Returns a problem for each process that has panicked. No fault may cause a panic.
     pub fn panics(&self) -> Vec<String> {
         self.state().panics.clone()
     }
 
-    /// A digest of everything that has happened, in order.
+    /// Returns a digest of all events so far, in order.
     pub fn digest(&self) -> u64 {
         self.state().log.finish()
     }
 
-    /// A line of the trace, if there is one.
+    /// Prints a line to the trace, if the run is traced.
     pub fn note(&self, line: impl FnOnce() -> String) {
         let state = self.state();
         if state.trace {
@@ -269,18 +274,19 @@ impl Schedule {
         }
     }
 
-    /// A draw of the schedule's own stream, for faults of buckets and queues.
+    /// Returns true with a probability of `per_mille` in 1000, from the schedule's own stream, for
+    /// faults of buckets and queues. Always returns false once the faults have stopped.
     pub fn chance(&self, per_mille: u64) -> bool {
         let mut state = self.state();
         !state.calm && state.dice.chance(per_mille)
     }
 
-    /// A number below `bound`, of the schedule's own stream.
+    /// Returns a number below `bound`, from the schedule's own stream.
     pub fn below(&self, bound: u64) -> u64 {
         self.state().dice.below(bound)
     }
 
-    /// A new life of a process.
+    /// Creates a lifetime of a process.
     pub fn life(&self, name: &str, weather: Weather) -> Arc<Life> {
         let mut state = self.state();
         state.lives += 1;
@@ -293,7 +299,8 @@ impl Schedule {
         })
     }
 
-    /// The life of somebody who looks on when the run is over.
+    /// Creates the lifetime of an observer outside the simulation, whose operations neither wait
+    /// nor fail.
     pub fn outsider(&self) -> Arc<Life> {
         Arc::new(Life {
             number: 0,
@@ -304,7 +311,7 @@ impl Schedule {
         })
     }
 
-    /// Runs a task of this life; `ended` makes the timer that fires when it is over.
+    /// Runs one step of a process. When the step has ended, the timer that `ended` returns fires.
     pub fn start<O: Send + 'static>(
         self: &Arc<Self>,
         life: &Arc<Life>,
@@ -332,12 +339,12 @@ impl Schedule {
         });
     }
 
-    /// Ends a life from outside, as a machine that is switched off.
+    /// Ends a lifetime from outside, as if its machine were switched off.
     pub fn kill(&self, life: &Arc<Life>) {
         self.state().bury(life);
     }
 
-    /// Waits for the turn of an operation; what becomes of it.
+    /// Waits for the turn of an operation, and returns its result.
     pub async fn ask(&self, life: &Arc<Life>, asked: Asked) -> Answer {
         if life.is_dead() {
             return Answer::Died;
@@ -372,7 +379,8 @@ impl Schedule {
     /// Waits until every running task waits for an event.
     pub async fn quiescent(&self) {
         loop {
-            // A task that waits for several events goes on with one of them while the others still wait: let it.
+            // A task that waits for several events may continue with one of them while the others
+            // are still pending. Let it run until it waits again.
             for _ in 0..2 {
                 tokio::task::yield_now().await;
             }
@@ -383,7 +391,7 @@ impl Schedule {
         }
     }
 
-    /// Fires the next event, if one is left.
+    /// Fires the next event; returns `None` if no event is pending.
     pub fn fire(&self) -> Option<Fired> {
         let mut state = self.state();
         let ((at, _), event) = state.events.pop_first()?;
@@ -404,7 +412,7 @@ impl Schedule {
     }
 }
 
-/// An operation that waits. A caller that is no longer interested takes it off the schedule.
+/// A pending operation, which is removed from the schedule when its caller is cancelled.
 struct Waiting<'s> {
     schedule: &'s Schedule,
     place: Place,
@@ -444,7 +452,7 @@ impl State {
         if matches!(what, Answer::Died | Answer::DiedAfter) {
             self.bury(life);
         }
-        // A task that is gone hears nothing.
+        // The task may have been cancelled meanwhile.
         let _ = answer.send(what);
     }
 
@@ -473,7 +481,7 @@ impl State {
         what
     }
 
-    /// The life is over: whatever it waits for fails at once.
+    /// Ends a lifetime. All its pending operations fail at once.
     fn bury(&mut self, life: &Arc<Life>) {
         life.dead.store(true, Ordering::SeqCst);
         let its = |event: &Event| matches!(event, Event::Operation { life: other, .. } if other.number == life.number);
@@ -484,7 +492,7 @@ impl State {
             .map(|(key, _)| *key)
             .collect();
         for key in keys {
-            // Dropping the sender is the answer.
+            // Dropping the sender makes the waiting operation return `Died`.
             self.events.remove(&key);
         }
         if let Some(pending) = self.running.get_mut(&life.number) {
