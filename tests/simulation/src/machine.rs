@@ -1,4 +1,5 @@
-//! The programs of a process as they start: configuration, keys and buckets, made anew each time.
+//! Constructs the program of a process, with its configuration, keys and buckets, each time the
+//! process starts.
 
 use std::sync::{Arc, LazyLock};
 
@@ -51,47 +52,47 @@ use crate::trouble::Trouble;
 pub struct Places {
     /// The ingestor's spool.
     pub spool: Arc<Shelf>,
-    /// Where each processor finds ingestion batches.
+    /// The mailboxes in which each processor receives ingestion batches.
     pub ingestion: [Arc<Shelf>; 2],
-    /// Each processor's own.
+    /// The own bucket of each processor.
     pub own: [Arc<Shelf>; 2],
-    /// Where each processor finds what its peer wrote.
+    /// The mailboxes in which each processor receives validation batches and rosters of its peer.
     pub validation: [Arc<Shelf>; 2],
-    /// Where each processor's sum parts go.
+    /// The portal's mailboxes, into which each processor writes its sum parts.
     pub sums: [Arc<Shelf>; 2],
-    /// Each processor's intake tasks.
+    /// The queue of each processor's intake tasks.
     pub intake: [Arc<Line>; 2],
-    /// Each processor's window tasks.
+    /// The queue of each processor's roster and aggregation tasks.
     pub aggregate: [Arc<Line>; 2],
 }
 
 impl Places {
-    /// Every bucket.
+    /// Returns every bucket.
     pub fn shelves(&self) -> impl Iterator<Item = &Arc<Shelf>> {
         let sides = [&self.ingestion, &self.own, &self.validation, &self.sums];
         std::iter::once(&self.spool).chain(sides.into_iter().flatten())
     }
 }
 
-/// A program that runs, with all it has in memory.
+/// A running program with its in-memory state.
 #[derive(Clone, Debug)]
 pub enum Machine {
-    /// The ingestor's.
+    /// The ingestor's batch job.
     Ingestor(Arc<Ingestor>),
-    /// A processor's scheduler.
+    /// A processor's workflow manager.
     Manager(Arc<Manager>),
-    /// A processor's worker, and the queue that it takes tasks from.
+    /// A processor's worker, and the queue from which it takes tasks.
     Worker(Arc<Worker>, Kind),
 }
 
-/// Starts programs in a world.
+/// Constructs the programs of a run.
 #[derive(Debug)]
 pub struct Machines<'w> {
-    /// What happens.
+    /// The parameters of the run.
     pub scenario: &'w Scenario,
-    /// Where.
+    /// The buckets and queues of the run.
     pub places: &'w Places,
-    /// When.
+    /// The virtual time of the run.
     pub schedule: &'w Arc<Schedule>,
 }
 
@@ -116,7 +117,8 @@ impl Machines<'_> {
         }
     }
 
-    /// A processor's mailbox, as the processor sees it.
+    /// Returns a mailbox as the worker of its owner sees it. Only these reads may return wrong
+    /// bytes.
     fn inbox(&self, shelf: &Arc<Shelf>, life: &Arc<Life>) -> SharedBucket {
         let bad_reads = if self.scenario.has(Trouble::BadReads) { 40 } else { 0 };
         let view = View {
@@ -130,13 +132,13 @@ impl Machines<'_> {
         SimBucket::shared(shelf, self.schedule, life, self.view(reads))
     }
 
-    /// Whether an event of the rotation of keys has happened.
+    /// Returns whether an event of the key rotation has happened.
     fn since(&self, at: impl Fn(&crate::scenario::Rotation) -> Millis) -> bool {
         let rotation = self.scenario.rotation.as_ref();
         rotation.is_some_and(|rotation| at(rotation) <= self.schedule.now())
     }
 
-    /// The program of a part, as it starts now.
+    /// Constructs the program of a process that starts now.
     #[must_use]
     pub fn start(&self, part: Part, life: &Arc<Life>, clock: &Clock) -> Machine {
         match part {
@@ -220,7 +222,8 @@ impl Machines<'_> {
         let wrong = self.scenario.wrong_key;
         let wrong = wrong.is_some_and(|(who, from, until)| who == role && from <= now && now < until);
         let packet_key = |(epoch, metric): (usize, usize)| {
-            // The peer's key, which opens nothing of ours.
+            // With a wrong key file, the processor loads its peer's key, which cannot decrypt its
+            // packets.
             let keys = if wrong { &keyring.processors[1 - side] } else { keys };
             let key = &keys.packet[epoch][metric];
             PacketKey {
@@ -260,7 +263,7 @@ impl Machines<'_> {
                 by_metric: std::collections::BTreeMap::new(),
             },
             rosters: self.rosters(side),
-            // Batches are of a few packets here.
+            // Batches contain a few packets only, so the rule applies from one packet on.
             wrong_key: WrongKeyRule {
                 packets: 1,
                 accept: false,
@@ -294,7 +297,7 @@ impl Machines<'_> {
         Records::of_processor(keys, &INSTANCE.parse().expect("an instance"), role).expect("a sealing key")
     }
 
-    /// By which rules a processor agrees on windows, once it has been fixed from when on.
+    /// Returns the rules by which a processor agrees on windows, if it supports rosters.
     fn rosters(&self, side: usize) -> Option<RosterRules> {
         self.scenario.since[side]?;
         Some(RosterRules {
@@ -333,7 +336,8 @@ impl Machines<'_> {
                 min_packets: self.scenario.batch_packets.0,
                 max_carry_windows: self.scenario.carry,
                 partition_bytes: self.scenario.partition_bytes,
-                // The next run tries again: nothing sleeps in virtual time.
+                // The next run of the batch job retries. A retry within one run would sleep, which
+                // virtual time does not support.
                 write_tries: 1,
                 ..BatchConfig::default()
             },
@@ -356,7 +360,7 @@ impl Machines<'_> {
     }
 }
 
-/// The packet keys of an epoch for a metric, as the ingestor lists them.
+/// Returns the packet keys of an epoch for a metric, as the ingestor lists them.
 fn key_pair(epoch: usize, metric: usize) -> Option<KeyPair> {
     let keys = Keyring::get().clients(metric, epoch).into_iter();
     let keys: Vec<_> = keys
@@ -371,25 +375,26 @@ fn key_pair(epoch: usize, metric: usize) -> Option<KeyPair> {
     })
 }
 
-/// What makes and verifies the objects of a processor's own bucket.
+/// Returns the authentication keys for the records of a processor's own bucket.
 pub fn own_records(role: Role) -> Records {
     let keys = Keyring::get().processors[role.index()].sealing.iter();
     let keys = keys.map(|key| RecordKey::from_bytes(key.record_key()));
     Records::of_processor(keys, &INSTANCE.parse().expect("an instance"), role).expect("a sealing key")
 }
 
-/// What makes and verifies the objects of the spool.
+/// Returns the authentication keys for the records of the spool.
 pub fn spool_records() -> Records {
     let secrets = std::slice::from_ref(&Keyring::get().secret);
     tallybox_ingestor::ingestor::records(secrets, INGESTOR).expect("a secret")
 }
 
-/// A key does not let itself be copied; it is written and read, as when a program starts.
+/// Copies a packet key. The type is not `Clone`, so the key is serialized and parsed, as at the
+/// start of a program.
 fn again(key: &PacketPrivateKey) -> PacketPrivateKey {
     PacketPrivateKey::parse(&key.to_x963_base64()).expect("a key")
 }
 
-/// The registry's file.
+/// Returns the path of the ingestor's registry file.
 fn registry() -> std::path::PathBuf {
     static DIRECTORY: LazyLock<TempDir> = LazyLock::new(|| {
         let directory = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! One run: the world of a seed from its first report to its last sum, and what is wrong with it then.
+//! One simulation run, from the first report of a seed to its last sum, followed by the audit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,24 +33,26 @@ use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 use crate::trouble::Trouble;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// What was taken away from it.
+    /// The reductions that were applied.
     pub cuts: Cuts,
-    /// The world in a line.
+    /// The parameters of the run, in one line.
     pub world: String,
-    /// What is wrong, in sentences; empty if nothing is.
+    /// The violations that the audit found, in sentences.
     pub problems: Vec<String>,
-    /// What happened.
+    /// The event counts.
     pub counts: Counts,
-    /// A digest of every event and of every object at the end: the same each time.
+    /// A digest of every event and of every object at the end. Two runs of the same seed have the
+    /// same digest.
     pub digest: u64,
 }
 
-/// Runs the world of a seed. The runtime has to be one thread's.
+/// Runs a seed. The Tokio runtime must be single-threaded, because the order of events depends on
+/// it.
 pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
     let scenario = Scenario::new(seed, cuts);
     let mut stage = Stage::new(&scenario, trace);
@@ -81,19 +83,20 @@ struct Stage<'s> {
     cast: Vec<Process>,
     dice: Dice,
     lies: Lies,
-    /// What a liar waits for.
+    /// The write after which a dishonest processor tampers, if it waits for one.
     ambush: Option<Ambush>,
-    /// Batches of which a liar has taken packets.
+    /// The batches from which a dishonest processor has removed packets.
     chosen: BTreeSet<BatchName>,
-    /// Whose own bucket somebody waits to edit, and whether only an agreed set will do.
+    /// The processor in whose own bucket an attacker waits to edit a record, and whether the record
+    /// has to be an agreed set.
     prey: Option<(Role, bool)>,
-    /// What the editor does, with dice of its own.
+    /// The random stream of the attacker who edits records.
     editor: Dice,
-    /// Whose next validation somebody waits to make too large.
+    /// The processor whose next received validation batch its dishonest peer enlarges.
     feast: Option<Role>,
-    /// How large validations become, and when.
+    /// The random stream for the sizes and times of enlarged validation batches.
     sizes: Dice,
-    /// Which batches are sealed to a retired key, and when.
+    /// The random stream for batches that are sealed to a retired key.
     retired: Dice,
 }
 
@@ -135,7 +138,7 @@ impl<'s> Stage<'s> {
         }
     }
 
-    /// What is known beforehand to happen.
+    /// Sets the timers that are known in advance.
     fn begin(&mut self) {
         let (scenario, schedule) = (self.scenario, &self.schedule);
         for (number, slab) in scenario.slabs.iter().enumerate() {
@@ -224,7 +227,7 @@ impl<'s> Stage<'s> {
         }
     }
 
-    /// Until when the organisation of a process is switched off.
+    /// Returns the time until which the processor of a process is offline, if it is.
     fn off_until(&self, part: Part) -> Option<Millis> {
         let (role, from, until) = self.scenario.down?;
         let now = self.schedule.now();
@@ -241,7 +244,8 @@ impl<'s> Stage<'s> {
             return;
         }
         if !self.has_work(part) {
-            // Most looks find an empty queue: they are left out, as if nothing had gone wrong with them.
+            // Most attempts to receive find an empty queue. They are skipped, as if they had
+            // succeeded without a fault.
             let pause = part.pause();
             let next = self.schedule.now() + self.dice.between(pause / 2, pause * 3 / 2);
             self.schedule.timer(next, Timer::Wake(number));
@@ -266,7 +270,7 @@ impl<'s> Stage<'s> {
         }
     }
 
-    /// Starts a process, with the keys and the settings of the day.
+    /// Starts a process with the keys and settings of the current time.
     fn start(&mut self, number: usize) {
         let machines = Machines {
             scenario: self.scenario,
@@ -296,7 +300,7 @@ impl<'s> Stage<'s> {
         self.schedule.timer(self.schedule.now() + pause, Timer::Wake(number));
     }
 
-    /// A slab of accepted reports becomes durable.
+    /// Writes a slab of accepted reports to the spool.
     async fn slab(&mut self, number: usize) {
         let slab = &self.scenario.slabs[number];
         let mut file = ContainerWriter::new(Vec::new(), RecordKind::StoredReport, [7; 16]);
@@ -326,7 +330,7 @@ impl<'s> Stage<'s> {
         }
     }
 
-    /// One of the organisations' clocks goes wrong, or right again.
+    /// Sets the clocks of one organisation to a wrong time, or to the right one again.
     fn step_clocks(&mut self) {
         if self.schedule.is_calm() {
             return;
@@ -346,7 +350,8 @@ impl<'s> Stage<'s> {
         self.schedule.timer(next, Timer::Clocks);
     }
 
-    /// A lying ingestor copies a batch.
+    /// A dishonest ingestor copies a batch, or objects without a valid signature appear under a
+    /// batch's name.
     async fn copy(&mut self) {
         if self.schedule.is_calm() {
             return;
@@ -375,7 +380,7 @@ impl<'s> Stage<'s> {
                 self.schedule.count("misplaced-batches");
             }
             let copy = misplaced.unwrap_or_else(|| Copy::draw(name, &mut self.dice));
-            // What is not whole in both mailboxes yet cannot be copied whole.
+            // A batch that is not complete in both mailboxes yet could be copied only in part.
             let header = copy.of.ingestion().header;
             let is_whole = |role: Role| self.places.ingestion[role.index()].made_at(&header).is_some();
             if Role::ALL.into_iter().all(is_whole) {
@@ -389,7 +394,8 @@ impl<'s> Stage<'s> {
         self.schedule.timer(next, Timer::Copy);
     }
 
-    /// A processor lies to its peer.
+    /// A dishonest processor tampers with an object that it sent to its peer, now or after the next
+    /// write of some kind.
     async fn lie(&mut self) {
         if self.schedule.is_calm() {
             return;
@@ -404,7 +410,7 @@ impl<'s> Stage<'s> {
         self.schedule.timer(next, Timer::Lie);
     }
 
-    /// Somebody chooses an own bucket to edit.
+    /// An attacker chooses a processor's own bucket to edit.
     fn wait_to_edit(&mut self) {
         if self.schedule.is_calm() {
             return;
@@ -414,12 +420,12 @@ impl<'s> Stage<'s> {
         } else {
             Role::Second
         };
-        // What was made before now is not edited.
+        // Records that were written before now are not edited.
         let _ = self.places.own[victim.index()].fresh();
         self.prey = Some((victim, self.editor.chance(750)));
     }
 
-    /// What was edited is restored, as from a backup; later something else is edited.
+    /// Restores the edited records, as from a backup, and sets the timer for the next edit.
     async fn put_back(&mut self) {
         for edit in &self.lies.edits {
             put_back(&self.places, edit).await;
@@ -428,7 +434,7 @@ impl<'s> Stage<'s> {
         self.schedule.timer(next, Timer::Edit);
     }
 
-    /// Books lies.
+    /// Records acts of tampering, and counts them.
     fn tell(&mut self, told: Vec<Told>) {
         for told in &told {
             self.schedule.count(match told.lie {
@@ -445,7 +451,8 @@ impl<'s> Stage<'s> {
         self.lies.told.extend(told);
     }
 
-    /// A processor takes packets out of the sums, before the rosters that could list them are written.
+    /// A dishonest processor removes packets from the sums, before the rosters that could list them
+    /// are written.
     async fn choose(&mut self) {
         if self.schedule.is_calm() {
             return;
@@ -460,7 +467,7 @@ impl<'s> Stage<'s> {
         self.schedule.timer(self.schedule.now() + 5 * MINUTE, Timer::Choose);
     }
 
-    /// An operator sums a window by hand.
+    /// An operator sums a window manually.
     async fn by_hand(&mut self) {
         if self.schedule.is_calm() {
             return;
@@ -481,7 +488,7 @@ impl<'s> Stage<'s> {
         self.schedule.timer(next, Timer::ByHand);
     }
 
-    /// Mailboxes delete what is old.
+    /// Deletes objects from the mailboxes that are older than the retention.
     async fn expire(&mut self) {
         let (now, Some(retention)) = (self.schedule.now(), self.scenario.retention) else {
             return;
@@ -495,7 +502,7 @@ impl<'s> Stage<'s> {
         }
     }
 
-    /// From now on nothing goes wrong.
+    /// Ends the period of faults: restores manipulated objects, and sets all clocks right.
     async fn calm(&mut self) {
         self.schedule.calm();
         self.ambush = None;
@@ -518,7 +525,7 @@ impl<'s> Stage<'s> {
     }
 }
 
-/// One step of a process; whether it found something to do, and nothing if it failed.
+/// Performs one step of a process. Returns whether the step found work, or `None` if it failed.
 async fn step(machine: Machine) -> Option<bool> {
     match machine {
         Machine::Ingestor(ingestor) => {

@@ -1,4 +1,5 @@
-//! The actors that write stale batches and oversized validations: when they act, with draws of their own.
+//! The actors that write batches sealed to retired keys and oversized validation batches. Each has
+//! a random stream of its own.
 
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
@@ -11,7 +12,7 @@ use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 
 impl Stage<'_> {
-    /// Somebody chooses a mailbox of which the next validation becomes too large.
+    /// A dishonest processor chooses to enlarge the next validation batch that it writes.
     pub(super) fn wait_to_oversize(&mut self) {
         if self.schedule.is_calm() {
             return;
@@ -21,12 +22,12 @@ impl Stage<'_> {
         } else {
             Role::Second
         };
-        // What was written before now may have been read.
+        // A validation batch that was written before now may already have been read.
         let _ = self.places.validation[victim.index()].fresh();
         self.feast = Some(victim);
     }
 
-    /// The validation that was waited for becomes too large, if it has just been written.
+    /// Enlarges the validation batch if it has just been written.
     pub(super) async fn oversize(&mut self) {
         let Some(victim) = self.feast else { return };
         let now = self.schedule.now();
@@ -39,7 +40,8 @@ impl Stage<'_> {
         self.schedule.timer(next, Timer::Oversize);
     }
 
-    /// An ingestor writes a batch that one side has no key for: into the window of now, or into one that has nothing else.
+    /// A dishonest ingestor writes a batch for which one side has no packet key, either into the
+    /// current window or into one without any other batch.
     pub(super) async fn stale_key(&mut self) {
         if self.schedule.is_calm() {
             return;
@@ -65,7 +67,8 @@ impl Stage<'_> {
         self.schedule.timer(next, Timer::StaleKey);
     }
 
-    /// A scheduler of an older version names a batch that its side has not taken in, unless another one was first.
+    /// A workflow manager of an older version names a batch in a window's task that its side has
+    /// not taken in, unless the current one has already fixed the window's batches.
     pub(super) async fn old_scheduler(&mut self, number: usize) {
         let stale = &self.lies.stale[number];
         let now = self.schedule.now();
