@@ -1,4 +1,5 @@
-//! A bucket as one process sees it: in memory, behind a network that delays, fails, loses answers and lists late.
+//! A simulated bucket: objects in memory, behind a network that delays and fails operations, loses
+//! responses and returns stale listings.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -16,29 +17,30 @@ use tallybox_transport::{
 use crate::schedule::{Answer, Asked, Life, Millis, Schedule};
 use crate::time::MINUTE;
 
-/// The objects of a bucket, shared by all who see it.
+/// The objects of a simulated bucket, shared by all processes that use it.
 #[derive(Debug)]
 pub struct Shelf {
-    /// Its name.
+    /// The name of the bucket, for traces and digests.
     pub name: &'static str,
-    /// What is in it, without any network.
+    /// The bucket without the simulated network.
     pub inner: SharedBucket,
-    /// When each object was made.
+    /// The time at which each object was created.
     made: Mutex<HashMap<String, Millis>>,
-    /// The object that was made last.
+    /// The key of the object that was created last, until [`Self::newest`] takes it.
     newest: Mutex<Option<String>>,
-    /// The same, for somebody else who asks.
+    /// The same key, until [`Self::fresh`] takes it.
     fresh: Mutex<Option<String>>,
-    /// What a retention has deleted.
+    /// The objects that the retention has deleted.
     deleted: Mutex<BTreeMap<String, Bytes>>,
-    /// Until when each object is said to exist although it is not there.
+    /// For each key, the time until which a create request reports that the object exists, although
+    /// it does not.
     phantoms: Mutex<HashMap<String, Millis>>,
-    /// Batches and rosters of which one object was given with a wrong byte, once.
+    /// The batches and rosters of which an object was returned with a wrong byte.
     flipped: Mutex<HashSet<String>>,
 }
 
 impl Shelf {
-    /// An empty one.
+    /// Creates an empty bucket.
     #[must_use]
     pub fn new(name: &'static str) -> Arc<Self> {
         Arc::new(Self {
@@ -53,7 +55,7 @@ impl Shelf {
         })
     }
 
-    /// Notes when an object was made.
+    /// Records the time at which an object was created.
     pub fn note(&self, key: &str, now: Millis) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.insert(key.to_owned(), now);
@@ -64,12 +66,13 @@ impl Shelf {
         deleted.remove(key);
     }
 
-    /// Forgets an object that is gone.
+    /// Removes the creation time of a deleted object.
     pub fn forget(&self, key: &str) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// Deletes what is older than this, as a bucket's own retention does; how many objects there were.
+    /// Deletes the objects that were created before `time`, as a bucket's retention does. Returns
+    /// the number of deleted objects.
     pub async fn expire(&self, time: Millis) -> u64 {
         let old = self.older_than(time);
         for key in &old {
@@ -77,18 +80,18 @@ impl Shelf {
                 let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
                 deleted.insert(key.clone(), bytes);
             }
-            // In memory nothing fails.
+            // Deletion from memory does not fail.
             let _ = self.inner.delete(key).await;
         }
         old.len() as u64
     }
 
-    /// What a retention has deleted.
+    /// Returns the objects that the retention has deleted.
     pub fn deleted(&self) -> BTreeMap<String, Bytes> {
         self.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The objects that are older than this, sorted.
+    /// Returns the sorted keys of the objects that were created before `time`.
     fn older_than(&self, time: Millis) -> Vec<String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +104,7 @@ impl Shelf {
         old
     }
 
-    /// The keys of all objects that are there, sorted.
+    /// Returns the sorted keys of all present objects.
     pub fn keys(&self) -> Vec<String> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +113,8 @@ impl Shelf {
         keys
     }
 
-    /// When an object was made, if it is there or was deleted by a retention.
+    /// Returns the time at which an object was created, if it is present or was deleted by the
+    /// retention.
     pub fn made_at(&self, key: &str) -> Option<Millis> {
         self.made
             .lock()
@@ -119,17 +123,20 @@ impl Shelf {
             .copied()
     }
 
-    /// The object that was made last, if it is the first time that somebody asks.
+    /// Returns the key of the object that was created last, once: the next call returns `None`
+    /// unless another object has been created.
     pub fn newest(&self) -> Option<String> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// As [`newest`](Self::newest), for the editor.
+    /// Does the same as [`newest`](Self::newest) independently, so that a second actor can wait for
+    /// objects.
     pub fn fresh(&self) -> Option<String> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// When the first object was made whose key begins and ends so.
+    /// Returns the creation time of the first object whose key begins and ends with the given
+    /// strings.
     pub fn first_made(&self, begin: &str, end: &str) -> Option<Millis> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let found = made
@@ -138,14 +145,15 @@ impl Shelf {
         found.map(|(_, at)| *at).min()
     }
 
-    /// Whether an object that is put now is said to exist although it is not there. The first request for it decides for
-    /// how long; `draw` says so, if it is to be.
+    /// Returns whether a create request reports at `now` that the object exists, although it does
+    /// not. The first request for a key fixes the end of that period, which `draw` returns.
     fn is_phantom(&self, key: &str, now: Millis, draw: impl FnOnce() -> Millis) -> bool {
         let mut phantoms = self.phantoms.lock().unwrap_or_else(PoisonError::into_inner);
         now < *phantoms.entry(key.to_owned()).or_insert_with(draw)
     }
 
-    /// Whether this is the first bad read of a batch or a roster: two would be a forgery.
+    /// Returns whether this is the first read of a batch or roster with a wrong byte. There is no
+    /// second one, because a processor treats an object that is damaged in two reads as a forgery.
     fn flips(&self, key: &str) -> bool {
         let (directory, file) = key.rsplit_once('/').unwrap_or(("", key));
         let stem = file.split('.').next().unwrap_or(file);
@@ -159,27 +167,28 @@ impl Shelf {
     }
 }
 
-/// What a process may do with a bucket, and how it answers.
+/// The permissions of a process in a bucket, and the faults that it sees there.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
-    /// Whether it may read and list; one who writes to another's mailbox may not.
+    /// True if the process may read and list. The writer of a mailbox may not.
     pub reads: bool,
-    /// Whether objects of no bytes exist.
+    /// True if the bucket stores objects of no bytes.
     pub empty_objects: bool,
-    /// Chance in 1000 that a listing is stale.
+    /// The probability per 1000 that a listing is stale.
     pub stale: u64,
-    /// By how much it is at most.
+    /// The maximum age of a stale listing.
     pub staleness: Millis,
-    /// Chance in 1000 that the first request to make an object is answered "exists", and makes nothing.
+    /// The probability per 1000 that the first request to create an object returns "exists" and
+    /// creates nothing.
     pub phantoms: u64,
-    /// Chance in 1000 that a read has a wrong byte.
+    /// The probability per 1000 that a read returns a wrong byte.
     pub bad_reads: u64,
 }
 
-/// The longest time for which an object that is not there is said to exist.
+/// The maximum time for which an absent object is reported to exist.
 const PHANTOM: Millis = 20 * MINUTE;
 
-/// A bucket as one life of a process sees it.
+/// A bucket as one process sees it during one lifetime.
 #[derive(Clone, Debug)]
 pub struct SimBucket {
     shelf: Arc<Shelf>,
@@ -193,7 +202,7 @@ pub struct SimBucket {
 struct Injected(Answer);
 
 impl SimBucket {
-    /// The bucket as this life sees it.
+    /// Returns the bucket as this lifetime of a process sees it.
     #[must_use]
     pub fn shared(shelf: &Arc<Shelf>, schedule: &Arc<Schedule>, life: &Arc<Life>, view: View) -> SharedBucket {
         Arc::new(Self {
@@ -241,11 +250,11 @@ impl SimBucket {
         Err(BucketError::PermissionDenied {
             key: key.to_owned(),
             bucket: self.shelf.name.to_owned(),
-            source: "a mailbox of somebody else's".into(),
+            source: "the writer of a mailbox may not read it".into(),
         })
     }
 
-    /// Whether an object that is put now is said to exist although it is not there.
+    /// Returns whether a create request reports that the object exists, although it does not.
     fn is_phantom(&self, key: &str) -> bool {
         let (now, chance) = (self.schedule.now(), self.view.phantoms);
         let draw = || match chance > 0 && self.schedule.chance(chance) {
@@ -255,7 +264,7 @@ impl SimBucket {
         chance > 0 && self.shelf.is_phantom(key, now, draw)
     }
 
-    /// From when on objects are missing in a listing that is made now, if it is stale.
+    /// Returns the time from which objects are missing in a listing, if the listing is stale.
     fn horizon(&self) -> Option<Millis> {
         let stale = self.view.stale > 0 && self.schedule.chance(self.view.stale);
         let bound = u64::try_from(self.view.staleness).unwrap_or(0);
@@ -300,7 +309,8 @@ impl Bucket for SimBucket {
     }
 
     async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
-        // In the clouds a small upload begins with its commit: there is nothing to wait for.
+        // Real object stores receive a small upload in one request at its commit, so this is no
+        // operation in virtual time.
         if self.life.is_dead() {
             return Err(self.unavailable(key, Answer::Died));
         }
@@ -352,7 +362,7 @@ impl Bucket for SimBucket {
     }
 
     async fn date(&self) -> Result<i64, BucketError> {
-        // The buckets' clocks are right; those of the machines need not be.
+        // The clocks of buckets are right; only those of processes can be wrong.
         self.run("date", "", async { Ok(self.schedule.now()) }).await
     }
 

@@ -1,5 +1,6 @@
-//! A queue of tasks in virtual time that does everything a queue at its worst does: it delivers twice, late, in any
-//! order, hands out again what was not acknowledged in time, and now and then loses a message.
+//! A simulated task queue with every behaviour that real queues are permitted to show: it delivers
+//! messages twice, late and in any order, redelivers messages that were not acknowledged in time,
+//! and occasionally loses one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,16 +11,16 @@ use tallybox_queue::{Delivery, Depth, Lease, QueueError, SharedQueue, TaskQueue}
 
 use crate::schedule::{Answer, Asked, Life, Millis, Schedule};
 
-/// How bad a queue is: chances in 1000.
+/// The faults of a queue, as probabilities per 1000.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Habits {
-    /// A published message stands in the queue twice.
+    /// The probability that a published message is added to the queue twice.
     pub doubles: u64,
-    /// A published message is gone.
+    /// The probability that a published message is lost.
     pub loses: u64,
-    /// An acknowledgement is forgotten: the message comes again.
+    /// The probability that an acknowledgement is lost, so that the message is redelivered.
     pub forgets: u64,
-    /// How long a message is ours once received.
+    /// The duration of a lease.
     pub lease: Millis,
 }
 
@@ -38,17 +39,17 @@ struct State {
     numbers: u64,
 }
 
-/// The messages of a queue, shared by all who use it.
+/// The messages of a simulated queue, shared by all processes that use it.
 #[derive(Debug)]
 pub struct Line {
-    /// Its name.
+    /// The name of the queue, for traces and digests.
     pub name: &'static str,
     habits: Habits,
     state: Mutex<State>,
 }
 
 impl Line {
-    /// An empty one.
+    /// Creates an empty queue.
     #[must_use]
     pub fn new(name: &'static str, habits: Habits) -> Arc<Self> {
         Arc::new(Self {
@@ -62,22 +63,22 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was rejected, with the reasons.
+    /// Returns the rejected messages with the reasons.
     pub fn rejected(&self) -> Vec<(Bytes, String)> {
         self.state().rejected.clone()
     }
 
-    /// Whether a message could be received now.
+    /// Returns whether a message can be received at `now`.
     pub fn is_ready(&self, now: Millis) -> bool {
         self.state().messages.iter().any(|message| message.visible <= now)
     }
 
-    /// How many messages wait or are leased.
+    /// Returns the number of messages that wait or are leased.
     pub fn len(&self) -> usize {
         self.state().messages.len()
     }
 
-    /// Whether no message is there.
+    /// Returns whether the queue contains no message.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -94,7 +95,8 @@ impl State {
         });
     }
 
-    /// The place of the message that this lease is for.
+    /// Returns the index of the message to which a lease belongs. A lease of an earlier delivery
+    /// belongs to none.
     fn leased(&self, lease: &Lease) -> Option<usize> {
         self.messages
             .iter()
@@ -102,7 +104,7 @@ impl State {
     }
 }
 
-/// A message for logs, without what is drawn anew each time.
+/// Formats a message for traces and digests, without the trace id, which differs in each run.
 fn describe(body: &[u8]) -> String {
     let Ok(serde_json::Value::Object(mut task)) = serde_json::from_slice(body) else {
         return format!("{} bytes", body.len());
@@ -111,7 +113,7 @@ fn describe(body: &[u8]) -> String {
     serde_json::Value::Object(task).to_string()
 }
 
-/// A queue as one life of a process sees it.
+/// A queue as one process sees it during one lifetime.
 #[derive(Debug)]
 pub struct SimQueue {
     line: Arc<Line>,
@@ -120,7 +122,7 @@ pub struct SimQueue {
 }
 
 impl SimQueue {
-    /// The queue as this life sees it.
+    /// Returns the queue as this lifetime of a process sees it.
     #[must_use]
     pub fn shared(line: &Arc<Line>, schedule: &Arc<Schedule>, life: &Arc<Life>) -> SharedQueue {
         Arc::new(Self {
