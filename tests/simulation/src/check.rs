@@ -1,4 +1,4 @@
-//! What has to hold at the end of a run, whatever happened in it.
+//! The audit: verifies the properties that hold at the end of every run, regardless of its faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,16 +28,16 @@ use crate::schedule::Schedule;
 use crate::stale::unblocked;
 use crate::wear::counted_failures;
 
-/// What a check found.
+/// The result of the audit.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// What is wrong, in sentences.
+    /// The violated properties, in sentences.
     pub problems: Vec<String>,
-    /// A digest of every object.
+    /// A digest of every present object.
     pub digest: u64,
 }
 
-/// Checks everything.
+/// Verifies all properties.
 pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, lies: &Lies) -> Findings {
     let mut problems = Vec::new();
     let digest = digest(places).await;
@@ -69,7 +69,7 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
     let mut batches = sides.swap_remove(0);
     batches.extend(sides.swap_remove(0));
     for (name, reports) in &mut batches {
-        // A packet in a batch of another metric counts for nothing.
+        // A packet in a batch of another metric does not count.
         reports.retain(|report| METRICS[Pool::get().report(*report).metric] == name.aggregation.as_str());
     }
     let batches = &batches;
@@ -85,7 +85,8 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
     Findings { problems, digest }
 }
 
-/// No ingestion batch is rejected as damaged: nobody damages one, and one bad read is no damage.
+/// Verifies that no ingestion batch was rejected as damaged. No party damages one, and a single bad
+/// read must not be treated as damage.
 fn undamaged(places: &Places, problems: &mut Vec<String>) {
     const DAMAGE: [&str; 4] = ["malformed", "unknown-key", "bad-signature", "bad-digest"];
     for (_, reason) in places.intake.iter().flat_map(|line| line.rejected()) {
@@ -95,7 +96,7 @@ fn undamaged(places: &Places, problems: &mut Vec<String>) {
     }
 }
 
-/// Every accepted report stands in exactly one batch, or is counted as dropped.
+/// Verifies that every accepted report is in exactly one batch, or is counted as dropped.
 async fn ingested(
     scenario: &Scenario,
     places: &Places,
@@ -111,10 +112,10 @@ async fn ingested(
     }
     for (report, times) in &times {
         if *times > 1 {
-            problems.push(format!("report {report} stands in {times} batches"));
+            problems.push(format!("report {report} is in {times} batches"));
         }
         if !accepted.contains(report) {
-            problems.push(format!("report {report} was batched, but never accepted"));
+            problems.push(format!("report {report} is in a batch, but was never accepted"));
         }
     }
     let left = accepted.iter().filter(|report| !times.contains_key(report)).count() as u64;
@@ -131,11 +132,13 @@ async fn ingested(
         Ok(records) => {
             let summaries = records.iter().map(|record| &record.summary);
             let dropped: u64 = summaries.map(|summary| summary.dropped + summary.other_bins).sum();
-            // A report that was dropped and comes again is a new one, and may be dropped once more or batched.
+            // The ingestor treats a dropped report that is posted again as a new one, which may be
+            // dropped again or put into a batch. So the count of dropped reports may exceed the
+            // number of missing ones.
             let again = posted - accepted.len() as u64;
             if dropped < left || dropped > left + again {
                 problems.push(format!(
-                    "{left} reports are in no batch, {dropped} are reported as dropped"
+                    "{left} accepted reports are in no batch, but {dropped} are reported as dropped"
                 ));
             }
             for record in &records {
@@ -148,7 +151,7 @@ async fn ingested(
                     + summary.other_bins;
                 if parts != summary.reports {
                     problems.push(format!(
-                        "{}: {} reports became {parts}",
+                        "{}: the ingestor's record states {} reports, but its parts add up to {parts}",
                         summary.window, summary.reports
                     ));
                 }
@@ -160,7 +163,8 @@ async fn ingested(
     schedule.count_many("dropped-too-few", left);
 }
 
-/// Both sum parts of a window are there, of the same batches and counts, and add up to the truth; no batch is in two.
+/// Verifies that both sum parts of every window exist, name the same batches and counts, and add up
+/// to the expected sum, and that no batch is in two windows.
 async fn summed(
     scenario: &Scenario,
     places: &Places,
@@ -199,7 +203,8 @@ async fn summed(
         let by_roster = scenario.rosters_from().is_some_and(|from| from <= name.window.start());
         let total = match parts.total(&name.aggregation, name.window).await {
             Ok(total) if roles.len() == 2 => total,
-            // Without rosters each side sums what it finds: nobody promises more.
+            // Without rosters, each side sums the batches that it finds, so the two sum parts may
+            // not match.
             _ if !by_roster => {
                 schedule.count("windows-unsummable-enpa");
                 continue;
@@ -220,9 +225,9 @@ async fn summed(
             .map(|agreed| agreed.batches.iter().map(|settled| settled.batch.id));
         match wanted.map(Iterator::collect::<BTreeSet<BatchId>>) {
             Some(wanted) if wanted != named => {
-                problems.push(format!("{name}: the sum parts are of other batches than agreed"))
+                problems.push(format!("{name}: the sum parts name other batches than the agreed set"))
             }
-            None if by_roster => problems.push(format!("{name}: summed, and not agreed")),
+            None if by_roster => problems.push(format!("{name}: the window was summed without an agreed set")),
             _ => {}
         }
         let mut reports: BTreeSet<usize> = BTreeSet::new();
@@ -230,7 +235,7 @@ async fn summed(
             *counted.entry(*id).or_default() += 1;
             match ids.get(id) {
                 Some(name) => reports.extend(&batches[*name]),
-                None => problems.push(format!("{name}: batch {id} is not the ingestor's")),
+                None => problems.push(format!("{name}: batch {id} is not a batch of the ingestor")),
             }
         }
         reports.retain(|report| Pool::get().report(*report).counts);
@@ -242,20 +247,21 @@ async fn summed(
             let before = accord.counted_before(name, batches, |batch| !accord.doubtful.contains(&batch.id));
             sure = sum_of(reports.difference(&before), total.sums.len());
         }
-        // Where a processor lied about packets, those need not count, and may count when they come again; but nothing else may.
+        // If a processor tampered with verification messages, their packets need not count, and may
+        // count when they are repeated in a later window. No other packets may count.
         let lied = named.iter().any(|id| accord.doubtful.contains(id));
         let found = (total.accepted, total.sums.clone());
         if (lied || all != sure) && at_most(&found, &sure) {
             schedule.count("windows-lied-about");
         } else if found != all {
             problems.push(format!(
-                "{name}: reports come to {all:?}, but the sum parts to {found:?}"
+                "{name}: the reports add up to {all:?}, but the sum parts to {found:?}"
             ));
         }
         let minimum = scenario.minimum[0].max(scenario.minimum[1]);
         if by_roster && total.accepted < minimum {
             problems.push(format!(
-                "{name}: a sum of {} packets, with a minimum of {minimum}",
+                "{name}: a sum of {} packets was published, although the minimum is {minimum}",
                 total.accepted
             ));
         }
@@ -270,7 +276,7 @@ async fn summed(
     schedule.count_many("batches-left", left);
 }
 
-/// How many reports, and the sum of their bits.
+/// Returns the number of reports, and the sum of their bits.
 fn sum_of<'r>(reports: impl Iterator<Item = &'r usize>, bins: usize) -> (u64, Vec<u64>) {
     let mut sum = (0, vec![0; bins]);
     for report in reports {
@@ -286,7 +292,7 @@ fn at_most(found: &(u64, Vec<u64>), most: &(u64, Vec<u64>)) -> bool {
     found.0 <= most.0 && found.1.iter().zip(&most.1).all(|(found, most)| found <= most)
 }
 
-/// The window of the header of a sum part, by its name.
+/// Returns the window of a sum part from the key of its header; `None` for any other key.
 fn sum_part_window(key: &str) -> Option<WindowName> {
     let rest = key.strip_prefix(INSTANCE)?.strip_prefix('/')?;
     let (aggregation, file) = rest.split_once('/')?;

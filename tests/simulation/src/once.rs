@@ -1,5 +1,5 @@
-//! Whether each ciphertext was evaluated once: a second evaluation, at another point or under another number of bins, would
-//! give the client's answer away.
+//! The audit of evaluations: each ciphertext is evaluated at one point and under one number of
+//! bins. A second evaluation would reveal the client's answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::evidence::{Objects, objects};
 use crate::machine::Places;
 use crate::tamper::read_records;
 
-/// At what a ciphertext was evaluated: the number of bins and the point.
+/// The number of bins and the evaluation point under which a ciphertext was evaluated.
 type Evaluation = (i32, i64);
 
-/// Looks at every message that a processor has ever sent to its peer.
+/// Checks every verification message that a processor has ever sent to its peer.
 pub async fn evaluated_once(places: &Places, problems: &mut Vec<String>) {
     for role in Role::ALL {
         let ingestion = objects(&places.ingestion[role.index()]).await;
@@ -42,17 +42,17 @@ pub async fn evaluated_once(places: &Places, problems: &mut Vec<String>) {
         for evaluations in twice {
             let bins: Vec<i32> = evaluations.iter().map(|(bins, _)| *bins).collect();
             problems.push(format!(
-                "the {role} processor has evaluated a ciphertext {} times, under {bins:?} bins",
+                "the {role} processor has evaluated a ciphertext in {} ways, under {bins:?} bins",
                 evaluations.len()
             ));
         }
     }
 }
 
-/// Ciphertexts and points, by packet id.
+/// Ciphertexts and evaluation points, by packet id.
 type Offers = BTreeMap<String, (Vec<u8>, i64)>;
 
-/// The bins of a batch, and what it offers to be evaluated.
+/// Returns the number of bins of a batch, and its packets.
 fn offered(ingestion: &Objects, name: &BatchName) -> Option<(i32, Offers)> {
     let names = name.ingestion();
     let header: IngestionHeader = decode_one(ingestion.get(&names.header)?, &Limits::default()).ok()?;

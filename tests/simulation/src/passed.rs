@@ -1,4 +1,5 @@
-//! Whether windows that were never summed vanish: each that has passed the horizon is marked, and stays in the status.
+//! The audit of windows that were never summed: each one that has passed the horizon is marked as
+//! cancelled, and the status shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
 use crate::time::{HOUR, MINUTE};
 
-/// Looks for windows that hold something, are not done, have passed the horizon while somebody looked, and have no mark.
+/// Finds windows that contain a batch, are not done, have passed the horizon while a workflow
+/// manager ran, and have no mark or are missing in the status.
 pub async fn passed(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, problems: &mut Vec<String>) {
     let horizon = i64::from(scenario.horizon_minutes()) * MINUTE;
     if scenario.start() + horizon > scenario.end() {
@@ -33,7 +35,8 @@ pub async fn passed(scenario: &Scenario, places: &Places, schedule: &Arc<Schedul
             if own.made_at(&name.given_up()).is_some() {
                 schedule.count("windows-given-up");
             }
-            // A window that passed while clocks were wrong, or nobody looked, may be older than what is listed by now.
+            // A window that passed the horizon while clocks were wrong, or while no workflow
+            // manager ran, may be too old to be listed by now.
             let passes = name.window.start().millis() + horizon;
             let from = passes.max(scenario.calm()).max(held_since);
             let seen = from + 2 * HOUR <= (passes + horizon).min(scenario.end());
@@ -42,18 +45,19 @@ pub async fn passed(scenario: &Scenario, places: &Places, schedule: &Arc<Schedul
             }
             if own.made_at(&name.given_up()).is_none() {
                 problems.push(format!(
-                    "{name}: it was never summed, and the {role} processor has not marked it as given up"
+                    "{name}: the window was never summed, but the {role} processor has not marked it so"
                 ));
             } else if !shown.contains(&name) {
                 problems.push(format!(
-                    "{name}: it was given up, and the {role} processor's status does not show it"
+                    "{name}: the window is marked as never summed, but the {role} processor's status does not show it"
                 ));
             }
         }
     }
 }
 
-/// The windows of the batches that a processor has in its mailbox or has taken in, and since when it has any of them.
+/// Returns the windows of the batches that a processor has in its mailbox or has taken in, with the
+/// time since which it has had the first of them.
 fn windows(places: &Places, role: Role) -> BTreeMap<WindowName, Millis> {
     let mut windows = BTreeMap::new();
     for shelf in [&places.ingestion[role.index()], &places.own[role.index()]] {
@@ -74,7 +78,7 @@ fn windows(places: &Places, role: Role) -> BTreeMap<WindowName, Millis> {
     windows
 }
 
-/// The windows that a processor's status shows as given up.
+/// Returns the windows that a processor's status shows as never summed.
 async fn shown(machines: &Machines<'_>, role: Role, problems: &mut Vec<String>) -> BTreeSet<WindowName> {
     let (life, clock) = (machines.schedule.outsider(), Clock::manual(machines.schedule.now()));
     let Machine::Manager(manager) = machines.start(Part::Manager(role), &life, &clock) else {
@@ -83,7 +87,7 @@ async fn shown(machines: &Machines<'_>, role: Role, problems: &mut Vec<String>) 
     match manager.look(manager.policy.scope(manager.now())).await {
         Ok(look) => look.assessment.given_up.into_iter().collect(),
         Err(error) => {
-            problems.push(format!("the {role} processor's status cannot be shown: {error}"));
+            problems.push(format!("the {role} processor's status cannot be determined: {error}"));
             BTreeSet::new()
         }
     }

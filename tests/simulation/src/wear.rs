@@ -1,4 +1,5 @@
-//! Whether failed proofs were counted for packet keys as they happened: each batch once, and nothing that is no failed proof.
+//! The audit of failed-proof counters: the failed proofs of each batch are counted once for its
+//! packet key, and nothing else is counted.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use crate::trouble::Trouble;
 
-/// Compares the counts in the own buckets with the reports that were made with false proofs.
+/// Compares the counters in the own buckets with the reports that were generated with false proofs.
 pub async fn counted_failures(
     scenario: &Scenario,
     places: &Places,
@@ -21,7 +22,8 @@ pub async fn counted_failures(
     (batches, accord): (&Batches, &Accord),
     problems: &mut Vec<String>,
 ) {
-    // A processor that holds a new key late has no message for some packets, so that their proofs do not fail.
+    // During a rotation, a processor may receive a new key late. Packets sealed to that key get no
+    // verification message, so their proofs do not fail.
     let exact = !scenario.has(Trouble::Rotation);
     let certain = |batch: &BatchName| !accord.doubtful.contains(&batch.id);
     for role in Role::ALL {
@@ -36,7 +38,7 @@ pub async fn counted_failures(
             let wrong = count.failed > expected || (exact && count.failed != expected);
             if certain(&count.batch) && wrong {
                 problems.push(format!(
-                    "the {role} processor has counted {} failed proofs in {}, which holds {expected}",
+                    "the {role} processor has counted {} failed proofs in batch {}, which contains {expected}",
                     count.failed, count.batch
                 ));
             }
@@ -46,14 +48,14 @@ pub async fn counted_failures(
         for (batch, _) in summed.filter(|(batch, _)| exact && certain(batch)) {
             if false_proofs(batches, batch) > 0 && !counted.contains(batch) {
                 problems.push(format!(
-                    "the {role} processor has not counted the failed proofs of {batch}"
+                    "the {role} processor has not counted the failed proofs of batch {batch}"
                 ));
             }
         }
     }
 }
 
-/// How many reports of a batch were made with a false proof.
+/// Returns the number of reports of a batch that were generated with a false proof.
 fn false_proofs(batches: &Batches, batch: &BatchName) -> u64 {
     let reports: BTreeSet<usize> = batches.get(batch).into_iter().flatten().copied().collect();
     let failing = reports.iter().filter(|report| Pool::get().report(**report).false_proof);
