@@ -1,5 +1,5 @@
-//! What both processors agreed on, and whether it is what they had to: every batch has one fate, the same on both sides,
-//! and has it as soon as both could sum it.
+//! The audit of agreement: both processors agree on the same sets, every batch has exactly one
+//! outcome, and it is summed as soon as both sides can sum it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,18 +18,18 @@ use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
 use crate::time::HOUR;
 
-/// How long before a roster is written something has to be there for the roster to know of it: listings are stale, and
-/// slow processors take their time.
+/// The time before the writing of a roster by which an object has to exist for the roster to
+/// contain it. The margin covers stale listings and slow processors.
 const MARGIN: Millis = 2 * HOUR;
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was summed in this window.
+    /// The batch was summed in this window.
     Summed(Window),
-    /// Both sides found other packets good in it.
+    /// The two sides accepted different packets of the batch, and excluded it in this window.
     Excluded(Window),
-    /// This window was its last.
+    /// The batch reached its maximum age in this window without being summed.
     Expired(Window),
 }
 
@@ -41,7 +41,7 @@ impl Fate {
     }
 }
 
-/// What one processor has in its own bucket about windows.
+/// The records about windows in one processor's own bucket.
 #[derive(Debug, Default)]
 struct Books {
     rosters: BTreeSet<WindowName>,
@@ -50,18 +50,19 @@ struct Books {
     held: BTreeSet<WindowName>,
 }
 
-/// What was agreed.
+/// The result of the agreement of both processors.
 #[derive(Debug, Default)]
 pub struct Accord {
     /// The agreed sets of all windows, by aggregation and window.
     pub windows: BTreeMap<WindowName, AgreedWindow>,
-    /// The fate of each batch that rosters are about.
+    /// The outcome of each batch of windows with rosters.
     pub fates: BTreeMap<BatchName, Fate>,
-    /// Windows whose sum part a processor holds: too many of its packets do not count.
+    /// Windows of which a processor holds the sum part, because its peer has ruled out too many
+    /// packets.
     pub held: BTreeSet<WindowName>,
-    /// Aggregations of which the sides have read different rosters, from a window on.
+    /// Aggregations of which the two sides have read different rosters, with the first such window.
     pub split: BTreeMap<AggregationId, Window>,
-    /// Batches of which the sides need not find the same.
+    /// Batches about which the two sides may legitimately disagree.
     pub doubtful: BTreeSet<BatchId>,
 }
 
@@ -87,7 +88,7 @@ impl Books {
     }
 }
 
-/// Looks at everything that is agreed.
+/// Checks all agreed sets, and returns them with the outcomes of batches.
 pub async fn accord(
     scenario: &Scenario,
     places: &Places,
@@ -95,7 +96,8 @@ pub async fn accord(
     (batches, lies): (&Batches, &Lies),
     problems: &mut Vec<String>,
 ) -> Accord {
-    // A batch under two dates: each side binds it to the one that it saw first, so there may be none that both have.
+    // Of a batch under two dates, each side accepts the date that it read first, so there may be no
+    // date that both accept.
     let doubtful = lies.doubtful();
     let mut accord = Accord::default();
     let Some(from) = scenario.rosters_from() else {
@@ -110,14 +112,15 @@ pub async fn accord(
     for books in &books {
         names.extend(books.rosters.iter().chain(books.agreed.keys()));
     }
-    // What happens as the run ends is not waited for.
+    // The agreement on the last windows may be incomplete when the run ends.
     let settled = scenario.end() - 3 * HOUR;
     let split = lies.split(places);
     for (role, books) in Role::ALL.into_iter().zip(&books) {
         once(&books.agreed, role, problems);
     }
     for name in names.into_iter().filter(|name| name.window.end().millis() < settled) {
-        // From then on the sides have read different rosters, and the portal is told by the sum parts.
+        // From this window on, the sides have read different rosters. The portal detects this from
+        // the sum parts.
         if split.get(&name.aggregation).is_some_and(|from| *from <= name.window) {
             schedule.count("windows-split-by-a-liar");
             continue;
@@ -131,10 +134,11 @@ pub async fn accord(
                 set(first),
                 set(second)
             )),
-            [None, None] => problems.push(format!("{name}: a roster is written, and nothing is agreed: stuck")),
+            [None, None] => problems.push(format!("{name}: stuck: a roster exists, but no side has agreed")),
             [first, second] => {
                 let which = if first.is_none() { Role::First } else { Role::Second };
-                // A side whose chain starts later lists nothing before, and has nothing to agree on.
+                // A side whose first roster is of a later window lists nothing before it, and has
+                // nothing to agree on.
                 let later = books[which.index()]
                     .rosters
                     .range(name..)
@@ -142,7 +146,7 @@ pub async fn accord(
                 let starts_later = later.is_some() && !books[which.index()].rosters.contains(name);
                 let settles = first.or(second).is_some_and(|agreed| agreed.settled().next().is_some());
                 if !starts_later || settles {
-                    problems.push(format!("{name}: the {which} processor has not agreed: stuck"));
+                    problems.push(format!("{name}: stuck: the {which} processor has not agreed"));
                 }
             }
         }
@@ -153,7 +157,7 @@ pub async fn accord(
                 accord.held.insert(name.clone());
             } else if books.agreed.contains_key(name) && !books.done.contains(name) {
                 problems.push(format!(
-                    "{name}: the {role} processor has agreed and is not done: stuck"
+                    "{name}: stuck: the {role} processor has agreed, but is not done"
                 ));
             }
         }
@@ -176,7 +180,7 @@ pub async fn accord(
 }
 
 impl Accord {
-    /// Gives every batch its one fate.
+    /// Determines the outcome of every batch, and verifies that it has exactly one.
     fn fates(
         &mut self,
         (scenario, places): (&Scenario, &Places),
@@ -200,35 +204,39 @@ impl Accord {
             for (batch, fate) in summed.chain(excluded).chain(expired) {
                 let batch = named(&name.aggregation, batch);
                 if let Some(before) = self.fates.insert(batch.clone(), fate) {
-                    problems.push(format!("batch {batch} has two fates: {before:?} and {fate:?}"));
+                    problems.push(format!("batch {batch} has two outcomes: {before:?} and {fate:?}"));
                 }
                 if batch.date < from {
-                    problems.push(format!("batch {batch} is of a time before rosters"));
+                    problems.push(format!(
+                        "batch {batch} is listed, but dates from before the first window with rosters"
+                    ));
                 }
             }
         }
         for batch in batches.keys().filter(|batch| batch.date >= from) {
-            // A copy under another date has the fate of the batch.
+            // A copy under another date shares the outcome of the original batch.
             let has_fate = self
                 .fates
                 .keys()
                 .any(|known| known == batch || (doubtful.contains(&batch.id) && known.id == batch.id));
             if !has_fate && !unseen.contains(batch) && !far_too_late(scenario, places, batch) {
                 problems.push(format!(
-                    "batch {batch} is neither summed nor excluded nor expired: lost"
+                    "batch {batch} is lost: it is neither summed nor excluded nor expired"
                 ));
             }
         }
         for (batch, fate) in &self.fates {
             if !doubtful.contains(&batch.id) && matches!(fate, Fate::Excluded(_)) {
-                problems.push(format!("batch {batch} is excluded, and nobody lied"));
+                problems.push(format!("batch {batch} is excluded, although no party tampered with it"));
             }
             let known = batches.contains_key(batch) || self.split.contains_key(&batch.aggregation);
             if !known && matches!(fate, Fate::Summed(_)) {
-                problems.push(format!("batch {batch} is summed, and is not the ingestor's"));
+                problems.push(format!("batch {batch} is summed, but is not a batch of the ingestor"));
             }
             if !known && !lies.is_false_entry(batch) {
-                problems.push(format!("batch {batch} has a fate, {fate:?}, and nobody signed it"));
+                problems.push(format!(
+                    "batch {batch} has the outcome {fate:?}, but no ingestor signed it"
+                ));
             }
             let age = scenario.maximum_age[0].min(scenario.maximum_age[1]);
             if let Fate::Expired(window) = fate
@@ -236,14 +244,15 @@ impl Accord {
                 && age_in(batch.date, *window).is_some_and(|found| found < age)
             {
                 problems.push(format!(
-                    "batch {batch} expired in {window}, with a maximum age of {age}"
+                    "batch {batch} expired in {window}, before it reached the maximum age of {age} windows"
                 ));
             }
         }
     }
 
-    /// A batch that both sides held in whole, well before they wrote their rosters of a window, is summed in that window
-    /// at the latest, if with the others that they held there were enough packets.
+    /// Verifies that a batch whose objects both sides had well before they wrote their rosters of a
+    /// window is summed in that window at the latest, provided that all such batches together have
+    /// enough packets.
     fn promptness(
         &self,
         (scenario, places): (&Scenario, &Places),
@@ -278,7 +287,7 @@ impl Accord {
                 if good && self.fates.get(batch) != Some(&Fate::Summed(name.window)) {
                     let fate = self.fates.get(batch);
                     problems.push(format!(
-                        "batch {batch} could be summed in {}, and its fate is {fate:?}",
+                        "batch {batch} could be summed in {}, but its outcome is {fate:?}",
                         name.window
                     ));
                 }
@@ -286,7 +295,8 @@ impl Accord {
         }
     }
 
-    /// The reports that the windows before this one count, of those batches that are wanted.
+    /// Returns the reports that the windows before this one count, from the batches for which
+    /// `wanted` is true.
     pub fn counted_before(
         &self,
         name: &WindowName,
@@ -328,19 +338,22 @@ impl Accord {
     }
 }
 
-/// One side by itself never sums a batch twice, whatever it was told.
+/// Verifies that a processor never agrees to sum a batch twice, regardless of what its peer did.
 fn once(agreed: &BTreeMap<WindowName, AgreedWindow>, role: Role, problems: &mut Vec<String>) {
     let mut seen: BTreeSet<(&AggregationId, BatchId)> = BTreeSet::new();
     for (name, agreed) in agreed {
         for settled in &agreed.batches {
             if !seen.insert((&name.aggregation, settled.batch.id)) {
-                problems.push(format!("the {role} processor sums batch {} twice", settled.batch));
+                problems.push(format!(
+                    "the {role} processor has agreed to sum batch {} twice",
+                    settled.batch
+                ));
             }
         }
     }
 }
 
-/// A set in a line.
+/// Formats an agreed set in one line.
 fn set(agreed: &AgreedWindow) -> String {
     let AgreedWindow {
         batches,
@@ -369,13 +382,14 @@ fn named(aggregation: &AggregationId, batch: DatedBatch) -> BatchName {
     }
 }
 
-/// How many windows after its own a batch is in this one.
+/// Returns the age of a batch in a window: the number of windows since its own.
 fn age_in(date: BatchTime, window: Window) -> Option<u32> {
     let own = aligned_window(date, PERIOD)?;
     u32::try_from((window.start().millis() - own.start().millis()) / HOUR).ok()
 }
 
-/// Whether a batch came when nobody remembered its time any more: rosters look back twice the maximum age.
+/// Returns whether a batch arrived too late for any roster to list it. Rosters look back twice the
+/// maximum age.
 fn far_too_late(scenario: &Scenario, places: &Places, batch: &BatchName) -> bool {
     let age = i64::from(scenario.maximum_age[0].min(scenario.maximum_age[1]));
     let end = batch.date.millis() + 2 * age * HOUR;
@@ -386,9 +400,10 @@ fn far_too_late(scenario: &Scenario, places: &Places, batch: &BatchName) -> bool
     came.min().is_none_or(|came| came > end)
 }
 
-/// A lying ingestor's copies that need not stand in any roster. One that only a single side got may be gone before that side
-/// is up again. One under a second date is refused by whoever takes it in; if that is before its first roster, the mailbox
-/// may have deleted it by then.
+/// Returns the copies of a dishonest ingestor that need not be listed in any roster. A copy that
+/// only one side received may be deleted before that side is online again. A copy under a second
+/// date is refused at intake; if that happens before the first roster, the mailbox may have deleted
+/// the copy by the time of the roster.
 fn unseen<'a>(scenario: &Scenario, places: &Places, lies: &'a Lies, books: &[Books]) -> BTreeSet<&'a BatchName> {
     let Some(kept) = scenario.retention else {
         return BTreeSet::new();
@@ -410,14 +425,15 @@ fn unseen<'a>(scenario: &Scenario, places: &Places, lies: &'a Lies, books: &[Boo
     unseen.map(|copy| &copy.to).collect()
 }
 
-/// What both sides must have had in hand by when to have it in their rosters of this window: the verdicts, which a roster
-/// is made of, may be fixed long before it is written. `None` if one of them wrote none.
+/// Returns, for each side, the time by which it must have had an object for its roster of this
+/// window to contain it. The verdicts, from which a roster is made, may be fixed long before the
+/// roster is written. `None` if one of the sides fixed no verdicts.
 fn roster_times(places: &Places, name: &WindowName) -> Option<[Millis; 2]> {
     let time = |role: Role| Some(places.own[role.index()].made_at(&name.verdicts())? - MARGIN);
     Some([time(Role::First)?, time(Role::Second)?])
 }
 
-/// Whether both sides held all that a verdict on the batch takes.
+/// Returns whether both sides had all objects that a verdict on the batch requires.
 fn is_held(scenario: &Scenario, places: &Places, batch: &BatchName, limits: [Millis; 2]) -> bool {
     Role::ALL.into_iter().all(|role| {
         let (side, limit) = (role.index(), limits[role.index()]);
@@ -426,7 +442,8 @@ fn is_held(scenario: &Scenario, places: &Places, batch: &BatchName, limits: [Mil
         let made = |object: &String| places.validation[side].made_at(object);
         let kept = scenario.retention.unwrap_or(Millis::MAX);
         let is_there = |at: Millis| at <= limit && limit + MARGIN < at.saturating_add(kept);
-        // A mailbox may have said that packets or header exist before they did; no bytes may make no object.
+        // A mailbox may have reported that packets or header exist when they did not, and some
+        // buckets do not store empty objects. So these two objects may be missing.
         prepared.is_some_and(|at| at <= limit)
             && made(&validation.signature).is_some_and(is_there)
             && [&validation.packets, &validation.header]

@@ -1,4 +1,5 @@
-//! What was done against the rules in a run, and what can still be promised then.
+//! The record of all violations of the rules in a run, and which properties the audit can still
+//! demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +14,25 @@ use crate::machine::Places;
 use crate::stale::Stale;
 use crate::tamper::{Lie, Told};
 
-/// All lies of a run.
+/// All violations of the rules in a run.
 #[derive(Clone, Debug, Default)]
 pub struct Lies {
-    /// Of the ingestor.
+    /// Batches that a dishonest ingestor copied.
     pub copies: Vec<Copy>,
-    /// Of the processors.
+    /// Acts of tampering by dishonest processors.
     pub told: Vec<Told>,
-    /// Names in ingestion mailboxes under which the ingestor signed nothing.
+    /// Batch names in ingestion mailboxes under which the ingestor signed nothing.
     pub garbage: BTreeSet<BatchName>,
-    /// Of somebody who can write to an own bucket.
+    /// Records that an attacker with write access to an own bucket edited.
     pub edits: Vec<Edit>,
-    /// Batches of an ingestor that seals shares to a retired key.
+    /// Batches whose shares an ingestor sealed to a retired key of one side.
     pub stale: Vec<Stale>,
 }
 
 impl Lies {
-    /// Batches of which the sides need not find the same: those under two dates, of which each side takes the one that it
-    /// saw first, and those whose validation was replaced.
+    /// Returns the batches about which the two sides may legitimately disagree: those under two
+    /// dates, of which each side accepts the one that it read first, and those whose validation
+    /// batch was replaced.
     #[must_use]
     pub fn doubtful(&self) -> BTreeSet<BatchId> {
         let copies = self.copies.iter().filter(|copy| copy.of.id == copy.to.id);
@@ -41,7 +43,8 @@ impl Lies {
         copies.map(|copy| copy.of.id).chain(validations).collect()
     }
 
-    /// Whether rosters of an aggregation may have waited until everything was set right.
+    /// Returns whether rosters of an aggregation may have been delayed until the manipulated
+    /// objects were restored.
     #[must_use]
     pub fn delayed(&self, aggregation: &AggregationId) -> bool {
         let edited = self.edits.iter().any(|edit| edit.window.aggregation == *aggregation);
@@ -52,14 +55,15 @@ impl Lies {
             })
     }
 
-    /// Whether this is no batch of the ingestor's that both sides could take in: nobody signed it, or one side has no key
-    /// for it.
+    /// Returns whether this is not a batch that both sides can take in: the ingestor did not sign
+    /// it, or one side has no key for it.
     #[must_use]
     pub fn is_no_batch(&self, name: &BatchName) -> bool {
         self.garbage.contains(name) || self.stale.iter().any(|stale| stale.name == *name)
     }
 
-    /// Whether a processor lists this batch, and the ingestor never made it.
+    /// Returns whether a dishonest processor listed this batch, although the ingestor never wrote
+    /// it.
     #[must_use]
     pub fn is_false_entry(&self, batch: &BatchName) -> bool {
         self.told
@@ -67,8 +71,8 @@ impl Lies {
             .any(|told| matches!(&told.lie, Lie::Entry(name) if name == batch))
     }
 
-    /// The aggregations of which the sides have read different rosters, and the first such window: a roster was replaced
-    /// before its reader had a copy of it.
+    /// Returns the aggregations of which the two sides have read different rosters, with the first
+    /// such window. This happens if a roster was replaced before its reader had copied it.
     #[must_use]
     pub fn split(&self, places: &Places) -> BTreeMap<AggregationId, Window> {
         let mut split: BTreeMap<AggregationId, Window> = BTreeMap::new();

@@ -1,5 +1,5 @@
 //! The audit of windows that were never summed: each one that has passed the horizon is marked as
-//! cancelled, and the status shows it.
+//! such, and the status shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
