@@ -1,5 +1,5 @@
-//! Somebody who can write to a processor's own bucket and has no key: what was agreed on there is made to say something
-//! else, until it is put back.
+//! An attacker who can write to a processor's own bucket, but has no key. The attacker edits agreed
+//! sets and other records of windows, which are restored later.
 
 use bytes::Bytes;
 use tallybox_model::role::Role;
@@ -8,31 +8,31 @@ use tallybox_transport::{TRAILER_BYTES, publish_bytes, read_all};
 
 use crate::machine::Places;
 
-/// Most bytes of an object.
+/// The maximum size of an object, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// A record that was edited.
+/// An edited record.
 #[derive(Clone, Debug)]
 pub struct Edit {
-    /// Whose own bucket it is in.
+    /// The processor whose own bucket contains the record.
     pub victim: Role,
-    /// The window that it is about.
+    /// The window to which the record belongs.
     pub window: WindowName,
-    /// The object.
+    /// The key of the object.
     pub key: String,
-    /// As it was.
+    /// The bytes before the edit.
     original: Bytes,
 }
 
-/// Edits the record that this processor has just made, if it is about a window: an agreed set loses its last batch,
-/// whatever else it is says something else in one digit. With `agreed_only` nothing but an agreed set will do, from which a
-/// sum part follows.
+/// Edits the record that a processor has just written, if the record belongs to a window. An agreed
+/// set loses its last batch; in any other record, one digit changes. With `agreed_only`, only an
+/// agreed set is edited, because a sum part follows from it.
 pub async fn edit(places: &Places, victim: Role, agreed_only: bool) -> Option<Edit> {
     let own = &places.own[victim.index()];
     let key = own.fresh()?;
     let (window, object) = RosterObject::parse(&key)?;
     if matches!(object, RosterObject::Verdicts | RosterObject::Counted) {
-        // Sealed.
+        // These objects are sealed files, which an attacker without the key cannot edit.
         return None;
     }
     let original = read_all(&*own.inner, &key, LIMIT).await.ok()?;
@@ -51,19 +51,19 @@ pub async fn edit(places: &Places, victim: Role, agreed_only: bool) -> Option<Ed
     })
 }
 
-/// Puts back what was there.
+/// Restores the original bytes.
 pub async fn put_back(places: &Places, edit: &Edit) {
     replace(places, edit.victim, &edit.key, edit.original.clone()).await;
 }
 
 async fn replace(places: &Places, victim: Role, key: &str, bytes: Bytes) {
     let own = &*places.own[victim.index()].inner;
-    // In memory nothing fails.
+    // Deletion from memory does not fail.
     let _ = own.delete(key).await;
     let _ = publish_bytes(own, key, bytes, false).await;
 }
 
-/// An agreed set without its last batch, and with a count that fits.
+/// Returns an agreed set without its last batch, with a matching count.
 fn smaller(payload: &[u8]) -> Option<Vec<u8>> {
     let mut agreed: AgreedWindow = serde_json::from_slice(payload).ok()?;
     let last = agreed.batches.pop()?;

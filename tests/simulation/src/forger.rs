@@ -1,5 +1,5 @@
-//! A processor whose own rosters lie: what it has fixed of a window is changed before its peer copies it, in its own bucket
-//! and in the mailbox alike, so that both sides compute with the lie.
+//! A dishonest processor with false rosters: the roster of a window is changed before its peer
+//! copies it, in the own bucket and in the mailbox, so that both sides use the false roster.
 
 use bytes::Bytes;
 use tallybox_model::avro::{Limits, decode_one, encode_one};
@@ -19,7 +19,8 @@ use crate::schedule::Millis;
 use crate::tamper::{LIMIT, Lie, Told, put, read_records, sign, write_records};
 use crate::time::HOUR;
 
-/// Forges the roster that this liar has just put into its peer's mailbox, if nobody has used it yet.
+/// Changes the roster that this dishonest processor has just written to its peer's mailbox, if no
+/// side has used it yet.
 pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
     let victim = liar.peer();
     let mailbox = &places.validation[victim.index()];
@@ -30,7 +31,7 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
     let key = name.roster(liar);
     let limits = Limits::default();
     let old = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
-    // Another lie may stand in the mailbox.
+    // The roster in the mailbox may already have been replaced.
     if payload(&read_all(&*places.own[liar.index()].inner, &key, LIMIT).await.ok()?) != old {
         return None;
     }
@@ -65,8 +66,8 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
     Some(Told { lie, victim, at: now })
 }
 
-/// Whether one of the sides may have computed with the roster already: the victim has copied it, or the liar holds a
-/// roster of the victim's with which it could.
+/// Returns whether a side may already have used the roster: the victim has copied it, or the
+/// dishonest processor has a roster of the victim with which it could agree.
 fn is_used(places: &Places, liar: Role, name: &WindowName) -> bool {
     let victim = liar.peer();
     let is_there = |key: &String| {
@@ -80,7 +81,8 @@ fn is_used(places: &Places, liar: Role, name: &WindowName) -> bool {
     copied || seen(places.validation[liar.index()].keys()) || seen(places.own[liar.index()].keys())
 }
 
-/// One of the ingestor's last batches, which no window has settled yet, under a date at which it has no window any more.
+/// Returns one of the ingestor's last batches, which no window has closed yet, under a date that is
+/// at least the maximum age before the window of the roster.
 fn false_entry(
     places: &Places,
     name: &WindowName,
@@ -95,7 +97,7 @@ fn false_entry(
     let back = dice.between(age, age + 1) * HOUR / 60_000;
     let date = name.window.start().plus_minutes(-back)?;
     let forged = DatedBatch { date, id: batch.id };
-    // What is there under this name, or was listed before, is no invention.
+    // The entry would not be false if the batch existed under this date or were listed already.
     let is_real = keys.iter().any(|key| {
         let real = BatchName::from_ingestion_object(key);
         real.is_some_and(|real| DatedBatch::of(&real) == forged)
@@ -104,7 +106,7 @@ fn false_entry(
     (!is_real && !is_listed).then_some(forged)
 }
 
-/// Whether both sides have agreed on an earlier window of both.
+/// Returns whether both sides have agreed on an earlier window, and have thereby fixed the terms.
 async fn terms_are_fixed(places: &Places, name: &WindowName) -> bool {
     for role in Role::ALL {
         let own = &places.own[role.index()];
@@ -129,7 +131,7 @@ async fn terms_are_fixed(places: &Places, name: &WindowName) -> bool {
     true
 }
 
-/// Any but the minimum, which every side may change.
+/// Changes one or two of the terms, except the minimum, which each side may change.
 fn change_terms(header: &mut RosterHeader, dice: &mut Dice) {
     match dice.below(4) {
         0 | 1 => header.maximum_age = 0,

@@ -1,5 +1,5 @@
-//! A processor whose validations have many more messages than the batch has packets: who reads them to their end lets the
-//! peer decide how much memory it takes.
+//! A dishonest processor whose validation batches have many more messages than the batch has
+//! packets. A processor that reads them to the end lets its peer decide how much memory it needs.
 
 use tallybox_model::id::PacketId;
 use tallybox_model::packet::ValidationPacket;
@@ -14,23 +14,25 @@ use crate::scenario::Scenario;
 use crate::schedule::Millis;
 use crate::tamper::{Lie, Told, rewrite};
 
-/// More messages than packets than any processor accepts: its allowance, and a few that batches lack for bad packets.
+/// The minimum number of added messages, which every processor has to refuse: the permitted
+/// surplus, and a reserve for packets without a message.
 const TOO_MANY: u64 = 1024 + 64;
 
-/// Adds messages to the validation that this victim's mailbox has just got, if it is one.
+/// Adds messages to the object that was just written to the victim's mailbox, if it is a validation
+/// batch.
 pub async fn oversize(places: &Places, victim: Role, lies: &Lies, (dice, now): (&mut Dice, Millis)) -> Option<Told> {
     let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
     let (name, BatchPart::Signature) = BatchName::validation_part(&mailbox.fresh()?, liar)? else {
         return None;
     };
     if lies.doubtful().contains(&name.id) {
-        // Another lie has just been written, perhaps in the place of what was read before.
+        // The validation batch may itself be a replacement of one that was already read.
         return None;
     }
     let more = TOO_MANY + dice.below(2000);
     let added: Vec<PacketId> = (0..more).map(|_| PacketId::from_bytes(dice.bytes())).collect();
     rewrite(mailbox, &name, liar, now, |messages| {
-        // Without them, it is the validation that was written.
+        // The written messages stay in place; the added ones have identifiers that no packet has.
         messages.extend(added.into_iter().map(|id| ValidationPacket {
             id,
             f_r: 1,
@@ -47,10 +49,11 @@ pub async fn oversize(places: &Places, victim: Role, lies: &Lies, (dice, now): (
     })
 }
 
-/// No processor sums a batch of which its peer has sent too many messages.
+/// Verifies that no processor sums a batch for which its peer has sent too many messages.
 pub async fn oversized_in_no_sum(scenario: &Scenario, places: &Places, lies: &Lies, problems: &mut Vec<String>) {
     if scenario.retention.is_some() {
-        // A validation that is written again after it was deleted may have been read before.
+        // A validation batch may have been read, deleted by the retention and written again, before
+        // it was enlarged.
         return;
     }
     for role in Role::ALL {
@@ -61,14 +64,14 @@ pub async fn oversized_in_no_sum(scenario: &Scenario, places: &Places, lies: &Li
             _ => None,
         }) {
             let signature = name.validation(role.peer()).signature;
-            // Another lie may stand in its place.
+            // Another replacement may have followed.
             let stands = places.validation[role.index()].made_at(&signature) == Some(told.at);
             for (key, _) in sums
                 .iter()
                 .filter(|(_, sum)| stands && sum.batch_uuids.contains(&name.id))
             {
                 problems.push(format!(
-                    "the {role} processor sums batch {name} in {key}, of which its peer sent too many messages"
+                    "the {role} processor sums batch {name} in {key}, although its peer sent too many messages for it"
                 ));
             }
         }

@@ -1,5 +1,5 @@
-//! A processor that lies to its peer: other rosters and validations in the place of those that it wrote, with good
-//! signatures of its own.
+//! A dishonest processor: replaces the rosters and validation batches that it sent to its peer with
+//! others, under valid signatures of its own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,40 +29,42 @@ use crate::machine::Places;
 use crate::scenario::{PERIOD, ROSTER_ENTRIES};
 use crate::schedule::Millis;
 
-/// Most bytes of an object.
+/// The maximum size of an object, in bytes.
 pub(crate) const LIMIT: u64 = 1 << 20;
 
-/// What was done.
+/// A kind of tampering.
 #[derive(Clone, Debug)]
 pub enum Lie {
-    /// A roster of which an entry is missing stands in the place of the one that was written.
+    /// The written roster was replaced by one that lacks an entry.
     Roster(WindowName),
-    /// A roster of another window stands where one is still to be written.
+    /// A roster of another window was written under the name of this window's roster, before that
+    /// existed.
     Replay(WindowName),
-    /// Another validation of a batch stands in the place of the one that was written.
+    /// The written validation batch was replaced by another one.
     Validation(BatchName),
-    /// A validation of many more messages than the batch has packets stands in the place of the one that was written.
+    /// The written validation batch was replaced by one with many more messages than the batch has
+    /// packets.
     Oversized(BatchName),
-    /// A roster of more entries than any has stands where one is still to be written.
+    /// A roster with more entries than allowed was written, before the real one existed.
     Flood(WindowName),
-    /// A roster lists a batch under a date under which there is none.
+    /// The roster lists a batch under a date under which no batch exists.
     Entry(BatchName),
-    /// A roster states other terms than the ones before it.
+    /// The roster states other terms than the rosters before it.
     Terms(WindowName),
 }
 
-/// A lie, to whom, and when.
+/// An act of tampering, with its victim and time.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// What was done.
+    /// The kind of tampering.
     pub lie: Lie,
-    /// Whose mailbox it is in.
+    /// The processor whose mailbox contains the manipulated object.
     pub victim: Role,
-    /// When.
+    /// The time of the act.
     pub at: Millis,
 }
 
-/// Lies once, if there is something to lie about.
+/// Tampers with one object, if a suitable one exists.
 pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
     let victim = if dice.chance(500) { Role::First } else { Role::Second };
     match dice.below(6) {
@@ -73,7 +75,8 @@ pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
     }
 }
 
-/// Sets right what was replaced: what the liar has in its own bucket stands in the mailbox again.
+/// Restores a replaced roster in the mailbox from the copy in the writer's own bucket, or deletes
+/// it if there is none.
 pub async fn set_right(places: &Places, told: &Told, now: Millis) {
     let (Lie::Roster(name) | Lie::Replay(name) | Lie::Flood(name)) = &told.lie else {
         return;
@@ -85,9 +88,9 @@ pub async fn set_right(places: &Places, told: &Told, now: Millis) {
     put(mailbox, &key, right, now).await;
 }
 
-/// Puts an object into the place of what is there, or takes that away.
+/// Replaces an object, or deletes it if `bytes` is `None`.
 pub(crate) async fn put(mailbox: &Shelf, key: &str, bytes: Option<Bytes>, now: Millis) {
-    // In memory nothing fails.
+    // Deletion from memory does not fail.
     let _ = mailbox.inner.delete(key).await;
     if let Some(bytes) = bytes {
         let _ = publish_bytes(&*mailbox.inner, key, bytes, false).await;
@@ -95,7 +98,7 @@ pub(crate) async fn put(mailbox: &Shelf, key: &str, bytes: Option<Bytes>, now: M
     }
 }
 
-/// The rosters of a mailbox, with their windows.
+/// Returns the rosters in a mailbox, with their windows.
 fn rosters(mailbox: &Shelf, writer: Role) -> Vec<(String, WindowName)> {
     let mut all: Vec<_> = mailbox
         .keys()
@@ -111,31 +114,34 @@ fn rosters(mailbox: &Shelf, writer: Role) -> Vec<(String, WindowName)> {
 
 async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
     let all = rosters(&places.validation[victim.index()], victim.peer());
-    // The last ones are those that matter.
+    // Only the last rosters can still matter to the victim.
     let recent = &all[all.len().saturating_sub(4)..];
     let (_, name) = dice.pick(recent)?;
     shorten(places, victim, name, dice, now).await
 }
 
-/// What a liar waits for, and then lies about at once.
+/// A write after which a dishonest processor tampers at once.
 #[derive(Clone, Copy, Debug)]
 pub enum Ambush {
-    /// A copy that this side makes of a roster: the lie comes before it does anything with the copy.
+    /// This side copies a roster into its own bucket. The roster is replaced before the side uses
+    /// its copy.
     Copy(Role),
-    /// The second validation of a batch, written for this side: the lie is to both.
+    /// The second validation batch of a batch is written for this side. The validation batches for
+    /// both sides are replaced.
     Validation(Role),
-    /// A roster that this liar writes: it says what it should not.
+    /// This dishonest processor writes a roster. The roster is replaced by one with a false entry
+    /// or false terms.
     Roster(Role),
 }
 
 impl Ambush {
-    /// Every one.
+    /// All kinds, from which one is drawn.
     pub const ALL: [Self; 8] = [
         Self::Copy(Role::First),
         Self::Copy(Role::Second),
         Self::Validation(Role::First),
         Self::Validation(Role::Second),
-        // What they wait for is seldom.
+        // Listed twice, because suitable rosters are rare.
         Self::Roster(Role::First),
         Self::Roster(Role::First),
         Self::Roster(Role::Second),
@@ -143,14 +149,15 @@ impl Ambush {
     ];
 }
 
-/// Lies, if what is waited for has just been written.
+/// Tampers, if the expected write has just happened.
 pub async fn ambush(places: &Places, ambush: Ambush, dice: &mut Dice, now: Millis) -> Vec<Told> {
     match ambush {
         Ambush::Copy(victim) => {
             let copied = places.own[victim.index()].newest();
             match copied.and_then(|key| RosterObject::parse(&key)) {
                 Some((name, RosterObject::Roster(writer))) if writer == victim.peer() => {
-                    // After the copy, which was made at this moment.
+                    // One millisecond after the copy, which was written at this moment, so that the
+                    // audit sees that the copy came first.
                     let told = shorten(places, victim, &name, dice, now + 1).await;
                     told.into_iter().collect()
                 }
@@ -170,7 +177,7 @@ pub async fn ambush(places: &Places, ambush: Ambush, dice: &mut Dice, now: Milli
     }
 }
 
-/// Puts a roster of which an entry is missing into the place of this one.
+/// Replaces a roster by one that lacks an entry.
 async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Dice, now: Millis) -> Option<Told> {
     let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
     let key = &name.roster(liar);
@@ -199,7 +206,7 @@ async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Di
     })
 }
 
-/// A roster in a mailbox, and the name of the next one of its aggregation.
+/// Returns a roster in a mailbox, and the name of the roster that its aggregation needs next.
 fn before_next(mailbox: &Shelf, liar: Role, dice: &mut Dice) -> Option<(String, WindowName)> {
     let all = rosters(mailbox, liar);
     let (key, name) = dice.pick(&all)?;
@@ -276,14 +283,15 @@ async fn validation(places: &Places, victim: Role, dice: &mut Dice, now: Millis)
         .filter_map(|name| Some((written_last(places, &name, victims)?, name)));
     let mut batches: Vec<(Millis, BatchName)> = written.collect();
     batches.sort();
-    // The last ones are those that no roster lists yet.
+    // The last batches are those that no roster lists yet.
     match dice.pick(&batches[batches.len().saturating_sub(4)..]) {
         Some((_, name)) => falsify_each(places, name, victims, now).await,
         None => Vec::new(),
     }
 }
 
-/// When the last of the validations that these victims get of a batch was written, if all are.
+/// Returns the time at which the last of the victims' validation batches of a batch was written, or
+/// `None` if one of them does not exist.
 fn written_last(places: &Places, name: &BatchName, victims: &[Role]) -> Option<Millis> {
     let times = victims.iter().map(|victim| {
         let signature = name.validation(victim.peer()).signature;
@@ -292,7 +300,8 @@ fn written_last(places: &Places, name: &BatchName, victims: &[Role]) -> Option<M
     times.collect::<Option<Vec<Millis>>>()?.into_iter().max()
 }
 
-/// Lies about a batch, to each about another packet: two sides that are lied to have as many good packets left.
+/// Falsifies a verification message for each victim, on a different packet for each. With two
+/// victims, both sides then accept the same number of packets, but not the same packets.
 async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: Millis) -> Vec<Told> {
     let mut all = Vec::new();
     for (place, victim) in victims.iter().copied().enumerate() {
@@ -308,7 +317,7 @@ async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: 
     all
 }
 
-/// Changes the message on one packet of a validation.
+/// Changes the verification message on one packet of a validation batch.
 async fn falsify(mailbox: &Arc<Shelf>, name: &BatchName, liar: Role, place: usize, now: Millis) -> Option<()> {
     rewrite(mailbox, name, liar, now, |messages| {
         let message = messages.get_mut(place)?;
@@ -318,8 +327,9 @@ async fn falsify(mailbox: &Arc<Shelf>, name: &BatchName, liar: Role, place: usiz
     .await
 }
 
-/// Chooses who is in a sum: of every batch that both have validated, only the packet with the smallest identifier keeps its
-/// messages, on both sides. Those that were chosen from before are left alone.
+/// Selects which packets are in a sum. Of every batch that both sides have validated, only the
+/// packet with the smallest identifier keeps its verification messages, on both sides. Skips the
+/// batches in `before`.
 pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) -> Vec<Told> {
     let first = Role::First;
     let names = places.validation[first.index()].keys();
@@ -353,7 +363,7 @@ pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) 
     all
 }
 
-/// Puts a validation with other messages into the place of this one.
+/// Replaces a validation batch by one with changed messages.
 pub(crate) async fn rewrite(
     mailbox: &Arc<Shelf>,
     name: &BatchName,
@@ -394,7 +404,7 @@ pub(crate) fn sign(liar: Role, key: &str, header: &[u8], packets: Option<Vec<u8>
 pub(crate) fn read_records<T: Record + for<'a> serde::Deserialize<'a>>(file: &[u8], limits: &Limits) -> Vec<T> {
     let mut all = Vec::new();
     if file.is_empty() {
-        // No records are no bytes.
+        // A file without records has no bytes.
         return all;
     }
     let mut reader = ContainerReader::open(file, limits).expect("a processor's file");
