@@ -1,4 +1,5 @@
-//! Objects under names of batches that the ingestor never signed there: anybody who can write to a mailbox can make them.
+//! Objects under batch names that the ingestor never signed. Anyone who can write to a mailbox can
+//! create them.
 
 use std::sync::Arc;
 
@@ -10,19 +11,20 @@ use crate::dice::Dice;
 use crate::schedule::Millis;
 use crate::tamper::LIMIT;
 
-/// What is written, and under which name.
+/// The objects to write, and their batch name.
 #[derive(Clone, Debug)]
 pub struct Garbage {
-    /// The name: that of a batch under an older date.
+    /// The identifier of a real batch under an earlier date.
     pub name: BatchName,
-    /// Another batch whose objects are copied there; nothing: a few bytes.
+    /// Another batch whose objects are copied to this name; with `None`, the signature object is a
+    /// few arbitrary bytes.
     pub of: Option<BatchName>,
-    /// Who gets it.
+    /// The processors whose mailboxes receive the objects.
     pub sides: [bool; 2],
 }
 
 impl Garbage {
-    /// Draws one under the identifier of this batch.
+    /// Draws the objects for the identifier of the batch `of`.
     pub fn draw(of: &BatchName, all: &[&BatchName], dice: &mut Dice) -> Self {
         let back = 60 * dice.between(1, 6);
         let copied = dice.pick(all).filter(|other| other.id != of.id);
@@ -38,7 +40,7 @@ impl Garbage {
         }
     }
 
-    /// Writes it, unless there is something under its name.
+    /// Writes the objects, and returns true, unless a signature exists under the name.
     pub async fn write(&self, mailboxes: &[Arc<Shelf>; 2], now: Millis) -> bool {
         let to = self.name.ingestion();
         let is_taken = |mailbox: &Arc<Shelf>| mailbox.made_at(&to.signature).is_some();
@@ -57,7 +59,7 @@ impl Garbage {
                     (&from.header, &to.header),
                     (&from.signature, &to.signature),
                 ] {
-                    // Perhaps it is deleted by now.
+                    // The retention may have deleted the object.
                     if let Ok(bytes) = read_all(&*mailbox.inner, from, LIMIT).await {
                         files.push((to, bytes));
                     }

@@ -1,5 +1,5 @@
-//! An ingestor that lies: packets that stand in a second batch, of their metric or of one with other bins, and batches that
-//! stand under a second date.
+//! A dishonest ingestor: puts packets into a second batch, of their metric or of one with other
+//! bins, and batches under a second date.
 
 use tallybox_client::traffic::Metric;
 use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one};
@@ -17,23 +17,23 @@ use crate::keyring::{Keyring, ingestor_key_id};
 use crate::pool::METRICS;
 use crate::schedule::Millis;
 
-/// Most bytes of an object.
+/// The maximum size of an object, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// What is copied, and into what.
+/// A copy of a batch.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    /// The batch that is copied.
+    /// The original batch.
     pub of: BatchName,
-    /// The copy. With the same identifier it is the same batch under another date.
+    /// The copy. With the same identifier, it is the original batch under another date.
     pub to: BatchName,
-    /// Which of its packets are taken along, by place: those whose bit is set.
+    /// The packets that are copied: those at the positions of the set bits.
     pub packets: u64,
-    /// Who gets it.
+    /// The processors whose mailboxes receive the copy.
     pub sides: [bool; 2],
 }
 
-/// How a metric that a packet does not belong to has to be told in a header.
+/// Returns the other metric of the run, and its number of bins.
 fn other_metric(of: &AggregationId) -> Option<(AggregationId, i32)> {
     let place = METRICS.iter().position(|metric| *metric == of.as_str())?;
     let other = METRICS[1 - place];
@@ -42,8 +42,8 @@ fn other_metric(of: &AggregationId) -> Option<(AggregationId, i32)> {
 }
 
 impl Copy {
-    /// Draws one whose packets stand in a batch of the other metric, under its number of bins: a second evaluation of each
-    /// would give its answer away.
+    /// Draws a copy in a batch of the other metric, with that metric's number of bins. A second
+    /// evaluation of the packets would reveal the clients' answers.
     pub fn misplaced(of: &BatchName, dice: &mut Dice) -> Option<Self> {
         let (aggregation, _) = other_metric(&of.aggregation)?;
         let to = BatchName {
@@ -59,7 +59,7 @@ impl Copy {
         })
     }
 
-    /// Draws one of a batch that is there.
+    /// Draws a copy of an existing batch, of the same metric.
     pub fn draw(of: &BatchName, dice: &mut Dice) -> Self {
         let minutes = 60 * dice.between(0, 2);
         let same = dice.chance(250);
@@ -82,7 +82,7 @@ impl Copy {
         }
     }
 
-    /// Writes it.
+    /// Writes the copy to the mailboxes that receive it.
     pub async fn write(&self, mailboxes: &[std::sync::Arc<Shelf>; 2], now: Millis) {
         for (mailbox, gets) in mailboxes.iter().zip(self.sides) {
             if gets {
@@ -91,19 +91,19 @@ impl Copy {
         }
     }
 
-    /// Writes it into one mailbox, the shares sealed to a key that nobody has if that is retired; whether the batch that is
-    /// copied was there.
+    /// Writes the copy to one mailbox. With `retired`, its shares are as if sealed to a key that no
+    /// processor has. Returns whether the original batch existed.
     pub(crate) async fn write_one(&self, mailbox: &Shelf, retired: bool, now: Millis) -> bool {
         let read = async |key: &str| read_all(&*mailbox.inner, key, LIMIT).await;
         let from = self.of.ingestion();
         let (Ok(header), Ok(packets)) = (read(&from.header).await, read(&from.packets).await) else {
-            // Deleted by now.
+            // The retention has deleted the original batch.
             return false;
         };
         let to = self.to.ingestion();
         let header: IngestionHeader = decode_one(&header, &Limits::default()).expect("the ingestor's header");
         for (key, bytes) in self.files(&to, header, &packets, retired) {
-            // A second copy of the same is the same.
+            // A second copy under the same name has the same bytes.
             if publish_bytes(&*mailbox.inner, &key, bytes.into(), false).await.is_ok() {
                 mailbox.note(&key, now);
             }
@@ -127,7 +127,8 @@ impl Copy {
                 let mut packet = packet.expect("a packet");
                 let mut sealed = packet.encrypted_payload.to_vec();
                 if retired && let Some(last) = sealed.last_mut() {
-                    // As one sealed to another key, it opens with none. A hostile report may have another bit changed.
+                    // Like a share sealed to an unknown key, the changed share cannot be decrypted.
+                    // The changed bits differ from those that hostile reports change.
                     *last ^= 0x5a;
                     packet.encryption_key_id = Some("retired");
                 }

@@ -1,4 +1,5 @@
-//! An operator who sums windows by hand: of any length and from any minute on, whatever the scheduler does meanwhile.
+//! An operator who sums windows of any length and start manually, concurrently with the workflow
+//! manager.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,18 +23,19 @@ use crate::scenario::Scenario;
 use crate::time::HOUR;
 use crate::trouble::Trouble;
 
-/// What came of a sum by hand.
+/// The result of a manual sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByHand {
-    /// A sum part was published, now or before.
+    /// The sum part was published, now or before.
     Summed,
-    /// The window was refused: rosters or another window sum some of its batches.
+    /// The window was refused, because rosters or another window sum some of its batches.
     Refused,
-    /// Anything else.
+    /// No sum part was published for another reason.
     Nothing,
 }
 
-/// Sums one window on one side, if there is one that has passed.
+/// Sums a random window on one side. Returns `None` if the drawn window has not ended, or must not
+/// be summed yet.
 pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByHand> {
     let (scenario, now) = (machines.scenario, machines.schedule.now());
     let role = if dice.chance(500) { Role::First } else { Role::Second };
@@ -43,7 +45,8 @@ pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByH
     let start = BatchTime::from_millis(start)?;
     let window = Window::new(start, start.plus_minutes(minutes)?).ok()?;
     let own = &machines.places.own[role.index()];
-    // Before it knows that there will be rosters, a processor cannot refuse what overlaps them.
+    // A processor cannot refuse a window that overlaps those with rosters before it knows when
+    // these begin.
     let unknown =
         scenario.rosters_from().is_some_and(|from| window.end() > from) && own.made_at(ROSTERS_FROM).is_none();
     if window.end().millis() > now || unknown {
@@ -66,7 +69,7 @@ pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByH
     })
 }
 
-/// The sum parts that a processor has published, by the names of their headers.
+/// Returns the sum parts that a processor has published, with the keys of their headers.
 pub(crate) async fn parts(places: &Places, role: Role, problems: &mut Vec<String>) -> Vec<(String, SumPart)> {
     let header = format!(".sum_{}", role.index());
     let mut parts = Vec::new();
@@ -82,9 +85,11 @@ pub(crate) async fn parts(places: &Places, role: Role, problems: &mut Vec<String
     parts
 }
 
-/// No processor publishes a sum from which its peer has taken more than the configured share of the packets.
+/// Verifies that no processor publishes a sum for which its peer has ruled out more than the
+/// configured fraction of the packets.
 pub async fn check_shares(scenario: &Scenario, places: &Places, batches: &Batches, problems: &mut Vec<String>) {
-    // In such worlds honest packets are without a message, or counted elsewhere, for other reasons.
+    // With these faults, honest packets may lack a verification message, or may be counted in
+    // another window, for other reasons.
     let others = [Trouble::Rotation, Trouble::Copies, Trouble::Replays];
     if others.into_iter().any(|trouble| scenario.has(trouble)) {
         return;
@@ -106,7 +111,7 @@ pub async fn check_shares(scenario: &Scenario, places: &Places, batches: &Batche
             let lost = (honest.len() as u64).saturating_sub(counted);
             if lost as f64 > scenario.maximum_rejected_share * honest.len() as f64 {
                 problems.push(format!(
-                    "the {role} processor publishes {key} without {lost} of {} good packets",
+                    "the {role} processor publishes {key}, which lacks {lost} of {} honest packets",
                     honest.len()
                 ));
             }
@@ -114,7 +119,8 @@ pub async fn check_shares(scenario: &Scenario, places: &Places, batches: &Batche
     }
 }
 
-/// No processor publishes two sum parts of different windows that hold the same batch, whoever asked for them.
+/// Verifies that no processor publishes two sum parts of different windows with the same batch,
+/// regardless of who started them.
 pub async fn check_sums(places: &Places, problems: &mut Vec<String>) {
     for role in Role::ALL {
         let mut summed: BTreeMap<BatchId, String> = BTreeMap::new();

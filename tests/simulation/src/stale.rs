@@ -1,5 +1,6 @@
-//! An ingestor that seals one side's shares to a key that this side does not hold any more: the other side takes the batch
-//! in, and this one never does. Without rosters such a batch must not keep a window from being summed.
+//! An ingestor that seals one side's shares to a key that this side no longer has. The other side
+//! takes the batch in, this one never does. Without rosters, such a batch must not prevent its
+//! window from being summed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,31 +24,32 @@ use crate::schedule::{Millis, Schedule};
 use crate::time::HOUR;
 use crate::trouble::Trouble;
 
-/// A batch that one side has no key for.
+/// A batch for which one side has no packet key.
 #[derive(Clone, Debug)]
 pub struct Stale {
-    /// The batch.
+    /// The name of the batch.
     pub name: BatchName,
-    /// Whose packet key is retired.
+    /// The processor that does not have the packet key.
     pub victim: Role,
-    /// The batch whose packets are in it.
+    /// The batch from which the packets were copied.
     of: BatchName,
 }
 
-/// What a scheduler of an older version did.
+/// The result of a step of a workflow manager of an older version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fixing {
-    /// It has fixed the window's batches, the one without a key among them.
+    /// The window's batches were fixed, including the one without a key.
     Named,
-    /// There is nothing to fix yet.
+    /// The batches cannot be fixed yet.
     Waits,
-    /// The batches of the window were fixed before, or the window is long over.
+    /// The batches of the window were fixed before, or the window ended more than two hours ago.
     TooLate,
 }
 
 impl Stale {
-    /// Draws one with the packets of a batch that is there, in the window of now; `alone`: in one before all reports, which
-    /// has nothing else. `None` if the window has rosters.
+    /// Draws a batch with the packets of an existing one, in the current window. With `alone`, the
+    /// batch is in a window before all reports, which contains no other batch. Returns `None` if
+    /// the window has rosters.
     pub fn draw(of: &BatchName, scenario: &Scenario, (now, alone): (Millis, bool), dice: &mut Dice) -> Option<Self> {
         let within = dice.between(0, 59);
         let victim = if dice.chance(500) { Role::First } else { Role::Second };
@@ -66,7 +68,7 @@ impl Stale {
         scenario.is_without_rosters(window).then_some(stale)
     }
 
-    /// The window that it belongs to.
+    /// Returns the window of the batch.
     pub fn window(&self) -> Option<Window> {
         aligned_window(self.name.date, PERIOD)
     }
@@ -78,7 +80,8 @@ impl Stale {
         })
     }
 
-    /// Writes it where the batch with its packets is not deleted by now; whether any side got it.
+    /// Writes the batch to each mailbox that still contains the original one. Returns whether any
+    /// side received it.
     pub async fn write(&self, mailboxes: &[Arc<Shelf>; 2], now: Millis) -> bool {
         let copy = Copy {
             of: self.of.clone(),
@@ -95,8 +98,9 @@ impl Stale {
     }
 }
 
-/// Fixes the batches of a window as versions did that named a batch as soon as the peer had validated it, whether or not
-/// their own side had taken it in. What they have fixed holds after an upgrade.
+/// Fixes the batches of a window as older versions did: they named a batch as soon as the peer had
+/// validated it, even if their own side had not taken it in. The fixed batches remain valid after
+/// an upgrade.
 pub async fn fix_as_before(places: &Places, stale: &Stale, is_off: bool, now: Millis) -> Fixing {
     let Some(name) = stale.window_name() else {
         return Fixing::TooLate;
@@ -136,7 +140,8 @@ pub async fn fix_as_before(places: &Places, stale: &Stale, is_off: bool, now: Mi
     Fixing::Named
 }
 
-/// No window without rosters is left unsummed because one of its batches cannot be taken in, if there is another that can.
+/// Verifies that every window without rosters is summed although one of its batches cannot be taken
+/// in, if another one can.
 pub async fn unblocked(
     scenario: &Scenario,
     places: &Places,
@@ -153,7 +158,7 @@ pub async fn unblocked(
             continue;
         };
         let Ok(fixed) = WindowBatches::parse(&fixed) else {
-            problems.push(format!("{role}: {key} cannot be read"));
+            problems.push(format!("{role}: object {key} cannot be parsed"));
             continue;
         };
         let named: BTreeSet<BatchId> = fixed.batches.iter().map(|batch| batch.id).collect();
@@ -168,13 +173,13 @@ pub async fn unblocked(
             continue;
         }
         let is_made = |key: String| own.made_at(&key).is_some();
-        // By hand, a window of another length may have summed the rest.
+        // An operator may have summed the other batches manually in a window of another length.
         let excused = scenario.has(Trouble::ByHand) || is_made(name.held()) || is_made(name.given_up());
         match is_made(name.done()) {
             true => schedule.count("stale-key-batches-left-out"),
             false if excused => {}
             false => problems.push(format!(
-                "{name}: stuck: the {role} processor has no key for batch {} and sums none of the others",
+                "{name}: stuck: the {role} processor has no key for batch {}, and does not sum the other batches",
                 stale.name
             )),
         }
