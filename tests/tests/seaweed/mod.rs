@@ -1,4 +1,4 @@
-//! SeaweedFS, a real S3 server, on loopback in a directory that goes with it.
+//! A SeaweedFS server, a real S3 implementation, on loopback, with a temporary directory.
 #![allow(unreachable_pub)]
 
 use std::fs::File;
@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 const KEY: (&str, &str) = ("adminkey", "adminsecret");
-/// For how long it may start on a busy machine.
+/// The time limit for the start of the server on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// It is made by the first object that is put into it.
+/// The S3 bucket, which the first object creates.
 const BUCKET: &str = "box";
 
-/// A server that runs until it is dropped.
+/// A server, which is killed when this value is dropped.
 pub struct Seaweed {
     process: Child,
     directory: TempDir,
@@ -25,14 +25,15 @@ pub struct Seaweed {
 }
 
 impl Seaweed {
-    /// Starts a server and waits until it takes objects. None where it is not installed, but in CI that is a failure.
+    /// Starts a server, and waits until it stores objects. Returns `None` if SeaweedFS is not
+    /// installed; in CI, that is a failure.
     pub async fn start() -> Option<Self> {
         let Some(binary) = std::env::var_os("TALLYBOX_WEED").map(PathBuf::from) else {
             assert!(
                 std::env::var_os("CI").is_none(),
                 "TALLYBOX_WEED is not set: see scripts/seaweedfs"
             );
-            eprintln!("SKIPPED: nothing is tested on S3. TALLYBOX_WEED=$(scripts/seaweedfs) is missing");
+            eprintln!("SKIPPED: the tests on S3 need SeaweedFS; set TALLYBOX_WEED=$(scripts/seaweedfs)");
             return None;
         };
         let directory = tempfile::tempdir().unwrap();
@@ -53,11 +54,12 @@ impl Seaweed {
             assert!(Instant::now() < end, "{}", self.log());
             sleep(Duration::from_millis(50)).await;
         }
-        // It listens before it can store: only an object that stands says that it does.
+        // The server accepts connections before it can store objects. Only a stored object proves
+        // that it is ready.
         let bucket = self.bucket("started");
         let storing = async {
             while let Err(error) = publish_bytes(&*bucket, "object", "x".into(), false).await {
-                println!("not yet: {error}");
+                println!("the server is not ready yet: {error}");
                 sleep(Duration::from_millis(100)).await;
             }
         };
@@ -69,7 +71,7 @@ impl Seaweed {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// A place on it, under a name, as a configuration says it, in JSON.
+    /// Returns the location of a bucket on the server, in JSON, as a configuration contains it.
     pub fn place(&self, name: &str) -> String {
         let file = |name: &str| self.directory.path().join(name);
         serde_json::json!({
@@ -84,7 +86,7 @@ impl Seaweed {
         .to_string()
     }
 
-    /// The same, opened.
+    /// Opens the bucket with this name.
     pub fn bucket(&self, name: &str) -> SharedBucket {
         let place: BucketPlace = serde_json::from_str(&self.place(name)).unwrap();
         place.open(self.directory.path()).unwrap()
@@ -98,7 +100,7 @@ impl Drop for Seaweed {
     }
 }
 
-/// Held together, so that they differ, and let go together.
+/// Returns distinct free ports. All are bound at the same time, so that they differ.
 fn free_ports() -> [u16; 8] {
     let held = [(); 8].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())
@@ -120,7 +122,7 @@ fn command(binary: &PathBuf, directory: &TempDir, ports: &[u16; 8]) -> Command {
     command
         .current_dir(directory.path())
         .args(["server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
-        // It would call its makers.
+        // Telemetry would send data to the maker of SeaweedFS.
         .arg("-master.telemetry=false")
         .args(["-s3", "-s3.config=s3.json", "-s3.iam=false"])
         .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])

@@ -1,4 +1,4 @@
-//! What was posted, and what of it was acknowledged.
+//! The reports that clients have posted, and those that were acknowledged.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -16,14 +16,15 @@ use super::site::Site;
 /// The two sealed shares of a report.
 pub type Pair = [Vec<u8>; 2];
 
-/// Reports that are still to be posted, and those that were acknowledged.
+/// The reports to post next, and those that were posted and acknowledged.
 #[derive(Default)]
 pub struct Ledger {
     next: u64,
     again: VecDeque<Prepared>,
     pub posted: BTreeSet<Pair>,
     pub acknowledged: BTreeSet<Pair>,
-    /// Acknowledgements of running servers.
+    /// The number of acknowledgements by servers. Reports that were in the spool from the start are
+    /// not counted.
     pub acknowledged_live: u64,
     abandoned: u64,
 }
@@ -46,7 +47,8 @@ fn pair(upload: &ReportUpload) -> Pair {
 }
 
 impl Ledger {
-    /// With reports that stand in the spool already, and those of them whose clients missed the answer.
+    /// Adds reports that are in the spool from the start, and those of them that clients post again
+    /// because they did not receive the response.
     pub fn with(mut self, filled: Vec<ReportUpload>, repeated: Vec<ReportUpload>) -> Self {
         self.next = filled.len() as u64;
         self.acknowledged.extend(filled.iter().map(pair));
@@ -55,7 +57,8 @@ impl Ledger {
         self
     }
 
-    /// What to post next: what was not acknowledged comes first, mostly.
+    /// Returns the next report to post: in most cases one that was not acknowledged, if there is
+    /// one.
     fn draw(&mut self, site: &Site, rng: &mut ChaCha20Rng) -> Prepared {
         if let Some(again) = rng.random_bool(0.7).then(|| self.again.pop_front()).flatten() {
             return again;
@@ -66,14 +69,14 @@ impl Ledger {
         upload.into()
     }
 
-    /// Notes what became of a report.
+    /// Records the outcome of a report.
     fn note(&mut self, outcome: Outcome, pair: Pair, rng: &mut ChaCha20Rng) {
         match outcome {
             Outcome::Accepted | Outcome::AlreadyAccepted => {
                 self.acknowledged_live += 1;
                 self.acknowledged.insert(pair);
             }
-            // Real clients come back, mostly.
+            // Most real clients retry; the others abandon their reports.
             Outcome::TryLater { report, .. } if rng.random_bool(0.8) => self.again.push_back(*report),
             Outcome::TryLater { .. } => self.abandoned += 1,
             other => panic!("{other:?}"),
@@ -81,7 +84,8 @@ impl Ledger {
     }
 }
 
-/// Posts until the time is over: some fresh reports, some that were not acknowledged, to either replica.
+/// Posts new reports, and reports that were not acknowledged, to both replicas until the time
+/// `end`.
 pub async fn post(site: Arc<Site>, ledger: Arc<Mutex<Ledger>>, seed: u64, end: Instant) {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let reporters = [0, 1].map(|replica| site.reporter(replica));

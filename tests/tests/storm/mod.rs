@@ -1,4 +1,5 @@
-//! Two servers and two batch jobs on one spool, killed at random under load; then what has to hold is checked.
+//! A load test with crashes: two ingestor servers and two batch jobs on one spool are killed at
+//! random under load. Afterwards, the test verifies that no report was lost or batched twice.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod ledger;
@@ -19,24 +20,25 @@ use ledger::{Ledger, post};
 use process::Process;
 use site::{SETTLE, Site};
 
-/// How hard it blows.
+/// The parameters of a load test.
 #[derive(Clone, Copy, Debug)]
 pub struct Storm {
-    /// Windows that are due before anything else happens, full of reports.
+    /// The number of windows that are filled with reports and are due before the servers start.
     pub windows: u64,
-    /// Reports in each.
+    /// The number of reports in each of these windows.
     pub reports: u64,
-    /// For how long there is load, at least.
+    /// The minimum duration of the load.
     pub seconds: u64,
-    /// For how much longer, if the end of a window, which takes load and kills beyond it, is that near.
+    /// The maximum extension of the load, which applies if it is enough to continue past the end of
+    /// a window.
     pub stretch: u64,
-    /// Those who post at once.
+    /// The number of concurrent clients.
     pub posters: u64,
-    /// Kills of batch jobs when the last window is due.
+    /// The number of times that two batch jobs are started and killed when the last window is due.
     pub last_kills: u32,
 }
 
-/// A number from the environment.
+/// Returns a number from an environment variable.
 pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
@@ -45,13 +47,14 @@ fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-/// How long it is until the next full minute.
+/// Returns the time until the next full minute.
 fn until_minute() -> Duration {
     Duration::from_secs(60) - Duration::from_nanos((since_epoch().as_nanos() % 60_000_000_000) as u64)
 }
 
-/// Lets it blow over the site, and asserts that each acknowledged report is in exactly one batch on both sides, that no
-/// other is there twice, and that another run changes no byte.
+/// Runs the load test on a site. Asserts that every acknowledged report is in exactly one batch on
+/// both sides, that no other report is in two, and that another run of the batch job changes no
+/// byte.
 pub async fn blow(site: Site, storm: Storm, seed: u64) {
     let ledger = Ledger::default();
     let filled = site.fill(storm.windows, storm.reports).await;
@@ -78,7 +81,7 @@ pub async fn blow(site: Site, storm: Storm, seed: u64) {
     assert!(kills.servers > 5, "{kills:?}");
     assert!(ledger.acknowledged_live > 200, "{ledger:?}");
 
-    // The window of the last slab ends within a minute, and settles.
+    // The window of the last slab ends within a minute, and is planned some seconds later.
     sleep(until_minute() + Duration::from_millis(SETTLE * 1000 + 500)).await;
     let last = kill_jobs(&site, seed, storm.last_kills).await;
     assert!(kills.jobs + last > 8, "{kills:?} and {last}");
@@ -89,14 +92,15 @@ pub async fn blow(site: Site, storm: Storm, seed: u64) {
     check(&site, &ledger, last).await;
 }
 
-/// What was killed while it ran.
+/// The numbers of processes that were killed while they ran.
 #[derive(Clone, Copy, Debug, Default)]
 struct Kills {
     servers: u32,
     jobs: u32,
 }
 
-/// Kills and starts again, servers and batch jobs, until the time is over. A job that has ended is started again, too.
+/// Kills and restarts servers and batch jobs until the time `end`. Also restarts batch jobs that
+/// have ended.
 async fn kill(site: &Site, seed: u64, end: Instant) -> Kills {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut servers = [0, 1].map(|which| Process::start(site, which, "serve"));
@@ -116,7 +120,8 @@ async fn kill(site: &Site, seed: u64, end: Instant) -> Kills {
     kills
 }
 
-/// Two jobs over and over, killed at random, as long as there is something to do. How many were killed at work.
+/// Starts two batch jobs `most` times, and kills them at random times. Returns the number of jobs
+/// that were killed before they ended.
 async fn kill_jobs(site: &Site, seed: u64, most: u32) -> u32 {
     let mut rng = ChaCha20Rng::seed_from_u64(seed ^ 1);
     let mut killed = 0;
@@ -136,22 +141,34 @@ async fn check(site: &Site, ledger: &Ledger, last: u32) {
         Process::start(site, which, "batch").ends_well().await;
     }
     let changed = tallybox_tests::snapshot::difference(&before, &all(&site.buckets()).await);
-    assert!(changed.is_empty(), "another run changes no byte: {changed:?}");
+    assert!(
+        changed.is_empty(),
+        "another run of the batch job changed objects: {changed:?}"
+    );
 
     let key = site.world.keys.ingestor_signing.verifying_key();
     let [first, second] = &site.mailboxes;
     let (first, second) = (batches(&**first, &key).await, batches(&**second, &key).await);
     let counts = pairs(&first, &second);
-    assert!(counts.values().all(|count| *count == 1), "nothing is there twice");
+    assert!(counts.values().all(|count| *count == 1), "a report is in two batches");
     for side in [0, 1] {
         let shares: BTreeSet<_> = counts.keys().map(|pair| &pair[side]).collect();
-        assert_eq!(shares.len(), counts.len(), "no share is there beside two others");
+        assert_eq!(
+            shares.len(),
+            counts.len(),
+            "a share is paired with two different shares"
+        );
     }
     let lost = ledger.acknowledged.iter().filter(|pair| !counts.contains_key(*pair));
-    assert_eq!(lost.count(), 0, "of {} acknowledged reports", ledger.acknowledged.len());
+    assert_eq!(
+        lost.count(),
+        0,
+        "some of {} acknowledged reports are lost",
+        ledger.acknowledged.len()
+    );
     assert!(
         counts.keys().all(|pair| ledger.posted.contains(pair)),
-        "nothing is made up"
+        "a batch contains a report that no client posted"
     );
     println!(
         "{} reports in {} batches, {last} jobs killed at the last window",

@@ -1,4 +1,4 @@
-//! Ingestors that are killed.
+//! Ingestor processes that the test kills.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::site::Site;
 
-/// A program that is killed when it is dropped, and not asked.
+/// A process, which is killed with SIGKILL when this value is dropped.
 pub struct Process(Child);
 
 impl Process {
@@ -26,7 +26,8 @@ impl Process {
         Self(child.unwrap())
     }
 
-    /// Kills it; whether it was still running. A server's address is free only when the old one is gone.
+    /// Kills the process, and waits for its end, because the address of a server is free only then.
+    /// Returns whether the process was still running.
     pub fn kill(&mut self) -> bool {
         let running = self.0.try_wait().unwrap().is_none();
         let _ = self.0.kill();
@@ -34,11 +35,11 @@ impl Process {
         running
     }
 
-    /// Waits for a batch job that nobody kills.
+    /// Waits until a batch job has ended, and asserts that it succeeded.
     pub async fn ends_well(&mut self) {
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {
-                assert!(status.success(), "a run that nobody kills ends well: {status}");
+                assert!(status.success(), "a batch job that was not killed failed: {status}");
                 return;
             }
             sleep(Duration::from_millis(10)).await;

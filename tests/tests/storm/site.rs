@@ -1,4 +1,5 @@
-//! An ingestor of two replicas: keys, configurations, buckets, and the reports of its clients.
+//! An ingestor with two replicas: its keys, configurations and buckets, and the reports of its
+//! clients.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -25,18 +26,19 @@ use tallybox_transport::{BucketPlace, Records, SharedBucket};
 use tempfile::TempDir;
 
 const METRIC: &str = "CodeVerified-v1";
-/// Windows are as short as can be.
+/// The `settle-secs` of the ingestor: the time between the end of a window and its planning, in
+/// seconds. Short, so that the test ends soon.
 pub const SETTLE: u64 = 3;
-/// Slabs of each window that is filled beforehand.
+/// The number of slabs of each window that is filled in advance.
 const SLABS: usize = 2;
 
-/// Where it all is.
+/// An ingestor with two replicas.
 pub struct Site {
     directory: TempDir,
     pub world: World,
     pub spool: SharedBucket,
     pub mailboxes: [SharedBucket; 2],
-    /// The replicas share everything but their addresses.
+    /// The configuration file and the address of each replica. The replicas share everything else.
     pub replicas: [(PathBuf, SocketAddr); 2],
     traffic: Traffic,
     metric: ClientMetric,
@@ -48,7 +50,8 @@ fn free_address() -> SocketAddr {
 }
 
 impl Site {
-    /// A site whose buckets are where `place` says, as a configuration file would, in JSON. `seed` makes its reports.
+    /// Creates a site. `place` returns the location of a bucket, in JSON, as a configuration
+    /// contains it. The reports follow from `seed`.
     pub fn new(seed: u64, place: impl Fn(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let world = World::create(directory.path(), None, Points::Pinned).unwrap();
@@ -72,25 +75,26 @@ impl Site {
         }
     }
 
-    /// All its buckets by name.
+    /// Returns all buckets by name.
     pub fn buckets(&self) -> [(&'static str, &SharedBucket); 3] {
         let [first, second] = &self.mailboxes;
         [("spool", &self.spool), ("first", first), ("second", second)]
     }
 
-    /// Where its programs write what they have to say.
+    /// Opens the file to which all processes append their logs.
     pub fn log(&self) -> File {
         let path = self.directory.path().join("log");
         File::options().create(true).append(true).open(path).unwrap()
     }
 
-    /// Report number `index`.
+    /// Returns the report with the number `index`.
     pub fn upload(&self, index: u64) -> ReportUpload {
         let report = self.traffic.packet(index).unwrap().report;
         report.into_upload(&self.metric, 2, None)
     }
 
-    /// A client of one of the replicas. Its patience is short, so that what is not acknowledged comes back to us.
+    /// Returns a client of one of the replicas. Its deadline is short, so that it returns reports
+    /// that are not acknowledged soon instead of retrying them.
     pub fn reporter(&self, replica: usize) -> Reporter {
         let mut options = Options::default();
         options.deadline = Duration::from_millis(300);
@@ -98,7 +102,8 @@ impl Site {
         Reporter::new(&address, self.world.trust(8.0), options).unwrap()
     }
 
-    /// Fills windows that have ended with slabs, as servers do that were there before, some reports twice.
+    /// Fills windows that have ended with slabs, as if earlier servers had written them. Some
+    /// reports are written twice.
     pub async fn fill(&self, windows: u64, reports: u64) -> Vec<ReportUpload> {
         let all: Vec<ReportUpload> = (0..windows * reports)
             .into_par_iter()
@@ -109,10 +114,12 @@ impl Site {
             .unwrap();
         let now = BatchTime::from_millis(now.as_millis() as i64).unwrap();
         for (window, ours) in all.chunks(reports as usize).enumerate() {
-            // The window that has just ended may not be due yet; it is left to the running servers.
+            // The window that has just ended may not be due yet, so it is left to the running
+            // servers.
             let start = now.plus_minutes(window as i64 - windows as i64 - 1).unwrap();
             for (number, chunk) in ours.chunks(ours.len().div_ceil(SLABS)).enumerate() {
-                // The first of another window once more: an answer was lost, and the client came again.
+                // One report is repeated, as if its client had not received the response and had
+                // retried.
                 let earlier = &all[window * 7 % all.len()];
                 self.slab(start, number as u64, chunk.iter().chain([earlier])).await;
             }
@@ -137,7 +144,8 @@ impl Site {
     }
 }
 
-/// The configuration of a replica: the sandbox's, with other buckets, and batches so small that there are many.
+/// Writes the configuration of a replica: that of the sandbox, with other buckets, and with small
+/// batches, so that there are many.
 fn configuration(world: &World, replica: usize, place: impl Fn(&str) -> String) -> (PathBuf, SocketAddr) {
     let served = Served {
         listen: free_address(),
