@@ -102,9 +102,10 @@ pub struct Scenario {
     pub slow: Option<Role>,
     /// The time from which each processor announces that it supports rosters.
     pub since: [Option<BatchTime>; 2],
-    /// Who takes that back, and when.
+    /// The processor that withdraws its announcement, and the time at which it does.
     pub off: Option<(Role, Millis)>,
-    /// In how many windows after its own a batch may be summed, as each processor has it.
+    /// The maximum age of a batch as each processor configures it: the number of windows after its
+    /// own in which the batch may be summed.
     pub maximum_age: [u32; 2],
     /// The age at which mailboxes delete objects.
     pub retention: Option<Millis>,

@@ -9,7 +9,7 @@ pub enum Timer {
     Ended(usize, bool),
     /// A slab of accepted reports is written to the spool.
     Slab(usize),
-    /// A processor is switched off.
+    /// A processor goes offline.
     Off,
     /// The clocks of one organisation step.
     Clocks,

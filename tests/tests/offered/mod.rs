@@ -1,4 +1,5 @@
-//! The predecessor's packets, offered to a processor of ours again and again.
+//! A processor to which tests repeatedly offer packets of the predecessor: in other batches, at
+//! other evaluation points and with other numbers of bins.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use tallybox_tests::forge::Batch;
 use tallybox_tests::vectors::{Case, Places, packet_documents, write_config};
 use tallybox_transport::memory;
 
-/// The point that the predecessor's packets have.
+/// The evaluation point of the predecessor's packets.
 pub(crate) const FIRST_POINT: i64 = 998_314_904;
-/// Another one.
+/// Another evaluation point.
 pub(crate) const OTHER_POINT: i64 = 123_456_789;
 
-/// A processor with all its buckets in memory; with pinned points its keys are of 8 bins.
+/// Returns a processor whose buckets are all in memory. With pinned points, its keys are for 8
+/// bins.
 pub(crate) fn processor(case: &Case, role: Role, points: Points) -> Arc<Processor> {
     Arc::new(opened(case, role, points, 8).unwrap())
 }
@@ -42,19 +44,21 @@ pub(crate) fn opened(case: &Case, role: Role, points: Points, bins: u32) -> Resu
     processor.buckets.own = memory("own");
     processor.buckets.peer_validation_out = memory("out");
     processor.buckets.sum_parts = memory("sums");
-    // A batch of nothing but packets at another point is taken in here, to see what becomes of them.
+    // Without this confirmation, the wrong-key rule would hold back a batch all of whose packets
+    // fail, and these tests could not examine the result.
     processor.wrong_key.accept = true;
     Ok(processor)
 }
 
-/// Another process of the same processor: nothing is left in memory, everything in the buckets.
+/// Returns another process of the same processor: with empty memory, and with the same buckets.
 pub(crate) fn restarted(case: &Case, before: &Processor, points: Points, bins: u32) -> Arc<Processor> {
     let mut processor = opened(case, before.role, points, bins).unwrap();
     processor.buckets = before.buckets.clone();
     Arc::new(processor)
 }
 
-/// The case's first batch, and the same packets again in another one under new identifiers and with another point.
+/// Returns the first batch of the case, and a second batch with the same packets under new
+/// identifiers and another evaluation point.
 pub(crate) fn twice(case: &Case, role: Role) -> [Batch; 2] {
     let first = Batch::read(case, &case.batches()[0], role);
     let name = BatchName {
@@ -83,7 +87,8 @@ pub(crate) async fn messages(processor: &Processor, batch: &Batch) -> Vec<Prepar
     all
 }
 
-/// The same packets in a batch of another metric, under new identifiers and with other bins.
+/// Returns a batch of another metric with the same packets, under new identifiers and with another
+/// number of bins.
 pub(crate) fn of_other_bins(batch: &Batch, bins: i32) -> Batch {
     let mut other = batch.clone().renamed(BatchName {
         aggregation: "org.example.other".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! Two processors of ours between which everything is in memory.
+//! Two processors whose buckets are in memory.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use tallybox_service::config::load;
 use tallybox_tests::vectors::{Case, Places, write_config};
 use tallybox_transport::{SharedBucket, memory, publish_bytes, read_all};
 
-/// Two processors of ours, everything between them in memory.
+/// Two processors. Their buckets are in memory, except for the ingestion batches, which are the
+/// files of a test case.
 pub struct Pair {
     pub case: Case,
     pub buckets: [ProcessorBuckets; 2],
@@ -52,7 +53,7 @@ impl Pair {
         }
     }
 
-    /// A processor, as it comes from its configuration with `change`.
+    /// Returns a processor from its configuration, after `change`.
     pub fn with(&self, role: Role, change: impl FnOnce(&mut Processor)) -> Arc<Processor> {
         let mut processor = Processor::open(&load::<Config>(&self.configs[role.index()]).unwrap()).unwrap();
         processor.buckets = self.buckets[role.index()].clone();
@@ -72,7 +73,7 @@ impl Pair {
         self.with(role, |_| {})
     }
 
-    /// The window this many after that of the case.
+    /// Returns the window that is `later` windows after that of the case.
     pub fn window(&self, later: u32) -> WindowName {
         let next = |window, _| next_window(window, 60).unwrap();
         WindowName {
@@ -93,7 +94,7 @@ impl Pair {
             .unwrap()
     }
 
-    /// Both write their rosters, and then both agree.
+    /// Runs roster tasks until both processors have written their rosters and agreed.
     pub async fn agree(&self, later: u32) {
         for role in [Role::First, Role::Second, Role::First] {
             self.roster(role, later).await;
@@ -106,7 +107,7 @@ impl Pair {
         serde_json::from_slice(&text).unwrap()
     }
 
-    /// Both sum parts, and what they add up to.
+    /// Writes both sum parts. Returns them with their sum.
     pub async fn sums(&self, later: u32) -> ([SumPart; 2], Vec<u32>) {
         let mut parts = Vec::new();
         for role in Role::ALL {
@@ -140,7 +141,7 @@ impl Pair {
     }
 }
 
-/// Copies every object whose key does not begin with `without`.
+/// Copies every object whose key does not start with `without`.
 pub async fn copy_all(from: &SharedBucket, to: &SharedBucket, without: &str) {
     use futures::TryStreamExt as _;
     let keys: Vec<_> = from

@@ -1,6 +1,7 @@
-//! Workers: nothing that a message, a queue or a peer does ends one, and no task is done by halves.
+//! Workers: no message, queue or peer can end a worker process, and no task is done only in part.
 //!
-//! Tests that carry the number of one of the predecessor's weaknesses (W7, W12, ...) fail on what it did.
+//! A test whose name starts with the number of one of the predecessor's weaknesses (W7, W12, ...)
+//! fails on the behaviour of the predecessor.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod messages;

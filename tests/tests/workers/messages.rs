@@ -1,4 +1,4 @@
-//! What becomes of messages: good ones, copies, poison.
+//! The handling of queue messages: valid ones, repeated ones, and poison messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::world::{Trouble, Troubled, World, emptied, metric, start};
 
 const LEASE: Duration = Duration::from_secs(600);
 
-/// Takes everything from a queue, one message after another.
+/// Handles all messages of a queue, one after another.
 async fn drain(worker: &tallybox_facilitator::worker::Worker, kind: Kind) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     while let Some(outcome) = step(worker, kind, Duration::ZERO).await.unwrap() {
@@ -55,8 +55,8 @@ async fn tasks_go_from_intake_to_sum_part_and_the_window_is_marked_done() {
     assert_eq!(counted("facilitator_packets_summed_total"), 300);
 }
 
-/// The predecessor wrote other bytes each time, so that two deliveries of one task could leave the header of one and
-/// the packets of the other.
+/// The predecessor wrote different bytes each time, so that two deliveries of one task could leave
+/// the header of one and the packets of the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn w6_redelivered_tasks_and_two_workers_on_one_task_leave_the_same_bytes() {
     let world = World::new("dim8", LEASE);
@@ -93,7 +93,7 @@ async fn w6_redelivered_tasks_and_two_workers_on_one_task_leave_the_same_bytes()
     assert!(World::rejected(&world.intake).await.is_empty() && World::rejected(&world.aggregate).await.is_empty());
 }
 
-/// The predecessor took a batch that was copied to another date in a second time.
+/// The predecessor took a batch in a second time if the batch had been copied to another date.
 #[tokio::test(flavor = "multi_thread")]
 async fn w8_a_copied_batch_is_rejected_with_its_first_date() {
     let world = World::new("dim2", LEASE);
@@ -128,7 +128,8 @@ async fn w8_a_copied_batch_is_rejected_with_its_first_date() {
     );
 }
 
-/// Each of these ended the predecessor's worker, by an error or a panic, and came back to end the next.
+/// Each of these messages ended the predecessor's worker, by an error or a panic. It was then
+/// redelivered, and ended the next worker.
 #[tokio::test(flavor = "multi_thread")]
 async fn w12_poison_messages_are_rejected_with_a_reason_and_the_worker_goes_on() {
     let world = World::new("dim2", LEASE);
@@ -173,7 +174,7 @@ async fn w12_poison_messages_are_rejected_with_a_reason_and_the_worker_goes_on()
     for (body, reason) in &rejected {
         assert!(
             intakes.iter().any(|bad| bad.as_bytes() == &body[..]),
-            "the message is kept as it was"
+            "the body of a rejected message was changed"
         );
         assert!(reason.starts_with("task: ") && reason.len() > 10, "{reason}");
     }
@@ -223,7 +224,7 @@ async fn w12_a_panic_costs_the_task_an_attempt_and_in_the_end_the_task() {
     assert_eq!(names, ["retry", "retry", "reject"], "{outcomes:?}");
     let rejected = World::rejected(&world.intake).await;
     assert!(
-        rejected[0].1.contains("this bucket is cursed") && rejected[0].1.contains("attempt 3"),
+        rejected[0].1.contains("this bucket panics in every get") && rejected[0].1.contains("attempt 3"),
         "{rejected:?}"
     );
     assert_eq!(metric(&worker, "facilitator_panics_total"), 3);
@@ -277,7 +278,7 @@ async fn a_window_below_the_minimum_is_done_without_a_sum_part() {
     let mark = processor.read_record(&window.done(), 1000).await.unwrap().unwrap();
     let mark: DoneMark = serde_json::from_slice(&mark).unwrap();
     assert_eq!((mark.sum_part, mark.reason.as_deref()), (None, Some("below-minimum")));
-    // An operator who lowers the minimum and asks again gets the sum part.
+    // An operator who lowers the minimum and starts the task again gets the sum part.
     let mut lower = world.processor();
     lower.buckets = processor.buckets.clone();
     assert_eq!(handle(&Arc::new(lower), Kind::Aggregate, &sum).await, Outcome::Done);

@@ -1,4 +1,4 @@
-//! Queues that hiccup, leases that run out.
+//! Queues with transient errors, and leases during slow operations.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,8 +9,8 @@ use tallybox_queue::{SharedQueue, TaskQueue as _};
 
 use crate::world::{Flaky, Trouble, Troubled, World, config, emptied, start};
 
-/// The predecessor extended its lease only once all packets were opened; whatever came before ran into the deadline,
-/// and the task was handed to a second worker.
+/// The predecessor renewed its lease only after all packets were decrypted. If the work before that
+/// exceeded the lease, the task was delivered to a second worker.
 #[tokio::test(start_paused = true)]
 async fn w7_a_lease_is_kept_from_the_moment_of_receipt_however_slow_the_bucket_is() {
     let world = World::new("dim2", Duration::from_secs(600));
@@ -25,17 +25,21 @@ async fn w7_a_lease_is_kept_from_the_moment_of_receipt_however_slow_the_bucket_i
     let task = world.intake_task(&world.case.batches()[0]);
     world.intake.publish(task.into()).await.unwrap();
     emptied(&world.intake).await;
-    assert_eq!(queue.received.load(Ordering::SeqCst), 1, "nobody else got it");
+    assert_eq!(
+        queue.received.load(Ordering::SeqCst),
+        1,
+        "the task was delivered a second time"
+    );
     assert!(running.metric("facilitator_leases_extended_total") >= 20);
     assert_eq!(
         running.metric("facilitator_leases_lost_total"),
         0,
-        "two failed extensions lose no lease"
+        "two failed renewals must not lose the lease"
     );
     running.stop().await;
 }
 
-/// Each of these ended the predecessor's worker.
+/// Each of these errors ended the predecessor's worker.
 #[tokio::test(start_paused = true)]
 async fn w26_failed_receives_acks_extensions_and_rejections_end_no_worker() {
     let world = World::new("dim8", Duration::from_secs(600));

@@ -10,7 +10,7 @@ use tallybox_service::shutdown::Reload;
 
 use crate::world::{World, emptied, start};
 
-/// Waits for a metric.
+/// Waits until a metric has at least this value.
 async fn becomes(running: &crate::world::Running, name: &str, value: u64) {
     for _ in 0..4000 {
         if running.metric(name) >= value {
@@ -21,12 +21,13 @@ async fn becomes(running: &crate::world::Running, name: &str, value: u64) {
     panic!("{name} is {}, not {value}", running.metric(name));
 }
 
-/// The predecessor's keys came with the process, which had to end once an hour for that.
+/// The predecessor read its keys only when the process started, which therefore had to end once an
+/// hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_keys_are_used_once_the_worker_is_asked_and_a_broken_configuration_changes_nothing() {
     let world = World::new("dim2", Duration::from_secs(600));
     let good = std::fs::read_to_string(&world.config).unwrap();
-    // Packets are sealed to the first role's keys; these are the second's.
+    // The packets are sealed to the keys of the first role; these are the keys of the second.
     let other_keys = good.replacen("pha-packet-2.x963", "facilitator-packet-2.x963", 1);
     let other_keys = other_keys.replacen("pha-packet-1.x963", "facilitator-packet-1.x963", 1);
     assert_ne!(good, other_keys);
@@ -46,7 +47,10 @@ async fn new_keys_are_used_once_the_worker_is_asked_and_a_broken_configuration_c
     asker.ask();
     becomes(&running, "facilitator_reload_failures_total", 1).await;
     assert_eq!(worker.readiness().warnings.len(), 1);
-    assert!(worker.readiness().ready(), "the old keys are in force");
+    assert!(
+        worker.readiness().ready(),
+        "the worker is not ready, although the old keys are in use"
+    );
 
     std::fs::write(&world.config, &good).unwrap();
     asker.ask();
@@ -67,7 +71,11 @@ async fn a_file_that_changes_is_read_again_by_itself() {
     let (_asker, reload) = Reload::channel();
     let watching = tokio::spawn(watch(Arc::clone(&worker), source, reload, Duration::from_millis(20)));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(running.metric("facilitator_reloads_total"), 0, "nothing has changed");
+    assert_eq!(
+        running.metric("facilitator_reloads_total"),
+        0,
+        "the worker reloaded, although no file has changed"
+    );
     let sealing = world.config.parent().unwrap().join("sealing.b64");
     std::fs::write(sealing, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHho= \n").unwrap();
     becomes(&running, "facilitator_reloads_total", 1).await;

@@ -1,4 +1,4 @@
-//! Stopping, and being stuck.
+//! Shutdown, and the health checks of stuck workers and unreachable buckets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::world::{Trouble, Troubled, World, emptied, start};
 
-/// The predecessor looked at the signal only between tasks, so that a long one was killed with its lease running.
+/// The predecessor checked for the signal only between tasks, so that a long task was killed while
+/// its lease still ran.
 #[tokio::test(start_paused = true)]
 async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seconds() {
     let world = World::new("dim8", Duration::from_secs(600));
@@ -24,7 +25,11 @@ async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seco
     world.publish_intakes().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let depth = world.intake.depth().await.unwrap();
-    assert_eq!((depth.ready, depth.held), (Some(1), Some(2)), "two are in hand");
+    assert_eq!(
+        (depth.ready, depth.held),
+        (Some(1), Some(2)),
+        "two tasks have to be leased"
+    );
     let begun = Instant::now();
     let worker = Arc::clone(&running.worker);
     running.stop().await;
@@ -33,13 +38,13 @@ async fn w20_a_worker_that_is_told_to_stop_gives_its_tasks_back_within_five_seco
     assert_eq!(
         (depth.ready, depth.held),
         (Some(3), Some(0)),
-        "all can be received at once"
+        "all tasks have to be available immediately"
     );
     assert!(!worker.readiness().ready());
     let handed_back = r#"facilitator_tasks_handed_back_total{queue="intake"}"#;
     assert_eq!(crate::world::metric(&worker, handed_back), 2);
 
-    // Another worker does them.
+    // Another worker completes them.
     let other = start(world.worker(world.processor()));
     emptied(&world.intake).await;
     other.stop().await;
@@ -73,7 +78,7 @@ async fn an_idle_worker_stops_within_a_moment_and_loses_no_message_that_comes_me
     let begun = Instant::now();
     running.task.await.unwrap();
     assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
-    // Given back, or done: nobody holds it.
+    // The task was handed back or is done; in both cases no lease is left.
     assert_eq!(world.intake.depth().await.unwrap().held, Some(0));
 }
 
@@ -98,12 +103,13 @@ async fn a_stuck_task_fails_liveness_and_an_idle_or_busy_worker_does_not() {
     running.stop().await;
 }
 
-/// Without a task nobody would notice that the buckets are out of reach, and with tasks only the log would say so.
+/// Without this check, an idle worker would not detect that its buckets are unreachable, and a busy
+/// one would only log it.
 #[tokio::test(start_paused = true)]
 async fn a_worker_whose_bucket_does_not_answer_for_a_minute_is_not_ready() {
     let world = World::new("dim2", Duration::from_secs(600));
     let mut processor = world.processor();
-    // The third question and all after it.
+    // The third request and all later ones fail.
     processor.buckets.own = Faults::new(3, FaultKind::Die).wrap(processor.buckets.own);
     let worker = world.worker(processor);
     let watching = tokio::spawn(watch_buckets(Arc::clone(&worker)));

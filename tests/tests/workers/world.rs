@@ -1,4 +1,5 @@
-//! A processor beside the predecessor, with queues in memory, and what can go wrong with queues and buckets.
+//! A processor whose peer is the predecessor, with queues in memory, and queues and buckets with
+//! faults.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// One processor beside the predecessor, and its queues.
+/// A processor whose peer is the predecessor, and its queues.
 pub(crate) struct World {
     pub(crate) case: Case,
     pub(crate) config: PathBuf,
@@ -33,7 +34,7 @@ pub(crate) struct World {
     _root: tempfile::TempDir,
 }
 
-/// A worker that runs.
+/// A running worker.
 pub(crate) struct Running {
     pub(crate) worker: Arc<Worker>,
     pub(crate) stop: CancellationToken,
@@ -41,7 +42,7 @@ pub(crate) struct Running {
 }
 
 impl World {
-    /// Leases of `lease`.
+    /// Creates a processor for a test case, with queues whose leases last for `lease`.
     pub(crate) fn new(case: &str, lease: Duration) -> Self {
         let (case, root, role) = (Case::load(case), tempfile::tempdir().unwrap(), Role::First);
         let places = Places::beside_predecessor(&case, root.path(), role);
@@ -54,7 +55,7 @@ impl World {
         }
     }
 
-    /// The processor, its own buckets in memory.
+    /// Returns the processor. The buckets to which it writes are in memory.
     pub(crate) fn processor(&self) -> Processor {
         let mut processor = Processor::open(&load::<Config>(&self.config).unwrap()).unwrap();
         processor.buckets.own = memory("own");
@@ -98,7 +99,7 @@ impl World {
         task.to_json()
     }
 
-    /// Intake of all batches; they are not summed.
+    /// Publishes the intake tasks of all batches.
     pub(crate) async fn publish_intakes(&self) {
         for batch in self.case.batches() {
             let task = self.intake_task(&batch);
@@ -106,7 +107,7 @@ impl World {
         }
     }
 
-    /// What was rejected, with the reasons.
+    /// Returns the rejected messages with their reasons.
     pub(crate) async fn rejected(queue: &MemoryQueue) -> Vec<(Bytes, String)> {
         let (rejected, mut all) = (queue.rejected(), Vec::new());
         while let Some(delivery) = rejected.receive(Duration::ZERO).await.unwrap() {
@@ -128,7 +129,7 @@ pub(crate) fn config() -> WorkerConfig {
     }
 }
 
-/// Starts the loop on both queues.
+/// Starts the worker's loop on both queues.
 pub(crate) fn start(worker: Arc<Worker>) -> Running {
     let stop = CancellationToken::new();
     let task = tokio::spawn(run(Arc::clone(&worker), &Kind::ALL, stop.clone()));
@@ -141,7 +142,7 @@ impl Running {
         self.task.await.unwrap();
     }
 
-    /// The value of a line of the metrics.
+    /// Returns the value of a metric.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         metric(&self.worker, name)
     }
@@ -153,7 +154,8 @@ pub(crate) fn metric(worker: &Worker, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("{name} in {text}")).parse().unwrap()
 }
 
-/// Waits until nothing is left in a queue, rejected messages aside; in paused time for hours.
+/// Waits until a queue contains no message except rejected ones. With paused time, the limit is
+/// many hours of virtual time.
 pub(crate) async fn emptied(queue: &dyn TaskQueue) {
     let emptying = async {
         loop {
@@ -164,12 +166,13 @@ pub(crate) async fn emptied(queue: &dyn TaskQueue) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    // In paused time this is no time at all.
+    // With paused time, this limit takes no real time.
     let in_time = tokio::time::timeout(Duration::from_secs(50_000), emptying).await;
     in_time.expect("the queue is emptied in time");
 }
 
-/// A queue that fails at chosen operations as often as asked, and counts.
+/// A queue whose operations fail for a chosen number of times each, and which counts received
+/// messages.
 #[derive(Debug)]
 pub(crate) struct Flaky {
     inner: SharedQueue,
@@ -194,7 +197,7 @@ impl Flaky {
                 Err(QueueError::Unavailable {
                     queue: "flaky".to_owned(),
                     operation,
-                    source: "it hiccups".into(),
+                    source: "transient test failure".into(),
                 })
             }
             _ => Ok(()),
@@ -250,16 +253,16 @@ impl TaskQueue for Flaky {
     }
 }
 
-/// What a bucket does with every request for an object.
+/// The fault of a bucket in every request for an object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trouble {
-    /// It answers late.
+    /// The response is delayed.
     Slow(Duration),
-    /// It panics.
+    /// The request panics.
     Panic,
 }
 
-/// A bucket with trouble.
+/// A bucket with a fault.
 #[derive(Debug)]
 pub(crate) struct Troubled {
     pub(crate) inner: SharedBucket,
@@ -271,7 +274,7 @@ impl Bucket for Troubled {
     async fn get(&self, key: &str) -> Result<Object, BucketError> {
         match self.trouble {
             Trouble::Slow(time) => tokio::time::sleep(time).await,
-            Trouble::Panic => panic!("this bucket is cursed"),
+            Trouble::Panic => panic!("this bucket panics in every get"),
         }
         self.inner.get(key).await
     }
