@@ -129,8 +129,8 @@ impl Shelf {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Does the same as [`newest`](Self::newest) independently, so that a second actor can wait for
-    /// objects.
+    /// Returns the same key as [`newest`](Self::newest), once and independently of it, so that a
+    /// second actor can wait for objects.
     pub fn fresh(&self) -> Option<String> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

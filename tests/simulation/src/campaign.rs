@@ -142,7 +142,7 @@ impl Campaign {
         })
     }
 
-    /// Returns the smallest reduction of a failing run that still fails.
+    /// Shrinks a failing run, and returns the smallest run found that still fails.
     #[must_use]
     pub fn shrink(&self, failed: &Outcome) -> Outcome {
         let runtime = runtime();

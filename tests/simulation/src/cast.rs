@@ -52,7 +52,7 @@ pub struct Process {
     pub part: Part,
     /// The name in traces and digests.
     pub name: String,
-    /// The clock of the process, which a fault may set wrong.
+    /// The clock of the process, to which a fault may add an error.
     pub clock: Clock,
     /// The current or last lifetime; `None` before the first start.
     pub running: Option<Running>,

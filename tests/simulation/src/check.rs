@@ -1,4 +1,5 @@
-//! The audit: verifies the properties that hold at the end of every run, regardless of its faults.
+//! The audit, which verifies the properties that have to hold at the end of every run, regardless
+//! of its faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

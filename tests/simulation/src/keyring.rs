@@ -120,7 +120,7 @@ impl Keyring {
         self.trusted[role.index()].clone()
     }
 
-    /// The public keys that verify the ingestor's batches.
+    /// Returns the public keys that verify the ingestor's batches.
     #[must_use]
     pub fn trusted_ingestor(&self) -> TrustedKeys {
         self.trusted_ingestor.clone()

@@ -1,5 +1,5 @@
-//! A dishonest ingestor: puts packets into a second batch, of their metric or of one with other
-//! bins, and batches under a second date.
+//! A dishonest ingestor, which puts packets into a second batch, of their metric or of one with
+//! other bins, and batches under a second date.
 
 use tallybox_client::traffic::Metric;
 use tallybox_model::avro::{ContainerReader, ContainerWriter, Limits, Record as _, Records, decode_one, encode_one};

@@ -1,5 +1,5 @@
-//! The record of all violations of the rules in a run, and which properties the audit can still
-//! demand.
+//! The record of all violations of the rules in a run. The audit derives from it which properties
+//! it can still demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 

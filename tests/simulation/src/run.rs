@@ -51,8 +51,7 @@ pub struct Outcome {
     pub digest: u64,
 }
 
-/// Runs a seed. The Tokio runtime must be single-threaded, because the order of events depends on
-/// it.
+/// Runs a seed. The Tokio runtime must be single-threaded.
 pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
     let scenario = Scenario::new(seed, cuts);
     let mut stage = Stage::new(&scenario, trace);

@@ -292,9 +292,9 @@ impl Scenario {
         let role = if dice.chance(500) { Role::First } else { Role::Second };
         let from = self.start() + dice.between(0, 2 * HOUR);
         let until = from + dice.between(HOUR, 3 * HOUR);
-        // During a rotation, a batch may contain packets of both epochs. If the file of one key is
-        // wrong, the packets of that epoch fail and cannot be distinguished from invalid ones, so a
-        // run does not have both faults.
+        // During a rotation, a batch may contain packets sealed to both keys, and lose those of
+        // only one key. This cannot be distinguished from invalid packets, so a run does not have
+        // both faults.
         (self.has(Trouble::WrongKey) && !self.has(Trouble::Rotation)).then_some((role, from, until))
     }
 

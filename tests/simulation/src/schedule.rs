@@ -2,8 +2,8 @@
 //!
 //! Each process is a Tokio task. Each of its operations on a bucket or a queue is an event that
 //! waits for its turn; the code between two operations takes no virtual time. The next event fires
-//! only when every running task waits for one. So at most one task runs at any moment, and a run is
-//! deterministic.
+//! only when every running task waits for one. So at most one task runs at any moment, regardless
+//! of the number of threads, and a run is deterministic.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

@@ -1,5 +1,5 @@
-//! A dishonest processor: replaces the rosters and validation batches that it sent to its peer with
-//! others, under valid signatures of its own.
+//! A dishonest processor, which replaces the rosters and validation batches that it sent to its
+//! peer with others, under valid signatures of its own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
