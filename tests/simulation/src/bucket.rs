@@ -156,6 +156,7 @@ impl Shelf {
     /// second one, because a processor treats an object that is damaged in two reads as a forgery.
     fn flips(&self, key: &str) -> bool {
         let (directory, file) = key.rsplit_once('/').unwrap_or(("", key));
+        // The objects of one batch differ only after the first dot.
         let stem = file.split('.').next().unwrap_or(file);
         let mut flipped = self.flipped.lock().unwrap_or_else(PoisonError::into_inner);
         flipped.insert(format!("{directory}/{stem}"))

@@ -57,6 +57,7 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
         }
         sides.push(batches);
     }
+    // Copies of a dishonest ingestor may be in one mailbox only.
     let honest = |batches: &Batches| -> Batches {
         let own = batches.iter().filter(|(name, _)| !copied.contains(name));
         own.map(|(name, reports)| (name.clone(), reports.clone())).collect()

@@ -122,8 +122,11 @@ impl Cli {
                 metrics: self.metrics,
             },
             trace: self.trace,
+            // A second run would print every event of the trace twice.
             twice_every: if self.trace { 0 } else { self.twice_every },
+            // A planted fault has to be found only once.
             stop_at_first: self.bug.is_some(),
+            // The traces of concurrent runs would be mixed.
             threads: if self.trace { 1 } else { self.threads.unwrap_or(cores) },
         }
     }

@@ -34,6 +34,7 @@ pub type Batches = BTreeMap<BatchName, Vec<usize>>;
 /// Records are returned without their authentication code.
 pub async fn objects(shelf: &Shelf) -> Objects {
     let mut all = shelf.deleted();
+    // An object that was written again after its deletion counts with its present bytes.
     all.extend(present(&shelf.inner).await);
     all.values_mut().for_each(|object| *object = payload(object));
     all

@@ -200,6 +200,7 @@ impl TaskQueue for SimQueue {
             if ready.is_empty() {
                 return Ok(None);
             }
+            // Real queues guarantee no order.
             let place = usize::try_from(self.schedule.below(ready.len() as u64)).unwrap_or(0);
             let message = &mut state.messages[ready[place]];
             message.attempts += 1;

@@ -183,6 +183,7 @@ impl<'s> Stage<'s> {
 
     async fn next(&mut self) -> Option<Fired> {
         self.schedule.quiescent().await;
+        // These actors act between two events, immediately after the write that they wait for.
         if let Some(prey) = self.ambush {
             let told = ambush(&self.places, prey, &mut self.dice, self.schedule.now()).await;
             if !told.is_empty() {
@@ -240,6 +241,7 @@ impl<'s> Stage<'s> {
             return;
         }
         if self.schedule.now() >= self.scenario.end() {
+            // Without a new timer for any process, the run ends after the last pending event.
             return;
         }
         if !self.has_work(part) {
