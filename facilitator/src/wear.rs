@@ -12,7 +12,7 @@
 //! object results, so that the batch counts once. A listing adds all counts. If packets of a batch
 //! were opened with several keys, its failed proofs count for each of these keys.
 
-use crate::aggregate::BatchVerdict;
+use crate::aggregate::BatchResult;
 use crate::error::Error;
 use crate::prepared::KeyUse;
 use crate::processor::{PacketKey, Processor};
@@ -70,7 +70,7 @@ pub(crate) type Failures = HashMap<String, u64>;
 ///
 /// # Errors
 /// An error of the own bucket.
-pub(crate) async fn count(processor: &Processor, verdict: &BatchVerdict, keys: &[KeyUse]) -> Result<(), Error> {
+pub(crate) async fn count(processor: &Processor, verdict: &BatchResult, keys: &[KeyUse]) -> Result<(), Error> {
     let mut failed = verdict.rejections.count(PacketReason::InvalidProof);
     if fault::is_on("silence-wears") {
         failed += verdict.rejections.count(PacketReason::NoPeerMessage);

@@ -23,7 +23,7 @@ use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::roles::RoleArgs;
 use crate::run::{DEFAULT_METRICS, RunOptions, run};
-use crate::serve::{ServeOptions, Serving, Time, Unfriendly, Verdict};
+use crate::serve::{FinalReport, ServeOptions, Serving, Time, Unfriendly};
 
 /// Runs every role of Tallybox in one process, on local directories: the quick start
 ///
@@ -279,7 +279,7 @@ fn default_traffic(args: &RunArgs) -> f64 {
     }
 }
 
-async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<Verdict>, Error> {
+async fn serve_command(args: &RunArgs, output: Output) -> Result<Option<FinalReport>, Error> {
     let shutdown = shutdown::on_signal();
     let options = ServeOptions {
         metrics: metrics(args)?,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use tallybox_client::ClientError;
-use tallybox_client::traffic::{Generated, Hostility, Traffic, Verdict};
+use tallybox_client::traffic::{ExpectedOutcome, Generated, Hostility, Traffic};
 use tallybox_crypto::prio2::MODULUS;
 use tallybox_facilitator::reason::PacketReason;
 use tallybox_model::id::PacketId;
@@ -128,7 +128,7 @@ impl Attack {
     /// Returns whether the packet is counted, because it is in fact valid.
     #[must_use]
     pub fn is_counted(self) -> bool {
-        matches!(self, Self::Client(hostility) if hostility.verdict() == Verdict::Counted)
+        matches!(self, Self::Client(hostility) if hostility.verdict() == ExpectedOutcome::Counted)
     }
 
     /// Returns whether the packet repeats an id of its own batch.
@@ -147,10 +147,10 @@ impl Attack {
             Self::Replay { .. } => (&[], Ending::FirstOneCounted),
             Self::OtherPoint | Self::PointOutOfRange | Self::RootOfUnity => (&Role::ALL, Ending::NotCounted),
             Self::Client(hostility) => match hostility.verdict() {
-                Verdict::Counted => (&[], Ending::Counted),
-                Verdict::RejectedTogether => (&[], Ending::NotCounted),
-                Verdict::RejectedAtIntake(roles) => (roles, Ending::NotCounted),
-                Verdict::Duplicate => (&Role::ALL, Ending::FirstOneCounted),
+                ExpectedOutcome::Counted => (&[], Ending::Counted),
+                ExpectedOutcome::RejectedTogether => (&[], Ending::NotCounted),
+                ExpectedOutcome::RejectedAtIntake(roles) => (roles, Ending::NotCounted),
+                ExpectedOutcome::Duplicate => (&Role::ALL, Ending::FirstOneCounted),
                 // A verdict of a later version of the client library is unknown here, so the check
                 // fails.
                 _ => return false,

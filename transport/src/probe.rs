@@ -34,7 +34,7 @@ pub enum Purpose {
 /// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum CheckResult {
     /// The bucket behaves as required.
     Good,
     /// A required operation does not work.
@@ -52,7 +52,7 @@ pub struct Finding {
     /// The check.
     pub check: &'static str,
     /// The outcome.
-    pub verdict: Verdict,
+    pub verdict: CheckResult,
     /// Details for people.
     pub detail: String,
 }
@@ -72,7 +72,7 @@ pub struct Probed {
 impl Probed {
     /// Returns whether a check has this outcome.
     #[must_use]
-    pub fn has(&self, verdict: Verdict) -> bool {
+    pub fn has(&self, verdict: CheckResult) -> bool {
         self.findings.iter().any(|finding| finding.verdict == verdict)
     }
 }
@@ -82,10 +82,10 @@ impl fmt::Display for Probed {
         write!(f, "  {}: {}", self.name, self.location)?;
         for finding in &self.findings {
             let mark = match finding.verdict {
-                Verdict::Good => "good",
-                Verdict::Failed => "FAILED",
-                Verdict::Unreachable => "UNREACHABLE",
-                Verdict::TooMuch => "too much",
+                CheckResult::Good => "good",
+                CheckResult::Failed => "FAILED",
+                CheckResult::Unreachable => "UNREACHABLE",
+                CheckResult::TooMuch => "too much",
             };
             write!(f, "\n    {:<18} {mark:<12} {}", finding.check, finding.detail)?;
         }
@@ -96,9 +96,9 @@ impl fmt::Display for Probed {
 /// Returns the worst outcome of all checks that prevents the program from working; `None` if all
 /// outcomes allow it to work.
 #[must_use]
-pub fn worst(probed: &[Probed]) -> Option<Verdict> {
+pub fn worst(probed: &[Probed]) -> Option<CheckResult> {
     let found = |verdict| probed.iter().any(|bucket| bucket.has(verdict)).then_some(verdict);
-    found(Verdict::Failed).or_else(|| found(Verdict::Unreachable))
+    found(CheckResult::Failed).or_else(|| found(CheckResult::Unreachable))
 }
 
 /// A repeated check of a long-running program that a bucket responds.
@@ -131,7 +131,7 @@ impl Reachable {
 pub async fn probe(name: &str, bucket: &dyn Bucket, purpose: Purpose, now: i64) -> Probed {
     let mut findings = vec![needed("directory", "exists", bucket.check_there().await)];
     // Without the directory, all other checks would fail for the same reason.
-    if findings[0].verdict == Verdict::Good {
+    if findings[0].verdict == CheckResult::Good {
         match purpose {
             Purpose::Own => own(bucket, now, &mut findings).await,
             Purpose::Inbox => {
@@ -164,7 +164,7 @@ async fn own(bucket: &dyn Bucket, now: i64, findings: &mut Vec<Finding>) {
     ]);
 }
 
-fn finding(check: &'static str, verdict: Verdict, detail: impl Into<String>) -> Finding {
+fn finding(check: &'static str, verdict: CheckResult, detail: impl Into<String>) -> Finding {
     let detail = detail.into();
     Finding { check, verdict, detail }
 }
@@ -172,13 +172,13 @@ fn finding(check: &'static str, verdict: Verdict, detail: impl Into<String>) -> 
 /// Returns the finding for an operation that has to succeed.
 fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) -> Finding {
     match result {
-        Ok(_) => finding(check, Verdict::Good, good),
+        Ok(_) => finding(check, CheckResult::Good, good),
         Err(error) => {
             let unreachable = matches!(error, BucketError::Unavailable { .. });
             let verdict = if unreachable {
-                Verdict::Unreachable
+                CheckResult::Unreachable
             } else {
-                Verdict::Failed
+                CheckResult::Failed
             };
             finding(check, verdict, causes(&error))
         }
@@ -188,14 +188,14 @@ fn needed<T>(check: &'static str, good: &str, result: Result<T, BucketError>) ->
 /// Returns the finding for an operation that should be denied.
 fn unneeded(check: &'static str, result: Result<(), BucketError>) -> Finding {
     match result {
-        Err(BucketError::PermissionDenied { .. }) => finding(check, Verdict::Good, "denied, as required"),
+        Err(BucketError::PermissionDenied { .. }) => finding(check, CheckResult::Good, "denied, as required"),
         Ok(()) => finding(
             check,
-            Verdict::TooMuch,
+            CheckResult::TooMuch,
             "allowed, but not needed: revoke this permission",
         ),
         // Any other error gives no information about the permission.
-        Err(error) => finding(check, Verdict::Unreachable, causes(&error)),
+        Err(error) => finding(check, CheckResult::Unreachable, causes(&error)),
     }
 }
 
@@ -206,7 +206,7 @@ async fn list(bucket: &dyn Bucket) -> Finding {
 
 async fn read(bucket: &dyn Bucket) -> Finding {
     match bucket.get(PROBE).await {
-        Ok(_) | Err(BucketError::NotFound { .. }) => finding("read", Verdict::Good, "allowed"),
+        Ok(_) | Err(BucketError::NotFound { .. }) => finding("read", CheckResult::Good, "allowed"),
         Err(error) => needed::<()>("read", "", Err(error)),
     }
 }
@@ -230,10 +230,14 @@ async fn create_if_absent(bucket: &dyn Bucket) -> Finding {
         create(bucket).await
     };
     match twice.await {
-        Ok(Created::Exists) => finding("create-if-absent", Verdict::Good, "an existing object is not replaced"),
+        Ok(Created::Exists) => finding(
+            "create-if-absent",
+            CheckResult::Good,
+            "an existing object is not replaced",
+        ),
         Ok(Created::New) => finding(
             "create-if-absent",
-            Verdict::Failed,
+            CheckResult::Failed,
             "the condition is ignored: a second request replaced the object; use a server that supports If-None-Match",
         ),
         Err(error) => needed::<()>("create-if-absent", "", Err(error)),
@@ -244,12 +248,16 @@ async fn date(bucket: &dyn Bucket, now: i64) -> Finding {
     match bucket.date().await {
         Ok(date) if (date - now).abs() <= CLOCKS_MILLIS => {
             let seconds = (date - now) / 1000;
-            finding("date", Verdict::Good, format!("{seconds} s from this machine's clock"))
+            finding(
+                "date",
+                CheckResult::Good,
+                format!("{seconds} s from this machine's clock"),
+            )
         }
         Ok(date) => {
             let seconds = (date - now) / 1000;
             let detail = format!("{seconds} s from this machine's clock: correct the clock that is wrong");
-            finding("date", Verdict::Failed, detail)
+            finding("date", CheckResult::Failed, detail)
         }
         Err(error) => needed::<()>("date", "", Err(error)),
     }
@@ -264,10 +272,10 @@ async fn list_from_bound(bucket: &dyn Bucket) -> Finding {
         let _ = bucket.delete(key).await;
     }
     match result {
-        Ok(true) => finding("list-from-bound", Verdict::Good, "complete"),
+        Ok(true) => finding("list-from-bound", CheckResult::Good, "complete"),
         Ok(false) => finding(
             "list-from-bound",
-            Verdict::Failed,
+            CheckResult::Failed,
             "a listing that starts at a bound omits objects or contains others: batches would be missed; use another \
              server",
         ),
@@ -313,7 +321,7 @@ mod tests {
         i64::try_from(since.as_millis()).unwrap()
     }
 
-    fn of(probed: &Probed, verdict: Verdict) -> Vec<&'static str> {
+    fn of(probed: &Probed, verdict: CheckResult) -> Vec<&'static str> {
         let found = probed.findings.iter().filter(|finding| finding.verdict == verdict);
         found.map(|finding| finding.check).collect()
     }
@@ -322,7 +330,7 @@ mod tests {
     async fn a_good_bucket_is_good_and_keeps_nothing() {
         let bucket = memory("own");
         let probed = probe("own", &*bucket, Purpose::Own, now()).await;
-        assert_eq!(of(&probed, Verdict::Good).len(), probed.findings.len(), "{probed}");
+        assert_eq!(of(&probed, CheckResult::Good).len(), probed.findings.len(), "{probed}");
         let left: Vec<Entry> = bucket
             .list("", ListRange::default())
             .await
@@ -333,7 +341,7 @@ mod tests {
         // Every program that reads a bucket's date creates the clock object.
         assert!(left.iter().all(|entry| entry.key == crate::bucket::CLOCK), "{left:?}");
         let late = probe("own", &*bucket, Purpose::Own, now() - 10 * 60_000).await;
-        assert_eq!(of(&late, Verdict::Failed), ["date"], "{late}");
+        assert_eq!(of(&late, CheckResult::Failed), ["date"], "{late}");
     }
 
     #[tokio::test]
@@ -341,18 +349,18 @@ mod tests {
         let mailbox = WriteOnly(memory("mailbox"));
         let outbox = probe("out", &mailbox, Purpose::Outbox, now()).await;
         assert_eq!(
-            of(&outbox, Verdict::Good),
+            of(&outbox, CheckResult::Good),
             ["directory", "create-if-absent", "delete"],
             "{outbox}"
         );
         let own = probe("own", &mailbox, Purpose::Own, now()).await;
         assert_eq!(
-            of(&own, Verdict::Failed),
+            of(&own, CheckResult::Failed),
             ["list", "read", "delete", "list-from-bound"],
             "{own}"
         );
         let inbox = probe("in", &*memory("inbox"), Purpose::Inbox, now()).await;
-        assert_eq!(of(&inbox, Verdict::TooMuch), ["create", "delete"], "{inbox}");
+        assert_eq!(of(&inbox, CheckResult::TooMuch), ["create", "delete"], "{inbox}");
     }
 
     #[tokio::test]
@@ -360,12 +368,12 @@ mod tests {
         let dead = Faults::new(1, Kind::Die).wrap(memory("dead"));
         let probed = probe("own", &*dead, Purpose::Own, now()).await;
         assert!(
-            probed.has(Verdict::Unreachable) && !probed.has(Verdict::Failed),
+            probed.has(CheckResult::Unreachable) && !probed.has(CheckResult::Failed),
             "{probed}"
         );
         let missing = LocalBucket::new("/nowhere/at/all");
         let probed = probe("own", &missing, Purpose::Own, now()).await;
-        assert_eq!(of(&probed, Verdict::Unreachable), ["directory"], "{probed}");
+        assert_eq!(of(&probed, CheckResult::Unreachable), ["directory"], "{probed}");
     }
 
     #[tokio::test]
@@ -427,7 +435,7 @@ mod tests {
         }
         let probed = probe("own", &Replaces(memory("own")), Purpose::Own, now()).await;
         assert_eq!(
-            of(&probed, Verdict::Failed),
+            of(&probed, CheckResult::Failed),
             ["create-if-absent", "list-from-bound"],
             "{probed}"
         );

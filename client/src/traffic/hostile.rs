@@ -50,7 +50,7 @@ pub enum Hostility {
 /// The required outcome of a hostile packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Verdict {
+pub enum ExpectedOutcome {
     /// The packet is counted.
     Counted,
     /// Both processors send a verification message, find that the proof is not valid, and reject
@@ -89,18 +89,18 @@ impl Hostility {
 
     /// Returns the required outcome.
     #[must_use]
-    pub fn verdict(self) -> Verdict {
+    pub fn verdict(self) -> ExpectedOutcome {
         match self {
-            Self::InvalidProof => Verdict::RejectedTogether,
+            Self::InvalidProof => ExpectedOutcome::RejectedTogether,
             Self::Undecryptable(role)
             | Self::NotAPoint(role)
             | Self::ShortCiphertext(role)
             | Self::ShortShare(role)
-            | Self::LongShare(role) => Verdict::RejectedAtIntake(alone(role)),
-            Self::OneBinMore | Self::NotInField => Verdict::RejectedAtIntake(alone(Role::First)),
-            Self::SwappedShares => Verdict::RejectedAtIntake(&Role::ALL),
-            Self::DuplicateId { .. } => Verdict::Duplicate,
-            Self::UnknownKeyId(_) => Verdict::Counted,
+            | Self::LongShare(role) => ExpectedOutcome::RejectedAtIntake(alone(role)),
+            Self::OneBinMore | Self::NotInField => ExpectedOutcome::RejectedAtIntake(alone(Role::First)),
+            Self::SwappedShares => ExpectedOutcome::RejectedAtIntake(&Role::ALL),
+            Self::DuplicateId { .. } => ExpectedOutcome::Duplicate,
+            Self::UnknownKeyId(_) => ExpectedOutcome::Counted,
         }
     }
 

@@ -18,7 +18,7 @@ use tallybox_model::id::PacketId;
 
 pub use answer::Tally;
 pub use habit::{Habit, Skew};
-pub use hostile::{Hostility, Verdict};
+pub use hostile::{ExpectedOutcome, Hostility};
 pub use metric::{Cadence, EXAMPLES, METRICS, Metric};
 
 use crate::error::{ClientError, EncodeError};

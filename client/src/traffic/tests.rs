@@ -149,16 +149,24 @@ fn hostile_packets_get_their_verdict() {
             .filter(|role| taken[role.index()].is_none())
             .collect();
         let expected = match hostility.verdict() {
-            Verdict::RejectedAtIntake(roles) => roles,
+            ExpectedOutcome::RejectedAtIntake(roles) => roles,
             _ => &[],
         };
         assert_eq!(rejecting, expected, "{hostility}");
         if let [Some(first), Some(second)] = &taken {
             let holds = judge::verify_and_add(metric.bins(), [first, second]).is_some();
-            assert_eq!(holds, hostility.verdict() != Verdict::RejectedTogether, "{hostility}");
+            assert_eq!(
+                holds,
+                hostility.verdict() != ExpectedOutcome::RejectedTogether,
+                "{hostility}"
+            );
         }
         let duplicate = generated.report.id == traffic.packet(2).unwrap().report.id;
-        assert_eq!(duplicate, hostility.verdict() == Verdict::Duplicate, "{hostility}");
+        assert_eq!(
+            duplicate,
+            hostility.verdict() == ExpectedOutcome::Duplicate,
+            "{hostility}"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Groups of batches with the same parameters, which one sum part can contain.
 
 use super::AggregateSummary;
-use super::verdict::BatchVerdict;
+use super::batch_result::BatchResult;
 use crate::error::Error;
 use crate::ids::IdSet;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ pub struct Group {
     /// The parameters of all batches.
     pub parameters: BatchParameters,
     /// The batches, ordered by date and identifier.
-    pub verdicts: Vec<BatchVerdict>,
+    pub verdicts: Vec<BatchResult>,
     /// The packets that count so far.
     counted: IdSet,
     /// True if more than one batch is processed, so that a packet could be in two of them.
@@ -88,7 +88,7 @@ impl Group {
     }
 
     /// Adds a batch, and stores the ids of the packets that count in it.
-    pub(crate) fn push(&mut self, verdict: BatchVerdict, counted: &[PacketId]) {
+    pub(crate) fn push(&mut self, verdict: BatchResult, counted: &[PacketId]) {
         if self.several {
             for id in counted {
                 self.counted.insert(*id.as_bytes());
@@ -141,7 +141,7 @@ mod tests {
         };
         let mut group = Group::new(parameters, true);
         for accepted in [60, 40] {
-            let verdict = BatchVerdict {
+            let verdict = BatchResult {
                 name: BatchName::parse("a/2026/01/31/12/00/00112233-4455-4677-8899-aabbccddeeff").unwrap(),
                 packets: 100,
                 accepted,

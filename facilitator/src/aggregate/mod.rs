@@ -11,6 +11,7 @@
 //! No packet is opened here: the results of the intake are read from the prepared batch. Only a
 //! lost prepared batch is computed again.
 
+mod batch_result;
 mod claims;
 mod done;
 mod group;
@@ -20,8 +21,9 @@ mod rejections;
 mod select;
 mod sum_part;
 mod summary;
-mod verdict;
 
+pub use batch_result::BatchResult;
+pub(crate) use batch_result::subtract;
 pub(crate) use claims::{claimed, summed_before};
 pub use done::{DoneMark, mark_done, mark_nothing};
 pub use group::Group;
@@ -33,8 +35,6 @@ pub use select::{Selection, select};
 pub use sum_part::FixedSumPart;
 pub(crate) use sum_part::publish as publish_sum;
 pub use summary::{AggregateSummary, BatchOutcome, BatchSummary};
-pub use verdict::BatchVerdict;
-pub(crate) use verdict::subtract;
 
 use crate::error::Error;
 use crate::given_up::GivingUp;
@@ -173,7 +173,7 @@ impl JoinedBatch {
         self,
         role: Role,
         counted_before: impl Fn(PacketId) -> bool,
-    ) -> Result<(BatchVerdict, Vec<PacketId>), Error> {
+    ) -> Result<(BatchResult, Vec<PacketId>), Error> {
         let Self {
             name,
             prepared,
@@ -181,7 +181,7 @@ impl JoinedBatch {
             joined,
             inputs,
         } = self;
-        verdict::judge(&name, role, &prio2, &prepared, joined, inputs, counted_before).await
+        batch_result::judge(&name, role, &prio2, &prepared, joined, inputs, counted_before).await
     }
 }
 
@@ -229,7 +229,7 @@ async fn join_once(
     };
     let opened = SignedBatch::open(bucket, name.validation(peer), &processor.peer_keys, &limits).await;
     let validation = opened.map_err(too_many)?;
-    let header = verdict::check_header(name, &validation, prepared)?;
+    let header = batch_result::check_header(name, &validation, prepared)?;
     let packets = validation.packets(bucket, header.packet_file_digest).await;
     let packets = packets.map_err(too_many)?;
     let bins = usize::try_from(prepared.footer().parameters.bins).unwrap_or(0);

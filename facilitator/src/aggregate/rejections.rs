@@ -5,7 +5,7 @@
 //! corrupts does not count. No check can prevent that. But a sum from which the peer has removed
 //! nearly all packets is not released until a person has examined it.
 
-use super::{AggregateSummary, BatchVerdict};
+use super::{AggregateSummary, BatchResult};
 use crate::error::Error;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
@@ -35,7 +35,7 @@ pub struct PeerRejections {
 
 impl PeerRejections {
     /// Adds the counts of a batch.
-    pub fn add(&mut self, verdict: &BatchVerdict) {
+    pub fn add(&mut self, verdict: &BatchResult) {
         let count = |reason| verdict.rejections.count(reason);
         let reasons = [
             PacketReason::NoPeerMessage,

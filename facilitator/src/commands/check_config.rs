@@ -15,7 +15,7 @@ use tallybox_service::cause::chain;
 use tallybox_service::config::{Loaded, load};
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
-use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
+use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
 
 /// Check the configuration and every key file that it names, and print a summary; writes nothing
 /// without --buckets
@@ -53,7 +53,7 @@ impl CheckConfig {
         }
         let unread = summary.client_keys.as_ref().is_some_and(|told| told.problem.is_some());
         Ok(match worst(&summary.probed) {
-            Some(Verdict::Failed) => Exit::Usage,
+            Some(CheckResult::Failed) => Exit::Usage,
             Some(_) => Exit::Retry,
             None if unread => Exit::Retry,
             None => Exit::Done,

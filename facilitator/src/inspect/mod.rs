@@ -13,6 +13,7 @@
 //! point, no private key.
 
 mod batch;
+mod consistency;
 pub mod diff;
 mod folder;
 mod header;
@@ -33,7 +34,6 @@ mod signer;
 mod stem;
 mod tally;
 mod target;
-mod verdict;
 mod window;
 
 pub use folder::{FolderBatches, FolderFacts};

@@ -14,7 +14,7 @@ use tallybox_transport::batch::PacketBlock;
 use zeroize::Zeroizing;
 
 /// The outcome of opening a packet. Contains shares, and so has no `Debug`.
-pub enum Verdict {
+pub enum PacketOutcome {
     /// The packet is opened and evaluated. Its share is in the block's `shares`.
     Message(Message),
     /// The packet is opened, but its key has no point yet. The whole share, to be evaluated in the
@@ -38,7 +38,7 @@ pub struct OpenedPacket {
     /// The fingerprint of the ciphertext; only in batches with a point for each packet.
     pub ciphertext: Option<[u8; 16]>,
     /// The outcome.
-    pub verdict: Verdict,
+    pub outcome: PacketOutcome,
 }
 
 /// A block of packets after the attempt to open them.
@@ -105,12 +105,12 @@ impl BlockOpener {
                 Some(_) => self.packet(&packet, &mut scratch, &mut opened),
                 None => Err(PacketReason::BadUuid),
             };
-            let verdict = verdict.unwrap_or_else(Verdict::Rejected);
+            let verdict = verdict.unwrap_or_else(PacketOutcome::Rejected);
             let ciphertext = self.points.per_packet().then(|| fingerprint(packet.encrypted_payload));
             opened.packets.push(OpenedPacket {
                 id,
                 ciphertext,
-                verdict,
+                outcome: verdict,
             });
         }
         Ok(opened)
@@ -155,7 +155,7 @@ impl BlockOpener {
         packet: &DataSharePacket<'_>,
         scratch: &mut Scratch,
         opened: &mut OpenedBlock,
-    ) -> Result<Verdict, PacketReason> {
+    ) -> Result<PacketOutcome, PacketReason> {
         let hinted = self.hinted_key(packet);
         opened.names_our_key |= hinted.is_some();
         let point = Point::new(packet.r_pit, &self.prio2).map_err(|error| match error {
@@ -166,14 +166,14 @@ impl BlockOpener {
         opened.opened += 1;
         let Some(evaluator) = self.points.evaluator(key, point, &self.prio2)? else {
             let plaintext = Zeroizing::new(scratch.plaintext.to_vec());
-            return Ok(Verdict::Unpinned { key, point, plaintext });
+            return Ok(PacketOutcome::Unpinned { key, point, plaintext });
         };
         let Scratch {
             plaintext, elements, ..
         } = scratch;
         let message = self.evaluate_into(plaintext, &evaluator, &mut opened.sum, elements)?;
         opened.shares.extend_from_slice(&plaintext[..self.share_bytes()]);
-        Ok(Verdict::Message(message))
+        Ok(PacketOutcome::Message(message))
     }
 
     /// Returns the index of the key that the packet names, if this processor has the key.

@@ -1,7 +1,7 @@
 //! Processes opened blocks in the order of the file: finds repeated packets, pins points, and
 //! writes the records of each packet.
 
-use super::block::{BlockOpener, OpenedBlock, Verdict};
+use super::block::{BlockOpener, OpenedBlock, PacketOutcome};
 use super::header::Checked;
 use super::pipeline::{Kept, Pipeline, Prepared, own_bucket};
 use super::publish;
@@ -96,12 +96,12 @@ impl Collector {
                 continue;
             };
             // The block contains a share for each message, also for a message that is not used.
-            let share = matches!(packet.verdict, Verdict::Message(_))
+            let share = matches!(packet.outcome, PacketOutcome::Message(_))
                 .then(|| shares.next())
                 .flatten();
             let verdict = match self.repeated(id, packet.ciphertext) {
                 Some(reason) => Err(reason),
-                None => self.verdict(packet.verdict),
+                None => self.verdict(packet.outcome),
             };
             match verdict {
                 Err(reason) => self.reject(id, reason, share)?,
@@ -134,11 +134,11 @@ impl Collector {
     }
 
     /// Returns the message, and the share if it is not in the block's buffer.
-    fn verdict(&mut self, verdict: Verdict) -> Result<(Message, Option<OwnShare>), PacketReason> {
+    fn verdict(&mut self, verdict: PacketOutcome) -> Result<(Message, Option<OwnShare>), PacketReason> {
         match verdict {
-            Verdict::Message(message) => Ok((message, None)),
-            Verdict::Rejected(reason) => Err(reason),
-            Verdict::Unpinned { key, point, plaintext } => {
+            PacketOutcome::Message(message) => Ok((message, None)),
+            PacketOutcome::Rejected(reason) => Err(reason),
+            PacketOutcome::Unpinned { key, point, plaintext } => {
                 let points = &self.opener.points;
                 let evaluator = match points.evaluator(key, point, &self.checked.prio2)? {
                     Some(evaluator) => evaluator,

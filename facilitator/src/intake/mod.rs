@@ -21,7 +21,7 @@ mod published;
 mod record;
 mod summary;
 
-pub use block::{BlockOpener, OpenedBlock, OpenedPacket, Verdict};
+pub use block::{BlockOpener, OpenedBlock, OpenedPacket, PacketOutcome};
 pub use points::PointBook;
 pub use summary::IntakeSummary;
 pub(crate) use summary::write_reasons;

@@ -4,7 +4,7 @@ use super::counted::read_duplicates;
 use super::settle::{VerdictFiles, read_agreed};
 use super::summed::check_agreed;
 use crate::aggregate::{
-    AggregateSummary, AggregateTask, BatchVerdict, DoneMark, Group, PeerRejections, Selection, alarm, check_share,
+    AggregateSummary, AggregateTask, BatchResult, DoneMark, Group, PeerRejections, Selection, alarm, check_share,
     mark_done, prepared, publish_sum, subtract,
 };
 use crate::error::Error;
@@ -165,7 +165,7 @@ async fn group(
 
 /// Subtracts from a verdict the packets that count in an earlier batch. Their shares are read from
 /// the prepared batch.
-async fn without(processor: &Arc<Processor>, verdict: &mut BatchVerdict, duplicates: &[PacketId]) -> Result<(), Error> {
+async fn without(processor: &Arc<Processor>, verdict: &mut BatchResult, duplicates: &[PacketId]) -> Result<(), Error> {
     if duplicates.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@
 //! roster: that of the file which was created first.
 
 use super::listed::{Listed, Span, Verdict};
-use crate::aggregate::BatchVerdict;
+use crate::aggregate::BatchResult;
 use crate::error::Error;
 use crate::processor::Processor;
 use crate::reason::PacketReason;
@@ -74,7 +74,7 @@ impl VerdictsWriter {
     /// Adds a batch with a new verdict. `accepted` are its accepted packets, sorted.
     pub(super) async fn judged(
         &mut self,
-        verdict: &BatchVerdict,
+        verdict: &BatchResult,
         accepted: &[PacketId],
         claim: Claim,
     ) -> Result<(), Error> {
@@ -190,7 +190,7 @@ impl Verdicts {
     }
 
     /// Returns the result of a batch, as an aggregation needs it.
-    pub(super) async fn read(&self, name: &BatchName, verdict: &Verdict) -> Result<BatchVerdict, Error> {
+    pub(super) async fn read(&self, name: &BatchName, verdict: &Verdict) -> Result<BatchResult, Error> {
         let invalid = self.part(Part::Invalid, verdict.invalid).await?;
         let (items, _) = invalid.as_chunks::<INVALID_BYTES>();
         let invalid = |item: &[u8; INVALID_BYTES]| {
@@ -202,7 +202,7 @@ impl Verdicts {
         let sum = self.part(Part::Sums, verdict.sum).await?;
         let (elements, _) = sum.as_chunks::<4>();
         let sum = Sum::from_values(elements.iter().map(|element| u32::from_le_bytes(*element)).collect());
-        Ok(BatchVerdict {
+        Ok(BatchResult {
             name: name.clone(),
             packets: verdict.packets,
             accepted: verdict.claim.accepted,

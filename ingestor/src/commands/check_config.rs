@@ -7,7 +7,7 @@ use serde::Serialize;
 use tallybox_model::client_config::AttestationPolicy;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
-use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
+use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
 
 use super::Arguments;
 use crate::error::Error;
@@ -33,7 +33,7 @@ impl CheckConfig {
         }
         arguments.print(&summary)?;
         Ok(match worst(&summary.probed) {
-            Some(Verdict::Failed) => Exit::Usage,
+            Some(CheckResult::Failed) => Exit::Usage,
             Some(_) => Exit::Retry,
             None => Exit::Done,
         })

@@ -41,11 +41,11 @@ pub struct Door {
 
 /// The outcome of the checks.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum Admission {
     /// A new report, which has to be made durable.
-    Fresh(Box<Kept>),
+    Accepted(Box<Kept>),
     /// A report that is already durable.
-    Before,
+    Duplicate,
     /// A report that is not stored.
     Rejected(Rejection),
 }
@@ -101,21 +101,21 @@ impl Door {
     }
 
     /// Checks a report and counts the outcome. A new report is counted later, when it is durable.
-    pub(crate) fn check(&self, table: &Table, upload: ReportUpload, allowed: impl FnOnce() -> bool) -> Verdict {
+    pub(crate) fn check(&self, table: &Table, upload: ReportUpload, allowed: impl FnOnce() -> bool) -> Admission {
         let known = table.metric(&upload.metric);
         let counters = known.map_or_else(|| table.unknown(), Known::counters);
         counters.received.inc();
         let verdict = self.judge(known, counters, upload, allowed);
-        match verdict.unwrap_or_else(Verdict::Rejected) {
-            Verdict::Before => {
+        match verdict.unwrap_or_else(Admission::Rejected) {
+            Admission::Duplicate => {
                 counters.already_accepted.inc();
-                Verdict::Before
+                Admission::Duplicate
             }
-            Verdict::Rejected(rejection) => {
+            Admission::Rejected(rejection) => {
                 counters.reject(rejection.kind);
-                Verdict::Rejected(rejection)
+                Admission::Rejected(rejection)
             }
-            fresh @ Verdict::Fresh(_) => fresh,
+            fresh @ Admission::Accepted(_) => fresh,
         }
     }
 
@@ -125,7 +125,7 @@ impl Door {
         counters: &Arc<ReportCounters>,
         mut upload: ReportUpload,
         allowed: impl FnOnce() -> bool,
-    ) -> Result<Verdict, Rejection> {
+    ) -> Result<Admission, Rejection> {
         let now = self.ingestor.clients_millis();
         let unknown = || Error::unknown_locality(&self.locality);
         let locality = self.ingestor.localities.get(&self.locality).ok_or_else(unknown)?;
@@ -163,9 +163,9 @@ impl Door {
             counters: Arc::clone(counters),
         };
         if self.memory.admit(&receipt, now)? {
-            return Ok(Verdict::Before);
+            return Ok(Admission::Duplicate);
         }
-        Ok(Verdict::Fresh(Box::new(Kept { upload, id, receipt })))
+        Ok(Admission::Accepted(Box::new(Kept { upload, id, receipt })))
     }
 }
 

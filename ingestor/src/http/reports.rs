@@ -22,7 +22,7 @@ use super::decode::{self, Part, Parts};
 use super::network::{Network, Peer};
 use super::refusal::{Refusal, answer, retry_after};
 use super::{openapi, patience};
-use crate::door::{Table, Verdict};
+use crate::door::{Admission, Table};
 use crate::spool::{Deposited, Kept};
 
 /// Bodies up to this size are processed on the thread that reads them: a few dozen reports.
@@ -239,7 +239,7 @@ impl Post {
             return Err(Refusal::overloaded());
         }
         let place = self.app.place(&self.locality)?;
-        let mut admission = Admission {
+        let mut admission = PostAdmission {
             app: &self.app,
             place,
             table: place.door.table(),
@@ -265,7 +265,7 @@ impl Post {
 }
 
 /// The admission of a body's reports.
-struct Admission<'a> {
+struct PostAdmission<'a> {
     app: &'a App,
     place: &'a Place,
     table: Arc<Table>,
@@ -275,7 +275,7 @@ struct Admission<'a> {
     pending: Pending,
 }
 
-impl Admission<'_> {
+impl PostAdmission<'_> {
     fn take(&mut self, part: Part) {
         let index = self.pending.results.len();
         let result = match part {
@@ -290,9 +290,9 @@ impl Admission<'_> {
                 // The first report was counted against the network's rate limit with the request.
                 let allowed = || index == 0 || self.app.networks.take(self.network);
                 match self.place.door.check(&self.table, *upload, allowed) {
-                    Verdict::Before => ReportResult::accepted(id, true),
-                    Verdict::Rejected(rejection) => ReportResult::rejected(id, rejection.kind, rejection.detail),
-                    Verdict::Fresh(kept) => {
+                    Admission::Duplicate => ReportResult::accepted(id, true),
+                    Admission::Rejected(rejection) => ReportResult::rejected(id, rejection.kind, rejection.detail),
+                    Admission::Accepted(kept) => {
                         self.keep(index, *kept);
                         ReportResult::accepted(id, false)
                     }

@@ -79,7 +79,7 @@ pub struct BatchFate {
 
 /// The result of a packet's intake at one processor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub enum Verdict {
+pub enum IntakeStatus {
     /// The processor opened its share and sent a verification message to its peer.
     #[serde(rename = "message")]
     Message,
@@ -96,7 +96,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ProcessorFate {
     /// The result.
-    pub verdict: Verdict,
+    pub verdict: IntakeStatus,
     /// The reason for a rejection.
     pub reason: Option<PacketReason>,
 }
@@ -143,7 +143,7 @@ impl From<&BatchName> for BatchFate {
 
 impl From<Option<PacketReason>> for ProcessorFate {
     fn from(reason: Option<PacketReason>) -> Self {
-        let verdict = reason.map_or(Verdict::Message, |_| Verdict::Rejected);
+        let verdict = reason.map_or(IntakeStatus::Message, |_| IntakeStatus::Rejected);
         Self { verdict, reason }
     }
 }
@@ -186,7 +186,7 @@ impl Fate {
     /// Records the intake results of both processors.
     pub(super) fn check(&mut self, found: [ProcessorFate; 2]) {
         [self.first, self.second] = found;
-        if found.iter().any(|found| found.verdict == Verdict::NotYet) {
+        if found.iter().any(|found| found.verdict == IntakeStatus::NotYet) {
             "the intake of the batch at both processors follows shortly".clone_into(&mut self.next);
             return;
         }

@@ -67,8 +67,8 @@ use truth::{Audit, SharedLedger};
 
 pub use front::Unfriendly;
 
-pub use fate::{BatchFate, Fate, ProcessorFate, RosterFate, Stage, SumFate, Verdict as IntakeVerdict};
-pub use truth::{Fault, Faults, Kills, ReportCounts, Verdict};
+pub use fate::{BatchFate, Fate, IntakeStatus as IntakeVerdict, ProcessorFate, RosterFate, Stage, SumFate};
+pub use truth::{Fault, Faults, FinalReport, Kills, ReportCounts};
 
 /// Minimum packets of a sum and of a batch with `--chaos`. Without it the minimum is 1, so that a
 /// developer's single report is summed.

@@ -260,7 +260,7 @@ async fn sums_are_compared_with_the_truth() {
     let added = stand.serving.audit.look(stand.serving.now()).await.unwrap();
     assert!(added.len() == 1 && added[0].has_foreign());
     assert_eq!(stand.serving.audit.unsettled(), 0);
-    let verdict = Verdict::of(&mut stand.serving.audit, 0, Kills::default())
+    let verdict = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
         .await
         .unwrap();
     assert!(verdict.good, "{verdict:?}");
@@ -286,7 +286,7 @@ async fn sums_are_compared_with_the_truth() {
         let number = ledger.post(posted);
         ledger.acknowledge(number);
     }
-    let verdict = Verdict::of(&mut stand.serving.audit, 0, Kills::default())
+    let verdict = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())
         .await
         .unwrap();
     assert_eq!((verdict.good, verdict.lost), (false, 1), "{verdict:?}");

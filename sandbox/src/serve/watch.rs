@@ -16,7 +16,7 @@ use super::announce::Announcement;
 use super::crew::Happening;
 use super::frame::{Frame, Phase, Row, SideRow};
 use super::look::Looker;
-use super::truth::{Kills, Verdict};
+use super::truth::{FinalReport, Kills};
 use super::{ServeOptions, Serving, Staff};
 use crate::always::{GRACE_MINUTES, MAXIMUM_AGE, PERIOD_MINUTES, RATE};
 use crate::error::Error;
@@ -41,7 +41,11 @@ impl Serving {
     ///
     /// # Errors
     /// [`Error`] if the output cannot be written, or a program cannot be started.
-    pub async fn run(mut self, options: &ServeOptions, shutdown: CancellationToken) -> Result<Option<Verdict>, Error> {
+    pub async fn run(
+        mut self,
+        options: &ServeOptions,
+        shutdown: CancellationToken,
+    ) -> Result<Option<FinalReport>, Error> {
         let said = self.output.summary(&Announcement::of(&self, options));
         said.map_err(Error::file("stdout"))?;
         let work = Work::start(&mut self, options)?;
@@ -205,7 +209,7 @@ impl Serving {
         self.dropped.values().sum()
     }
 
-    async fn verdict(&mut self, begun: Instant) -> Result<Verdict, Error> {
+    async fn verdict(&mut self, begun: Instant) -> Result<FinalReport, Error> {
         for (fault, sentence) in self.crowd.troubles() {
             self.audit.faults.note(fault, sentence);
         }
@@ -216,8 +220,8 @@ impl Serving {
         let dropped = self.dropped().await;
         let waiting = self.spool.waiting(&self.lookup).await?;
         self.audit.close_spool(waiting);
-        let verdict = Verdict::of(&mut self.audit, dropped, kills).await?;
-        Ok(Verdict {
+        let verdict = FinalReport::from_audit(&mut self.audit, dropped, kills).await?;
+        Ok(FinalReport {
             seed: self.seed,
             seconds: begun.elapsed().as_secs_f64(),
             ..verdict

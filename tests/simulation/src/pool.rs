@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use tallybox_client::traffic::{Generated, Hostility, Metric, Traffic, Verdict};
+use tallybox_client::traffic::{ExpectedOutcome, Generated, Hostility, Metric, Traffic};
 use tallybox_model::header::PRIME;
 use tallybox_model::report::StoredReport;
 use tallybox_model::role::Role;
@@ -105,7 +105,7 @@ impl Pool {
                 let mut index = HONEST;
                 for kind in kinds {
                     for _ in 0..HOSTILE {
-                        let counts = kind.verdict() == Verdict::Counted;
+                        let counts = kind.verdict() == ExpectedOutcome::Counted;
                         let false_proof = matches!(kind, Hostility::InvalidProof);
                         keep(traffic.hostile(index, kind).expect("a packet"), counts, false_proof);
                         index += 1;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tallybox_model::extensions::Announcement;
 use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
-use tallybox_transport::probe::{Probed, Purpose, Verdict, probe, worst};
+use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
 
 use super::{Arguments, counterpart};
 use crate::announcement;
@@ -46,7 +46,7 @@ impl CheckConfig {
             return Ok(Exit::Usage);
         }
         Ok(match worst(&summary.probed) {
-            Some(Verdict::Failed) => Exit::Usage,
+            Some(CheckResult::Failed) => Exit::Usage,
             Some(_) => Exit::Retry,
             None => Exit::Done,
         })

@@ -13,7 +13,7 @@ use super::batch::Batch;
 use super::report::Form;
 use super::{Inspector, Target};
 use crate::error::Error;
-use crate::inspect::verdict::article;
+use crate::inspect::consistency::article;
 use futures::TryStreamExt as _;
 use serde::Serialize;
 use side::Side;

@@ -11,12 +11,12 @@
 
 mod audit;
 mod fault;
+mod final_report;
 mod ledger;
-mod verdict;
 mod window;
 
 pub(super) use audit::Audit;
 pub use fault::{Fault, Faults};
+pub use final_report::{FinalReport, Kills};
 pub use ledger::ReportCounts;
 pub(super) use ledger::{Posted, SharedLedger};
-pub use verdict::{Kills, Verdict};

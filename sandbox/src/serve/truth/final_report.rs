@@ -33,7 +33,7 @@ impl Kills {
 /// The result of a long-running sandbox.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Verdict {
+pub struct FinalReport {
     /// Always `verdict`.
     pub event: &'static str,
     /// True if the audit found no fault.
@@ -70,10 +70,10 @@ pub struct Verdict {
     pub problems: Vec<String>,
 }
 
-impl Verdict {
+impl FinalReport {
     /// Makes the final audit. `dropped` is the number of reports that the ingestor's records
     /// declare as dropped.
-    pub(in crate::serve) async fn of(audit: &mut Audit, dropped: u64, processes: Kills) -> Result<Self, Error> {
+    pub(in crate::serve) async fn from_audit(audit: &mut Audit, dropped: u64, processes: Kills) -> Result<Self, Error> {
         let left = audit.close(dropped).await?;
         let reports = audit.ledger().lock().counts();
         let faults: &Faults = &audit.faults;
@@ -98,7 +98,7 @@ impl Verdict {
     }
 }
 
-impl Summary for Verdict {
+impl Summary for FinalReport {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let screen = Screen::stdout();
         let mut table = Table::new(screen, &[("", Align::Left), ("", Align::Right), ("", Align::Left)]);

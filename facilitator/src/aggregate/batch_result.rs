@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 /// The contribution of one batch to a sum part.
 #[derive(Debug)]
-pub struct BatchVerdict {
+pub struct BatchResult {
     /// The batch.
     pub name: BatchName,
     /// Packets in the ingestion batch.
@@ -69,7 +69,7 @@ pub(crate) async fn judge(
     joined: Joined,
     inputs: [Digest; 2],
     counted_before: impl Fn(PacketId) -> bool,
-) -> Result<(BatchVerdict, Vec<PacketId>), Error> {
+) -> Result<(BatchResult, Vec<PacketId>), Error> {
     let footer = prepared.footer();
     let mut rejections = footer.rejections.clone();
     let mut invalid = Vec::new();
@@ -106,7 +106,7 @@ pub(crate) async fn judge(
     subtract(role, prio2, prepared, &places, &mut sum).await?;
     let both_messages = (joined.valid.len() + joined.invalid_proof.len() + joined.bad_peer_message.len()) as u64;
     let (packets, accepted) = (footer.packets, counted.len() as u64);
-    let verdict = BatchVerdict {
+    let verdict = BatchResult {
         name: name.clone(),
         packets,
         accepted,
