@@ -53,7 +53,7 @@ pub enum Ending {
 
 /// The actual or expected outcome of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fate {
+pub struct PacketStatus {
     /// The results of intake at both processors, in order of their index.
     pub intake: [Answer; 2],
     /// The final outcome.
@@ -140,7 +140,7 @@ impl Attack {
     /// Returns whether this outcome is the expected one. If several reasons apply to a packet, a
     /// processor may name any of them; the check covers only that it rejects.
     #[must_use]
-    pub fn deserves(self, fate: &Fate) -> bool {
+    pub fn deserves(self, fate: &PacketStatus) -> bool {
         let rejecting = |role: &Role| matches!(fate.intake[role.index()], Answer::Rejected(_));
         let rejecting: Vec<Role> = Role::ALL.into_iter().filter(rejecting).collect();
         let (roles, ending): (&[Role], Ending) = match self {
@@ -190,7 +190,7 @@ impl Serialize for Answer {
     }
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for PacketStatus {
     /// Writes the outcome in a few words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.ending, self.intake) {
@@ -210,18 +210,18 @@ mod tests {
     #[test]
     fn a_fate_has_to_be_the_right_one() {
         let out = Answer::Rejected(PacketReason::PointChanged);
-        let rejected = Fate {
+        let rejected = PacketStatus {
             intake: [out, out],
             ending: Ending::NotCounted,
         };
-        let counted = Fate {
+        let counted = PacketStatus {
             intake: [Answer::Message; 2],
             ending: Ending::Counted,
         };
         let unknown_key = Attack::Client(Hostility::UnknownKeyId(Role::First));
         assert!(Attack::OtherPoint.deserves(&rejected) && !Attack::OtherPoint.deserves(&counted));
         assert!(unknown_key.deserves(&counted) && !unknown_key.deserves(&rejected));
-        let half = Fate {
+        let half = PacketStatus {
             intake: [out, Answer::Message],
             ending: Ending::NotCounted,
         };

@@ -12,7 +12,7 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 
 use crate::error::Error;
-use crate::hostile::{Answer, Attack, Ending, Fate, Sent};
+use crate::hostile::{Answer, Attack, Ending, PacketStatus, Sent};
 use crate::portal::Total;
 
 /// One processor's records of some batches.
@@ -81,7 +81,7 @@ impl Notes {
 
 /// Returns the outcome of each hostile packet of a metric, in the order in which they were sent.
 #[must_use]
-pub fn fates(sent: &[Sent], notes: &[Notes; 2], total: &Total) -> Vec<Fate> {
+pub fn fates(sent: &[Sent], notes: &[Notes; 2], total: &Total) -> Vec<PacketStatus> {
     let replays = count(sent, |sent| matches!(sent.attack, Attack::Replay { .. }));
     let replays_seen = notes.iter().all(|notes| notes.replayed == replays);
     let fate = |packet: &Sent| {
@@ -93,7 +93,7 @@ pub fn fates(sent: &[Sent], notes: &[Notes; 2], total: &Total) -> Vec<Fate> {
             (false, true) => Ending::FirstOneCounted,
             (false, false) => Ending::Counted,
         };
-        Fate { intake, ending }
+        PacketStatus { intake, ending }
     };
     sent.iter().map(fate).collect()
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tallybox_client::Estimate;
 
 use crate::door::DoorAnswer;
-use crate::hostile::{Answer, Attack, Ending, Fate, Sent};
+use crate::hostile::{Answer, Attack, Ending, PacketStatus, Sent};
 
 /// The result of a run. Its JSON keys are in kebab case.
 #[derive(Debug, Clone, Serialize)]
@@ -137,7 +137,7 @@ impl DoorOutcome {
 
 impl Outcome {
     /// Records the outcome of one hostile packet.
-    pub(crate) fn add_hostile(&mut self, sent: &Sent, fate: &Fate) {
+    pub(crate) fn add_hostile(&mut self, sent: &Sent, fate: &PacketStatus) {
         let [first, second] = fate.intake;
         let row = HostileOutcome {
             kind: sent.attack.to_string(),

@@ -62,7 +62,7 @@ enum Wanted {
 
 /// The operation to apply to a rejected message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum RejectedAction {
     /// Keep it in the queue of rejected tasks.
     Kept,
     /// Publish it to its original queue.
@@ -219,25 +219,25 @@ pub async fn settle(
     messages: &mut [Rejected],
     from: &SharedQueue,
     to: &SharedQueue,
-    fate: impl Fn(&Rejected) -> Fate,
+    fate: impl Fn(&Rejected) -> RejectedAction,
 ) -> Result<(), Error> {
     for message in messages {
         let Some(delivery) = message.delivery.take() else {
             continue;
         };
         match fate(message) {
-            Fate::Again if message.readable => {
+            RejectedAction::Again if message.readable => {
                 // Published before it is acknowledged: a crash in between repeats the task, and
                 // never loses it.
                 to.publish(message.body.clone()).await?;
                 message.replayed = true;
                 from.ack(&delivery.lease).await?;
             }
-            Fate::Dropped => {
+            RejectedAction::Dropped => {
                 from.ack(&delivery.lease).await?;
                 message.dropped = true;
             }
-            Fate::Again | Fate::Kept => from.nack(&delivery.lease, Duration::ZERO).await?,
+            RejectedAction::Again | RejectedAction::Kept => from.nack(&delivery.lease, Duration::ZERO).await?,
         }
     }
     Ok(())
@@ -279,7 +279,7 @@ impl Manager {
 
     async fn read_rejected(&self, queue: QueueKind, from: &SharedQueue, look: &Look) -> Result<Vec<Rejected>, Error> {
         let mut messages = rejected(queue, from, COUNTED, (&self.buckets, Some(look))).await?;
-        settle(&mut messages, from, from, |_| Fate::Kept).await?;
+        settle(&mut messages, from, from, |_| RejectedAction::Kept).await?;
         Ok(messages)
     }
 

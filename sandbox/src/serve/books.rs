@@ -20,8 +20,8 @@ use tallybox_model::spool::Plan;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_transport::{Bucket, BucketError, ListRange, read_all};
 
-use super::fate::ProcessorFate;
 use super::lookup::Lookup;
+use super::status::ProcessorStatus;
 use crate::error::Error;
 use crate::layout::{BucketKind, LOCALITY};
 
@@ -58,9 +58,9 @@ impl BatchBook {
         self.packets.contains(&packet)
     }
 
-    pub(super) fn found(&self, packet: PacketId) -> [ProcessorFate; 2] {
+    pub(super) fn found(&self, packet: PacketId) -> [ProcessorStatus; 2] {
         [0, 1].map(|place: usize| match &self.rejects[place] {
-            None => ProcessorFate::default(),
+            None => ProcessorStatus::default(),
             Some(rejects) => rejects.get(&packet).copied().into(),
         })
     }

@@ -14,9 +14,9 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::BatchTime;
 use tokio::net::TcpListener;
 
-use super::fate::{Fate, Stage};
 use super::front::Unfriendly;
 use super::lookup::Lookup;
+use super::status::{ReportStage, ReportStatus};
 use crate::always::window_of;
 use crate::error::Error;
 
@@ -121,7 +121,7 @@ async fn answer(lookup: &Lookup, id: &str) -> Response {
         return problem(StatusCode::NOT_FOUND, detail, "use the uuid of the report");
     }
     match lookup.fate(&id).await {
-        Ok(fate) if fate.stage == Stage::Unknown => {
+        Ok(fate) if fate.stage == ReportStage::Unknown => {
             let next = "compare the id with the answer to the post; GET /debug/reports lists stored reports";
             problem(StatusCode::NOT_FOUND, &fate.next, next)
         }
@@ -131,7 +131,7 @@ async fn answer(lookup: &Lookup, id: &str) -> Response {
 }
 
 /// Returns the list entry of a report.
-fn line(fate: &Fate) -> Value {
+fn line(fate: &ReportStatus) -> Value {
     json!({
         "id": fate.id,
         "stage": fate.stage,

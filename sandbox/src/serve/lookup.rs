@@ -15,8 +15,8 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 
 use super::books::{BatchBook, Planned, Spooled};
-use super::fate::{BatchFate, Fate, RosterFate, Stage};
 use super::front::Front;
+use super::status::{BatchStatus, ReportStage, ReportStatus, RosterStatus};
 use crate::error::Error;
 use crate::portal::{self, Total};
 use crate::world::World;
@@ -36,14 +36,14 @@ struct Pages {
     /// The batches of a metric, by the ingestor's window.
     batches: HashMap<(AggregationId, Window), Vec<BatchBook>>,
     /// The roster entries of a batch, on both sides.
-    rosters: HashMap<BatchName, RosterFate>,
+    rosters: HashMap<BatchName, RosterStatus>,
     /// The sums of a metric and window; `None` until both sum parts exist.
     totals: HashMap<(AggregationId, Window), Option<Total>>,
 }
 
 impl Lookup {
     /// Returns the status of the report with this id.
-    pub(super) async fn fate(&self, id: &str) -> Result<Fate, Error> {
+    pub(super) async fn fate(&self, id: &str) -> Result<ReportStatus, Error> {
         let mut found = Vec::new();
         for slab in self.slabs().await? {
             let id = id.to_owned();
@@ -53,14 +53,14 @@ impl Lookup {
         found.truncate(1);
         let Some(digest) = found.first().map(|report| report.digest) else {
             return Ok(match self.front.refusal(id) {
-                Some(problem) => Fate::refused(id, problem),
-                None => Fate::unknown(id),
+                Some(problem) => ReportStatus::refused(id, problem),
+                None => ReportStatus::unknown(id),
             });
         };
         let mut fates = self.fates(found).await?;
-        let mut fate = fates.pop().unwrap_or_else(|| Fate::unknown(id));
+        let mut fate = fates.pop().unwrap_or_else(|| ReportStatus::unknown(id));
         fate.kept = kept;
-        if fate.stage == Stage::Dropped
+        if fate.stage == ReportStage::Dropped
             && let Some(other) = self.twin(digest).await?
         {
             fate.drop(format!("its shares are identical to those of report {other}"));
@@ -69,7 +69,7 @@ impl Lookup {
     }
 
     /// Returns the status of the newest reports, newest first, at most `most` of them.
-    pub(super) async fn recent(&self, most: usize) -> Result<Vec<Fate>, Error> {
+    pub(super) async fn recent(&self, most: usize) -> Result<Vec<ReportStatus>, Error> {
         let mut found = Vec::new();
         for slab in self.slabs().await?.into_iter().rev() {
             let mut reports = self.slab(&slab, |_| true).await?;
@@ -83,7 +83,7 @@ impl Lookup {
         self.fates(found).await
     }
 
-    async fn fates(&self, reports: Vec<Spooled>) -> Result<Vec<Fate>, Error> {
+    async fn fates(&self, reports: Vec<Spooled>) -> Result<Vec<ReportStatus>, Error> {
         let begun = reports.iter().filter_map(|report| self.begun(&report.slab)).min();
         let plans = match begun {
             Some(begun) => self.plans(begun).await?,
@@ -97,20 +97,20 @@ impl Lookup {
         Ok(fates)
     }
 
-    async fn follow(&self, report: Spooled, plans: &[Planned], pages: &mut Pages) -> Result<Fate, Error> {
+    async fn follow(&self, report: Spooled, plans: &[Planned], pages: &mut Pages) -> Result<ReportStatus, Error> {
         let packet = PacketId::from_bytes(self.world.keys.secret.packet(&report.digest.report).packet);
         let planned = plans.iter().find(|plan| plan.slabs.contains(&report.slab));
         let aggregation = report.metric.parse::<AggregationId>();
-        let mut fate = Fate {
+        let mut fate = ReportStatus {
             id: report.id,
-            stage: Stage::Spooled,
+            stage: ReportStage::Spooled,
             kept: 1,
             slab: Some(report.slab),
             metric: Some(report.metric),
             packet_id: Some(packet.to_string()),
             window: planned.map(|plan| plan.window),
             next: "it is batched in some seconds, when the ingestor's window has settled: query again then".to_owned(),
-            ..Fate::default()
+            ..ReportStatus::default()
         };
         let (Some(planned), Ok(aggregation)) = (planned, aggregation) else {
             return Ok(fate);
@@ -126,8 +126,8 @@ impl Lookup {
             }
             return Ok(fate);
         };
-        fate.stage = Stage::Batched;
-        fate.batch = Some(BatchFate::from(&batch.name));
+        fate.stage = ReportStage::Batched;
+        fate.batch = Some(BatchStatus::from(&batch.name));
         fate.check(batch.found(packet));
         let name = batch.name.clone();
         if !pages.rosters.contains_key(&name) {
@@ -155,7 +155,7 @@ impl Lookup {
     }
 
     /// Returns the entries of a batch in the rosters of each window, on both sides.
-    async fn rosters(&self, name: &BatchName) -> Result<RosterFate, Error> {
+    async fn rosters(&self, name: &BatchName) -> Result<RosterStatus, Error> {
         let side = |processor: &Arc<Processor>| {
             let processor = Arc::clone(processor);
             async move {
@@ -167,7 +167,7 @@ impl Lookup {
                 }
             }
         };
-        Ok(RosterFate {
+        Ok(RosterStatus {
             first: side(&self.processors[0]).await?,
             second: side(&self.processors[1]).await?,
         })

@@ -21,12 +21,12 @@ mod books;
 mod crew;
 mod crowd;
 mod debug;
-mod fate;
 mod frame;
 mod front;
 mod look;
 mod lookup;
 mod spool;
+mod status;
 mod truth;
 mod watch;
 mod window;
@@ -67,7 +67,9 @@ use truth::{Audit, SharedLedger};
 
 pub use front::Unfriendly;
 
-pub use fate::{BatchFate, Fate, IntakeStatus as IntakeVerdict, ProcessorFate, RosterFate, Stage, SumFate};
+pub use status::{
+    BatchStatus, IntakeStatus as IntakeVerdict, ProcessorStatus, ReportStage, ReportStatus, RosterStatus, SumStatus,
+};
 pub use truth::{Fault, Faults, FinalReport, Kills, ReportCounts};
 
 /// Minimum packets of a sum and of a batch with `--chaos`. Without it the minimum is 1, so that a

@@ -224,7 +224,7 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
     stand.at(SETTLED).await;
     stand.at(CLOSED).await;
     let fate = stand.serving.lookup.fate(&ids[0]).await.unwrap();
-    assert_eq!((fate.stage, fate.sum.counted), (Stage::Checked, None));
+    assert_eq!((fate.stage, fate.sum.counted), (ReportStage::Checked, None));
     assert_eq!(fate.rosters.second[0].outcome, Outcome::Open);
     assert!(fate.next.contains("too few"), "{}", fate.next);
     assert_eq!(
@@ -235,7 +235,7 @@ async fn a_batch_without_a_good_report_has_an_end_too() {
         stand.at(CLOSED + hour * 60 * MINUTE).await;
     }
     let fate = stand.serving.lookup.fate(&ids[0]).await.unwrap();
-    assert_eq!((fate.stage, fate.sum.counted), (Stage::GivenUp, Some(false)));
+    assert_eq!((fate.stage, fate.sum.counted), (ReportStage::GivenUp, Some(false)));
     assert!(fate.sum.why.unwrap().contains("second processor"));
     stand.serving.stop().await.unwrap();
 }

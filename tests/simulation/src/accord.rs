@@ -24,7 +24,7 @@ const MARGIN: Millis = 2 * HOUR;
 
 /// The outcome of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum BatchStatus {
     /// The batch was summed in this window.
     Summed(Window),
     /// The two sides accepted different packets of the batch, and excluded it in this window.
@@ -33,7 +33,7 @@ pub enum Fate {
     Expired(Window),
 }
 
-impl Fate {
+impl BatchStatus {
     fn window(self) -> Window {
         match self {
             Self::Summed(window) | Self::Excluded(window) | Self::Expired(window) => window,
@@ -56,7 +56,7 @@ pub struct Accord {
     /// The agreed sets of all windows, by aggregation and window.
     pub windows: BTreeMap<WindowName, AgreedWindow>,
     /// The outcome of each batch of windows with rosters.
-    pub fates: BTreeMap<BatchName, Fate>,
+    pub statuses: BTreeMap<BatchName, BatchStatus>,
     /// Windows of which a processor holds the sum part, because its peer has ruled out too many
     /// packets.
     pub held: BTreeSet<WindowName>,
@@ -195,15 +195,18 @@ impl Accord {
             let summed = agreed
                 .batches
                 .iter()
-                .map(|settled| (settled.batch, Fate::Summed(window)));
-            let excluded = agreed.excluded.iter().map(|batch| (*batch, Fate::Excluded(window)));
+                .map(|settled| (settled.batch, BatchStatus::Summed(window)));
+            let excluded = agreed
+                .excluded
+                .iter()
+                .map(|batch| (*batch, BatchStatus::Excluded(window)));
             let expired = agreed
                 .expired
                 .iter()
-                .map(|expired| (expired.batch, Fate::Expired(window)));
+                .map(|expired| (expired.batch, BatchStatus::Expired(window)));
             for (batch, fate) in summed.chain(excluded).chain(expired) {
                 let batch = named(&name.aggregation, batch);
-                if let Some(before) = self.fates.insert(batch.clone(), fate) {
+                if let Some(before) = self.statuses.insert(batch.clone(), fate) {
                     problems.push(format!("batch {batch} has two outcomes: {before:?} and {fate:?}"));
                 }
                 if batch.date < from {
@@ -216,7 +219,7 @@ impl Accord {
         for batch in batches.keys().filter(|batch| batch.date >= from) {
             // A copy under another date shares the outcome of the original batch.
             let has_fate = self
-                .fates
+                .statuses
                 .keys()
                 .any(|known| known == batch || (doubtful.contains(&batch.id) && known.id == batch.id));
             if !has_fate && !unseen.contains(batch) && !far_too_late(scenario, places, batch) {
@@ -225,12 +228,12 @@ impl Accord {
                 ));
             }
         }
-        for (batch, fate) in &self.fates {
-            if !doubtful.contains(&batch.id) && matches!(fate, Fate::Excluded(_)) {
+        for (batch, fate) in &self.statuses {
+            if !doubtful.contains(&batch.id) && matches!(fate, BatchStatus::Excluded(_)) {
                 problems.push(format!("batch {batch} is excluded, although no party tampered with it"));
             }
             let known = batches.contains_key(batch) || self.split.contains_key(&batch.aggregation);
-            if !known && matches!(fate, Fate::Summed(_)) {
+            if !known && matches!(fate, BatchStatus::Summed(_)) {
                 problems.push(format!("batch {batch} is summed, but is not a batch of the ingestor"));
             }
             if !known && !lies.is_false_entry(batch) {
@@ -239,7 +242,7 @@ impl Accord {
                 ));
             }
             let age = scenario.maximum_age[0].min(scenario.maximum_age[1]);
-            if let Fate::Expired(window) = fate
+            if let BatchStatus::Expired(window) = fate
                 && scenario.off.is_none()
                 && age_in(batch.date, *window).is_some_and(|found| found < age)
             {
@@ -266,7 +269,7 @@ impl Accord {
                 continue;
             };
             let held = |batch: &&BatchName| {
-                let fate = self.fates.get(*batch).map(|fate| fate.window());
+                let fate = self.statuses.get(*batch).map(|fate| fate.window());
                 batch.aggregation == name.aggregation
                     && certain(batch)
                     && fate.is_some_and(|fate| fate >= name.window)
@@ -284,8 +287,8 @@ impl Accord {
             }
             for batch in held {
                 let good = batches[batch].iter().any(|report| Pool::get().report(*report).counts);
-                if good && self.fates.get(batch) != Some(&Fate::Summed(name.window)) {
-                    let fate = self.fates.get(batch);
+                if good && self.statuses.get(batch) != Some(&BatchStatus::Summed(name.window)) {
+                    let fate = self.statuses.get(batch);
                     problems.push(format!(
                         "batch {batch} could be summed in {}, but its outcome is {fate:?}",
                         name.window
@@ -303,8 +306,8 @@ impl Accord {
         batches: &Batches,
         wanted: impl Fn(&BatchName) -> bool,
     ) -> BTreeSet<usize> {
-        let earlier = self.fates.iter().filter(|(batch, fate)| {
-            let is_earlier = matches!(fate, Fate::Summed(window) if *window < name.window);
+        let earlier = self.statuses.iter().filter(|(batch, fate)| {
+            let is_earlier = matches!(fate, BatchStatus::Summed(window) if *window < name.window);
             is_earlier && batch.aggregation == name.aggregation && wanted(batch)
         });
         let reports = earlier.filter_map(|(batch, _)| batches.get(batch)).flatten().copied();
@@ -312,17 +315,17 @@ impl Accord {
     }
 
     fn tell(&self, schedule: &Schedule) {
-        for fate in self.fates.values() {
+        for fate in self.statuses.values() {
             schedule.count(match fate {
-                Fate::Summed(_) => "settled-summed",
-                Fate::Excluded(_) => "settled-excluded",
-                Fate::Expired(_) => "settled-expired",
+                BatchStatus::Summed(_) => "settled-summed",
+                BatchStatus::Excluded(_) => "settled-excluded",
+                BatchStatus::Expired(_) => "settled-expired",
             });
         }
         let later = self
-            .fates
+            .statuses
             .iter()
-            .filter(|(batch, fate)| matches!(fate, Fate::Summed(window) if !window.contains(batch.date)));
+            .filter(|(batch, fate)| matches!(fate, BatchStatus::Summed(window) if !window.contains(batch.date)));
         schedule.count_many("summed-later", later.count() as u64);
         for agreed in self.windows.values() {
             schedule.count("windows-agreed");

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tallybox_model::path::{BatchName, FailedProofs};
 use tallybox_model::role::Role;
 
-use crate::accord::{Accord, Fate};
+use crate::accord::{Accord, BatchStatus};
 use crate::evidence::{Batches, objects};
 use crate::machine::Places;
 use crate::pool::Pool;
@@ -44,7 +44,10 @@ pub async fn counted_failures(
             }
             counted.insert(count.batch);
         }
-        let summed = accord.fates.iter().filter(|(_, fate)| matches!(fate, Fate::Summed(_)));
+        let summed = accord
+            .statuses
+            .iter()
+            .filter(|(_, fate)| matches!(fate, BatchStatus::Summed(_)));
         for (batch, _) in summed.filter(|(batch, _)| exact && certain(batch)) {
             if false_proofs(batches, batch) > 0 && !counted.contains(batch) {
                 problems.push(format!(

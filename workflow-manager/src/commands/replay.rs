@@ -15,7 +15,7 @@ use tallybox_service::output::Summary;
 use super::Arguments;
 use crate::error::Error;
 use crate::manager::Manager;
-use crate::rejected::{Fate, Rejected, rejected, settle};
+use crate::rejected::{Rejected, RejectedAction, rejected, settle};
 use crate::summary::printable;
 use crate::work::QueueKind;
 
@@ -156,11 +156,11 @@ impl RejectedCommand {
         matches && (message.done || !self.done)
     }
 
-    fn fate(&self, message: &Rejected) -> Fate {
+    fn fate(&self, message: &Rejected) -> RejectedAction {
         match self.wants(message) {
-            true if self.drop => Fate::Dropped,
-            true if self.yes => Fate::Again,
-            _ => Fate::Kept,
+            true if self.drop => RejectedAction::Dropped,
+            true if self.yes => RejectedAction::Again,
+            _ => RejectedAction::Kept,
         }
     }
 }

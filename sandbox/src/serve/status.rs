@@ -12,7 +12,7 @@ use tallybox_model::time::{BatchTime, Window};
 /// The progress of a report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stage {
+pub enum ReportStage {
     /// The ingestor has accepted no report with this id.
     #[default]
     Unknown,
@@ -35,11 +35,11 @@ pub enum Stage {
 /// The status of a report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Fate {
+pub struct ReportStatus {
     /// The report's id.
     pub id: String,
     /// Its progress.
-    pub stage: Stage,
+    pub stage: ReportStage,
     /// The ingestor's last refusal, if the report was never stored.
     pub problem: Option<Problem>,
     /// The slab that stores it; the first one if it was stored several times.
@@ -51,24 +51,24 @@ pub struct Fate {
     /// The ingestor's window in which it is batched, once the window is planned.
     pub window: Option<Window>,
     /// The batch that contains it, at both processors.
-    pub batch: Option<BatchFate>,
+    pub batch: Option<BatchStatus>,
     /// The packet id that the processors use for it.
     pub packet_id: Option<String>,
     /// The first processor's result of intake.
-    pub first: ProcessorFate,
+    pub first: ProcessorStatus,
     /// The second processor's result of intake.
-    pub second: ProcessorFate,
+    pub second: ProcessorStatus,
     /// The entries of its batch in the rosters of each window, up to the window that decides it.
-    pub rosters: RosterFate,
+    pub rosters: RosterStatus,
     /// Its place in the sum.
-    pub sum: SumFate,
+    pub sum: SumStatus,
     /// What happens next, or what the developer should do.
     pub next: String,
 }
 
 /// The name of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BatchFate {
+pub struct BatchStatus {
     /// The aggregation.
     pub aggregation: AggregationId,
     /// Its date.
@@ -94,7 +94,7 @@ pub enum IntakeStatus {
 
 /// A packet's intake at one processor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct ProcessorFate {
+pub struct ProcessorStatus {
     /// The result.
     pub verdict: IntakeStatus,
     /// The reason for a rejection.
@@ -103,14 +103,14 @@ pub struct ProcessorFate {
 
 /// A batch in the rosters, window by window, as each processor stores them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct RosterFate {
+pub struct RosterStatus {
     /// As stored by the first processor.
     pub first: Vec<BatchView>,
     /// As stored by the second processor.
     pub second: Vec<BatchView>,
 }
 
-impl RosterFate {
+impl RosterStatus {
     /// Returns the window that decided the batch. One side's view is sufficient, because both
     /// decide alike.
     pub(super) fn settled(&self) -> Option<(Outcome, Window)> {
@@ -122,7 +122,7 @@ impl RosterFate {
 
 /// A report's place in the sum.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct SumFate {
+pub struct SumStatus {
     /// True if the report is counted; `None` before its window is summed or its batch is decided.
     pub counted: Option<bool>,
     /// The window of the sum.
@@ -131,7 +131,7 @@ pub struct SumFate {
     pub why: Option<String>,
 }
 
-impl From<&BatchName> for BatchFate {
+impl From<&BatchName> for BatchStatus {
     fn from(name: &BatchName) -> Self {
         Self {
             aggregation: name.aggregation.clone(),
@@ -141,14 +141,14 @@ impl From<&BatchName> for BatchFate {
     }
 }
 
-impl From<Option<PacketReason>> for ProcessorFate {
+impl From<Option<PacketReason>> for ProcessorStatus {
     fn from(reason: Option<PacketReason>) -> Self {
         let verdict = reason.map_or(IntakeStatus::Message, |_| IntakeStatus::Rejected);
         Self { verdict, reason }
     }
 }
 
-impl Fate {
+impl ReportStatus {
     /// The status of an id that is in no slab.
     pub(super) fn unknown(id: &str) -> Self {
         Self {
@@ -164,7 +164,7 @@ impl Fate {
     pub(super) fn refused(id: &str, problem: Problem) -> Self {
         Self {
             id: id.to_owned(),
-            stage: Stage::Refused,
+            stage: ReportStage::Refused,
             next: problem.next.clone(),
             problem: Some(problem),
             ..Self::default()
@@ -173,8 +173,8 @@ impl Fate {
 
     /// Marks the report as dropped by the batch job: another report has its shares.
     pub(super) fn drop(&mut self, why: String) {
-        self.stage = Stage::Dropped;
-        self.sum = SumFate {
+        self.stage = ReportStage::Dropped;
+        self.sum = SumStatus {
             counted: Some(false),
             window: None,
             why: Some(why),
@@ -184,13 +184,13 @@ impl Fate {
     }
 
     /// Records the intake results of both processors.
-    pub(super) fn check(&mut self, found: [ProcessorFate; 2]) {
+    pub(super) fn check(&mut self, found: [ProcessorStatus; 2]) {
         [self.first, self.second] = found;
         if found.iter().any(|found| found.verdict == IntakeStatus::NotYet) {
             "the intake of the batch at both processors follows shortly".clone_into(&mut self.next);
             return;
         }
-        self.stage = Stage::Checked;
+        self.stage = ReportStage::Checked;
         "when the window and its grace period are over, both processors agree which batches they sum"
             .clone_into(&mut self.next);
     }
@@ -198,7 +198,7 @@ impl Fate {
     /// Updates the hint of a report whose batch is not decided yet.
     pub(super) fn wait(&mut self) {
         let stood = self.rosters.first.iter().any(|view| view.outcome == Outcome::Open);
-        if self.stage == Stage::Checked && stood {
+        if self.stage == ReportStage::Checked && stood {
             "a window ended without it: too few valid packets, or one side could not sum the batch; the next \
              window lists it again"
                 .clone_into(&mut self.next);
@@ -213,7 +213,7 @@ impl Fate {
 
     /// Records that both sides have agreed never to sum the batch.
     pub(super) fn give_up(&mut self, outcome: Outcome, window: Window) {
-        self.stage = Stage::GivenUp;
+        self.stage = ReportStage::GivenUp;
         let why = match outcome {
             Outcome::Expired => format!("its batch could not be summed by {window}, its last window"),
             _ => format!("the processors accepted different packets of its batch, in {window}"),
@@ -226,7 +226,7 @@ impl Fate {
             ),
             None => why,
         };
-        self.sum = SumFate {
+        self.sum = SumStatus {
             counted: Some(false),
             window: None,
             why: Some(why),
@@ -238,7 +238,7 @@ impl Fate {
 
     /// Records whether the sum of a window contains the report.
     pub(super) fn sum(&mut self, window: Window, counted: bool) {
-        self.stage = Stage::Summed;
+        self.stage = ReportStage::Summed;
         self.sum.window = Some(window);
         self.sum.counted = Some(counted);
         let (why, next) = match (counted, self.rejection()) {
