@@ -8,7 +8,7 @@ use super::peer;
 use super::policy::RosterPolicy;
 use super::settle::read_agreed;
 use super::signed::{self, Signature};
-use super::standing::{Standing, standing};
+use super::window_listing::{WindowListing, list_window_objects};
 use crate::error::Error;
 use crate::processor::Processor;
 use futures::TryStreamExt as _;
@@ -32,9 +32,9 @@ pub(super) struct Chain {
     /// Start of the first window without an agreed set.
     pub(super) next: BatchTime,
     /// The roster objects in the own bucket, as far back as they are needed.
-    pub(super) own: Standing,
+    pub(super) own: WindowListing,
     /// The roster objects in our mailbox.
-    pub(super) mailbox: Standing,
+    pub(super) mailbox: WindowListing,
     /// Windows for which this run found the peer's roster invalid. Such a roster may be large and
     /// is not read again.
     pub(super) refused: BTreeSet<Window>,
@@ -49,7 +49,14 @@ pub(super) struct Chain {
 /// rosters start.
 pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<Chain, Error> {
     let aggregation = &name.aggregation;
-    let look = async |from| patiently!(standing(processor, &*processor.buckets.own, aggregation, from));
+    let look = async |from| {
+        patiently!(list_window_objects(
+            processor,
+            &*processor.buckets.own,
+            aggregation,
+            from
+        ))
+    };
     let recent = policy.back(name.window, policy.horizon());
     let mut own = look(recent).await?;
     let mut mailbox = None;
@@ -151,7 +158,7 @@ fn back_from(policy: &RosterPolicy, start: BatchTime, windows: u32) -> BatchTime
 /// Returns the start of the first window without an agreed set. Windows are agreed on in order, but
 /// the listing may be concurrent with another worker and may show a later set without an earlier
 /// one. Sets behind such a gap are computed again, with the same result.
-fn first_open(policy: &RosterPolicy, own: &Standing, start: BatchTime) -> BatchTime {
+fn first_open(policy: &RosterPolicy, own: &WindowListing, start: BatchTime) -> BatchTime {
     let listed = own.ours.first().into_iter().chain(own.agreed.first()).min();
     let Some(first) = listed else { return start };
     let open = from(policy, *first).find(|window| !own.agreed.contains(window));
@@ -164,7 +171,7 @@ async fn first(
     processor: &Processor,
     policy: &RosterPolicy,
     name: &WindowName,
-    mailbox: &Standing,
+    mailbox: &WindowListing,
 ) -> Result<BatchTime, Error> {
     let mut first = name.window;
     if let Some(theirs) = mailbox.theirs.first() {
@@ -284,10 +291,10 @@ mod tests {
             (vec![2, 3, 4, 5], vec![3, 4], 2),
             (vec![3], vec![2, 3], 4),
         ] {
-            let own = Standing {
+            let own = WindowListing {
                 ours: hours(&ours),
                 agreed: hours(&agreed),
-                ..Standing::default()
+                ..WindowListing::default()
             };
             let start = policy().terms.origin.plus_minutes(120).expect("a time");
             let found = first_open(&policy(), &own, start);

@@ -4,8 +4,8 @@
 use super::agreement::memory;
 use super::policy::RosterPolicy;
 use super::settle::read_agreed;
-use super::standing::standing;
 use super::view::Outcome;
+use super::window_listing::list_window_objects;
 use crate::error::Error;
 use crate::processor::Processor;
 use serde::Serialize;
@@ -40,7 +40,7 @@ pub(super) async fn settled_before(
     let start = name.window.start();
     let back = i64::from(memory(policy.terms.maximum_age)) * i64::from(policy.terms.period_minutes);
     let from = start.plus_minutes(-back).unwrap_or(start).max(policy.terms.origin);
-    let standing = standing(processor, &*processor.buckets.own, &name.aggregation, from).await?;
+    let standing = list_window_objects(processor, &*processor.buckets.own, &name.aggregation, from).await?;
     let mut settled: HashMap<BatchId, EarlierOutcome> = HashMap::new();
     for window in standing.agreed.into_iter().filter(|window| window.start() < start) {
         let of = WindowName {

@@ -36,12 +36,12 @@ mod peer;
 mod policy;
 mod settle;
 mod signed;
-mod standing;
 mod sum;
 mod summary;
 mod summed;
 mod verdicts;
 mod view;
+mod window_listing;
 mod write;
 
 pub use agreement::TermsDiffer;

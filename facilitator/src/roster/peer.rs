@@ -9,8 +9,8 @@ use super::agreement::Roster;
 use super::chain::{Chain, of};
 use super::document::{decode, roster_bytes};
 use super::patience::patiently;
-use super::standing::{Standing, standing};
 use super::summary::{Alarm, RosterSummary};
+use super::window_listing::{WindowListing, list_window_objects};
 use crate::budget::Share;
 use crate::error::Error;
 use crate::intake::no_progress;
@@ -34,8 +34,8 @@ pub(super) async fn mailbox(
     processor: &Processor,
     aggregation: &AggregationId,
     start: BatchTime,
-) -> Result<Standing, Error> {
-    standing(processor, &*processor.buckets.peer_validation_in, aggregation, start).await
+) -> Result<WindowListing, Error> {
+    list_window_objects(processor, &*processor.buckets.peer_validation_in, aggregation, start).await
 }
 
 /// Copies all of the peer's rosters that are in the mailbox, before ours are written. After a peer

@@ -2,7 +2,7 @@
 
 use super::patience::patiently;
 use super::settle::read_agreed;
-use super::standing::standing;
+use super::window_listing::list_window_objects;
 use crate::aggregate::{claimed, summed_before};
 use crate::error::Error;
 use crate::processor::Processor;
@@ -27,7 +27,7 @@ pub(crate) async fn agreed_in(processor: &Processor, name: &WindowName) -> Resul
     let start = name.window.start();
     // An earlier window of rosters may contain the start of this one.
     let from = start.plus_minutes(-LONGEST_WINDOW).unwrap_or(start);
-    let standing = patiently!(standing(processor, own, &name.aggregation, from))?;
+    let standing = patiently!(list_window_objects(processor, own, &name.aggregation, from))?;
     let mut batches = BTreeMap::new();
     for window in standing.agreed.into_iter().filter(|window| window.end() > start) {
         let of = WindowName {

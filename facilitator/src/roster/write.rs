@@ -5,8 +5,8 @@ use super::agreement::Roster;
 use super::chain::{Chain, load, of, windows};
 use super::document::{decode, encode, roster_bytes};
 use super::policy::RosterPolicy;
-use super::standing::standing;
 use super::summary::{Alarm, RosterSummary};
+use super::window_listing::list_window_objects;
 use super::{gather, peer};
 use crate::error::Error;
 use crate::intake::Progress;
@@ -77,7 +77,7 @@ async fn lacking(
         true => chain.own.ours.clone(),
         // The listing so far does not reach back far enough.
         false => {
-            standing(processor, &*processor.buckets.own, &name.aggregation, since)
+            list_window_objects(processor, &*processor.buckets.own, &name.aggregation, since)
                 .await?
                 .ours
         }

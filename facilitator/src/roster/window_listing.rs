@@ -11,7 +11,7 @@ use tallybox_transport::{Bucket, ListRange};
 
 /// The windows for which each kind of object exists.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct WindowListing {
     pub(super) ours: BTreeSet<Window>,
     pub(super) theirs: BTreeSet<Window>,
     pub(super) agreed: BTreeSet<Window>,
@@ -19,19 +19,19 @@ pub(super) struct Standing {
 }
 
 /// Lists a bucket's roster objects of the windows from `start` on.
-pub(super) async fn standing(
+pub(super) async fn list_window_objects(
     processor: &Processor,
     bucket: &dyn Bucket,
     aggregation: &AggregationId,
     start: BatchTime,
-) -> Result<Standing, Error> {
+) -> Result<WindowListing, Error> {
     let directory = format!("{}/{aggregation}", WindowName::DIRECTORY);
     let range = ListRange {
         start_at: Some(RosterObject::from(WindowName::DIRECTORY, aggregation, start)),
         end_before: None,
     };
     let mut entries = bucket.list(&directory, range).await?;
-    let mut standing = Standing::default();
+    let mut standing = WindowListing::default();
     while let Some(entry) = entries.try_next().await? {
         let Some((name, object)) = RosterObject::parse(&entry.key) else {
             continue;
