@@ -2,7 +2,7 @@
 //! new ones.
 
 use super::agreement::{age, memory};
-use super::chain::Chain;
+use super::agreement_state::AgreementState;
 use super::listed::Listed;
 use super::policy::RosterPolicy;
 use super::signed::{self, Signature};
@@ -46,7 +46,7 @@ struct Seen {
 pub(super) struct Gathering<'a> {
     pub(super) processor: &'a Arc<Processor>,
     pub(super) name: &'a WindowName,
-    pub(super) chain: &'a Chain,
+    pub(super) chain: &'a AgreementState,
     pub(super) progress: &'a Progress,
 }
 

@@ -23,7 +23,7 @@
 //! | `view`, `earlier` | views of windows and batches for operators; results of earlier windows |
 
 pub mod agreement;
-mod chain;
+mod agreement_state;
 mod counted;
 mod document;
 mod earlier;

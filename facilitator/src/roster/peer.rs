@@ -6,7 +6,7 @@
 //! the other roster.
 
 use super::agreement::Roster;
-use super::chain::{Chain, of};
+use super::agreement_state::{AgreementState, of};
 use super::document::{decode, roster_bytes};
 use super::patience::patiently;
 use super::summary::{Alarm, RosterSummary};
@@ -44,7 +44,7 @@ pub(super) async fn mailbox(
 pub(super) async fn take_in(
     processor: &Processor,
     name: &WindowName,
-    chain: &mut Chain,
+    chain: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
     let policy = chain.policy;
@@ -67,7 +67,7 @@ pub(super) async fn take_in(
 pub(super) async fn theirs(
     processor: &Processor,
     name: &WindowName,
-    chain: &mut Chain,
+    chain: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
     let reread = fault::is_on("peer-roster-reread") && chain.mailbox.theirs.contains(&name.window);
@@ -143,7 +143,7 @@ pub(super) async fn theirs(
 pub(super) async fn reach(
     processor: &Processor,
     name: &WindowName,
-    chain: &Chain,
+    chain: &AgreementState,
 ) -> Result<Option<ChainReach>, Error> {
     match chain.own.theirs.last() {
         Some(last) => Ok(Some(copy(processor, &of(name, *last)).await?.chain)),
@@ -192,7 +192,7 @@ async fn fetch(processor: &Processor, name: &WindowName) -> Result<Option<Bytes>
 async fn before_their_chain(
     processor: &Processor,
     name: &WindowName,
-    chain: &mut Chain,
+    chain: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<Option<Roster>, Error> {
     // Any later roster of the peer states where its rosters start.

@@ -1,7 +1,7 @@
 //! Computes the agreed sets in the order of the windows, and records each in the own bucket.
 
 use super::agreement::{Count, Draft, Roster, compare};
-use super::chain::{Chain, of, windows};
+use super::agreement_state::{AgreementState, of, windows};
 use super::counted::{read_counted, write_counted};
 use super::patience::patiently;
 use super::peer;
@@ -31,7 +31,7 @@ const MOST_HEALED: usize = 1024;
 pub(super) async fn settle(
     processor: &Arc<Processor>,
     name: &WindowName,
-    chain: &mut Chain,
+    chain: &mut AgreementState,
     summary: &mut RosterSummary,
 ) -> Result<(), Error> {
     let policy = &{ chain.policy };
@@ -157,7 +157,7 @@ async fn conclude(
     processor: &Processor,
     name: &WindowName,
     draft: Draft,
-    chain: &Chain,
+    chain: &AgreementState,
 ) -> Result<AgreedWindow, Error> {
     let count = if draft.batches.is_empty() {
         Count::new(IdSet::default())
@@ -174,7 +174,12 @@ async fn conclude(
 }
 
 /// Determines which packets of a draft's batches count.
-async fn count(processor: &Processor, name: &WindowName, draft: &Draft, chain: &Chain) -> Result<Count, Error> {
+async fn count(
+    processor: &Processor,
+    name: &WindowName,
+    draft: &Draft,
+    chain: &AgreementState,
+) -> Result<Count, Error> {
     let batches: Vec<DatedBatch> = draft.batches.iter().map(|(batch, _)| *batch).collect();
     let accepted = accepted(processor, name, &batches).await?;
     let mut wanted = IdSet::default();

@@ -1,7 +1,7 @@
 //! Views for operators: both rosters of a window, and the windows that list a batch.
 
 use super::agreement::{Roster, age, memory};
-use super::chain::from;
+use super::agreement_state::from;
 use super::document::{decode, roster_bytes};
 use super::earlier::{EarlierOutcome, settled_before};
 use super::settle::read_agreed;

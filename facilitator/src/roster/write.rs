@@ -2,7 +2,7 @@
 //! bucket, then copied into the peer's mailbox.
 
 use super::agreement::Roster;
-use super::chain::{Chain, load, of, windows};
+use super::agreement_state::{AgreementState, load, of, windows};
 use super::document::{decode, encode, roster_bytes};
 use super::policy::RosterPolicy;
 use super::summary::{Alarm, RosterSummary};
@@ -26,7 +26,7 @@ pub(super) async fn rosters(
     name: &WindowName,
     summary: &mut RosterSummary,
     progress: &Progress,
-) -> Result<Chain, Error> {
+) -> Result<AgreementState, Error> {
     let mut chain = load(processor, policy, name).await?;
     let configured = policy.terms;
     let policy = &{ chain.policy };
@@ -66,7 +66,7 @@ pub(super) async fn rosters(
 async fn lacking(
     processor: &Processor,
     name: &WindowName,
-    chain: &Chain,
+    chain: &AgreementState,
     summary: &RosterSummary,
 ) -> Result<Vec<Window>, Error> {
     // Windows that are not agreed on here will not be agreed on there for long.
@@ -90,7 +90,7 @@ async fn lacking(
 async fn write(
     processor: &Arc<Processor>,
     name: &WindowName,
-    chain: &mut Chain,
+    chain: &mut AgreementState,
     summary: &mut RosterSummary,
     progress: &Progress,
 ) -> Result<(), Error> {

@@ -12,8 +12,8 @@ use tallybox_service::cause;
 use tallybox_service::fault;
 use tallybox_transport::BucketError;
 
-use super::chain::Chain;
 use super::patient::patiently;
+use super::plan_log::PlanLog;
 use super::publish::{Put, Sides, publish};
 use super::summary::RedeliverySummary;
 use super::window::{WindowJob, is_gone};
@@ -54,7 +54,7 @@ pub async fn redeliver(
         locality,
         options: &options,
     };
-    let chain = Chain::read(ingestor, locality).await?;
+    let chain = PlanLog::read(ingestor, locality).await?;
     let start = redelivery.window;
     let gone = || Error::NotKept { window: start };
     let missing = |error: Error| if is_gone(&error) { gone() } else { error };
@@ -113,7 +113,7 @@ pub(super) async fn note(job: &Job<'_>, (start, partition): (BatchTime, u32), pu
 
 /// Writes the objects of all notes again. Objects that cannot be written now are left to a later
 /// run and do not delay any window.
-pub(super) async fn put_again(job: &Job<'_>, chain: &Chain<'_>) -> Result<(), Error> {
+pub(super) async fn put_again(job: &Job<'_>, chain: &PlanLog<'_>) -> Result<(), Error> {
     let names = &job.locality.names;
     for note in job.spool().keys(&names.unconfirmed()).await? {
         let Some(place) = names
@@ -150,7 +150,7 @@ pub(super) async fn put_again(job: &Job<'_>, chain: &Chain<'_>) -> Result<(), Er
 /// objects have been created now, or mailboxes have reported them to exist for long enough.
 async fn put_note_again(
     job: &Job<'_>,
-    chain: &Chain<'_>,
+    chain: &PlanLog<'_>,
     (start, partition): (BatchTime, u32),
     object: &str,
 ) -> Result<bool, Error> {

@@ -16,10 +16,10 @@ use tallybox_model::spool::{FixedObject, ListedBatch};
 use tallybox_transport::batch::BatchError;
 use uuid::fmt::Hyphenated;
 
-use super::chain::FixedPlan;
 use super::cut::{CutBatch, file_bytes};
 use super::index::{Index, blocking, damaged, each_slab};
 use super::patient::Patient;
+use super::plan_log::FixedPlan;
 use super::record::WindowBatch;
 use crate::error::Error;
 

@@ -13,11 +13,11 @@
 mod again;
 mod build;
 mod carry;
-mod chain;
 mod cut;
 mod cycle;
 mod index;
 mod patient;
+mod plan_log;
 mod points;
 mod publish;
 mod record;
@@ -39,8 +39,8 @@ use tallybox_model::time::BatchTime;
 
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
-use chain::{Chain, FixedPlan};
 use patient::Patient;
+use plan_log::{FixedPlan, PlanLog};
 use window::{Done, WindowJob, is_gone};
 
 /// A callback that receives the number of packets written.
@@ -107,7 +107,7 @@ pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOpti
         locality,
         options,
     };
-    let mut chain = Chain::read(ingestor, locality).await?;
+    let mut chain = PlanLog::read(ingestor, locality).await?;
     again::put_again(&job, &chain).await?;
     let mut summary = BatchSummary::new(&locality.instance);
     loop {
@@ -145,7 +145,7 @@ pub async fn records(ingestor: &Ingestor, locality: &Locality) -> Result<Vec<Win
         options: &BatchOptions::default(),
     };
     let mut records = Vec::new();
-    for (start, secret) in Chain::read(ingestor, locality).await?.records {
+    for (start, secret) in PlanLog::read(ingestor, locality).await?.records {
         records.push(window::open_record(&job, start, &secret).await?.record);
     }
     Ok(records)
@@ -153,7 +153,7 @@ pub async fn records(ingestor: &Ingestor, locality: &Locality) -> Result<Vec<Win
 
 /// Completes one window. Windows are completed in order, since a later window finds replays in the
 /// records of earlier ones.
-async fn one(job: &Job<'_>, chain: &mut Chain<'_>, plan: FixedPlan) -> Result<Done, Error> {
+async fn one(job: &Job<'_>, chain: &mut PlanLog<'_>, plan: FixedPlan) -> Result<Done, Error> {
     let start = plan.plan.window.start();
     let secret = plan.plan.secret.clone();
     let before = chain.replayed(&plan.plan);

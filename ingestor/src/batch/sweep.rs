@@ -6,7 +6,7 @@ use tallybox_model::time::BatchTime;
 use tallybox_transport::Bucket;
 
 use super::Job;
-use super::chain::{Chain, keys};
+use super::plan_log::{PlanLog, keys};
 use crate::error::Error;
 
 /// Most objects that are deleted at the same time.
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 16;
 /// The plan is deleted last of a window's objects, so the next run continues an interrupted
 /// pruning. The newest plan stays, since the next plan follows from it. Absent lists mark it as
 /// pruned.
-pub(super) async fn sweep(job: &Job<'_>, chain: &Chain<'_>) -> Result<u64, Error> {
+pub(super) async fn sweep(job: &Job<'_>, chain: &PlanLog<'_>) -> Result<u64, Error> {
     let spool = &*job.ingestor.spool;
     let names = &job.locality.names;
     let now = job.ingestor.clock.millis();
@@ -49,7 +49,7 @@ pub(super) async fn sweep(job: &Job<'_>, chain: &Chain<'_>) -> Result<u64, Error
 }
 
 /// Returns the records that are older than twice the time for which replays are looked up.
-fn forgotten(job: &Job<'_>, chain: &Chain<'_>, now: i64) -> Vec<String> {
+fn forgotten(job: &Job<'_>, chain: &PlanLog<'_>, now: i64) -> Vec<String> {
     let Some((_, last)) = chain.plans.last_key_value() else {
         return Vec::new();
     };

@@ -15,10 +15,10 @@ use tallybox_transport::{BucketError, publish_bytes};
 
 use super::again::note;
 use super::build::{Builder, BuiltBatch};
-use super::chain::FixedPlan;
 use super::cut::{CutBatch, Cutting, cut};
 use super::index::{Index, blocking};
 use super::patient::patiently;
+use super::plan_log::FixedPlan;
 use super::publish::{BOTH, fix, publish, read_list};
 use super::record::{OpenRecord, WindowBatch, WindowRecord, seal};
 use super::replay::{ReplayCounts, Replays};

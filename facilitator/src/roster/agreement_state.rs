@@ -24,7 +24,7 @@ use tallybox_transport::{ListRange, SharedBucket};
 const MOST_UNSIGNED: u32 = 256;
 
 /// The agreement state of an aggregation.
-pub(super) struct Chain {
+pub(super) struct AgreementState {
     /// The rules in force: those of the configuration, with the terms that the first window fixed.
     pub(super) policy: RosterPolicy,
     /// Start of the first window with a roster of ours.
@@ -47,7 +47,11 @@ pub(super) struct Chain {
 
 /// Reads the agreement state of an aggregation. The first call records the window with which its
 /// rosters start.
-pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &WindowName) -> Result<Chain, Error> {
+pub(super) async fn load(
+    processor: &Processor,
+    policy: &RosterPolicy,
+    name: &WindowName,
+) -> Result<AgreementState, Error> {
     let aggregation = &name.aggregation;
     let look = async |from| {
         patiently!(list_window_objects(
@@ -111,7 +115,7 @@ pub(super) async fn load(processor: &Processor, policy: &RosterPolicy, name: &Wi
             own.counted.insert(window);
         }
     }
-    Ok(Chain {
+    Ok(AgreementState {
         refused: BTreeSet::new(),
         policy: *policy,
         start,

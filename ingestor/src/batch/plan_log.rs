@@ -29,7 +29,7 @@ pub(super) struct FixedPlan {
 
 /// The plans and records of an instance's windows in the spool.
 #[derive(Debug)]
-pub(super) struct Chain<'i> {
+pub(super) struct PlanLog<'i> {
     ingestor: &'i Ingestor,
     locality: &'i Locality,
     /// Existing plans by the start of their window.
@@ -40,7 +40,7 @@ pub(super) struct Chain<'i> {
     free: Option<Vec<(PlannedSlab, BatchTime)>>,
 }
 
-impl<'i> Chain<'i> {
+impl<'i> PlanLog<'i> {
     /// Reads all plans and the names of all records.
     pub(super) async fn read(ingestor: &'i Ingestor, locality: &'i Locality) -> Result<Self, Error> {
         let mut chain = Self {
