@@ -3,9 +3,9 @@
 
 use super::agreement::memory;
 use super::history::History;
-use super::patience::patiently;
 use super::peer;
 use super::policy::RosterPolicy;
+use super::retry::retry_read;
 use super::settle::read_agreed;
 use super::signed::{self, Signature};
 use super::window_listing::{WindowListing, list_window_objects};
@@ -54,7 +54,7 @@ pub(super) async fn load(
 ) -> Result<AgreementState, Error> {
     let aggregation = &name.aggregation;
     let look = async |from| {
-        patiently!(list_window_objects(
+        retry_read!(list_window_objects(
             processor,
             &*processor.buckets.own,
             aggregation,
@@ -64,7 +64,7 @@ pub(super) async fn load(
     let recent = policy.back(name.window, policy.horizon());
     let mut own = look(recent).await?;
     let mut mailbox = None;
-    let start = match patiently!(find_start(processor, aggregation))? {
+    let start = match retry_read!(find_start(processor, aggregation))? {
         Some(start) => start,
         None => {
             let theirs = peer::mailbox(processor, aggregation, recent).await?;
@@ -105,7 +105,7 @@ pub(super) async fn load(
         }
         let agreed = match last.take_if(|last| last.window == window) {
             Some(last) => last,
-            None => patiently!(read_agreed(processor, &of(name, window)))?,
+            None => retry_read!(read_agreed(processor, &of(name, window)))?,
         };
         if window.start() >= remembered {
             history.push(&agreed);
@@ -136,7 +136,7 @@ async fn last_agreed(
 ) -> Result<Option<AgreedWindow>, Error> {
     let before = next.plus_minutes(-1).filter(|before| *before >= start);
     match before.and_then(|before| policy.window_of(before)) {
-        Some(last) => patiently!(read_agreed(processor, &of(name, last))).map(Some),
+        Some(last) => retry_read!(read_agreed(processor, &of(name, last))).map(Some),
         None => Ok(None),
     }
 }

@@ -8,7 +8,7 @@
 use super::agreement::Roster;
 use super::agreement_state::{AgreementState, of};
 use super::document::{decode, roster_bytes};
-use super::patience::patiently;
+use super::retry::retry_read;
 use super::summary::{Alarm, RosterSummary};
 use super::window_listing::{WindowListing, list_window_objects};
 use crate::budget::Share;
@@ -153,9 +153,9 @@ pub(super) async fn reach(
 
 /// Reads the copy in the own bucket.
 async fn copy(processor: &Processor, name: &WindowName) -> Result<Roster, Error> {
-    match patiently!(read_copy(processor, name)) {
+    match retry_read!(read_copy(processor, name)) {
         // A single bad read is not evidence of damage.
-        Err(error) if error.is_damage() => patiently!(read_copy(processor, name)),
+        Err(error) if error.is_damage() => retry_read!(read_copy(processor, name)),
         other => other,
     }
 }

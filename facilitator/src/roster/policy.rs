@@ -2,7 +2,7 @@
 //! both processors write them.
 
 use super::agreement::memory;
-use super::patience::patiently;
+use super::retry::retry_read;
 use crate::error::Error;
 use crate::processor::Processor;
 use tallybox_model::extensions::{ROSTERS_FROM, ROSTERS_UNTIL, RosterSwitch};
@@ -59,7 +59,7 @@ impl RosterRules {
 }
 
 async fn switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>, Error> {
-    patiently!(read_switch(processor, object))
+    retry_read!(read_switch(processor, object))
 }
 
 async fn read_switch(processor: &Processor, object: &str) -> Result<Option<BatchTime>, Error> {

@@ -3,8 +3,8 @@
 use super::agreement::{Count, Draft, Roster, compare};
 use super::agreement_state::{AgreementState, of, windows};
 use super::counted::{read_counted, write_counted};
-use super::patience::patiently;
 use super::peer;
+use super::retry::retry_read;
 use super::summary::{Alarm, RosterSummary};
 use super::verdicts::Verdicts;
 use super::write::ours;
@@ -44,7 +44,7 @@ pub(super) async fn settle(
             }
             return Ok(());
         };
-        let ours = patiently!(ours(processor, &name))?;
+        let ours = retry_read!(ours(processor, &name))?;
         heal(processor, &name, &ours, &theirs).await?;
         let pair = match processor.role.index() {
             0 => [&ours, &theirs],
@@ -199,7 +199,7 @@ async fn count(
             continue;
         }
         let earlier = of(name, *window);
-        patiently!(read_counted(processor, &earlier, |id| {
+        retry_read!(read_counted(processor, &earlier, |id| {
             if wanted.contains(id) {
                 before.insert(id);
             }

@@ -1,6 +1,6 @@
 //! Checks that no batch is summed both with rosters and without.
 
-use super::patience::patiently;
+use super::retry::retry_read;
 use super::settle::read_agreed;
 use super::window_listing::list_window_objects;
 use crate::aggregate::{claimed, summed_before};
@@ -27,14 +27,14 @@ pub(crate) async fn agreed_in(processor: &Processor, name: &WindowName) -> Resul
     let start = name.window.start();
     // An earlier window of rosters may contain the start of this one.
     let from = start.plus_minutes(-LONGEST_WINDOW).unwrap_or(start);
-    let standing = patiently!(list_window_objects(processor, own, &name.aggregation, from))?;
+    let standing = retry_read!(list_window_objects(processor, own, &name.aggregation, from))?;
     let mut batches = BTreeMap::new();
     for window in standing.agreed.into_iter().filter(|window| window.end() > start) {
         let of = WindowName {
             aggregation: name.aggregation.clone(),
             window,
         };
-        let agreed = patiently!(read_agreed(processor, &of))?;
+        let agreed = retry_read!(read_agreed(processor, &of))?;
         for settled in agreed.batches {
             batches.insert(batch_name(name, settled.batch), window);
         }

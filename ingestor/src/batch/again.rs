@@ -12,9 +12,9 @@ use tallybox_service::cause;
 use tallybox_service::fault;
 use tallybox_transport::BucketError;
 
-use super::patient::patiently;
 use super::plan_log::PlanLog;
 use super::publish::{Put, Sides, publish};
+use super::retry::retry;
 use super::summary::RedeliverySummary;
 use super::window::{WindowJob, is_gone};
 use super::{BatchOptions, Job};
@@ -102,7 +102,7 @@ pub(super) async fn note(job: &Job<'_>, (start, partition): (BatchTime, u32), pu
     let object = job.locality.names.unconfirmed_note(start, partition, &tag[..16]);
     tracing::info!(%object, "mailboxes report existing objects that cannot be read; they will be written again later");
     // The bucket's clock is used, since this machine's clock may be wrong.
-    let since = patiently(tries, || spool.date()).await?;
+    let since = retry(tries, || spool.date()).await?;
     let bytes = serde_json::to_vec(&Note { since, objects }).map_err(bug)?;
     match job.spool().create(&object, &bytes).await {
         // An earlier run has created the same note.

@@ -18,9 +18,9 @@ use uuid::fmt::Hyphenated;
 
 use super::cut::{CutBatch, file_bytes};
 use super::index::{Index, blocking, damaged, each_slab};
-use super::patient::Patient;
 use super::plan_log::FixedPlan;
 use super::record::WindowBatch;
+use super::retry::RetryingBucket;
 use crate::error::Error;
 
 /// The bytes of a batch for both processors.
@@ -86,7 +86,7 @@ impl Builder {
     /// on all cores.
     pub(super) async fn build(
         self: &Arc<Self>,
-        spool: Patient<'_>,
+        spool: RetryingBucket<'_>,
         batches: &[CutBatch],
     ) -> Result<Vec<BuiltBatch>, Error> {
         let lists = batches.iter().map(|batch| batch.entries.as_slice());
@@ -104,7 +104,7 @@ impl Builder {
     /// Gathers the packets of lists of entries, in their order.
     async fn gather<'e>(
         self: &Arc<Self>,
-        spool: Patient<'_>,
+        spool: RetryingBucket<'_>,
         lists: impl Iterator<Item = &'e [u32]> + Clone,
     ) -> Result<Gathered, Error> {
         // Every entry is found: the index was made from the same slabs, which never change.

@@ -9,12 +9,17 @@ use tallybox_model::report::StoredReport;
 
 use super::build::{Builder, encode_fault};
 use super::index::{damaged, each_slab};
-use super::patient::Patient;
+use super::retry::RetryingBucket;
 use crate::error::Error;
 
 impl Builder {
     /// Returns the slab of reports that are carried over to the next window.
-    pub(super) async fn carried(&self, spool: Patient<'_>, object: &str, entries: &[u32]) -> Result<Vec<u8>, Error> {
+    pub(super) async fn carried(
+        &self,
+        spool: RetryingBucket<'_>,
+        object: &str,
+        entries: &[u32],
+    ) -> Result<Vec<u8>, Error> {
         let mut sorted = entries.to_vec();
         sorted.sort_unstable();
         let wanted: HashMap<(u32, u32), i64> = sorted

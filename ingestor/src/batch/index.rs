@@ -15,7 +15,7 @@ use tallybox_model::report::StoredReport;
 use tallybox_model::spool::{Plan, PlannedSlab};
 use tallybox_transport::{BucketError, Records};
 
-use super::patient::Patient;
+use super::retry::RetryingBucket;
 use crate::error::Error;
 
 /// Most bytes of a slab.
@@ -127,7 +127,7 @@ pub(super) fn damaged(key: &str, error: &AvroError) -> Error {
 // fewer slabs than a chunk, relies on this: a process that waits for a bucket does nothing else in
 // the meantime, so a seed always gives the same run.
 pub(super) async fn each_slab<T: Send + 'static>(
-    spool: Patient<'_>,
+    spool: RetryingBucket<'_>,
     slabs: &[PlannedSlab],
     take: impl Fn(usize, Slab) -> Result<T, Error> + Send + Sync + 'static,
 ) -> Result<Vec<T>, Error> {
@@ -171,7 +171,7 @@ struct SlabIndex {
 
 impl Index {
     /// Reads all slabs of a plan.
-    pub(super) async fn read(spool: Patient<'_>, plan: &Plan, secret: &IngestorSecret) -> Result<Self, Error> {
+    pub(super) async fn read(spool: RetryingBucket<'_>, plan: &Plan, secret: &IngestorSecret) -> Result<Self, Error> {
         let keys: Vec<String> = plan.slabs.iter().map(|slab| slab.key.clone()).collect();
         let secret = secret.clone();
         let read = move |place: usize, slab: Slab| index_slab(&keys[place], place as u32, &slab, &secret);

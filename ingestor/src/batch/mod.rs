@@ -16,12 +16,12 @@ mod carry;
 mod cut;
 mod cycle;
 mod index;
-mod patient;
 mod plan_log;
 mod points;
 mod publish;
 mod record;
 mod replay;
+mod retry;
 mod summary;
 mod sweep;
 mod window;
@@ -39,8 +39,8 @@ use tallybox_model::time::BatchTime;
 
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
-use patient::Patient;
 use plan_log::{FixedPlan, PlanLog};
+use retry::RetryingBucket;
 use window::{Done, WindowJob, is_gone};
 
 /// A callback that receives the number of packets written.
@@ -84,8 +84,8 @@ impl Job<'_> {
     }
 
     /// Returns the spool, with retries according to `batches.write-tries`.
-    fn spool(&self) -> Patient<'_> {
-        Patient::spool(self.ingestor)
+    fn spool(&self) -> RetryingBucket<'_> {
+        RetryingBucket::spool(self.ingestor)
     }
 
     fn progress(&self, packets: u64) {

@@ -10,7 +10,7 @@ use tallybox_model::time::{BatchTime, Window, aligned_window, next_window};
 use tallybox_service::fault;
 use tallybox_transport::{Bucket, BucketError, ListRange};
 
-use super::patient::Patient;
+use super::retry::RetryingBucket;
 use crate::config::IngestionDate;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
@@ -50,7 +50,7 @@ impl<'i> PlanLog<'i> {
             records: BTreeMap::new(),
             free: None,
         };
-        let spool = Patient::spool(ingestor);
+        let spool = RetryingBucket::spool(ingestor);
         for key in spool.keys(&locality.names.plans()).await? {
             if let Some(start) = locality.names.parse_plan(&key) {
                 let plan = read_plan(spool, &key).await?;
@@ -72,8 +72,10 @@ impl<'i> PlanLog<'i> {
     pub(super) async fn plan(&self, start: BatchTime) -> Result<FixedPlan, Error> {
         match self.plans.get(&start) {
             Some(plan) => Ok(plan.clone()),
-            None if fault::is_on("listed-plans-only") => Err(Patient::spool(self.ingestor).missing("plan").into()),
-            None => read_plan(Patient::spool(self.ingestor), &self.locality.names.plan(start)).await,
+            None if fault::is_on("listed-plans-only") => {
+                Err(RetryingBucket::spool(self.ingestor).missing("plan").into())
+            }
+            None => read_plan(RetryingBucket::spool(self.ingestor), &self.locality.names.plan(start)).await,
         }
     }
 
@@ -116,7 +118,9 @@ impl<'i> PlanLog<'i> {
     /// The window's record still exists then, so that no report is batched a second time.
     async fn look_for_record(&mut self, start: BatchTime) -> Result<(), Error> {
         let names = &self.locality.names;
-        let records = Patient::spool(self.ingestor).keys(&names.records_near(start)).await?;
+        let records = RetryingBucket::spool(self.ingestor)
+            .keys(&names.records_near(start))
+            .await?;
         let found = records.iter().filter_map(|key| names.parse_record(key));
         self.records.extend(found.filter(|(window, _)| *window == start));
         Ok(())
@@ -172,7 +176,7 @@ impl<'i> PlanLog<'i> {
             return self.following(last.plan.window).map(Some);
         }
         let key = self.locality.names.origin();
-        let start = match Patient::spool(self.ingestor).record(&key, ORIGIN_LIMIT).await? {
+        let start = match RetryingBucket::spool(self.ingestor).record(&key, ORIGIN_LIMIT).await? {
             Some(bytes) => parse_origin(&key, &bytes)?,
             None => {
                 let Some((_, first)) = self.free_slabs().await?.into_iter().next() else {
@@ -187,7 +191,7 @@ impl<'i> PlanLog<'i> {
     /// Fixes the first window of the log: the window of the oldest slab. A job that loses the race
     /// adopts the existing origin.
     async fn fix_origin(&self, first: BatchTime) -> Result<BatchTime, Error> {
-        let (spool, key) = (Patient::spool(self.ingestor), self.locality.names.origin());
+        let (spool, key) = (RetryingBucket::spool(self.ingestor), self.locality.names.origin());
         let start = self.window_at(first)?.start();
         match spool.create(&key, start.to_string().as_bytes()).await {
             Ok(_) => Ok(start),
@@ -293,7 +297,7 @@ impl<'i> PlanLog<'i> {
     /// Creates the plan, or adopts the existing one.
     async fn fix(&self, plan: Plan) -> Result<FixedPlan, Error> {
         let (spool, key) = (
-            Patient::spool(self.ingestor),
+            RetryingBucket::spool(self.ingestor),
             self.locality.names.plan(plan.window.start()),
         );
         let bytes = plan
@@ -321,7 +325,7 @@ fn parse_origin(key: &str, bytes: &[u8]) -> Result<BatchTime, Error> {
     })
 }
 
-async fn read_plan(spool: Patient<'_>, key: &str) -> Result<FixedPlan, Error> {
+async fn read_plan(spool: RetryingBucket<'_>, key: &str) -> Result<FixedPlan, Error> {
     let bytes = spool.record(key, PLAN_LIMIT).await?;
     let bytes = bytes.ok_or_else(|| spool.missing(key))?;
     let plan = Plan::parse(&bytes).map_err(|problem| Error::Damaged {

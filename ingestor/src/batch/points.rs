@@ -15,7 +15,7 @@ use tallybox_service::fault;
 use tallybox_transport::BucketError;
 
 use super::index::Group;
-use super::patient::Patient;
+use super::retry::RetryingBucket;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, KeyPair, Locality};
 
@@ -40,7 +40,7 @@ struct Origin {
 /// The first batch under a key fixes its number of bins. The windows of a locality are batched in
 /// order, and so are the groups of a window, so every job gets the same result.
 pub(super) async fn point(ingestor: &Ingestor, locality: &Locality, group: &Group) -> Result<Option<i64>, Error> {
-    let (spool, key_ids, bins) = (Patient::spool(ingestor), &group.key_ids, group.parameters.bins);
+    let (spool, key_ids, bins) = (RetryingBucket::spool(ingestor), &group.key_ids, group.parameters.bins);
     let fits = |origin: &Origin| origin.bins == bins || fault::is_on("keys-of-any-bins");
     let objects = [0, 1].map(|side| object(locality, side, &key_ids[side]));
     let known = [read(spool, &objects[0]).await?, read(spool, &objects[1]).await?];
@@ -121,7 +121,7 @@ async fn compare_bins(ingestor: &Ingestor) -> Result<(), Error> {
     for (name, locality) in &ingestor.localities {
         for pair in &locality.key_pairs {
             for (side, key) in pair.keys.iter().enumerate() {
-                let origin = read(Patient::spool(ingestor), &object(locality, side, &key.id)).await?;
+                let origin = read(RetryingBucket::spool(ingestor), &object(locality, side, &key.id)).await?;
                 if let Some(Origin { bins, .. }) = origin
                     && u32::try_from(bins) != Ok(pair.bins)
                 {
@@ -143,7 +143,7 @@ fn object(locality: &Locality, side: usize, key: &KeyId) -> String {
     locality.names.point(&format!("{side}-{}", &digest[..32]))
 }
 
-async fn read(spool: Patient<'_>, object: &str) -> Result<Option<Origin>, Error> {
+async fn read(spool: RetryingBucket<'_>, object: &str) -> Result<Option<Origin>, Error> {
     let Some(bytes) = spool.record(object, LIMIT).await? else {
         return Ok(None);
     };
@@ -156,7 +156,7 @@ async fn read(spool: Patient<'_>, object: &str) -> Result<Option<Origin>, Error>
 }
 
 /// Creates the object, or returns the existing one.
-async fn fix(spool: Patient<'_>, object: &str, origin: Origin) -> Result<Origin, Error> {
+async fn fix(spool: RetryingBucket<'_>, object: &str, origin: Origin) -> Result<Origin, Error> {
     let bytes = serde_json::to_vec(&origin).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
     match spool.create(object, &bytes).await {
         Ok(_) => Ok(origin),

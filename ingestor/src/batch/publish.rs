@@ -14,7 +14,7 @@ use tallybox_model::spool::BatchList;
 use tallybox_transport::{Bucket, BucketError, Published, SharedBucket, publish_bytes, read_all};
 
 use super::build::{BuiltBatch, BuiltSide, encode_fault};
-use super::patient::{Patient, patiently};
+use super::retry::{RetryingBucket, retry};
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
@@ -27,7 +27,7 @@ const SIGNATURE_LIMIT: u64 = 64 << 10;
 
 /// Fixes the batches that will be published. An existing list has to be equal.
 pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> Result<(), Error> {
-    let spool = Patient::spool(ingestor);
+    let spool = RetryingBucket::spool(ingestor);
     let bytes = serde_json::to_vec(list).map_err(|error| Error::Internal(format!("{object}: {error}")))?;
     let conflict = match spool.create(object, &bytes).await {
         Ok(_) => return Ok(()),
@@ -47,7 +47,7 @@ pub(super) async fn fix(ingestor: &Ingestor, object: &str, list: &BatchList) -> 
 
 /// Reads the list that fixes a partition's batches.
 pub(super) async fn read_list(ingestor: &Ingestor, object: &str) -> Result<BatchList, Error> {
-    let spool = Patient::spool(ingestor);
+    let spool = RetryingBucket::spool(ingestor);
     let there = spool.record(object, LIST_LIMIT).await?;
     let there = there.ok_or_else(|| spool.missing(object))?;
     BatchList::parse(&there).map_err(|problem| Error::Damaged {
@@ -114,7 +114,7 @@ pub(super) async fn publish(
 /// Writes an object to a mailbox. The bytes have been fixed before, so an object that exists in a
 /// mailbox that the ingestor may not read counts as equal.
 async fn put(tries: u32, mailbox: &dyn Bucket, object: &str, bytes: Bytes) -> Result<Published, Error> {
-    Ok(patiently(tries, || publish_bytes(mailbox, object, bytes.clone(), true)).await?)
+    Ok(retry(tries, || publish_bytes(mailbox, object, bytes.clone(), true)).await?)
 }
 
 /// Writes the signature object.

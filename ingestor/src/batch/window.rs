@@ -17,11 +17,11 @@ use super::again::note;
 use super::build::{Builder, BuiltBatch};
 use super::cut::{CutBatch, Cutting, cut};
 use super::index::{Index, blocking};
-use super::patient::patiently;
 use super::plan_log::FixedPlan;
 use super::publish::{BOTH, fix, publish, read_list};
 use super::record::{OpenRecord, WindowBatch, WindowRecord, seal};
 use super::replay::{ReplayCounts, Replays};
+use super::retry::retry;
 use super::summary::WindowSummary;
 use super::{Job, points};
 use crate::error::Error;
@@ -247,7 +247,7 @@ impl<'j> WindowJob<'j> {
         // The bytes are sealed under the object's name already, so they are not wrapped in a
         // record.
         let (spool, bytes) = (self.job.spool(), bytes::Bytes::from(bytes));
-        patiently(spool.tries, || {
+        retry(spool.tries, || {
             publish_bytes(spool.bucket, &object, bytes.clone(), false)
         })
         .await?;

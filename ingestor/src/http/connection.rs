@@ -26,9 +26,9 @@ use tower::ServiceExt as _;
 use super::App;
 use super::framing::TwoLengths;
 use super::network::{Network, Peer};
-use super::patience::Patient;
 use super::refusal::Refusal;
 use super::tls::Certificates;
+use super::write_timeout::WriteTimeout;
 use crate::metrics::Closed;
 
 /// Interval of HTTP/2 pings, and longest time for a client to answer one.
@@ -187,7 +187,7 @@ impl Connections {
     ) {
         let patience = Duration::from_secs(self.app.ingestor.serve.request_secs);
         let two_lengths = TwoLengths::default();
-        let stream = Patient::new(stream, patience, two_lengths.clone());
+        let stream = WriteTimeout::new(stream, patience, two_lengths.clone());
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let asked = connection.asked();
             let mut request = request.map(|body| Body::new(asked.coming(body)));

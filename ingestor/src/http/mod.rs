@@ -32,7 +32,6 @@ mod framing;
 mod network;
 mod openapi;
 mod operations;
-mod patience;
 mod problems;
 mod reason;
 mod refusal;
@@ -40,6 +39,7 @@ mod reports;
 mod server;
 mod tls;
 mod watch;
+mod write_timeout;
 
 pub use app::App;
 pub use decode::fuzzing;

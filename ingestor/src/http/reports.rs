@@ -21,7 +21,7 @@ use super::budget::{Budget, Hold};
 use super::decode::{self, Part, Parts};
 use super::network::{Network, Peer};
 use super::refusal::{Refusal, answer, retry_after};
-use super::{openapi, patience};
+use super::{openapi, write_timeout};
 use crate::door::{Admission, Table};
 use crate::spool::{Deposited, Kept};
 
@@ -158,7 +158,7 @@ struct Taker {
     budget: Budget,
     network: Option<Network>,
     cut: CancellationToken,
-    patience: Duration,
+    timeout: Duration,
 }
 
 fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Body) -> Result<Expected, Refusal> {
@@ -381,7 +381,7 @@ impl Pending {
         let hold = taker
             .budget
             .answer(bytes.len() as u64, taker.network, taker.cut.clone());
-        let mut response = json(patience::body(bytes.into(), hold, taker.patience));
+        let mut response = json(write_timeout::body_with_timeout(bytes.into(), hold, taker.patience));
         if let Some(seconds) = later {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

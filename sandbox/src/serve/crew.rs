@@ -35,7 +35,7 @@ const BETWEEN: [u64; 2] = [1200, 3500];
 /// Least and greatest downtime of a killed process, in milliseconds.
 const GONE: [u64; 2] = [150, 2000];
 /// Time that a process has to exit after a request, before it is killed.
-const PATIENCE: Duration = Duration::from_secs(6);
+const STOP_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// All child processes.
 pub(super) struct Crew {
@@ -248,7 +248,7 @@ impl Crew {
             drop(child.stdin.take());
             asked.push(child);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STOP_TIMEOUT;
         for mut child in asked {
             let left = deadline.saturating_duration_since(Instant::now());
             if timeout(left, child.wait()).await.is_err() {

@@ -246,7 +246,12 @@ impl Serving {
     }
 
     fn reporter(&self) -> Result<tallybox_client::post::Reporter, Error> {
-        reporter(&self.world, self.address, self.setting.clients_clock(), watch::PATIENCE)
+        reporter(
+            &self.world,
+            self.address,
+            self.setting.clients_clock(),
+            watch::STOP_TIMEOUT,
+        )
     }
 
     fn now(&self) -> BatchTime {

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::layout::LOCALITY;
 
 /// Time after which a client sets a report aside and tries it again later.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval at which processes are checked.
 const TICK: Duration = Duration::from_millis(100);
 /// Number of ticks between two audits, which also redraw the screen.

@@ -13,7 +13,7 @@ use crate::scenario::Cuts;
 use crate::shrink::shrink;
 
 /// A run that takes longer than this, in real time, is reported as hanging.
-const PATIENCE: Duration = Duration::from_secs(120);
+const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The seeds to run, and the options for running them.
 #[derive(Clone, Debug)]
@@ -127,14 +127,14 @@ impl Campaign {
     fn once(&self, runtime: &Runtime, seed: u64, cuts: &Cuts) -> Outcome {
         let trace = self.trace;
         runtime.block_on(async {
-            let done = tokio::time::timeout(PATIENCE, run(seed, cuts, trace)).await;
+            let done = tokio::time::timeout(HANG_TIMEOUT, run(seed, cuts, trace)).await;
             done.unwrap_or_else(|_| Outcome {
                 seed,
                 cuts: cuts.clone(),
                 world: String::new(),
                 problems: vec![format!(
                     "the run hangs: it has not ended after {} s",
-                    PATIENCE.as_secs()
+                    HANG_TIMEOUT.as_secs()
                 )],
                 counts: Counts::default(),
                 digest: 0,

@@ -12,7 +12,7 @@ use crate::ingestor::Ingestor;
 
 /// A bucket whose operations are retried if it cannot be reached.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patient<'b> {
+pub(super) struct RetryingBucket<'b> {
     pub(super) bucket: &'b dyn Bucket,
     /// Authenticates the records of the bucket.
     pub(super) records: &'b Records,
@@ -20,7 +20,7 @@ pub(super) struct Patient<'b> {
     pub(super) tries: u32,
 }
 
-impl<'b> Patient<'b> {
+impl<'b> RetryingBucket<'b> {
     /// Returns an ingestor's spool, with the attempts that are configured.
     pub(super) fn spool(ingestor: &'b Ingestor) -> Self {
         Self {
@@ -32,18 +32,18 @@ impl<'b> Patient<'b> {
 
     /// Reads an object of at most `limit` bytes.
     pub(super) async fn read(&self, key: &str, limit: u64) -> Result<Bytes, BucketError> {
-        patiently(self.tries, || read_all(self.bucket, key, limit)).await
+        retry(self.tries, || read_all(self.bucket, key, limit)).await
     }
 
     /// Reads a record with a payload of at most `limit` bytes, or returns `None` if it does not
     /// exist.
     pub(super) async fn record(&self, key: &str, limit: u64) -> Result<Option<Bytes>, BucketError> {
-        patiently(self.tries, || self.records.read(self.bucket, key, limit)).await
+        retry(self.tries, || self.records.read(self.bucket, key, limit)).await
     }
 
     /// Creates a record, or checks that the existing one has the same payload.
     pub(super) async fn create(&self, key: &str, payload: &[u8]) -> Result<Published, BucketError> {
-        patiently(self.tries, || self.records.create(self.bucket, key, payload)).await
+        retry(self.tries, || self.records.create(self.bucket, key, payload)).await
     }
 
     /// Returns the error for an object that does not exist.
@@ -56,7 +56,7 @@ impl<'b> Patient<'b> {
 
     /// Lists the names of all objects in a directory.
     pub(super) async fn keys(&self, directory: &str) -> Result<Vec<String>, BucketError> {
-        patiently(self.tries, || keys(self.bucket, directory)).await
+        retry(self.tries, || keys(self.bucket, directory)).await
     }
 }
 
@@ -66,7 +66,7 @@ async fn keys(bucket: &dyn Bucket, directory: &str) -> Result<Vec<String>, Bucke
 }
 
 /// Retries an operation with growing pauses while its error is temporary.
-pub(super) async fn patiently<T, F>(tries: u32, mut operation: impl FnMut() -> F) -> Result<T, BucketError>
+pub(super) async fn retry<T, F>(tries: u32, mut operation: impl FnMut() -> F) -> Result<T, BucketError>
 where
     F: Future<Output = Result<T, BucketError>>,
 {
@@ -106,7 +106,7 @@ mod tests {
         for (kind, tries, good) in [(Kind::Fail, 2, true), (Kind::Fail, 1, false), (Kind::Die, 6, false)] {
             let faults = Faults::new(1, kind);
             let bucket = faults.wrap(spool.clone());
-            let patient = Patient {
+            let patient = RetryingBucket {
                 bucket: &*bucket,
                 records: &records,
                 tries,

@@ -8,12 +8,12 @@ pub(super) const TRIES: usize = 4;
 /// attempt needs a new future.
 //
 // This is a macro because a future that borrows from a closure is not `Send`.
-macro_rules! patiently {
+macro_rules! retry_read {
     ($read:expr) => {{
         let mut tries = 1;
         loop {
             match $read.await {
-                Err(error) if tries < $crate::roster::patience::TRIES && crate::error::Error::is_passing(&error) => {
+                Err(error) if tries < $crate::roster::retry::TRIES && crate::error::Error::is_passing(&error) => {
                     tracing::debug!(
                         error = tallybox_service::cause::chain(&error),
                         "read failed; trying again"
@@ -25,7 +25,7 @@ macro_rules! patiently {
         }
     }};
 }
-pub(super) use patiently;
+pub(super) use retry_read;
 
 #[cfg(test)]
 mod tests {
@@ -45,14 +45,14 @@ mod tests {
     async fn what_fails_for_a_moment_is_read_again_and_nothing_else() {
         for (failures, tries, good) in [(0, 1, true), (3, TRIES, true), (TRIES, TRIES, false)] {
             let mut tried = 0;
-            let read = patiently!(async {
+            let read = retry_read!(async {
                 tried += 1;
                 if tried <= failures { Err(unavailable()) } else { Ok(()) }
             });
             assert_eq!((tried, read.is_ok()), (tries, good), "{failures} failures");
         }
         let mut tried = 0;
-        let read: Result<(), Error> = patiently!(async {
+        let read: Result<(), Error> = retry_read!(async {
             tried += 1;
             Err(Error::NoRosters)
         });

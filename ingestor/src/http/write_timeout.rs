@@ -20,7 +20,7 @@ const PIECE: usize = 16 << 10;
 
 /// Returns an answer that holds its memory until the last piece is sent, and fails if that takes
 /// longer than `patience`.
-pub(super) fn body(bytes: Bytes, hold: Hold, patience: Duration) -> Body {
+pub(super) fn body_with_timeout(bytes: Bytes, hold: Hold, timeout: Duration) -> Body {
     if bytes.len() <= PIECE {
         return Body::from(bytes);
     }
@@ -39,27 +39,27 @@ pub(super) fn body(bytes: Bytes, hold: Hold, patience: Duration) -> Body {
 
 /// A connection that limits how long written bytes may wait, and checks requests for two stated
 /// lengths.
-pub(super) struct Patient<S> {
+pub(super) struct WriteTimeout<S> {
     inner: S,
     framing: Framing,
     /// A timer that runs while written bytes wait.
     stalled: Option<Pin<Box<Sleep>>>,
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl<S> Patient<S> {
-    pub(super) fn new(inner: S, patience: Duration, two_lengths: TwoLengths) -> Self {
+impl<S> WriteTimeout<S> {
+    pub(super) fn new(inner: S, timeout: Duration, two_lengths: TwoLengths) -> Self {
         Self {
             inner,
             framing: Framing::new(two_lengths),
             stalled: None,
-            patience,
+            timeout: patience,
         }
     }
 
     /// Returns the result while nothing can be written: pending, or an error after the timeout.
     fn waiting<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let patience = self.patience;
+        let patience = self.timeout;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -71,7 +71,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -84,7 +84,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.inner).poll_write(context, bytes) {
             Poll::Ready(result) => self.written(result),
@@ -134,7 +134,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_given_up() {
         let (ours, _theirs) = duplex(16);
-        let mut ours = Patient::new(ours, SOON, TwoLengths::default());
+        let mut ours = WriteTimeout::new(ours, SOON, TwoLengths::default());
         let error = ours.write_all(&[0; 100]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_that_goes_on_is_served() {
         let (ours, mut theirs) = duplex(16);
-        let mut ours = Patient::new(ours, SOON, TwoLengths::default());
+        let mut ours = WriteTimeout::new(ours, SOON, TwoLengths::default());
         let reading = tokio::spawn(async move {
             let mut all = Vec::new();
             let mut piece = [0; 8];
