@@ -33,12 +33,12 @@ pub struct Scheduler {
     /// How long a run may take before it is reported as stuck.
     pub stuck: Duration,
     /// The state that operators see.
-    pub pulse: Pulse,
+    pub pulse: RunHeartbeat,
 }
 
 /// The state of a scheduler that operators see.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub struct RunHeartbeat {
     /// Start of the current round in milliseconds; 0 between rounds.
     began: AtomicI64,
     looked: AtomicBool,
@@ -160,7 +160,7 @@ impl Scheduler {
     }
 }
 
-impl Pulse {
+impl RunHeartbeat {
     fn set(&self, trouble: Vec<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }

@@ -12,7 +12,7 @@ use tallybox_queue::TaskQueue as _;
 use tallybox_service::operations::Operable as _;
 use tallybox_transport::faults::{Faults, Kind};
 use tallybox_workflow_manager::leader::Alone;
-use tallybox_workflow_manager::serve::{Pulse, Scheduler};
+use tallybox_workflow_manager::serve::{RunHeartbeat, Scheduler};
 use tallybox_workflow_manager::start::{Queues, WithRejected};
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +88,7 @@ async fn a_scheduler_that_reaches_no_bucket_for_a_minute_is_not_ready() {
         poll: Duration::from_secs(1),
         lease: Duration::from_secs(60),
         stuck: Duration::from_secs(1800),
-        pulse: Pulse::default(),
+        pulse: RunHeartbeat::default(),
     });
     let (stop, running) = (CancellationToken::new(), Arc::clone(&scheduler));
     let ending = stop.clone();
@@ -120,7 +120,7 @@ async fn a_scheduler_whose_own_bucket_is_silent_is_not_ready_while_its_run_waits
         poll: Duration::from_secs(1),
         lease: Duration::from_secs(60),
         stuck: Duration::from_secs(1800),
-        pulse: Pulse::default(),
+        pulse: RunHeartbeat::default(),
     };
     let watching = tokio::time::timeout(Duration::from_secs(65), scheduler.watch_own_bucket());
     assert!(watching.await.is_err());

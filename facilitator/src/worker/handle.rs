@@ -20,18 +20,18 @@ use tracing::{Instrument as _, Span, field};
 
 /// A message that has been processed.
 #[derive(Debug)]
-pub(super) struct Handled {
+pub(super) struct TaskResult {
     /// The kind of task.
     pub(super) task: TaskKind,
     /// The outcome for the queue.
     pub(super) outcome: Outcome,
     /// Results for the metrics.
-    pub(super) found: Found,
+    pub(super) report: TaskReport,
 }
 
 /// The results of a task, for the metrics.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct TaskReport {
     /// The summary of an intake.
     pub(super) intake: Option<IntakeSummary>,
     /// The summary of an aggregation.
@@ -55,24 +55,24 @@ pub(super) struct Found {
 /// Never panics, whatever the message contains: an unreadable message is rejected with a reason,
 /// and a panic inside the task leads to a retry.
 pub async fn handle(processor: &Arc<Processor>, kind: Kind, body: &[u8]) -> Outcome {
-    handled(processor, kind, body, &no_progress()).await.outcome
+    run_task(processor, kind, body, &no_progress()).await.outcome
 }
 
 /// [`handle`] with progress reports, and with results for the metrics.
-pub(super) async fn handled(processor: &Arc<Processor>, kind: Kind, body: &[u8], progress: &Progress) -> Handled {
+pub(super) async fn run_task(processor: &Arc<Processor>, kind: Kind, body: &[u8], progress: &Progress) -> TaskResult {
     let task = match Task::parse(kind, body) {
         Ok(task) => task,
         Err(error) => {
             let reason = chain(&error);
             tracing::warn!(queue = kind.name(), reason, "message is not a task; rejected");
-            return Handled {
+            return TaskResult {
                 task: TaskKind::Unreadable,
                 outcome: Outcome::Reject { reason },
-                found: Found::default(),
+                report: TaskReport::default(),
             };
         }
     };
-    let mut found = Found::default();
+    let mut found = TaskReport::default();
     let span = task.span(processor);
     let working = AssertUnwindSafe(task.run(processor, progress, &mut found)).catch_unwind();
     let result = working.instrument(span.clone()).await;
@@ -87,15 +87,15 @@ pub(super) async fn handled(processor: &Arc<Processor>, kind: Kind, body: &[u8],
         }
     });
     span.in_scope(|| report(&outcome, &found));
-    Handled {
+    TaskResult {
         task: task.kind(),
         outcome,
-        found,
+        report: found,
     }
 }
 
 /// Maps an error to an outcome, and records it for the metrics.
-fn failed(error: &Error, found: &mut Found) -> Outcome {
+fn failed(error: &Error, found: &mut TaskReport) -> Outcome {
     found.suspicious = matches!(error, Error::Internal(_));
     found.conflict = error.exit() == Exit::Conflict;
     found.below_minimum = error.exit() == Exit::BelowMinimum;
@@ -120,7 +120,7 @@ fn failed(error: &Error, found: &mut Found) -> Outcome {
 }
 
 /// Logs one line for each task.
-fn report(outcome: &Outcome, found: &Found) {
+fn report(outcome: &Outcome, found: &TaskReport) {
     match outcome {
         Outcome::Done => {
             let (intake, aggregate) = (found.intake.as_ref(), found.aggregate.as_ref());
@@ -204,7 +204,7 @@ impl Task {
         span
     }
 
-    async fn run(&self, processor: &Arc<Processor>, progress: &Progress, found: &mut Found) -> Result<(), Error> {
+    async fn run(&self, processor: &Arc<Processor>, progress: &Progress, found: &mut TaskReport) -> Result<(), Error> {
         let progress = Arc::clone(progress);
         match self {
             Self::Intake(task) => {

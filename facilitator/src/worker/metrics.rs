@@ -2,7 +2,7 @@
 //! value 0 from the start.
 
 use super::Kind;
-use super::handle::{Found, Handled};
+use super::handle::{TaskReport, TaskResult};
 use crate::processor::Processor;
 use crate::reason::{PacketReason, Rejections};
 use crate::roster::Alarm;
@@ -306,8 +306,12 @@ impl Metrics {
     }
 
     /// Counts a task that has been processed.
-    pub(super) fn task(&self, handled: &Handled, took: Duration) {
-        let Handled { task, outcome, found } = handled;
+    pub(super) fn task(&self, handled: &TaskResult, took: Duration) {
+        let TaskResult {
+            task,
+            outcome,
+            report: found,
+        } = handled;
         let task = task.name();
         let outcome = if found.below_minimum {
             "below-minimum"
@@ -336,7 +340,7 @@ impl Metrics {
 
     /// Counts the packets of a task. Packets of a task that was already done before are not counted
     /// twice.
-    fn packets(&self, found: &Found) {
+    fn packets(&self, found: &TaskReport) {
         let reject = |family: &Family<ReasonLabel, Counter>, rejections: &Rejections| {
             for (reason, count) in rejections.iter() {
                 let reason = reason.name();

@@ -18,26 +18,26 @@
 mod config;
 mod delay;
 mod handle;
-mod keeper;
+mod lease_renewer;
 mod metrics;
 mod operations;
 mod outcome;
-mod pulse;
 mod reach;
 mod reload;
 mod run;
 mod step;
+mod watchdog;
 
 pub use config::{Queues, RetryDelay, WorkerConfig};
 pub use delay::retry_delay;
 pub use handle::handle;
 pub use metrics::{Metrics, TaskKind};
 pub use outcome::Outcome;
-pub use pulse::{Hand, Pulses};
 pub use reach::watch_buckets;
 pub use reload::{Source, watch};
 pub use run::run;
 pub use step::step;
+pub use watchdog::{Heartbeat, Watchdog};
 
 use crate::budget::Budget;
 use crate::error::Error;
@@ -90,7 +90,7 @@ pub struct Worker {
     /// The counters and histograms.
     pub metrics: Arc<Metrics>,
     /// The watchdog over running operations.
-    pub pulses: Pulses,
+    pub pulses: Watchdog,
     reach: Reach,
     state: State,
 }
@@ -109,7 +109,7 @@ impl Worker {
         Arc::new(Self {
             processor: RwLock::new(processor),
             queues: queues.into_iter().collect(),
-            pulses: Pulses::new(config.stuck_after()),
+            pulses: Watchdog::new(config.stuck_after()),
             attempts: Attempts::default(),
             reach: Reach::default(),
             state: State::default(),

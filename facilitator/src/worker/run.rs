@@ -1,6 +1,6 @@
 //! The main loop: concurrent tasks, lease renewal, graceful shutdown.
 
-use super::keeper::Keeper;
+use super::lease_renewer::LeaseRenewer;
 use super::{Kind, Outcome, Worker};
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +117,7 @@ impl Receiver {
 
     /// Requests a message. After `stop`, gives a message that still arrives back at once.
     async fn receive(&self) -> Result<Option<Delivery>, QueueError> {
-        let hand = self.worker.pulses.take(format!("the {} queue", self.kind));
+        let hand = self.worker.pulses.watch(format!("the {} queue", self.kind));
         let receiving = self.queue.receive(WAIT);
         tokio::pin!(receiving);
         let received = tokio::select! {
@@ -150,9 +150,9 @@ impl InHand {
             delivery,
             give_back: given_up,
         } = self;
-        let hand = worker.pulses.take(format!("a task of the {kind} queue"));
+        let hand = worker.pulses.watch(format!("a task of the {kind} queue"));
         let _in_hand = worker.metrics.in_hand(kind);
-        let keeper = Keeper::start(&worker, kind, &queue, &delivery.lease);
+        let keeper = LeaseRenewer::start(&worker, kind, &queue, &delivery.lease);
         let progress = hand.progress();
         let working = worker.work(kind, &delivery, &progress);
         let Some(handled) = given_up.run_until_cancelled(working).await else {

@@ -1,7 +1,7 @@
 //! Receives one message, processes it, and ends its lease.
 
 use super::delay::retry_delay;
-use super::handle::{Handled, handled};
+use super::handle::{TaskResult, run_task};
 use super::{Kind, Outcome, Worker};
 use crate::intake::{Progress, no_progress};
 use sha2::{Digest as _, Sha256};
@@ -38,12 +38,12 @@ pub async fn step(worker: &Worker, kind: Kind, wait: Duration) -> Result<Option<
 
 impl Worker {
     /// Runs the task of a message, and counts it in the metrics.
-    pub(super) async fn work(&self, kind: Kind, delivery: &Delivery, progress: &Progress) -> Handled {
+    pub(super) async fn work(&self, kind: Kind, delivery: &Delivery, progress: &Progress) -> TaskResult {
         let begun = Instant::now();
         let processor = self.processor();
-        let mut handled = handled(&processor, kind, &delivery.body, progress).await;
+        let mut handled = run_task(&processor, kind, &delivery.body, progress).await;
         // Without a limit, a message that triggers a bug would be retried forever.
-        if handled.found.suspicious {
+        if handled.report.suspicious {
             let attempt = self.attempts.of(delivery);
             if attempt >= self.config.attempts_at_a_panic
                 && let Outcome::Retry { reason, .. } = &handled.outcome

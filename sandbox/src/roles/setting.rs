@@ -16,7 +16,7 @@ use tallybox_transport::SharedBucket;
 use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::config::Config as ManagerConfig;
 use tallybox_workflow_manager::leader::BucketLock;
-use tallybox_workflow_manager::serve::{Pulse, Scheduler};
+use tallybox_workflow_manager::serve::{RunHeartbeat, Scheduler};
 use tallybox_workflow_manager::start::Queues;
 
 use crate::error::Error;
@@ -174,7 +174,7 @@ impl Setting {
             poll: POLL,
             lease: LEASE,
             stuck: STUCK,
-            pulse: Pulse::default(),
+            pulse: RunHeartbeat::default(),
         })
     }
 }

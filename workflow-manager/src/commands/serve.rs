@@ -16,7 +16,7 @@ use crate::config::{LeaderConfig, LeaseConfig, ServeConfig};
 use crate::error::Error;
 use crate::leader::{Alone, BucketLock, Election};
 use crate::manager::Manager;
-use crate::serve::{Pulse, Scheduler};
+use crate::serve::{RunHeartbeat, Scheduler};
 
 const AFTER_HELP: &str = "\
 HTTP endpoint for operators (serve.operations):
@@ -66,7 +66,7 @@ impl ServeCommand {
             poll: Duration::from_secs(settings.poll_secs),
             lease: Duration::from_secs(u64::from(settings.lease_secs)),
             stuck: Duration::from_secs(settings.stuck_secs),
-            pulse: Pulse::default(),
+            pulse: RunHeartbeat::default(),
         });
         tracing::info!(
             version = started.version,

@@ -9,17 +9,17 @@ use tokio::time::Instant;
 
 /// The watchdog over all running operations.
 #[derive(Clone, Debug)]
-pub struct Pulses(Arc<Shared>);
+pub struct Watchdog(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     begun: Instant,
     stuck_after: Duration,
-    hands: Mutex<(u64, BTreeMap<u64, Beat>)>,
+    tasks: Mutex<(u64, BTreeMap<u64, WatchedTask>)>,
 }
 
 #[derive(Clone, Debug)]
-struct Beat {
+struct WatchedTask {
     what: String,
     /// The time of the last progress, in milliseconds since the watchdog's creation.
     last: Arc<AtomicU64>,
@@ -27,13 +27,13 @@ struct Beat {
 
 /// A running operation, registered until this value is dropped.
 #[derive(Debug)]
-pub struct Hand {
-    pulses: Pulses,
+pub struct Heartbeat {
+    watchdog: Watchdog,
     number: u64,
     last: Arc<AtomicU64>,
 }
 
-impl Pulses {
+impl Watchdog {
     /// Creates a watchdog without operations. An operation without progress for `stuck_after`
     /// counts as stuck.
     #[must_use]
@@ -41,27 +41,27 @@ impl Pulses {
         Self(Arc::new(Shared {
             begun: Instant::now(),
             stuck_after,
-            hands: Mutex::default(),
+            tasks: Mutex::default(),
         }))
     }
 
     /// Registers an operation.
     #[must_use]
-    pub fn take(&self, what: impl Into<String>) -> Hand {
+    pub fn watch(&self, what: impl Into<String>) -> Heartbeat {
         let (what, last) = (what.into(), Arc::new(AtomicU64::new(self.now())));
-        let mut hands = self.hands();
+        let mut hands = self.tasks();
         let number = hands.0;
         hands.0 += 1;
         let last_shared = Arc::clone(&last);
         hands.1.insert(
             number,
-            Beat {
+            WatchedTask {
                 what,
                 last: last_shared,
             },
         );
-        Hand {
-            pulses: self.clone(),
+        Heartbeat {
+            watchdog: self.clone(),
             number,
             last,
         }
@@ -71,8 +71,8 @@ impl Pulses {
     #[must_use]
     pub fn stuck(&self) -> Vec<String> {
         let now = self.now();
-        let silent = |beat: &Beat| Duration::from_millis(now.saturating_sub(beat.last.load(Ordering::Relaxed)));
-        self.hands()
+        let silent = |beat: &WatchedTask| Duration::from_millis(now.saturating_sub(beat.last.load(Ordering::Relaxed)));
+        self.tasks()
             .1
             .values()
             .filter(|beat| silent(beat) > self.0.stuck_after)
@@ -84,28 +84,28 @@ impl Pulses {
         u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn hands(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Beat>)> {
-        self.0.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tasks(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, WatchedTask>)> {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Hand {
+impl Heartbeat {
     /// Records progress.
     pub fn beat(&self) {
-        self.last.store(self.pulses.now(), Ordering::Relaxed);
+        self.last.store(self.watchdog.now(), Ordering::Relaxed);
     }
 
     /// Returns a progress callback that records progress.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let (pulses, last) = (self.pulses.clone(), Arc::clone(&self.last));
+        let (pulses, last) = (self.watchdog.clone(), Arc::clone(&self.last));
         Arc::new(move |_, _| last.store(pulses.now(), Ordering::Relaxed))
     }
 }
 
-impl Drop for Hand {
+impl Drop for Heartbeat {
     fn drop(&mut self) {
-        self.pulses.hands().1.remove(&self.number);
+        self.watchdog.tasks().1.remove(&self.number);
     }
 }
 
@@ -116,8 +116,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_says_nothing_for_too_long_is_stuck_until_it_does() {
-        let pulses = Pulses::new(Duration::from_secs(900));
-        let (quiet, busy) = (pulses.take("one"), pulses.take("other"));
+        let pulses = Watchdog::new(Duration::from_secs(900));
+        let (quiet, busy) = (pulses.watch("one"), pulses.watch("other"));
         let progress = busy.progress();
         advance(Duration::from_secs(600)).await;
         progress(1, 1);

@@ -12,30 +12,30 @@ use tokio::time::sleep;
 const SHORTEST: Duration = Duration::from_millis(20);
 
 /// Renews a lease until this value is dropped.
-pub(super) struct Keeper(JoinHandle<()>);
+pub(super) struct LeaseRenewer(JoinHandle<()>);
 
-impl Keeper {
+impl LeaseRenewer {
     /// Starts to renew a lease that has just been taken.
     pub(super) fn start(worker: &Worker, kind: Kind, queue: &SharedQueue, lease: &Lease) -> Self {
-        let kept = Kept {
+        let kept = Renewal {
             kind,
             queue: Arc::clone(queue),
             lease: lease.clone(),
             by: worker.config.lease_extension_secs.map(Duration::from_secs),
             metrics: Arc::clone(&worker.metrics),
         };
-        Self(tokio::spawn(kept.keep()))
+        Self(tokio::spawn(kept.renew()))
     }
 }
 
-impl Drop for Keeper {
+impl Drop for LeaseRenewer {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// A lease, and the parameters of its renewal.
-struct Kept {
+struct Renewal {
     kind: Kind,
     queue: SharedQueue,
     lease: Lease,
@@ -44,11 +44,11 @@ struct Kept {
     metrics: Arc<Metrics>,
 }
 
-impl Kept {
+impl Renewal {
     /// Renews the lease each time a third of it has passed. After a failure the next attempt comes
     /// sooner, so that several fit before the lease expires. A lost lease is not recovered: the
     /// task continues, since tasks are idempotent.
-    async fn keep(self) {
+    async fn renew(self) {
         let by = self.by.unwrap_or_else(|| self.queue.lease_time());
         let usual = (self.queue.lease_time().min(by) / 3).max(SHORTEST);
         let mut pause = usual;
@@ -88,14 +88,14 @@ mod tests {
         queue.publish("task".into()).await.unwrap();
         let lease = queue.receive(Duration::ZERO).await.unwrap().unwrap().lease;
         let metrics = Arc::new(Metrics::new());
-        let keeping = Kept {
+        let keeping = Renewal {
             kind: Kind::Intake,
             queue: Arc::new(queue.clone()),
             lease,
             by,
             metrics: Arc::clone(&metrics),
         };
-        let keeper = Keeper(tokio::spawn(keeping.keep()));
+        let keeper = LeaseRenewer(tokio::spawn(keeping.renew()));
         // Half a second more, so that the last renewal is half a second old.
         let taken = queue.receive(10 * LEASE + Duration::from_millis(500)).await.unwrap();
         assert!(taken.is_none(), "the lease expired");
