@@ -43,7 +43,7 @@ pub fn of_config(config: &Loaded<Config>) -> Result<Announcement, Error> {
 #[async_trait]
 pub trait PeerAnnouncement: Send + Sync + fmt::Debug {
     /// Reads the announcement. Every error gives [`Sighting::Unknown`] and a log message.
-    async fn look(&self) -> Sighting;
+    async fn observe(&self) -> Sighting;
 
     /// Returns the location, for people.
     fn place(&self) -> String;
@@ -68,7 +68,7 @@ impl FixedAnnouncement {
 
 #[async_trait]
 impl PeerAnnouncement for FixedAnnouncement {
-    async fn look(&self) -> Sighting {
+    async fn observe(&self) -> Sighting {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,7 +81,7 @@ impl PeerAnnouncement for FixedAnnouncement {
 /// program downloads it. A missing document means that the peer announces nothing.
 #[async_trait]
 impl PeerAnnouncement for Document {
-    async fn look(&self) -> Sighting {
+    async fn observe(&self) -> Sighting {
         match self.fetch().await {
             Ok(Some(document)) => read(&self.place(), &document),
             Ok(None) => Sighting::Absent,

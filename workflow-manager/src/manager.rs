@@ -16,7 +16,7 @@ use tallybox_transport::Created;
 
 use crate::due::{Assessment, assess};
 use crate::error::Error;
-use crate::inventory::{Buckets, Inventory, Known, fixed_batches, take};
+use crate::inventory::{Buckets, Inventory, ScanCache, fixed_batches, scan};
 use crate::metrics::Metrics;
 use crate::news::tell;
 use crate::policy::{Policy, Scope};
@@ -43,14 +43,14 @@ pub struct Manager {
     /// The clock.
     pub clock: Clock,
     /// A cache of objects that earlier runs have read.
-    pub known: Known,
+    pub scan_cache: ScanCache,
     /// The metrics.
     pub metrics: Metrics,
 }
 
 /// The result of one scan.
 #[derive(Debug)]
-pub struct Look {
+pub struct Observation {
     /// The time of the scan.
     pub now: BatchTime,
     /// The state of the buckets.
@@ -97,9 +97,9 @@ impl Manager {
             .settle(&self.buckets, self.policy.period_minutes, now)
             .await?;
         let look = self.assess(scope, now, switch).await?;
-        tell(&look, &self.known);
+        tell(&look, &self.scan_cache);
         self.give_up(&look).await?;
-        self.metrics.look(&look);
+        self.metrics.record(&look);
         self.count_rejected(&look).await;
         let mut summary = RunSummary::of(&look);
         let due = look.assessment.due;
@@ -109,7 +109,7 @@ impl Manager {
 
     /// Records the windows that have passed the horizon without being done as cancelled. The run
     /// that records a window reports it.
-    async fn give_up(&self, look: &Look) -> Result<(), Error> {
+    async fn give_up(&self, look: &Observation) -> Result<(), Error> {
         if fault::is_on("given-up-silently") {
             return Ok(());
         }
@@ -137,7 +137,7 @@ impl Manager {
         aggregation: &AggregationId,
         minute: Option<BatchTime>,
     ) -> Result<Vec<WindowName>, Error> {
-        let look = self.look(self.policy.scope(self.now())).await?;
+        let look = self.observe(self.policy.scope(self.now())).await?;
         let given_up = look.assessment.given_up.into_iter();
         let wanted: Vec<WindowName> = given_up
             .filter(|name| name.aggregation == *aggregation)
@@ -160,20 +160,20 @@ impl Manager {
     ///
     /// # Errors
     /// As [`Self::run_once`].
-    pub async fn look(&self, scope: Scope) -> Result<Look, Error> {
+    pub async fn observe(&self, scope: Scope) -> Result<Observation, Error> {
         let now = self.now();
         let switch = self
             .announcements
-            .look(&self.buckets, self.policy.period_minutes, now)
+            .observe(&self.buckets, self.policy.period_minutes, now)
             .await?;
         self.assess(scope, now, switch).await
     }
 
-    async fn assess(&self, scope: Scope, now: BatchTime, switch: SwitchState) -> Result<Look, Error> {
+    async fn assess(&self, scope: Scope, now: BatchTime, switch: SwitchState) -> Result<Observation, Error> {
         let (buckets, policy) = (&self.buckets, &self.policy);
-        let inventory = take(buckets, policy, scope, switch.rosters, now, &self.known).await?;
+        let inventory = scan(buckets, policy, scope, switch.rosters, now, &self.scan_cache).await?;
         let assessment = assess(&inventory, now, policy);
-        Ok(Look {
+        Ok(Observation {
             now,
             inventory,
             assessment,

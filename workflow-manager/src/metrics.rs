@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 use tallybox_model::time::BatchTime;
 
 use crate::due::{Assessment, BatchStage, WindowStage};
-use crate::manager::Look;
+use crate::manager::Observation;
 use crate::summary::RunSummary;
 use crate::work::QueueKind;
 
@@ -203,7 +203,7 @@ impl Metrics {
     }
 
     /// Updates the gauges from a scan.
-    pub fn look(&self, look: &Look) {
+    pub fn record(&self, look: &Observation) {
         let Assessment {
             windows,
             batches,
@@ -237,7 +237,7 @@ impl Metrics {
         self.late.set(number(late.len()));
         self.given_up_now.set(number(passed.len() + given_up.len()));
         self.foreign
-            .set(i64::try_from(look.inventory.foreign.count).unwrap_or(i64::MAX));
+            .set(i64::try_from(look.inventory.unknown_objects.count).unwrap_or(i64::MAX));
     }
 
     /// Counts the results of a run.

@@ -11,7 +11,7 @@ use tallybox_service::secret_file;
 use crate::announcement::{FixedAnnouncement, PeerAnnouncement};
 use crate::config::{Config, JobsConfig};
 use crate::error::Error;
-use crate::inventory::{Buckets, Known};
+use crate::inventory::{Buckets, ScanCache};
 use crate::manager::Manager;
 use crate::metrics::Metrics;
 use crate::start::{Queues, Starter, WithRejected};
@@ -63,7 +63,7 @@ impl Manager {
             },
             concurrency: settings.schedule.concurrency,
             clock: Clock::system(),
-            known: Known::default(),
+            scan_cache: ScanCache::default(),
             metrics: Metrics::default(),
         })
     }

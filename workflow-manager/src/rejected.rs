@@ -18,7 +18,7 @@ use tallybox_transport::{BucketError, ListRange};
 
 use crate::error::Error;
 use crate::inventory::Buckets;
-use crate::manager::{Look, Manager};
+use crate::manager::{Manager, Observation};
 use crate::work::QueueKind;
 
 /// Limit of messages that are read to count a queue.
@@ -137,7 +137,7 @@ impl Rejected {
     }
 
     /// Returns whether the processor's own bucket contains the result of the task.
-    async fn is_done(&self, buckets: &Buckets, look: Option<&Look>) -> Result<bool, BucketError> {
+    async fn is_done(&self, buckets: &Buckets, look: Option<&Observation>) -> Result<bool, BucketError> {
         match &self.wanted {
             None => Ok(false),
             Some(Wanted::Intake(batch)) => match look.and_then(|look| look.prepared(batch)) {
@@ -150,7 +150,7 @@ impl Rejected {
     }
 }
 
-impl Look {
+impl Observation {
     /// Returns whether the intake of a batch is done; `None` if the scan did not include the batch.
     fn prepared(&self, name: &BatchName) -> Option<bool> {
         let aggregation = self.inventory.aggregations.get(&name.aggregation)?;
@@ -192,7 +192,7 @@ pub async fn rejected(
     queue: QueueKind,
     from: &SharedQueue,
     most: usize,
-    (buckets, look): (&Buckets, Option<&Look>),
+    (buckets, look): (&Buckets, Option<&Observation>),
 ) -> Result<Vec<Rejected>, Error> {
     // If the queue knows its length, do not wait for a message beyond it.
     let ready = from.depth().await?.ready.and_then(|ready| usize::try_from(ready).ok());
@@ -264,7 +264,7 @@ impl SetAside {
 impl Manager {
     /// Reads the rejected tasks of both queues without changing them. A queue without a readable
     /// location of rejected tasks is left out.
-    pub async fn set_aside(&self, look: &Look) -> Vec<SetAside> {
+    pub async fn set_aside(&self, look: &Observation) -> Vec<SetAside> {
         let mut found = Vec::new();
         for queue in [QueueKind::Intake, QueueKind::Aggregate] {
             let Some(from) = self.starter.rejected(queue) else {
@@ -277,18 +277,23 @@ impl Manager {
         found
     }
 
-    async fn read_rejected(&self, queue: QueueKind, from: &SharedQueue, look: &Look) -> Result<Vec<Rejected>, Error> {
+    async fn read_rejected(
+        &self,
+        queue: QueueKind,
+        from: &SharedQueue,
+        look: &Observation,
+    ) -> Result<Vec<Rejected>, Error> {
         let mut messages = rejected(queue, from, COUNTED, (&self.buckets, Some(look))).await?;
         settle(&mut messages, from, from, |_| RejectedAction::Kept).await?;
         Ok(messages)
     }
 
     /// Updates the metrics of rejected tasks of both queues.
-    pub(crate) async fn count_rejected(&self, look: &Look) {
+    pub(crate) async fn count_rejected(&self, look: &Observation) {
         for set_aside in self.set_aside(look).await {
             match &set_aside.messages {
                 Ok(_) => self.metrics.rejected(set_aside.queue, set_aside.open()),
-                Err(problem) if self.known.is_news(&format!("rejected {problem}")) => {
+                Err(problem) if self.scan_cache.log_once(&format!("rejected {problem}")) => {
                     let queue = set_aside.queue.word();
                     tracing::warn!(queue, error = problem, "cannot count rejected tasks");
                 }

@@ -17,7 +17,7 @@ impl Manager {
     /// [`Error::Nothing`] if no task can be started, and the errors of a scan.
     pub async fn window_again(&self, name: &WindowName) -> Result<Due, Error> {
         let times = (name.window.start(), name.window.end());
-        let look = self.look(scope(times)).await?;
+        let look = self.observe(scope(times)).await?;
         window_again(&look.inventory, name, look.now).map_err(Error::Nothing)
     }
 
@@ -27,7 +27,7 @@ impl Manager {
     /// As [`Self::window_again`].
     pub async fn batch_again(&self, name: &BatchName) -> Result<Due, Error> {
         let end = name.date.plus_minutes(1).unwrap_or(name.date);
-        let look = self.look(scope((name.date, end))).await?;
+        let look = self.observe(scope((name.date, end))).await?;
         batch_again(&look.inventory, name).map_err(Error::Nothing)
     }
 

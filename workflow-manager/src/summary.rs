@@ -8,8 +8,8 @@ use tallybox_service::exit::Exit;
 use tallybox_service::output::Summary;
 
 use crate::error::Error;
-use crate::inventory::{Foreign, Unseen};
-use crate::manager::Look;
+use crate::inventory::{FailedScan, UnknownObjects};
+use crate::manager::Observation;
 use crate::work::Due;
 
 /// The result of a run.
@@ -30,7 +30,7 @@ pub struct RunSummary {
     /// Complete batches that arrived too late for their window.
     pub late: Vec<String>,
     /// Objects with unknown names, which were ignored.
-    pub foreign: Foreign,
+    pub foreign: UnknownObjects,
 }
 
 /// A started task.
@@ -83,7 +83,7 @@ impl FailedStart {
     }
 
     /// Describes an aggregation that could not be scanned.
-    pub(crate) fn unseen(unseen: &Unseen) -> Self {
+    pub(crate) fn unseen(unseen: &FailedScan) -> Self {
         Self {
             what: unseen.aggregation.to_string(),
             problem: unseen.problem.clone(),
@@ -95,7 +95,7 @@ impl FailedStart {
 impl RunSummary {
     /// Returns the summary of a scan before any task is started.
     #[must_use]
-    pub fn of(look: &Look) -> Self {
+    pub fn of(look: &Observation) -> Self {
         let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
         let unseen = look.inventory.failed.iter().map(FailedStart::unseen);
         Self {
@@ -103,7 +103,7 @@ impl RunSummary {
             failed: unseen.collect(),
             skipped_by_peer: names(&look.assessment.skipped),
             late: names(&look.assessment.late),
-            foreign: look.inventory.foreign.clone(),
+            foreign: look.inventory.unknown_objects.clone(),
             ..Self::default()
         }
     }

@@ -40,7 +40,7 @@ impl Announcements {
     ///
     /// # Errors
     /// [`Error::Bucket`], [`Error::Damaged`].
-    pub async fn look(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
+    pub async fn observe(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
         let fixed = Fixed {
             from: fixed(buckets, ROSTERS_FROM).await?,
             until: fixed(buckets, ROSTERS_UNTIL).await?,
@@ -48,7 +48,7 @@ impl Announcements {
         let ends = self.ours.is_some_and(|ours| ours.until.is_some());
         let matters = self.ours.is_some() && (fixed.from.is_none() || (ends && fixed.until.is_none()));
         let peer = match matters {
-            true => Some(self.peer.look().await),
+            true => Some(self.peer.observe().await),
             false => None,
         };
         let seen = peer.unwrap_or(Sighting::Unknown);
@@ -67,7 +67,7 @@ impl Announcements {
         if let Some(ours) = self.ours {
             announce(buckets, ours, minutes, now).await?;
         }
-        let state = self.look(buckets, minutes, now).await?;
+        let state = self.observe(buckets, minutes, now).await?;
         let mut again = false;
         for (key, bound) in [(ROSTERS_FROM, state.rosters.from), (ROSTERS_UNTIL, state.rosters.until)] {
             // Only a switch that this run has seen first needs a record; an earlier one has it.
@@ -79,7 +79,7 @@ impl Announcements {
         }
         match again {
             // Another run has recorded a switch first; its record is binding.
-            true => self.look(buckets, minutes, now).await,
+            true => self.observe(buckets, minutes, now).await,
             false => Ok(state),
         }
     }

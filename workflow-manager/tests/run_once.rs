@@ -197,7 +197,7 @@ async fn a_window_that_was_never_summed_is_reported_until_it_is_summed_or_acknow
     let given_up = async || {
         let look = world
             .manager
-            .look(world.manager.policy.scope(world.manager.now()))
+            .observe(world.manager.policy.scope(world.manager.now()))
             .await
             .unwrap();
         let all = look.assessment.given_up.into_iter().chain(look.assessment.passed);

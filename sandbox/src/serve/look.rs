@@ -95,7 +95,7 @@ impl Looker {
             passed: oldest.start(),
         };
         for (side, manager) in self.managers.iter().enumerate() {
-            let look = manager.look(scope).await.map_err(Error::manager)?;
+            let look = manager.observe(scope).await.map_err(Error::manager)?;
             for report in &look.assessment.windows {
                 let WindowName { aggregation, window } = &report.name;
                 let place = &mut all.entry(*window).or_default()[side];

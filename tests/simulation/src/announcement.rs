@@ -24,7 +24,7 @@ pub struct SimAnnouncement {
 
 #[async_trait]
 impl PeerAnnouncement for SimAnnouncement {
-    async fn look(&self) -> Sighting {
+    async fn observe(&self) -> Sighting {
         let asked = Asked {
             verb: "look",
             place: "announcement",

@@ -28,7 +28,7 @@ use tallybox_queue::SharedQueue;
 use tallybox_service::clock::Clock;
 use tallybox_transport::{RecordKey, Records, SharedBucket};
 use tallybox_workflow_manager::Manager;
-use tallybox_workflow_manager::inventory::{Buckets, Known};
+use tallybox_workflow_manager::inventory::{Buckets, ScanCache};
 use tallybox_workflow_manager::metrics::Metrics;
 use tallybox_workflow_manager::policy::Policy;
 use tallybox_workflow_manager::start::Queues;
@@ -205,7 +205,7 @@ impl Machines<'_> {
             },
             concurrency: 1,
             clock: clock.clone(),
-            known: Known::default(),
+            scan_cache: ScanCache::default(),
             metrics: Metrics::default(),
         }
     }

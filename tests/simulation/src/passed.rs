@@ -84,7 +84,7 @@ async fn shown(machines: &Machines<'_>, role: Role, problems: &mut Vec<String>) 
     let Machine::Manager(manager) = machines.start(Part::Manager(role), &life, &clock) else {
         return BTreeSet::new();
     };
-    match manager.look(manager.policy.scope(manager.now())).await {
+    match manager.observe(manager.policy.scope(manager.now())).await {
         Ok(look) => look.assessment.given_up.into_iter().collect(),
         Err(error) => {
             problems.push(format!("the {role} processor's status cannot be determined: {error}"));

@@ -9,7 +9,7 @@ use tallybox_service::output::Summary;
 
 use super::Arguments;
 use crate::error::Error;
-use crate::manager::{Look, Manager};
+use crate::manager::{Manager, Observation};
 use crate::policy::Scope;
 use crate::status::rosters;
 use crate::summary::{FailedStart, StartedTask, lines};
@@ -30,7 +30,7 @@ impl PlanCommand {
 
 /// Returns what a run over this scope would start.
 pub(super) async fn plan(manager: &Manager, scope: Scope) -> Result<Plan, Error> {
-    Ok(Plan::of(&manager.look(scope).await?))
+    Ok(Plan::of(&manager.observe(scope).await?))
 }
 
 /// The tasks that a run would start.
@@ -55,7 +55,7 @@ struct Waiting {
 }
 
 impl Plan {
-    fn of(look: &Look) -> Self {
+    fn of(look: &Observation) -> Self {
         let names = |names: &[tallybox_model::path::BatchName]| names.iter().map(ToString::to_string).collect();
         let waiting = look
             .assessment

@@ -84,7 +84,7 @@ impl StatusCommand {
     }
 
     async fn look(&self, config: &Loaded<Config>, manager: &Manager) -> Result<Status, Error> {
-        let look = manager.look(manager.policy.scope(manager.now())).await?;
+        let look = manager.observe(manager.policy.scope(manager.now())).await?;
         let mut queues = Vec::new();
         for kind in [QueueKind::Intake, QueueKind::Aggregate] {
             let place = manager.starter.place(kind);

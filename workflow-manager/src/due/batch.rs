@@ -5,11 +5,11 @@ use tallybox_model::id::BatchId;
 use tallybox_model::time::BatchTime;
 
 use super::report::{BatchReport, BatchStage};
-use super::{Assessment, Seen, Turn};
+use super::{AggregationAssessor, Assessment, Turn};
 use crate::inventory::{Batch, batch_name};
 use crate::work::{Due, Why, Work};
 
-impl Seen<'_> {
+impl AggregationAssessor<'_> {
     /// Assesses a batch. Its intake is due if the batch is complete and no prepared batch exists.
     pub(super) fn batch(&self, date: BatchTime, id: BatchId, batch: &Batch, all: &mut Assessment) {
         let name = batch_name(self.name, date, id);

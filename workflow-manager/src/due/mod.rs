@@ -58,7 +58,7 @@ pub struct Assessment {
 pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessment {
     let mut all = Assessment::default();
     for (name, aggregation) in &inventory.aggregations {
-        let seen = Seen {
+        let seen = AggregationAssessor {
             inventory,
             name,
             aggregation,
@@ -83,7 +83,7 @@ pub fn assess(inventory: &Inventory, now: BatchTime, policy: &Policy) -> Assessm
 }
 
 /// One aggregation and the inputs of its assessment.
-struct Seen<'a> {
+struct AggregationAssessor<'a> {
     inventory: &'a Inventory,
     name: &'a AggregationId,
     aggregation: &'a Aggregation,
@@ -91,7 +91,7 @@ struct Seen<'a> {
     policy: &'a Policy,
 }
 
-impl Seen<'_> {
+impl AggregationAssessor<'_> {
     /// Returns the windows with any record or batch, oldest first. With rosters, the windows
     /// between them are included, because no roster is skipped.
     fn windows(&self) -> Vec<Window> {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use tallybox_model::extensions::Mode;
 use tallybox_model::time::Window;
 
-use super::{Assessment, Seen};
+use super::{AggregationAssessor, Assessment};
 use crate::inventory::{Started, StartedAt, window_name};
 
-impl Seen<'_> {
+impl AggregationAssessor<'_> {
     /// Adds the windows that have passed the horizon and are not done.
     pub(super) fn passed(&self, all: &mut Assessment) {
         let given_up = &self.aggregation.given_up;

@@ -9,7 +9,7 @@ use tallybox_model::role::Role;
 use tallybox_model::task::{TaskBatch, WindowBatches, WindowKind};
 
 use super::*;
-use crate::inventory::{Batch, Foreign, WindowState};
+use crate::inventory::{Batch, UnknownObjects, WindowState};
 use crate::work::Work;
 
 const POLICY: Policy = Policy {
@@ -82,7 +82,7 @@ impl Case {
             scope: policy.scope(at(now)),
             rosters: self.rosters,
             aggregations: BTreeMap::from([("a".parse().unwrap(), aggregation)]),
-            foreign: Foreign::default(),
+            unknown_objects: UnknownObjects::default(),
             failed: Vec::new(),
         };
         assess(&inventory, at(now), policy)
@@ -380,7 +380,7 @@ fn windows_that_are_too_old_are_left() {
         scope: POLICY.scope(at("09/10")),
         rosters: RosterUse::default(),
         aggregations: BTreeMap::from([("a".parse().unwrap(), aggregation)]),
-        foreign: Foreign::default(),
+        unknown_objects: UnknownObjects::default(),
         failed: Vec::new(),
     };
     assert!(due(&inventory, at("09/10"), &POLICY).is_empty());

@@ -9,7 +9,7 @@ use tallybox_model::task::{TaskBatch, WindowBatches, WindowKind};
 use tallybox_model::time::{BatchTime, Window};
 
 use super::report::{Counts, WindowReport, WindowStage};
-use super::{Assessment, Seen, Turn};
+use super::{AggregationAssessor, Assessment, Turn};
 use crate::inventory::{Aggregation, WindowState, batch_name, window_name};
 use crate::work::{Due, Why, Work};
 
@@ -21,7 +21,7 @@ enum Step {
     Wait(WindowStage),
 }
 
-impl Seen<'_> {
+impl AggregationAssessor<'_> {
     /// Returns whether a roster task is this window's next step. The task of a window includes all
     /// windows before it, because rosters are written and agreed on in order.
     pub(super) fn needs_rosters(&self, window: Window) -> bool {

@@ -3,13 +3,13 @@
 //!
 //! [`take`] fills the inventory from bounded listings. [`mod@crate::due`] reads nothing else.
 
-mod foreign;
 mod listing;
-mod take;
+mod scan;
+mod unknown_objects;
 
-pub use foreign::Foreign;
-pub(crate) use take::fixed_batches;
-pub use take::{Buckets, Known, take};
+pub(crate) use scan::fixed_batches;
+pub use scan::{Buckets, ScanCache, scan};
+pub use unknown_objects::UnknownObjects;
 
 use std::collections::BTreeMap;
 use tallybox_model::extensions::RosterUse;
@@ -31,14 +31,14 @@ pub struct Inventory {
     /// The aggregations with any object.
     pub aggregations: BTreeMap<AggregationId, Aggregation>,
     /// Objects and directories with unknown names.
-    pub foreign: Foreign,
+    pub unknown_objects: UnknownObjects,
     /// Aggregations that could not be scanned.
-    pub failed: Vec<Unseen>,
+    pub failed: Vec<FailedScan>,
 }
 
 /// An aggregation that could not be scanned.
 #[derive(Clone, Debug)]
-pub struct Unseen {
+pub struct FailedScan {
     /// The aggregation.
     pub aggregation: AggregationId,
     /// The cause.

@@ -13,8 +13,8 @@ use tallybox_model::time::BatchTime;
 use tallybox_queue::Depth;
 
 use crate::due::{BatchReport, BatchStage, Counts, WindowReport, WindowStage, mode_word};
-use crate::inventory::Foreign;
-use crate::manager::Look;
+use crate::inventory::UnknownObjects;
+use crate::manager::Observation;
 use crate::rejected::{Rejected, SetAside};
 use crate::summary::FailedStart;
 use crate::work::QueueKind;
@@ -40,7 +40,7 @@ pub struct Status {
     /// Aggregations that could not be scanned.
     pub failed: Vec<FailedStart>,
     /// Objects with unknown names, which were ignored.
-    pub foreign: Foreign,
+    pub foreign: UnknownObjects,
     /// Number of windows that are left out because they are done or empty.
     #[serde(skip)]
     hidden: usize,
@@ -198,7 +198,7 @@ impl Status {
     /// Returns the status from a scan and the rejected tasks. With `all`, the status includes
     /// batches that wait for nothing and windows that are done.
     #[must_use]
-    pub fn of(look: &Look, mut queues: Vec<QueueStatus>, set_aside: &[SetAside], all: bool) -> Self {
+    pub fn of(look: &Observation, mut queues: Vec<QueueStatus>, set_aside: &[SetAside], all: bool) -> Self {
         for queue in &mut queues {
             let set_aside = set_aside.iter().find(|set_aside| set_aside.queue == queue.queue);
             set_aside.into_iter().for_each(|set_aside| queue.set_aside(set_aside));
@@ -241,7 +241,7 @@ impl Status {
             given_up: given_up.map(GivenUp::of).collect(),
             queues,
             failed: unseen.collect(),
-            foreign: look.inventory.foreign.clone(),
+            foreign: look.inventory.unknown_objects.clone(),
         }
     }
 }
@@ -318,7 +318,7 @@ fn minutes(from: BatchTime, until: BatchTime) -> i64 {
 }
 
 /// Describes the windows that use rosters.
-pub(crate) fn rosters(look: &Look) -> String {
+pub(crate) fn rosters(look: &Observation) -> String {
     let (rosters, peer) = (look.switch.rosters, look.switch.peer);
     let until = match rosters.until {
         None => String::new(),

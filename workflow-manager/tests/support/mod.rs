@@ -28,7 +28,7 @@ use tallybox_service::clock::Clock;
 use tallybox_transport::{RecordKey, Records, SharedBucket, memory, publish_bytes};
 use tallybox_workflow_manager::Manager;
 use tallybox_workflow_manager::announcement::FixedAnnouncement;
-use tallybox_workflow_manager::inventory::{Buckets, Known};
+use tallybox_workflow_manager::inventory::{Buckets, ScanCache};
 use tallybox_workflow_manager::metrics::Metrics;
 use tallybox_workflow_manager::policy::Policy;
 use tallybox_workflow_manager::start::Queues;
@@ -110,7 +110,7 @@ impl World {
             },
             concurrency: 1,
             clock: Clock::manual(now.millis()),
-            known: Known::default(),
+            scan_cache: ScanCache::default(),
             metrics: Metrics::default(),
         };
         Self {

@@ -15,7 +15,7 @@ use tallybox_service::cause::chain;
 use tallybox_transport::{BucketError, Created, ListRange, RecordFault, Records, SharedBucket};
 
 use super::listing::each;
-use super::{Aggregation, Foreign, Inventory, Started, StartedAt, Unseen};
+use super::{Aggregation, FailedScan, Inventory, Started, StartedAt, UnknownObjects};
 use crate::error::Error;
 use crate::policy::{Policy, Scope};
 
@@ -52,7 +52,7 @@ impl Buckets {
 
 /// A cache of immutable objects that were read. A long-running process keeps it between runs.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct ScanCache {
     batches: Mutex<HashMap<WindowName, Arc<WindowBatches>>>,
     markers: Mutex<HashMap<String, StartedAt>>,
     said: Mutex<HashSet<String>>,
@@ -61,9 +61,9 @@ pub struct Known {
 /// Limit of entries of each kind.
 const MOST: usize = 100_000;
 
-impl Known {
+impl ScanCache {
     /// Removes entries older than a time, and all markers if there are too many.
-    pub(crate) fn forget_before(&self, time: BatchTime) {
+    pub(crate) fn prune_before(&self, time: BatchTime) {
         let mut batches = lock(&self.batches);
         batches.retain(|name, _| name.window.end() >= time);
         let mut markers = lock(&self.markers);
@@ -73,7 +73,7 @@ impl Known {
     }
 
     /// Returns whether this is the first occurrence of a message, and records it.
-    pub(crate) fn is_news(&self, what: &str) -> bool {
+    pub(crate) fn log_once(&self, what: &str) -> bool {
         let mut said = lock(&self.said);
         if said.len() > MOST {
             said.clear();
@@ -93,24 +93,24 @@ const MOST_WINDOWS: usize = 1 << 16;
 ///
 /// # Errors
 /// [`Error::Bucket`].
-pub async fn take(
+pub async fn scan(
     buckets: &Buckets,
     policy: &Policy,
     scope: Scope,
     rosters: RosterUse,
     now: BatchTime,
-    known: &Known,
+    known: &ScanCache,
 ) -> Result<Inventory, Error> {
     let mut inventory = Inventory {
         scope,
         rosters,
         aggregations: BTreeMap::new(),
-        foreign: Foreign::default(),
+        unknown_objects: UnknownObjects::default(),
         failed: Vec::new(),
     };
-    known.forget_before(scope.windows.0.min(scope.batches.0));
-    for aggregation in aggregations(buckets, &rosters, &mut inventory.foreign).await? {
-        let mut look = Look {
+    known.prune_before(scope.windows.0.min(scope.batches.0));
+    for aggregation in aggregations(buckets, &rosters, &mut inventory.unknown_objects).await? {
+        let mut look = Scanner {
             buckets,
             policy,
             scope,
@@ -119,19 +119,19 @@ pub async fn take(
             known,
             aggregation: &aggregation,
             found: Aggregation::default(),
-            foreign: Foreign::default(),
+            foreign: UnknownObjects::default(),
         };
         let result = look.run().await;
-        let Look { found, foreign, .. } = look;
+        let Scanner { found, foreign, .. } = look;
         match result {
             Ok(()) => {
-                inventory.foreign.merge(foreign);
+                inventory.unknown_objects.merge(foreign);
                 inventory.aggregations.insert(aggregation, found);
             }
             Err(error) => {
                 let error = Error::from(error);
                 tracing::error!(aggregation_id = %aggregation, error = chain(&error), "cannot scan an aggregation");
-                inventory.failed.push(Unseen {
+                inventory.failed.push(FailedScan {
                     aggregation,
                     problem: chain(&error),
                     unreachable: error.is_unreachable(),
@@ -147,7 +147,7 @@ pub async fn take(
 async fn aggregations(
     buckets: &Buckets,
     rosters: &RosterUse,
-    foreign: &mut Foreign,
+    foreign: &mut UnknownObjects,
 ) -> Result<BTreeSet<AggregationId>, BucketError> {
     let mut found = BTreeSet::new();
     let places: &[(&SharedBucket, &str)] = &[
@@ -181,19 +181,19 @@ async fn aggregations(
 }
 
 /// The scan of one aggregation.
-struct Look<'a> {
+struct Scanner<'a> {
     buckets: &'a Buckets,
     policy: &'a Policy,
     scope: Scope,
     rosters: RosterUse,
     now: BatchTime,
-    known: &'a Known,
+    known: &'a ScanCache,
     aggregation: &'a AggregationId,
     found: Aggregation,
-    foreign: Foreign,
+    foreign: UnknownObjects,
 }
 
-impl Look<'_> {
+impl Scanner<'_> {
     async fn run(&mut self) -> Result<(), BucketError> {
         let fixed = self.windows().await?;
         self.given_up().await?;

@@ -9,14 +9,14 @@ const NAME: usize = 200;
 
 /// Ignored objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Foreign {
+pub struct UnknownObjects {
     /// Number of objects.
     pub count: u64,
     /// The first names, with their buckets.
     pub samples: Vec<String>,
 }
 
-impl Foreign {
+impl UnknownObjects {
     /// Counts an object.
     pub fn add(&mut self, bucket: &str, key: &str) {
         self.count += 1;
