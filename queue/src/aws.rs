@@ -16,9 +16,9 @@ use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeN
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::endpoint::{Endpoint, SnsArn, SqsName, setting};
 use crate::limits::{REASON_BYTES, REJECTED_AGAIN, fit_reason, too_large};
-use crate::open::Ways;
-use crate::target::{SnsArn, SqsName, Target, setting};
+use crate::open::CloudRoutes;
 use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
 use client::{Client, Clients};
 use error::{Failed as _, read_failure};
@@ -40,19 +40,23 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const LONGEST_LEASE: Duration = Duration::from_secs(43_200);
 
 /// Opens a queue without sending a request.
-pub(crate) fn open(ways: Ways, lease_time: Duration, settings: &QueueSettings) -> Result<SharedQueue, QueueError> {
+pub(crate) fn open(
+    ways: CloudRoutes,
+    lease_time: Duration,
+    settings: &QueueSettings,
+) -> Result<SharedQueue, QueueError> {
     let location = ways.location();
     let clients = Arc::new(Clients::new(&location, settings)?);
-    let queue = |target: Option<Target>| match target {
-        Some(Target::Sqs(name)) => Some(Sqs {
+    let queue = |target: Option<Endpoint>| match target {
+        Some(Endpoint::Sqs(name)) => Some(Sqs {
             client: Client::new(&clients, &name.region),
             url: clients.queue_url(&name),
             name,
         }),
         _ => None,
     };
-    let way = |target: Option<Target>| match target {
-        Some(Target::Sns(topic)) => Some(Way::Topic(Client::new(&clients, &topic.region), topic)),
+    let way = |target: Option<Endpoint>| match target {
+        Some(Endpoint::Sns(topic)) => Some(Way::Topic(Client::new(&clients, &topic.region), topic)),
         other => queue(other).map(Way::Queue),
     };
     Ok(Arc::new(AwsQueue {

@@ -16,9 +16,9 @@ use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::{Endpoint, setting};
 use crate::limits::{REJECTED_AGAIN, fit_reason, too_large};
-use crate::open::Ways;
-use crate::target::{Target, setting};
+use crate::open::CloudRoutes;
 use crate::{Delivery, Depth, Lease, QueueError, QueueSettings, SharedQueue, TaskQueue};
 use api::{Api, Kind};
 
@@ -36,10 +36,14 @@ const LONGEST_LEASE: Duration = Duration::from_secs(600);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Opens a queue without sending a request.
-pub(crate) fn open(ways: Ways, lease_time: Duration, settings: &QueueSettings) -> Result<SharedQueue, QueueError> {
+pub(crate) fn open(
+    ways: CloudRoutes,
+    lease_time: Duration,
+    settings: &QueueSettings,
+) -> Result<SharedQueue, QueueError> {
     let location = ways.location();
-    let name = |target: &Option<Target>, kind: &str| match target {
-        Some(Target::Pubsub { project, name }) => Some(format!("projects/{project}/{kind}/{name}")),
+    let name = |target: &Option<Endpoint>, kind: &str| match target {
+        Some(Endpoint::Pubsub { project, name }) => Some(format!("projects/{project}/{kind}/{name}")),
         _ => None,
     };
     Ok(std::sync::Arc::new(PubsubQueue {

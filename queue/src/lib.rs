@@ -50,6 +50,7 @@ mod aws;
 #[cfg(any(test, feature = "test-util"))]
 pub mod conformance;
 pub mod directory;
+mod endpoint;
 pub mod error;
 #[cfg(feature = "gcp")]
 mod gcp;
@@ -59,7 +60,6 @@ mod open;
 mod place;
 pub mod queue;
 mod settings;
-mod target;
 
 pub use directory::DirectoryQueue;
 pub use error::{Disposition, QueueError};

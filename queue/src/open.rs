@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::target::{Target, setting};
+use crate::endpoint::{Endpoint, setting};
 use crate::{DirectoryQueue, MemoryQueue, QueueError, QueuePlace, QueueSettings, SharedQueue};
 
 /// The named queues in memory. All openings of a name in this process share one queue.
@@ -13,7 +13,7 @@ static NAMED: Mutex<BTreeMap<String, MemoryQueue>> = Mutex::new(BTreeMap::new())
 
 /// A place whose texts have been parsed and form a valid combination.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct QueueSpec {
     kind: Kind,
     lease_time: Duration,
     #[cfg_attr(not(any(feature = "aws", feature = "gcp")), allow(dead_code))]
@@ -24,25 +24,25 @@ pub(crate) struct Plan {
 enum Kind {
     Memory(String),
     Directory(std::path::PathBuf),
-    Aws(Ways),
-    Gcp(Ways),
+    Aws(CloudRoutes),
+    Gcp(CloudRoutes),
 }
 
 /// The sources and destinations of messages in one cloud.
 #[derive(Debug)]
 #[cfg_attr(not(any(feature = "aws", feature = "gcp")), allow(dead_code))]
-pub(crate) struct Ways {
+pub(crate) struct CloudRoutes {
     /// The source of messages.
-    pub(crate) url: Option<Target>,
+    pub(crate) url: Option<Endpoint>,
     /// The destination of published messages.
-    pub(crate) publish: Option<Target>,
+    pub(crate) publish: Option<Endpoint>,
     /// The destination of rejected messages.
-    pub(crate) rejected: Option<Target>,
+    pub(crate) rejected: Option<Endpoint>,
     /// The source for reading rejected messages.
-    pub(crate) rejected_url: Option<Target>,
+    pub(crate) rejected_url: Option<Endpoint>,
 }
 
-impl Ways {
+impl CloudRoutes {
     /// Returns the queue's name for messages.
     pub(crate) fn location(&self) -> String {
         let first = self.url.as_ref().or(self.publish.as_ref());
@@ -50,18 +50,18 @@ impl Ways {
     }
 }
 
-impl Plan {
+impl QueueSpec {
     pub(crate) fn new(place: &QueuePlace, directory: &Path) -> Result<Self, QueueError> {
-        let parse = |text: Option<&String>| text.map(|text| Target::parse(text, directory)).transpose();
+        let parse = |text: Option<&String>| text.map(|text| Endpoint::parse(text, directory)).transpose();
         let rejected = place.rejected.as_ref();
-        let mut ways = Ways {
+        let mut ways = CloudRoutes {
             url: parse(place.url.as_ref())?,
             publish: parse(place.publish.as_ref())?,
             rejected: parse(rejected.and_then(|rejected| rejected.publish.as_ref()))?,
             rejected_url: parse(rejected.and_then(|rejected| rejected.url.as_ref()))?,
         };
         // A topic alone is the destination of a program that only publishes.
-        if matches!(ways.url, Some(Target::Sns(_))) && ways.publish.is_none() {
+        if matches!(ways.url, Some(Endpoint::Sns(_))) && ways.publish.is_none() {
             ways.publish = ways.url.take();
         }
         let settings = place.settings.clone().relative_to(directory);
@@ -124,7 +124,7 @@ const AWS_SETTINGS: [&str; 8] = [
 const GCP_SETTINGS: [&str; 4] = ["endpoint", "allow-http", "anonymous", "service-account-file"];
 
 /// Determines the kind of queue, and completes missing texts with their defaults.
-fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
+fn kind(mut ways: CloudRoutes) -> Result<Kind, QueueError> {
     let location = ways.location();
     let wrong = |problem: &str| Err(setting(&location, problem));
     match (&ways.url, &ways.publish) {
@@ -132,7 +132,7 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
             "(not configured)",
             "the configuration names no place: write url, the place to receive from, or publish, or both",
         )),
-        (Some(Target::Memory { .. } | Target::Directory(_)), publish) => {
+        (Some(Endpoint::Memory { .. } | Endpoint::Directory(_)), publish) => {
             if publish.is_some() {
                 return wrong("this kind of queue publishes to its url: remove publish");
             }
@@ -143,24 +143,24 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
                 );
             }
             Ok(match ways.url {
-                Some(Target::Memory { name }) => Kind::Memory(name),
-                Some(Target::Directory(path)) => Kind::Directory(path),
+                Some(Endpoint::Memory { name }) => Kind::Memory(name),
+                Some(Endpoint::Directory(path)) => Kind::Directory(path),
                 _ => return wrong("the url is not a place to receive from"),
             })
         }
-        (None, Some(Target::Memory { .. } | Target::Directory(_))) => {
+        (None, Some(Endpoint::Memory { .. } | Endpoint::Directory(_))) => {
             wrong("name it as url: a directory or a queue in memory is received from and published to in one place")
         }
-        (Some(Target::Sns(_)), _) => wrong(
+        (Some(Endpoint::Sns(_)), _) => wrong(
             "nothing can be received from a topic: write the SQS queue that is subscribed to it as url, and the \
                    topic as publish",
         ),
-        (Some(Target::Sqs(_)), _) | (None, Some(Target::Sqs(_) | Target::Sns(_))) => {
-            let is_aws = |target: &Option<Target>| matches!(target, None | Some(Target::Sqs(_) | Target::Sns(_)));
+        (Some(Endpoint::Sqs(_)), _) | (None, Some(Endpoint::Sqs(_) | Endpoint::Sns(_))) => {
+            let is_aws = |target: &Option<Endpoint>| matches!(target, None | Some(Endpoint::Sqs(_) | Endpoint::Sns(_)));
             if !is_aws(&ways.publish) || !is_aws(&ways.rejected) || !is_aws(&ways.rejected_url) {
                 return wrong("url, publish and rejected have to be queues (sqs://…) and topics (sns:…) of AWS");
             }
-            if matches!(ways.rejected_url, Some(Target::Sns(_))) {
+            if matches!(ways.rejected_url, Some(Endpoint::Sns(_))) {
                 return wrong(
                     "nothing can be received from a topic: the url of rejected is the SQS queue that is \
                               subscribed to it",
@@ -172,7 +172,7 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
             if ways.rejected.is_none() {
                 ways.rejected = ways.rejected_url.clone();
             }
-            if ways.rejected_url.is_none() && matches!(ways.rejected, Some(Target::Sqs(_))) {
+            if ways.rejected_url.is_none() && matches!(ways.rejected, Some(Endpoint::Sqs(_))) {
                 ways.rejected_url = ways.rejected.clone();
             }
             if ways.rejected.is_some() && ways.rejected == ways.publish {
@@ -180,8 +180,8 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
             }
             Ok(Kind::Aws(ways))
         }
-        (Some(Target::Pubsub { .. }), _) | (None, Some(Target::Pubsub { .. })) => {
-            let is_gcp = |target: &Option<Target>| matches!(target, None | Some(Target::Pubsub { .. }));
+        (Some(Endpoint::Pubsub { .. }), _) | (None, Some(Endpoint::Pubsub { .. })) => {
+            let is_gcp = |target: &Option<Endpoint>| matches!(target, None | Some(Endpoint::Pubsub { .. }));
             if !is_gcp(&ways.publish) || !is_gcp(&ways.rejected) || !is_gcp(&ways.rejected_url) {
                 return wrong("url, publish and rejected have to be of Pub/Sub (pubsub://…)");
             }
@@ -203,7 +203,7 @@ fn kind(mut ways: Ways) -> Result<Kind, QueueError> {
     }
 }
 
-impl Ways {
+impl CloudRoutes {
     /// Returns the queue of rejected messages. It has no destination for messages that it rejects
     /// itself.
     fn of_rejected(self) -> Result<Self, QueueError> {
@@ -241,17 +241,17 @@ use crate::aws::open as aws;
 use crate::gcp::open as gcp;
 
 #[cfg(not(feature = "aws"))]
-fn aws(ways: Ways, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
+fn aws(ways: CloudRoutes, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
     Err(missing(&ways, "aws"))
 }
 
 #[cfg(not(feature = "gcp"))]
-fn gcp(ways: Ways, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
+fn gcp(ways: CloudRoutes, _: Duration, _: &QueueSettings) -> Result<SharedQueue, QueueError> {
     Err(missing(&ways, "gcp"))
 }
 
 #[cfg(not(all(feature = "aws", feature = "gcp")))]
-fn missing(ways: &Ways, feature: &str) -> QueueError {
+fn missing(ways: &CloudRoutes, feature: &str) -> QueueError {
     let problem = format!("this build cannot reach it, build with the cargo feature \"{feature}\"");
     setting(ways.location(), problem)
 }

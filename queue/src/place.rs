@@ -12,7 +12,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
-use crate::open::Plan;
+use crate::open::QueueSpec;
 use crate::{QueueError, QueueSettings, SharedQueue};
 
 /// The place of a queue: a text alone, or `url`, `publish`, `rejected`, `lease-seconds` and
@@ -60,7 +60,7 @@ impl QueuePlace {
     /// # Errors
     /// [`QueueError::Setting`], with the correction.
     pub fn open(&self, directory: &Path) -> Result<SharedQueue, QueueError> {
-        Plan::new(self, directory)?.open()
+        QueueSpec::new(self, directory)?.open()
     }
 
     /// Opens the queue of rejected messages, which have a reason.
@@ -69,7 +69,7 @@ impl QueuePlace {
     /// Those of [`Self::open`], and [`QueueError::Setting`] if the place contains no source of
     /// rejected messages.
     pub fn open_rejected(&self, directory: &Path) -> Result<SharedQueue, QueueError> {
-        Plan::new(self, directory)?.open_rejected()
+        QueueSpec::new(self, directory)?.open_rejected()
     }
 
     /// Returns the lease time of a received message.

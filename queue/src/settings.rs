@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::QueueError;
-use crate::target::setting;
+use crate::endpoint::setting;
 
 /// The settings of one queue. All are optional. Without credentials, those of the environment are
 /// used like by the cloud's own tools (environment variables, workload identity, metadata server).

@@ -9,8 +9,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use tokio::sync::OnceCell;
 
+use crate::endpoint::{SqsName, setting};
 use crate::settings::secret;
-use crate::target::{SqsName, setting};
 use crate::{QueueError, QueueSettings};
 
 /// Timeouts of a connection and of a single attempt of a request. The latter exceeds the maximum

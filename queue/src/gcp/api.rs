@@ -10,9 +10,9 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
+use crate::endpoint::setting;
 use crate::error::causes;
 use crate::settings::read;
-use crate::target::setting;
 use crate::{QueueError, QueueSettings};
 
 const ENDPOINT: &str = "https://pubsub.googleapis.com";

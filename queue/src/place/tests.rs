@@ -169,7 +169,7 @@ fn the_samples_are_what_they_say() {
     }
     let text = include_str!("../../config/queues.yaml");
     let samples: Samples = serde_saphyr::from_str(text).unwrap();
-    let plan = |place: &QueuePlace| Plan::new(place, Path::new("/config")).unwrap();
+    let plan = |place: &QueuePlace| QueueSpec::new(place, Path::new("/config")).unwrap();
     for place in [
         &samples.directory,
         &samples.aws_publisher,

@@ -16,7 +16,7 @@ use crate::QueueError;
 
 /// A source or destination of messages. The text cannot contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum Endpoint {
     Memory {
         /// The name; empty for a new queue.
         name: String,
@@ -46,14 +46,14 @@ pub(crate) struct SnsArn {
     pub(crate) arn: String,
 }
 
-impl Target {
+impl Endpoint {
     /// Parses a place. A relative path is relative to `relative_to`.
     pub(crate) fn parse(text: &str, relative_to: &Path) -> Result<Self, QueueError> {
         parse(text, relative_to).map_err(|problem| setting(without_secrets(text), problem))
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory { name } => write!(f, "memory:{name}"),
@@ -79,7 +79,7 @@ pub(crate) fn setting(queue: impl fmt::Display, problem: impl Into<String>) -> Q
     }
 }
 
-fn parse(text: &str, relative_to: &Path) -> Result<Target, String> {
+fn parse(text: &str, relative_to: &Path) -> Result<Endpoint, String> {
     if text.trim().is_empty() {
         return Err("the place is empty: write a directory, sqs://REGION/ACCOUNT/NAME or pubsub://PROJECT/NAME".into());
     }
@@ -90,27 +90,27 @@ fn parse(text: &str, relative_to: &Path) -> Result<Target, String> {
         if !name.bytes().all(is_word) {
             return Err("the name of a queue in memory may contain letters, digits, - and _".into());
         }
-        return Ok(Target::Memory { name: name.to_owned() });
+        return Ok(Endpoint::Memory { name: name.to_owned() });
     }
     if let Some(arn) = text.strip_prefix("sns:").or(text.starts_with("arn:").then_some(text)) {
-        return sns(arn).map(Target::Sns);
+        return sns(arn).map(Endpoint::Sns);
     }
     if text.starts_with("file:") {
-        return file_directory(text).map(Target::Directory);
+        return file_directory(text).map(Endpoint::Directory);
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         let directory = std::path::absolute(relative_to.join(text)).map_err(|error| error.to_string())?;
-        return Ok(Target::Directory(directory));
+        return Ok(Endpoint::Directory(directory));
     };
     if rest.contains(['@', '?', '#']) {
         return Err("user names, queries and fragments are not allowed; credentials are settings".into());
     }
     let parts: Vec<&str> = rest.split('/').collect();
     match (scheme, parts.as_slice()) {
-        ("sqs", [region, account, name]) => sqs(region, account, name).map(Target::Sqs),
+        ("sqs", [region, account, name]) => sqs(region, account, name).map(Endpoint::Sqs),
         ("sqs", _) => Err("an SQS queue has the form sqs://REGION/ACCOUNT/NAME".into()),
         ("https" | "http", [host, account, name]) => match amazon(host) {
-            Some(region) => sqs(region, account, name).map(Target::Sqs),
+            Some(region) => sqs(region, account, name).map(Endpoint::Sqs),
             None => Err(
                 "the host is not one of Amazon SQS: write sqs://REGION/ACCOUNT/NAME, and the server as the setting \
                          endpoint"
@@ -181,7 +181,7 @@ fn sns(arn: &str) -> Result<SnsArn, String> {
     })
 }
 
-fn pubsub(project: &str, name: &str) -> Result<Target, String> {
+fn pubsub(project: &str, name: &str) -> Result<Endpoint, String> {
     let project_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':');
     if project.is_empty() || !project.bytes().all(project_byte) {
         return Err(format!("{project:?} is not the id of a project"));
@@ -195,7 +195,7 @@ fn pubsub(project: &str, name: &str) -> Result<Target, String> {
                 .into(),
         );
     }
-    Ok(Target::Pubsub {
+    Ok(Endpoint::Pubsub {
         project: project.to_owned(),
         name: name.to_owned(),
     })
@@ -227,8 +227,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn parsed(text: &str) -> Target {
-        Target::parse(text, Path::new("/config")).unwrap()
+    fn parsed(text: &str) -> Endpoint {
+        Endpoint::parse(text, Path::new("/config")).unwrap()
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
             ("sqs://us-west-2/1/key:SECRET@x", "credentials are settings"),
             ("pubsub://p/name?token=SECRET", "credentials are settings"),
         ] {
-            let error = Target::parse(text, Path::new("/config")).unwrap_err().to_string();
+            let error = Endpoint::parse(text, Path::new("/config")).unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains("SECRET"), "{error}");
         }
     }
