@@ -18,11 +18,11 @@
 //! | [`batch`] | from a window's slabs to signed batches, a pure function of the window's plan |
 //! | [`commands`] | the command line |
 
+pub mod admission;
 pub mod attestation;
 pub mod batch;
 pub mod commands;
 pub mod config;
-pub mod door;
 pub mod error;
 pub mod http;
 pub mod ingestor;

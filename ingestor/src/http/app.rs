@@ -25,8 +25,8 @@ use super::documents::{self, SignedConfig};
 use super::network::Networks;
 use super::refusal::Refusal;
 use super::{openapi, problems, reports};
+use crate::admission::{AdmissionControl, Memory, Rates};
 use crate::config::ServeConfig;
-use crate::door::{Door, Memory, Rates};
 use crate::error::Error;
 use crate::ingestor::Ingestor;
 use crate::metrics::Metrics;
@@ -38,7 +38,7 @@ pub struct App {
     pub ingestor: Arc<Ingestor>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    pub(super) places: BTreeMap<String, Place>,
+    pub(super) places: BTreeMap<String, LocalityService>,
     pub(super) budget: Budget,
     pub(super) networks: Networks,
     pub(super) origins: Origins,
@@ -63,8 +63,8 @@ impl std::fmt::Debug for App {
 }
 
 /// The state of one locality.
-pub(super) struct Place {
-    pub(super) door: Door,
+pub(super) struct LocalityService {
+    pub(super) admission: AdmissionControl,
     pub(super) collector: Collector,
     pub(super) config: SignedConfig,
 }
@@ -85,14 +85,14 @@ impl App {
         let memory = Arc::new(Memory::new(serve.remembered_reports, minutes.unwrap_or(0)));
         let keys = Arc::new(Rates::per_minute(ingestor.acceptance.per_key_per_minute));
         let opening = ingestor.localities.values().map(|locality| async {
-            let door = Door::new(&ingestor, &locality.name, &metrics, &memory, &keys);
-            let ledger = Arc::clone(&memory) as Arc<dyn crate::spool::Ledger>;
+            let door = AdmissionControl::new(&ingestor, &locality.name, &metrics, &memory, &keys);
+            let ledger = Arc::clone(&memory) as Arc<dyn crate::spool::DurabilityObserver>;
             let collector = Collector::start(&ingestor, locality, &metrics, ledger).await;
             let config = SignedConfig::default();
             (
                 locality.name.clone(),
-                Place {
-                    door,
+                LocalityService {
+                    admission: door,
                     collector,
                     config,
                 },
@@ -188,7 +188,7 @@ impl App {
         self.reach.watch("the spool", ask).await;
     }
 
-    pub(super) fn place(&self, locality: &str) -> Result<&Place, Refusal> {
+    pub(super) fn place(&self, locality: &str) -> Result<&LocalityService, Refusal> {
         let unknown = || {
             Refusal::new(
                 ProblemKind::UnknownLocality,

@@ -43,13 +43,13 @@ pub(super) struct Budget(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limits: BudgetLimits,
-    ledger: Mutex<Ledger>,
+    usage: Mutex<Usage>,
     used: Gauge,
     evicted: Counter,
 }
 
 #[derive(Debug, Default)]
-struct Ledger {
+struct Usage {
     used: u64,
     networks: HashMap<Network, u64>,
     next: u64,
@@ -79,7 +79,7 @@ impl Budget {
     pub(super) fn new(limits: BudgetLimits, used: Gauge, evicted: Counter) -> Self {
         Self(Arc::new(Inner {
             limits,
-            ledger: Mutex::default(),
+            usage: Mutex::default(),
             used,
             evicted,
         }))
@@ -100,7 +100,7 @@ impl Budget {
     /// Takes the bytes of an answer, which is in memory already, until the client has read it.
     /// `cut` is cancelled if other requests need the memory.
     pub(super) fn answer(&self, bytes: u64, network: Option<Network>, cut: CancellationToken) -> Hold {
-        self.0.ledger().add(bytes, network);
+        self.0.usage().add(bytes, network);
         self.0.used.inc_by(bytes as i64);
         let mut hold = Hold {
             budget: self.clone(),
@@ -116,7 +116,7 @@ impl Budget {
 impl Hold {
     /// Marks the bytes as waiting for the client. `cut` is cancelled if other requests need them.
     pub(super) fn wait(&mut self, cut: CancellationToken) {
-        let mut ledger = self.budget.0.ledger();
+        let mut ledger = self.budget.0.usage();
         let id = ledger.next;
         ledger.next += 1;
         let waiting = Waiting {
@@ -133,7 +133,7 @@ impl Hold {
     /// have been evicted.
     pub(super) fn keep(&mut self, bytes: u64) -> bool {
         let surplus = self.bytes.saturating_sub(bytes);
-        let mut ledger = self.budget.0.ledger();
+        let mut ledger = self.budget.0.usage();
         let kept = self
             .waiting
             .take()
@@ -153,7 +153,7 @@ impl Hold {
     pub(super) fn grow(&mut self, bytes: u64) -> bool {
         let inner = &self.budget.0;
         let limits = inner.limits;
-        let mut ledger = inner.ledger();
+        let mut ledger = inner.usage();
         // The bytes were evicted while the client sent its body.
         if self.waiting.is_some_and(|id| !ledger.waiting.contains_key(&id)) {
             return false;
@@ -197,13 +197,13 @@ impl Drop for Hold {
 }
 
 impl Inner {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    fn usage(&self) -> MutexGuard<'_, Usage> {
         // No method leaves the ledger inconsistent, so a poisoned lock is safe to use.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Ledger {
+impl Usage {
     fn add(&mut self, bytes: u64, network: Option<Network>) {
         self.used += bytes;
         if let Some(network) = network {
@@ -281,7 +281,7 @@ mod tests {
         drop(hold);
         assert_eq!(used.get(), 0);
         assert!(budget.take(100, network(1)).is_some() && budget.take(u64::MAX, None).is_none());
-        assert!(budget.0.ledger().networks.is_empty());
+        assert!(budget.0.usage().networks.is_empty());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::HeaderMap;
 
+use crate::admission::Rates;
 use crate::config::ProxyConfig;
-use crate::door::Rates;
 
 /// The address of a connection's other end. `Debug` does not print it.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -15,15 +15,15 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use super::app::Place;
+use super::app::LocalityService;
 use super::body::{self, Form, Media, Packing, REPORT_BYTES, Terms};
 use super::budget::{Budget, Hold};
 use super::decode::{self, Part, Parts};
 use super::network::{Network, Peer};
 use super::refusal::{Refusal, answer, retry_after};
 use super::{openapi, write_timeout};
-use crate::door::{Admission, Table};
-use crate::spool::{Deposited, Kept};
+use crate::admission::{Admission, Table};
+use crate::spool::{AcceptedReport, WriteOutcome};
 
 /// Bodies up to this size are processed on the thread that reads them: a few dozen reports.
 const SMALL_BODY: usize = 32 << 10;
@@ -242,7 +242,7 @@ impl Post {
         let mut admission = PostAdmission {
             app: &self.app,
             place,
-            table: place.door.table(),
+            table: place.admission.table(),
             network: self.network,
             chunk: Vec::new(),
             chunk_bytes: 0,
@@ -267,10 +267,10 @@ impl Post {
 /// The admission of a body's reports.
 struct PostAdmission<'a> {
     app: &'a App,
-    place: &'a Place,
+    place: &'a LocalityService,
     table: Arc<Table>,
     network: Network,
-    chunk: Vec<(usize, Kept)>,
+    chunk: Vec<(usize, AcceptedReport)>,
     chunk_bytes: usize,
     pending: Pending,
 }
@@ -289,7 +289,7 @@ impl PostAdmission<'_> {
                 let id = shown(&upload.id);
                 // The first report was counted against the network's rate limit with the request.
                 let allowed = || index == 0 || self.app.networks.take(self.network);
-                match self.place.door.check(&self.table, *upload, allowed) {
+                match self.place.admission.check(&self.table, *upload, allowed) {
                     Admission::Duplicate => ReportResult::accepted(id, true),
                     Admission::Rejected(rejection) => ReportResult::rejected(id, rejection.kind, rejection.detail),
                     Admission::Accepted(kept) => {
@@ -302,7 +302,7 @@ impl PostAdmission<'_> {
         self.pending.results.push(result);
     }
 
-    fn keep(&mut self, index: usize, kept: Kept) {
+    fn keep(&mut self, index: usize, kept: AcceptedReport) {
         self.chunk_bytes += kept.upload.payload_first.len() + kept.upload.payload_second.len();
         self.chunk.push((index, kept));
         if self.chunk.len() >= CHUNK_REPORTS || self.chunk_bytes >= CHUNK_BYTES {
@@ -332,7 +332,7 @@ struct Pending {
     /// True if the body is a single JSON report, whose result determines the status of the answer.
     one: bool,
     results: Vec<ReportResult>,
-    waits: Vec<(Vec<usize>, oneshot::Receiver<Deposited>)>,
+    waits: Vec<(Vec<usize>, oneshot::Receiver<WriteOutcome>)>,
     hold: Arc<Hold>,
 }
 
@@ -340,7 +340,7 @@ impl Pending {
     /// Returns the answer as soon as every report is durable or has failed.
     async fn answer(mut self, taker: &Taker) -> Response {
         for (indices, wait) in std::mem::take(&mut self.waits) {
-            if let Ok(Deposited::Durable) = wait.await {
+            if let Ok(WriteOutcome::Durable) = wait.await {
                 continue;
             }
             for index in indices {

@@ -15,8 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::arrears::oldest_open;
-use super::slab::{Deposit, Deposited, Kept, Ledger, OpenSlab};
+use super::lag::oldest_open;
+use super::slab::{AcceptedReport, DurabilityObserver, OpenSlab, WriteOutcome, WriteRequest};
 use super::windows::Windows;
 use super::writer::SlabWriter;
 use crate::ingestor::{Ingestor, Locality};
@@ -32,7 +32,7 @@ const TAKEN_AT_ONCE: usize = 128;
 /// Collects the accepted reports of one locality and makes them durable.
 #[derive(Debug)]
 pub struct Collector {
-    inbox: UnboundedSender<Deposit>,
+    inbox: UnboundedSender<WriteRequest>,
     writer: Arc<SlabWriter>,
     looked: Arc<AtomicBool>,
     closing: CancellationToken,
@@ -53,7 +53,7 @@ pub struct CollectorState {
 /// The background task of a collector.
 struct Grouping {
     writer: Arc<SlabWriter>,
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn DurabilityObserver>,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
     slab_time: Duration,
@@ -68,7 +68,7 @@ impl Collector {
         ingestor: &Ingestor,
         locality: &Locality,
         metrics: &Arc<Metrics>,
-        ledger: Arc<dyn Ledger>,
+        ledger: Arc<dyn DurabilityObserver>,
     ) -> Self {
         let writer = Arc::new(SlabWriter {
             spool: Arc::clone(&ingestor.spool),
@@ -107,10 +107,14 @@ impl Collector {
     /// Queues reports that go into one slab together. `hold` is dropped when they are written or
     /// have failed, even if the receiver is gone.
     #[must_use]
-    pub fn deposit(&self, reports: Vec<Kept>, hold: Arc<dyn Any + Send + Sync>) -> oneshot::Receiver<Deposited> {
+    pub fn deposit(
+        &self,
+        reports: Vec<AcceptedReport>,
+        hold: Arc<dyn Any + Send + Sync>,
+    ) -> oneshot::Receiver<WriteOutcome> {
         let (answer, wait) = oneshot::channel();
         // After `close` the request and its sender are dropped, and the receiver reports an error.
-        let _ = self.inbox.send(Deposit { reports, answer, hold });
+        let _ = self.inbox.send(WriteRequest { reports, answer, hold });
         wait
     }
 
@@ -202,10 +206,10 @@ async fn look_behind(writer: &SlabWriter) {
 }
 
 impl Grouping {
-    async fn run(self, mut inbox: UnboundedReceiver<Deposit>, closing: CancellationToken) {
+    async fn run(self, mut inbox: UnboundedReceiver<WriteRequest>, closing: CancellationToken) {
         let mut open: Option<OpenSlab> = None;
         let mut came = Vec::with_capacity(TAKEN_AT_ONCE);
-        let mut pending: VecDeque<Deposit> = VecDeque::new();
+        let mut pending: VecDeque<WriteRequest> = VecDeque::new();
         let mut closed = false;
         loop {
             self.fill(&mut open, &mut pending);
@@ -237,7 +241,7 @@ impl Grouping {
     }
 
     /// Adds pending requests to the open slab, up to the size of a slab.
-    fn fill(&self, open: &mut Option<OpenSlab>, pending: &mut VecDeque<Deposit>) {
+    fn fill(&self, open: &mut Option<OpenSlab>, pending: &mut VecDeque<WriteRequest>) {
         while !pending.is_empty() && open.as_ref().is_none_or(|slab| slab.bytes() < self.slab_bytes) {
             let Some(deposit) = pending.pop_front() else { return };
             if let Err(error) = open.get_or_insert_with(OpenSlab::new).add(deposit) {
@@ -265,8 +269,8 @@ impl Grouping {
                 }
             };
             let outcome = match writer.write(&slab, deadline).await {
-                Ok(()) => Deposited::Durable,
-                Err(_) => Deposited::Unavailable,
+                Ok(()) => WriteOutcome::Durable,
+                Err(_) => WriteOutcome::Unavailable,
             };
             drop(slot);
             waiting.settle(ledger.as_ref(), outcome);

@@ -8,12 +8,12 @@
 //! | `windows` | determines the window of a slab |
 //! | `arrears` | measures how far batching lags behind |
 
-mod arrears;
 mod collector;
+mod lag;
 mod slab;
 mod windows;
 mod writer;
 
 pub use collector::{Collector, CollectorState};
-pub use slab::{Deposited, Kept, Ledger, Receipt};
+pub use slab::{AcceptedReport, DedupEntry, DurabilityObserver, WriteOutcome};
 pub use windows::Windows;

@@ -22,18 +22,18 @@ const FIRST_BYTES: usize = 16 << 10;
 
 /// An accepted report, to be stored.
 #[derive(Debug)]
-pub struct Kept {
+pub struct AcceptedReport {
     /// The report as uploaded, without its attestation.
     pub upload: ReportUpload,
     /// The canonical spelling of its id.
     pub id: String,
     /// The entry for the cache of accepted reports.
-    pub receipt: Receipt,
+    pub dedup_entry: DedupEntry,
 }
 
 /// A dedup entry: the hashes under which the cache of accepted reports finds a report.
 #[derive(Debug, Clone)]
-pub struct Receipt {
+pub struct DedupEntry {
     /// Hash of the report's id.
     pub id: u64,
     /// Hash of the report's bytes.
@@ -45,18 +45,18 @@ pub struct Receipt {
 }
 
 /// A receiver of outcomes, which is notified before the clients are answered.
-pub trait Ledger: Send + Sync + std::fmt::Debug {
+pub trait DurabilityObserver: Send + Sync + std::fmt::Debug {
     /// Records that these reports are durable.
-    fn durable(&self, receipts: &[Receipt]);
+    fn durable(&self, receipts: &[DedupEntry]);
 
     /// Records that these reports could not be made durable. Their slab may nevertheless be in the
     /// spool.
-    fn lost(&self, receipts: &[Receipt]);
+    fn lost(&self, receipts: &[DedupEntry]);
 }
 
 /// The outcome of a write request, for all of its reports together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deposited {
+pub enum WriteOutcome {
     /// The reports are durable.
     Durable,
     /// The reports could not be made durable. Their slab may nevertheless be in the spool.
@@ -64,9 +64,9 @@ pub enum Deposited {
 }
 
 /// A write request: reports that go into one slab together.
-pub(super) struct Deposit {
-    pub(super) reports: Vec<Kept>,
-    pub(super) answer: oneshot::Sender<Deposited>,
+pub(super) struct WriteRequest {
+    pub(super) reports: Vec<AcceptedReport>,
+    pub(super) answer: oneshot::Sender<WriteOutcome>,
     /// Memory that is held until the reports are written, even if no request waits for the answer.
     pub(super) hold: Arc<dyn Any + Send + Sync>,
 }
@@ -96,8 +96,8 @@ pub(super) struct ClosedSlab {
 /// The requests that wait for a slab, with their dedup entries and memory.
 #[derive(Default)]
 pub(super) struct Waiting {
-    pub(super) receipts: Vec<Receipt>,
-    answers: Vec<oneshot::Sender<Deposited>>,
+    pub(super) receipts: Vec<DedupEntry>,
+    answers: Vec<oneshot::Sender<WriteOutcome>>,
     holds: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -117,8 +117,13 @@ impl OpenSlab {
 
     /// Adds a write request. An error is a bug in this program. The slab is unusable then; dropping
     /// it notifies the requests that wait for it.
-    pub(super) fn add(&mut self, deposit: Deposit) -> Result<(), AvroError> {
-        for Kept { upload, id, receipt } in deposit.reports {
+    pub(super) fn add(&mut self, deposit: WriteRequest) -> Result<(), AvroError> {
+        for AcceptedReport {
+            upload,
+            id,
+            dedup_entry: receipt,
+        } in deposit.reports
+        {
             let stored = StoredReport::of(&upload, &id);
             self.records.append(&stored)?;
             self.bytes += stored.variable_bytes() + FIXED_BYTES;
@@ -157,10 +162,10 @@ impl OpenSlab {
 impl Waiting {
     /// Notifies the ledger, then the waiting requests. A request that has been cancelled is not an
     /// error.
-    pub(super) fn settle(self, ledger: &dyn Ledger, outcome: Deposited) {
+    pub(super) fn settle(self, ledger: &dyn DurabilityObserver, outcome: WriteOutcome) {
         match outcome {
-            Deposited::Durable => ledger.durable(&self.receipts),
-            Deposited::Unavailable => ledger.lost(&self.receipts),
+            WriteOutcome::Durable => ledger.durable(&self.receipts),
+            WriteOutcome::Unavailable => ledger.lost(&self.receipts),
         }
         for answer in self.answers {
             let _ = answer.send(outcome);

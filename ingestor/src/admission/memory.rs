@@ -14,7 +14,7 @@ use tallybox_model::report::ProblemKind;
 
 use super::Rejection;
 use crate::attestation::AttestedKey;
-use crate::spool::{Ledger, Receipt};
+use crate::spool::{DedupEntry, DurabilityObserver};
 
 /// Separates the hashes of report ids from those of attested keys.
 const REPORT: u8 = 1;
@@ -99,7 +99,7 @@ impl Memory {
     ///
     /// An attested key is recorded at once, so that only one of two concurrent reports is admitted.
     /// An id is recorded when its report is durable.
-    pub(super) fn admit(&self, receipt: &Receipt, now: i64) -> Result<bool, Rejection> {
+    pub(super) fn admit(&self, receipt: &DedupEntry, now: i64) -> Result<bool, Rejection> {
         let mut generations = self.generations();
         generations.turn(now);
         match generations.get(receipt.id) {
@@ -142,8 +142,8 @@ impl Memory {
     }
 }
 
-impl Ledger for Memory {
-    fn durable(&self, receipts: &[Receipt]) {
+impl DurabilityObserver for Memory {
+    fn durable(&self, receipts: &[DedupEntry]) {
         let mut generations = self.generations();
         for receipt in receipts {
             generations.insert(receipt.id, receipt.digest);
@@ -157,7 +157,7 @@ impl Ledger for Memory {
         }
     }
 
-    fn lost(&self, receipts: &[Receipt]) {
+    fn lost(&self, receipts: &[DedupEntry]) {
         let mut generations = self.generations();
         for receipt in receipts {
             // If the report is durable already, this was a copy of it, and the entry stays.
@@ -223,12 +223,12 @@ mod tests {
         Memory::new(most, 48 * 60)
     }
 
-    fn receipt(memory: &Memory, id: &str, digest: u64, device: Option<u8>) -> Receipt {
+    fn receipt(memory: &Memory, id: &str, digest: u64, device: Option<u8>) -> DedupEntry {
         let attested = device.map(|key| AttestedKey {
             key: [key; 16],
             day: 20_000,
         });
-        Receipt {
+        DedupEntry {
             id: memory.report_key("us-xx", id),
             digest,
             attested: attested.map(|attested| memory.device_key("us-xx", "a-v1", &attested)),
@@ -283,7 +283,7 @@ mod tests {
         let base = receipt(&memory, "one", 1, None);
         for id in 0..1_200_000_u64 {
             let id = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            memory.durable(&[Receipt { id, ..base.clone() }]);
+            memory.durable(&[DedupEntry { id, ..base.clone() }]);
         }
         let (entries, capacity) = memory.size();
         assert!((500_000..=1_000_000).contains(&entries), "{entries}");

@@ -22,7 +22,7 @@ use tallybox_model::report::{ProblemKind, ReportUpload, StoredReport};
 
 use crate::ingestor::Ingestor;
 use crate::metrics::{Metrics, ReportCounters};
-use crate::spool::{Kept, Receipt};
+use crate::spool::{AcceptedReport, DedupEntry};
 
 pub use memory::Memory;
 pub(crate) use rates::Rates;
@@ -30,7 +30,7 @@ pub(crate) use table::{Known, Table};
 
 /// The admission of one locality's reports.
 #[derive(Debug)]
-pub struct Door {
+pub struct AdmissionControl {
     ingestor: Arc<Ingestor>,
     locality: String,
     metrics: Arc<Metrics>,
@@ -43,7 +43,7 @@ pub struct Door {
 #[derive(Debug)]
 pub enum Admission {
     /// A new report, which has to be made durable.
-    Accepted(Box<Kept>),
+    Accepted(Box<AcceptedReport>),
     /// A report that is already durable.
     Duplicate,
     /// A report that is not stored.
@@ -67,7 +67,7 @@ impl Rejection {
     }
 }
 
-impl Door {
+impl AdmissionControl {
     /// Creates the admission of one of the ingestor's localities.
     pub(crate) fn new(
         ingestor: &Arc<Ingestor>,
@@ -156,7 +156,7 @@ impl Door {
         }
         let digest = StoredReport::of(&upload, &id).digest();
         let digest = u64::from_be_bytes(first_eight(&digest.report));
-        let receipt = Receipt {
+        let receipt = DedupEntry {
             id: self.memory.report_key(&self.locality, &id),
             digest,
             attested: attested.map(|attested| self.memory.device_key(&self.locality, &upload.metric, &attested)),
@@ -165,7 +165,11 @@ impl Door {
         if self.memory.admit(&receipt, now)? {
             return Ok(Admission::Duplicate);
         }
-        Ok(Admission::Accepted(Box::new(Kept { upload, id, receipt })))
+        Ok(Admission::Accepted(Box::new(AcceptedReport {
+            upload,
+            id,
+            dedup_entry: receipt,
+        })))
     }
 }
 
