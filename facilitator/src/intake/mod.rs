@@ -16,9 +16,9 @@ mod header;
 mod pins;
 mod pipeline;
 mod points;
+mod prior_run;
 mod publish;
 mod published;
-mod record;
 mod summary;
 
 pub use block::{BlockOpener, OpenedBlock, OpenedPacket, PacketOutcome};
@@ -33,8 +33,8 @@ use crate::processor::Processor;
 use bytes::Bytes;
 use header::Checked;
 use pipeline::Pipeline;
+use prior_run::PriorRun;
 use published::PublishedValidation;
-use record::Record;
 use std::sync::Arc;
 use std::time::Instant;
 use tallybox_crypto::SealingKey;
@@ -64,9 +64,9 @@ pub fn no_progress() -> Progress {
 /// [`Error`] if the batch is invalid, or if something that it needs does not exist yet.
 pub async fn intake(processor: &Arc<Processor>, name: &BatchName, progress: Progress) -> Result<IntakeSummary, Error> {
     let start = Instant::now();
-    let found = match record::expected(processor, name).await? {
-        Record::New => None,
-        Record::Possible => find_prepared(processor, name).await?,
+    let found = match prior_run::prior_run(processor, name).await? {
+        PriorRun::None => None,
+        PriorRun::Possible => find_prepared(processor, name).await?,
     };
     let (prepared, fresh) = match found {
         Some(prepared) => (prepared, false),
@@ -115,24 +115,24 @@ pub(crate) async fn prepare(
     name: &BatchName,
     progress: Progress,
 ) -> Result<(PreparedReader, bool), Error> {
-    let expected = record::expected(processor, name).await?;
+    let expected = prior_run::prior_run(processor, name).await?;
     let mut published = match expected {
-        Record::New => None,
-        Record::Possible => PublishedValidation::find(processor, name).await?,
+        PriorRun::None => None,
+        PriorRun::Possible => PublishedValidation::find(processor, name).await?,
     };
     let mut done = match read(processor, name, expected, published.clone(), &progress).await? {
         Reading::Read(done) => done,
         Reading::Found(prepared) => return Ok((*prepared, false)),
     };
-    let seen = record::first_seen(processor, name).await?;
-    if expected == Record::New && seen == Published::Same {
+    let seen = prior_run::first_seen(processor, name).await?;
+    if expected == PriorRun::None && seen == Published::Same {
         // An earlier run of this processor has recorded the date, and may have got further.
         if let Some(prepared) = find_prepared(processor, name).await? {
             return Ok((prepared, false));
         }
         published = PublishedValidation::find(processor, name).await?;
         if published.is_some() {
-            done = match read(processor, name, Record::Possible, published.clone(), &progress).await? {
+            done = match read(processor, name, PriorRun::Possible, published.clone(), &progress).await? {
                 Reading::Read(done) => done,
                 Reading::Found(prepared) => return Ok((*prepared, false)),
             };
@@ -168,7 +168,7 @@ enum Reading {
 async fn read(
     processor: &Arc<Processor>,
     name: &BatchName,
-    expected: Record,
+    expected: PriorRun,
     published: Option<PublishedValidation>,
     progress: &Progress,
 ) -> Result<Reading, Error> {
@@ -187,7 +187,7 @@ async fn read(
 async fn read_once(
     processor: &Arc<Processor>,
     name: &BatchName,
-    expected: Record,
+    expected: PriorRun,
     published: Option<PublishedValidation>,
     progress: &Progress,
 ) -> Result<Reading, Error> {
@@ -204,7 +204,7 @@ async fn read_once(
     // ingestion batch.
     let opened = opened.await;
     let cheap = opened.as_ref().is_ok_and(|(_, packets)| packets.bytes() <= CHEAP);
-    if expected == Record::New
+    if expected == PriorRun::None
         && !cheap
         && let Some(prepared) = find_prepared(processor, name).await?
     {

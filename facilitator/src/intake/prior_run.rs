@@ -19,31 +19,33 @@ use tallybox_model::time::BatchTime;
 use tallybox_transport::Published;
 
 /// The time for which nothing is deleted from the own bucket, in minutes.
-const YOUNG: i64 = 24 * 60;
+const YOUNG_BATCH_MINUTES: i64 = 24 * 60;
 
 /// The possible results of earlier runs for a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Record {
+pub(super) enum PriorRun {
     /// No object, unless the record of the batch's date exists.
-    New,
+    None,
     /// Any object; earlier results have to be searched.
     Possible,
 }
 
 /// Returns what an earlier run may have left of this batch.
-pub(super) async fn expected(processor: &Processor, name: &BatchName) -> Result<Record, Error> {
+pub(super) async fn prior_run(processor: &Processor, name: &BatchName) -> Result<PriorRun, Error> {
     let now = BatchTime::of_clock(processor.clock.millis());
-    let young = now.plus_minutes(-YOUNG).is_none_or(|day_ago| name.date >= day_ago);
+    let young = now
+        .plus_minutes(-YOUNG_BATCH_MINUTES)
+        .is_none_or(|day_ago| name.date >= day_ago);
     // Dates have a resolution of one minute: a batch of the minute in which the bucket was first
     // used may have been published before the loss of an earlier bucket.
-    if !young || name.date > now || name.date <= born(processor, now).await? {
-        return Ok(Record::Possible);
+    if !young || name.date > now || name.date <= bucket_created(processor, now).await? {
+        return Ok(PriorRun::Possible);
     }
-    Ok(Record::New)
+    Ok(PriorRun::None)
 }
 
 /// Returns the time at which the own bucket was first used. The record is read once per process.
-async fn born(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
+async fn bucket_created(processor: &Processor, now: BatchTime) -> Result<BatchTime, Error> {
     let reading = async || {
         let before = processor.fix_text(&birth(&processor.instance), &now).await?;
         Ok(before.unwrap_or(now))
