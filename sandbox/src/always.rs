@@ -179,7 +179,7 @@ fn announcement_file(role: Role, instance: &Instance) -> String {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
-    use crate::roles::{Part, Setting};
+    use crate::roles::{RoleProcess, Setting};
     use tallybox_service::clock::Clock;
 
     #[tokio::test]
@@ -192,12 +192,15 @@ mod tests {
         let metric = *tallybox_client::traffic::Metric::named("CodeVerified-v1").unwrap();
         layout.write_ingestor(&[metric], None, &served(3, 24)).unwrap();
         let setting = Setting::calm(&Clock::manual(since.millis()));
-        let ingestor = setting.ingestor(&Part::Batcher.config(layout)).unwrap();
+        let ingestor = setting.ingestor(&RoleProcess::Batcher.config(layout)).unwrap();
         assert_eq!(ingestor.batches.min_packets, 3);
         for role in Role::ALL {
-            let worker = setting.worker(&Part::Worker(role).config(layout)).unwrap();
+            let worker = setting.worker(&RoleProcess::Worker(role).config(layout)).unwrap();
             assert_eq!(worker.processor().minimum_contributions, 10);
-            let manager = setting.manager(&Part::Manager(role).config(layout)).await.unwrap();
+            let manager = setting
+                .manager(&RoleProcess::Manager(role).config(layout))
+                .await
+                .unwrap();
             assert_eq!(manager.policy.role, role);
             assert!(manager.run_once().await.unwrap().failed.is_empty());
         }

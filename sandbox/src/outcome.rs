@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tallybox_client::Estimate;
 
-use crate::door::DoorAnswer;
 use crate::hostile::{Answer, Attack, Ending, PacketStatus, Sent};
+use crate::ingestor_server::PostAnswer;
 
 /// The result of a run. Its JSON keys are in kebab case.
 #[derive(Debug, Clone, Serialize)]
@@ -27,11 +27,11 @@ pub struct Outcome {
     /// The metrics, in the order of the command line.
     pub metrics: Vec<MetricOutcome>,
     /// The ingestor's answers to hostile posts.
-    pub door: Vec<DoorOutcome>,
+    pub door: Vec<AdmissionOutcome>,
     /// The outcomes of the hostile packets in the lying ingestor's batches.
     pub hostile: Vec<HostileOutcome>,
     /// The duration of each stage.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StageTiming>,
 }
 
 /// The result of one metric.
@@ -81,13 +81,13 @@ pub struct NumberOutcome {
 /// Hostile posts of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct DoorOutcome {
+pub struct AdmissionOutcome {
     /// The kind.
     pub kind: String,
     /// Number of posts.
     pub reports: u64,
     /// The ingestor's answer. Accepted reports are left to the batch job and the processors.
-    pub answer: DoorAnswer,
+    pub answer: PostAnswer,
 }
 
 /// Hostile packets of one kind with the same outcome.
@@ -113,7 +113,7 @@ pub struct HostileOutcome {
 /// One stage of a run.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Stage {
+pub struct StageTiming {
     /// The name of the stage.
     pub stage: &'static str,
     /// Number of packets that it processed.
@@ -122,15 +122,15 @@ pub struct Stage {
     pub seconds: f64,
 }
 
-impl DoorOutcome {
+impl AdmissionOutcome {
     /// Returns what happens after the ingestor's answer, in a few words.
     #[must_use]
     pub fn then(&self) -> &'static str {
         match self.answer {
-            DoorAnswer::AlreadyAccepted => "counted once",
-            DoorAnswer::Rejected(_) => "",
-            DoorAnswer::Accepted if self.kind.starts_with("copied") => "the batch job drops it",
-            DoorAnswer::Accepted => "the processors reject it",
+            PostAnswer::AlreadyAccepted => "counted once",
+            PostAnswer::Rejected(_) => "",
+            PostAnswer::Accepted if self.kind.starts_with("copied") => "the batch job drops it",
+            PostAnswer::Accepted => "the processors reject it",
         }
     }
 }
@@ -161,9 +161,9 @@ impl Outcome {
     }
 
     /// Records the ingestor's answers to hostile posts.
-    pub(crate) fn add_door(&mut self, answered: Vec<DoorOutcome>) {
+    pub(crate) fn add_door(&mut self, answered: Vec<AdmissionOutcome>) {
         for row in answered {
-            let same = |other: &&mut DoorOutcome| other.kind == row.kind && other.answer == row.answer;
+            let same = |other: &&mut AdmissionOutcome| other.kind == row.kind && other.answer == row.answer;
             match self.door.iter_mut().find(same) {
                 Some(known) => known.reports += row.reports,
                 None => self.door.push(row),

@@ -9,7 +9,7 @@ use tallybox_service::chart::{Align, Screen, Table, Tone};
 use tallybox_service::output::Summary;
 use tallybox_service::progress::grouped;
 
-use crate::door::DoorAnswer;
+use crate::ingestor_server::PostAnswer;
 use crate::outcome::Outcome;
 use metric::metric_block;
 
@@ -103,7 +103,7 @@ impl Report {
         let mut table = Table::new(screen, &columns);
         for row in &self.outcome.door {
             let (answer, then) = (row.answer.to_string(), row.then());
-            let tone = if row.answer == DoorAnswer::Accepted {
+            let tone = if row.answer == PostAnswer::Accepted {
                 Tone::Good
             } else {
                 Tone::Bad

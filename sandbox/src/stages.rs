@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::hostile::{Attack, Sent};
 use crate::ingest::{self, BatchPair, BatchSpec, Ingestor};
-use crate::outcome::Stage;
+use crate::outcome::StageTiming;
 use crate::plan::{BatchPlan, Made, chunk, packet_bytes};
 use crate::stream::in_order;
 use crate::world::World;
@@ -29,7 +29,7 @@ use crate::world::World;
 /// Times the stages and shows their progress.
 pub(crate) struct Watch {
     output: Output,
-    stages: Vec<Stage>,
+    stages: Vec<StageTiming>,
 }
 
 impl Watch {
@@ -42,7 +42,7 @@ impl Watch {
 
     /// Records the end of a stage.
     pub(crate) fn note(&mut self, stage: &'static str, flows: &[Flow], begin: Instant) {
-        self.stages.push(Stage {
+        self.stages.push(StageTiming {
             stage,
             packets: flows.iter().map(Flow::packets).sum(),
             seconds: begin.elapsed().as_secs_f64(),
@@ -50,7 +50,7 @@ impl Watch {
     }
 
     /// Returns the recorded stages.
-    pub(crate) fn finish(self) -> Vec<Stage> {
+    pub(crate) fn finish(self) -> Vec<StageTiming> {
         self.stages
     }
 

@@ -15,9 +15,9 @@ use tallybox_service::shutdown;
 use tokio_util::sync::CancellationToken;
 
 use super::Setting;
-use super::part::Program;
+use super::role_process::Program;
 use crate::error::Error;
-use crate::rough::{Chances, Weather};
+use crate::fault_injection::{FaultInjector, FaultProfile};
 
 /// Log filter if the environment does not set one.
 const LOG: &str = "warn";
@@ -54,7 +54,9 @@ impl RoleArgs {
         let setting = Setting {
             clock: Clock::scaled(self.clock),
             rate: self.clock.rate,
-            weather: self.rough.map(|seed| Arc::new(Weather::new(Chances::CHAOS, seed))),
+            weather: self
+                .rough
+                .map(|seed| Arc::new(FaultInjector::new(FaultProfile::CHAOS, seed))),
         };
         let stop = shutdown::on_signal();
         stop_at_end_of_input(stop.clone());

@@ -9,11 +9,11 @@
 //! | `command` | one program as a child process, which can be killed |
 
 mod command;
-mod company;
-mod part;
+mod in_process;
+mod role_process;
 mod setting;
 
 pub use command::RoleArgs;
-pub use company::Company;
-pub use part::Part;
+pub use in_process::InProcessRoles;
+pub use role_process::RoleProcess;
 pub use setting::Setting;

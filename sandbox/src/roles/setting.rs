@@ -20,7 +20,7 @@ use tallybox_workflow_manager::serve::{RunHeartbeat, Scheduler};
 use tallybox_workflow_manager::start::Queues;
 
 use crate::error::Error;
-use crate::rough::{RoughQueue, SandboxBucket, Weather};
+use crate::fault_injection::{ChaosBucket, ChaosQueue, FaultInjector};
 
 /// Scan interval of a workflow manager.
 const POLL: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ pub struct Setting {
     /// Its rate relative to real time.
     pub rate: u32,
     /// The fault profile; `None` without fault injection.
-    pub weather: Option<Arc<Weather>>,
+    pub weather: Option<Arc<FaultInjector>>,
 }
 
 impl Setting {
@@ -62,14 +62,14 @@ impl Setting {
     }
 
     fn bucket(&self, inner: &SharedBucket) -> SharedBucket {
-        SandboxBucket::shared(Arc::clone(inner), &self.clock, self.weather.as_ref())
+        ChaosBucket::shared(Arc::clone(inner), &self.clock, self.weather.as_ref())
     }
 
     fn queue(&self, place: &QueuePlace, directory: &Path) -> Result<SharedQueue, Error> {
         let queue = place.open(directory)?;
         Ok(match &self.weather {
             None => queue,
-            Some(weather) => RoughQueue::shared(queue, weather),
+            Some(weather) => ChaosQueue::shared(queue, weather),
         })
     }
 

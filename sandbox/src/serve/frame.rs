@@ -9,8 +9,8 @@ use tallybox_queue::Depth;
 use tallybox_service::chart::{Align, Screen, Table, Tone, bar};
 use tallybox_service::progress::grouped;
 
-use super::crew::Presence;
-use super::look::{Side, Stage};
+use super::observer::{Side, SideStage};
+use super::processes::ProcessStatus;
 use super::truth::ReportCounts;
 
 /// Width in columns of the bar that shows the part of the reports that is counted.
@@ -45,7 +45,7 @@ pub(super) struct Frame {
     /// Number of summed windows, over all metrics.
     pub(super) summed: u64,
     pub(super) queues: [[Filled; 2]; 2],
-    pub(super) processes: Vec<Presence>,
+    pub(super) processes: Vec<ProcessStatus>,
     pub(super) kills: u64,
     /// Number of faults that the audit has found.
     pub(super) discrepancies: u64,
@@ -79,7 +79,7 @@ pub(super) struct SideRow {
     pub(super) agreed: usize,
     pub(super) summed: usize,
     #[serde(skip)]
-    stages: Vec<Stage>,
+    stages: Vec<SideStage>,
 }
 
 /// The depth of a queue.
@@ -107,15 +107,15 @@ impl From<&Side> for SideRow {
         Self {
             batches: side.batches,
             taken_in: side.taken_in,
-            rosters: at_least(Stage::Roster),
-            agreed: at_least(Stage::Agreed),
-            summed: at_least(Stage::Done),
+            rosters: at_least(SideStage::Roster),
+            agreed: at_least(SideStage::Agreed),
+            summed: at_least(SideStage::Done),
             stages: side.stages.clone(),
         }
     }
 }
 
-impl Stage {
+impl SideStage {
     /// Returns a circle that fills with progress.
     fn sign(self) -> char {
         match self {
@@ -316,11 +316,11 @@ fn intake(side: &SideRow) -> String {
     }
 }
 
-fn signs(stages: &[Stage], screen: Screen) -> String {
-    let sign = |stage: &Stage| {
+fn signs(stages: &[SideStage], screen: Screen) -> String {
+    let sign = |stage: &SideStage| {
         let tone = match stage {
-            Stage::Open => Tone::Faint,
-            Stage::Done => Tone::Good,
+            SideStage::Open => Tone::Faint,
+            SideStage::Done => Tone::Good,
             _ => Tone::Bar,
         };
         screen.paint(tone, &stage.sign().to_string())
@@ -335,14 +335,14 @@ mod tests {
 
     fn frame() -> Frame {
         let time = |text: &str| text.parse::<BatchTime>().unwrap();
-        let side = |stages: &[Stage]| {
+        let side = |stages: &[SideStage]| {
             SideRow::from(&Side {
                 batches: 24,
                 taken_in: 23,
                 stages: stages.to_vec(),
             })
         };
-        let presence = |name: &str| Presence {
+        let presence = |name: &str| ProcessStatus {
             name: name.to_owned(),
             up: name != "first-manager",
             killed: 7,
@@ -363,8 +363,8 @@ mod tests {
                 window: Window::new(time("2026/01/02/13/00"), time("2026/01/02/14/00")).unwrap(),
                 packets: 12_345,
                 batches: 24,
-                first: side(&[Stage::Done, Stage::Agreed, Stage::Both, Stage::Roster]),
-                second: side(&[Stage::Open; 4]),
+                first: side(&[SideStage::Done, SideStage::Agreed, SideStage::Both, SideStage::Roster]),
+                second: side(&[SideStage::Open; 4]),
                 portal: 3,
                 metrics: 4,
                 counted: 9876,

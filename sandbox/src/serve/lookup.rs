@@ -14,9 +14,9 @@ use tallybox_model::report::ReportDigest;
 use tallybox_model::roster::WindowName;
 use tallybox_model::time::Window;
 
-use super::books::{BatchBook, Planned, Spooled};
 use super::front::Front;
 use super::status::{BatchStatus, ReportStage, ReportStatus, RosterStatus};
+use super::stored_state::{Planned, Spooled, StoredBatch};
 use crate::error::Error;
 use crate::portal::{self, Total};
 use crate::world::World;
@@ -34,7 +34,7 @@ pub(super) struct Lookup {
 #[derive(Default)]
 struct Pages {
     /// The batches of a metric, by the ingestor's window.
-    batches: HashMap<(AggregationId, Window), Vec<BatchBook>>,
+    batches: HashMap<(AggregationId, Window), Vec<StoredBatch>>,
     /// The roster entries of a batch, on both sides.
     rosters: HashMap<BatchName, RosterStatus>,
     /// The sums of a metric and window; `None` until both sum parts exist.

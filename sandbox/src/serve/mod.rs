@@ -17,16 +17,16 @@
 //! | `spool` | reports that the ingestor has stored and not batched yet |
 
 mod announce;
-mod books;
-mod crew;
-mod crowd;
+mod client_traffic;
 mod debug;
 mod frame;
 mod front;
-mod look;
 mod lookup;
+mod observer;
+mod processes;
 mod spool;
 mod status;
+mod stored_state;
 mod truth;
 mod watch;
 mod window;
@@ -52,16 +52,16 @@ use tokio::net::TcpListener;
 
 use crate::always::{AlwaysOn, served, window_of};
 use crate::attestation::Attestation;
-use crate::door::{Door, reporter};
 use crate::error::Error;
+use crate::ingestor_server::{IngestorServer, reporter};
 use crate::keys::bins_of;
 use crate::layout::Served;
-use crate::roles::{Company, Part, Setting};
+use crate::roles::{InProcessRoles, RoleProcess, Setting};
 use crate::world::World;
-use crew::Crew;
-use crowd::{Crowd, Flow};
+use client_traffic::{ClientTraffic, Flow};
 use front::Front;
 use lookup::Lookup;
+use processes::Processes;
 use spool::SpoolReader;
 use truth::{Audit, SharedLedger};
 
@@ -134,11 +134,14 @@ impl Time {
 }
 
 /// Where the programs run.
-enum Staff {
+enum Programs {
     /// Inside this process.
-    Here { door: Door, company: Arc<Company> },
+    Here {
+        door: IngestorServer,
+        company: Arc<InProcessRoles>,
+    },
     /// As child processes.
-    Crew(Box<Crew>),
+    Crew(Box<Processes>),
 }
 
 /// A running sandbox.
@@ -150,13 +153,13 @@ pub struct Serving {
     /// The sandbox directory and its keys.
     pub world: Arc<World>,
     setting: Setting,
-    staff: Staff,
+    staff: Programs,
     debug: tokio::task::JoinHandle<()>,
     lookup: Lookup,
     /// Number of reports that the ingestor dropped, by ingestor window. Kept here because the
     /// ingestor deletes its records after a time.
     dropped: BTreeMap<Window, u64>,
-    crowd: Arc<Crowd>,
+    crowd: Arc<ClientTraffic>,
     spool: SpoolReader,
     audit: Audit,
     /// Seed of traffic and kills.
@@ -180,10 +183,10 @@ impl Serving {
         let (layout, seed) = (&world.layout, options.seed.unwrap_or_else(rand::random));
         let (staff, address, ingestor) = match (&options.time, options.chaos) {
             (Time::Pace(pace), true) => {
-                let ingestor: Arc<Ingestor> = Arc::new(setting.ingestor(&Part::Ingestor.config(layout))?);
+                let ingestor: Arc<Ingestor> = Arc::new(setting.ingestor(&RoleProcess::Ingestor.config(layout))?);
                 let address = ingestor.serve.listen;
                 (
-                    Staff::Crew(Box::new(Crew::start(layout, *pace, seed)?)),
+                    Programs::Crew(Box::new(Processes::start(layout, *pace, seed)?)),
                     address,
                     ingestor,
                 )
@@ -194,14 +197,14 @@ impl Serving {
                 ));
             }
             (_, false) => {
-                let mut ingestor = setting.ingestor(&Part::Ingestor.config(layout))?;
+                let mut ingestor = setting.ingestor(&RoleProcess::Ingestor.config(layout))?;
                 if let Some(attestation) = &options.attestation {
                     attestation.apply(&mut ingestor);
                 }
-                let door = Door::serve(ingestor, |pages| front.before(pages)).await?;
-                let company = Arc::new(Company::open(&setting, layout, &door.ingestor).await?);
+                let door = IngestorServer::serve(ingestor, |pages| front.before(pages)).await?;
+                let company = Arc::new(InProcessRoles::open(&setting, layout, &door.ingestor).await?);
                 let (address, ingestor) = (door.address, Arc::clone(&door.ingestor));
-                (Staff::Here { door, company }, address, ingestor)
+                (Programs::Here { door, company }, address, ingestor)
             }
         };
         let lookup = Lookup {
@@ -219,7 +222,7 @@ impl Serving {
         let noise =
             noise.filter_map(|(name, entry)| Some((name.clone(), RandomisedResponse::new(entry.epsilon).ok()?)));
         let audit = Audit::new(&world, noise.collect(), ledger.clone())?;
-        let crowd = Crowd {
+        let crowd = ClientTraffic {
             flows: flows(&world, &registry, options, seed)?,
             ledger,
             keys: Arc::clone(&world.keys),
@@ -265,8 +268,8 @@ impl Serving {
     pub async fn stop(self) -> Result<(), Error> {
         self.debug.abort();
         match self.staff {
-            Staff::Here { door, .. } => door.close().await,
-            Staff::Crew(crew) => {
+            Programs::Here { door, .. } => door.close().await,
+            Programs::Crew(crew) => {
                 crew.end().await;
                 Ok(())
             }

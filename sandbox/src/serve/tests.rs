@@ -11,7 +11,7 @@ use tallybox_model::id::PacketId;
 
 use super::announce::Announcement;
 use super::*;
-use crate::door::{DoorAnswer, post};
+use crate::ingestor_server::{PostAnswer, post};
 
 const METRIC: &str = "CodeVerified-v1";
 /// 2026-01-01 00:00 UTC.
@@ -71,7 +71,7 @@ impl Stand {
         let reporter = self.serving.reporter().unwrap();
         let ids = reports.iter().map(|report| report.id.to_string()).collect();
         let answers = post(&reporter, &metric, self.clock.millis(), reports).await.unwrap();
-        assert!(answers.iter().all(|answer| *answer == DoorAnswer::Accepted));
+        assert!(answers.iter().all(|answer| *answer == PostAnswer::Accepted));
         ids
     }
 
@@ -101,10 +101,10 @@ impl Stand {
         serde_json::from_str(&body).unwrap()
     }
 
-    fn company(&self) -> &Company {
+    fn company(&self) -> &InProcessRoles {
         match &self.serving.staff {
-            Staff::Here { company, .. } => company,
-            Staff::Crew(_) => panic!("processes in a test"),
+            Programs::Here { company, .. } => company,
+            Programs::Crew(_) => panic!("processes in a test"),
         }
     }
 
@@ -253,11 +253,20 @@ async fn sums_are_compared_with_the_truth() {
     assert_eq!(crowd.ledger.lock().counts().foreign, 2);
     stand.at(SETTLED).await;
     assert_eq!(spool.waiting(&stand.serving.lookup).await.unwrap(), 0);
-    assert_eq!(stand.serving.audit.look(stand.serving.now()).await.unwrap().len(), 0);
+    assert_eq!(
+        stand
+            .serving
+            .audit
+            .check_windows(stand.serving.now())
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
     // Two of them were posted by another client.
     assert_eq!(stand.serving.audit.unsettled(), 14);
     stand.at(CLOSED).await;
-    let added = stand.serving.audit.look(stand.serving.now()).await.unwrap();
+    let added = stand.serving.audit.check_windows(stand.serving.now()).await.unwrap();
     assert!(added.len() == 1 && added[0].has_foreign());
     assert_eq!(stand.serving.audit.unsettled(), 0);
     let verdict = FinalReport::from_audit(&mut stand.serving.audit, 0, Kills::default())

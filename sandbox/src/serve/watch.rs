@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::announce::Announcement;
-use super::crew::Happening;
 use super::frame::{Frame, Phase, Row, SideRow};
-use super::look::Looker;
+use super::observer::Observer;
+use super::processes::ProcessEvent;
 use super::truth::{FinalReport, Kills};
-use super::{ServeOptions, Serving, Staff};
+use super::{Programs, ServeOptions, Serving};
 use crate::always::{GRACE_MINUTES, MAXIMUM_AGE, PERIOD_MINUTES, RATE};
 use crate::error::Error;
 use crate::layout::LOCALITY;
@@ -31,7 +31,7 @@ const LOOK: u64 = 5;
 /// Number of ticks between two lines of output without a screen.
 const LINE: u64 = 50;
 /// Additional time for the remaining reports to be summed, for slow machines.
-const LAST: Duration = Duration::from_secs(45);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(45);
 
 impl Serving {
     /// Prints the announcement, then runs until `--for` has elapsed or a shutdown is requested.
@@ -49,7 +49,7 @@ impl Serving {
         let said = self.output.summary(&Announcement::of(&self, options));
         said.map_err(Error::file("stdout"))?;
         let work = Work::start(&mut self, options)?;
-        let looker = Looker::open(&self.setting.clock, &self.world.layout).await?;
+        let looker = Observer::open(&self.setting.clock, &self.world.layout).await?;
         let live = Live::new(&self.output);
         let begun = Instant::now();
         let end = options.lasting.map(|lasting| begun + lasting);
@@ -80,7 +80,7 @@ impl Serving {
                 show.phase = Phase::Draining;
                 drained = Some(Instant::now());
                 work.no_more.cancel();
-                if let Staff::Crew(crew) = &mut self.staff {
+                if let Programs::Crew(crew) = &mut self.staff {
                     crew.calm();
                 }
             }
@@ -115,22 +115,22 @@ impl Serving {
     }
 
     /// Starts and kills processes that are due.
-    fn look_after(&mut self) -> Result<Vec<Happening>, Error> {
+    fn look_after(&mut self) -> Result<Vec<ProcessEvent>, Error> {
         match &mut self.staff {
-            Staff::Crew(crew) => crew.step(),
-            Staff::Here { .. } => Ok(Vec::new()),
+            Programs::Crew(crew) => crew.step(),
+            Programs::Here { .. } => Ok(Vec::new()),
         }
     }
 
     /// Runs an audit, and shows its results.
-    async fn look(&mut self, looker: &Looker, show: &Show, line: bool) -> Result<(), Error> {
+    async fn look(&mut self, looker: &Observer, show: &Show, line: bool) -> Result<(), Error> {
         for (fault, sentence) in self.crowd.troubles() {
             self.audit.faults.note(fault, sentence);
         }
         // A slab that cannot be read now is read by the next audit.
         let _ = self.spool.read(&self.lookup, &self.crowd.ledger).await;
         // Objects can appear or be deleted during a listing. The next audit repeats it.
-        let added = match self.audit.look(self.now()).await {
+        let added = match self.audit.check_windows(self.now()).await {
             Ok(added) => added,
             Err(Error::Bucket(_) | Error::Batch(_)) => Vec::new(),
             Err(error) => return Err(error),
@@ -154,8 +154,8 @@ impl Serving {
         Ok(())
     }
 
-    async fn frame(&self, looker: &Looker, show: &Show) -> Result<Frame, Error> {
-        let sides = looker.look().await?;
+    async fn frame(&self, looker: &Observer, show: &Show) -> Result<Frame, Error> {
+        let sides = looker.observe().await?;
         let depths = looker.depths().await?;
         let row = |window| {
             let (batches, packets) = self.audit.ingested(window);
@@ -174,8 +174,8 @@ impl Serving {
             }
         };
         let (processes, kills) = match &self.staff {
-            Staff::Crew(crew) => (crew.presence(), crew.kills.total()),
-            Staff::Here { .. } => (Vec::new(), 0),
+            Programs::Crew(crew) => (crew.presence(), crew.kills.total()),
+            Programs::Here { .. } => (Vec::new(), 0),
         };
         Ok(Frame {
             event: "state",
@@ -214,8 +214,8 @@ impl Serving {
             self.audit.faults.note(fault, sentence);
         }
         let kills = match &self.staff {
-            Staff::Crew(crew) => crew.kills.clone(),
-            Staff::Here { .. } => Kills::default(),
+            Programs::Crew(crew) => crew.kills.clone(),
+            Programs::Here { .. } => Kills::default(),
         };
         let dropped = self.dropped().await;
         let waiting = self.spool.waiting(&self.lookup).await?;
@@ -228,8 +228,8 @@ impl Serving {
         })
     }
 
-    fn tell(&self, show: &Show, happening: &Happening) -> Result<(), Error> {
-        if self.output.json || matches!(happening, Happening::Ended { .. }) {
+    fn tell(&self, show: &Show, happening: &ProcessEvent) -> Result<(), Error> {
+        if self.output.json || matches!(happening, ProcessEvent::Ended { .. }) {
             return self.say(show, happening);
         }
         Ok(())
@@ -245,7 +245,7 @@ impl Serving {
 /// Returns the maximum time to wait for the remaining reports to be summed.
 fn patience() -> Duration {
     let minutes = u64::from(MAXIMUM_AGE + 2) * u64::from(PERIOD_MINUTES) + u64::from(GRACE_MINUTES);
-    Duration::from_secs(minutes * 60 / u64::from(RATE)) + LAST
+    Duration::from_secs(minutes * 60 / u64::from(RATE)) + DRAIN_TIMEOUT
 }
 
 /// State of the live view.
@@ -275,7 +275,7 @@ impl Work {
             programs: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        if let Staff::Here { company, .. } = &serving.staff {
+        if let Programs::Here { company, .. } = &serving.staff {
             let (company, stop) = (Arc::clone(company), work.programs.clone());
             work.tasks.spawn(async move { company.run(stop).await });
         }
@@ -301,7 +301,7 @@ impl Summary for Frame {
     }
 }
 
-impl Summary for Happening {
+impl Summary for ProcessEvent {
     fn human(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Killed { process, back } => write!(f, "killed {process}, back in {back:.1} s"),

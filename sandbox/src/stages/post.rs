@@ -15,9 +15,9 @@ use tallybox_service::progress::Progress as Bar;
 use tokio::runtime::Handle;
 
 use super::Watch;
-use crate::door::{Door, DoorAnswer, post, post_hostile};
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::ingestor_server::{IngestorServer, PostAnswer, post, post_hostile};
 use crate::layout::LOCALITY;
 use crate::outcome::Outcome;
 use crate::plan::{chunk, packet_bytes};
@@ -42,7 +42,7 @@ pub(crate) async fn post_all(
     let clock = Clock::manual(start + REPORTED);
     let begin = Instant::now();
     let bar = watch.bar("clients", &flows, Role::First);
-    let door = Door::open(world, clock.clone()).await?;
+    let door = IngestorServer::open(world, clock.clone()).await?;
     let reporter = Arc::new(door.reporter(world)?);
     let metrics = reporter.source().current().await;
     let metrics = metrics.map_err(|error| Error::Internal(error.to_string()))?;
@@ -124,7 +124,7 @@ impl Poster {
         let answers = self
             .handle
             .block_on(post(&self.reporter, &self.metric, self.now, reports))?;
-        match answers.iter().find(|answer| **answer != DoorAnswer::Accepted) {
+        match answers.iter().find(|answer| **answer != PostAnswer::Accepted) {
             None => Ok(()),
             Some(answer) => Err(Error::Check(format!(
                 "the ingestor answered {answer} to an honest report"

@@ -16,7 +16,7 @@ use tallybox_transport::{Bucket, ListRange, Records as OwnRecords, SharedBucket,
 
 use super::fault::{Fault, Faults};
 use super::ledger::SharedLedger;
-use super::window::{Seen, Summed};
+use super::window::{Summed, WindowParts};
 use crate::always::{MAXIMUM_AGE, PERIOD_MINUTES};
 use crate::error::Error;
 use crate::layout::{BucketKind, INSTANCE};
@@ -52,7 +52,7 @@ pub(in crate::serve) struct Audit {
     /// Keys that verify the records in the processors' own buckets.
     records: [OwnRecords; 2],
     batches: BTreeMap<BatchId, Batch>,
-    windows: BTreeMap<(Window, AggregationId), Seen>,
+    windows: BTreeMap<(Window, AggregationId), WindowParts>,
     /// The faults found so far.
     pub(in crate::serve) faults: Faults,
 }
@@ -105,7 +105,7 @@ impl Audit {
     }
 
     /// Scans all buckets for new objects. Returns the windows whose sum parts were added.
-    pub(in crate::serve) async fn look(&mut self, now: BatchTime) -> Result<Vec<SummedWindow>, Error> {
+    pub(in crate::serve) async fn check_windows(&mut self, now: BatchTime) -> Result<Vec<SummedWindow>, Error> {
         let from = now.plus_minutes(-LOOK_BACK * i64::from(PERIOD_MINUTES)).unwrap_or(now);
         let metrics: Vec<AggregationId> = self.metrics.keys().cloned().collect();
         for metric in &metrics {

@@ -93,7 +93,7 @@ impl ReportCounts {
 
 /// The progress of a report of another client.
 #[derive(Debug, Clone, Copy, Default)]
-struct Foreign {
+struct ForeignReport {
     batched: bool,
     counted: bool,
 }
@@ -106,7 +106,7 @@ pub(in crate::serve) struct Ledger {
     /// entries.
     packets: HashMap<PacketId, usize>,
     /// Reports of other clients, by packet id.
-    foreign: HashMap<PacketId, Foreign>,
+    foreign: HashMap<PacketId, ForeignReport>,
     counts: ReportCounts,
     journal: Option<BufWriter<File>>,
 }
@@ -229,13 +229,13 @@ impl Ledger {
 
     /// Returns the entry of another client's report, creating it if necessary; `None` for the
     /// sandbox's own.
-    fn foreign(&mut self, packet: PacketId) -> Option<&mut Foreign> {
+    fn foreign(&mut self, packet: PacketId) -> Option<&mut ForeignReport> {
         if self.packets.contains_key(&packet) {
             return None;
         }
         Some(self.foreign.entry(packet).or_insert_with(|| {
             self.counts.foreign += 1;
-            Foreign::default()
+            ForeignReport::default()
         }))
     }
 

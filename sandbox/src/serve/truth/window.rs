@@ -4,7 +4,7 @@ use tallybox_model::roster::AgreedWindow;
 
 /// The known state of a window.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct WindowParts {
     /// For each processor, whether its sum part exists.
     pub(super) parts: [bool; 2],
     /// For each processor, the record in its own bucket of what both agreed on.
@@ -22,7 +22,7 @@ pub(super) struct Summed {
     pub(super) counted: u64,
 }
 
-impl Seen {
+impl WindowParts {
     /// Returns whether nothing is left to do: the window is summed, or both sides agreed that there
     /// is nothing to sum.
     pub(super) fn is_over(&self) -> bool {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tallybox_queue::{Delivery, Depth, Lease, QueueError, SharedQueue, TaskQueue};
 
-use super::Weather;
-use super::weather::{ANSWER_LOST, FAILED, Luck, Struck};
+use super::FaultInjector;
+use super::fault_injector::{ANSWER_LOST, FAILED, InjectedError, InjectedFault};
 
 /// Maximum delay of a message that is deferred behind others.
 const LATER: Duration = Duration::from_millis(1500);
@@ -18,15 +18,15 @@ const PASSED: usize = 3;
 
 /// A queue with a fault profile.
 #[derive(Debug)]
-pub struct RoughQueue {
+pub struct ChaosQueue {
     inner: SharedQueue,
-    weather: Arc<Weather>,
+    weather: Arc<FaultInjector>,
 }
 
-impl RoughQueue {
+impl ChaosQueue {
     /// Wraps a queue with this fault profile.
     #[must_use]
-    pub fn shared(inner: SharedQueue, weather: &Arc<Weather>) -> SharedQueue {
+    pub fn shared(inner: SharedQueue, weather: &Arc<FaultInjector>) -> SharedQueue {
         Arc::new(Self {
             inner,
             weather: Arc::clone(weather),
@@ -38,15 +38,15 @@ impl RoughQueue {
         operation: &'static str,
         work: impl Future<Output = Result<T, QueueError>>,
     ) -> Result<T, QueueError> {
-        let struck = |by: Struck| QueueError::Unavailable {
+        let struck = |by: InjectedError| QueueError::Unavailable {
             queue: self.inner.location(),
             operation,
             source: Box::new(by),
         };
-        match self.weather.strike().await {
-            Luck::Good => work.await,
-            Luck::Fails => Err(struck(FAILED)),
-            Luck::AnswerLost => {
+        match self.weather.draw_fault().await {
+            InjectedFault::Good => work.await,
+            InjectedFault::Fails => Err(struck(FAILED)),
+            InjectedFault::AnswerLost => {
                 work.await?;
                 Err(struck(ANSWER_LOST))
             }
@@ -55,7 +55,7 @@ impl RoughQueue {
 }
 
 #[async_trait]
-impl TaskQueue for RoughQueue {
+impl TaskQueue for ChaosQueue {
     async fn publish(&self, body: Bytes) -> Result<(), QueueError> {
         let chances = self.weather.chances();
         self.run("publish", async {
@@ -121,9 +121,9 @@ mod tests {
     use tallybox_queue::MemoryQueue;
 
     use super::*;
-    use crate::rough::Chances;
+    use crate::fault_injection::FaultProfile;
 
-    const CALM: Chances = Chances {
+    const CALM: FaultProfile = FaultProfile {
         delayed: 0,
         stalled: 0,
         failed: 0,
@@ -133,9 +133,9 @@ mod tests {
         passed: 0,
     };
 
-    async fn ready(chances: Chances) -> u64 {
+    async fn ready(chances: FaultProfile) -> u64 {
         let inner: SharedQueue = Arc::new(MemoryQueue::new("intake", Duration::from_secs(5)));
-        let queue = RoughQueue::shared(inner.clone(), &Arc::new(Weather::new(chances, 1)));
+        let queue = ChaosQueue::shared(inner.clone(), &Arc::new(FaultInjector::new(chances, 1)));
         let _ = queue.publish(Bytes::from_static(b"task")).await;
         inner.depth().await.unwrap().ready.unwrap()
     }
@@ -143,17 +143,17 @@ mod tests {
     #[tokio::test]
     async fn messages_vanish_and_are_doubled() {
         assert_eq!(ready(CALM).await, 1);
-        assert_eq!(ready(Chances { vanished: 1000, ..CALM }).await, 0);
-        assert_eq!(ready(Chances { doubled: 1000, ..CALM }).await, 2);
-        assert_eq!(ready(Chances { failed: 1000, ..CALM }).await, 0);
-        assert_eq!(ready(Chances { lost: 1000, ..CALM }).await, 1);
+        assert_eq!(ready(FaultProfile { vanished: 1000, ..CALM }).await, 0);
+        assert_eq!(ready(FaultProfile { doubled: 1000, ..CALM }).await, 2);
+        assert_eq!(ready(FaultProfile { failed: 1000, ..CALM }).await, 0);
+        assert_eq!(ready(FaultProfile { lost: 1000, ..CALM }).await, 1);
     }
 
     #[tokio::test]
     async fn a_message_that_is_passed_comes_all_the_same() {
         let inner: SharedQueue = Arc::new(MemoryQueue::new("intake", Duration::from_secs(5)));
-        let passed = Chances { passed: 500, ..CALM };
-        let queue = RoughQueue::shared(inner, &Arc::new(Weather::new(passed, 1)));
+        let passed = FaultProfile { passed: 500, ..CALM };
+        let queue = ChaosQueue::shared(inner, &Arc::new(FaultInjector::new(passed, 1)));
         for body in ["one", "two", "three"] {
             queue.publish(Bytes::from_static(body.as_bytes())).await.unwrap();
         }

@@ -21,14 +21,14 @@ use crate::roles::Setting;
 pub(super) const WINDOWS: i64 = 8;
 
 /// Reads both processors' buckets and queues.
-pub(super) struct Looker {
+pub(super) struct Observer {
     managers: [Manager; 2],
     queues: [[SharedQueue; 2]; 2],
 }
 
 /// The progress of a window of a metric on one side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(super) enum SideStage {
     /// The processor has not written its roster.
     #[default]
     Open,
@@ -50,10 +50,10 @@ pub(super) struct Side {
     /// Number of batches whose intake is done.
     pub(super) taken_in: u64,
     /// The progress of each metric.
-    pub(super) stages: Vec<Stage>,
+    pub(super) stages: Vec<SideStage>,
 }
 
-impl Looker {
+impl Observer {
     pub(super) async fn open(clock: &Clock, layout: &Layout) -> Result<Self, Error> {
         let setting = Setting::calm(clock);
         let manager = async |role| setting.manager(&layout.manager_config(role)).await;
@@ -83,7 +83,7 @@ impl Looker {
     }
 
     /// Returns the progress of each of the last windows on both sides.
-    pub(super) async fn look(&self) -> Result<BTreeMap<Window, [Side; 2]>, Error> {
+    pub(super) async fn observe(&self) -> Result<BTreeMap<Window, [Side; 2]>, Error> {
         let mut all: BTreeMap<Window, [Side; 2]> = BTreeMap::new();
         let windows = self.windows();
         let (Some(newest), Some(oldest)) = (windows.first(), windows.last()) else {
@@ -103,12 +103,12 @@ impl Looker {
                 place.taken_in += report.counts.taken_in;
                 let known = look.inventory.aggregations.get(aggregation);
                 let state = known.and_then(|known| known.windows.get(window));
-                place.stages.push(state.map_or(Stage::Open, |state| match state {
-                    state if state.done => Stage::Done,
-                    state if state.agreed => Stage::Agreed,
-                    state if state.our_roster && state.peer_roster => Stage::Both,
-                    state if state.our_roster => Stage::Roster,
-                    _ => Stage::Open,
+                place.stages.push(state.map_or(SideStage::Open, |state| match state {
+                    state if state.done => SideStage::Done,
+                    state if state.agreed => SideStage::Agreed,
+                    state if state.our_roster && state.peer_roster => SideStage::Both,
+                    state if state.our_roster => SideStage::Roster,
+                    _ => SideStage::Open,
                 }));
             }
         }

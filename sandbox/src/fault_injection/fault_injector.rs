@@ -9,7 +9,7 @@ use rand_chacha::ChaCha20Rng;
 
 /// Probabilities of faults of each operation, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chances {
+pub struct FaultProfile {
     /// The operation is delayed.
     pub delayed: u16,
     /// The operation is delayed for much longer.
@@ -30,7 +30,7 @@ pub struct Chances {
 const DELAY: Duration = Duration::from_millis(60);
 const STALL: Duration = Duration::from_millis(900);
 
-impl Chances {
+impl FaultProfile {
     /// The profile of `--chaos`.
     pub const CHAOS: Self = Self {
         delayed: 100,
@@ -45,30 +45,30 @@ impl Chances {
 
 /// The outcome that is injected into an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Luck {
+pub(super) enum InjectedFault {
     Good,
     Fails,
     AnswerLost,
 }
 
 /// The fault profile of one process.
-pub struct Weather {
-    chances: Chances,
+pub struct FaultInjector {
+    chances: FaultProfile,
     dice: Mutex<ChaCha20Rng>,
 }
 
-impl Weather {
+impl FaultInjector {
     /// Creates a profile with a seed. With several threads the assignment of faults to operations
     /// is not reproducible.
     #[must_use]
-    pub fn new(chances: Chances, seed: u64) -> Self {
+    pub fn new(chances: FaultProfile, seed: u64) -> Self {
         Self {
             chances,
             dice: Mutex::new(ChaCha20Rng::seed_from_u64(seed)),
         }
     }
 
-    pub(super) fn chances(&self) -> &Chances {
+    pub(super) fn chances(&self) -> &FaultProfile {
         &self.chances
     }
 
@@ -88,7 +88,7 @@ impl Weather {
     }
 
     /// Waits for the injected delay of an operation, and returns its outcome.
-    pub(super) async fn strike(&self) -> Luck {
+    pub(super) async fn draw_fault(&self) -> InjectedFault {
         let chances = self.chances;
         if self.happens(chances.stalled) {
             tokio::time::sleep(self.within(STALL)).await;
@@ -96,16 +96,16 @@ impl Weather {
             tokio::time::sleep(self.within(DELAY)).await;
         }
         if self.happens(chances.failed) {
-            Luck::Fails
+            InjectedFault::Fails
         } else if self.happens(chances.lost) {
-            Luck::AnswerLost
+            InjectedFault::AnswerLost
         } else {
-            Luck::Good
+            InjectedFault::Good
         }
     }
 }
 
-impl fmt::Debug for Weather {
+impl fmt::Debug for FaultInjector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Weather")
             .field("chances", &self.chances)
@@ -116,8 +116,8 @@ impl fmt::Debug for Weather {
 /// The cause of an injected error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Struck(pub(super) &'static str);
+pub(super) struct InjectedError(pub(super) &'static str);
 
-pub(super) const FAILED: Struck = Struck("injected by --chaos: the operation was not executed");
-pub(super) const ANSWER_LOST: Struck =
-    Struck("injected by --chaos: the operation was executed, but its answer was lost");
+pub(super) const FAILED: InjectedError = InjectedError("injected by --chaos: the operation was not executed");
+pub(super) const ANSWER_LOST: InjectedError =
+    InjectedError("injected by --chaos: the operation was executed, but its answer was lost");

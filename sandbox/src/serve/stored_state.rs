@@ -46,14 +46,14 @@ pub(super) struct Planned {
 }
 
 /// A batch: its packets, and those that each processor rejected.
-pub(super) struct BatchBook {
+pub(super) struct StoredBatch {
     pub(super) name: BatchName,
     packets: HashSet<PacketId>,
     /// For each processor the rejected packets; `None` before its intake.
     rejects: [Option<HashMap<PacketId, PacketReason>>; 2],
 }
 
-impl BatchBook {
+impl StoredBatch {
     pub(super) fn holds(&self, packet: PacketId) -> bool {
         self.packets.contains(&packet)
     }
@@ -119,7 +119,7 @@ impl Lookup {
     }
 
     /// Reads all batches of a metric and window.
-    pub(super) async fn batches(&self, aggregation: &AggregationId, window: Window) -> Result<Vec<BatchBook>, Error> {
+    pub(super) async fn batches(&self, aggregation: &AggregationId, window: Window) -> Result<Vec<StoredBatch>, Error> {
         let mailbox = self.world.layout.bucket(BucketKind::Ingestion, Role::First);
         let (start, end) = window_range(aggregation, &window);
         let range = ListRange {
@@ -132,7 +132,7 @@ impl Lookup {
                 continue;
             };
             let file = read_all(&*mailbox, &name.ingestion().packets, LIMIT).await?;
-            books.push(BatchBook {
+            books.push(StoredBatch {
                 packets: blocking(move || packets(file.as_ref())).await?,
                 rejects: [
                     rejects(&self.processors[0], &name).await?,

@@ -9,21 +9,21 @@ use futures::stream::BoxStream;
 use tallybox_service::clock::Clock;
 use tallybox_transport::{Bucket, BucketError, CLOCK, Created, Entry, ListRange, Object, SharedBucket, Upload};
 
-use super::Weather;
-use super::weather::{ANSWER_LOST, FAILED, Luck, Struck};
+use super::FaultInjector;
+use super::fault_injector::{ANSWER_LOST, FAILED, InjectedError, InjectedFault};
 
 /// A bucket as one process of a sandbox sees it.
 #[derive(Debug, Clone)]
-pub struct SandboxBucket {
+pub struct ChaosBucket {
     inner: SharedBucket,
     clock: Clock,
-    weather: Option<Arc<Weather>>,
+    weather: Option<Arc<FaultInjector>>,
 }
 
-impl SandboxBucket {
+impl ChaosBucket {
     /// Wraps a bucket with this clock, and with a fault profile if one is given.
     #[must_use]
-    pub fn shared(inner: SharedBucket, clock: &Clock, weather: Option<&Arc<Weather>>) -> SharedBucket {
+    pub fn shared(inner: SharedBucket, clock: &Clock, weather: Option<&Arc<FaultInjector>>) -> SharedBucket {
         Arc::new(Self {
             inner,
             clock: clock.clone(),
@@ -31,7 +31,7 @@ impl SandboxBucket {
         })
     }
 
-    fn struck(&self, key: &str, by: Struck) -> BucketError {
+    fn struck(&self, key: &str, by: InjectedError) -> BucketError {
         BucketError::Unavailable {
             key: key.to_owned(),
             bucket: self.inner.location(),
@@ -47,10 +47,10 @@ impl SandboxBucket {
         let Some(weather) = &self.weather else {
             return operation.await;
         };
-        match weather.strike().await {
-            Luck::Good => operation.await,
-            Luck::Fails => Err(self.struck(key, FAILED)),
-            Luck::AnswerLost => {
+        match weather.draw_fault().await {
+            InjectedFault::Good => operation.await,
+            InjectedFault::Fails => Err(self.struck(key, FAILED)),
+            InjectedFault::AnswerLost => {
                 operation.await?;
                 Err(self.struck(key, ANSWER_LOST))
             }
@@ -59,7 +59,7 @@ impl SandboxBucket {
 }
 
 #[async_trait]
-impl Bucket for SandboxBucket {
+impl Bucket for ChaosBucket {
     async fn get(&self, key: &str) -> Result<Object, BucketError> {
         self.run(key, self.inner.get(key)).await
     }
@@ -114,7 +114,7 @@ impl Bucket for SandboxBucket {
 
 struct SandboxUpload {
     inner: Box<dyn Upload>,
-    bucket: SandboxBucket,
+    bucket: ChaosBucket,
     key: String,
 }
 
@@ -140,9 +140,9 @@ mod tests {
     use tallybox_transport::{memory, publish_bytes, read_all};
 
     use super::*;
-    use crate::rough::Chances;
+    use crate::fault_injection::FaultProfile;
 
-    const CALM: Chances = Chances {
+    const CALM: FaultProfile = FaultProfile {
         delayed: 0,
         stalled: 0,
         failed: 0,
@@ -155,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn its_date_is_that_of_the_sandbox() {
         let clock = Clock::manual(42);
-        let bucket = SandboxBucket::shared(memory("own"), &clock, None);
+        let bucket = ChaosBucket::shared(memory("own"), &clock, None);
         clock.set(43);
         assert_eq!(bucket.date().await.unwrap(), 43);
     }
@@ -163,16 +163,16 @@ mod tests {
     #[tokio::test]
     async fn an_object_may_be_there_though_the_answer_is_lost() {
         let inner = memory("own");
-        let rough = |chances| Arc::new(Weather::new(chances, 1));
-        let lost = rough(Chances { lost: 1000, ..CALM });
-        let bucket = SandboxBucket::shared(inner.clone(), &Clock::system(), Some(&lost));
+        let rough = |chances| Arc::new(FaultInjector::new(chances, 1));
+        let lost = rough(FaultProfile { lost: 1000, ..CALM });
+        let bucket = ChaosBucket::shared(inner.clone(), &Clock::system(), Some(&lost));
         let mut upload = bucket.create("a", None).await.unwrap();
         upload.write(Bytes::from_static(b"x")).await.unwrap();
         assert!(matches!(upload.commit().await, Err(BucketError::Unavailable { .. })));
         assert_eq!(read_all(&*inner, "a", 10).await.unwrap(), "x");
 
-        let failed = rough(Chances { failed: 1000, ..CALM });
-        let bucket = SandboxBucket::shared(inner.clone(), &Clock::system(), Some(&failed));
+        let failed = rough(FaultProfile { failed: 1000, ..CALM });
+        let bucket = ChaosBucket::shared(inner.clone(), &Clock::system(), Some(&failed));
         let put = publish_bytes(&*bucket, "b", Bytes::from_static(b"x"), false).await;
         assert!(matches!(put, Err(BucketError::Unavailable { .. })));
         assert!(matches!(inner.get("b").await, Err(BucketError::NotFound { .. })));

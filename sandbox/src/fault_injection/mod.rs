@@ -8,9 +8,9 @@
 //! | `queue` | a queue that delivers late, twice and out of order, and loses messages |
 
 mod bucket;
+mod fault_injector;
 mod queue;
-mod weather;
 
-pub use bucket::SandboxBucket;
-pub use queue::RoughQueue;
-pub use weather::{Chances, Weather};
+pub use bucket::ChaosBucket;
+pub use fault_injector::{FaultInjector, FaultProfile};
+pub use queue::ChaosQueue;

@@ -13,7 +13,7 @@ use tallybox_workflow_manager::serve::Scheduler;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Part, Setting};
+use super::{RoleProcess, Setting};
 use crate::error::Error;
 use crate::layout::{LOCALITY, Layout};
 
@@ -21,13 +21,13 @@ use crate::layout::{LOCALITY, Layout};
 const TURNS: usize = 8;
 
 /// The in-process roles of a sandbox.
-pub struct Company {
+pub struct InProcessRoles {
     ingestor: Arc<Ingestor>,
     managers: [Arc<Scheduler>; 2],
     workers: [Arc<Worker>; 2],
 }
 
-impl Company {
+impl InProcessRoles {
     /// Opens all programs. `ingestor` is shared with the server.
     ///
     /// # Errors
@@ -35,11 +35,11 @@ impl Company {
     pub async fn open(setting: &Setting, layout: &Layout, ingestor: &Arc<Ingestor>) -> Result<Self, Error> {
         let manager = |role| async move {
             setting
-                .scheduler(&Part::Manager(role).config(layout))
+                .scheduler(&RoleProcess::Manager(role).config(layout))
                 .await
                 .map(Arc::new)
         };
-        let worker = |role| setting.worker(&Part::Worker(role).config(layout));
+        let worker = |role| setting.worker(&RoleProcess::Worker(role).config(layout));
         Ok(Self {
             ingestor: Arc::clone(ingestor),
             managers: [manager(Role::First).await?, manager(Role::Second).await?],
@@ -97,7 +97,7 @@ impl Company {
     }
 }
 
-impl std::fmt::Debug for Company {
+impl std::fmt::Debug for InProcessRoles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Company").finish_non_exhaustive()
     }

@@ -19,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::outcome::DoorOutcome;
+use crate::outcome::AdmissionOutcome;
 use crate::world::World;
 
 /// Start of the traffic indices of hostile posts, apart from those of the lying ingestor's packets.
 const HOSTILE_INDEX: u64 = 1 << 49;
 
 /// A running ingestor server. It stops when it is [closed](Self::close) or dropped.
-pub(crate) struct Door {
+pub(crate) struct IngestorServer {
     pub(crate) ingestor: Arc<Ingestor>,
     pub(crate) address: std::net::SocketAddr,
     shutdown: CancellationToken,
@@ -53,7 +53,7 @@ pub enum Post {
 
 /// The ingestor's answer to a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DoorAnswer {
+pub enum PostAnswer {
     /// The report is stored.
     Accepted,
     /// The report was stored before.
@@ -62,7 +62,7 @@ pub enum DoorAnswer {
     Rejected(ProblemKind),
 }
 
-impl Door {
+impl IngestorServer {
     /// Opens the ingestor from its configuration file, and starts its server on a free port.
     pub(crate) async fn open(world: &World, clock: Clock) -> Result<Self, Error> {
         let mut ingestor = world.ingestor_program()?;
@@ -144,22 +144,22 @@ impl Post {
     }
 
     /// Returns the expected answer.
-    pub fn deserves(self) -> DoorAnswer {
+    pub fn deserves(self) -> PostAnswer {
         match self {
-            Self::Again { .. } => DoorAnswer::AlreadyAccepted,
+            Self::Again { .. } => PostAnswer::AlreadyAccepted,
             // Only the batch job compares shares with earlier ones.
-            Self::Copied { .. } => DoorAnswer::Accepted,
+            Self::Copied { .. } => PostAnswer::Accepted,
             Self::Hostile(hostility) => match hostility {
-                Hostility::NotAPoint(_) => DoorAnswer::Rejected(ProblemKind::BadEphemeralKey),
+                Hostility::NotAPoint(_) => PostAnswer::Rejected(ProblemKind::BadEphemeralKey),
                 Hostility::ShortCiphertext(_)
                 | Hostility::ShortShare(_)
                 | Hostility::LongShare(_)
-                | Hostility::OneBinMore => DoorAnswer::Rejected(ProblemKind::BadShareLength),
-                Hostility::SwappedShares => DoorAnswer::Rejected(ProblemKind::SwappedShares),
-                Hostility::DuplicateId { .. } => DoorAnswer::Rejected(ProblemKind::Conflict),
-                Hostility::UnknownKeyId(_) => DoorAnswer::Rejected(ProblemKind::OutdatedKey),
+                | Hostility::OneBinMore => PostAnswer::Rejected(ProblemKind::BadShareLength),
+                Hostility::SwappedShares => PostAnswer::Rejected(ProblemKind::SwappedShares),
+                Hostility::DuplicateId { .. } => PostAnswer::Rejected(ProblemKind::Conflict),
+                Hostility::UnknownKeyId(_) => PostAnswer::Rejected(ProblemKind::OutdatedKey),
                 // Only a processor can detect a wrong proof or invalid plaintext.
-                _ => DoorAnswer::Accepted,
+                _ => PostAnswer::Accepted,
             },
         }
     }
@@ -171,7 +171,7 @@ pub(crate) async fn post(
     metric: &ClientMetric,
     now: i64,
     reports: Vec<Report>,
-) -> Result<Vec<DoorAnswer>, Error> {
+) -> Result<Vec<PostAnswer>, Error> {
     let version = *SCHEMA_VERSIONS.end();
     let prepared = reports
         .into_iter()
@@ -181,12 +181,12 @@ pub(crate) async fn post(
     outcomes.into_iter().map(answer).collect()
 }
 
-fn answer(posted: Posted) -> Result<DoorAnswer, Error> {
+fn answer(posted: Posted) -> Result<PostAnswer, Error> {
     match posted {
-        Posted::Accepted => Ok(DoorAnswer::Accepted),
-        Posted::AlreadyAccepted => Ok(DoorAnswer::AlreadyAccepted),
+        Posted::Accepted => Ok(PostAnswer::Accepted),
+        Posted::AlreadyAccepted => Ok(PostAnswer::AlreadyAccepted),
         Posted::Dropped(problem) => match problem.known() {
-            Some(kind) => Ok(DoorAnswer::Rejected(kind)),
+            Some(kind) => Ok(PostAnswer::Rejected(kind)),
             None => Err(Error::Check(format!(
                 "the ingestor answered with the unknown problem {}",
                 problem.kind
@@ -204,7 +204,7 @@ pub(crate) async fn post_hostile(
     metric: &ClientMetric,
     now: i64,
     flow: &Flow,
-) -> Result<(Vec<DoorOutcome>, [u64; 2]), Error> {
+) -> Result<(Vec<AdmissionOutcome>, [u64; 2]), Error> {
     let mut outcomes = Vec::new();
     let (mut batched, mut dropped) = (0, 0);
     for (place, attack) in (0..).zip(Post::every(flow.posted.start)) {
@@ -214,10 +214,10 @@ pub(crate) async fn post_hostile(
         check(flow, attack, id, &answers)?;
         match (attack, attack.deserves()) {
             (Post::Copied { .. }, _) => dropped += 1,
-            (_, DoorAnswer::Accepted) => batched += 1,
+            (_, PostAnswer::Accepted) => batched += 1,
             _ => {}
         }
-        outcomes.push(DoorOutcome {
+        outcomes.push(AdmissionOutcome {
             kind: attack.to_string(),
             reports: 1,
             answer: attack.deserves(),
@@ -226,7 +226,7 @@ pub(crate) async fn post_hostile(
     Ok((outcomes, [batched, dropped]))
 }
 
-fn check(flow: &Flow, attack: Post, id: PacketId, answers: &[DoorAnswer]) -> Result<(), Error> {
+fn check(flow: &Flow, attack: Post, id: PacketId, answers: &[PostAnswer]) -> Result<(), Error> {
     let expected = attack.deserves();
     if answers == [expected] {
         return Ok(());
@@ -247,7 +247,7 @@ impl fmt::Display for Post {
     }
 }
 
-impl fmt::Display for DoorAnswer {
+impl fmt::Display for PostAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Accepted => "accepted",
@@ -257,7 +257,7 @@ impl fmt::Display for DoorAnswer {
     }
 }
 
-impl Serialize for DoorAnswer {
+impl Serialize for PostAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

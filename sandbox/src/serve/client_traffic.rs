@@ -25,13 +25,13 @@ use crate::keys::SandboxKeys;
 /// Number of concurrent clients.
 const POSTERS: u64 = 4;
 /// Maximum number of reports in a post.
-const MOST: u64 = 8;
+const MAX_REPORTS_PER_POST: u64 = 8;
 /// Start of the traffic indices of hostile reports, apart from those of honest ones.
 const HOSTILE_INDEX: u64 = 1 << 49;
 /// Pause between two attempts to post the remaining reports at the end.
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// Number of reports in each of the initial posts.
-const AT_ONCE: usize = 250;
+const REPORTS_PER_BURST: usize = 250;
 /// Number of accepted reports that are retained to be posted again.
 const REMEMBERED: usize = 200;
 
@@ -50,7 +50,7 @@ pub(super) struct Flow {
 }
 
 /// All clients.
-pub(super) struct Crowd {
+pub(super) struct ClientTraffic {
     pub(super) flows: Vec<Flow>,
     pub(super) ledger: SharedLedger,
     pub(super) keys: Arc<SandboxKeys>,
@@ -82,7 +82,7 @@ struct Sealed {
     upload: ReportUpload,
 }
 
-impl Crowd {
+impl ClientTraffic {
     /// Posts `first` honest reports, then more until `stop`. After that, posts the outstanding
     /// reports until all are known to be stored, or until `end`.
     pub(super) async fn run(
@@ -107,10 +107,10 @@ impl Crowd {
 
     /// Posts this number of honest reports, one metric after the other.
     pub(super) async fn burst(self: Arc<Self>, reporter: &Reporter, reports: u64) {
-        for begin in (0..reports).step_by(AT_ONCE) {
+        for begin in (0..reports).step_by(REPORTS_PER_BURST) {
             let crowd = Arc::clone(&self);
             let making = tokio::task::spawn_blocking(move || {
-                let places = begin..reports.min(begin + AT_ONCE as u64);
+                let places = begin..reports.min(begin + REPORTS_PER_BURST as u64);
                 places
                     .map(|place| crowd.make(place as usize % crowd.flows.len(), crowd.next(), None))
                     .collect()
@@ -148,7 +148,7 @@ impl Crowd {
     async fn post(self: Arc<Self>, poster: u64, reporter: Reporter, stop: CancellationToken) {
         let mut dice = ChaCha20Rng::seed_from_u64(self.seed ^ ((poster + 1) << 32));
         loop {
-            let (begun, many) = (Instant::now(), dice.random_range(1..=MOST));
+            let (begun, many) = (Instant::now(), dice.random_range(1..=MAX_REPORTS_PER_POST));
             let (crowd, seed) = (Arc::clone(&self), dice.random());
             let fresh = !stop.is_cancelled() && self.rate > 0.0;
             // Splitting and encrypting is CPU work, so it runs on a blocking thread.

@@ -16,18 +16,18 @@ use tokio::time::{Instant, timeout};
 use super::truth::Kills;
 use crate::error::Error;
 use crate::layout::Layout;
-use crate::roles::Part;
+use crate::roles::RoleProcess;
 
 /// The processes. Each processor has two workers, so that a task can move from one to the other.
-const PARTS: [Part; 8] = [
-    Part::Ingestor,
-    Part::Batcher,
-    Part::Manager(Role::First),
-    Part::Worker(Role::First),
-    Part::Worker(Role::First),
-    Part::Manager(Role::Second),
-    Part::Worker(Role::Second),
-    Part::Worker(Role::Second),
+const PROGRAMS: [RoleProcess; 8] = [
+    RoleProcess::Ingestor,
+    RoleProcess::Batcher,
+    RoleProcess::Manager(Role::First),
+    RoleProcess::Worker(Role::First),
+    RoleProcess::Worker(Role::First),
+    RoleProcess::Manager(Role::Second),
+    RoleProcess::Worker(Role::Second),
+    RoleProcess::Worker(Role::Second),
 ];
 
 /// Least and greatest time between two kills, in milliseconds.
@@ -38,8 +38,8 @@ const GONE: [u64; 2] = [150, 2000];
 const STOP_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// All child processes.
-pub(super) struct Crew {
-    members: Vec<Member>,
+pub(super) struct Processes {
+    members: Vec<ChildProcess>,
     layout: Layout,
     program: PathBuf,
     pace: Pace,
@@ -50,8 +50,8 @@ pub(super) struct Crew {
     pub(super) kills: Kills,
 }
 
-struct Member {
-    part: Part,
+struct ChildProcess {
+    part: RoleProcess,
     name: String,
     child: Option<Child>,
     /// True if the process was killed but not reaped yet. Until then it still holds its address.
@@ -60,7 +60,7 @@ struct Member {
     back: Instant,
 }
 
-impl Member {
+impl ChildProcess {
     fn is_up(&self) -> bool {
         self.child.is_some() && !self.dying
     }
@@ -69,7 +69,7 @@ impl Member {
 /// A change of a process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub(super) enum Happening {
+pub(super) enum ProcessEvent {
     /// The sandbox killed the process.
     Killed {
         /// The process.
@@ -88,26 +88,26 @@ pub(super) enum Happening {
 
 /// The state of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Presence {
+pub(super) struct ProcessStatus {
     pub(super) name: String,
     pub(super) up: bool,
     pub(super) killed: u64,
 }
 
-impl Crew {
+impl Processes {
     /// Starts all processes, with fault injection.
     pub(super) fn start(layout: &Layout, pace: Pace, seed: u64) -> Result<Self, Error> {
         let logs = layout.logs();
         std::fs::create_dir_all(&logs).map_err(Error::file(&logs))?;
         let program = std::env::current_exe().map_err(Error::file("the program itself"))?;
-        let mut members: Vec<Member> = Vec::new();
-        for part in PARTS {
+        let mut members: Vec<ChildProcess> = Vec::new();
+        for part in PROGRAMS {
             let number = 1 + members.iter().filter(|member| member.part == part).count();
-            let name = match PARTS.iter().filter(|other| **other == part).count() {
+            let name = match PROGRAMS.iter().filter(|other| **other == part).count() {
                 1 => part.to_string(),
                 _ => format!("{part}-{number}"),
             };
-            members.push(Member {
+            members.push(ChildProcess {
                 part,
                 name,
                 child: None,
@@ -136,7 +136,7 @@ impl Crew {
     }
 
     /// Starts processes that are due, and kills one if it is time.
-    pub(super) fn step(&mut self) -> Result<Vec<Happening>, Error> {
+    pub(super) fn step(&mut self) -> Result<Vec<ProcessEvent>, Error> {
         let mut happened = Vec::new();
         for place in 0..self.members.len() {
             let member = &mut self.members[place];
@@ -145,7 +145,7 @@ impl Crew {
             {
                 member.child = None;
                 if !std::mem::take(&mut member.dying) {
-                    happened.push(Happening::Ended {
+                    happened.push(ProcessEvent::Ended {
                         process: member.name.clone(),
                         status: status.to_string(),
                     });
@@ -167,7 +167,7 @@ impl Crew {
     }
 
     fn spawn(&mut self, place: usize) -> Result<Child, Error> {
-        let Member { part, name, .. } = &self.members[place];
+        let ChildProcess { part, name, .. } = &self.members[place];
         let log = self.layout.logs().join(format!("{name}.log"));
         let log_file = File::options()
             .create(true)
@@ -194,7 +194,7 @@ impl Crew {
     }
 
     /// Kills a random running process with SIGKILL, which it cannot handle.
-    fn kill(&mut self) -> Option<Happening> {
+    fn kill(&mut self) -> Option<ProcessEvent> {
         let up: Vec<usize> = (0..self.members.len())
             .filter(|place| self.members[*place].is_up())
             .collect();
@@ -204,7 +204,7 @@ impl Crew {
         member.child.as_mut()?.start_kill().ok()?;
         (member.dying, member.back) = (true, back);
         *self.kills.killed.entry(member.part.to_string()).or_default() += 1;
-        Some(Happening::Killed {
+        Some(ProcessEvent::Killed {
             process: member.name.clone(),
             back: (back - Instant::now()).as_secs_f64(),
         })
@@ -226,8 +226,8 @@ impl Crew {
     }
 
     /// Returns the state of each process.
-    pub(super) fn presence(&self) -> Vec<Presence> {
-        let of = |member: &Member| Presence {
+    pub(super) fn presence(&self) -> Vec<ProcessStatus> {
+        let of = |member: &ChildProcess| ProcessStatus {
             name: member.name.clone(),
             up: member.is_up(),
             killed: self.kills.killed.get(&member.part.to_string()).copied().unwrap_or(0),

@@ -10,7 +10,7 @@ use crate::layout::Layout;
 
 /// A program of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum RoleProcess {
     /// The ingestor's server.
     Ingestor,
     /// The ingestor's batch job.
@@ -34,7 +34,7 @@ pub enum Program {
     WorkflowManager,
 }
 
-impl Part {
+impl RoleProcess {
     /// Returns the program that runs this part.
     #[must_use]
     pub fn program(self) -> Program {
@@ -70,7 +70,7 @@ impl Program {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for RoleProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ingestor => f.write_str("ingestor"),
