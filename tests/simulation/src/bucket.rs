@@ -19,7 +19,7 @@ use crate::time::MINUTE;
 
 /// The objects of a simulated bucket, shared by all processes that use it.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct StoredBucket {
     /// The name of the bucket, for traces and digests.
     pub name: &'static str,
     /// The bucket without the simulated network.
@@ -39,7 +39,7 @@ pub struct Shelf {
     flipped: Mutex<HashSet<String>>,
 }
 
-impl Shelf {
+impl StoredBucket {
     /// Creates an empty bucket.
     #[must_use]
     pub fn new(name: &'static str) -> Arc<Self> {
@@ -192,7 +192,7 @@ const PHANTOM: Millis = 20 * MINUTE;
 /// A bucket as one process sees it during one lifetime.
 #[derive(Clone, Debug)]
 pub struct SimBucket {
-    shelf: Arc<Shelf>,
+    shelf: Arc<StoredBucket>,
     schedule: Arc<Schedule>,
     life: Arc<Life>,
     view: View,
@@ -205,7 +205,7 @@ struct Injected(Answer);
 impl SimBucket {
     /// Returns the bucket as this lifetime of a process sees it.
     #[must_use]
-    pub fn shared(shelf: &Arc<Shelf>, schedule: &Arc<Schedule>, life: &Arc<Life>, view: View) -> SharedBucket {
+    pub fn shared(shelf: &Arc<StoredBucket>, schedule: &Arc<Schedule>, life: &Arc<Life>, view: View) -> SharedBucket {
         Arc::new(Self {
             shelf: Arc::clone(shelf),
             schedule: Arc::clone(schedule),

@@ -13,20 +13,20 @@ use tallybox_model::time::{BatchTime, Window};
 use tallybox_sandbox::portal::Parts;
 use tallybox_service::clock::Clock;
 
-use crate::accord::{Accord, accord};
-use crate::cast::Part;
+use crate::agreement::{AgreementAudit, audit_agreement};
 use crate::evidence::{Batches, batches, digest, keys_of_other_bins, objects};
 use crate::keyring::{INSTANCE, Keyring, LOCALITY};
-use crate::lies::Lies;
 use crate::machine::{Machine, Machines, Places};
 use crate::once::evaluated_once;
 use crate::operator::{check_shares, check_sums};
 use crate::oversize::oversized_in_no_sum;
 use crate::passed::passed;
 use crate::pool::{METRICS, Pool};
+use crate::process::Actor;
 use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use crate::stale::unblocked;
+use crate::violations::Violations;
 use crate::wear::counted_failures;
 
 /// The result of the audit.
@@ -39,7 +39,7 @@ pub struct Findings {
 }
 
 /// Verifies all properties.
-pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, lies: &Lies) -> Findings {
+pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule>, lies: &Violations) -> Findings {
     let mut problems = Vec::new();
     let digest = digest(places).await;
     let copied: BTreeSet<&BatchName> = lies.copies.iter().map(|copy| &copy.to).collect();
@@ -75,10 +75,10 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
         reports.retain(|report| METRICS[Pool::get().report(*report).metric] == name.aggregation.as_str());
     }
     let batches = &batches;
-    let accord = accord(scenario, places, schedule, (batches, lies), &mut problems).await;
-    summed(scenario, places, schedule, (batches, &accord), &mut problems).await;
+    let accord = audit_agreement(scenario, places, schedule, (batches, lies), &mut problems).await;
+    summed(scenario, places, schedule, (batches, &audit_agreement), &mut problems).await;
     undamaged(places, &mut problems);
-    counted_failures(scenario, places, schedule, (batches, &accord), &mut problems).await;
+    counted_failures(scenario, places, schedule, (batches, &audit_agreement), &mut problems).await;
     check_sums(places, &mut problems).await;
     oversized_in_no_sum(scenario, places, lies, &mut problems).await;
     unblocked(scenario, places, schedule, (batches, lies), &mut problems).await;
@@ -127,7 +127,7 @@ async fn ingested(
         schedule,
     };
     let auditor = schedule.outsider();
-    let Machine::Ingestor(ingestor) = machines.start(Part::Batcher, &auditor, &Clock::manual(schedule.now())) else {
+    let Machine::Ingestor(ingestor) = machines.start(Actor::Batcher, &auditor, &Clock::manual(schedule.now())) else {
         return;
     };
     match records(&ingestor, &ingestor.localities[LOCALITY]).await {
@@ -171,7 +171,7 @@ async fn summed(
     scenario: &Scenario,
     places: &Places,
     schedule: &Schedule,
-    (batches, accord): (&Batches, &Accord),
+    (batches, accord): (&Batches, &AgreementAudit),
     problems: &mut Vec<String>,
 ) {
     let keyring = Keyring::get();
@@ -189,13 +189,16 @@ async fn summed(
             }
         }
     }
-    let agreed = accord.windows.iter().filter(|(_, agreed)| !agreed.batches.is_empty());
+    let agreed = audit_agreement
+        .windows
+        .iter()
+        .filter(|(_, agreed)| !agreed.batches.is_empty());
     for (name, _) in agreed {
         windows.entry(name.clone()).or_default();
     }
     let mut counted: BTreeMap<BatchId, usize> = BTreeMap::new();
     for (name, roles) in &windows {
-        if accord
+        if audit_agreement
             .split
             .get(&name.aggregation)
             .is_some_and(|from| *from <= name.window)
@@ -212,7 +215,7 @@ async fn summed(
                 continue;
             }
             Ok(_) => continue,
-            Err(_) if accord.held.contains(name) => continue,
+            Err(_) if audit_agreement.held.contains(name) => continue,
             Err(error) => {
                 problems.push(format!("{name}: sum parts of {roles:?}: {error}"));
                 continue;
@@ -221,7 +224,7 @@ async fn summed(
         schedule.count_many("windows-summed", 1);
         schedule.count_many("batches-summed", total.batches.len() as u64);
         let named: BTreeSet<BatchId> = total.batches.iter().copied().collect();
-        let wanted = accord
+        let wanted = audit_agreement
             .windows
             .get(name)
             .map(|agreed| agreed.batches.iter().map(|settled| settled.batch.id));
@@ -244,14 +247,15 @@ async fn summed(
         let mut all = sum_of(reports.iter(), total.sums.len());
         let mut sure = all.clone();
         if by_roster {
-            let before = accord.counted_before(name, batches, |_| true);
+            let before = audit_agreement.counted_before(name, batches, |_| true);
             all = sum_of(reports.difference(&before), total.sums.len());
-            let before = accord.counted_before(name, batches, |batch| !accord.doubtful.contains(&batch.id));
+            let before =
+                audit_agreement.counted_before(name, batches, |batch| !audit_agreement.doubtful.contains(&batch.id));
             sure = sum_of(reports.difference(&before), total.sums.len());
         }
         // If a processor tampered with verification messages, their packets need not count, and may
         // count when they are repeated in a later window. No other packets may count.
-        let lied = named.iter().any(|id| accord.doubtful.contains(id));
+        let lied = named.iter().any(|id| audit_agreement.doubtful.contains(id));
         let found = (total.accepted, total.sums.clone());
         if (lied || all != sure) && at_most(&found, &sure) {
             schedule.count("windows-lied-about");

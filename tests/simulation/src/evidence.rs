@@ -16,7 +16,7 @@ use tallybox_model::role::Role;
 use tallybox_model::signature::BatchSignature;
 use tallybox_transport::{ListRange, Records as OwnRecords, SharedBucket, TRAILER_BYTES, read_all};
 
-use crate::bucket::Shelf;
+use crate::bucket::StoredBucket;
 use crate::keyring::{EPOCHS, Keyring, packet_key_id};
 use crate::machine::Places;
 use crate::pool::Pool;
@@ -32,7 +32,7 @@ pub type Batches = BTreeMap<BatchName, Vec<usize>>;
 
 /// Reads every object that is present in a simulated bucket or was deleted by its retention.
 /// Records are returned without their authentication code.
-pub async fn objects(shelf: &Shelf) -> Objects {
+pub async fn objects(shelf: &StoredBucket) -> Objects {
     let mut all = shelf.deleted();
     // An object that was written again after its deletion counts with its present bytes.
     all.extend(present(&shelf.inner).await);
@@ -68,7 +68,7 @@ async fn present(bucket: &SharedBucket) -> Objects {
 /// Returns a digest of every object that is present at the end of a run.
 pub async fn digest(places: &Places) -> u64 {
     let mut hash = DefaultHasher::new();
-    for shelf in places.shelves() {
+    for shelf in places.stored_buckets() {
         (shelf.name, present(&shelf.inner).await).hash(&mut hash);
     }
     hash.finish()

@@ -13,15 +13,15 @@ use tallybox_model::signature::BatchSignature;
 use tallybox_transport::read_all;
 
 use crate::dice::Dice;
+use crate::dishonest_processor::{LIMIT, Tampering, TamperingKind, put, read_records, sign, write_records};
 use crate::evidence::payload;
 use crate::machine::{Places, own_records};
 use crate::schedule::Millis;
-use crate::tamper::{LIMIT, Lie, Told, put, read_records, sign, write_records};
 use crate::time::HOUR;
 
 /// Changes the roster that this dishonest processor has just written to its peer's mailbox, if no
 /// side has used it yet.
-pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
     let victim = liar.peer();
     let mailbox = &places.validation[victim.index()];
     let (name, what) = RosterObject::parse(&mailbox.newest()?)?;
@@ -44,7 +44,7 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
         let listing = Listing::Open(*dice.pick(&[OpenReason::NoValidation, OpenReason::TooLate])?);
         entries.push(RosterEntry::new(batch, &listing));
         entries.sort_by_key(|entry| (entry.batch_date, entry.batch_uuid));
-        Lie::Entry(BatchName {
+        TamperingKind::Entry(BatchName {
             aggregation: name.aggregation.clone(),
             date: batch.date,
             id: batch.id,
@@ -54,7 +54,7 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
             return None;
         }
         change_terms(&mut header, dice);
-        Lie::Terms(name.clone())
+        TamperingKind::Terms(name.clone())
     };
     let entries = write_records(&entries);
     header.packet_file_digest = Digest::of(&entries);
@@ -63,7 +63,11 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
     let record = own_records(liar).seal(&key, &new);
     put(&places.own[liar.index()], &key, Some(record), now).await;
     put(mailbox, &key, Some(new), now).await;
-    Some(Told { lie, victim, at: now })
+    Some(Tampering {
+        kind: lie,
+        victim,
+        at: now,
+    })
 }
 
 /// Returns whether a side may already have used the roster: the victim has copied it, or the

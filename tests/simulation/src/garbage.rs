@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tallybox_model::path::BatchName;
 use tallybox_transport::{publish_bytes, read_all};
 
-use crate::bucket::Shelf;
+use crate::bucket::StoredBucket;
 use crate::dice::Dice;
+use crate::dishonest_processor::LIMIT;
 use crate::schedule::Millis;
-use crate::tamper::LIMIT;
 
 /// The objects to write, and their batch name.
 #[derive(Clone, Debug)]
@@ -41,9 +41,9 @@ impl Garbage {
     }
 
     /// Writes the objects, and returns true, unless a signature exists under the name.
-    pub async fn write(&self, mailboxes: &[Arc<Shelf>; 2], now: Millis) -> bool {
+    pub async fn write(&self, mailboxes: &[Arc<StoredBucket>; 2], now: Millis) -> bool {
         let to = self.name.ingestion();
-        let is_taken = |mailbox: &Arc<Shelf>| mailbox.made_at(&to.signature).is_some();
+        let is_taken = |mailbox: &Arc<StoredBucket>| mailbox.made_at(&to.signature).is_some();
         if mailboxes.iter().any(is_taken) {
             return false;
         }

@@ -22,37 +22,37 @@
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | runs of many seeds, shrinking of a failing run, planted faults, the command line |
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]
 
-pub mod accord;
+pub mod agreement;
 pub mod announcement;
 pub mod bucket;
 pub mod bugs;
 pub mod campaign;
-pub mod cast;
 pub mod check;
 pub mod cli;
 pub mod counts;
 pub mod dice;
+pub mod dishonest_ingestor;
+pub mod dishonest_processor;
 pub mod editor;
 pub mod evidence;
 pub mod forger;
 pub mod garbage;
 pub mod keyring;
-pub mod liar;
-pub mod lies;
 pub mod machine;
 pub mod once;
 pub mod operator;
 pub mod oversize;
 pub mod passed;
 pub mod pool;
+pub mod process;
 pub mod queue;
 pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod shrink;
 pub mod stale;
-pub mod tamper;
 pub mod time;
 pub mod timer;
 pub mod trouble;
+pub mod violations;
 pub mod wear;

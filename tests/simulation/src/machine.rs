@@ -36,12 +36,12 @@ use tallybox_workflow_manager::switch::Announcements;
 use tempfile::TempDir;
 
 use crate::announcement::SimAnnouncement;
-use crate::bucket::{Shelf, SimBucket, View};
-use crate::cast::Part;
+use crate::bucket::{SimBucket, StoredBucket, View};
 use crate::keyring::{
     BINS, EPOCHS, INGESTOR, INSTANCE, Keyring, LOCALITY, ingestor_key_id, packet_key_id, signing_key_id,
 };
-use crate::queue::{Line, SimQueue};
+use crate::process::Actor;
+use crate::queue::{SimQueue, StoredQueue};
 use crate::scenario::{GRACE, HORIZON, LEAVE_OUT_AFTER, PERIOD, ROSTER_ENTRIES, Scenario};
 use crate::schedule::{Life, Millis, Schedule};
 use crate::time::MINUTE;
@@ -51,24 +51,24 @@ use crate::trouble::Trouble;
 #[derive(Debug)]
 pub struct Places {
     /// The ingestor's spool.
-    pub spool: Arc<Shelf>,
+    pub spool: Arc<StoredBucket>,
     /// The mailboxes in which each processor receives ingestion batches.
-    pub ingestion: [Arc<Shelf>; 2],
+    pub ingestion: [Arc<StoredBucket>; 2],
     /// The own bucket of each processor.
-    pub own: [Arc<Shelf>; 2],
+    pub own: [Arc<StoredBucket>; 2],
     /// The mailboxes in which each processor receives validation batches and rosters of its peer.
-    pub validation: [Arc<Shelf>; 2],
+    pub validation: [Arc<StoredBucket>; 2],
     /// The portal's mailboxes, into which each processor writes its sum parts.
-    pub sums: [Arc<Shelf>; 2],
+    pub sums: [Arc<StoredBucket>; 2],
     /// The queue of each processor's intake tasks.
-    pub intake: [Arc<Line>; 2],
+    pub intake: [Arc<StoredQueue>; 2],
     /// The queue of each processor's roster and aggregation tasks.
-    pub aggregate: [Arc<Line>; 2],
+    pub aggregate: [Arc<StoredQueue>; 2],
 }
 
 impl Places {
     /// Returns every bucket.
-    pub fn shelves(&self) -> impl Iterator<Item = &Arc<Shelf>> {
+    pub fn stored_buckets(&self) -> impl Iterator<Item = &Arc<StoredBucket>> {
         let sides = [&self.ingestion, &self.own, &self.validation, &self.sums];
         std::iter::once(&self.spool).chain(sides.into_iter().flatten())
     }
@@ -119,7 +119,7 @@ impl Machines<'_> {
 
     /// Returns a mailbox as the worker of its owner sees it. Only these reads may return wrong
     /// bytes.
-    fn inbox(&self, shelf: &Arc<Shelf>, life: &Arc<Life>) -> SharedBucket {
+    fn inbox(&self, shelf: &Arc<StoredBucket>, life: &Arc<Life>) -> SharedBucket {
         let bad_reads = if self.scenario.has(Trouble::BadReads) { 40 } else { 0 };
         let view = View {
             bad_reads,
@@ -128,7 +128,7 @@ impl Machines<'_> {
         SimBucket::shared(shelf, self.schedule, life, view)
     }
 
-    fn bucket(&self, shelf: &Arc<Shelf>, life: &Arc<Life>, reads: bool) -> SharedBucket {
+    fn bucket(&self, shelf: &Arc<StoredBucket>, life: &Arc<Life>, reads: bool) -> SharedBucket {
         SimBucket::shared(shelf, self.schedule, life, self.view(reads))
     }
 
@@ -140,12 +140,12 @@ impl Machines<'_> {
 
     /// Constructs the program of a process that starts now.
     #[must_use]
-    pub fn start(&self, part: Part, life: &Arc<Life>, clock: &Clock) -> Machine {
+    pub fn start(&self, part: Actor, life: &Arc<Life>, clock: &Clock) -> Machine {
         match part {
-            Part::Batcher => Machine::Ingestor(Arc::new(self.ingestor(life, clock))),
-            Part::Manager(role) => Machine::Manager(Arc::new(self.manager(role, life, clock))),
-            Part::Intake(role) => Machine::Worker(self.worker(role, Kind::Intake, life, clock), Kind::Intake),
-            Part::Aggregate(role) => Machine::Worker(self.worker(role, Kind::Aggregate, life, clock), Kind::Aggregate),
+            Actor::Batcher => Machine::Ingestor(Arc::new(self.ingestor(life, clock))),
+            Actor::Manager(role) => Machine::Manager(Arc::new(self.manager(role, life, clock))),
+            Actor::Intake(role) => Machine::Worker(self.worker(role, Kind::Intake, life, clock), Kind::Intake),
+            Actor::Aggregate(role) => Machine::Worker(self.worker(role, Kind::Aggregate, life, clock), Kind::Aggregate),
         }
     }
 

@@ -9,9 +9,9 @@ use tallybox_model::packet::{DataSharePacket, ValidationPacket};
 use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::role::Role;
 
+use crate::dishonest_processor::read_records;
 use crate::evidence::{Objects, objects};
 use crate::machine::Places;
-use crate::tamper::read_records;
 
 /// The number of bins and the evaluation point under which a ciphertext was evaluated.
 type Evaluation = (i32, i64);

@@ -14,11 +14,11 @@ use tallybox_model::role::Role;
 use tallybox_model::time::{BatchTime, Window};
 use tallybox_service::clock::Clock;
 
-use crate::cast::Part;
 use crate::dice::Dice;
 use crate::evidence::{Batches, objects};
 use crate::machine::{Machine, Machines, Places};
 use crate::pool::{METRICS, Pool};
+use crate::process::Actor;
 use crate::scenario::Scenario;
 use crate::time::HOUR;
 use crate::trouble::Trouble;
@@ -53,7 +53,7 @@ pub async fn sum_by_hand(machines: &Machines<'_>, dice: &mut Dice) -> Option<ByH
         return None;
     }
     let life = machines.schedule.outsider();
-    let Machine::Worker(worker, _) = machines.start(Part::Aggregate(role), &life, &Clock::manual(now)) else {
+    let Machine::Worker(worker, _) = machines.start(Actor::Aggregate(role), &life, &Clock::manual(now)) else {
         return None;
     };
     let task = AggregateTask {

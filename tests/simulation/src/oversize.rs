@@ -7,12 +7,12 @@ use tallybox_model::path::{BatchName, BatchPart};
 use tallybox_model::role::Role;
 
 use crate::dice::Dice;
-use crate::lies::Lies;
+use crate::dishonest_processor::{Tampering, TamperingKind, rewrite};
 use crate::machine::Places;
 use crate::operator::parts;
 use crate::scenario::Scenario;
 use crate::schedule::Millis;
-use crate::tamper::{Lie, Told, rewrite};
+use crate::violations::Violations;
 
 /// The minimum number of added messages, which every processor has to refuse: the permitted
 /// surplus, and a reserve for packets without a message.
@@ -20,7 +20,12 @@ const TOO_MANY: u64 = 1024 + 64;
 
 /// Adds messages to the object that was just written to the victim's mailbox, if it is a validation
 /// batch.
-pub async fn oversize(places: &Places, victim: Role, lies: &Lies, (dice, now): (&mut Dice, Millis)) -> Option<Told> {
+pub async fn oversize(
+    places: &Places,
+    victim: Role,
+    lies: &Violations,
+    (dice, now): (&mut Dice, Millis),
+) -> Option<Tampering> {
     let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
     let (name, BatchPart::Signature) = BatchName::validation_part(&mailbox.fresh()?, liar)? else {
         return None;
@@ -42,15 +47,15 @@ pub async fn oversize(places: &Places, victim: Role, lies: &Lies, (dice, now): (
         Some(())
     })
     .await?;
-    Some(Told {
-        lie: Lie::Oversized(name),
+    Some(Tampering {
+        kind: TamperingKind::Oversized(name),
         victim,
         at: now,
     })
 }
 
 /// Verifies that no processor sums a batch for which its peer has sent too many messages.
-pub async fn oversized_in_no_sum(scenario: &Scenario, places: &Places, lies: &Lies, problems: &mut Vec<String>) {
+pub async fn oversized_in_no_sum(scenario: &Scenario, places: &Places, lies: &Violations, problems: &mut Vec<String>) {
     if scenario.retention.is_some() {
         // A validation batch may have been read, deleted by the retention and written again, before
         // it was enlarged.
@@ -58,9 +63,9 @@ pub async fn oversized_in_no_sum(scenario: &Scenario, places: &Places, lies: &Li
     }
     for role in Role::ALL {
         let sums = parts(places, role, problems).await;
-        let told = lies.told.iter().filter(|told| told.victim == role);
-        for (told, name) in told.filter_map(|told| match &told.lie {
-            Lie::Oversized(name) => Some((told, name)),
+        let told = lies.tampered.iter().filter(|told| told.victim == role);
+        for (told, name) in told.filter_map(|told| match &told.kind {
+            TamperingKind::Oversized(name) => Some((told, name)),
             _ => None,
         }) {
             let signature = name.validation(role.peer()).signature;

@@ -10,8 +10,8 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::time::aligned_window;
 use tallybox_service::clock::Clock;
 
-use crate::cast::Part;
 use crate::machine::{Machine, Machines, Places};
+use crate::process::Actor;
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
 use crate::time::{HOUR, MINUTE};
@@ -81,7 +81,7 @@ fn windows(places: &Places, role: Role) -> BTreeMap<WindowName, Millis> {
 /// Returns the windows that a processor's status shows as never summed.
 async fn shown(machines: &Machines<'_>, role: Role, problems: &mut Vec<String>) -> BTreeSet<WindowName> {
     let (life, clock) = (machines.schedule.outsider(), Clock::manual(machines.schedule.now()));
-    let Machine::Manager(manager) = machines.start(Part::Manager(role), &life, &clock) else {
+    let Machine::Manager(manager) = machines.start(Actor::Manager(role), &life, &clock) else {
         return BTreeSet::new();
     };
     match manager.observe(manager.policy.scope(manager.now())).await {

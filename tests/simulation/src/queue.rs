@@ -13,7 +13,7 @@ use crate::schedule::{Answer, Asked, Life, Millis, Schedule};
 
 /// The faults of a queue, as probabilities per 1000.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Habits {
+pub struct QueueFaults {
     /// The probability that a published message is added to the queue twice.
     pub doubles: u64,
     /// The probability that a published message is lost.
@@ -41,17 +41,17 @@ struct State {
 
 /// The messages of a simulated queue, shared by all processes that use it.
 #[derive(Debug)]
-pub struct Line {
+pub struct StoredQueue {
     /// The name of the queue, for traces and digests.
     pub name: &'static str,
-    habits: Habits,
+    habits: QueueFaults,
     state: Mutex<State>,
 }
 
-impl Line {
+impl StoredQueue {
     /// Creates an empty queue.
     #[must_use]
-    pub fn new(name: &'static str, habits: Habits) -> Arc<Self> {
+    pub fn new(name: &'static str, habits: QueueFaults) -> Arc<Self> {
         Arc::new(Self {
             name,
             habits,
@@ -116,7 +116,7 @@ fn describe(body: &[u8]) -> String {
 /// A queue as one process sees it during one lifetime.
 #[derive(Debug)]
 pub struct SimQueue {
-    line: Arc<Line>,
+    line: Arc<StoredQueue>,
     schedule: Arc<Schedule>,
     life: Arc<Life>,
 }
@@ -124,7 +124,7 @@ pub struct SimQueue {
 impl SimQueue {
     /// Returns the queue as this lifetime of a process sees it.
     #[must_use]
-    pub fn shared(line: &Arc<Line>, schedule: &Arc<Schedule>, life: &Arc<Life>) -> SharedQueue {
+    pub fn shared(line: &Arc<StoredQueue>, schedule: &Arc<Schedule>, life: &Arc<Life>) -> SharedQueue {
         Arc::new(Self {
             line: Arc::clone(line),
             schedule: Arc::clone(schedule),

@@ -11,27 +11,29 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::spool::{SlabName, SpoolNames};
 
-use crate::bucket::Shelf;
-use crate::cast::{Part, Process, Running, processes, weather};
+use crate::bucket::StoredBucket;
 use crate::check::{Findings, check};
 use crate::counts::Counts;
 use crate::dice::Dice;
+use crate::dishonest_ingestor::CopiedBatch;
+use crate::dishonest_processor::{
+    Tampering, TamperingKind, TimedTampering, choose, set_right, tamper, timed_tampering,
+};
 use crate::editor::{edit, put_back};
 use crate::evidence::objects;
 use crate::garbage::Garbage;
 use crate::keyring::{INSTANCE, LOCALITY};
-use crate::liar::Copy;
-use crate::lies::Lies;
 use crate::machine::{Machine, Machines, Places, spool_records};
 use crate::operator::{ByHand, sum_by_hand};
 use crate::pool::Pool;
-use crate::queue::{Habits, Line};
+use crate::process::{Actor, Process, Running, processes, weather};
+use crate::queue::{QueueFaults, StoredQueue};
 use crate::scenario::{Cuts, Scenario};
-use crate::schedule::{Fired, Millis, Schedule, Weather};
-use crate::tamper::{Ambush, Lie, Told, ambush, choose, set_right, tell};
+use crate::schedule::{Fired, Millis, NetworkFaults, Schedule};
 use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 use crate::trouble::Trouble;
+use crate::violations::Violations;
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -54,14 +56,14 @@ pub struct Outcome {
 /// Runs a seed. The Tokio runtime must be single-threaded.
 pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
     let scenario = Scenario::new(seed, cuts);
-    let mut stage = Stage::new(&scenario, trace);
+    let mut stage = RunState::new(&scenario, trace);
     stage.begin();
     while let Some(fired) = stage.next().await {
         if let Fired::Timer(timer) = fired {
             stage.happen(timer).await;
         }
     }
-    let Findings { mut problems, digest } = check(&scenario, &stage.places, &stage.schedule, &stage.lies).await;
+    let Findings { mut problems, digest } = check(&scenario, &stage.places, &stage.schedule, &stage.violations).await;
     problems.extend(stage.schedule.panics());
     Outcome {
         seed,
@@ -75,24 +77,24 @@ pub async fn run(seed: u64, cuts: &Cuts, trace: bool) -> Outcome {
 
 mod actors;
 
-struct Stage<'s> {
+struct RunState<'s> {
     scenario: &'s Scenario,
     schedule: Arc<Schedule>,
     places: Places,
-    cast: Vec<Process>,
+    processes: Vec<Process>,
     dice: Dice,
-    lies: Lies,
+    violations: Violations,
     /// The write after which a dishonest processor tampers, if it waits for one.
-    ambush: Option<Ambush>,
+    timed_tampering: Option<TimedTampering>,
     /// The batches from which a dishonest processor has removed packets.
     chosen: BTreeSet<BatchName>,
     /// The processor in whose own bucket an attacker waits to edit a record, and whether the record
     /// has to be an agreed set.
-    prey: Option<(Role, bool)>,
+    edit_target: Option<(Role, bool)>,
     /// The random stream of the attacker who edits records.
     editor: Dice,
     /// The processor whose next received validation batch its dishonest peer enlarges.
-    feast: Option<Role>,
+    oversize_target: Option<Role>,
     /// The random stream for the sizes and times of enlarged validation batches.
     sizes: Dice,
     /// The random stream for batches that are sealed to a retired key.
@@ -101,37 +103,43 @@ struct Stage<'s> {
 
 fn places(scenario: &Scenario) -> Places {
     let has = |chance| if scenario.has(Trouble::Messages) { chance } else { 0 };
-    let habits = Habits {
+    let habits = QueueFaults {
         doubles: has(150),
         loses: has(80),
         forgets: has(80),
         lease: 10 * MINUTE,
     };
     Places {
-        spool: Shelf::new("spool"),
-        ingestion: [Shelf::new("ingestion-0"), Shelf::new("ingestion-1")],
-        own: [Shelf::new("own-0"), Shelf::new("own-1")],
-        validation: [Shelf::new("validation-0"), Shelf::new("validation-1")],
-        sums: [Shelf::new("sums-0"), Shelf::new("sums-1")],
-        intake: [Line::new("intake-0", habits), Line::new("intake-1", habits)],
-        aggregate: [Line::new("aggregate-0", habits), Line::new("aggregate-1", habits)],
+        spool: StoredBucket::new("spool"),
+        ingestion: [StoredBucket::new("ingestion-0"), StoredBucket::new("ingestion-1")],
+        own: [StoredBucket::new("own-0"), StoredBucket::new("own-1")],
+        validation: [StoredBucket::new("validation-0"), StoredBucket::new("validation-1")],
+        sums: [StoredBucket::new("sums-0"), StoredBucket::new("sums-1")],
+        intake: [
+            StoredQueue::new("intake-0", habits),
+            StoredQueue::new("intake-1", habits),
+        ],
+        aggregate: [
+            StoredQueue::new("aggregate-0", habits),
+            StoredQueue::new("aggregate-1", habits),
+        ],
     }
 }
 
-impl<'s> Stage<'s> {
+impl<'s> RunState<'s> {
     fn new(scenario: &'s Scenario, trace: bool) -> Self {
         Self {
             scenario,
             schedule: Schedule::new(scenario.seed, scenario.start(), trace),
             places: places(scenario),
-            cast: processes(scenario),
+            processes: processes(scenario),
             dice: Dice::new(scenario.seed, "stage"),
-            lies: Lies::default(),
-            ambush: None,
+            violations: Violations::default(),
+            timed_tampering: None,
             chosen: BTreeSet::new(),
-            prey: None,
+            edit_target: None,
             editor: Dice::new(scenario.seed, "editor"),
-            feast: None,
+            oversize_target: None,
             sizes: Dice::new(scenario.seed, "sizes"),
             retired: Dice::new(scenario.seed, "retired"),
         }
@@ -143,7 +151,7 @@ impl<'s> Stage<'s> {
         for (number, slab) in scenario.slabs.iter().enumerate() {
             schedule.timer(slab.at, Timer::Slab(number));
         }
-        for (number, process) in self.cast.iter().enumerate() {
+        for (number, process) in self.processes.iter().enumerate() {
             schedule.watch(&process.clock, process.part.role());
             let first = scenario.start() + self.dice.between(0, process.part.pause());
             schedule.timer(first, Timer::Wake(number));
@@ -184,21 +192,21 @@ impl<'s> Stage<'s> {
     async fn next(&mut self) -> Option<Fired> {
         self.schedule.quiescent().await;
         // These actors act between two events, immediately after the write that they wait for.
-        if let Some(prey) = self.ambush {
-            let told = ambush(&self.places, prey, &mut self.dice, self.schedule.now()).await;
+        if let Some(prey) = self.timed_tampering {
+            let told = timed_tampering(&self.places, prey, &mut self.dice, self.schedule.now()).await;
             if !told.is_empty() {
                 self.schedule.count("ambushes");
                 self.tell(told);
-                self.ambush = None;
+                self.timed_tampering = None;
             }
         }
-        if let Some((victim, agreed_only)) = self.prey
+        if let Some((victim, agreed_only)) = self.edit_target
             && let Some(done) = edit(&self.places, victim, agreed_only).await
         {
             self.schedule.count("edited-records");
             self.schedule.note(|| format!("{victim}: {} is edited", done.key));
-            self.lies.edits.push(done);
-            self.prey = None;
+            self.violations.edits.push(done);
+            self.edit_target = None;
             let pause = self.editor.between(20 * MINUTE, 2 * HOUR);
             self.schedule.timer(self.schedule.now() + pause, Timer::PutBack);
         }
@@ -228,14 +236,14 @@ impl<'s> Stage<'s> {
     }
 
     /// Returns the time until which the processor of a process is offline, if it is.
-    fn off_until(&self, part: Part) -> Option<Millis> {
+    fn off_until(&self, part: Actor) -> Option<Millis> {
         let (role, from, until) = self.scenario.down?;
         let now = self.schedule.now();
         (part.role() == Some(role) && from <= now && now < until).then_some(until)
     }
 
     fn wake(&mut self, number: usize) {
-        let part = self.cast[number].part;
+        let part = self.processes[number].part;
         if let Some(until) = self.off_until(part) {
             self.schedule.timer(until, Timer::Wake(number));
             return;
@@ -252,22 +260,22 @@ impl<'s> Stage<'s> {
             self.schedule.timer(next, Timer::Wake(number));
             return;
         }
-        if !self.cast[number].is_up(self.schedule.now()) {
+        if !self.processes[number].is_up(self.schedule.now()) {
             self.start(number);
         }
-        let Some(Running { life, machine, .. }) = &self.cast[number].running else {
+        let Some(Running { life, machine, .. }) = &self.processes[number].running else {
             return;
         };
         let ended = move |found: Option<bool>| Timer::Ended(number, found.unwrap_or(false));
         self.schedule.start(life, step(machine.clone()), ended);
     }
 
-    fn has_work(&self, part: Part) -> bool {
+    fn has_work(&self, part: Actor) -> bool {
         let now = self.schedule.now();
         match part {
-            Part::Batcher | Part::Manager(_) => true,
-            Part::Intake(role) => self.places.intake[role.index()].is_ready(now),
-            Part::Aggregate(role) => self.places.aggregate[role.index()].is_ready(now),
+            Actor::Batcher | Actor::Manager(_) => true,
+            Actor::Intake(role) => self.places.intake[role.index()].is_ready(now),
+            Actor::Aggregate(role) => self.places.aggregate[role.index()].is_ready(now),
         }
     }
 
@@ -278,7 +286,7 @@ impl<'s> Stage<'s> {
             places: &self.places,
             schedule: &self.schedule,
         };
-        let process = &mut self.cast[number];
+        let process = &mut self.processes[number];
         let life = self.schedule.life(&process.name, weather(self.scenario, process.part));
         process.running = Some(Running {
             machine: machines.start(process.part, &life, &process.clock),
@@ -288,7 +296,7 @@ impl<'s> Stage<'s> {
     }
 
     fn ended(&mut self, number: usize, found: bool) {
-        let process = &self.cast[number];
+        let process = &self.processes[number];
         let died = process.running.as_ref().is_some_and(|running| running.life.is_dead());
         let pause = if died {
             self.dice.between(1000, 10 * MINUTE)
@@ -324,7 +332,7 @@ impl<'s> Stage<'s> {
 
     fn switch_off(&mut self) {
         self.schedule.count("downtimes");
-        for process in &self.cast {
+        for process in &self.processes {
             if let (Some(running), Some(_)) = (&process.running, self.off_until(process.part)) {
                 self.schedule.kill(&running.life);
             }
@@ -362,8 +370,9 @@ impl<'s> Stage<'s> {
             .keys()
             .filter_map(|key| BatchName::from_ingestion_signature(key))
             .collect();
-        let original =
-            |name: &&BatchName| !self.lies.is_no_batch(name) && !self.lies.copies.iter().any(|copy| copy.to == **name);
+        let original = |name: &&BatchName| {
+            !self.violations.is_no_batch(name) && !self.violations.copies.iter().any(|copy| copy.to == **name)
+        };
         let originals: Vec<&BatchName> = batches.iter().filter(original).collect();
         if self.dice.chance(300)
             && let Some(name) = self.dice.pick(&originals)
@@ -372,15 +381,17 @@ impl<'s> Stage<'s> {
             if garbage.write(&self.places.ingestion, self.schedule.now()).await {
                 self.schedule.count("unsigned-names");
                 self.schedule.note(|| format!("{garbage:?}"));
-                self.lies.garbage.insert(garbage.name);
+                self.violations.garbage.insert(garbage.name);
             }
         } else if let Some(name) = self.dice.pick(&originals) {
             let misplaced = self.scenario.metrics > 1 && self.dice.chance(250);
-            let misplaced = misplaced.then(|| Copy::misplaced(name, &mut self.dice)).flatten();
+            let misplaced = misplaced
+                .then(|| CopiedBatch::misplaced(name, &mut self.dice))
+                .flatten();
             if misplaced.is_some() {
                 self.schedule.count("misplaced-batches");
             }
-            let copy = misplaced.unwrap_or_else(|| Copy::draw(name, &mut self.dice));
+            let copy = misplaced.unwrap_or_else(|| CopiedBatch::draw(name, &mut self.dice));
             // A batch that is not complete in both mailboxes yet could be copied only in part.
             let header = copy.of.ingestion().header;
             let is_whole = |role: Role| self.places.ingestion[role.index()].made_at(&header).is_some();
@@ -388,7 +399,7 @@ impl<'s> Stage<'s> {
                 copy.write(&self.places.ingestion, self.schedule.now()).await;
                 self.schedule.count("copied-batches");
                 self.schedule.note(|| format!("{copy:?}"));
-                self.lies.copies.push(copy);
+                self.violations.copies.push(copy);
             }
         }
         let next = self.schedule.now() + self.dice.between(20 * MINUTE, 2 * HOUR);
@@ -402,9 +413,9 @@ impl<'s> Stage<'s> {
             return;
         }
         if self.dice.chance(500) {
-            self.ambush = self.dice.pick(&Ambush::ALL).copied();
+            self.timed_tampering = self.dice.pick(&TimedTampering::ALL).copied();
         } else {
-            let told = tell(&self.places, &mut self.dice, self.schedule.now()).await;
+            let told = tamper(&self.places, &mut self.dice, self.schedule.now()).await;
             self.tell(told);
         }
         let next = self.schedule.now() + self.dice.between(10 * MINUTE, HOUR);
@@ -423,12 +434,12 @@ impl<'s> Stage<'s> {
         };
         // Records that were written before now are not edited.
         let _ = self.places.own[victim.index()].fresh();
-        self.prey = Some((victim, self.editor.chance(750)));
+        self.edit_target = Some((victim, self.editor.chance(750)));
     }
 
     /// Restores the edited records, as from a backup, and sets the timer for the next edit.
     async fn put_back(&mut self) {
-        for edit in &self.lies.edits {
+        for edit in &self.violations.edits {
             put_back(&self.places, edit).await;
         }
         let next = self.schedule.now() + self.editor.between(10 * MINUTE, 2 * HOUR);
@@ -436,20 +447,20 @@ impl<'s> Stage<'s> {
     }
 
     /// Records acts of tampering, and counts them.
-    fn tell(&mut self, told: Vec<Told>) {
+    fn tell(&mut self, told: Vec<Tampering>) {
         for told in &told {
-            self.schedule.count(match told.lie {
-                Lie::Roster(_) => "replaced-rosters",
-                Lie::Replay(_) => "replayed-rosters",
-                Lie::Validation(_) => "replaced-validations",
-                Lie::Oversized(_) => "oversized-validations",
-                Lie::Flood(_) => "oversized-rosters",
-                Lie::Entry(_) => "false-entries",
-                Lie::Terms(_) => "changed-terms",
+            self.schedule.count(match told.kind {
+                TamperingKind::Roster(_) => "replaced-rosters",
+                TamperingKind::Replay(_) => "replayed-rosters",
+                TamperingKind::Validation(_) => "replaced-validations",
+                TamperingKind::Oversized(_) => "oversized-validations",
+                TamperingKind::Flood(_) => "oversized-rosters",
+                TamperingKind::Entry(_) => "false-entries",
+                TamperingKind::Terms(_) => "changed-terms",
             });
             self.schedule.note(|| format!("{told:?}"));
         }
-        self.lies.told.extend(told);
+        self.violations.tampered.extend(told);
     }
 
     /// A dishonest processor removes packets from the sums, before the rosters that could list them
@@ -460,7 +471,7 @@ impl<'s> Stage<'s> {
         }
         let told = choose(&self.places, &self.chosen, self.schedule.now()).await;
         for told in &told {
-            if let Lie::Validation(name) = &told.lie {
+            if let TamperingKind::Validation(name) = &told.kind {
                 self.chosen.insert(name.clone());
             }
         }
@@ -506,21 +517,21 @@ impl<'s> Stage<'s> {
     /// Ends the period of faults: restores manipulated objects, and sets all clocks right.
     async fn calm(&mut self) {
         self.schedule.calm();
-        self.ambush = None;
-        self.prey = None;
-        self.feast = None;
-        for edit in &self.lies.edits {
+        self.timed_tampering = None;
+        self.edit_target = None;
+        self.oversize_target = None;
+        for edit in &self.violations.edits {
             put_back(&self.places, edit).await;
         }
-        for told in self.lies.told.iter().rev() {
+        for told in self.violations.tampered.iter().rev() {
             set_right(&self.places, told, self.schedule.now()).await;
         }
         for whose in [None, Some(Role::First), Some(Role::Second)] {
             self.schedule.skew(whose, 0);
         }
-        for process in &self.cast {
+        for process in &self.processes {
             if let Some(running) = &process.running {
-                running.life.set_weather(Weather::calm());
+                running.life.set_network_faults(NetworkFaults::calm());
             }
         }
     }

@@ -42,7 +42,7 @@ pub enum Answer {
 /// The fault profile of a process: the probabilities of faults per 10,000 operations, and the
 /// maximum delay of an operation.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Weather {
+pub struct NetworkFaults {
     /// The probability that an operation fails without effect.
     pub failed: u64,
     /// The probability that the response is lost.
@@ -53,7 +53,7 @@ pub struct Weather {
     pub delay: Millis,
 }
 
-impl Weather {
+impl NetworkFaults {
     /// Returns the profile without faults, which still delays operations.
     #[must_use]
     pub fn calm() -> Self {
@@ -75,7 +75,7 @@ pub struct Life {
     /// True for an observer outside the simulation, such as the audit: its operations wait for no
     /// turn and never fail.
     outside: bool,
-    weather: Mutex<Weather>,
+    weather: Mutex<NetworkFaults>,
 }
 
 impl Life {
@@ -85,11 +85,11 @@ impl Life {
     }
 
     /// Replaces the fault profile.
-    pub fn set_weather(&self, weather: Weather) {
+    pub fn set_network_faults(&self, weather: NetworkFaults) {
         *self.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
     }
 
-    fn weather(&self) -> Weather {
+    fn weather(&self) -> NetworkFaults {
         *self.weather.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -287,7 +287,7 @@ impl Schedule {
     }
 
     /// Creates a lifetime of a process.
-    pub fn life(&self, name: &str, weather: Weather) -> Arc<Life> {
+    pub fn life(&self, name: &str, weather: NetworkFaults) -> Arc<Life> {
         let mut state = self.state();
         state.lives += 1;
         Arc::new(Life {

@@ -12,17 +12,17 @@ use tallybox_model::roster::WindowName;
 use tallybox_model::task::{TaskBatch, WindowBatches};
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 
-use crate::bucket::Shelf;
+use crate::bucket::StoredBucket;
 use crate::dice::Dice;
+use crate::dishonest_ingestor::CopiedBatch;
 use crate::evidence::{Batches, objects};
-use crate::liar::Copy;
-use crate::lies::Lies;
 use crate::machine::{Places, own_records};
 use crate::pool::Pool;
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
 use crate::time::HOUR;
 use crate::trouble::Trouble;
+use crate::violations::Violations;
 
 /// A batch for which one side has no packet key.
 #[derive(Clone, Debug)]
@@ -82,8 +82,8 @@ impl Stale {
 
     /// Writes the batch to each mailbox that still contains the original one. Returns whether any
     /// side received it.
-    pub async fn write(&self, mailboxes: &[Arc<Shelf>; 2], now: Millis) -> bool {
-        let copy = Copy {
+    pub async fn write(&self, mailboxes: &[Arc<StoredBucket>; 2], now: Millis) -> bool {
+        let copy = CopiedBatch {
             of: self.of.clone(),
             to: self.name.clone(),
             packets: u64::MAX,
@@ -146,7 +146,7 @@ pub async fn unblocked(
     scenario: &Scenario,
     places: &Places,
     schedule: &Schedule,
-    (batches, lies): (&Batches, &Lies),
+    (batches, lies): (&Batches, &Violations),
     problems: &mut Vec<String>,
 ) {
     let doubtful = lies.doubtful();

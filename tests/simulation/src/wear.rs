@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tallybox_model::path::{BatchName, FailedProofs};
 use tallybox_model::role::Role;
 
-use crate::accord::{Accord, BatchStatus};
+use crate::agreement::{AgreementAudit, BatchStatus};
 use crate::evidence::{Batches, objects};
 use crate::machine::Places;
 use crate::pool::Pool;
@@ -19,7 +19,7 @@ pub async fn counted_failures(
     scenario: &Scenario,
     places: &Places,
     schedule: &Schedule,
-    (batches, accord): (&Batches, &Accord),
+    (batches, accord): (&Batches, &AgreementAudit),
     problems: &mut Vec<String>,
 ) {
     // During a rotation, a processor may receive a new key late. Packets sealed to that key get no

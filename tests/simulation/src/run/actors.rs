@@ -4,14 +4,14 @@
 use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 
-use super::Stage;
-use crate::cast::Part;
+use super::RunState;
 use crate::oversize::oversize;
+use crate::process::Actor;
 use crate::stale::{Fixing, Stale, fix_as_before};
 use crate::time::{HOUR, MINUTE};
 use crate::timer::Timer;
 
-impl Stage<'_> {
+impl RunState<'_> {
     /// A dishonest processor chooses to enlarge the next validation batch that it writes.
     pub(super) fn wait_to_oversize(&mut self) {
         if self.schedule.is_calm() {
@@ -24,18 +24,18 @@ impl Stage<'_> {
         };
         // A validation batch that was written before now may already have been read.
         let _ = self.places.validation[victim.index()].fresh();
-        self.feast = Some(victim);
+        self.oversize_target = Some(victim);
     }
 
     /// Enlarges the validation batch if it has just been written.
     pub(super) async fn oversize(&mut self) {
-        let Some(victim) = self.feast else { return };
+        let Some(victim) = self.oversize_target else { return };
         let now = self.schedule.now();
-        let Some(told) = oversize(&self.places, victim, &self.lies, (&mut self.sizes, now)).await else {
+        let Some(told) = oversize(&self.places, victim, &self.violations, (&mut self.sizes, now)).await else {
             return;
         };
         self.tell(vec![told]);
-        self.feast = None;
+        self.oversize_target = None;
         let next = now + self.sizes.between(20 * MINUTE, 2 * HOUR);
         self.schedule.timer(next, Timer::Oversize);
     }
@@ -49,8 +49,8 @@ impl Stage<'_> {
         let now = self.schedule.now();
         let keys = self.places.ingestion[0].keys();
         let batches = keys.iter().filter_map(|key| BatchName::from_ingestion_signature(key));
-        let originals: Vec<BatchName> = batches.filter(|name| !self.lies.is_no_batch(name)).collect();
-        let alone = self.lies.stale.is_empty();
+        let originals: Vec<BatchName> = batches.filter(|name| !self.violations.is_no_batch(name)).collect();
+        let alone = self.violations.stale.is_empty();
         if let Some(of) = self.retired.pick(&originals)
             && let Some(stale) = Stale::draw(of, self.scenario, (now, alone), &mut self.retired)
             && stale.write(&self.places.ingestion, now).await
@@ -59,9 +59,10 @@ impl Stage<'_> {
             self.schedule.note(|| format!("{stale:?}"));
             if !alone && self.retired.chance(700) {
                 let first = stale.window().map_or(now, |window| window.end().millis()) + 20 * MINUTE;
-                self.schedule.timer(first, Timer::OldScheduler(self.lies.stale.len()));
+                self.schedule
+                    .timer(first, Timer::OldScheduler(self.violations.stale.len()));
             }
-            self.lies.stale.push(stale);
+            self.violations.stale.push(stale);
         }
         let next = now + self.retired.between(20 * MINUTE, 50 * MINUTE);
         self.schedule.timer(next, Timer::StaleKey);
@@ -70,9 +71,9 @@ impl Stage<'_> {
     /// A workflow manager of an older version names a batch in a window's task that its side has
     /// not taken in, unless the current one has already fixed the window's batches.
     pub(super) async fn old_scheduler(&mut self, number: usize) {
-        let stale = &self.lies.stale[number];
+        let stale = &self.violations.stale[number];
         let now = self.schedule.now();
-        let is_off = self.off_until(Part::Manager(stale.victim)).is_some();
+        let is_off = self.off_until(Actor::Manager(stale.victim)).is_some();
         match fix_as_before(&self.places, stale, is_off, now).await {
             Fixing::Named => self.schedule.count("stale-key-batches-named"),
             Fixing::Waits if !self.schedule.is_calm() => {

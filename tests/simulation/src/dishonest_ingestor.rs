@@ -11,7 +11,7 @@ use tallybox_model::path::{BatchName, BatchObjects};
 use tallybox_transport::batch::signature_file;
 use tallybox_transport::{publish_bytes, read_all};
 
-use crate::bucket::Shelf;
+use crate::bucket::StoredBucket;
 use crate::dice::Dice;
 use crate::keyring::{Keyring, ingestor_key_id};
 use crate::pool::METRICS;
@@ -22,7 +22,7 @@ const LIMIT: u64 = 1 << 20;
 
 /// A copy of a batch.
 #[derive(Clone, Debug)]
-pub struct Copy {
+pub struct CopiedBatch {
     /// The original batch.
     pub of: BatchName,
     /// The copy. With the same identifier, it is the original batch under another date.
@@ -41,7 +41,7 @@ fn other_metric(of: &AggregationId) -> Option<(AggregationId, i32)> {
     Some((other.parse().ok()?, i32::try_from(bins).ok()?))
 }
 
-impl Copy {
+impl CopiedBatch {
     /// Draws a copy in a batch of the other metric, with that metric's number of bins. A second
     /// evaluation of the packets would reveal the clients' answers.
     pub fn misplaced(of: &BatchName, dice: &mut Dice) -> Option<Self> {
@@ -83,7 +83,7 @@ impl Copy {
     }
 
     /// Writes the copy to the mailboxes that receive it.
-    pub async fn write(&self, mailboxes: &[std::sync::Arc<Shelf>; 2], now: Millis) {
+    pub async fn write(&self, mailboxes: &[std::sync::Arc<StoredBucket>; 2], now: Millis) {
         for (mailbox, gets) in mailboxes.iter().zip(self.sides) {
             if gets {
                 self.write_one(mailbox, false, now).await;
@@ -93,7 +93,7 @@ impl Copy {
 
     /// Writes the copy to one mailbox. With `retired`, its shares are as if sealed to a key that no
     /// processor has. Returns whether the original batch existed.
-    pub(crate) async fn write_one(&self, mailbox: &Shelf, retired: bool, now: Millis) -> bool {
+    pub(crate) async fn write_one(&self, mailbox: &StoredBucket, retired: bool, now: Millis) -> bool {
         let read = async |key: &str| read_all(&*mailbox.inner, key, LIMIT).await;
         let from = self.of.ingestion();
         let (Ok(header), Ok(packets)) = (read(&from.header).await, read(&from.packets).await) else {

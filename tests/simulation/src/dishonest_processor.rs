@@ -20,7 +20,7 @@ use tallybox_model::time::aligned_window;
 use tallybox_transport::batch::signature_file;
 use tallybox_transport::{publish_bytes, read_all};
 
-use crate::bucket::Shelf;
+use crate::bucket::StoredBucket;
 use crate::dice::Dice;
 use crate::evidence::payload;
 use crate::forger::forge;
@@ -34,7 +34,7 @@ pub(crate) const LIMIT: u64 = 1 << 20;
 
 /// A kind of tampering.
 #[derive(Clone, Debug)]
-pub enum Lie {
+pub enum TamperingKind {
     /// The written roster was replaced by one that lacks an entry.
     Roster(WindowName),
     /// A roster of another window was written under the name of this window's roster, before that
@@ -55,9 +55,9 @@ pub enum Lie {
 
 /// An act of tampering, with its victim and time.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Tampering {
     /// The kind of tampering.
-    pub lie: Lie,
+    pub kind: TamperingKind,
     /// The processor whose mailbox contains the manipulated object.
     pub victim: Role,
     /// The time of the act.
@@ -65,7 +65,7 @@ pub struct Told {
 }
 
 /// Tampers with one object, if a suitable one exists.
-pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
+pub async fn tamper(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Tampering> {
     let victim = if dice.chance(500) { Role::First } else { Role::Second };
     match dice.below(6) {
         5 => flood(places, victim, dice, now).await.into_iter().collect(),
@@ -77,8 +77,8 @@ pub async fn tell(places: &Places, dice: &mut Dice, now: Millis) -> Vec<Told> {
 
 /// Restores a replaced roster in the mailbox from the copy in the writer's own bucket, or deletes
 /// it if there is none.
-pub async fn set_right(places: &Places, told: &Told, now: Millis) {
-    let (Lie::Roster(name) | Lie::Replay(name) | Lie::Flood(name)) = &told.lie else {
+pub async fn set_right(places: &Places, told: &Tampering, now: Millis) {
+    let (TamperingKind::Roster(name) | TamperingKind::Replay(name) | TamperingKind::Flood(name)) = &told.kind else {
         return;
     };
     let (liar, mailbox) = (told.victim.peer(), &places.validation[told.victim.index()]);
@@ -89,7 +89,7 @@ pub async fn set_right(places: &Places, told: &Told, now: Millis) {
 }
 
 /// Replaces an object, or deletes it if `bytes` is `None`.
-pub(crate) async fn put(mailbox: &Shelf, key: &str, bytes: Option<Bytes>, now: Millis) {
+pub(crate) async fn put(mailbox: &StoredBucket, key: &str, bytes: Option<Bytes>, now: Millis) {
     // Deletion from memory does not fail.
     let _ = mailbox.inner.delete(key).await;
     if let Some(bytes) = bytes {
@@ -99,7 +99,7 @@ pub(crate) async fn put(mailbox: &Shelf, key: &str, bytes: Option<Bytes>, now: M
 }
 
 /// Returns the rosters in a mailbox, with their windows.
-fn rosters(mailbox: &Shelf, writer: Role) -> Vec<(String, WindowName)> {
+fn rosters(mailbox: &StoredBucket, writer: Role) -> Vec<(String, WindowName)> {
     let mut all: Vec<_> = mailbox
         .keys()
         .into_iter()
@@ -112,7 +112,7 @@ fn rosters(mailbox: &Shelf, writer: Role) -> Vec<(String, WindowName)> {
     all
 }
 
-async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
     let all = rosters(&places.validation[victim.index()], victim.peer());
     // Only the last rosters can still matter to the victim.
     let recent = &all[all.len().saturating_sub(4)..];
@@ -122,7 +122,7 @@ async fn roster(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> 
 
 /// A write after which a dishonest processor tampers at once.
 #[derive(Clone, Copy, Debug)]
-pub enum Ambush {
+pub enum TimedTampering {
     /// This side copies a roster into its own bucket. The roster is replaced before the side uses
     /// its copy.
     Copy(Role),
@@ -134,7 +134,7 @@ pub enum Ambush {
     Roster(Role),
 }
 
-impl Ambush {
+impl TimedTampering {
     /// All kinds, from which one is drawn.
     pub const ALL: [Self; 8] = [
         Self::Copy(Role::First),
@@ -150,9 +150,9 @@ impl Ambush {
 }
 
 /// Tampers, if the expected write has just happened.
-pub async fn ambush(places: &Places, ambush: Ambush, dice: &mut Dice, now: Millis) -> Vec<Told> {
-    match ambush {
-        Ambush::Copy(victim) => {
+pub async fn timed_tampering(places: &Places, ambush: TimedTampering, dice: &mut Dice, now: Millis) -> Vec<Tampering> {
+    match timed_tampering {
+        TimedTampering::Copy(victim) => {
             let copied = places.own[victim.index()].newest();
             match copied.and_then(|key| RosterObject::parse(&key)) {
                 Some((name, RosterObject::Roster(writer))) if writer == victim.peer() => {
@@ -164,8 +164,8 @@ pub async fn ambush(places: &Places, ambush: Ambush, dice: &mut Dice, now: Milli
                 _ => Vec::new(),
             }
         }
-        Ambush::Roster(liar) => forge(places, liar, dice, now).await.into_iter().collect(),
-        Ambush::Validation(victim) => {
+        TimedTampering::Roster(liar) => forge(places, liar, dice, now).await.into_iter().collect(),
+        TimedTampering::Validation(victim) => {
             let written = places.validation[victim.index()].newest();
             match written.and_then(|key| BatchName::validation_part(&key, victim.peer())) {
                 Some((name, BatchPart::Signature)) if written_last(places, &name, &Role::ALL).is_some() => {
@@ -178,7 +178,7 @@ pub async fn ambush(places: &Places, ambush: Ambush, dice: &mut Dice, now: Milli
 }
 
 /// Replaces a roster by one that lacks an entry.
-async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Dice, now: Millis) -> Option<Told> {
+async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Dice, now: Millis) -> Option<Tampering> {
     let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
     let key = &name.roster(liar);
     let old = read_all(&*mailbox.inner, key, LIMIT).await.ok()?;
@@ -199,15 +199,15 @@ async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Di
     let header = encode_one(&header, [6; 16]).ok()?;
     let new = sign(liar, key, &header, Some(entries))?;
     put(mailbox, key, Some(new.into()), now).await;
-    Some(Told {
-        lie: Lie::Roster(name.clone()),
+    Some(Tampering {
+        kind: TamperingKind::Roster(name.clone()),
         victim,
         at: now,
     })
 }
 
 /// Returns a roster in a mailbox, and the name of the roster that its aggregation needs next.
-fn before_next(mailbox: &Shelf, liar: Role, dice: &mut Dice) -> Option<(String, WindowName)> {
+fn before_next(mailbox: &StoredBucket, liar: Role, dice: &mut Dice) -> Option<(String, WindowName)> {
     let all = rosters(mailbox, liar);
     let (key, name) = dice.pick(&all)?;
     let (_, last) = all
@@ -221,7 +221,7 @@ fn before_next(mailbox: &Shelf, liar: Role, dice: &mut Dice) -> Option<(String, 
     Some((key.clone(), next))
 }
 
-async fn flood(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+async fn flood(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
     let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
     let (key, next) = before_next(mailbox, liar, dice)?;
     let limits = Limits::default();
@@ -249,27 +249,27 @@ async fn flood(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> O
     let target = next.roster(liar);
     let new = sign(liar, &target, &header, Some(entries))?;
     put(mailbox, &target, Some(new.into()), now).await;
-    Some(Told {
-        lie: Lie::Flood(next),
+    Some(Tampering {
+        kind: TamperingKind::Flood(next),
         victim,
         at: now,
     })
 }
 
-async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Told> {
+async fn replay(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Option<Tampering> {
     let (liar, mailbox) = (victim.peer(), &places.validation[victim.index()]);
     let (key, next) = before_next(mailbox, liar, dice)?;
     let bytes = read_all(&*mailbox.inner, &key, LIMIT).await.ok()?;
     let target = next.roster(liar);
     put(mailbox, &target, Some(bytes), now).await;
-    Some(Told {
-        lie: Lie::Replay(next),
+    Some(Tampering {
+        kind: TamperingKind::Replay(next),
         victim,
         at: now,
     })
 }
 
-async fn validation(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Vec<Told> {
+async fn validation(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> Vec<Tampering> {
     let victims = [victim, victim.peer()];
     let victims = &victims[..if dice.chance(500) { 2 } else { 1 }];
     let name = |key: &String| BatchName::validation_part(key, victim.peer()).map(|(name, _)| name);
@@ -302,13 +302,13 @@ fn written_last(places: &Places, name: &BatchName, victims: &[Role]) -> Option<M
 
 /// Falsifies a verification message for each victim, on a different packet for each. With two
 /// victims, both sides then accept the same number of packets, but not the same packets.
-async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: Millis) -> Vec<Told> {
+async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: Millis) -> Vec<Tampering> {
     let mut all = Vec::new();
     for (place, victim) in victims.iter().copied().enumerate() {
         let mailbox = &places.validation[victim.index()];
         if falsify(mailbox, name, victim.peer(), place, now).await.is_some() {
-            all.push(Told {
-                lie: Lie::Validation(name.clone()),
+            all.push(Tampering {
+                kind: TamperingKind::Validation(name.clone()),
                 victim,
                 at: now,
             });
@@ -318,7 +318,7 @@ async fn falsify_each(places: &Places, name: &BatchName, victims: &[Role], now: 
 }
 
 /// Changes the verification message on one packet of a validation batch.
-async fn falsify(mailbox: &Arc<Shelf>, name: &BatchName, liar: Role, place: usize, now: Millis) -> Option<()> {
+async fn falsify(mailbox: &Arc<StoredBucket>, name: &BatchName, liar: Role, place: usize, now: Millis) -> Option<()> {
     rewrite(mailbox, name, liar, now, |messages| {
         let message = messages.get_mut(place)?;
         message.h_r = (message.h_r + 1) % 1000;
@@ -330,7 +330,7 @@ async fn falsify(mailbox: &Arc<Shelf>, name: &BatchName, liar: Role, place: usiz
 /// Selects which packets are in a sum. Of every batch that both sides have validated, only the
 /// packet with the smallest identifier keeps its verification messages, on both sides. Skips the
 /// batches in `before`.
-pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) -> Vec<Told> {
+pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) -> Vec<Tampering> {
     let first = Role::First;
     let names = places.validation[first.index()].keys();
     let names = names
@@ -352,8 +352,8 @@ pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) 
             };
             let mailbox = &places.validation[victim.index()];
             if rewrite(mailbox, &name, victim.peer(), now, keep).await.is_some() {
-                all.push(Told {
-                    lie: Lie::Validation(name.clone()),
+                all.push(Tampering {
+                    kind: TamperingKind::Validation(name.clone()),
                     victim,
                     at: now,
                 });
@@ -365,7 +365,7 @@ pub async fn choose(places: &Places, before: &BTreeSet<BatchName>, now: Millis) 
 
 /// Replaces a validation batch by one with changed messages.
 pub(crate) async fn rewrite(
-    mailbox: &Arc<Shelf>,
+    mailbox: &Arc<StoredBucket>,
     name: &BatchName,
     liar: Role,
     now: Millis,

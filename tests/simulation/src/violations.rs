@@ -8,19 +8,19 @@ use tallybox_model::path::BatchName;
 use tallybox_model::role::Role;
 use tallybox_model::time::Window;
 
+use crate::dishonest_ingestor::CopiedBatch;
+use crate::dishonest_processor::{Tampering, TamperingKind};
 use crate::editor::Edit;
-use crate::liar::Copy;
 use crate::machine::Places;
 use crate::stale::Stale;
-use crate::tamper::{Lie, Told};
 
 /// All violations of the rules in a run.
 #[derive(Clone, Debug, Default)]
-pub struct Lies {
+pub struct Violations {
     /// Batches that a dishonest ingestor copied.
-    pub copies: Vec<Copy>,
+    pub copies: Vec<CopiedBatch>,
     /// Acts of tampering by dishonest processors.
-    pub told: Vec<Told>,
+    pub tampered: Vec<Tampering>,
     /// Batch names in ingestion mailboxes under which the ingestor signed nothing.
     pub garbage: BTreeSet<BatchName>,
     /// Records that an attacker with write access to an own bucket edited.
@@ -29,16 +29,20 @@ pub struct Lies {
     pub stale: Vec<Stale>,
 }
 
-impl Lies {
+impl Violations {
     /// Returns the batches about which the two sides may legitimately disagree: those under two
     /// dates, of which each side accepts the one that it read first, and those whose validation
     /// batch was replaced.
     #[must_use]
     pub fn doubtful(&self) -> BTreeSet<BatchId> {
         let copies = self.copies.iter().filter(|copy| copy.of.id == copy.to.id);
-        let validations = self.told.iter().filter_map(|told| match &told.lie {
-            Lie::Validation(name) | Lie::Oversized(name) => Some(name.id),
-            Lie::Roster(_) | Lie::Replay(_) | Lie::Flood(_) | Lie::Entry(_) | Lie::Terms(_) => None,
+        let validations = self.tampered.iter().filter_map(|told| match &told.kind {
+            TamperingKind::Validation(name) | TamperingKind::Oversized(name) => Some(name.id),
+            TamperingKind::Roster(_)
+            | TamperingKind::Replay(_)
+            | TamperingKind::Flood(_)
+            | TamperingKind::Entry(_)
+            | TamperingKind::Terms(_) => None,
         });
         copies.map(|copy| copy.of.id).chain(validations).collect()
     }
@@ -49,9 +53,14 @@ impl Lies {
     pub fn delayed(&self, aggregation: &AggregationId) -> bool {
         let edited = self.edits.iter().any(|edit| edit.window.aggregation == *aggregation);
         edited
-            || self.told.iter().any(|told| match &told.lie {
-                Lie::Roster(name) | Lie::Replay(name) | Lie::Flood(name) => name.aggregation == *aggregation,
-                Lie::Validation(_) | Lie::Oversized(_) | Lie::Entry(_) | Lie::Terms(_) => false,
+            || self.tampered.iter().any(|told| match &told.kind {
+                TamperingKind::Roster(name) | TamperingKind::Replay(name) | TamperingKind::Flood(name) => {
+                    name.aggregation == *aggregation
+                }
+                TamperingKind::Validation(_)
+                | TamperingKind::Oversized(_)
+                | TamperingKind::Entry(_)
+                | TamperingKind::Terms(_) => false,
             })
     }
 
@@ -66,9 +75,9 @@ impl Lies {
     /// it.
     #[must_use]
     pub fn is_false_entry(&self, batch: &BatchName) -> bool {
-        self.told
+        self.tampered
             .iter()
-            .any(|told| matches!(&told.lie, Lie::Entry(name) if name == batch))
+            .any(|told| matches!(&told.kind, TamperingKind::Entry(name) if name == batch))
     }
 
     /// Returns the aggregations of which the two sides have read different rosters, with the first
@@ -76,8 +85,8 @@ impl Lies {
     #[must_use]
     pub fn split(&self, places: &Places) -> BTreeMap<AggregationId, Window> {
         let mut split: BTreeMap<AggregationId, Window> = BTreeMap::new();
-        for told in &self.told {
-            let Lie::Roster(name) = &told.lie else {
+        for told in &self.tampered {
+            let TamperingKind::Roster(name) = &told.kind else {
                 continue;
             };
             let writer: Role = told.victim.peer();

@@ -9,14 +9,14 @@ use tallybox_model::role::Role;
 use tallybox_model::roster::{AgreedWindow, DatedBatch, RosterObject, WindowName};
 use tallybox_model::time::{BatchTime, Window, aligned_window};
 
-use crate::bucket::Shelf;
+use crate::bucket::StoredBucket;
 use crate::evidence::{Batches, objects};
-use crate::lies::Lies;
 use crate::machine::Places;
 use crate::pool::Pool;
 use crate::scenario::{PERIOD, Scenario};
 use crate::schedule::{Millis, Schedule};
 use crate::time::HOUR;
+use crate::violations::Violations;
 
 /// The time before the writing of a roster by which an object has to exist for the roster to
 /// contain it. The margin covers stale listings and slow processors.
@@ -43,7 +43,7 @@ impl BatchStatus {
 
 /// The records about windows in one processor's own bucket.
 #[derive(Debug, Default)]
-struct Books {
+struct ProcessorState {
     rosters: BTreeSet<WindowName>,
     agreed: BTreeMap<WindowName, AgreedWindow>,
     done: BTreeSet<WindowName>,
@@ -52,7 +52,7 @@ struct Books {
 
 /// The result of the agreement of both processors.
 #[derive(Debug, Default)]
-pub struct Accord {
+pub struct AgreementAudit {
     /// The agreed sets of all windows, by aggregation and window.
     pub windows: BTreeMap<WindowName, AgreedWindow>,
     /// The outcome of each batch of windows with rosters.
@@ -66,8 +66,8 @@ pub struct Accord {
     pub doubtful: BTreeSet<BatchId>,
 }
 
-impl Books {
-    async fn read(shelf: &Shelf, role: Role, problems: &mut Vec<String>) -> Self {
+impl ProcessorState {
+    async fn read(shelf: &StoredBucket, role: Role, problems: &mut Vec<String>) -> Self {
         let mut books = Self::default();
         for (key, bytes) in objects(shelf).await {
             let Some((name, what)) = RosterObject::parse(&key) else {
@@ -89,24 +89,24 @@ impl Books {
 }
 
 /// Checks all agreed sets, and returns them with the outcomes of batches.
-pub async fn accord(
+pub async fn audit_agreement(
     scenario: &Scenario,
     places: &Places,
     schedule: &Schedule,
-    (batches, lies): (&Batches, &Lies),
+    (batches, lies): (&Batches, &Violations),
     problems: &mut Vec<String>,
-) -> Accord {
+) -> AgreementAudit {
     // Of a batch under two dates, each side accepts the date that it read first, so there may be no
     // date that both accept.
     let doubtful = lies.doubtful();
-    let mut accord = Accord::default();
+    let mut accord = AgreementAudit::default();
     let Some(from) = scenario.rosters_from() else {
-        accord.doubtful = doubtful;
-        return accord;
+        audit_agreement.doubtful = doubtful;
+        return audit_agreement;
     };
     let mut books = Vec::new();
     for role in Role::ALL {
-        books.push(Books::read(&places.own[role.index()], role, problems).await);
+        books.push(ProcessorState::read(&places.own[role.index()], role, problems).await);
     }
     let mut names: BTreeSet<&WindowName> = BTreeSet::new();
     for books in &books {
@@ -127,7 +127,7 @@ pub async fn accord(
         }
         match [&books[0], &books[1]].map(|books| books.agreed.get(name)) {
             [Some(first), Some(second)] if first == second => {
-                accord.windows.insert(name.clone(), first.clone());
+                audit_agreement.windows.insert(name.clone(), first.clone());
             }
             [Some(first), Some(second)] => problems.push(format!(
                 "{name}: the sides have agreed on different sets: {} and {}",
@@ -154,7 +154,7 @@ pub async fn accord(
             let books = &books[role.index()];
             if books.held.contains(name) {
                 schedule.count("windows-held");
-                accord.held.insert(name.clone());
+                audit_agreement.held.insert(name.clone());
             } else if books.agreed.contains_key(name) && !books.done.contains(name) {
                 problems.push(format!(
                     "{name}: stuck: the {role} processor has agreed, but is not done"
@@ -164,8 +164,8 @@ pub async fn accord(
     }
     let mut known = batches.clone();
     known.retain(|batch, _| !split.contains_key(&batch.aggregation));
-    accord.split.clone_from(&split);
-    accord.fates(
+    audit_agreement.split.clone_from(&split);
+    audit_agreement.fates(
         (scenario, places),
         &known,
         from,
@@ -173,20 +173,20 @@ pub async fn accord(
         problems,
     );
     let certain = |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
-    accord.promptness((scenario, places), &known, certain, problems);
-    accord.doubtful = doubtful;
-    accord.tell(schedule);
-    accord
+    audit_agreement.promptness((scenario, places), &known, certain, problems);
+    audit_agreement.doubtful = doubtful;
+    audit_agreement.tell(schedule);
+    audit_agreement
 }
 
-impl Accord {
+impl AgreementAudit {
     /// Determines the outcome of every batch, and verifies that it has exactly one.
     fn fates(
         &mut self,
         (scenario, places): (&Scenario, &Places),
         batches: &Batches,
         from: BatchTime,
-        (lies, unseen): (&Lies, &BTreeSet<&BatchName>),
+        (lies, unseen): (&Violations, &BTreeSet<&BatchName>),
         problems: &mut Vec<String>,
     ) {
         let doubtful = &lies.doubtful();
@@ -407,7 +407,12 @@ fn far_too_late(scenario: &Scenario, places: &Places, batch: &BatchName) -> bool
 /// only one side received may be deleted before that side is online again. A copy under a second
 /// date is refused at intake; if that happens before the first roster, the mailbox may have deleted
 /// the copy by the time of the roster.
-fn unseen<'a>(scenario: &Scenario, places: &Places, lies: &'a Lies, books: &[Books]) -> BTreeSet<&'a BatchName> {
+fn unseen<'a>(
+    scenario: &Scenario,
+    places: &Places,
+    lies: &'a Violations,
+    books: &[ProcessorState],
+) -> BTreeSet<&'a BatchName> {
     let Some(kept) = scenario.retention else {
         return BTreeSet::new();
     };

@@ -8,13 +8,13 @@ use tallybox_service::clock::Clock;
 
 use crate::machine::Machine;
 use crate::scenario::Scenario;
-use crate::schedule::{Life, Millis, Weather};
+use crate::schedule::{Life, Millis, NetworkFaults};
 use crate::time::MINUTE;
 use crate::trouble::Trouble;
 
 /// The kind of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Actor {
     /// The ingestor's batch job.
     Batcher,
     /// A processor's workflow manager.
@@ -25,7 +25,7 @@ pub enum Part {
     Aggregate(Role),
 }
 
-impl Part {
+impl Actor {
     /// Returns the processor to which the process belongs; `None` for the ingestor.
     #[must_use]
     pub fn role(self) -> Option<Role> {
@@ -49,7 +49,7 @@ impl Part {
 #[derive(Debug)]
 pub struct Process {
     /// The kind of the process.
-    pub part: Part,
+    pub part: Actor,
     /// The name in traces and digests.
     pub name: String,
     /// The clock of the process, to which a fault may add an error.
@@ -82,18 +82,18 @@ impl Process {
 /// Returns the processes of a run.
 #[must_use]
 pub fn processes(scenario: &Scenario) -> Vec<Process> {
-    let mut parts = vec![Part::Batcher];
+    let mut parts = vec![Actor::Batcher];
     let rivals = scenario.has(Trouble::Rivals);
     if rivals {
-        parts.push(Part::Batcher);
+        parts.push(Actor::Batcher);
     }
     for role in Role::ALL {
-        parts.extend([Part::Manager(role), Part::Intake(role), Part::Aggregate(role)]);
+        parts.extend([Actor::Manager(role), Actor::Intake(role), Actor::Aggregate(role)]);
         if rivals {
-            parts.extend([Part::Intake(role), Part::Aggregate(role)]);
+            parts.extend([Actor::Intake(role), Actor::Aggregate(role)]);
         }
     }
-    let process = |(number, part): (usize, Part)| Process {
+    let process = |(number, part): (usize, Actor)| Process {
         part,
         name: format!("{part:?}-{number}").to_lowercase().replace(['(', ')'], "-"),
         clock: Clock::manual(scenario.start()),
@@ -104,10 +104,10 @@ pub fn processes(scenario: &Scenario) -> Vec<Process> {
 
 /// Returns the fault probabilities and the maximum delay of operations for a process of this kind.
 #[must_use]
-pub fn weather(scenario: &Scenario, part: Part) -> Weather {
+pub fn weather(scenario: &Scenario, part: Actor) -> NetworkFaults {
     let has = |trouble, chance| if scenario.has(trouble) { chance } else { 0 };
     let slow = part.role().is_some() && part.role() == scenario.slow;
-    Weather {
+    NetworkFaults {
         failed: has(Trouble::Failures, 100),
         lost: has(Trouble::LostAnswers, 100),
         died: has(Trouble::Crashes, 150),
