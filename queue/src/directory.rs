@@ -196,7 +196,7 @@ impl TaskQueue for DirectoryQueue {
     async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
         let lease = lease.clone();
         self.run("ack", move |shared| {
-            let found = shared.settle(&lease, Files::remove)?;
+            let found = shared.end_lease(&lease, Files::remove)?;
             // The reason of a rejected message is no longer needed.
             if shared.is_rejected {
                 shared.files.forget_reason(&found.name.id);
@@ -226,7 +226,7 @@ impl TaskQueue for DirectoryQueue {
         self.run("reject", move |shared| {
             let target = &rejected.shared.files;
             shared
-                .settle(&lease, |files, found| {
+                .end_lease(&lease, |files, found| {
                     target.write_reason(&found.name.id, &reason)?;
                     let name = Name {
                         time: micros(SystemTime::now()),
@@ -339,7 +339,7 @@ impl Shared {
     fn put_back(&self, lease: &Lease, delay: Duration) -> Result<(), Failure> {
         let time = micros(SystemTime::now() + delay);
         let state = if delay.is_zero() { State::Ready } else { State::Held };
-        self.settle(lease, |files, found| {
+        self.end_lease(lease, |files, found| {
             let leased = false;
             let name = found.name.clone();
             files.move_to(found, files, state, &Name { time, leased, ..name })
@@ -365,7 +365,7 @@ impl Shared {
     }
 
     /// Performs the last step with a leased message.
-    fn settle(&self, lease: &Lease, step: impl Fn(&Files, &Found) -> io::Result<()>) -> Result<Found, Failure> {
+    fn end_lease(&self, lease: &Lease, step: impl Fn(&Files, &Found) -> io::Result<()>) -> Result<Found, Failure> {
         self.step(&mut self.leases(), lease, step)
     }
 

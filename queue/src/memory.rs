@@ -165,11 +165,11 @@ impl TaskQueue for MemoryQueue {
     }
 
     async fn ack(&self, lease: &Lease) -> Result<(), QueueError> {
-        self.shared.settle(lease).map(drop)
+        self.shared.end_lease(lease).map(drop)
     }
 
     async fn nack(&self, lease: &Lease, delay: Duration) -> Result<(), QueueError> {
-        let message = self.shared.settle(lease)?;
+        let message = self.shared.end_lease(lease)?;
         self.shared.put_back(message, delay);
         Ok(())
     }
@@ -179,7 +179,7 @@ impl TaskQueue for MemoryQueue {
     }
 
     async fn reject(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
-        let message = self.shared.settle(&delivery.lease)?;
+        let message = self.shared.end_lease(&delivery.lease)?;
         match &self.rejected {
             Some(rejected) => rejected.add(message.body, Some(fit_reason(reason))),
             None => self.shared.put_back(message, REJECTED_AGAIN),
@@ -273,7 +273,7 @@ impl Shared {
     }
 
     /// Removes a leased message.
-    fn settle(&self, lease: &Lease) -> Result<Message, QueueError> {
+    fn end_lease(&self, lease: &Lease) -> Result<Message, QueueError> {
         let now = self.now();
         let mut state = self.state();
         let (number, place) = self.live(&state, lease, now)?;

@@ -51,7 +51,7 @@ pub async fn publish_bytes(
         return Err(error);
     }
     let created = upload.commit().await?;
-    settle(bucket, key, created, || Sha256::digest(&bytes).into(), fixed).await
+    compare_existing(bucket, key, created, || Sha256::digest(&bytes).into(), fixed).await
 }
 
 /// Publishes an object of `size` bytes with the SHA-256 `digest` from a stream, in constant memory.
@@ -90,7 +90,7 @@ pub async fn publish_stream(
         upload.abort().await;
         return Ok(Published::New);
     }
-    settle(bucket, key, upload.commit().await?, || *digest, fixed).await
+    compare_existing(bucket, key, upload.commit().await?, || *digest, fixed).await
 }
 
 /// Reads a whole object of at most `limit` bytes into memory. Returns [`BucketError::TooLarge`],
@@ -158,7 +158,7 @@ async fn write_all(
 }
 
 /// Determines the outcome of publishing, depending on whether the object was created or existed.
-async fn settle(
+async fn compare_existing(
     bucket: &dyn Bucket,
     key: &str,
     created: Created,

@@ -94,7 +94,7 @@ impl Manager {
         let now = self.now();
         let switch = self
             .announcements
-            .settle(&self.buckets, self.policy.period_minutes, now)
+            .fix_switch(&self.buckets, self.policy.period_minutes, now)
             .await?;
         let look = self.assess(scope, now, switch).await?;
         tell(&look, &self.scan_cache);

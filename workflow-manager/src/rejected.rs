@@ -215,7 +215,7 @@ pub async fn rejected(
 ///
 /// # Errors
 /// [`Error::Queue`]; messages that were not processed return when their leases expire.
-pub async fn settle(
+pub async fn resolve_rejected(
     messages: &mut [Rejected],
     from: &SharedQueue,
     to: &SharedQueue,
@@ -284,7 +284,7 @@ impl Manager {
         look: &Observation,
     ) -> Result<Vec<Rejected>, Error> {
         let mut messages = rejected(queue, from, COUNTED, (&self.buckets, Some(look))).await?;
-        settle(&mut messages, from, from, |_| RejectedAction::Kept).await?;
+        resolve_rejected(&mut messages, from, from, |_| RejectedAction::Kept).await?;
         Ok(messages)
     }
 

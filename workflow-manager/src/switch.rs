@@ -63,7 +63,7 @@ impl Announcements {
     /// # Errors
     /// As [`Self::look`], and [`Error::Setting`] if this processor's announcement differs
     /// from the recorded one, or comes too late because windows have been summed already.
-    pub async fn settle(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
+    pub async fn fix_switch(&self, buckets: &Buckets, minutes: u32, now: BatchTime) -> Result<SwitchState, Error> {
         if let Some(ours) = self.ours {
             announce(buckets, ours, minutes, now).await?;
         }

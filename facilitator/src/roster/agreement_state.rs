@@ -1,12 +1,12 @@
 //! The agreement state of an aggregation when a task begins: the first window with a roster, how
 //! far both processors have agreed, and the results of earlier windows.
 
+use super::agree::read_agreed;
 use super::agreement::memory;
 use super::history::History;
 use super::peer;
 use super::policy::RosterPolicy;
 use super::retry::retry_read;
-use super::settle::read_agreed;
 use super::signed::{self, Signature};
 use super::window_listing::{WindowListing, list_window_objects};
 use crate::error::Error;

@@ -1,9 +1,9 @@
 //! Finds batches that a roster lists although an earlier window has closed them. A processor that
 //! catches up writes several rosters at once, before it knows the result of the first of them.
 
+use super::agree::read_agreed;
 use super::agreement::memory;
 use super::policy::RosterPolicy;
-use super::settle::read_agreed;
 use super::view::Outcome;
 use super::window_listing::list_window_objects;
 use crate::error::Error;

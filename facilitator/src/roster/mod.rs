@@ -22,6 +22,7 @@
 //! | `sum`, `summed` | the sum part of an agreed set; checks against sums without rosters |
 //! | `view`, `earlier` | views of windows and batches for operators; results of earlier windows |
 
+mod agree;
 pub mod agreement;
 mod agreement_state;
 mod counted;
@@ -34,7 +35,6 @@ mod listed;
 mod peer;
 mod policy;
 mod retry;
-mod settle;
 mod signed;
 mod sum;
 mod summary;
@@ -79,7 +79,7 @@ pub async fn roster(processor: &Arc<Processor>, name: &WindowName, progress: Pro
     check_time(processor, &policy, name).await?;
     let mut summary = RosterSummary::new(processor.role, name);
     let mut chain = write::rosters(processor, &policy, name, &mut summary, &progress).await?;
-    settle::settle(processor, name, &mut chain, &mut summary).await?;
+    agree::agree(processor, name, &mut chain, &mut summary).await?;
     summary.seconds = begun.elapsed().as_secs_f64();
     Ok(summary)
 }

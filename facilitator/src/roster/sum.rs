@@ -1,7 +1,7 @@
 //! Computes the sum part of an agreed set, from the verdicts in the own bucket only.
 
+use super::agree::{VerdictFiles, read_agreed};
 use super::counted::read_duplicates;
-use super::settle::{VerdictFiles, read_agreed};
 use super::summed::check_agreed;
 use crate::aggregate::{
     AggregateSummary, AggregateTask, BatchResult, DoneMark, Group, PeerRejections, Selection, alarm, check_share,

@@ -1,7 +1,7 @@
 //! Checks that no batch is summed both with rosters and without.
 
+use super::agree::read_agreed;
 use super::retry::retry_read;
-use super::settle::read_agreed;
 use super::window_listing::list_window_objects;
 use crate::aggregate::{claimed, summed_before};
 use crate::error::Error;

@@ -1,10 +1,10 @@
 //! Views for operators: both rosters of a window, and the windows that list a batch.
 
+use super::agree::read_agreed;
 use super::agreement::{Roster, age, memory};
 use super::agreement_state::from;
 use super::document::{decode, roster_bytes};
 use super::earlier::{EarlierOutcome, settled_before};
-use super::settle::read_agreed;
 use crate::error::Error;
 use crate::processor::Processor;
 use serde::Serialize;

@@ -162,7 +162,7 @@ impl InHand {
             return;
         };
         hand.beat();
-        let settling = settle(&worker, kind, &*queue, &delivery, &handled.outcome);
+        let settling = acknowledge(&worker, kind, &*queue, &delivery, &handled.outcome);
         let _ = given_up.run_until_cancelled(settling).await;
         drop(keeper);
     }
@@ -170,9 +170,9 @@ impl InHand {
 
 /// Acknowledges, gives back or rejects a message, with retries. If all of them fail, the queue
 /// delivers the message again, which is safe because tasks are idempotent.
-async fn settle(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &Delivery, outcome: &Outcome) {
+async fn acknowledge(worker: &Worker, kind: Kind, queue: &dyn TaskQueue, delivery: &Delivery, outcome: &Outcome) {
     for attempt in 0..SETTLE_TRIES {
-        match worker.settle(kind, queue, delivery, outcome).await {
+        match worker.acknowledge(kind, queue, delivery, outcome).await {
             Ok(()) => return,
             Err(QueueError::LeaseLost { .. }) => {
                 worker.metrics.leases_lost.inc();

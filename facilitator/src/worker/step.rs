@@ -32,7 +32,7 @@ pub async fn step(worker: &Worker, kind: Kind, wait: Duration) -> Result<Option<
     };
     let handled = worker.work(kind, &delivery, &no_progress()).await;
     // A failure is logged and counted in `settle`; the queue delivers the message again.
-    let _ = worker.settle(kind, &**queue, &delivery, &handled.outcome).await;
+    let _ = worker.acknowledge(kind, &**queue, &delivery, &handled.outcome).await;
     Ok(Some(handled.outcome))
 }
 
@@ -62,7 +62,7 @@ impl Worker {
     }
 
     /// Acknowledges, gives back or rejects a message, according to its outcome.
-    pub(super) async fn settle(
+    pub(super) async fn acknowledge(
         &self,
         kind: Kind,
         queue: &dyn TaskQueue,

@@ -273,7 +273,7 @@ impl Grouping {
                 Err(_) => WriteOutcome::Unavailable,
             };
             drop(slot);
-            waiting.settle(ledger.as_ref(), outcome);
+            waiting.notify(ledger.as_ref(), outcome);
         });
     }
 }

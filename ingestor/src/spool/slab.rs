@@ -162,7 +162,7 @@ impl OpenSlab {
 impl Waiting {
     /// Notifies the ledger, then the waiting requests. A request that has been cancelled is not an
     /// error.
-    pub(super) fn settle(self, ledger: &dyn DurabilityObserver, outcome: WriteOutcome) {
+    pub(super) fn notify(self, ledger: &dyn DurabilityObserver, outcome: WriteOutcome) {
         match outcome {
             WriteOutcome::Durable => ledger.durable(&self.receipts),
             WriteOutcome::Unavailable => ledger.lost(&self.receipts),

@@ -97,7 +97,7 @@ async fn a_digest_that_differs_in_one_bit_is_another() {
     let inner = memory("");
     publish_both(&*inner, false).await.unwrap();
     let digest: [u8; 32] = Sha256::digest(BYTES).into();
-    let settle = async |ours| settle(&*inner, "d/bytes", Created::Exists, || ours, false).await;
+    let settle = async |ours| compare_existing(&*inner, "d/bytes", Created::Exists, || ours, false).await;
     assert_eq!(settle(digest).await.unwrap(), Published::Same);
     for at in 0..digest.len() {
         let mut ours = digest;

@@ -15,7 +15,7 @@ use tallybox_service::output::Summary;
 use super::Arguments;
 use crate::error::Error;
 use crate::manager::Manager;
-use crate::rejected::{Rejected, RejectedAction, rejected, settle};
+use crate::rejected::{Rejected, RejectedAction, rejected, resolve_rejected};
 use crate::summary::printable;
 use crate::work::QueueKind;
 
@@ -146,7 +146,7 @@ impl RejectedCommand {
         (from, to): (SharedQueue, SharedQueue),
     ) -> Result<Vec<Rejected>, Error> {
         let mut messages = rejected(kind, &from, self.most, (&manager.buckets, None)).await?;
-        settle(&mut messages, &from, &to, |message| self.fate(message)).await?;
+        resolve_rejected(&mut messages, &from, &to, |message| self.fate(message)).await?;
         messages.retain(|message| self.wants(message));
         Ok(messages)
     }

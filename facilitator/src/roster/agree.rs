@@ -28,7 +28,7 @@ pub(super) const AGREED_BYTES: u64 = 64 << 20;
 const MOST_HEALED: usize = 1024;
 
 /// Agrees on every window up to this one, in order, as long as both rosters exist.
-pub(super) async fn settle(
+pub(super) async fn agree(
     processor: &Arc<Processor>,
     name: &WindowName,
     chain: &mut AgreementState,
