@@ -9,7 +9,7 @@ use tallybox_model::time::BatchTime;
 use tokio::sync::OnceCell;
 
 /// The largest prepared batch in the cache, in bytes.
-pub(crate) const SMALL: usize = 256 << 10;
+pub(crate) const SMALL_FOOTER_BYTES: usize = 256 << 10;
 
 /// The data that a processor caches between batches. A cache belongs to one own bucket, so each new
 /// processor starts with an empty cache.
@@ -77,7 +77,7 @@ impl Cache {
     /// Caches a prepared batch that exists in the own bucket.
     pub(crate) fn keep_prepared(&self, object: &str, bytes: &Bytes) {
         let mut prepared = self.prepared();
-        if bytes.len() > SMALL || prepared.by_name.contains_key(object) {
+        if bytes.len() > SMALL_FOOTER_BYTES || prepared.by_name.contains_key(object) {
             return;
         }
         // Both maps store the name; 128 bytes approximate their overhead per entry.
@@ -183,7 +183,7 @@ mod tests {
         }
         let kept = ["a", "b", "c"].map(|name| cache.prepared_batch(name).is_some());
         assert_eq!(kept, [false, true, true]);
-        cache.keep_prepared("large", &Bytes::from(vec![0; SMALL + 1]));
+        cache.keep_prepared("large", &Bytes::from(vec![0; SMALL_FOOTER_BYTES + 1]));
         assert!(cache.prepared_batch("large").is_none() && cache.prepared_batch("c").is_some());
     }
 }

@@ -22,7 +22,7 @@ use tallybox_transport::{BucketError, ListRange};
 /// The largest size of a claim, in bytes.
 const CLAIM_BYTES: u64 = 4 << 10;
 /// The number of claims that are written in parallel.
-const AT_ONCE: usize = 8;
+const CONCURRENT_CLAIMS: usize = 8;
 
 /// The content of `summed/{agg}/{DATE}/{id}` in the own bucket, an authenticated record in JSON:
 /// the window that sums the batch.
@@ -109,7 +109,7 @@ pub(super) async fn claim(
     let claim = Claim { window: name.window };
     let text = serde_json::to_vec(&claim).map_err(|error| Error::Internal(error.to_string()))?;
     let open: Vec<&BatchName> = batches.iter().filter(|batch| !claimed.contains_key(batch)).collect();
-    for some in open.chunks(AT_ONCE) {
+    for some in open.chunks(CONCURRENT_CLAIMS) {
         try_join_all(some.iter().map(|batch| claim_one(processor, batch, name.window, &text))).await?;
     }
     Ok(())

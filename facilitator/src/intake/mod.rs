@@ -47,7 +47,7 @@ use tallybox_transport::batch::SignedBatch;
 
 /// Largest packet file, in bytes, for which opening the packets a second time costs less than a
 /// request for the prepared batch of an earlier run.
-const CHEAP: u64 = 128 << 10;
+const WHOLE_READ_BYTES: u64 = 128 << 10;
 
 /// A progress callback: numbers of packets and bytes processed since the last call.
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
@@ -203,7 +203,9 @@ async fn read_once(
     // An error is returned only after the search for a prepared batch, which does not need the
     // ingestion batch.
     let opened = opened.await;
-    let cheap = opened.as_ref().is_ok_and(|(_, packets)| packets.bytes() <= CHEAP);
+    let cheap = opened
+        .as_ref()
+        .is_ok_and(|(_, packets)| packets.bytes() <= WHOLE_READ_BYTES);
     if expected == PriorRun::None
         && !cheap
         && let Some(prepared) = find_prepared(processor, name).await?

@@ -6,7 +6,7 @@ use super::collector::Collector;
 use super::header::Checked;
 use super::points::PointBook;
 use super::published::PublishedValidation;
-use crate::cache::SMALL;
+use crate::cache::SMALL_FOOTER_BYTES;
 use crate::error::Error;
 use crate::given_up::GivenUp;
 use crate::processor::Processor;
@@ -73,7 +73,7 @@ impl<W: Write> Write for Kept<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         match &mut self.copy {
-            Some(copy) if copy.len() + written <= SMALL => copy.extend_from_slice(&bytes[..written]),
+            Some(copy) if copy.len() + written <= SMALL_FOOTER_BYTES => copy.extend_from_slice(&bytes[..written]),
             copy => *copy = None,
         }
         Ok(written)

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 /// A prepared batch of up to this many bytes is fetched in one request, a larger one chunk by
 /// chunk.
-const WHOLE: u64 = 4 << 20;
+const WHOLE_READ_BYTES: u64 = 4 << 20;
 /// The same limit as [`WHOLE`] for callers that need only the footer.
 const FOOTER_WHOLE: u64 = 64 << 10;
 
@@ -52,7 +52,7 @@ impl PreparedReader {
         keys: &[SealingKey],
         batch: &BatchName,
     ) -> Result<Option<Self>, PreparedError> {
-        Self::open_up_to(WHOLE, bucket, owner, keys, batch).await
+        Self::open_up_to(WHOLE_READ_BYTES, bucket, owner, keys, batch).await
     }
 
     /// Reads the footer of a prepared batch. Fetches a small batch whole, and of a large one only

@@ -10,7 +10,7 @@ use tallybox_transport::{BucketError, SharedBucket};
 use zeroize::Zeroizing;
 
 /// A file of up to this many bytes is fetched in one request, a larger one chunk by chunk.
-const WHOLE: u64 = 4 << 20;
+const WHOLE_READ_BYTES: u64 = 4 << 20;
 
 /// An open sealed file with its footer.
 pub(crate) struct SealedReader<F> {
@@ -39,7 +39,7 @@ impl<F: DeserializeOwned> SealedReader<F> {
             Err(error) => return Err(error.into()),
         };
         let size = found.size;
-        let whole = if size <= WHOLE {
+        let whole = if size <= WHOLE_READ_BYTES {
             Some(crate::prepared::collect(found).await?)
         } else {
             None

@@ -25,7 +25,7 @@ const LAST_RECEIVE: Duration = Duration::from_secs(1);
 /// During shutdown: how long running tasks may take to finish before they are given back.
 const LAST_WORK: Duration = Duration::from_millis(2500);
 /// During shutdown: the deadline by which everything is given back.
-const LAST: Duration = Duration::from_millis(4500);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(4500);
 
 /// Takes tasks of these kinds until `stop`. Then takes no more tasks, lets running tasks finish for
 /// a moment, and gives the others back. Returns within five seconds of `stop`.
@@ -56,7 +56,7 @@ pub async fn run(worker: Arc<Worker>, kinds: &[Kind], stop: CancellationToken) {
     if timeout_at(begun + LAST_WORK, tasks.wait()).await.is_err() {
         tracing::info!(tasks = tasks.len(), "unfinished tasks are given back");
         give_back.cancel();
-        if timeout_at(begun + LAST, tasks.wait()).await.is_err() {
+        if timeout_at(begun + SHUTDOWN_TIMEOUT, tasks.wait()).await.is_err() {
             tracing::warn!(
                 tasks = tasks.len(),
                 "tasks could not be given back; they return when their leases expire"

@@ -21,7 +21,7 @@ use crate::error::Error;
 /// Most bytes of a slab.
 const SLAB_LIMIT: u64 = 256 << 20;
 /// Most slabs that are read at the same time.
-const AT_ONCE: usize = 8;
+const CONCURRENT_READS: usize = 8;
 
 /// The common properties of a batch's reports, in the order in which batches are listed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,7 +139,10 @@ pub(super) async fn each_slab<T: Send + 'static>(
         Ok::<_, Error>((place, slab.key, bytes))
     };
     let numbered: Vec<_> = slabs.iter().cloned().enumerate().collect();
-    let mut chunks = stream::iter(numbered).map(read).buffered(AT_ONCE).try_chunks(AT_ONCE);
+    let mut chunks = stream::iter(numbered)
+        .map(read)
+        .buffered(CONCURRENT_READS)
+        .try_chunks(CONCURRENT_READS);
     while let Some(chunk) = chunks.try_next().await.map_err(|error| error.1)? {
         let (take, of_spool) = (Arc::clone(&take), Arc::clone(&of_spool));
         let work = move || -> Result<Vec<T>, Error> {

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
 /// Most batches that are written at the same time.
-const AT_ONCE: usize = 4;
+const CONCURRENT_WRITES: usize = 4;
 /// Most bytes of a list.
 const LIST_LIMIT: u64 = 64 << 20;
 /// Most bytes of a signature object.
@@ -107,7 +107,10 @@ pub(super) async fn publish(
     };
     // The futures are collected first, so that the borrows of the closure end before they run.
     let work: Vec<_> = sides.map(one).collect();
-    let put: Vec<[Put; 3]> = stream::iter(work).buffer_unordered(AT_ONCE).try_collect().await?;
+    let put: Vec<[Put; 3]> = stream::iter(work)
+        .buffer_unordered(CONCURRENT_WRITES)
+        .try_collect()
+        .await?;
     Ok(put.into_iter().flatten().collect())
 }
 

@@ -10,7 +10,7 @@ use super::plan_log::{PlanLog, keys};
 use crate::error::Error;
 
 /// Most objects that are deleted at the same time.
-const AT_ONCE: usize = 16;
+const CONCURRENT_DELETES: usize = 16;
 
 /// Prunes the spool and returns the number of objects deleted.
 ///
@@ -73,7 +73,7 @@ async fn delete(spool: &dyn Bucket, objects: Vec<String>) -> Result<u64, Error> 
         .map(|object| async move { spool.delete(&object).await });
     let deletions: Vec<_> = deletions.collect();
     stream::iter(deletions)
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENT_DELETES)
         .try_collect::<Vec<()>>()
         .await?;
     Ok(count)

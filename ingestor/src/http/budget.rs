@@ -20,7 +20,7 @@ use super::network::Network;
 const SAFE: Duration = Duration::from_secs(1);
 /// Largest request that counts as small, in bytes. Part of the memory is reserved for small
 /// requests.
-const SMALL: u64 = 64 << 10;
+const SMALL_REQUEST_BYTES: u64 = 64 << 10;
 /// Bodies that hold fewer bytes are evicted last, since that frees little memory.
 const WORTHWHILE: u64 = 4 << 10;
 
@@ -158,7 +158,7 @@ impl Hold {
         if self.waiting.is_some_and(|id| !ledger.waiting.contains_key(&id)) {
             return false;
         }
-        let most = match self.bytes.saturating_add(bytes) <= SMALL {
+        let most = match self.bytes.saturating_add(bytes) <= SMALL_REQUEST_BYTES {
             true => limits.all,
             false => limits.large,
         };

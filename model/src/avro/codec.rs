@@ -5,7 +5,7 @@ use flate2::read::DeflateDecoder;
 use std::io::Read as _;
 
 /// Blocks of up to this decompressed size, in bytes, are exempt from the expansion limit.
-const SMALL: u64 = 64 << 10;
+const SMALL_BLOCK_BYTES: u64 = 64 << 10;
 /// Number of bytes that `inflate` requests from the caller's budget at a time.
 const PIECE: u64 = 64 << 10;
 
@@ -55,7 +55,9 @@ impl Codec {
 
 /// Returns the maximum decompressed size of `block`.
 fn allowance(block: &[u8], limits: &Limits) -> u64 {
-    let by_ratio = (block.len() as u64).saturating_mul(limits.expansion_ratio).max(SMALL);
+    let by_ratio = (block.len() as u64)
+        .saturating_mul(limits.expansion_ratio)
+        .max(SMALL_BLOCK_BYTES);
     by_ratio.min(limits.block_bytes)
 }
 

@@ -59,7 +59,7 @@ pub struct ScanCache {
 }
 
 /// Limit of entries of each kind.
-const MOST: usize = 100_000;
+const MAX_CACHED_ENTRIES: usize = 100_000;
 
 impl ScanCache {
     /// Removes entries older than a time, and all markers if there are too many.
@@ -67,7 +67,7 @@ impl ScanCache {
         let mut batches = lock(&self.batches);
         batches.retain(|name, _| name.window.end() >= time);
         let mut markers = lock(&self.markers);
-        if markers.len() > MOST {
+        if markers.len() > MAX_CACHED_ENTRIES {
             markers.clear();
         }
     }
@@ -75,7 +75,7 @@ impl ScanCache {
     /// Returns whether this is the first occurrence of a message, and records it.
     pub(crate) fn log_once(&self, what: &str) -> bool {
         let mut said = lock(&self.said);
-        if said.len() > MOST {
+        if said.len() > MAX_CACHED_ENTRIES {
             said.clear();
         }
         said.insert(what.to_owned())
