@@ -29,7 +29,7 @@ struct Bounded {
 
 /// Reserved memory, released on drop.
 #[derive(Debug)]
-pub struct Share(#[allow(dead_code, reason = "held for its end")] Option<OwnedSemaphorePermit>);
+pub struct MemoryPermit(#[allow(dead_code, reason = "held for its end")] Option<OwnedSemaphorePermit>);
 
 impl Budget {
     /// Creates a budget of `mib` MiB.
@@ -43,16 +43,16 @@ impl Budget {
     /// Reserves memory for a batch of `bytes` bytes, all at once, and waits until it is available.
     /// Requests are served in their order. While it waits, the function calls `progress` at
     /// intervals. A request larger than the budget takes the whole budget.
-    pub async fn take(&self, bytes: u64, progress: &Progress) -> Share {
+    pub async fn acquire(&self, bytes: u64, progress: &Progress) -> MemoryPermit {
         self.take_memory(bytes / PART, progress).await
     }
 
     /// Reserves `bytes` in addition to the fixed part of every batch, otherwise as [`Self::take`].
     /// For data whose size in memory is known, such as the messages of a peer: the peer chooses how
     /// small a file they come in.
-    pub async fn take_memory(&self, bytes: u64, progress: &Progress) -> Share {
+    pub async fn take_memory(&self, bytes: u64, progress: &Progress) -> MemoryPermit {
         let Some(bounded) = &self.0 else {
-            return Share(None);
+            return MemoryPermit(None);
         };
         let mib = BASE_MIB.saturating_add(bytes >> 20);
         // A request larger than the semaphore would never be granted.
@@ -62,7 +62,7 @@ impl Budget {
         loop {
             match timeout(SIGN_OF_LIFE, taking.as_mut()).await {
                 // The semaphore is never closed.
-                Ok(taken) => return Share(taken.ok()),
+                Ok(taken) => return MemoryPermit(taken.ok()),
                 Err(_) => progress(0, 0),
             }
         }
@@ -79,21 +79,21 @@ mod tests {
     async fn a_batch_waits_for_those_before_it() {
         let budget = Budget::of_mib(64);
         let progress = no_progress();
-        let first = budget.take(0, &progress).await;
-        let second = budget.take(64 << 20, &progress).await;
+        let first = budget.acquire(0, &progress).await;
+        let second = budget.acquire(64 << 20, &progress).await;
         assert!(
-            budget.take(4 << 20, &progress).now_or_never().is_none(),
+            budget.acquire(4 << 20, &progress).now_or_never().is_none(),
             "16 + 32 of 64 are taken"
         );
         drop(first);
-        let third = budget.take(0, &progress).now_or_never();
+        let third = budget.acquire(0, &progress).now_or_never();
         assert!(third.is_some());
-        assert!(budget.take(1 << 40, &progress).now_or_never().is_none());
+        assert!(budget.acquire(1 << 40, &progress).now_or_never().is_none());
         drop((second, third));
         assert!(
-            budget.take(1 << 40, &progress).now_or_never().is_some(),
+            budget.acquire(1 << 40, &progress).now_or_never().is_some(),
             "larger than all takes all"
         );
-        assert!(Budget::default().take(1 << 60, &progress).now_or_never().is_some());
+        assert!(Budget::default().acquire(1 << 60, &progress).now_or_never().is_some());
     }
 }

@@ -74,7 +74,7 @@ pub async fn mismatches(document: &Document, processor: &Processor) -> Result<Ve
 /// logged and counted.
 pub async fn watch(worker: Arc<Worker>, source: Source) {
     loop {
-        if let Err(error) = look(&worker, &source).await {
+        if let Err(error) = compare_keys(&worker, &source).await {
             tracing::warn!(
                 error,
                 "packet keys cannot be compared with the ingestor's client configuration"
@@ -84,7 +84,7 @@ pub async fn watch(worker: Arc<Worker>, source: Source) {
     }
 }
 
-async fn look(worker: &Worker, source: &Source) -> Result<(), String> {
+async fn compare_keys(worker: &Worker, source: &Source) -> Result<(), String> {
     // The configuration is read again each time, because its files may change while the worker
     // runs.
     let config = source.load().map_err(|error| chain(&error))?;

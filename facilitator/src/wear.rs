@@ -53,7 +53,7 @@ impl Default for WearLimits {
 impl WearLimits {
     /// Returns the limits of a key with this number of bins.
     #[must_use]
-    pub fn of(self, bins: u32) -> Self {
+    pub fn for_bins(self, bins: u32) -> Self {
         let points = u64::from(bins).saturating_add(1).next_power_of_two();
         Self {
             alarm: self.alarm / points,
@@ -114,7 +114,8 @@ pub(crate) async fn known(processor: &Processor) -> Result<Arc<Failures>, Error>
 /// Returns whether further packets under a key are rejected.
 pub(crate) fn is_worn_out(processor: &Processor, key: &PacketKey, failures: &Failures) -> bool {
     let failed = failures.get(&key.fingerprint).copied().unwrap_or_default();
-    key.bins.is_some_and(|bins| failed >= processor.wear.of(bins).refuse)
+    key.bins
+        .is_some_and(|bins| failed >= processor.wear.for_bins(bins).refuse)
 }
 
 async fn list(processor: &Processor) -> Result<Failures, Error> {
@@ -146,7 +147,7 @@ async fn list(processor: &Processor) -> Result<Failures, Error> {
 }
 
 fn warn(processor: &Processor, key: &PacketKey, failed: u64) {
-    let Some(limits) = key.bins.map(|bins| processor.wear.of(bins)) else {
+    let Some(limits) = key.bins.map(|bins| processor.wear.for_bins(bins)) else {
         return;
     };
     if failed >= limits.refuse {
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn limits_follow_from_the_smallest_power_of_two_above_the_bins() {
         for (bins, points) in [(1, 2), (2, 4), (3, 4), (4, 8), (5, 8), (7, 8), (8, 16), (9, 16)] {
-            let limits = WearLimits::default().of(bins);
+            let limits = WearLimits::default().for_bins(bins);
             assert_eq!(
                 (limits.alarm, limits.refuse),
                 ((1 << 20) / points, (1 << 24) / points),

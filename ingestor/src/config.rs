@@ -310,7 +310,7 @@ impl Default for AcceptanceConfig {
     }
 }
 
-fn one() -> usize {
+fn default_replicas() -> usize {
     1
 }
 

@@ -114,13 +114,19 @@ impl ClientConfig {
             .iter()
             .filter(|(_, entry)| entry.state == MetricState::Accept);
         advertised
-            .filter_map(|(name, entry)| Some(ClientMetric::of(name.as_str(), entry, keys(entry.encoding.bins)?)))
+            .filter_map(|(name, entry)| {
+                Some(ClientMetric::from_registry(
+                    name.as_str(),
+                    entry,
+                    keys(entry.encoding.bins)?,
+                ))
+            })
             .collect()
     }
 }
 
 impl ClientMetric {
-    fn of(name: &str, entry: &MetricEntry, processors: [ClientKey; 2]) -> Self {
+    fn from_registry(name: &str, entry: &MetricEntry, processors: [ClientKey; 2]) -> Self {
         Self {
             name: name.to_owned(),
             encoding: entry.encoding.clone(),

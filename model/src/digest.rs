@@ -13,7 +13,7 @@ pub struct Digest(pub [u8; 32]);
 impl Digest {
     /// Computes the digest of `bytes`.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn sha256(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
@@ -21,7 +21,7 @@ impl Digest {
     /// packets.
     #[must_use]
     pub fn empty() -> Self {
-        Self::of(&[])
+        Self::sha256(&[])
     }
 
     /// Formats the digest as 64 lower-case hexadecimal digits.
@@ -168,9 +168,9 @@ mod tests {
         let mut reader = HashingReader::new(&b"hello world"[..]);
         let mut start = [0; 5];
         reader.read_exact(&mut start).unwrap();
-        assert_eq!(reader.finish().unwrap(), (Digest::of(b"hello world"), 11));
+        assert_eq!(reader.finish().unwrap(), (Digest::sha256(b"hello world"), 11));
         let mut writer = HashingWriter::new(Vec::new());
         writer.write_all(b"hello").unwrap();
-        assert_eq!(writer.finish(), (b"hello".to_vec(), Digest::of(b"hello"), 5));
+        assert_eq!(writer.finish(), (b"hello".to_vec(), Digest::sha256(b"hello"), 5));
     }
 }

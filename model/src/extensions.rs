@@ -186,7 +186,7 @@ impl RosterSwitch {
     /// Determines the switch from both processors' times, for windows of this length. Returns
     /// `None` beyond the last representable time.
     #[must_use]
-    pub fn of(ours: BatchTime, theirs: BatchTime, minutes: u32, seen: BatchTime) -> Option<Self> {
+    pub fn from_announcements(ours: BatchTime, theirs: BatchTime, minutes: u32, seen: BatchTime) -> Option<Self> {
         Some(Self {
             window: first_window(ours.max(theirs), minutes)?.start(),
             ours,
@@ -299,7 +299,7 @@ impl RosterUse {
             (Some(fixed), ..) => Some(Bound::Known(fixed)),
             (None, None, ..) => None,
             (None, Some(ours), Some(theirs), _) => {
-                RosterSwitch::of(ours.since, theirs.since, minutes, now).map(Bound::Known)
+                RosterSwitch::from_announcements(ours.since, theirs.since, minutes, now).map(Bound::Known)
             }
             (None, Some(ours), None, Sighting::Unknown) => open(ours.since),
             // The peer announces no rosters, so the windows are summed as in ENPA.
@@ -312,7 +312,7 @@ impl RosterUse {
             (None, None, _) => None,
             (None, Some(ours), Some(theirs)) => theirs
                 .until
-                .and_then(|theirs| RosterSwitch::of(ours, theirs, minutes, now))
+                .and_then(|theirs| RosterSwitch::from_announcements(ours, theirs, minutes, now))
                 .map(Bound::Known),
             // A document that disappears does not revoke the announcement: the peer's `until` is
             // unknown.

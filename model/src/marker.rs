@@ -45,6 +45,6 @@ mod tests {
         assert_ne!(base, sync_marker(2, "a", &[Digest::empty()]));
         assert_ne!(base, sync_marker(1, "b", &[Digest::empty()]));
         assert_ne!(base, sync_marker(1, "a", &[]));
-        assert_ne!(base, sync_marker(1, "a", &[Digest::of(b"x")]));
+        assert_ne!(base, sync_marker(1, "a", &[Digest::sha256(b"x")]));
     }
 }

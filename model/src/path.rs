@@ -53,7 +53,7 @@ impl BatchPart {
     /// All three parts, in the order in which they are written.
     pub const ALL: [Self; 3] = [Self::Packets, Self::Header, Self::Signature];
 
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Header => "header",
             Self::Packets => "packets",
@@ -85,7 +85,7 @@ const PREPARED: &str = ".prepared";
 const SUMMED: &str = "summed";
 
 impl BatchObjects {
-    fn of(header: String) -> Self {
+    fn from_header(header: String) -> Self {
         Self {
             packets: format!("{header}{PACKETS}"),
             signature: format!("{header}{SIGNATURE}"),
@@ -98,14 +98,14 @@ impl BatchName {
     /// Returns `{agg}/{DATE}/{id}.batch`, `.batch.avro`, `.batch.sig`.
     #[must_use]
     pub fn ingestion(&self) -> BatchObjects {
-        BatchObjects::of(format!("{self}{INGESTION}"))
+        BatchObjects::from_header(format!("{self}{INGESTION}"))
     }
 
     /// Returns `{agg}/{DATE}/{id}.validity_{i}` and so on, where `i` is the index of the processor
     /// that writes the validation.
     #[must_use]
     pub fn validation(&self, writer: Role) -> BatchObjects {
-        BatchObjects::of(format!("{self}.validity_{}", writer.index()))
+        BatchObjects::from_header(format!("{self}.validity_{}", writer.index()))
     }
 
     /// Returns `{agg}/{DATE}/{id}.{sealing key id}.prepared`, in the processor's own bucket.
@@ -271,8 +271,8 @@ impl Unconfirmed {
     #[must_use]
     pub fn note(&self) -> String {
         match self {
-            Self::Validation(name, part) => format!("{UNCONFIRMED}/{name}.{}", part.word()),
-            Self::SumPart(name, part) => format!("{UNCONFIRMED}/{name}.{}", part.word()),
+            Self::Validation(name, part) => format!("{UNCONFIRMED}/{name}.{}", part.as_str()),
+            Self::SumPart(name, part) => format!("{UNCONFIRMED}/{name}.{}", part.as_str()),
         }
     }
 
@@ -280,7 +280,7 @@ impl Unconfirmed {
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
         let (stem, word) = key.strip_prefix(UNCONFIRMED)?.strip_prefix('/')?.rsplit_once('.')?;
-        let part = BatchPart::ALL.into_iter().find(|part| part.word() == word)?;
+        let part = BatchPart::ALL.into_iter().find(|part| part.as_str() == word)?;
         let found = match BatchName::parse(stem) {
             Some(name) => Self::Validation(name, part),
             None => {

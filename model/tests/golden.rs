@@ -126,7 +126,7 @@ fn the_published_example_comes_out_to_the_byte() {
     let bytes = writer.finish().unwrap();
     assert_eq!(bytes.len(), 362);
     assert_eq!(
-        Digest::of(&bytes).to_hex(),
+        Digest::sha256(&bytes).to_hex(),
         "cead1d34bbe11b4028cb937f50b5cfcbc808b1e176f533e3ec184cc1b0256ac9"
     );
 }

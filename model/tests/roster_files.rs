@@ -38,7 +38,7 @@ fn claim() -> Claim {
             hamming_weight: Some(1),
         },
         accepted: 20,
-        digest: Digest::of(b"ids"),
+        digest: Digest::sha256(b"ids"),
     }
 }
 
@@ -58,7 +58,7 @@ fn a_header_has_these_bytes() {
     let instance = "us-ca-example".parse().unwrap();
     let header = RosterHeader::new(&instance, &name(), Role::Second, chain, &terms, Digest::empty());
     let file = encode_one(&header, [7; 16]).unwrap();
-    assert_eq!(Digest::of(&file).to_hex(), HEADER);
+    assert_eq!(Digest::sha256(&file).to_hex(), HEADER);
     let read: RosterHeader = decode_one(&file, &Limits::default()).unwrap();
     assert_eq!((read.terms(), read.chain()), (Some(terms), Some(chain)));
     assert!(read.is_of(&instance, &name(), Role::Second) && !read.is_of(&instance, &name(), Role::First));
@@ -73,7 +73,7 @@ fn entries_have_these_bytes() {
     ] {
         let entry = RosterEntry::new(batch(), &listing);
         let file = encode_one(&entry, [7; 16]).unwrap();
-        assert_eq!(Digest::of(&file).to_hex(), digest, "{listing:?}");
+        assert_eq!(Digest::sha256(&file).to_hex(), digest, "{listing:?}");
         let read: RosterEntry = decode_one(&file, &Limits::default()).unwrap();
         assert_eq!((read.batch(), read.listing()), (Some(batch()), Some(listing)));
     }

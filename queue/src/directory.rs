@@ -184,7 +184,7 @@ impl TaskQueue for DirectoryQueue {
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
         let end = Instant::now() + wait;
         loop {
-            let taken = self.run("receive", Shared::take).await?;
+            let taken = self.run("receive", Shared::lease_next).await?;
             let now = Instant::now();
             if taken.is_some() || now >= end {
                 return Ok(taken);
@@ -272,7 +272,7 @@ impl TaskQueue for DirectoryQueue {
 
 impl Shared {
     /// Leases the oldest ready message, if there is one.
-    fn take(&self) -> Result<Option<Delivery>, Failure> {
+    fn lease_next(&self) -> Result<Option<Delivery>, Failure> {
         loop {
             let Some(found) = self.next_listed()? else {
                 return Ok(None);

@@ -139,13 +139,13 @@ impl TaskQueue for MemoryQueue {
 
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>, QueueError> {
         if wait.is_zero() {
-            return Ok(self.shared.take());
+            return Ok(self.shared.lease_next());
         }
         let end = Instant::now() + wait;
         loop {
             // Register before the check, so that a message added in between is noticed.
             let changed = self.shared.changed.notified();
-            if let Some(delivery) = self.shared.take() {
+            if let Some(delivery) = self.shared.lease_next() {
                 return Ok(Some(delivery));
             }
             let now = Instant::now();
@@ -244,7 +244,7 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    fn take(&self) -> Option<Delivery> {
+    fn lease_next(&self) -> Option<Delivery> {
         let now = self.now();
         let mut state = self.state();
         let first = state.messages.first_entry()?;

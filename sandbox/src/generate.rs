@@ -183,7 +183,7 @@ fn spec(options: &GenerateOptions, metric: &Metric, name: BatchName, interval: W
         name,
         parameters,
         interval,
-        origin: Digest::of(text.as_bytes()),
+        origin: Digest::sha256(text.as_bytes()),
     })
 }
 

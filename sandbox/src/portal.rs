@@ -50,7 +50,7 @@ pub struct Parts {
 /// # Errors
 /// As [`Parts::total`].
 pub async fn total(world: &World, aggregation: &AggregationId, window: Window) -> Result<Total, Error> {
-    Parts::of(world)?.total(aggregation, window).await
+    Parts::open(world)?.total(aggregation, window).await
 }
 
 impl Parts {
@@ -58,7 +58,7 @@ impl Parts {
     ///
     /// # Errors
     /// Never in fact: the instance is a constant.
-    pub fn of(world: &World) -> Result<Self, Error> {
+    pub fn open(world: &World) -> Result<Self, Error> {
         let trusted = |role: Role| {
             let key = world.keys.processors[role.index()].signing.verifying_key();
             TrustedKeys::from([(signing_key_id(role), key)])

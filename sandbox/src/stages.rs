@@ -95,7 +95,7 @@ pub(crate) async fn ingest_all(
 async fn ingestor_batch(ingestor: &Ingestor, flow: &Flow, plan: &BatchPlan, seed: u64) -> Result<BatchPair, Error> {
     let metric = flow.traffic.metric();
     let parameters = ingest::parameters(metric.name, metric.bins(), flow.epsilon)?;
-    let origin = Digest::of(format!("sandbox {seed} {} {}", plan.name, plan.packets()).as_bytes());
+    let origin = Digest::sha256(format!("sandbox {seed} {} {}", plan.name, plan.packets()).as_bytes());
     ingestor
         .begin(BatchSpec {
             name: plan.name.clone(),

@@ -57,7 +57,7 @@ impl Exit {
     }
 
     /// Returns the word for this result in JSON, logs and messages.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Usage => "usage",
@@ -78,13 +78,13 @@ impl From<Exit> for ExitCode {
 
 impl std::fmt::Display for Exit {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.pad(self.word())
+        formatter.pad(self.as_str())
     }
 }
 
 impl Serialize for Exit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn words_are_distinct_and_are_the_json() {
-        let mut words: Vec<&str> = Exit::ALL.into_iter().map(Exit::word).collect();
+        let mut words: Vec<&str> = Exit::ALL.into_iter().map(Exit::as_str).collect();
         assert_eq!(serde_json::to_string(&Exit::BelowMinimum).unwrap(), "\"below-minimum\"");
         assert_eq!(format!("{:>9}", Exit::Retry), "    retry");
         words.sort_unstable();

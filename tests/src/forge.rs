@@ -107,7 +107,7 @@ impl Batch {
         }
         let packets = writer.finish().expect("packets");
         let header = IngestionHeader {
-            packet_file_digest: Digest::of(&packets),
+            packet_file_digest: Digest::sha256(&packets),
             ..self.header.clone()
         };
         let header = encode_one(&header, [8; 16]).expect("a header");

@@ -25,7 +25,7 @@ pub fn roster(
     let mut entries = records(&packets);
     change(&mut header, &mut entries);
     let packets = file(&entries);
-    header.packet_file_digest = Digest::of(&packets);
+    header.packet_file_digest = Digest::sha256(&packets);
     let header = encode_one(&header, [6; 16]).expect("a header");
     signature_file("forged", 1, &header, Some(packets), key).expect("a signature file")
 }

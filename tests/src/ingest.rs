@@ -50,7 +50,7 @@ pub async fn batches(mailbox: &dyn Bucket, key: &VerifyingKey) -> Batches {
             (header.batch_uuid, header.name.as_str()),
             (name.id, name.aggregation.as_str())
         );
-        assert_eq!(header.packet_file_digest, Digest::of(&packets));
+        assert_eq!(header.packet_file_digest, Digest::sha256(&packets));
         all.insert(name, shares(&packets));
     }
     all

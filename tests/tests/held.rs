@@ -145,7 +145,7 @@ async fn keep(mailbox: &dyn Bucket, batch: &BatchName, writer: Role, kept: usize
     }
     let packets = out.finish().unwrap();
     let header = ValidationHeader {
-        packet_file_digest: Digest::of(&packets),
+        packet_file_digest: Digest::sha256(&packets),
         ..header
     };
     let header = encode_one(&header, [6; 16]).unwrap();

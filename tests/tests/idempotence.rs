@@ -373,7 +373,7 @@ async fn a_record_made_again_holds_what_was_published_and_no_other_packet() {
         let packets = packets.finish().unwrap();
         let header: ValidationHeader = decode_one(&read(&objects.header), &limits).unwrap();
         let header = ValidationHeader {
-            packet_file_digest: Digest::of(&packets),
+            packet_file_digest: Digest::sha256(&packets),
             ..header
         };
         let header = encode_one(&header, [9; 16]).unwrap();

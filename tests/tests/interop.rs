@@ -54,7 +54,7 @@ fn validation(bucket: &Path, objects: &BatchObjects) -> (ValidationHeader, Vec<V
         .inline()
         .unwrap_or_else(|| (read(&objects.header), read(&objects.packets)));
     let header: ValidationHeader = decode_one(&header, &limits).unwrap();
-    assert_eq!(header.packet_file_digest, Digest::of(&packets));
+    assert_eq!(header.packet_file_digest, Digest::sha256(&packets));
     (header, records(&packets))
 }
 
@@ -74,7 +74,7 @@ fn sum_part(bucket: &Path, case: &Case, role: Role) -> (SumPart, BTreeSet<Packet
     let file = std::fs::read(bucket.join(objects.header)).unwrap();
     let invalid = std::fs::read(bucket.join(objects.packets)).unwrap();
     let part: SumPart = decode_one(&file, &Limits::default()).unwrap();
-    assert_eq!(part.packet_file_digest, Digest::of(&invalid));
+    assert_eq!(part.packet_file_digest, Digest::sha256(&invalid));
     let invalid: Vec<InvalidPacket> = records(&invalid);
     assert!(invalid.is_sorted(), "expected sorted identifiers without duplicates");
     (part, invalid.into_iter().map(|packet| packet.id).collect())

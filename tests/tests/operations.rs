@@ -109,7 +109,7 @@ impl Side {
     fn counts(&self) -> Counts {
         let mut counts = Counts::new();
         for (name, bucket) in &self.recorded {
-            for operation in bucket.take() {
+            for operation in bucket.drain() {
                 let kind = match operation.kind {
                     OperationKind::Get => "get",
                     OperationKind::GetRange => "get-range",
@@ -328,7 +328,7 @@ async fn a_batch_that_is_older_than_the_own_bucket_is_looked_for_in_the_peers_ma
             .await
             .unwrap();
         let signature = name.validation(Role::First).signature;
-        let asked = side.recorded["validation-out"].take().into_iter();
+        let asked = side.recorded["validation-out"].drain().into_iter();
         let first = asked
             .filter(|operation| operation.key == signature)
             .map(|operation| operation.kind)

@@ -106,7 +106,7 @@ rosters:
             agreed_until: start,
         };
         let instance = "interop".parse().unwrap();
-        let digest = Digest::of(&entries);
+        let digest = Digest::sha256(&entries);
         let header = RosterHeader::new(&instance, &name, Role::Second, chain, &terms, digest);
         let header = encode_one(&header, [6; 16]).unwrap();
         let (id, key) = second_key();
@@ -117,7 +117,7 @@ rosters:
     /// Writes Second's validation of a batch with this file of messages, in one object or in three.
     async fn validation(&self, batch: &BatchName, messages: Vec<u8>, inline: bool) {
         let header = Batch::read(&self.case, batch, Role::First).header;
-        let header = ValidationHeader::new(batch.id, header.parameters(), Digest::of(&messages));
+        let header = ValidationHeader::new(batch.id, header.parameters(), Digest::sha256(&messages));
         let header = encode_one(&header, [6; 16]).unwrap();
         let objects = batch.validation(Role::Second);
         let (id, key) = second_key();

@@ -152,7 +152,7 @@ async fn a_false_entry_closes_nothing_but_itself() {
         })
     });
     pair.run(&second, 0).await;
-    let old = DatedBatch::of(&later(victim, -120));
+    let old = DatedBatch::from_batch(&later(victim, -120));
     let entry = RosterEntry::new(old, &Listing::Open(OpenReason::TooLate));
     pair.forge(0, |_, entries| entries.insert(0, entry)).await;
     let mut alarms = pair.run(&first, 0).await.alarms;
@@ -167,7 +167,7 @@ async fn a_false_entry_closes_nothing_but_itself() {
     }
     let agreed = pair.same(1).await;
     assert_eq!(agreed.batches.len(), 1);
-    assert_eq!(agreed.batches[0].batch, DatedBatch::of(victim));
+    assert_eq!(agreed.batches[0].batch, DatedBatch::from_batch(victim));
 }
 
 /// In a later window, one roster states a maximum age of zero windows.

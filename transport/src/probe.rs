@@ -321,7 +321,7 @@ mod tests {
         i64::try_from(since.as_millis()).unwrap()
     }
 
-    fn of(probed: &Probed, verdict: CheckResult) -> Vec<&'static str> {
+    fn details(probed: &Probed, verdict: CheckResult) -> Vec<&'static str> {
         let found = probed.findings.iter().filter(|finding| finding.verdict == verdict);
         found.map(|finding| finding.check).collect()
     }
@@ -330,7 +330,11 @@ mod tests {
     async fn a_good_bucket_is_good_and_keeps_nothing() {
         let bucket = memory("own");
         let probed = probe("own", &*bucket, Purpose::Own, now()).await;
-        assert_eq!(of(&probed, CheckResult::Good).len(), probed.findings.len(), "{probed}");
+        assert_eq!(
+            details(&probed, CheckResult::Good).len(),
+            probed.findings.len(),
+            "{probed}"
+        );
         let left: Vec<Entry> = bucket
             .list("", ListRange::default())
             .await
@@ -341,7 +345,7 @@ mod tests {
         // Every program that reads a bucket's date creates the clock object.
         assert!(left.iter().all(|entry| entry.key == crate::bucket::CLOCK), "{left:?}");
         let late = probe("own", &*bucket, Purpose::Own, now() - 10 * 60_000).await;
-        assert_eq!(of(&late, CheckResult::Failed), ["date"], "{late}");
+        assert_eq!(details(&late, CheckResult::Failed), ["date"], "{late}");
     }
 
     #[tokio::test]
@@ -349,18 +353,18 @@ mod tests {
         let mailbox = WriteOnly(memory("mailbox"));
         let outbox = probe("out", &mailbox, Purpose::Outbox, now()).await;
         assert_eq!(
-            of(&outbox, CheckResult::Good),
+            details(&outbox, CheckResult::Good),
             ["directory", "create-if-absent", "delete"],
             "{outbox}"
         );
         let own = probe("own", &mailbox, Purpose::Own, now()).await;
         assert_eq!(
-            of(&own, CheckResult::Failed),
+            details(&own, CheckResult::Failed),
             ["list", "read", "delete", "list-from-bound"],
             "{own}"
         );
         let inbox = probe("in", &*memory("inbox"), Purpose::Inbox, now()).await;
-        assert_eq!(of(&inbox, CheckResult::TooMuch), ["create", "delete"], "{inbox}");
+        assert_eq!(details(&inbox, CheckResult::TooMuch), ["create", "delete"], "{inbox}");
     }
 
     #[tokio::test]
@@ -373,7 +377,7 @@ mod tests {
         );
         let missing = LocalBucket::new("/nowhere/at/all");
         let probed = probe("own", &missing, Purpose::Own, now()).await;
-        assert_eq!(of(&probed, CheckResult::Unreachable), ["directory"], "{probed}");
+        assert_eq!(details(&probed, CheckResult::Unreachable), ["directory"], "{probed}");
     }
 
     #[tokio::test]
@@ -435,7 +439,7 @@ mod tests {
         }
         let probed = probe("own", &Replaces(memory("own")), Purpose::Own, now()).await;
         assert_eq!(
-            of(&probed, CheckResult::Failed),
+            details(&probed, CheckResult::Failed),
             ["create-if-absent", "list-from-bound"],
             "{probed}"
         );

@@ -64,7 +64,7 @@ impl RecordedBucket {
     }
 
     /// Removes and returns the operations since the last call, in order.
-    pub fn take(&self) -> Vec<Operation> {
+    pub fn drain(&self) -> Vec<Operation> {
         std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -184,11 +184,11 @@ mod tests {
             .unwrap();
         bucket.get("none").await.unwrap_err();
         assert_eq!(bucket.keys(OperationKind::Get), ["none"]);
-        let kinds: Vec<_> = bucket.take().into_iter().map(|operation| operation.kind).collect();
+        let kinds: Vec<_> = bucket.drain().into_iter().map(|operation| operation.kind).collect();
         assert_eq!(
             kinds,
             [OperationKind::Create, OperationKind::Commit, OperationKind::Get]
         );
-        assert!(bucket.take().is_empty());
+        assert!(bucket.drain().is_empty());
     }
 }

@@ -206,7 +206,7 @@ impl StoreUpload {
         self.bucket.error(self.path.as_ref(), error)
     }
 
-    fn take(&mut self) -> State {
+    fn take_state(&mut self) -> State {
         std::mem::replace(&mut self.state, State::Over)
     }
 
@@ -219,7 +219,7 @@ impl StoreUpload {
     /// object between this check and the commit, it writes the same bytes, because the bytes of
     /// such large objects were fixed before.
     async fn start_parts(&mut self) -> Result<(), BucketError> {
-        let State::Held { chunks, .. } = self.take() else {
+        let State::Held { chunks, .. } = self.take_state() else {
             return Err(self.over());
         };
         match self.bucket.store.head(&self.path).await {
@@ -314,7 +314,7 @@ impl Upload for StoreUpload {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Created, BucketError> {
-        match self.take() {
+        match self.take_state() {
             State::Held { bytes: 0, .. } if !self.bucket.stores_empty_objects => Ok(Created::New),
             State::Held { chunks, .. } => self.put_if_absent(chunks).await,
             State::Parts(parts) => parts
@@ -328,7 +328,7 @@ impl Upload for StoreUpload {
     }
 
     async fn abort(mut self: Box<Self>) {
-        if let State::Parts(parts) = self.take() {
+        if let State::Parts(parts) = self.take_state() {
             forget_parts(parts, &self.bucket.location).await;
         }
     }
@@ -336,7 +336,7 @@ impl Upload for StoreUpload {
 
 impl Drop for StoreUpload {
     fn drop(&mut self) {
-        let State::Parts(parts) = self.take() else { return };
+        let State::Parts(parts) = self.take_state() else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let location = self.bucket.location.clone();
             runtime.spawn(async move { forget_parts(parts, &location).await });

@@ -340,8 +340,14 @@ impl Run<'_> {
         for due in ready {
             self.mark(&due.marker(self.now)).await?;
             let (task, why) = (due.work.to_string(), due.reason());
-            tracing::info!(task, kind = due.work.word(), attempt = due.attempt, why, "work started");
-            started.push(StartedTask::of(&due));
+            tracing::info!(
+                task,
+                kind = due.work.as_str(),
+                attempt = due.attempt,
+                why,
+                "work started"
+            );
+            started.push(StartedTask::from_due(&due));
         }
         Ok(started)
     }

@@ -271,7 +271,7 @@ impl Metrics {
 
     /// Sets the number of rejected tasks of a queue.
     pub fn rejected(&self, queue: QueueKind, count: usize) {
-        let queue = queue.word();
+        let queue = queue.as_str();
         let gauge = self.rejected.get_or_create_owned(&QueueLabels { queue });
         gauge.set(number(count));
     }

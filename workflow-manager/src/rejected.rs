@@ -72,7 +72,7 @@ pub enum RejectedAction {
 }
 
 impl Rejected {
-    fn of(queue: QueueKind, delivery: Delivery) -> Self {
+    fn from_delivery(queue: QueueKind, delivery: Delivery) -> Self {
         let body = delivery.body.clone();
         let wanted = match queue {
             QueueKind::Intake => IntakeTask::parse(&body).map(|task| {
@@ -200,7 +200,7 @@ pub async fn rejected(
     let mut found = Vec::new();
     while found.len() < most {
         match from.receive(WAIT).await? {
-            Some(delivery) => found.push(Rejected::of(queue, delivery)),
+            Some(delivery) => found.push(Rejected::from_delivery(queue, delivery)),
             None => break,
         }
     }
@@ -294,7 +294,7 @@ impl Manager {
             match &set_aside.messages {
                 Ok(_) => self.metrics.rejected(set_aside.queue, set_aside.open()),
                 Err(problem) if self.scan_cache.log_once(&format!("rejected {problem}")) => {
-                    let queue = set_aside.queue.word();
+                    let queue = set_aside.queue.as_str();
                     tracing::warn!(queue, error = problem, "cannot count rejected tasks");
                 }
                 Err(_) => {}

@@ -63,9 +63,9 @@ pub struct FailedStart {
 impl StartedTask {
     /// Describes a started task.
     #[must_use]
-    pub fn of(due: &Due) -> Self {
+    pub fn from_due(due: &Due) -> Self {
         Self {
-            kind: due.work.word(),
+            kind: due.work.as_str(),
             task: due.work.to_string(),
             attempt: due.attempt,
             why: due.reason(),

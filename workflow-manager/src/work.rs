@@ -42,7 +42,7 @@ pub enum QueueKind {
 impl QueueKind {
     /// Returns the word in settings, names and logs.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Intake => "intake",
             Self::Aggregate => "aggregate",
@@ -64,10 +64,10 @@ impl Work {
 
     /// Returns the kind of task: `intake`, `roster`, `agree` or `aggregate`.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self.marked() {
             MarkedTask::Intake(_) => "intake",
-            MarkedTask::Window(kind, _) => kind.word(),
+            MarkedTask::Window(kind, _) => kind.as_str(),
         }
     }
 

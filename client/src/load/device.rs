@@ -78,7 +78,7 @@ impl Plan {
     }
 
     /// Reserves the reports of the next post, and returns their number.
-    fn take(&self) -> usize {
+    fn next_report(&self) -> usize {
         let wanted = self.bulk as u64;
         let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
             Some(left - left.min(wanted))
@@ -159,7 +159,7 @@ impl Device {
         if Instant::now() >= end {
             return false;
         }
-        let count = self.plan.take();
+        let count = self.plan.next_report();
         if count == 0 {
             return false;
         }

@@ -85,14 +85,14 @@ impl LoadSummary {
             failures: failures.map(|(what, count)| ((*what).to_owned(), *count)).collect(),
             statuses: tally.statuses.clone(),
             surprises: tally.surprises.clone(),
-            latency: Latency::of(&tally.latency),
-            since_due: paced.then(|| Latency::of(&tally.since_due)),
+            latency: Latency::from_histogram(&tally.latency),
+            since_due: paced.then(|| Latency::from_histogram(&tally.since_due)),
         }
     }
 }
 
 impl Latency {
-    fn of(histogram: &Histogram<u64>) -> Self {
+    fn from_histogram(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
         Self {
             p50_ms: at(0.5),

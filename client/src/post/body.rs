@@ -29,7 +29,7 @@ pub(super) struct Body {
 
 impl Body {
     /// Encodes reports as a body.
-    pub(super) fn of(reports: &[&ReportUpload], form: Form, gzip: bool) -> Result<Self, String> {
+    pub(super) fn encode(reports: &[&ReportUpload], form: Form, gzip: bool) -> Result<Self, String> {
         let (media_type, bytes) = match (reports, form) {
             ([one], _) => ("application/json", json(&JsonReport::from((*one).clone()))?),
             (many, Form::Json) => {

@@ -196,7 +196,7 @@ impl Reporter {
         let mut asked = Duration::ZERO;
         while let Some(mut group) = groups.pop() {
             let uploads: Vec<&ReportUpload> = group.iter().map(|&index| slots[index].report.upload()).collect();
-            let body = Body::of(&uploads, self.options.bulk, self.options.gzip);
+            let body = Body::encode(&uploads, self.options.bulk, self.options.gzip);
             let (reply, after) = match body {
                 Ok(body) if body.bytes.len() > most_bytes && group.len() > 1 => (Reply::too_large(), None),
                 Ok(body) => self.post(body, group.len()).await,

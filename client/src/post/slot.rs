@@ -29,7 +29,7 @@ pub(super) fn apply(slots: &mut [Slot], group: &[usize], reply: Reply) {
     match reply {
         Reply::Results(results) => {
             for (&index, result) in group.iter().zip(results) {
-                slots[index].take(result);
+                slots[index].set_result(result);
             }
         }
         Reply::Problem(problem) => {
@@ -55,7 +55,7 @@ impl Slot {
     }
 
     /// Applies the ingestor's result for this report.
-    fn take(&mut self, result: ReportResult) {
+    fn set_result(&mut self, result: ReportResult) {
         // A result with another id does not belong to this report.
         if result.uuid != self.report.upload().id {
             self.state = State::Open(Cause::Answer);

@@ -96,11 +96,11 @@ pub(super) async fn run(args: &SendArgs) -> Result<Steps, Failure> {
         "made, but not posted".clone_into(&mut steps.outcome);
         return Ok(steps);
     }
-    steps.outcome = told(reporter.send(report).await)?;
+    steps.outcome = outcome_text(reporter.send(report).await)?;
     Ok(steps)
 }
 
-fn told(outcome: Outcome) -> Result<String, Failure> {
+fn outcome_text(outcome: Outcome) -> Result<String, Failure> {
     match outcome {
         Outcome::Accepted => Ok("accepted: the report is durable and will be counted".to_owned()),
         Outcome::AlreadyAccepted => Ok("already accepted: an earlier response was lost".to_owned()),

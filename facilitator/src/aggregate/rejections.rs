@@ -84,7 +84,7 @@ pub struct RejectionLimits {
 }
 
 impl RejectionLimits {
-    fn of(&self, aggregation: &AggregationId) -> f64 {
+    fn maximum_share(&self, aggregation: &AggregationId) -> f64 {
         self.by_metric.get(aggregation).copied().unwrap_or(self.default)
     }
 }
@@ -117,7 +117,10 @@ pub(crate) async fn check_share(
     summary: &AggregateSummary,
     dry_run: bool,
 ) -> Result<(), Error> {
-    let (rejections, maximum) = (summary.rejections, processor.rejection_limits.of(&name.aggregation));
+    let (rejections, maximum) = (
+        summary.rejections,
+        processor.rejection_limits.maximum_share(&name.aggregation),
+    );
     if rejections.share() <= maximum || is_released(processor, name, rejections).await? || fault::is_on("never-held") {
         return Ok(());
     }
@@ -198,7 +201,7 @@ mod tests {
             default: 0.75,
             by_metric: [("a".parse().unwrap(), 0.5)].into(),
         };
-        assert!((limits.of(&"a".parse().unwrap()) - 0.5).abs() < f64::EPSILON);
-        assert!((limits.of(&"b".parse().unwrap()) - 0.75).abs() < f64::EPSILON);
+        assert!((limits.maximum_share(&"a".parse().unwrap()) - 0.5).abs() < f64::EPSILON);
+        assert!((limits.maximum_share(&"b".parse().unwrap()) - 0.75).abs() < f64::EPSILON);
     }
 }

@@ -68,8 +68,8 @@ impl Files {
             generation: processor.generation,
             batches: sorted(group).into_iter().map(|(_, name)| name).collect(),
             accepted: group.accepted(),
-            invalid_packets: FixedObject::of(&self.objects.packets, &self.packets),
-            header: FixedObject::of(&self.objects.header, &self.header),
+            invalid_packets: FixedObject::parse(&self.objects.packets, &self.packets),
+            header: FixedObject::parse(&self.objects.header, &self.header),
         }
     }
 }
@@ -165,7 +165,7 @@ fn encode(processor: &Processor, name: &SumPartName, group: &Group) -> Result<Fi
         sum: group.sum().values().iter().map(|value| i64::from(*value)).collect(),
         aggregation_start_time: name.window.start().millis(),
         aggregation_end_time: name.window.end().millis(),
-        packet_file_digest: Digest::of(&packets),
+        packet_file_digest: Digest::sha256(&packets),
         total_individual_clients: i64::try_from(clients).unwrap_or(i64::MAX),
     };
     let header = encode_one(&header, marker(&objects.header)).map_err(bad(&objects.header))?;

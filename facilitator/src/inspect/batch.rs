@@ -228,7 +228,7 @@ impl Inspector {
         if facts.sha256.is_none() {
             facts.sha256 = Some(match (&batch.contents.packets, &batch.present.packets) {
                 (None, Some(found)) => Digest(digest(&**bucket, &found.key).await?.0),
-                (inline, _) => Digest::of(inline.as_deref().unwrap_or_default()),
+                (inline, _) => Digest::sha256(inline.as_deref().unwrap_or_default()),
             });
         }
         batch.judge_packets(facts.sha256, kind, malformed);

@@ -95,7 +95,7 @@ impl Walk {
         if let Some(name) = ObjectName::parse(key) {
             self.batch(name, bytes);
         } else if let Some((own, _)) = OwnObject::parse(key) {
-            *self.facts.own.entry(word(&own)).or_default() += 1;
+            *self.facts.own.entry(object_kind(&own)).or_default() += 1;
         } else {
             self.facts.others += 1;
             if self.facts.some_others.len() < NAMED {
@@ -161,7 +161,7 @@ impl Walk {
     }
 }
 
-fn word(object: &OwnObject) -> &'static str {
+fn object_kind(object: &OwnObject) -> &'static str {
     match object {
         OwnObject::Prepared { .. } => "prepared-batch",
         OwnObject::Fixed(_) => "fixed-sum-part",

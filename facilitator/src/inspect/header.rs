@@ -76,7 +76,7 @@ impl HeaderFacts {
     /// [`AvroError`] that describes what is malformed.
     pub(super) fn decode(file: &[u8], family: Family, limits: &Limits) -> Result<Self, AvroError> {
         let limits = limits.for_header();
-        let bytes = (file.len() as u64, Digest::of(file));
+        let bytes = (file.len() as u64, Digest::sha256(file));
         Ok(match family {
             Family::IngestionBatch => Self::ingestion(decode_one(file, &limits)?, bytes),
             Family::ValidationBatch => Self::validation(decode_one(file, &limits)?, bytes),

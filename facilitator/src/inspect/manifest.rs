@@ -49,7 +49,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(document: &Value) -> Option<Self> {
+    fn parse(document: &Value) -> Option<Self> {
         let has = |key: &str| document.get(key).is_some();
         if has("facilitator-sum-part-bucket") || has("pha-sum-part-bucket") {
             Some(Self::Portal)
@@ -76,7 +76,7 @@ impl Kind {
 
 /// Reads a JSON document as a manifest; `None` if it has no field of a manifest.
 pub(super) fn inspect(object: &str, document: &Value, bytes: &[u8], known: Option<&KnownKeys>) -> Option<Finding> {
-    let kind = Kind::of(document)?;
+    let kind = Kind::parse(document)?;
     let (word, title) = kind.words();
     let mut problems = Vec::new();
     let facts = match read(kind, object, bytes) {

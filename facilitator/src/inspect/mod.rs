@@ -74,7 +74,7 @@ impl Inspector {
     /// unless keys are [given](Self::with_keys).
     #[must_use]
     pub fn new(processor: Option<Arc<Processor>>) -> Self {
-        let keys = processor.as_deref().map(KnownKeys::of);
+        let keys = processor.as_deref().map(KnownKeys::from_processor);
         let limits = processor
             .as_deref()
             .map(|processor| processor.limits.clone())

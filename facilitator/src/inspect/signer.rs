@@ -86,7 +86,7 @@ pub(super) struct KnownKeys {
 }
 
 impl KnownKeys {
-    pub(super) fn of(processor: &Processor) -> Self {
+    pub(super) fn from_processor(processor: &Processor) -> Self {
         let named = |party: Party| {
             move |(id, key): (&KeyId, &VerifyingKey)| {
                 (

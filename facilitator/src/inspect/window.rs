@@ -111,7 +111,7 @@ impl Inspector {
             .inline()
             .ok_or("the signature object does not contain header and entries")?;
         let header: RosterHeader = decode_one(&header_file, &self.limits.for_header()).map_err(bad)?;
-        if Digest::of(&entries) != header.packet_file_digest {
+        if Digest::sha256(&entries) != header.packet_file_digest {
             return Err("the digest of the entries differs from the one in the header".to_owned());
         }
         let (mut summable, mut packets, mut open) = (0_u64, 0_u64, std::collections::BTreeMap::new());

@@ -252,7 +252,7 @@ fn fix(
         sha256,
     };
     let header = publish::header_file(processor, name, &checked.parameters, &packets)?;
-    let header = FixedObject::of(&objects.header, &header);
+    let header = FixedObject::parse(&objects.header, &header);
     Ok(FixedValidation {
         generation: processor.generation,
         packets,

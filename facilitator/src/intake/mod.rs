@@ -213,7 +213,7 @@ async fn read_once(
         return Ok(Reading::Found(Box::new(prepared)));
     }
     let (checked, packets) = opened?;
-    let share = processor.budget.take(packets.bytes(), progress).await;
+    let share = processor.budget.acquire(packets.bytes(), progress).await;
     let points = PointBook::load(processor, &checked.prio2).await?;
     let upload = buckets
         .own

@@ -123,13 +123,13 @@ impl Pipeline {
             });
             // Limits the blocks in memory, both in number and in size.
             while running.len() > 4 * threads || ahead(&running) {
-                if let Err(error) = self.take(&mut running, &mut collector) {
+                if let Err(error) = self.finish_next(&mut running, &mut collector) {
                     return Err(blame(error, packets));
                 }
             }
         }
         while !running.is_empty() {
-            if let Err(error) = self.take(&mut running, &mut collector) {
+            if let Err(error) = self.finish_next(&mut running, &mut collector) {
                 return Err(blame(error, packets));
             }
         }
@@ -155,7 +155,7 @@ impl Pipeline {
     }
 
     /// Waits for the oldest block and writes its packets.
-    fn take(&self, running: &mut VecDeque<Running>, collector: &mut Collector) -> Result<(), Failure> {
+    fn finish_next(&self, running: &mut VecDeque<Running>, collector: &mut Collector) -> Result<(), Failure> {
         let Some(oldest) = running.pop_front() else {
             return Ok(());
         };

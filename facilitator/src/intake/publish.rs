@@ -99,7 +99,7 @@ async fn reproduced(processor: &Processor, prepared: &PreparedReader, header: &[
         hash.update(&part);
     }
     let packets: [u8; 32] = hash.finalize().into();
-    Ok(packets == fixed.packets.sha256.0 && Digest::of(header) == fixed.header.sha256)
+    Ok(packets == fixed.packets.sha256.0 && Digest::sha256(header) == fixed.header.sha256)
 }
 
 async fn three_objects(

@@ -59,11 +59,11 @@ pub struct FixedObject {
 impl FixedObject {
     /// Computes length and digest of a file.
     #[must_use]
-    pub fn of(object: &str, file: &[u8]) -> Self {
+    pub fn parse(object: &str, file: &[u8]) -> Self {
         Self {
             object: object.to_owned(),
             bytes: file.len() as u64,
-            sha256: Digest::of(file),
+            sha256: Digest::sha256(file),
         }
     }
 }

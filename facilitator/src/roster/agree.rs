@@ -1,7 +1,7 @@
 //! Computes the agreed sets in the order of the windows, and records each in the own bucket.
 
 use super::agreement::{Count, Draft, Roster, compare};
-use super::agreement_state::{AgreementState, of, windows};
+use super::agreement_state::{AgreementState, windows, with_window};
 use super::counted::{read_counted, write_counted};
 use super::peer;
 use super::retry::retry_read;
@@ -36,7 +36,7 @@ pub(super) async fn agree(
 ) -> Result<(), Error> {
     let policy = &{ chain.policy };
     for window in windows(policy, chain.next, name.window) {
-        let name = of(name, window);
+        let name = with_window(name, window);
         let Some(theirs) = peer::theirs(processor, &name, chain, summary).await? else {
             summary.waits_for = Some(window);
             if fault::is_on("out-of-order") {
@@ -80,7 +80,7 @@ pub(super) async fn agree(
         .filter(|window| chain.own.theirs.contains(window))
         .collect::<Vec<_>>()
     {
-        peer::check_unchanged(processor, &of(name, window), summary).await?;
+        peer::check_unchanged(processor, &with_window(name, window), summary).await?;
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ async fn count(
         if !chain.own.agreed.contains(window) {
             continue;
         }
-        let earlier = of(name, *window);
+        let earlier = with_window(name, *window);
         retry_read!(read_counted(processor, &earlier, |id| {
             if wanted.contains(id) {
                 before.insert(id);
@@ -225,7 +225,7 @@ async fn accepted(
     let mut files = VerdictFiles::open(processor, name).await?;
     let mut all = Vec::with_capacity(batches.len());
     for batch in batches {
-        let file = files.of(processor, *batch).await?;
+        let file = files.read(processor, *batch).await?;
         let verdict = file.verdict(*batch).ok_or_else(|| missing(*batch))?;
         all.push(file.accepted(verdict).await?);
     }
@@ -277,10 +277,10 @@ impl VerdictFiles {
     }
 
     /// Returns the file that contains the verdict of this batch.
-    pub(super) async fn of(&mut self, processor: &Processor, batch: DatedBatch) -> Result<&Verdicts, Error> {
+    pub(super) async fn read(&mut self, processor: &Processor, batch: DatedBatch) -> Result<&Verdicts, Error> {
         let window = *self.places.get(&batch).ok_or_else(|| missing(batch))?;
         if !self.open.contains_key(&window) {
-            let file = Verdicts::open(processor, &of(&self.name, window)).await?;
+            let file = Verdicts::open(processor, &with_window(&self.name, window)).await?;
             self.open.insert(window, file.ok_or_else(|| missing(batch))?);
         }
         self.open.get(&window).ok_or_else(|| missing(batch))

@@ -105,7 +105,7 @@ pub(super) async fn load(
         }
         let agreed = match last.take_if(|last| last.window == window) {
             Some(last) => last,
-            None => retry_read!(read_agreed(processor, &of(name, window)))?,
+            None => retry_read!(read_agreed(processor, &with_window(name, window)))?,
         };
         if window.start() >= remembered {
             history.push(&agreed);
@@ -136,7 +136,7 @@ async fn last_agreed(
 ) -> Result<Option<AgreedWindow>, Error> {
     let before = next.plus_minutes(-1).filter(|before| *before >= start);
     match before.and_then(|before| policy.window_of(before)) {
-        Some(last) => retry_read!(read_agreed(processor, &of(name, last))).map(Some),
+        Some(last) => retry_read!(read_agreed(processor, &with_window(name, last))).map(Some),
         None => Ok(None),
     }
 }
@@ -237,7 +237,7 @@ pub(super) async fn fix_start(
 }
 
 /// Returns the name of another window of the same aggregation.
-pub(super) fn of(name: &WindowName, window: Window) -> WindowName {
+pub(super) fn with_window(name: &WindowName, window: Window) -> WindowName {
     WindowName {
         aggregation: name.aggregation.clone(),
         window,

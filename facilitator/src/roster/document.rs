@@ -58,7 +58,7 @@ pub(super) fn encode(
         writer.append(&entry).map_err(bad(&objects.packets))?;
     }
     let packets = writer.finish().map_err(bad(&objects.packets))?;
-    let digest = Digest::of(&packets);
+    let digest = Digest::sha256(&packets);
     let header = RosterHeader::new(&processor.instance, name, processor.role, chain, terms, digest);
     let marker = sync_marker(processor.generation, &objects.header, &[digest]);
     let header = encode_one(&header, marker).map_err(bad(&objects.header))?;

@@ -87,7 +87,7 @@ impl Gathering<'_> {
         let (processor, name, policy) = (self.processor, self.name, &self.chain.policy);
         let dates = dates(policy, name)?;
         let summed = without_rosters(processor, name, dates).await?;
-        let mut seen = look(processor, name, dates).await?;
+        let mut seen = list_batches(processor, name, dates).await?;
         for listed in before(processor, policy, name).await? {
             let batch = listed.batch();
             if self.chain.history.is_closed(&batch) || summed.contains(&batch) {
@@ -103,7 +103,7 @@ impl Gathering<'_> {
                 seen.remove(&batch);
                 continue;
             }
-            match listed.again(previous(policy, name.window)) {
+            match listed.relisted_in(previous(policy, name.window)) {
                 Some(again) => {
                     seen.remove(&batch);
                     writer.listed(&again).await?;
@@ -260,18 +260,22 @@ fn dates(policy: &RosterPolicy, name: &WindowName) -> Result<Window, Error> {
 }
 
 /// Lists the objects of batches with these dates in all buckets.
-async fn look(processor: &Processor, name: &WindowName, range: Window) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
+async fn list_batches(
+    processor: &Processor,
+    name: &WindowName,
+    range: Window,
+) -> Result<BTreeMap<DatedBatch, Seen>, Error> {
     let (buckets, peer) = (&processor.buckets, processor.role.peer());
     let mut seen: BTreeMap<DatedBatch, Seen> = BTreeMap::new();
     each_key(&*buckets.ingestion, name, range, |key| {
         if let Some(batch) = BatchName::from_ingestion_signature(key) {
-            seen.entry(DatedBatch::of(&batch)).or_default().ingestion = true;
+            seen.entry(DatedBatch::from_batch(&batch)).or_default().ingestion = true;
         }
     })
     .await?;
     each_key(&*buckets.own, name, range, |key| {
         if let Some(batch) = BatchName::from_prepared(key) {
-            seen.entry(DatedBatch::of(&batch)).or_default().prepared = true;
+            seen.entry(DatedBatch::from_batch(&batch)).or_default().prepared = true;
         }
     })
     .await?;
@@ -280,7 +284,7 @@ async fn look(processor: &Processor, name: &WindowName, range: Window) -> Result
         let Some((batch, BatchPart::Signature)) = BatchName::validation_part(key, peer) else {
             return;
         };
-        let (batch, is_full) = (DatedBatch::of(&batch), seen.len() >= most);
+        let (batch, is_full) = (DatedBatch::from_batch(&batch), seen.len() >= most);
         match seen.entry(batch) {
             Entry::Occupied(mut known) => known.get_mut().validation = true,
             Entry::Vacant(_) if is_full => {}

@@ -84,7 +84,7 @@ impl Listed {
 
     /// Returns the batch's entry for the roster of a later window, if the batch can be summed.
     /// `window` is the window of this roster.
-    pub(super) fn again(&self, window: Window) -> Option<Self> {
+    pub(super) fn relisted_in(&self, window: Window) -> Option<Self> {
         match self {
             Self::New(verdict) => Some(Self::Again {
                 batch: verdict.batch,

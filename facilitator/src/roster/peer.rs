@@ -6,12 +6,12 @@
 //! the other roster.
 
 use super::agreement::Roster;
-use super::agreement_state::{AgreementState, of};
+use super::agreement_state::{AgreementState, with_window};
 use super::document::{decode, roster_bytes};
 use super::retry::retry_read;
 use super::summary::{Alarm, RosterSummary};
 use super::window_listing::{WindowListing, list_window_objects};
-use crate::budget::Share;
+use crate::budget::MemoryPermit;
 use crate::error::Error;
 use crate::intake::no_progress;
 use crate::processor::Processor;
@@ -57,7 +57,7 @@ pub(super) async fn take_in(
     let open = chain.mailbox.theirs.difference(&chain.own.theirs);
     let open: Vec<Window> = open.filter(is_window).take(MOST_TAKEN_IN).copied().collect();
     for window in open {
-        theirs(processor, &of(name, window), chain, summary).await?;
+        theirs(processor, &with_window(name, window), chain, summary).await?;
     }
     Ok(())
 }
@@ -99,13 +99,13 @@ pub(super) async fn theirs(
     if decoded.is_err() && !fault::is_on("believed-bad-read") {
         // A single bad read is not evidence of a bad roster. The first file is dropped to save
         // memory, and identical bytes need no second check.
-        let first = Digest::of(&file);
+        let first = Digest::sha256(&file);
         drop(std::mem::take(&mut file));
         let Some(again) = fetch(processor, name).await? else {
             return Ok(None);
         };
         file = again;
-        if Digest::of(&file) != first {
+        if Digest::sha256(&file) != first {
             decoded = decode(processor, name, role, keys, &file);
         }
     }
@@ -146,7 +146,7 @@ pub(super) async fn reach(
     chain: &AgreementState,
 ) -> Result<Option<ChainReach>, Error> {
     match chain.own.theirs.last() {
-        Some(last) => Ok(Some(copy(processor, &of(name, *last)).await?.chain)),
+        Some(last) => Ok(Some(copy(processor, &with_window(name, *last)).await?.chain)),
         None => Ok(None),
     }
 }
@@ -171,7 +171,7 @@ async fn read_copy(processor: &Processor, name: &WindowName) -> Result<Roster, E
 
 /// Reserves memory to read a roster: its entries are in memory as the file, as the signed record in
 /// it, and decoded.
-async fn memory(processor: &Processor, file: &[u8]) -> Share {
+async fn memory(processor: &Processor, file: &[u8]) -> MemoryPermit {
     let bytes = (file.len() as u64).saturating_mul(4);
     processor.budget.take_memory(bytes, &no_progress()).await
 }
@@ -201,7 +201,7 @@ async fn before_their_chain(
         return Ok(None);
     };
     // This recursion ends after one step, because the roster of that window exists.
-    let roster = Box::pin(theirs(processor, &of(name, window), chain, summary)).await?;
+    let roster = Box::pin(theirs(processor, &with_window(name, window), chain, summary)).await?;
     let roster = roster.filter(|roster| name.window.start() < roster.chain.start);
     Ok(roster.map(|roster| roster.before_the_chain(name.window)))
 }
@@ -227,7 +227,7 @@ pub(super) async fn check_unchanged(
     if now == first || decode(processor, name, role, &processor.peer_keys, &now).is_err() {
         return Ok(());
     }
-    let digest = Digest::of(&now).to_hex();
+    let digest = Digest::sha256(&now).to_hex();
     let evidence = name.second_roster(role, &digest[..16]);
     processor.create_record(&evidence, &now).await?;
     summary.alarm(Alarm::SecondRoster {

@@ -33,7 +33,7 @@ pub(super) enum Signature {
 /// Verifies the ingestor's signature of a batch.
 pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.ingestion;
-    let is_of = |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == of(name);
+    let is_of = |header: &IngestionHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
     for _ in 0..READS {
         let look = open::<IngestionHeader>(processor, bucket, name.ingestion(), &processor.ingestor_keys);
@@ -49,7 +49,7 @@ pub(super) async fn ingestion(processor: &Processor, name: &BatchName) -> Result
 pub(super) async fn validation(processor: &Processor, name: &BatchName) -> Result<Signature, Error> {
     let bucket = &*processor.buckets.peer_validation_in;
     let objects = name.validation(processor.role.peer());
-    let is_of = |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == of(name);
+    let is_of = |header: &ValidationHeader| (header.batch_uuid, header.name.as_str()) == batch_key(name);
     let mut signature = Signature::Missing;
     for _ in 0..READS {
         let look = open::<ValidationHeader>(processor, bucket, objects.clone(), &processor.peer_keys);
@@ -61,7 +61,7 @@ pub(super) async fn validation(processor: &Processor, name: &BatchName) -> Resul
     Ok(signature)
 }
 
-fn of(name: &BatchName) -> (BatchId, &str) {
+fn batch_key(name: &BatchName) -> (BatchId, &str) {
     (name.id, name.aggregation.as_str())
 }
 

@@ -133,7 +133,7 @@ async fn group(
             date: settled.batch.date,
             id: settled.batch.id,
         };
-        let file = files.of(processor, settled.batch).await?;
+        let file = files.read(processor, settled.batch).await?;
         let missing = || Error::Internal(format!("batch {batch}: the verdict is missing"));
         let verdict = file.verdict(settled.batch).ok_or_else(missing)?;
         if verdict.claim != settled.claim {

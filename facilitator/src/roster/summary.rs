@@ -94,7 +94,7 @@ pub enum Alarm {
 impl Alarm {
     /// Returns the machine-readable name for counters.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::BadRoster { .. } => "bad-roster",
             Self::SecondRoster { .. } => "second-roster",
@@ -246,7 +246,7 @@ impl RosterSummary {
             self.more_alarms += 1;
             return;
         }
-        tracing::warn!(aggregation_id = %self.aggregation, alarm = alarm.word(), detail = %alarm, "roster alarm");
+        tracing::warn!(aggregation_id = %self.aggregation, alarm = alarm.as_str(), detail = %alarm, "roster alarm");
         self.alarms.push(alarm);
     }
 }

@@ -88,5 +88,5 @@ pub(super) async fn without_rosters(
     for (batch, window) in &claimed {
         tracing::warn!(%batch, summed_in = %window, "batch is already summed without rosters, so our roster does not list it");
     }
-    Ok(claimed.keys().map(DatedBatch::of).collect())
+    Ok(claimed.keys().map(DatedBatch::from_batch).collect())
 }

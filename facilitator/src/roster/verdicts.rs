@@ -82,7 +82,7 @@ impl VerdictsWriter {
         let invalid: Vec<u8> = verdict.invalid.iter().flat_map(invalid_bytes).collect();
         let sum = flat(verdict.sum.values().iter().map(|element| element.to_le_bytes()));
         let listed = Listed::New(Box::new(Verdict {
-            batch: DatedBatch::of(&verdict.name),
+            batch: DatedBatch::from_batch(&verdict.name),
             claim,
             packets: verdict.packets,
             both_messages: verdict.both_messages,

@@ -134,7 +134,7 @@ pub async fn show(processor: &Processor, name: &WindowName) -> Result<WindowView
         batch,
         age: age(batch.date, name.window, policy.terms.period_minutes),
         sides: sides.map(|roster| side(roster?.entries.get(&batch)?)),
-        outcome: outcomes.of(batch),
+        outcome: outcomes.outcome(batch),
         earlier: earlier.remove(&batch),
     };
     let batches = all.into_iter().map(&mut view).collect();
@@ -251,7 +251,7 @@ impl Outcomes {
         }))
     }
 
-    fn of(&self, batch: DatedBatch) -> Outcome {
+    fn outcome(&self, batch: DatedBatch) -> Outcome {
         match &self.0 {
             None => Outcome::Waiting,
             Some(outcomes) => outcomes.get(&batch).copied().unwrap_or(Outcome::Open),
@@ -262,7 +262,7 @@ impl Outcomes {
 impl fmt::Display for SideView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.word, self.accepted) {
-            (LastWord::Open(reason), _) => f.pad(reason.word()),
+            (LastWord::Open(reason), _) => f.pad(reason.as_str()),
             (LastWord::Summable, accepted) => f.pad(&format!("{} packets", accepted.unwrap_or_default())),
         }
     }

@@ -2,7 +2,7 @@
 //! bucket, then copied into the peer's mailbox.
 
 use super::agreement::Roster;
-use super::agreement_state::{AgreementState, load, of, windows};
+use super::agreement_state::{AgreementState, load, windows, with_window};
 use super::document::{decode, encode, roster_bytes};
 use super::policy::RosterPolicy;
 use super::summary::{Alarm, RosterSummary};
@@ -41,7 +41,7 @@ pub(super) async fn rosters(
     let last = chain.own.ours.last().copied();
     let first = last.map_or(chain.start, |last| last.end());
     for window in windows(policy, first, name.window) {
-        write(processor, &of(name, window), &mut chain, summary, progress).await?;
+        write(processor, &with_window(name, window), &mut chain, summary, progress).await?;
         summary.written.push(window);
     }
     if fault::is_on("twice-is-new") && !chain.own.agreed.contains(&name.window) {
@@ -55,7 +55,7 @@ pub(super) async fn rosters(
         write(processor, name, &mut chain, summary, progress).await?;
     }
     for window in lacking(processor, name, &chain, summary).await? {
-        publish(processor, &of(name, window), None).await?;
+        publish(processor, &with_window(name, window), None).await?;
     }
     Ok(chain)
 }

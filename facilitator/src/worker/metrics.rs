@@ -283,7 +283,7 @@ impl Metrics {
     /// Counts the alarms of a roster task.
     fn alarms<'a>(&self, alarms: impl Iterator<Item = &'a Alarm>) {
         for alarm in alarms {
-            let reason = alarm.word();
+            let reason = alarm.as_str();
             self.roster_alarms.get_or_create(&ReasonLabel { reason }).inc();
         }
     }

@@ -44,7 +44,7 @@ impl Worker {
         let mut handled = run_task(&processor, kind, &delivery.body, progress).await;
         // Without a limit, a message that triggers a bug would be retried forever.
         if handled.report.suspicious {
-            let attempt = self.attempts.of(delivery);
+            let attempt = self.attempts.attempt(delivery);
             if attempt >= self.config.attempts_at_a_panic
                 && let Outcome::Retry { reason, .. } = &handled.outcome
             {
@@ -93,7 +93,7 @@ pub(super) struct Attempts(Mutex<HashMap<[u8; 32], u32>>);
 
 impl Attempts {
     /// Returns the number of this attempt, from 1.
-    pub(super) fn of(&self, delivery: &Delivery) -> u32 {
+    pub(super) fn attempt(&self, delivery: &Delivery) -> u32 {
         let known = || {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.get(&key(delivery)).copied().unwrap_or(0) + 1
@@ -103,7 +103,7 @@ impl Attempts {
 
     /// Returns the number of this attempt, and counts it.
     fn next(&self, delivery: &Delivery) -> u32 {
-        let attempt = self.of(delivery);
+        let attempt = self.attempt(delivery);
         if delivery.attempt.is_none() {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // At the limit all counters restart: retry delays become short again, and no message is
@@ -145,9 +145,12 @@ mod tests {
         };
         let attempts = Attempts::default();
         let (one, other, counted) = (delivery("one", None), delivery("other", None), delivery("one", Some(7)));
-        assert_eq!([attempts.next(&one), attempts.next(&one), attempts.of(&one)], [1, 2, 3]);
-        assert_eq!((attempts.of(&other), attempts.next(&counted)), (1, 7));
+        assert_eq!(
+            [attempts.next(&one), attempts.next(&one), attempts.attempt(&one)],
+            [1, 2, 3]
+        );
+        assert_eq!((attempts.attempt(&other), attempts.next(&counted)), (1, 7));
         attempts.forget(&one);
-        assert_eq!(attempts.of(&one), 1);
+        assert_eq!(attempts.attempt(&one), 1);
     }
 }

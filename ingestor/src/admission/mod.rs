@@ -148,13 +148,16 @@ impl AdmissionControl {
                 "this network sends more reports per minute than the limit; send them again later",
             ));
         }
-        if attested.as_ref().is_some_and(|attested| !self.keys.take(&attested.key)) {
+        if attested
+            .as_ref()
+            .is_some_and(|attested| !self.keys.try_acquire(&attested.key))
+        {
             return Err(Rejection::new(
                 ProblemKind::RateLimited,
                 "this device sends more reports per minute than the limit; send them again later",
             ));
         }
-        let digest = StoredReport::of(&upload, &id).digest();
+        let digest = StoredReport::from_upload(&upload, &id).digest();
         let digest = u64::from_be_bytes(first_eight(&digest.report));
         let receipt = DedupEntry {
             id: self.memory.report_key(&self.locality, &id),

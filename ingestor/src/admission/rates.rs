@@ -29,7 +29,7 @@ impl<K: Hash + Eq + Clone> Rates<K> {
     }
 
     /// Counts one report. Returns `false` if the key has reached its limit.
-    pub(crate) fn take(&self, key: &K) -> bool {
+    pub(crate) fn try_acquire(&self, key: &K) -> bool {
         let Some(limiter) = &self.limiter else { return true };
         let takes = self.takes.fetch_add(1, Ordering::Relaxed);
         if takes % TAKES_BETWEEN_CLEANINGS == TAKES_BETWEEN_CLEANINGS - 1 {
@@ -60,12 +60,12 @@ mod tests {
     #[test]
     fn each_key_has_its_own_and_none_is_no_limit() {
         let rates = Rates::per_minute(2);
-        assert!(rates.take(&[1; 16]) && rates.take(&[1; 16]));
-        assert!(!rates.take(&[1; 16]));
-        assert!(rates.take(&[2; 16]));
+        assert!(rates.try_acquire(&[1; 16]) && rates.try_acquire(&[1; 16]));
+        assert!(!rates.try_acquire(&[1; 16]));
+        assert!(rates.try_acquire(&[2; 16]));
         assert_eq!(rates.len(), 2);
         let open = Rates::per_minute(0);
-        assert!((0..1000).all(|_| open.take(&[1; 16])));
+        assert!((0..1000).all(|_| open.try_acquire(&[1; 16])));
         assert_eq!(open.len(), 0);
     }
 }

@@ -98,7 +98,7 @@ pub(super) async fn note(job: &Job<'_>, (start, partition): (BatchTime, u32), pu
     }
     let (spool, tries) = (&*job.ingestor.spool, job.ingestor.batches.write_tries);
     let bug = |error: serde_json::Error| Error::Internal(error.to_string());
-    let tag = Digest::of(&serde_json::to_vec(&objects).map_err(bug)?).to_hex();
+    let tag = Digest::sha256(&serde_json::to_vec(&objects).map_err(bug)?).to_hex();
     let object = job.locality.names.unconfirmed_note(start, partition, &tag[..16]);
     tracing::info!(%object, "mailboxes report existing objects that cannot be read; they will be written again later");
     // The bucket's clock is used, since this machine's clock may be wrong.

@@ -154,7 +154,7 @@ impl Builder {
         let sides = [0, 1].into_par_iter().map(|side| {
             let shares = places
                 .iter()
-                .map(|(slab, place)| slabs[*slab as usize].of(*place, side));
+                .map(|(slab, place)| slabs[*slab as usize].share(*place, side));
             self.encode_side(batch, side, &name, shares)
         });
         Ok(BuiltBatch {
@@ -194,7 +194,7 @@ impl Builder {
         let file = file.finish().map_err(fault)?;
         let window = &self.plan.plan.window;
         let times = (window.start().millis(), window.end().millis());
-        let digest = Digest::of(&file);
+        let digest = Digest::sha256(&file);
         let header = IngestionHeader::new(name.id, group.parameters.clone(), times, digest);
         let marker = sync_marker(ENCODER_GENERATION, &objects.header, &[digest]);
         let header = encode_one(&header, marker).map_err(fault)?;
@@ -203,7 +203,7 @@ impl Builder {
             sha256: digest,
         };
         Ok(BuiltSide {
-            fixed: [packets, FixedObject::of(&header)],
+            fixed: [packets, FixedObject::from_bytes(&header)],
             packets: file.into(),
             header: header.into(),
         })
@@ -251,7 +251,7 @@ impl Shares {
         self.bounds.push([start, middle, self.bytes.len()]);
     }
 
-    fn of(&self, place: u32, side: usize) -> &[u8] {
+    fn share(&self, place: u32, side: usize) -> &[u8] {
         let bounds = &self.bounds[place as usize];
         &self.bytes[bounds[side]..bounds[side + 1]]
     }

@@ -38,7 +38,7 @@ impl Builder {
                 let report = report.map_err(|error| damaged(&keys[place], &error))?;
                 if let Some(since) = wanted.get(&(place as u32, position)) {
                     let since = since.saturating_mul(60_000).min(start);
-                    kept.push(Carried::of(&report, since));
+                    kept.push(Carried::from_report(&report, since));
                 }
             }
             Ok(kept)
@@ -63,7 +63,7 @@ struct Carried {
 }
 
 impl Carried {
-    fn of(report: &StoredReport<'_>, since: i64) -> Self {
+    fn from_report(report: &StoredReport<'_>, since: i64) -> Self {
         Self {
             texts: [report.id, report.metric, report.key_id_first, report.key_id_second].map(str::to_owned),
             payloads: [report.payload_first.to_vec(), report.payload_second.to_vec()],

@@ -214,7 +214,7 @@ fn index_slab(key: &str, place: u32, slab: &Slab, secret: &IngestorSecret) -> Re
         // group.
         let known = groups.iter().position(|(_, group)| group.takes(&report));
         let group = known.unwrap_or_else(|| {
-            groups.push(Group::of(&report));
+            groups.push(Group::from_report(&report));
             groups.len() - 1
         });
         let longest = &mut groups[group].1.longest;
@@ -226,7 +226,7 @@ fn index_slab(key: &str, place: u32, slab: &Slab, secret: &IngestorSecret) -> Re
 }
 
 impl Group {
-    fn of(report: &StoredReport<'_>) -> (GroupKey, Self) {
+    fn from_report(report: &StoredReport<'_>) -> (GroupKey, Self) {
         let parameters = report.parameters();
         let key_ids = [report.key_id_first, report.key_id_second].map(str::to_owned);
         let key = GroupKey {

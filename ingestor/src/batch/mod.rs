@@ -121,7 +121,7 @@ pub async fn batch(ingestor: &Ingestor, locality: &Locality, options: &BatchOpti
         if options.until.is_some_and(|until| until < start) {
             break;
         }
-        match one(&job, &mut chain, plan).await? {
+        match run_plan(&job, &mut chain, plan).await? {
             Done::Whole(record) => summary.windows.push(record.summary),
             Done::Waiting(partitions) => {
                 summary.wait_for(start, partitions);
@@ -153,7 +153,7 @@ pub async fn records(ingestor: &Ingestor, locality: &Locality) -> Result<Vec<Win
 
 /// Completes one window. Windows are completed in order, since a later window finds replays in the
 /// records of earlier ones.
-async fn one(job: &Job<'_>, chain: &mut PlanLog<'_>, plan: FixedPlan) -> Result<Done, Error> {
+async fn run_plan(job: &Job<'_>, chain: &mut PlanLog<'_>, plan: FixedPlan) -> Result<Done, Error> {
     let start = plan.plan.window.start();
     let secret = plan.plan.secret.clone();
     let before = chain.replayed(&plan.plan);

@@ -303,7 +303,7 @@ impl<'i> PlanLog<'i> {
         let bytes = plan
             .to_json()
             .map_err(|error| Error::Internal(format!("{key}: {error}")))?;
-        let digest = Digest::of(&bytes);
+        let digest = Digest::sha256(&bytes);
         match spool.create(&key, &bytes).await {
             Ok(_) => Ok(FixedPlan { plan, digest }),
             Err(BucketError::Conflict { .. }) => read_plan(spool, &key).await,
@@ -332,7 +332,7 @@ async fn read_plan(spool: RetryingBucket<'_>, key: &str) -> Result<FixedPlan, Er
         object: key.to_owned(),
         problem,
     })?;
-    let digest = Digest::of(&bytes);
+    let digest = Digest::sha256(&bytes);
     Ok(FixedPlan { plan, digest })
 }
 

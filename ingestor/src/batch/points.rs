@@ -139,7 +139,7 @@ async fn compare_bins(ingestor: &Ingestor) -> Result<(), Error> {
 
 /// Returns the name of the object for a processor's packet key.
 fn object(locality: &Locality, side: usize, key: &KeyId) -> String {
-    let digest = Digest::of(key.as_bytes()).to_hex();
+    let digest = Digest::sha256(key.as_bytes()).to_hex();
     locality.names.point(&format!("{side}-{}", &digest[..32]))
 }
 

@@ -133,7 +133,7 @@ async fn sign(ingestor: &Ingestor, mailbox: &dyn Bucket, object: &str, header: &
         batch_header: None,
         packets: None,
     };
-    let marker = sync_marker(ENCODER_GENERATION, object, &[Digest::of(header)]);
+    let marker = sync_marker(ENCODER_GENERATION, object, &[Digest::sha256(header)]);
     let bytes = encode_one(&record, marker).map_err(|source| encode_fault(object, source))?;
     let conflict = match put(ingestor.batches.write_tries, mailbox, object, bytes.into()).await {
         Err(error @ Error::Bucket(BucketError::Conflict { .. })) => error,

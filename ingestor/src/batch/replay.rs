@@ -57,7 +57,7 @@ pub(super) struct Replays {
 impl Replays {
     /// Finds the replays within the plan.
     pub(super) fn within(entries: &[Entry]) -> Self {
-        let keys = [0, 1, 2].map(|which| SortedKeys::of(entries, which));
+        let keys = [0, 1, 2].map(|which| SortedKeys::from_entries(entries, which));
         let mut replays = Self {
             keys,
             found: vec![None; entries.len()],
@@ -101,7 +101,7 @@ impl Replays {
 }
 
 impl SortedKeys {
-    fn of(entries: &[Entry], which: usize) -> Self {
+    fn from_entries(entries: &[Entry], which: usize) -> Self {
         let mut keys: Vec<_> = entries
             .iter()
             .zip(0..)

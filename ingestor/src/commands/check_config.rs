@@ -27,7 +27,7 @@ pub(super) struct CheckConfig {
 impl CheckConfig {
     pub(super) async fn run(&self, arguments: &Arguments) -> Result<Exit, Error> {
         let ingestor = arguments.ingestor()?;
-        let mut summary = ConfigSummary::of(&ingestor);
+        let mut summary = ConfigSummary::from_ingestor(&ingestor);
         if self.buckets {
             summary.probed = probe_all(&ingestor).await;
         }
@@ -94,7 +94,7 @@ struct PairSummary {
 }
 
 impl ConfigSummary {
-    fn of(ingestor: &Ingestor) -> Self {
+    fn from_ingestor(ingestor: &Ingestor) -> Self {
         let key = |id: &str, fingerprint: String| KeySummary {
             id: id.to_owned(),
             fingerprint,

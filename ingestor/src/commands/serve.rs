@@ -60,7 +60,7 @@ impl ServeCommand {
         // not accept them in the first place.
         check_bins(&ingestor).await?;
         let server = Server::bind(Arc::clone(&ingestor)).await?;
-        let started = Started::of(&server)?;
+        let started = Started::from_server(&server)?;
         arguments.print(&started)?;
         tracing::info!(
             version = started.version,
@@ -97,7 +97,7 @@ struct Started {
 }
 
 impl Started {
-    fn of(server: &Server) -> Result<Self, Error> {
+    fn from_server(server: &Server) -> Result<Self, Error> {
         let ingestor = &server.app().ingestor;
         let scheme = if ingestor.serve.tls.is_some() { "https" } else { "http" };
         let registry = ingestor.registry.current();

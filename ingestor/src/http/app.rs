@@ -174,7 +174,7 @@ impl App {
     /// Scans the spool for the newest plan of each locality now. The server also does so every
     /// minute.
     pub async fn look_at_plans(&self) {
-        join_all(self.places.values().map(|place| place.collector.look())).await;
+        join_all(self.places.values().map(|place| place.collector.refresh_windows())).await;
     }
 
     /// Checks periodically whether the spool answers, with or without requests. `/readyz` reports a

@@ -57,7 +57,7 @@ pub(super) enum Packing {
 
 impl Form {
     /// Reads media type and compression from the headers of a request.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
         Ok(Self {
             media: media(headers)?,
             packing: packing(headers)?,

@@ -87,7 +87,7 @@ impl Budget {
 
     /// Takes bytes for a request if they are available; never waits. A request without a known
     /// network is limited only by the total.
-    pub(super) fn take(&self, bytes: u64, network: Option<Network>) -> Option<Hold> {
+    pub(super) fn reserve(&self, bytes: u64, network: Option<Network>) -> Option<Hold> {
         let mut hold = Hold {
             budget: self.clone(),
             network,
@@ -272,45 +272,45 @@ mod tests {
     #[test]
     fn bytes_come_back() {
         let (budget, used) = budget(100, 100);
-        let mut hold = budget.take(60, None).unwrap();
-        assert!(budget.take(41, network(1)).is_none() && !hold.grow(41) && hold.grow(40));
+        let mut hold = budget.reserve(60, None).unwrap();
+        assert!(budget.reserve(41, network(1)).is_none() && !hold.grow(41) && hold.grow(40));
         assert_eq!(used.get(), 100);
         assert!(hold.keep(30) && hold.keep(200));
         assert_eq!(used.get(), 30);
-        assert!(budget.take(70, None).is_some());
+        assert!(budget.reserve(70, None).is_some());
         drop(hold);
         assert_eq!(used.get(), 0);
-        assert!(budget.take(100, network(1)).is_some() && budget.take(u64::MAX, None).is_none());
+        assert!(budget.reserve(100, network(1)).is_some() && budget.reserve(u64::MAX, None).is_none());
         assert!(budget.0.usage().networks.is_empty());
     }
 
     #[test]
     fn a_network_has_its_part_and_small_requests_have_theirs() {
         let (budget, _) = budget(1000 * K, 500 * K);
-        let _large = budget.take(450 * K, network(1)).unwrap();
-        assert!(budget.take(51 * K, network(1)).is_none());
-        let _other = budget.take(300 * K, network(2)).unwrap();
+        let _large = budget.reserve(450 * K, network(1)).unwrap();
+        assert!(budget.reserve(51 * K, network(1)).is_none());
+        let _other = budget.reserve(300 * K, network(2)).unwrap();
         assert!(
-            budget.take(100 * K, network(3)).is_none(),
+            budget.reserve(100 * K, network(3)).is_none(),
             "the last quarter is reserved for small requests"
         );
-        assert!(budget.take(50 * K, network(3)).is_some());
-        let _proxied = budget.take(60 * K, None).unwrap();
+        assert!(budget.reserve(50 * K, network(3)).is_some());
+        let _proxied = budget.reserve(60 * K, None).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_waits_for_a_slow_client_makes_room_for_others() {
         let (budget, used) = budget(1000 * K, 1000 * K);
         let mut held: Vec<_> = (0..10)
-            .map(|index| budget.take(60 * K, network(index)).unwrap())
+            .map(|index| budget.reserve(60 * K, network(index)).unwrap())
             .collect();
         let cuts: Vec<_> = held.iter().map(|_| CancellationToken::new()).collect();
         for (hold, cut) in held.iter_mut().zip(&cuts) {
             hold.wait(cut.clone());
         }
-        assert!(budget.take(700 * K, None).is_none(), "all are fresh");
+        assert!(budget.reserve(700 * K, None).is_none(), "all are fresh");
         tokio::time::advance(SAFE).await;
-        let mut fresh = budget.take(300 * K, None).unwrap();
+        let mut fresh = budget.reserve(300 * K, None).unwrap();
         fresh.wait(CancellationToken::new());
         let given: Vec<_> = cuts.iter().map(CancellationToken::is_cancelled).collect();
         assert_eq!(given.iter().filter(|given| **given).count(), 3, "{given:?}");

@@ -81,7 +81,7 @@ fn sign(ingestor: &Ingestor, locality: &Locality, registry: Arc<Registry>, issue
     let payload = serde_json::to_vec(&config).map_err(|error| failed(&error))?;
     let (key_id, key) = &ingestor.config_key;
     let document = jws::sign(&payload, CLIENT_CONFIG_TYPE, key_id, key).map_err(|error| failed(&error))?;
-    let etag = format!("\"{}\"", &Digest::of(&document).to_hex()[..32]);
+    let etag = format!("\"{}\"", &Digest::sha256(&document).to_hex()[..32]);
     Ok(Signed {
         registry,
         issued,

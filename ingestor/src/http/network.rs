@@ -82,7 +82,7 @@ impl Networks {
 
     /// Counts one report of a network. Returns `false` if the network has reached its limit.
     pub(super) fn take(&self, network: Network) -> bool {
-        self.rates.take(&network)
+        self.rates.try_acquire(&network)
     }
 }
 

@@ -163,7 +163,7 @@ struct Taker {
 
 fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Body) -> Result<Expected, Refusal> {
     app.place(locality)?;
-    let form = Form::of(headers)?;
+    let form = Form::from_headers(headers)?;
     let most = body::announced(body, app.ingestor.serve.body_bytes)?;
     let network = app.networks.of(peer, headers);
     if !app.networks.take(network) {
@@ -174,7 +174,10 @@ fn expect(app: &App, locality: &str, peer: Peer, headers: &HeaderMap, body: &Bod
     }
     // The body's bytes are taken from the budget as they arrive.
     let known = app.networks.known(peer, headers);
-    let hold = app.budget.take(REPORT_BYTES, known).ok_or_else(Refusal::overloaded)?;
+    let hold = app
+        .budget
+        .reserve(REPORT_BYTES, known)
+        .ok_or_else(Refusal::overloaded)?;
     Ok(Expected {
         form,
         most,
@@ -254,11 +257,11 @@ impl Post {
             },
         };
         match parts {
-            Parts::One(text) => admission.take(decode::report(text)),
+            Parts::One(text) => admission.add_result(decode::report(text)),
             Parts::Many(list) => list
                 .iter()
-                .for_each(|text| admission.take(decode::report(text.get().as_bytes()))),
-            Parts::Read(list) => list.into_iter().for_each(|part| admission.take(part)),
+                .for_each(|text| admission.add_result(decode::report(text.get().as_bytes()))),
+            Parts::Read(list) => list.into_iter().for_each(|part| admission.add_result(part)),
         }
         Ok(admission.finish())
     }
@@ -276,7 +279,7 @@ struct PostAdmission<'a> {
 }
 
 impl PostAdmission<'_> {
-    fn take(&mut self, part: Part) {
+    fn add_result(&mut self, part: Part) {
         let index = self.pending.results.len();
         let result = match part {
             Part::Malformed { id, detail } => {

@@ -130,7 +130,7 @@ impl Collector {
 
     /// Scans now for the newest plan and for the lag of batching. The collector also does so every
     /// minute.
-    pub async fn look(&self) {
+    pub async fn refresh_windows(&self) {
         look(&self.writer, &self.looked).await;
         look_behind(&self.writer).await;
     }
@@ -170,7 +170,7 @@ impl Drop for Collector {
 /// receives no requests would otherwise never become ready again.
 async fn look(writer: &SlabWriter, looked: &AtomicBool) {
     let instance = writer.names.instance();
-    let looking = writer.windows.look(writer.spool.as_ref(), &writer.names);
+    let looking = writer.windows.refresh(writer.spool.as_ref(), &writer.names);
     match timeout(LOOK_TIME, looking).await {
         Ok(Ok(behind)) => {
             looked.store(true, Ordering::SeqCst);

@@ -124,7 +124,7 @@ impl OpenSlab {
             dedup_entry: receipt,
         } in deposit.reports
         {
-            let stored = StoredReport::of(&upload, &id);
+            let stored = StoredReport::from_upload(&upload, &id);
             self.records.append(&stored)?;
             self.bytes += stored.variable_bytes() + FIXED_BYTES;
             self.waiting.receipts.push(receipt);

@@ -80,7 +80,7 @@ impl Windows {
     ///
     /// # Errors
     /// [`BucketError`] if the spool cannot be listed. Nothing changes then.
-    pub async fn look(&self, spool: &dyn Bucket, names: &SpoolNames) -> Result<bool, BucketError> {
+    pub async fn refresh(&self, spool: &dyn Bucket, names: &SpoolNames) -> Result<bool, BucketError> {
         let now = BatchTime::of_clock(self.clock.millis());
         let since = now.plus_minutes(-LOOK_BACK_MINUTES).unwrap_or(now);
         let range = ListRange {

@@ -289,7 +289,7 @@ async fn read_side(mailbox: &dyn Bucket, side: usize) -> BTreeMap<BatchName, Vec
         assert_eq!(parsed.batch_uuid, name.id);
         assert_eq!(parsed.name, name.aggregation.as_str());
         let packets = read(&objects.packets).await;
-        assert_eq!(parsed.packet_file_digest, Digest::of(&packets));
+        assert_eq!(parsed.packet_file_digest, Digest::sha256(&packets));
         let packets = read_packets(&packets);
         assert!(packets.iter().all(|packet| {
             packet

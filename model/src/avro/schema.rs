@@ -250,7 +250,7 @@ mod tests {
         for (kind, length, digest) in PUBLISHED {
             let json = kind.schema_json();
             assert_eq!(
-                (json.len(), Digest::of(json.as_bytes()).to_hex().as_str()),
+                (json.len(), Digest::sha256(json.as_bytes()).to_hex().as_str()),
                 (length, digest),
                 "{kind}"
             );

@@ -184,7 +184,7 @@ fn what_nobody_knows_waits() {
 fn it_never_falls_away_by_itself() {
     let ours = Some(roster("03/00", None));
     let fixed = Fixed {
-        from: RosterSwitch::of(time("03/00"), time("02/00"), HOUR, time("00/30")),
+        from: RosterSwitch::from_announcements(time("03/00"), time("02/00"), HOUR, time("00/30")),
         until: None,
     };
     let moved = announced("08/00", None);
@@ -198,7 +198,7 @@ fn it_never_falls_away_by_itself() {
 #[test]
 fn only_both_sides_end_it() {
     let fixed = Fixed {
-        from: RosterSwitch::of(time("03/00"), time("02/00"), HOUR, time("00/30")),
+        from: RosterSwitch::from_announcements(time("03/00"), time("02/00"), HOUR, time("00/30")),
         until: None,
     };
     let ends = Some(roster("03/00", Some("06/00")));
@@ -209,7 +209,7 @@ fn only_both_sides_end_it() {
     // It is unknown whether the peer also ends the use of rosters.
     assert_eq!(modes(ends, &Sighting::Unknown, &fixed), "eeerrr????");
     let ended = Fixed {
-        until: RosterSwitch::of(time("06/00"), time("05/00"), HOUR, time("04/00")),
+        until: RosterSwitch::from_announcements(time("06/00"), time("05/00"), HOUR, time("04/00")),
         ..fixed
     };
     assert_eq!(modes(goes_on, &Sighting::Absent, &ended), "eeerrreeee");
@@ -225,7 +225,7 @@ fn two_windows_lie_between() {
 
 #[test]
 fn a_switch_is_read_as_it_is_written() {
-    let switch = RosterSwitch::of(time("03/10"), time("02/00"), HOUR, time("00/30")).unwrap();
+    let switch = RosterSwitch::from_announcements(time("03/10"), time("02/00"), HOUR, time("00/30")).unwrap();
     let golden = r#"{"format":1,"window":"2026/03/01/04/00","ours":"2026/03/01/03/10","theirs":"2026/03/01/02/00","seen":"2026/03/01/00/30"}"#;
     assert_eq!(String::from_utf8(switch.to_json()).unwrap(), golden);
     assert_eq!(RosterSwitch::parse(golden.as_bytes()).unwrap(), switch);

@@ -94,13 +94,13 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn take(&mut self, key: &str) -> Option<Json> {
+    fn remove(&mut self, key: &str) -> Option<Json> {
         let position = self.entries.iter().position(|(found, _)| found == key)?;
         Some(self.entries.swap_remove(position).1)
     }
 
     fn required(&mut self, key: &str) -> Result<Json, ManifestError> {
-        self.take(key).ok_or_else(|| ManifestError::MissingKey {
+        self.remove(key).ok_or_else(|| ManifestError::MissingKey {
             document: self.document(),
             key: self.key(key),
         })
@@ -136,7 +136,7 @@ impl<'a> Object<'a> {
 
     /// Takes a natural number; `None` if the key is absent or null.
     pub(super) fn natural_if_any(&mut self, key: &str) -> Result<Option<u64>, ManifestError> {
-        match self.take(key) {
+        match self.remove(key) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Natural(number)) => Ok(Some(number)),
             Some(other) => Err(self.wrong_type(key, "a natural number", &other)),
@@ -153,7 +153,7 @@ impl<'a> Object<'a> {
 
     /// Takes a string; `None` if the key is absent. Null is an error.
     pub(super) fn text_if_there(&mut self, key: &str) -> Result<Option<String>, ManifestError> {
-        match self.take(key) {
+        match self.remove(key) {
             None => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong_type(key, "a string", &other)),
@@ -162,7 +162,7 @@ impl<'a> Object<'a> {
 
     /// Takes a string; `None` if the key is absent or null.
     pub(super) fn text_if_any(&mut self, key: &str) -> Result<Option<String>, ManifestError> {
-        match self.take(key) {
+        match self.remove(key) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong_type(key, "a string", &other)),

@@ -50,7 +50,7 @@ pub struct StoredReport<'a> {
 impl<'a> StoredReport<'a> {
     /// Returns the stored part of an upload; `id` is the canonical spelling of its id.
     #[must_use]
-    pub fn of(upload: &'a ReportUpload, id: &'a str) -> Self {
+    pub fn from_upload(upload: &'a ReportUpload, id: &'a str) -> Self {
         Self {
             id,
             metric: &upload.metric,

@@ -25,7 +25,7 @@ pub struct DatedBatch {
 impl DatedBatch {
     /// Extracts date and identifier of a batch.
     #[must_use]
-    pub fn of(name: &BatchName) -> Self {
+    pub fn from_batch(name: &BatchName) -> Self {
         Self {
             date: name.date,
             id: name.id,
@@ -57,7 +57,7 @@ impl Claim {
     #[must_use]
     pub fn digest_of(sorted: &[PacketId]) -> Digest {
         let bytes: Vec<u8> = sorted.iter().flat_map(|id| *id.as_bytes()).collect();
-        Digest::of(&bytes)
+        Digest::sha256(&bytes)
     }
 }
 

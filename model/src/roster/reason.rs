@@ -51,7 +51,7 @@ impl OpenReason {
 
     /// Returns the text of the reason in files.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::NoIngestion => "no-ingestion",
             Self::NotTakenIn => "not-taken-in",
@@ -70,13 +70,13 @@ impl OpenReason {
     /// Parses the text of a reason; returns [`Self::Other`] for an unknown text.
     #[must_use]
     pub fn read(word: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|reason| reason.word() == word);
+        let known = Self::ALL.into_iter().find(|reason| reason.as_str() == word);
         known.unwrap_or(Self::Other)
     }
 }
 
 impl fmt::Display for OpenReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }

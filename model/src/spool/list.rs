@@ -50,8 +50,8 @@ pub struct FixedObject {
 impl FixedObject {
     /// Computes length and digest of these bytes.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        let (size, sha256) = (bytes.len() as u64, Digest::of(bytes));
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let (size, sha256) = (bytes.len() as u64, Digest::sha256(bytes));
         Self { size, sha256 }
     }
 }

@@ -30,7 +30,7 @@ impl WindowKind {
 
     /// Returns the name of the kind in object names.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Roster => "roster",
             Self::Agree => "agree",
@@ -57,7 +57,7 @@ impl fmt::Display for MarkedTask {
             }
             Self::Window(kind, name) => {
                 let (start, end) = (hyphenated(name.window.start()), hyphenated(name.window.end()));
-                write!(f, "{}-{}-{start}-{end}", kind.word(), name.aggregation)
+                write!(f, "{}-{}-{start}-{end}", kind.as_str(), name.aggregation)
             }
         }
     }
@@ -81,7 +81,7 @@ impl MarkedTask {
                 })
             }
             word => {
-                let kind = WindowKind::ALL.into_iter().find(|kind| kind.word() == word)?;
+                let kind = WindowKind::ALL.into_iter().find(|kind| kind.as_str() == word)?;
                 let (rest, end) = cut(rest, DATE)?;
                 let (aggregation, start) = cut(rest, DATE)?;
                 let name = WindowName {
@@ -176,7 +176,7 @@ impl TaskMarker {
         from: BatchTime,
         until: BatchTime,
     ) -> (String, String) {
-        let key = |time| format!("{MARKERS}/{}-{aggregation}-{}", kind.word(), hyphenated(time));
+        let key = |time| format!("{MARKERS}/{}-{aggregation}-{}", kind.as_str(), hyphenated(time));
         (key(from), key(until))
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Announcement {
 }
 
 impl Announcement {
-    pub(super) fn of(serving: &Serving, options: &ServeOptions) -> Self {
+    pub(super) fn from_serving(serving: &Serving, options: &ServeOptions) -> Self {
         let world = &serving.world;
         let file = world.layout.keys().join(format!("{CLIENT_CONFIG_KEY_ID}.spki.pem"));
         let registry = serving.lookup.ingestor.registry.current();

@@ -278,7 +278,7 @@ impl ClientTraffic {
     /// Returns the packet id that the processors will use. Outside a sandbox only the ingestor can
     /// compute it.
     fn packet(&self, upload: &ReportUpload) -> PacketId {
-        let digest = StoredReport::of(upload, &upload.id).digest();
+        let digest = StoredReport::from_upload(upload, &upload.id).digest();
         PacketId::from_bytes(self.keys.secret.packet(&digest.report).packet)
     }
 }

@@ -57,14 +57,14 @@ pub(super) fn router(lookup: Lookup) -> Router {
     Router::new()
         .route("/", get(|| async { Html(PAGE) }))
         .route("/debug/reports", get(list))
-        .route("/debug/reports/{id}", get(one))
+        .route("/debug/reports/{id}", get(report_status))
         .route("/debug/windows/{metric}/{start}", get(window))
         .route("/debug/unfriendly/{kind}", post(unfriendly))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such page", "GET / lists the pages") })
         .with_state(lookup)
 }
 
-async fn one(State(lookup): State<Lookup>, Path(id): Path<String>) -> Response {
+async fn report_status(State(lookup): State<Lookup>, Path(id): Path<String>) -> Response {
     answer(&lookup, &id).await
 }
 

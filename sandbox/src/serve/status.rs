@@ -222,7 +222,7 @@ impl ReportStatus {
         let why = match rejected {
             Some((role, reason)) => format!(
                 "{why}; the {role} processor rejected the report itself: {}",
-                word(reason)
+                reason_text(reason)
             ),
             None => why,
         };
@@ -247,7 +247,7 @@ impl ReportStatus {
                 "nothing: it is in the sum",
             ),
             (false, Some((role, reason))) => (
-                format!("the {role} processor rejected it: {}", word(reason)),
+                format!("the {role} processor rejected it: {}", reason_text(reason)),
                 advice(reason),
             ),
             (false, None) => (
@@ -266,7 +266,7 @@ impl ReportStatus {
 }
 
 /// Returns the name of a reason as in the processors' own summaries.
-fn word(reason: PacketReason) -> String {
+fn reason_text(reason: PacketReason) -> String {
     let word = serde_json::to_value(reason).ok();
     word.and_then(|word| word.as_str().map(str::to_owned))
         .unwrap_or_default()

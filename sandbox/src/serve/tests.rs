@@ -343,7 +343,7 @@ async fn the_debug_pages_are_for_this_machine_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_start_fits_a_terminal() {
     let stand = Stand::new().await;
-    let text = Human(&Announcement::of(&stand.serving, &options(&stand.clock))).to_string();
+    let text = Human(&Announcement::from_serving(&stand.serving, &options(&stand.clock))).to_string();
     // Lines with keys and paths may be longer.
     let whole = |line: &&str| {
         !["MF", "directory", "--key"]

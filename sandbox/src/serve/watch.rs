@@ -46,7 +46,7 @@ impl Serving {
         options: &ServeOptions,
         shutdown: CancellationToken,
     ) -> Result<Option<FinalReport>, Error> {
-        let said = self.output.summary(&Announcement::of(&self, options));
+        let said = self.output.summary(&Announcement::from_serving(&self, options));
         said.map_err(Error::file("stdout"))?;
         let work = Work::start(&mut self, options)?;
         let looker = Observer::open(&self.setting.clock, &self.world.layout).await?;
@@ -85,7 +85,7 @@ impl Serving {
                 }
             }
             if tick.is_multiple_of(LOOK) {
-                self.look(&looker, &show, tick.is_multiple_of(LINE)).await?;
+                self.refresh(&looker, &show, tick.is_multiple_of(LINE)).await?;
                 if tick.is_multiple_of(LINE) {
                     self.dropped().await;
                 }
@@ -123,7 +123,7 @@ impl Serving {
     }
 
     /// Runs an audit, and shows its results.
-    async fn look(&mut self, looker: &Observer, show: &Show, line: bool) -> Result<(), Error> {
+    async fn refresh(&mut self, looker: &Observer, show: &Show, line: bool) -> Result<(), Error> {
         for (fault, sentence) in self.crowd.troubles() {
             self.audit.faults.note(fault, sentence);
         }

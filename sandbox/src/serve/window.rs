@@ -32,7 +32,12 @@ pub(super) struct SummedWindow {
 
 impl SummedWindow {
     /// Creates the summary of a summed window.
-    pub(super) fn of(metric: &AggregationId, window: Window, total: Total, noise: Option<RandomisedResponse>) -> Self {
+    pub(super) fn from_total(
+        metric: &AggregationId,
+        window: Window,
+        total: Total,
+        noise: Option<RandomisedResponse>,
+    ) -> Self {
         let estimate = |noise: RandomisedResponse| {
             let sums = total.sums.iter();
             sums.map(|sum| noise.debias(*sum, total.accepted)).collect()

@@ -81,7 +81,7 @@ impl Campaign {
                         if number >= self.seeds {
                             return;
                         }
-                        let (outcome, twice) = self.one(&runtime, number);
+                        let (outcome, twice) = self.run_seed(&runtime, number);
                         let failed = !outcome.problems.is_empty();
                         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                         tally.counts.merge(&outcome.counts);
@@ -113,7 +113,7 @@ impl Campaign {
         (report, tally.failures)
     }
 
-    fn one(&self, runtime: &Runtime, number: u64) -> (Outcome, bool) {
+    fn run_seed(&self, runtime: &Runtime, number: u64) -> (Outcome, bool) {
         let seed = self.first + number;
         let mut outcome = self.once(runtime, seed, &self.cuts);
         let twice = self.twice_every > 0 && number.is_multiple_of(self.twice_every);

@@ -148,7 +148,7 @@ impl CopiedBatch {
             batch_uuid: self.to.id,
             name: self.to.aggregation.to_string(),
             bins,
-            packet_file_digest: Digest::of(&packets),
+            packet_file_digest: Digest::sha256(&packets),
             ..header
         };
         let header = encode_one(&header, [8; 16]).expect("a header");

@@ -193,7 +193,7 @@ async fn shorten(places: &Places, victim: Role, name: &WindowName, dice: &mut Di
     kept.remove(dice.size(0, kept.len() - 1));
     let entries = write_records(&kept);
     let header = RosterHeader {
-        packet_file_digest: Digest::of(&entries),
+        packet_file_digest: Digest::sha256(&entries),
         ..header
     };
     let header = encode_one(&header, [6; 16]).ok()?;
@@ -242,7 +242,7 @@ async fn flood(places: &Places, victim: Role, dice: &mut Dice, now: Millis) -> O
     let header = RosterHeader {
         window_start: next.window.start().millis(),
         window_end: next.window.end().millis(),
-        packet_file_digest: Digest::of(&entries),
+        packet_file_digest: Digest::sha256(&entries),
         ..header
     };
     let header = encode_one(&header, [6; 16]).ok()?;
@@ -380,7 +380,7 @@ pub(crate) async fn rewrite(
     change(&mut messages)?;
     let packets = write_records(&messages);
     let header = ValidationHeader {
-        packet_file_digest: Digest::of(&packets),
+        packet_file_digest: Digest::sha256(&packets),
         ..header
     };
     let header = encode_one(&header, [6; 16]).ok()?;

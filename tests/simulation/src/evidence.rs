@@ -110,7 +110,7 @@ fn batch(objects: &Objects, name: &BatchName, role: Role) -> Result<Vec<usize>, 
     key.verify(header, &signature.batch_header_signature)
         .map_err(|error| error.to_string())?;
     let header: IngestionHeader = decode_one(header, &limits).map_err(|error| error.to_string())?;
-    if header.packet_file_digest != Digest::of(packets) || header.batch_uuid != name.id {
+    if header.packet_file_digest != Digest::sha256(packets) || header.batch_uuid != name.id {
         return Err("the header names another batch or another packet file".to_owned());
     }
     reports(packets, role)

@@ -57,7 +57,7 @@ pub async fn forge(places: &Places, liar: Role, dice: &mut Dice, now: Millis) ->
         TamperingKind::Terms(name.clone())
     };
     let entries = write_records(&entries);
-    header.packet_file_digest = Digest::of(&entries);
+    header.packet_file_digest = Digest::sha256(&entries);
     let header = encode_one(&header, [6; 16]).ok()?;
     let new = Bytes::from(sign(liar, &key, &header, Some(entries))?);
     let record = own_records(liar).seal(&key, &new);
@@ -104,7 +104,7 @@ fn false_entry(
     // The entry would not be false if the batch existed under this date or were listed already.
     let is_real = keys.iter().any(|key| {
         let real = BatchName::from_ingestion_object(key);
-        real.is_some_and(|real| DatedBatch::of(&real) == forged)
+        real.is_some_and(|real| DatedBatch::from_batch(&real) == forged)
     });
     let is_listed = entries.iter().any(|entry| entry.batch() == Some(forged));
     (!is_real && !is_listed).then_some(forged)

@@ -228,7 +228,7 @@ impl Machines<'_> {
             let key = &keys.packet[epoch][metric];
             PacketKey {
                 id: packet_key_id(role, BINS[metric], epoch),
-                key: again(key),
+                key: copy_key(key),
                 fingerprint: key.public().fingerprint(),
                 bins: u32::try_from(BINS[metric]).ok(),
                 created: Some(BatchTime::of_clock(self.scenario.start())),
@@ -390,7 +390,7 @@ pub fn spool_records() -> Records {
 
 /// Copies a packet key. The type is not `Clone`, so the key is serialized and parsed, as at the
 /// start of a program.
-fn again(key: &PacketPrivateKey) -> PacketPrivateKey {
+fn copy_key(key: &PacketPrivateKey) -> PacketPrivateKey {
     PacketPrivateKey::parse(&key.to_x963_base64()).expect("a key")
 }
 

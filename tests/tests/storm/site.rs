@@ -130,7 +130,7 @@ impl Site {
     async fn slab<'r>(&self, window: BatchTime, number: u64, reports: impl Iterator<Item = &'r ReportUpload>) {
         let mut file = ContainerWriter::new(Vec::new(), RecordKind::StoredReport, [7; 16]);
         for upload in reports {
-            file.append(&StoredReport::of(upload, &upload.id)).unwrap();
+            file.append(&StoredReport::from_upload(upload, &upload.id)).unwrap();
         }
         let names = SpoolNames::new(format!("{LOCALITY}-ingestor").parse().unwrap());
         let name = SlabName::Received {

@@ -123,7 +123,7 @@ impl SignedBatch {
     /// this digest identifies the whole batch.
     #[must_use]
     pub fn header_digest(&self) -> Digest {
-        Digest::of(&self.header)
+        Digest::sha256(&self.header)
     }
 
     /// Returns the length of the header file in bytes.

@@ -118,7 +118,7 @@ impl BatchWriter {
         let written = Written {
             packets,
             packet_bytes,
-            header: Digest::of(&file),
+            header: Digest::sha256(&file),
         };
         handle.block_on(async {
             // The signature is last, because the batch exists as soon as its signature does.
@@ -147,7 +147,7 @@ pub fn signature_file(
         batch_header: packets.as_ref().map(|_| header.to_vec()),
         packets,
     };
-    let marker = sync_marker(generation, object, &[Digest::of(header)]);
+    let marker = sync_marker(generation, object, &[Digest::sha256(header)]);
     encode_one(&record, marker).map_err(|source| BatchError::Encode {
         object: object.to_owned(),
         source,

@@ -32,7 +32,7 @@ impl Contact {
 
     /// Records that a request got no response, or one after which it is retried.
     pub(super) fn failed(&self, problem: &str) {
-        if self.state().is_news(Instant::now()) {
+        if self.state().log_once(Instant::now()) {
             tracing::warn!(
                 bucket = self.bucket,
                 error = problem,
@@ -53,7 +53,7 @@ impl Contact {
 
 impl State {
     /// Records a failure, and returns whether to log it.
-    fn is_news(&mut self, now: Instant) -> bool {
+    fn log_once(&mut self, now: Instant) -> bool {
         let pause = if self.failing { AGAIN } else { FLAPPING };
         self.failing = true;
         let news = self.logged.is_none_or(|logged| now.duration_since(logged) >= pause);
@@ -71,13 +71,13 @@ mod tests {
     #[test]
     fn the_first_failure_is_logged_and_then_one_a_minute() {
         let (begun, mut state) = (Instant::now(), State::default());
-        let mut failed_at = |seconds| state.is_news(begun + Duration::from_secs(seconds));
+        let mut failed_at = |seconds| state.log_once(begun + Duration::from_secs(seconds));
         assert_eq!(
             [0, 1, 59, 60, 61].map(&mut failed_at),
             [true, false, false, true, false]
         );
         state.failing = false;
-        let mut failed_at = |seconds| state.is_news(begun + Duration::from_secs(seconds));
+        let mut failed_at = |seconds| state.log_once(begun + Duration::from_secs(seconds));
         assert_eq!(
             [64, 65].map(&mut failed_at),
             [false, false],
@@ -85,7 +85,7 @@ mod tests {
         );
         state.failing = false;
         assert!(
-            state.is_news(begun + Duration::from_secs(66)),
+            state.log_once(begun + Duration::from_secs(66)),
             "a failure after an answer"
         );
     }

@@ -53,7 +53,7 @@ impl LocalUpload {
         })
     }
 
-    fn take(&mut self) -> Result<NamedTempFile, BucketError> {
+    fn new_file(&mut self) -> Result<NamedTempFile, BucketError> {
         self.staged.take().ok_or_else(|| {
             BucketError::unavailable(&self.location, &self.key, "an earlier write of this upload failed")
         })
@@ -63,7 +63,7 @@ impl LocalUpload {
 #[async_trait]
 impl Upload for LocalUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<(), BucketError> {
-        let mut staged = self.take()?;
+        let mut staged = self.new_file()?;
         let written = blocking(&self.location, &self.key, move || {
             staged.as_file_mut().write_all(&bytes)?;
             Ok(staged)
@@ -73,7 +73,7 @@ impl Upload for LocalUpload {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<Created, BucketError> {
-        let staged = self.take()?;
+        let staged = self.new_file()?;
         let target = self.target.clone();
         let directories = Arc::clone(&self.directories);
         let publishing = move || publish(directories.disk(), staged, &target);

@@ -72,7 +72,7 @@ impl Plan {
         Self {
             now: look.now.to_string(),
             rosters: rosters(look),
-            tasks: look.assessment.due.iter().map(StartedTask::of).collect(),
+            tasks: look.assessment.due.iter().map(StartedTask::from_due).collect(),
             skipped_by_peer: names(&look.assessment.skipped),
             late: names(&look.assessment.late),
             waiting: waiting.collect(),

@@ -191,7 +191,7 @@ impl Summary for RejectedSummary {
                 _ => "-",
             };
             let (task, reason) = (printable(&message.task), printable(&message.reason));
-            write!(f, "\n  {:<9} {mark:<10} {task}: {reason}", message.queue.word())?;
+            write!(f, "\n  {:<9} {mark:<10} {task}: {reason}", message.queue.as_str())?;
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ impl StatusCommand {
         let config = arguments.loaded()?;
         let manager = Manager::open(&config).await?;
         loop {
-            let status = self.look(&config, &manager).await;
+            let status = self.observe(&config, &manager).await;
             let Some(seconds) = self.watch else {
                 let status = status?;
                 arguments.print(&status)?;
@@ -83,7 +83,7 @@ impl StatusCommand {
         }
     }
 
-    async fn look(&self, config: &Loaded<Config>, manager: &Manager) -> Result<Status, Error> {
+    async fn observe(&self, config: &Loaded<Config>, manager: &Manager) -> Result<Status, Error> {
         let look = manager.observe(manager.policy.scope(manager.now())).await?;
         let mut queues = Vec::new();
         for kind in [QueueKind::Intake, QueueKind::Aggregate] {

@@ -43,7 +43,7 @@ pub enum BatchStage {
 impl BatchStage {
     /// Returns the machine-readable word.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Incomplete => "incomplete",
             Self::Due => "due",

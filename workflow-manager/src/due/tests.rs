@@ -32,7 +32,7 @@ fn window(start: &str) -> Window {
 
 fn roster_from(start: &str) -> RosterUse {
     RosterUse {
-        from: RosterSwitch::of(at(start), at(start), 60, at("00/00")).map(Bound::Known),
+        from: RosterSwitch::from_announcements(at(start), at(start), 60, at("00/00")).map(Bound::Known),
         until: None,
     }
 }

@@ -53,7 +53,7 @@ impl AggregationAssessor<'_> {
             }
             (step, _) => step,
         };
-        let (stage, attempt) = self.take(step, state, all);
+        let (stage, attempt) = self.apply(step, state, all);
         all.windows.push(WindowReport {
             name,
             mode,
@@ -123,7 +123,7 @@ impl AggregationAssessor<'_> {
         Step::Task(WindowKind::Aggregate, Work::Sum(name.clone(), batches), why)
     }
 
-    fn take(&self, step: Step, state: &WindowState, all: &mut Assessment) -> (WindowStage, u32) {
+    fn apply(&self, step: Step, state: &WindowState, all: &mut Assessment) -> (WindowStage, u32) {
         match step {
             Step::Wait(stage) => (stage, 0),
             Step::Task(kind, work, why) => match self.turn(state.started.get(&kind).copied()) {

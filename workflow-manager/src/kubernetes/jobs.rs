@@ -152,7 +152,7 @@ impl Starter for Jobs {
     }
 
     fn place(&self, queue: QueueKind) -> String {
-        format!("Jobs ({}) at {}", queue.word(), self.api.resource_url())
+        format!("Jobs ({}) at {}", queue.as_str(), self.api.resource_url())
     }
 }
 

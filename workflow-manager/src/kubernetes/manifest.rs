@@ -89,7 +89,7 @@ impl JobForm {
     pub fn name(&self, queue: QueueKind, tasks: &[Task]) -> String {
         let keys: Vec<&str> = tasks.iter().map(|task| task.key.as_str()).collect();
         let processor = self.processor();
-        let all = [&[processor.as_str(), queue.word()], keys.as_slice()].concat();
+        let all = [&[processor.as_str(), queue.as_str()], keys.as_slice()].concat();
         let instance: String = self
             .instance
             .as_str()
@@ -106,7 +106,7 @@ impl JobForm {
             .collect();
         let instance = instance.trim_matches('-');
         let instance = if instance.is_empty() { "x" } else { instance };
-        format!("{instance}-{}-{}", queue.word(), digest(&all))
+        format!("{instance}-{}-{}", queue.as_str(), digest(&all))
     }
 
     /// Builds the Job for these tasks: one pod per task, identified by its index if there are
@@ -128,7 +128,7 @@ impl JobForm {
         self.label(spec.template.metadata.get_or_insert_default(), queue);
         if let Some(container) = spec.template.spec.as_mut().and_then(|pod| pod.containers.first_mut()) {
             let arguments = container.args.get_or_insert_default();
-            arguments.extend(["run-task".to_owned(), queue.word().to_owned()]);
+            arguments.extend(["run-task".to_owned(), queue.as_str().to_owned()]);
             let texts = tasks
                 .iter()
                 .map(|task| String::from_utf8_lossy(&task.message).into_owned());
@@ -140,7 +140,7 @@ impl JobForm {
     fn label(&self, metadata: &mut ObjectMeta, queue: QueueKind) {
         let labels: &mut BTreeMap<String, String> = metadata.labels.get_or_insert_default();
         labels.insert(PROCESSOR.to_owned(), self.processor());
-        labels.insert(QUEUE.to_owned(), queue.word().to_owned());
+        labels.insert(QUEUE.to_owned(), queue.as_str().to_owned());
         labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned());
     }
 

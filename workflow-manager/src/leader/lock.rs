@@ -49,7 +49,7 @@ impl Election for BucketLock {
     async fn campaign(&self) -> Result<Leadership, Error> {
         let now = self.clock.millis();
         let Some(epochs) = self.epochs().await? else {
-            return self.take(1, Vec::new(), now + self.lease_millis).await;
+            return self.acquire(1, Vec::new(), now + self.lease_millis).await;
         };
         match self.read(epochs.newest).await? {
             Some(epoch) if epoch.holder != self.holder && now < epoch.expires => {
@@ -58,7 +58,7 @@ impl Election for BucketLock {
             Some(_) => {
                 let Epochs { newest, mut older } = epochs;
                 older.push(newest);
-                self.take(newest.saturating_add(1), older, now + self.lease_millis)
+                self.acquire(newest.saturating_add(1), older, now + self.lease_millis)
                     .await
             }
             // Removed since the listing: another process has created a newer epoch.
@@ -74,7 +74,7 @@ impl Election for BucketLock {
         if ours.is_some_and(|epoch| epoch.holder == self.holder) {
             older.push(newest);
             // An epoch that has already expired lets another process take over at once.
-            self.take(newest.saturating_add(1), older, 0).await?;
+            self.acquire(newest.saturating_add(1), older, 0).await?;
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl BucketLock {
     }
 
     /// Creates the next epoch, unless another process has created it, and removes the older ones.
-    async fn take(&self, epoch: u64, older: Vec<u64>, expires: i64) -> Result<Leadership, Error> {
+    async fn acquire(&self, epoch: u64, older: Vec<u64>, expires: i64) -> Result<Leadership, Error> {
         let object = Epoch {
             format: 1,
             holder: self.holder.clone(),
@@ -185,7 +185,7 @@ mod tests {
     async fn of_two_at_once_one_leads() {
         let (own, clock) = (memory("own"), Clock::manual(0));
         let [one, two] = ["one", "two"].map(|name| lock(&own, name, &clock));
-        assert_eq!(one.take(1, Vec::new(), 10).await.unwrap(), Leadership::Ours);
-        assert_eq!(two.take(1, Vec::new(), 10).await.unwrap(), somebody());
+        assert_eq!(one.acquire(1, Vec::new(), 10).await.unwrap(), Leadership::Ours);
+        assert_eq!(two.acquire(1, Vec::new(), 10).await.unwrap(), somebody());
     }
 }

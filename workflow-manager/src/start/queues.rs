@@ -19,7 +19,7 @@ pub struct Queues {
 impl Queues {
     /// Returns the queue of a kind of task.
     #[must_use]
-    pub fn of(&self, queue: QueueKind) -> &SharedQueue {
+    pub fn queue(&self, queue: QueueKind) -> &SharedQueue {
         match queue {
             QueueKind::Intake => &self.intake,
             QueueKind::Aggregate => &self.aggregate,
@@ -39,13 +39,13 @@ impl Starter for Queues {
 
     async fn start(&self, queue: QueueKind, tasks: &[Task]) -> Result<(), Error> {
         for task in tasks {
-            self.of(queue).publish(task.message.clone()).await?;
+            self.queue(queue).publish(task.message.clone()).await?;
         }
         Ok(())
     }
 
     fn place(&self, queue: QueueKind) -> String {
-        self.of(queue).location()
+        self.queue(queue).location()
     }
 }
 

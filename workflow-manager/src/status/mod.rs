@@ -272,7 +272,7 @@ impl WindowStatus {
             stage: window.stage.word(),
             task: match window.stage {
                 WindowStage::Due { task } | WindowStage::Started { task, .. } | WindowStage::WithLater { task, .. } => {
-                    Some(task.word())
+                    Some(task.as_str())
                 }
                 _ => None,
             },
@@ -291,8 +291,8 @@ impl WindowStatus {
 impl BatchStatus {
     fn of(batch: &BatchReport, now: BatchTime, rejected: Option<&str>) -> Self {
         let ours = match batch.stage {
-            BatchStage::Both => BatchStage::TakenIn.word(),
-            stage if rejected.is_none() => stage.word(),
+            BatchStage::Both => BatchStage::TakenIn.as_str(),
+            stage if rejected.is_none() => stage.as_str(),
             _ => "rejected",
         };
         Self {
@@ -300,7 +300,7 @@ impl BatchStatus {
             stage: if rejected.is_some() {
                 "rejected"
             } else {
-                batch.stage.word()
+                batch.stage.as_str()
             },
             ours,
             peer: if batch.validated { "validated" } else { "silent" },

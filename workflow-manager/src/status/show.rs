@@ -47,7 +47,7 @@ impl Status {
             writeln!(
                 f,
                 "queue {}: {} waiting, {} in progress, {} rejected ({})",
-                queue.queue.word(),
+                queue.queue.as_str(),
                 count(queue.ready),
                 count(queue.held),
                 count(queue.rejected),
@@ -72,7 +72,7 @@ impl Status {
         lines(f, "skipped by the peer", names(|window| &window.skipped_by_peer))?;
         lines(f, "late", names(|window| &window.late))?;
         let rejected = self.rejected.iter();
-        let rejected = rejected.map(|task| format!("{:<9} {}: {}", task.queue.word(), task.task, task.reason));
+        let rejected = rejected.map(|task| format!("{:<9} {}: {}", task.queue.as_str(), task.task, task.reason));
         lines(
             f,
             "rejected, and not done since: use `replay rejected`",

@@ -91,7 +91,7 @@ impl Kind {
         }
     }
 
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Signing => "signing",
             Self::Packet => "packet",
@@ -111,7 +111,7 @@ impl Generate {
         let allowed = self.kind.encodings();
         if !allowed.contains(&encoding) {
             let list: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-            let kind = self.kind.word();
+            let kind = self.kind.as_str();
             return Err(Error::Setting(format!(
                 "a {kind} key can be written as {}, not as {encoding}",
                 list.join(", ")
@@ -176,7 +176,7 @@ impl Generate {
         let id = match key {
             AnyKey::Packet(document) => Some(document.id.clone()),
             AnyKey::Sealing(_) => None,
-            _ => Some(super::document::suggested_id(self.kind.word(), &fingerprint)),
+            _ => Some(super::document::suggested_id(self.kind.as_str(), &fingerprint)),
         };
         Ok(Generated {
             kind: self.kind,
@@ -224,7 +224,7 @@ impl Summary for Generated {
             encoding,
             ..
         } = self;
-        let (kind, place) = (self.kind.word(), if file == "-" { "standard output" } else { file });
+        let (kind, place) = (self.kind.as_str(), if file == "-" { "standard output" } else { file });
         writeln!(f, "new {kind} key in {place} ({encoding})")?;
         let id = self.suggested_id.as_deref().unwrap_or_default();
         let label = if *encoding == Encoding::PacketDocument {

@@ -78,7 +78,7 @@ pub struct FileFacts {
 }
 
 impl PartDifference {
-    fn of(part: &'static str, a: Option<FileFacts>, b: Option<FileFacts>) -> Self {
+    fn compare(part: &'static str, a: Option<FileFacts>, b: Option<FileFacts>) -> Self {
         Self {
             part,
             same_bytes: a == b,
@@ -107,7 +107,7 @@ impl Inspector {
                 (sides.0.words(), self.batches((a, left), (b, right)).await?)
             }
             (Side::Fixed(left, left_file), Side::Fixed(right, right_file)) => {
-                let part = PartDifference::of("object", Some(*left_file), Some(*right_file));
+                let part = PartDifference::compare("object", Some(*left_file), Some(*right_file));
                 let fields = fields::differences(&fixed_value(left), &fixed_value(right));
                 (
                     "fixed sum part",
@@ -132,7 +132,7 @@ impl Inspector {
                 )],
             ),
             (Side::Object(left, left_file), Side::Object(right, right_file)) => {
-                let mut part = PartDifference::of("object", Some(*left_file), Some(*right_file));
+                let mut part = PartDifference::compare("object", Some(*left_file), Some(*right_file));
                 if !part.same_bytes {
                     let sides = ((&a.bucket, left.key.as_str()), (&b.bucket, right.key.as_str()));
                     part.first_different_byte = first_difference(sides.0, sides.1).await?;
@@ -176,11 +176,11 @@ impl Inspector {
             (Some(_), Some(_)) => true,
             _ => !one_file,
         };
-        let mut header = PartDifference::of("header", header_file(left), header_file(right));
+        let mut header = PartDifference::compare("header", header_file(left), header_file(right));
         if !header.same_bytes {
             header.fields = Some(fields::differences(&header_value(left), &header_value(right)));
         }
-        let mut packets = PartDifference::of("packets", packets_file(left), packets_file(right));
+        let mut packets = PartDifference::compare("packets", packets_file(left), packets_file(right));
         if !packets.same_bytes && packets.a.is_some() && packets.b.is_some() {
             packets.packets = self.packets((a, left), (b, right)).await?;
         }
@@ -188,7 +188,7 @@ impl Inspector {
             signature_file(&a.bucket, left).await?,
             signature_file(&b.bucket, right).await?,
         );
-        let mut signature = PartDifference::of("signature", files.0, files.1);
+        let mut signature = PartDifference::compare("signature", files.0, files.1);
         if !signature.same_bytes {
             signature.fields = Some(fields::differences(&signature_value(left), &signature_value(right)));
         }

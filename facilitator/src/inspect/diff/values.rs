@@ -13,7 +13,7 @@ pub(super) fn header_file(batch: &Batch) -> Option<FileFacts> {
     let file = batch.contents.header.as_ref()?;
     Some(FileFacts {
         bytes: file.len() as u64,
-        sha256: Digest::of(file),
+        sha256: Digest::sha256(file),
     })
 }
 
@@ -56,7 +56,7 @@ pub(super) fn signature_value(batch: &Batch) -> Value {
     let signature = batch.contents.signature.as_ref();
     json!({
         "key-identifier": signature.map(|signature| &signature.key_identifier),
-        "signature-sha256": signature.map(|signature| Digest::of(&signature.batch_header_signature)),
+        "signature-sha256": signature.map(|signature| Digest::sha256(&signature.batch_header_signature)),
         "form": batch.facts.form,
     })
 }

@@ -89,7 +89,7 @@ impl RevocationList {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.is_none_or(|looked| looked.abs_diff(now) >= LOOK_MILLIS) {
             state.looked = Some(now);
-            self.look(&mut state, now);
+            self.refresh(&mut state, now);
         }
         // The file was readable at the start of the program, so the first check counts as success.
         let good = *state.good.get_or_insert(now);
@@ -99,7 +99,7 @@ impl RevocationList {
         Ok(Arc::clone(&state.serials))
     }
 
-    fn look(&self, state: &mut State, now: i64) {
+    fn refresh(&self, state: &mut State, now: i64) {
         let fresh = match stamp(&self.file) {
             Ok(stamp) if stamp == state.stamp => Ok(()),
             Ok(_) => read(&self.file).map(|(stamp, serials)| {

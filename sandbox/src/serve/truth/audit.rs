@@ -94,7 +94,7 @@ impl Audit {
         Ok(Self {
             ledger,
             metrics,
-            parts: Parts::of(world)?,
+            parts: Parts::open(world)?,
             ingestion: bucket(BucketKind::Ingestion),
             own: bucket(BucketKind::Own),
             records: [world.keys.processors[0].records()?, world.keys.processors[1].records()?],
@@ -268,7 +268,7 @@ impl Audit {
         });
         let noise = self.metrics.get(metric).copied();
         Ok(Some(
-            SummedWindow::of(metric, window, total, noise).with_foreign(foreign),
+            SummedWindow::from_total(metric, window, total, noise).with_foreign(foreign),
         ))
     }
 
