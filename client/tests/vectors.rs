@@ -265,8 +265,8 @@ fn answers() -> Json {
     let rejected = ReportResult::rejected(renamed_id(), ProblemKind::UnknownMetric, detail);
     let many: ReportsAnswer = [accepted(), rejected].into_iter().collect();
     let problem = ProblemKind::OutdatedKey.problem(
-        "keys \"health-authority-0\" and \"facilitator-1\" are no pair in use; for metric example-v1 the configuration \
-         names \"health-authority-1\" and \"facilitator-1\"",
+        "key ids \"health-authority-0\" and \"facilitator-1\" are not a pair in use; for metric example-v1 the \
+         configuration names \"health-authority-1\" and \"facilitator-1\"",
     );
     // In the form that is sent, with the members in their order.
     json!({
