@@ -107,7 +107,7 @@ impl Manager {
         Ok(summary)
     }
 
-    /// Records the windows that have passed the horizon without being done as cancelled. The run
+    /// Records the windows that have passed the horizon without being done as given up. The run
     /// that records a window reports it.
     async fn give_up(&self, look: &Observation) -> Result<(), Error> {
         if fault::is_on("given-up-silently") {
@@ -127,8 +127,8 @@ impl Manager {
         Ok(())
     }
 
-    /// Records that an operator has acknowledged cancelled windows: those that contain this minute,
-    /// or all.
+    /// Records that an operator has acknowledged windows that were given up: those that
+    /// contain this minute, or all.
     ///
     /// # Errors
     /// [`Error::Nothing`] if there is no such window, and errors of the processor's own bucket.
@@ -146,7 +146,7 @@ impl Manager {
         if wanted.is_empty() {
             let which = minute.map_or_else(String::new, |minute| format!(" that contains {minute}"));
             return Err(Error::Nothing(format!(
-                "{aggregation}: no cancelled and unacknowledged window{which}; see `given-up` in `status --json`"
+                "{aggregation}: no unacknowledged window{which} that was given up; see `given-up` in `status --json`"
             )));
         }
         for name in &wanted {

@@ -143,7 +143,7 @@ impl Metrics {
             ),
             (
                 "windows_given_up",
-                "Windows cancelled because they passed the horizon without being summed",
+                "Windows given up because they passed the horizon without being summed",
                 &self.given_up,
             ),
             (
@@ -163,7 +163,7 @@ impl Metrics {
             ),
             (
                 "windows_given_up_now",
-                "Cancelled windows that no operator has acknowledged",
+                "Windows that were given up and that no operator has acknowledged",
                 &self.given_up_now,
             ),
             (
@@ -264,7 +264,7 @@ impl Metrics {
         self.failed_runs.inc();
     }
 
-    /// Counts a window that was cancelled because it passed the horizon without being summed.
+    /// Counts a window that was given up because it passed the horizon without being summed.
     pub fn given_up(&self) {
         self.given_up.inc();
     }

@@ -46,10 +46,10 @@ pub struct Assessment {
     pub skipped: Vec<BatchName>,
     /// Complete batches that arrived after their window's task was fixed; without rosters only.
     pub late: Vec<BatchName>,
-    /// Windows that have passed the horizon without being done, and are not recorded as cancelled
+    /// Windows that have passed the horizon without being done, and are not recorded as given up
     /// yet.
     pub passed: Vec<WindowName>,
-    /// Cancelled windows that no operator has acknowledged.
+    /// Windows that were given up and that no operator has acknowledged.
     pub given_up: Vec<WindowName>,
 }
 

@@ -54,8 +54,8 @@ pub struct Aggregation {
     pub batches: BTreeMap<(BatchTime, BatchId), Batch>,
     /// The windows with any record, oldest first.
     pub windows: BTreeMap<Window, WindowState>,
-    /// Cancelled windows, which passed the horizon without being done; true if an operator has
-    /// acknowledged one.
+    /// Windows that were given up because they passed the horizon without being done; true if an
+    /// operator has acknowledged one.
     pub given_up: BTreeMap<Window, bool>,
 }
 

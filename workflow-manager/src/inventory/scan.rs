@@ -142,8 +142,8 @@ pub async fn scan(
     Ok(inventory)
 }
 
-/// Returns the aggregations with a directory in the ingestion bucket, with cancelled windows, or
-/// with rosters on either side.
+/// Returns the aggregations with a directory in the ingestion bucket, with windows that were
+/// given up, or with rosters on either side.
 async fn aggregations(
     buckets: &Buckets,
     rosters: &RosterUse,
@@ -200,7 +200,7 @@ impl Scanner<'_> {
         if self.rosters.from.is_some() {
             self.rosters().await?;
         }
-        // The ranges depend on the windows that are done or cancelled, read above.
+        // The ranges depend on the windows that are done or given up, read above.
         let ranges = self.ranges();
         for range in &ranges {
             self.ingestion(*range).await?;
@@ -243,7 +243,8 @@ impl Scanner<'_> {
         Ok(with_batches)
     }
 
-    /// Reads the marks of cancelled windows. Windows that have been done since are left out.
+    /// Reads the marks of windows that were given up. Windows that have been done since are left
+    /// out.
     async fn given_up(&mut self) -> Result<(), BucketError> {
         let directory = format!("{}/{}", WindowName::GIVEN_UP_DIRECTORY, self.aggregation);
         let own = &self.buckets.own;
