@@ -157,7 +157,7 @@ pub enum Sighting {
     Unknown,
 }
 
-/// A switch as fixed in the own bucket when it was first determined.
+/// A switch as recorded in the own bucket when it was first determined.
 ///
 /// As JSON: `{"format":1,"window":…,"ours":…,"theirs":…,"seen":…}`, all times as
 /// `YYYY/MM/DD/HH/MM`.
@@ -245,7 +245,7 @@ pub fn is_ahead(time: BatchTime, now: BatchTime, minutes: u32) -> bool {
     second.is_some_and(|window| time >= window.end())
 }
 
-/// The switches that are fixed in the own bucket.
+/// The switches that are recorded in the own bucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Fixed {
     /// The start of the use of rosters.

@@ -30,7 +30,7 @@ impl Published {
 ///
 /// If the object exists, its digest is compared: an equal digest is [`Published::Same`], another is
 /// [`BucketError::Conflict`]. In a mailbox that does not permit reading, an existing object is
-/// [`Published::Assumed`] only if `fixed` states that exactly these bytes were fixed in the own
+/// [`Published::Assumed`] only if `fixed` states that exactly these bytes were recorded in the own
 /// bucket before; otherwise, the error is [`BucketError::PermissionDenied`]. An object that is
 /// reported as existing but cannot be found is [`BucketError::NotSettled`].
 ///

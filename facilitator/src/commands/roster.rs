@@ -70,7 +70,7 @@ impl Place {
     }
 }
 
-/// Write this processor's rosters up to this window, read the peer's, and fix the agreed set
+/// Write this processor's rosters up to this window, read the peer's, and record the agreed set
 ///
 /// The window and its grace period must be over, by this machine's clock and by the clock of the
 /// own bucket. A roster never changes once it is written. A missing roster of the peer is not an

@@ -162,7 +162,7 @@ impl Inspector {
         let is_fixed = matches!(OwnObject::parse(key), Some((OwnObject::Fixed(_), _)));
         match serde_json::from_value::<FixedSumPart>(document) {
             Ok(fixed) => {
-                let title = "record that fixes a sum part before it is published";
+                let title = "record of a sum part that will be published";
                 Finding::new("fixed-sum-part", title, key, Facts::Fixed(Box::new(fixed)))
             }
             Err(error) if is_fixed => unrecognised(

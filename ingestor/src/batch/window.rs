@@ -208,7 +208,10 @@ impl<'j> WindowJob<'j> {
                 let (ours, theirs) = (ENCODER_GENERATION, list.generation);
                 return Err(Error::Generation { object, ours, theirs });
             }
-            let problem = format!("batch {} is rebuilt with other bytes than those fixed here", built.name);
+            let problem = format!(
+                "batch {} is rebuilt with other bytes than those recorded here",
+                built.name
+            );
             return Err(Error::Damaged { object, problem });
         }
         Ok(built)
