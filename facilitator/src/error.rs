@@ -21,7 +21,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Configuration fault: a key file cannot be used.
-    #[error("{file}: cannot use this {what}")]
+    #[error("{file}: cannot be used as {what}; check that it is the right file")]
     Key {
         /// The key's file.
         file: String,
@@ -128,7 +128,7 @@ pub enum Error {
         reasons: String,
     },
     /// Two runs pinned a point at the same time. The next run uses the stored one.
-    #[error("packet key {key}: another run fixed the evaluation point at the same time; run again")]
+    #[error("packet key {key}: another run recorded the evaluation point at the same time; run again")]
     PointRace {
         /// The packet key's fingerprint.
         key: String,
@@ -255,7 +255,7 @@ pub enum Error {
         /// The summary of the aggregation, with every batch.
         summary: Box<AggregateSummary>,
     },
-    /// Possibly the peer's fault: so many packets do not count that an operator has to release the
+    /// Possibly the peer's fault: too many packets do not count, so an operator has to release the
     /// sum part.
     #[error(
         "window {window}: {} of {} packets for which we have a message do not count; this \

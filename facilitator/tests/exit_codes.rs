@@ -466,7 +466,7 @@ fn keys_in_the_wrong_place_are_refused() {
         (
             "file: keys/pha-signing.pkcs8.b64",
             "file: keys/pha-packet-1.x963-private.b64",
-            "cannot use this batch signing key",
+            "cannot be used as batch signing key",
         ),
         (
             "minimum-contributions: 1",

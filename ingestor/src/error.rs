@@ -16,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The operator's configuration names a key that cannot be used.
-    #[error("{file}: cannot be used as {what}; check the file that the configuration names")]
+    #[error("{file}: cannot be used as {what}; check that it is the right file")]
     Key {
         /// The key's file.
         file: String,

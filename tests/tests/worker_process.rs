@@ -187,7 +187,7 @@ async fn sighup_has_keys_read_again_and_an_idle_worker_ends_at_once() {
     std::fs::write(&world.config, "role: third").unwrap();
     process.signal("HUP");
     process.wait_for("facilitator_reload_failures_total 1");
-    assert!(process.get("/readyz").contains("the old ones are in force"));
+    assert!(process.get("/readyz").contains("the old ones stay in force"));
     std::fs::write(&world.config, good).unwrap();
     process.signal("INT");
     let took = Process::end(process);

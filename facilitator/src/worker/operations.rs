@@ -61,7 +61,7 @@ impl Operable for Worker {
         );
         readiness.reasons.extend(self.reach.reasons());
         if self.state.reload_failed.load(Ordering::SeqCst) {
-            let warning = "reload failed: configuration or keys could not be read; the old ones are in force";
+            let warning = "reload failed: configuration or keys cannot be read; the old ones stay in force";
             readiness.warnings.push(warning.to_owned());
         }
         readiness

@@ -100,7 +100,7 @@ fn read(file: &Path) -> Result<AnyKey, Error> {
 fn bad_key(file: &str, source: KeyError) -> Error {
     Error::Key {
         file: file.to_owned(),
-        what: "key",
+        what: "a key",
         source,
     }
 }
