@@ -162,20 +162,20 @@ impl Inspector {
             Verification::OtherKey(signer) => bad(
                 "unknown-key",
                 format!(
-                    "names key {key:?}, but verifies with key {:?} of {}",
+                    "signed with key {key:?}, but the signature verifies with key {:?} of {}",
                     signer.key, signer.party
                 ),
             ),
             Verification::DoesNotVerify(signer) => bad(
                 "bad-signature",
                 format!(
-                    "does not verify with key {:?} of {} over this header",
+                    "the signature does not verify with key {:?} of {}",
                     signer.key, signer.party
                 ),
             ),
             Verification::UnknownKey => bad(
                 "unknown-key",
-                format!("names key {key:?}, which is neither configured nor given; give it with --key"),
+                format!("signed with key {key:?}, which is neither configured nor given; give it with --key"),
             ),
             Verification::NoKeyConfigured | Verification::NoHeader => None,
         };

@@ -176,13 +176,16 @@ impl HeaderFacts {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.prime != PRIME {
-            notes.push(format!("Tallybox processors accept only the prime of Prio2, {PRIME}"));
+            notes.push(format!("the header's prime is {}, not {PRIME}", self.prime));
         }
         if self.number_of_servers != 2 {
-            notes.push("Tallybox processors accept only 2 servers".to_owned());
+            notes.push(format!(
+                "the header asks for {} processors, not 2",
+                self.number_of_servers
+            ));
         }
         if tallybox_crypto::prio2::Prio2::new(usize::try_from(self.bins).unwrap_or(0)).is_err() {
-            notes.push("Tallybox processors do not accept this number of bins".to_owned());
+            notes.push("the header's number of bins is not supported".to_owned());
         }
         if self.hamming_weight.is_some() {
             notes.push("the Hamming weight is informative only: Prio2 cannot prove it".to_owned());

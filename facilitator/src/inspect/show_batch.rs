@@ -223,7 +223,10 @@ fn show_signature(signature: &SignatureFacts, sheet: &mut Sheet) {
             sheet.toned(Tone::Good, "signature", text);
         }
         Verification::OtherKey(signer) => {
-            let text = format!("names {key}, but verifies with {} of {}", signer.key, signer.party);
+            let text = format!(
+                "signed with {key}, but verifies with {} of {}",
+                signer.key, signer.party
+            );
             sheet.toned(Tone::Bad, "signature", text);
         }
         Verification::DoesNotVerify(signer) => {
