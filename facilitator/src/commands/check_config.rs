@@ -21,9 +21,9 @@ use tallybox_transport::probe::{CheckResult, Probed, Purpose, probe, worst};
 /// without --buckets
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
-    /// Also probe every bucket: required rights, rights that should be missing, create-if-absent,
-    /// the bucket's clock, and listings that start at a bound. Leaves an object `tallybox-check` in
-    /// the mailboxes that this processor writes to
+    /// Also probe every bucket: permissions that are required, permissions that should not be
+    /// granted, create-if-absent, the own bucket's clock, and listings that start at a bound. Leaves
+    /// an object `tallybox-check` in the mailboxes that this processor writes to
     #[arg(long)]
     buckets: bool,
     /// Compare the packet keys with those that the ingestor announces to clients; takes a URL or a

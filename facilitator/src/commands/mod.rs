@@ -58,7 +58,7 @@ const LAST_THREADS: Duration = Duration::from_millis(300);
 #[derive(Debug, Parser)]
 #[command(name = "facilitator", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The processor's configuration (YAML); relative paths in it are relative to the file's folder
+    /// The configuration file (YAML); relative paths in it are relative to its folder
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]

@@ -23,24 +23,24 @@ Examples:
 
 Tasks come from the queues of the configuration (queues.intake,
 queues.aggregate), to which a workflow manager publishes them. Each message is:
-  acknowledged   done, in this run or an earlier one; also if the window has too
-                 few packets
+  acknowledged   done, in this run or in an earlier one; also if the window has
+                 too few packets
   given back     for a later retry: an object is missing or a service does not
                  answer; the delay grows with each attempt (worker.retry-delay)
   rejected       no retry can succeed, or the message is not a task: it moves to
                  the queue's rejected messages, with the reason
 
-Pages for operators (worker.operations, or --operations):
+Paths for operators (worker.operations, or --operations):
   GET /healthz   200 while all tasks make progress; 503 lists the stuck ones
   GET /readyz    200 if the worker takes tasks; 503 gives the reason: a queue
                  fails, or a bucket has not answered for a minute
-  GET /metrics   counters and histograms, for Prometheus
+  GET /metrics   metrics, for Prometheus
 
 Signals:
   TERM, INT   take no more tasks, let running tasks finish for a moment, give
               the others back, and exit with code 0 within five seconds
   HUP         reload configuration and keys (also done when a file changes);
-              if they cannot be read, the previous ones stay in force
+              if they cannot be read, the old ones stay in force
 
 Any number of workers may share the same queues and buckets: two workers that do
 the same task write the same bytes. See docs/operating.md.";
@@ -153,6 +153,6 @@ impl Summary for Started {
             .try_for_each(|queue| writeln!(f, "  {:<12} {queue}", "queue"))?;
         writeln!(f, "  {:<12} {}", "operations", self.operations)?;
         writeln!(f, "  {:<12} up to {} tasks of each queue", "at once", self.concurrency)?;
-        write!(f, "  {:<12} Ctrl-C or SIGTERM", "end")
+        write!(f, "  {:<12} Ctrl-C or SIGTERM", "stop")
     }
 }

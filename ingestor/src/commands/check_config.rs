@@ -13,13 +13,13 @@ use super::Arguments;
 use crate::error::Error;
 use crate::ingestor::{Ingestor, Locality};
 
-/// Read the configuration and every file that it names, and print a summary; writes nothing without
-/// --buckets
+/// Check the configuration and every file that it names, and print a summary; writes nothing
+/// without --buckets
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
-    /// Also probe the spool and every mailbox: rights that are required, rights that should not be
-    /// granted, creation only if absent, the spool's clock, and listings that start at a name.
-    /// Leaves an object `tallybox-check` in the mailboxes
+    /// Also probe the spool and every mailbox: permissions that are required, permissions that
+    /// should not be granted, create-if-absent, the spool's clock, and listings that start at a
+    /// bound. Leaves an object `tallybox-check` in the mailboxes
     #[arg(long)]
     buckets: bool,
 }
@@ -140,7 +140,7 @@ impl ConfigSummary {
 
 impl Summary for ConfigSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the configuration is good: ingestor {}", self.ingestor)?;
+        writeln!(f, "the configuration is valid: ingestor {}", self.ingestor)?;
         writeln!(f, "  {:<22} {}", "spool", self.spool)?;
         for (what, key) in [
             ("batch signing key", &self.batch_signing_key),

@@ -23,8 +23,8 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  done, in this run or in an earlier one
   2  the command line or the configuration is wrong
-  3  rejected: an operator has to act
-  4  not done yet: run the command again later
+  3  rejected: a retry cannot succeed
+  4  not possible yet: run the command again later
   5  conflict: an object exists with other bytes; nothing was overwritten
 
 docs/operating.md describes what to do in each case, config/ingestor.yaml
@@ -34,7 +34,7 @@ each setting, docs/clients.md how clients post reports.";
 #[derive(Debug, Parser)]
 #[command(name = "ingestor", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// Configuration of the ingestor (YAML); relative paths in it are relative to its folder
+    /// The configuration file (YAML); relative paths in it are relative to its folder
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]

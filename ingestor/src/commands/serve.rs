@@ -27,7 +27,7 @@ Paths for operators (serve.operations):
   GET  /readyz                  whether load balancers should send requests here,
                                 and if not, the reason: for instance, the spool
                                 has not answered for a minute
-  GET  /metrics                 counters and histograms, for Prometheus
+  GET  /metrics                 metrics, for Prometheus
 
 Signals:
   TERM, INT   accept no more requests, answer those in flight, write the slabs,
@@ -38,7 +38,7 @@ The answer \"accepted\" means that the report is durable in the spool. Replicas
 are independent: start any number of them on one spool, with synchronised
 clocks. `ingestor batch` turns the contents of the spool into batches.
 
-Example:
+Examples:
   ingestor --config ingestor.yaml serve
   curl http://127.0.0.1:8080/openapi.json
   curl http://127.0.0.1:8081/readyz";

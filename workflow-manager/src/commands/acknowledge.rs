@@ -16,7 +16,7 @@ const AFTER_HELP: &str = "\
 Nothing is started; to sum such a window after all, use `backfill`. A window
 that has been summed since then disappears from the status without this command.
 
-Try it:
+Examples:
   workflow-manager --config F status --json | jq .\"given-up\"
   workflow-manager --config F acknowledge --aggregation NAME --start 2026/03/01/08/00";
 

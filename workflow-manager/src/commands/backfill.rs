@@ -16,7 +16,7 @@ again.
 Both processors have to do this. With rosters, agree with the peer's operators:
 their processor sums only windows that its own sequence of rosters includes.
 
-Try it:
+Examples:
   workflow-manager --config F backfill --from 2026/01/01/00/00 --to 2026/01/08/00/00
   workflow-manager --config F backfill --from 2026/01/01/00/00 --to 2026/01/08/00/00 --yes";
 

@@ -16,12 +16,12 @@ use crate::error::Error;
 use crate::manager::Manager;
 use crate::work::QueueKind;
 
-/// Check the configuration and print it; without --buckets, no bucket or queue is contacted and
-/// nothing is written
+/// Check the configuration and every file that it names, and print a summary; contacts no bucket and
+/// no queue, and writes nothing, without --buckets
 #[derive(Debug, Args)]
 pub(super) struct CheckConfig {
-    /// Also probe the buckets: permissions, creation of absent objects only, the clock of the
-    /// processor's own bucket, and listings that start at a key
+    /// Also probe every bucket: permissions that are required, create-if-absent, the own bucket's
+    /// clock, and listings that start at a bound
     #[arg(long)]
     buckets: bool,
     /// Compare with this configuration file of the same processor's facilitator: instance, role,
@@ -131,7 +131,11 @@ impl ConfigSummary {
 
 impl Summary for ConfigSummary {
     fn human(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration is valid: {}, {}", self.instance, self.role)?;
+        write!(
+            f,
+            "the configuration is valid: instance {}, role {}",
+            self.instance, self.role
+        )?;
         for (what, value) in [
             ("ingestion", &self.ingestion),
             ("own", &self.own),

@@ -26,10 +26,10 @@ use crate::manager::Manager;
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  done
+  0  done, in this run or in an earlier one
   2  the command line or the configuration is wrong
-  3  rejected: the request cannot be fulfilled
-  4  something failed or was missing: run the command again later
+  3  rejected: a retry cannot succeed
+  4  not possible yet: run the command again later
   5  conflict: an object exists with other bytes; nothing was overwritten
 
 There are two ways to run the scheduler: `run-once` from cron every few minutes,
@@ -38,11 +38,11 @@ or `serve`.
 docs/scheduling.md explains what is started when, and what to do when something
 waits; config/workflow-manager.yaml explains each setting.";
 
-/// Scan a processor's buckets and start the work that is due
+/// Scans a processor's buckets and starts the work that is due
 #[derive(Debug, Parser)]
 #[command(name = "workflow-manager", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The configuration file (YAML); relative paths in it start at its directory
+    /// The configuration file (YAML); relative paths in it are relative to its folder
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]

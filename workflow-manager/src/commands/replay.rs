@@ -20,10 +20,10 @@ use crate::summary::printable;
 use crate::work::QueueKind;
 
 const AFTER_HELP: &str = "\
-A task can be started any number of times: existing results stay unchanged, byte
-for byte.
+Every task is idempotent: a repeated run changes nothing and writes the same
+bytes.
 
-Try it:
+Examples:
   workflow-manager --config F replay window --aggregation NAME --start 2026/03/01/08/00
   workflow-manager --config F replay batch NAME/2026/03/01/08/05/UUID
   workflow-manager --config F replay rejected

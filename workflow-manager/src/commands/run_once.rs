@@ -11,7 +11,7 @@ For a cron job, every few minutes. Runs may overlap: at worst, a task is started
 twice, which is harmless. A failure of one aggregation does not affect the
 others; the exit code is 4 if anything failed.
 
-Try it:
+Examples:
   workflow-manager --config workflow-manager.yaml plan
   workflow-manager --config workflow-manager.yaml run-once";
 

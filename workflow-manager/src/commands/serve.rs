@@ -19,17 +19,17 @@ use crate::manager::Manager;
 use crate::serve::{RunHeartbeat, Scheduler};
 
 const AFTER_HELP: &str = "\
-HTTP endpoint for operators (serve.operations):
+Paths for operators (serve.operations):
   GET  /healthz   200 while the process makes progress; 503 if a run hangs
   GET  /readyz    readiness; warnings list the failures of the last run; not
                   ready if a bucket or queue is out of reach for a minute
-  GET  /metrics   metrics for Prometheus
+  GET  /metrics   metrics, for Prometheus
 
 Start any number of processes: one leads (serve.leader), the others wait.
-SIGTERM and Ctrl-C stop the process immediately; the next run continues from the
+Ctrl-C and SIGTERM stop the process immediately; the next run continues from the
 state of the buckets.
 
-Try it:
+Examples:
   workflow-manager --config workflow-manager.yaml serve
   curl http://127.0.0.1:8083/readyz";
 

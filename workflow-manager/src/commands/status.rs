@@ -33,7 +33,7 @@ Batches: `ours` is the progress of our intake, `peer` whether the peer has
 validated the batch. A task that workers rejected is `rejected`, with the
 reason, until its work is done.
 
-Try it:
+Examples:
   workflow-manager --config F status --watch
   workflow-manager --config F status --json | jq .windows";
 
