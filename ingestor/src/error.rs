@@ -67,10 +67,10 @@ pub enum Error {
         /// Id of the secret.
         secret: String,
     },
-    /// An object was fixed by another generation of the encoder, which this program cannot
+    /// An object was recorded by another generation of the encoder, which this program cannot
     /// reproduce byte for byte.
     #[error(
-        "{object}: fixed by encoder generation {theirs}, but this program is generation {ours} and encodes \
+        "{object}: recorded by encoder generation {theirs}, but this program is generation {ours} and encodes \
          other bytes; nothing was published; complete the window with a program of generation {theirs}"
     )]
     Generation {

@@ -13,7 +13,7 @@ use crate::version::Build;
 /// |---|---|---|
 /// | 0 | `Done` | continue; also returned if the same bytes already exist |
 /// | 2 | `Usage` | correct the command line or the configuration file |
-/// | 3 | `Rejected` | set the input aside: it can never succeed; one line states the reason |
+/// | 3 | `Rejected` | do not run it again: a retry cannot succeed; one line states the reason |
 /// | 4 | `Retry` | call again later: something is missing or out of reach |
 /// | 5 | `Conflict` | investigate: an object exists with other bytes; nothing was overwritten |
 /// | 6 | `BelowMinimum` | nothing, or call again later: too few accepted packets for a sum part |
