@@ -1,9 +1,9 @@
-# The commands of this project. CI runs `make check`; CONTRIBUTING.md describes each kind of test.
+# The commands of the project. CI runs `make check`; CONTRIBUTING.md describes each kind of test.
 SECONDS_EACH ?= 60
 
 .PHONY: help build check test fmt clippy docs policy kubernetes bench bench-ingest bench-workers fuzz fuzz-smoke mutants simulate simulate-bugs chaos
 
-help: ## list the commands
+help: ## list the commands of the project
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 build: ## build release binaries with S3, GCS and Azure: target/release/facilitator, tallybox-client, tallybox-sandbox, …
@@ -67,7 +67,7 @@ SEEDS ?= 200
 FIRST_SEED ?= 1
 SIMULATE = cargo run --quiet --no-default-features -p tallybox-simulation --features faults --example simulate --
 
-simulate: ## simulate the pipeline under every fault: SEEDS (200) worlds from FIRST_SEED (1), with the planted fault BUG=name
+simulate: ## simulate the complete pipeline in virtual time with injected faults: SEEDS (200) runs from FIRST_SEED (1), with the planted fault BUG=name
 	$(SIMULATE) --seeds $(SEEDS) --first-seed $(FIRST_SEED) $(if $(BUG),--bug $(BUG)) $(if $(WITHOUT),--without $(WITHOUT)) $(if $(WINDOWS),--windows $(WINDOWS)) $(if $(METRICS),--metrics $(METRICS)) $(if $(TRACE),--trace)
 
 simulate-bugs: ## list the planted faults that the simulation can enable
