@@ -109,12 +109,12 @@ fn the_outside_of_a_report_is_checked_first() {
         (
             |report| std::mem::swap(&mut report.key_id_first, &mut report.key_id_second),
             "key-ids-exchanged",
-            "exchanged",
+            "swapped",
         ),
         (
             |report| std::mem::swap(&mut report.payload_first, &mut report.payload_second),
             "shares-exchanged",
-            "exchanged",
+            "swapped",
         ),
         (
             |report| report.payload_second.push(0),

@@ -106,7 +106,7 @@ impl fmt::Display for KeyMismatch {
         match kind {
             MismatchKind::Swapped => f.write_str(
                 "which this processor does not hold, and its key for the other processor: the ingestor has \
-                 exchanged first and second in its packet-keys",
+                 swapped first and second in its packet-keys",
             ),
             MismatchKind::NotHeld => f.write_str(
                 "which this processor does not hold: add its private half, or give the ingestor one of its public keys",

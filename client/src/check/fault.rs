@@ -77,7 +77,7 @@ pub enum Fault {
         expected: String,
     },
     /// The key ids are in the wrong order.
-    #[error("encryptionKeyId: the key ids are exchanged; First's share and key id come first")]
+    #[error("encryptionKeyId: the key ids are swapped; First's share and key id come first")]
     KeyIdsExchanged,
     /// A key id differs from the metric's.
     #[error("encryptionKeyId of the share for {which} is {found:?}, not {expected:?}")]
@@ -90,7 +90,7 @@ pub enum Fault {
         expected: String,
     },
     /// The sealed shares are in the wrong order.
-    #[error("payload: the sealed shares are exchanged; First's, the longer one unless there are few bins, comes first")]
+    #[error("payload: the sealed shares are swapped; First's, the longer one unless there are few bins, comes first")]
     SharesExchanged,
     /// A sealed share has the wrong length.
     #[error(

@@ -118,7 +118,7 @@ fn parameters(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
 
 fn key_ids(upload: &ReportUpload, expected: &Expected) -> Result<(), Fault> {
     let (found, [first, second]) = (upload.key_ids(), &expected.key_ids);
-    // Checked first, because exchanged ids also differ from the expected ones.
+    // Checked first, because swapped ids also differ from the expected ones.
     if found == [second, first] {
         return Err(Fault::KeyIdsExchanged);
     }

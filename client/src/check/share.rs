@@ -25,7 +25,7 @@ pub(super) fn open(upload: &ReportUpload, prio2: &Prio2, keys: &[PacketPrivateKe
     let plaintexts = [4 * prio2.proof_length(), 32];
     let lengths = payloads.map(<[u8]>::len);
     let expected = plaintexts.map(|bytes| bytes + ecies::OVERHEAD);
-    // Checked first, because exchanged shares also have wrong lengths.
+    // Checked first, because swapped shares also have wrong lengths.
     if lengths == [expected[1], expected[0]] {
         return Err(Fault::SharesExchanged);
     }

@@ -35,7 +35,7 @@ pub enum Hostility {
     OneBinMore,
     /// A number that is not below the field's modulus in the first processor's share.
     NotInField,
-    /// The two processors' shares, exchanged.
+    /// The two processors' shares, swapped.
     SwappedShares,
     /// Another answer under the id of packet `of`, an attempt to count it in addition to or instead
     /// of that packet.
