@@ -267,7 +267,7 @@ async fn hear(processor: &Processor, name: &BatchName, object: &str) -> Result<(
         }
         Err(PreparedError::Bucket(error)) => Err(error.into()),
         Err(error) => {
-            // A damaged batch is no evidence about the key; its own task reports the damage.
+            // A damaged batch proves nothing about the key; its own task reports the damage.
             tracing::warn!(%error, "packet keys of a prepared batch cannot be read");
             Ok(())
         }

@@ -168,7 +168,7 @@ impl Gathering<'_> {
         } else if !is_ours {
             OpenReason::NoIngestion
         } else {
-            // An error that is no evidence about the batch, such as a failed bucket, makes the
+            // An error that proves nothing about the batch, such as a failed bucket, makes the
             // roster wait.
             match judged(self.processor, writer, self.name, (batch, seen), self.progress).await? {
                 None => return Ok(true),
@@ -361,7 +361,7 @@ async fn judged(
     Ok(None)
 }
 
-/// Returns the reason for which we have no prepared batch. An error that is no evidence about the
+/// Returns the reason for which we have no prepared batch. An error that proves nothing about the
 /// batch is returned as an error.
 fn ours(error: Error) -> Result<OpenReason, Error> {
     Ok(match error {

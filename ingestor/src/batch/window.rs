@@ -297,7 +297,8 @@ async fn points_of(job: &Job<'_>, index: &Index) -> Result<Vec<Option<i64>>, Err
     Ok(points)
 }
 
-/// Marks reports of groups without a point as not new, and returns how many of them are no replays.
+/// Marks reports of groups without a point as not new, and returns how many of them are not
+/// replays.
 fn leave_out(fresh: &mut [bool], index: &Index, points: &[Option<i64>]) -> u64 {
     let mut left_out = 0;
     for (fresh, entry) in fresh.iter_mut().zip(&index.entries) {

@@ -310,8 +310,8 @@ impl Bucket for SimBucket {
     }
 
     async fn create(&self, key: &str, size_hint: Option<u64>) -> Result<Box<dyn Upload>, BucketError> {
-        // Real object stores receive a small upload in one request at its commit, so this is no
-        // operation in virtual time.
+        // Real object stores receive a small upload in one request at its commit, so this is
+        // not an operation in virtual time.
         if self.life.is_dead() {
             return Err(self.unavailable(key, Answer::Died));
         }
