@@ -18,10 +18,10 @@ use crate::error::Error;
 ///
 /// Run it as a cron job, some minutes after the end of each window. The command plans the windows
 /// that have ended, drops replays, shuffles, cuts and signs, and writes to both mailboxes. Then it
-/// deletes slabs that are no longer needed. The command is idempotent: a repeated run
-/// changes nothing and writes the same bytes. Runs may overlap, and a run completes interrupted ones. Exit code 4
-/// means that a bucket could not be reached or that other jobs have not finished writing: run the
-/// command again.
+/// deletes slabs that are no longer needed. The command is idempotent: a repeated run changes
+/// nothing and writes the same bytes. Runs may start at any time and overlap, and a run completes
+/// interrupted ones. Exit code 4 means that a bucket could not be reached or that other jobs have
+/// not finished writing: run the command again.
 #[derive(Debug, Args)]
 pub(super) struct BatchCommand {
     /// Batch only this locality (default: all localities)
