@@ -80,10 +80,7 @@ fn exchanged_keys_are_refused_on_both_sides() {
     for role in [Role::First, Role::Second] {
         let (code, text) = check(folder.path(), role);
         assert_eq!(code, 2, "{text}");
-        assert!(
-            text.contains("fakeMetric-v1") && text.contains("has swapped"),
-            "{text}"
-        );
+        assert!(text.contains("fakeMetric-v1") && text.contains("has swapped"), "{text}");
     }
 }
 

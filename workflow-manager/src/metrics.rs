@@ -214,7 +214,7 @@ impl Metrics {
             ..
         } = &look.assessment;
         for stage in STAGES {
-            let count = windows.iter().filter(|window| window.stage.word() == stage).count();
+            let count = windows.iter().filter(|window| window.stage.as_str() == stage).count();
             self.windows
                 .get_or_create_owned(&StageLabels { stage })
                 .set(number(count));
@@ -223,7 +223,7 @@ impl Metrics {
         debug_assert!(
             windows
                 .iter()
-                .all(|window| { window.stage == WindowStage::Done || STAGES.contains(&window.stage.word()) })
+                .all(|window| { window.stage == WindowStage::Done || STAGES.contains(&window.stage.as_str()) })
         );
         let age = |since: BatchTime| (look.now.millis() - since.millis()) / 1000;
         let open = || batches.iter().filter(|batch| batch.stage != BatchStage::Both);

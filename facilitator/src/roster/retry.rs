@@ -2,7 +2,7 @@
 //! hardly any task would complete without retries.
 
 /// The most attempts for one read.
-pub(super) const TRIES: usize = 4;
+pub(super) const READ_ATTEMPTS: usize = 4;
 
 /// Awaits the expression, and evaluates it again at once while a bucket fails temporarily. Each
 /// attempt needs a new future.
@@ -13,7 +13,9 @@ macro_rules! retry_read {
         let mut tries = 1;
         loop {
             match $read.await {
-                Err(error) if tries < $crate::roster::retry::TRIES && crate::error::Error::is_passing(&error) => {
+                Err(error)
+                    if tries < $crate::roster::retry::READ_ATTEMPTS && crate::error::Error::is_passing(&error) =>
+                {
                     tracing::debug!(
                         error = tallybox_service::cause::chain(&error),
                         "read failed; trying again"
@@ -43,7 +45,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_fails_for_a_moment_is_read_again_and_nothing_else() {
-        for (failures, tries, good) in [(0, 1, true), (3, TRIES, true), (TRIES, TRIES, false)] {
+        for (failures, tries, good) in [
+            (0, 1, true),
+            (3, READ_ATTEMPTS, true),
+            (READ_ATTEMPTS, READ_ATTEMPTS, false),
+        ] {
             let mut tried = 0;
             let read = retry_read!(async {
                 tried += 1;

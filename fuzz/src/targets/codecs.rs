@@ -6,7 +6,7 @@ use std::io::Write as _;
 use tallybox_model::avro::{AvroError, ContainerReader, Limits, RecordKind};
 
 /// Blocks of up to this many bytes are exempt from the expansion limit.
-const SMALL: u64 = 64 << 10;
+const SMALL_BLOCK_BYTES: u64 = 64 << 10;
 
 pub fn run(mut data: &[u8]) {
     let [mode] = take(&mut data);
@@ -28,13 +28,13 @@ fn limits() -> Limits {
 
 fn bounded(codec: &str, block: &[u8]) {
     if let Ok(bytes) = decompress(codec, block) {
-        let most = (block.len() as u64 * limits().expansion_ratio).max(SMALL).min(limits().block_bytes);
+        let most = (block.len() as u64 * limits().expansion_ratio).max(SMALL_BLOCK_BYTES).min(limits().block_bytes);
         assert!(bytes.len() as u64 <= most, "{} bytes of {} are over the limit", bytes.len(), block.len());
     }
 }
 
 fn snappy_with_checksum(body: &[u8]) {
-    let small = snap::raw::decompress_len(body).is_ok_and(|length| length as u64 <= SMALL);
+    let small = snap::raw::decompress_len(body).is_ok_and(|length| length as u64 <= SMALL_BLOCK_BYTES);
     let plain = if small { snap::raw::Decoder::new().decompress_vec(body).ok() } else { None };
     let check = crc32fast::hash(plain.as_deref().unwrap_or_default());
     let block = [body, &check.to_be_bytes()].concat();

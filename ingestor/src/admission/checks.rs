@@ -8,7 +8,7 @@ use tallybox_model::registry::MetricState;
 use tallybox_model::report::{ProblemKind, ReportUpload, SCHEMA_VERSIONS};
 use uuid::Variant;
 
-use super::{Known, Rejection};
+use super::{RegisteredMetric, Rejection};
 use crate::attestation::AttestedKey;
 use crate::config::AcceptanceConfig;
 use crate::ingestor::{KeyPair, Locality};
@@ -30,7 +30,10 @@ pub(super) fn schema_version(upload: &ReportUpload) -> Result<(), Rejection> {
     )
 }
 
-pub(super) fn metric<'t>(known: Option<&'t Known>, upload: &ReportUpload) -> Result<&'t Known, Rejection> {
+pub(super) fn metric<'t>(
+    known: Option<&'t RegisteredMetric>,
+    upload: &ReportUpload,
+) -> Result<&'t RegisteredMetric, Rejection> {
     let name: String = upload.metric.chars().take(SHOWN).collect();
     match known {
         None => refuse(
@@ -45,7 +48,7 @@ pub(super) fn metric<'t>(known: Option<&'t Known>, upload: &ReportUpload) -> Res
     }
 }
 
-pub(super) fn parameters(known: &Known, upload: &ReportUpload) -> Result<(), Rejection> {
+pub(super) fn parameters(known: &RegisteredMetric, upload: &ReportUpload) -> Result<(), Rejection> {
     let entry = &known.parameters;
     let weight = |weight: Option<i32>| weight.map_or_else(|| "none".to_owned(), |weight| weight.to_string());
     let wrong = if upload.bins != entry.bins {
@@ -100,7 +103,7 @@ pub(super) fn created(created: i64, now: i64, acceptance: &AcceptanceConfig) -> 
 
 /// Rejects a report unless it names a pair of keys in use that has the metric's bins. The ingestor
 /// can compare only the ids: the processors find out which keys open the shares.
-pub(super) fn keys(known: &Known, pairs: &[KeyPair], upload: &ReportUpload) -> Result<(), Rejection> {
+pub(super) fn keys(known: &RegisteredMetric, pairs: &[KeyPair], upload: &ReportUpload) -> Result<(), Rejection> {
     let (named, metric, bins) = (upload.key_ids(), &known.parameters.name, known.parameters.bins);
     if let Some(pair) = pairs.iter().find(|pair| ids(pair) == named) {
         if u32::try_from(bins) == Ok(pair.bins) {
@@ -148,7 +151,7 @@ fn both(ids: [&str; 2]) -> String {
 }
 
 /// Checks lengths and curve points of the shares: lengths first, since they are cheap to compare.
-pub(super) fn shares(known: &Known, upload: &ReportUpload) -> Result<(), Rejection> {
+pub(super) fn shares(known: &RegisteredMetric, upload: &ReportUpload) -> Result<(), Rejection> {
     let lengths = upload.payloads().map(|payload| payload.len() as u64);
     let [first, second] = known.lengths;
     // The two shares differ in length for every number of bins, so swapped shares are always

@@ -26,7 +26,7 @@ use crate::spool::{AcceptedReport, DedupEntry};
 
 pub use memory::Memory;
 pub(crate) use rates::Rates;
-pub(crate) use table::{Known, Table};
+pub(crate) use table::{RegisteredMetric, Table};
 
 /// The admission of one locality's reports.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl AdmissionControl {
     /// Checks a report and counts the outcome. A new report is counted later, when it is durable.
     pub(crate) fn check(&self, table: &Table, upload: ReportUpload, allowed: impl FnOnce() -> bool) -> Admission {
         let known = table.metric(&upload.metric);
-        let counters = known.map_or_else(|| table.unknown(), Known::counters);
+        let counters = known.map_or_else(|| table.unknown(), RegisteredMetric::counters);
         counters.received.inc();
         let verdict = self.judge(known, counters, upload, allowed);
         match verdict.unwrap_or_else(Admission::Rejected) {
@@ -121,7 +121,7 @@ impl AdmissionControl {
 
     fn judge(
         &self,
-        known: Option<&Known>,
+        known: Option<&RegisteredMetric>,
         counters: &Arc<ReportCounters>,
         mut upload: ReportUpload,
         allowed: impl FnOnce() -> bool,

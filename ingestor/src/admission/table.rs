@@ -12,13 +12,13 @@ use crate::metrics::{Metrics, ReportCounters};
 #[derive(Debug)]
 pub(crate) struct Table {
     registry: Arc<Registry>,
-    metrics: HashMap<String, Known>,
+    metrics: HashMap<String, RegisteredMetric>,
     unknown: Arc<ReportCounters>,
 }
 
 /// A metric of the registry.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct RegisteredMetric {
     pub(super) state: MetricState,
     pub(super) parameters: BatchParameters,
     /// Exact lengths of the sealed shares, in bytes.
@@ -26,7 +26,7 @@ pub(crate) struct Known {
     counters: Arc<ReportCounters>,
 }
 
-impl Known {
+impl RegisteredMetric {
     pub(super) fn counters(&self) -> &Arc<ReportCounters> {
         &self.counters
     }
@@ -35,7 +35,7 @@ impl Known {
 impl Table {
     pub(super) fn new(registry: Arc<Registry>, locality: &str, counted: &Metrics) -> Self {
         let metrics = registry.metrics.iter().map(|(name, entry)| {
-            let known = Known {
+            let known = RegisteredMetric {
                 state: entry.state,
                 parameters: entry.parameters(name),
                 lengths: entry.payload_lengths(),
@@ -55,7 +55,7 @@ impl Table {
         &self.registry
     }
 
-    pub(super) fn metric(&self, name: &str) -> Option<&Known> {
+    pub(super) fn metric(&self, name: &str) -> Option<&RegisteredMetric> {
         self.metrics.get(name)
     }
 

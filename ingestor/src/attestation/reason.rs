@@ -18,7 +18,7 @@ macro_rules! reasons {
 
             /// Returns the reason code, which never changes; a label of metrics.
             #[must_use]
-            pub fn word(self) -> &'static str {
+            pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)+ }
             }
 
@@ -104,7 +104,7 @@ reasons! {
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
         Self {
-            reason: reason.word(),
+            reason: reason.as_str(),
             detail: reason.detail().to_owned(),
         }
     }
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn no_word_stands_twice() {
-        let words: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+        let words: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
         assert_eq!(words.len(), Reason::ALL.len());
     }
 
@@ -126,7 +126,7 @@ mod tests {
     fn every_word_is_explained_to_operators() {
         let page = include_str!("../../../docs/attestation.md");
         for reason in Reason::ALL {
-            assert!(page.contains(&format!("`{}`", reason.word())), "{reason:?}");
+            assert!(page.contains(&format!("`{}`", reason.as_str())), "{reason:?}");
         }
     }
 }

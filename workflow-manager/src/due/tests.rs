@@ -106,7 +106,7 @@ impl Case {
     }
 
     fn stage(&self, now: &str) -> &'static str {
-        self.assess(now).windows[0].stage.word()
+        self.assess(now).windows[0].stage.as_str()
     }
 }
 
@@ -191,7 +191,7 @@ fn a_batch_of_one_side_is_waited_for_and_then_left_out() {
             Work::Sum(_, batches) => Some((batches.batches.len(), batches.skipped.len())),
             _ => None,
         });
-        (seen.windows[0].stage.word(), tasks.collect::<Vec<_>>())
+        (seen.windows[0].stage.as_str(), tasks.collect::<Vec<_>>())
     };
     // We cannot open our batch; the peer has validated it, and lacks our validation.
     let (ours, peers) = (
@@ -297,7 +297,7 @@ fn with_rosters_no_window_between_is_skipped_and_the_last_does_them_all() {
     let mut case = of(&[("06/00", "rp"), ("09/30", "rp")]);
     let stages = |case: &Case, now: &str| -> Vec<&'static str> {
         let windows = case.assess(now).windows.into_iter();
-        windows.map(|window| window.stage.word()).collect()
+        windows.map(|window| window.stage.as_str()).collect()
     };
     case.rosters = roster_from("00/00");
     assert_eq!(case.due("10/10"), ["roster 09/00"]);
@@ -337,7 +337,7 @@ fn what_is_agreed_is_summed_by_itself_and_what_waits_for_the_peer_waits() {
     ];
     assert_eq!(case.due("09/10"), ["sum-agreed 05/00", "agree 07/00"]);
     let windows = case.assess("09/10").windows;
-    assert_eq!(windows[3].stage.word(), "peer-roster");
+    assert_eq!(windows[3].stage.as_str(), "peer-roster");
     assert_eq!(
         windows[1].waits_for().unwrap(),
         "the task of the window that starts 2026/03/01/07/00"
@@ -349,7 +349,7 @@ fn an_undecided_window_waits_and_intake_does_not() {
     let mut case = of(&[("07/00", "rpv"), ("08/00", "r")]);
     case.rosters.from = Some(Bound::Open(at("08/00")));
     assert_eq!(case.due("09/10"), ["intake 08/00", "sum 07/00 1"]);
-    assert_eq!(case.assess("09/10").windows[1].stage.word(), "undecided");
+    assert_eq!(case.assess("09/10").windows[1].stage.as_str(), "undecided");
 }
 
 #[test]

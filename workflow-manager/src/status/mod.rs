@@ -269,7 +269,7 @@ impl WindowStatus {
             start: window.name.window.start().to_string(),
             end: window.name.window.end().to_string(),
             mode: mode_word(window.mode),
-            stage: window.stage.word(),
+            stage: window.stage.as_str(),
             task: match window.stage {
                 WindowStage::Due { task } | WindowStage::Started { task, .. } | WindowStage::WithLater { task, .. } => {
                     Some(task.as_str())

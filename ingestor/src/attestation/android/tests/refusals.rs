@@ -312,18 +312,18 @@ fn every_bad_report_is_refused_for_its_reason() {
     let verifier = world.verifier();
     let mut seen = BTreeSet::new();
     for (place, (reason, report)) in cases(&world).into_iter().enumerate() {
-        assert_eq!(verdict(&verifier, &report, NOON), Err(reason.word()), "case {place}");
+        assert_eq!(verdict(&verifier, &report, NOON), Err(reason.as_str()), "case {place}");
         // A rejected chain is not added to the cache.
         assert_eq!(
             verdict(&verifier, &report, NOON),
-            Err(reason.word()),
+            Err(reason.as_str()),
             "case {place}, again"
         );
-        seen.insert(reason.word());
+        seen.insert(reason.as_str());
     }
     // The tests of the revocation list cover these two reasons.
-    seen.extend([Reason::Revoked.word(), Reason::RevocationUnknown.word()]);
-    let all: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+    seen.extend([Reason::Revoked.as_str(), Reason::RevocationUnknown.as_str()]);
+    let all: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(seen, all);
     assert_eq!(verdict(&verifier, &world.good(), NOON), Ok(DAY));
 }
