@@ -131,7 +131,7 @@ pub struct TlsConfig {
 pub struct ProxyConfig {
     /// Number of consecutive proxies that belong to the operator. The client's address is at this
     /// position of `X-Forwarded-For`, counted from the end.
-    #[serde(default = "one")]
+    #[serde(default = "default_replicas")]
     pub hops: usize,
 }
 

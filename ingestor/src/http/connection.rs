@@ -35,7 +35,7 @@ use crate::metrics::Closed;
 const PING_TIME: Duration = Duration::from_secs(20);
 /// Longest time for a request in progress, in multiples of `request-secs`: one each for the body,
 /// the spool and the answer.
-const PATIENCES: u32 = 3;
+const DRAIN_TIMEOUTS: u32 = 3;
 /// Read buffer of a connection, in bytes. The buffer also limits request heads; bodies have their
 /// own memory.
 const BUFFER: usize = 16 << 10;
@@ -185,9 +185,9 @@ impl Connections {
         peer: Peer,
         connection: &Arc<Connection>,
     ) {
-        let patience = Duration::from_secs(self.app.ingestor.serve.request_secs);
+        let write_timeout = Duration::from_secs(self.app.ingestor.serve.request_secs);
         let two_lengths = TwoLengths::default();
-        let stream = WriteTimeout::new(stream, patience, two_lengths.clone());
+        let stream = WriteTimeout::new(stream, write_timeout, two_lengths.clone());
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let asked = connection.asked();
             let mut request = request.map(|body| Body::new(asked.coming(body)));
@@ -231,7 +231,7 @@ impl Connections {
         if is_idle && (timeout(FAREWELL, serving.as_mut()).await.is_ok() || !connection.has_request()) {
             return;
         }
-        let ending = timeout(self.times.idle + patience * PATIENCES, serving);
+        let ending = timeout(self.times.idle + write_timeout * DRAIN_TIMEOUTS, serving);
         let _ = self.cut.run_until_cancelled(ending).await;
     }
 }

@@ -17,7 +17,7 @@
 //! | `operations` | readiness and metrics for operators |
 //! | `framing` | detection of requests that state their length twice |
 //! | `cors` | requests from pages of other origins in browsers |
-//! | `patience` | timeouts for answers that a client does not read |
+//! | `write_timeout` | timeouts for answers that a client does not read |
 //! | `tls`, `watch` | reload of certificates and registry when they change |
 
 mod app;

@@ -114,10 +114,10 @@ pub(super) async fn post(
         mut hold,
     } = expected;
     let serve = &app.ingestor.serve;
-    let patience = Duration::from_secs(serve.request_secs);
+    let request_timeout = Duration::from_secs(serve.request_secs);
     let terms = Terms {
         most,
-        time: patience,
+        time: request_timeout,
         bytes_per_second: serve.body_bytes_per_second,
     };
     let bytes = body::read(body, terms, &mut hold).await?;
@@ -128,7 +128,7 @@ pub(super) async fn post(
         cut: connection
             .map(|Extension(connection)| connection.cut().clone())
             .unwrap_or_default(),
-        patience,
+        timeout: request_timeout,
     };
     let post = Post {
         app,
@@ -384,7 +384,7 @@ impl Pending {
         let hold = taker
             .budget
             .answer(bytes.len() as u64, taker.network, taker.cut.clone());
-        let mut response = json(write_timeout::body_with_timeout(bytes.into(), hold, taker.patience));
+        let mut response = json(write_timeout::body_with_timeout(bytes.into(), hold, taker.timeout));
         if let Some(seconds) = later {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

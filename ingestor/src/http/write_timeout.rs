@@ -19,12 +19,12 @@ use super::framing::{Framing, TwoLengths};
 const PIECE: usize = 16 << 10;
 
 /// Returns an answer that holds its memory until the last piece is sent, and fails if that takes
-/// longer than `patience`.
+/// longer than `timeout`.
 pub(super) fn body_with_timeout(bytes: Bytes, hold: Hold, timeout: Duration) -> Body {
     if bytes.len() <= PIECE {
         return Body::from(bytes);
     }
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     Body::from_stream(stream::try_unfold((bytes, hold), move |(mut rest, hold)| async move {
         if rest.is_empty() {
             return Ok(None);
@@ -53,14 +53,14 @@ impl<S> WriteTimeout<S> {
             inner,
             framing: Framing::new(two_lengths),
             stalled: None,
-            timeout: patience,
+            timeout: timeout,
         }
     }
 
     /// Returns the result while nothing can be written: pending, or an error after the timeout.
     fn waiting<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let patience = self.timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let timeout = self.timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -58,7 +58,7 @@ struct Grouping {
     tasks: TaskTracker,
     slab_time: Duration,
     slab_bytes: u64,
-    patience: Duration,
+    write_timeout: Duration,
 }
 
 impl Collector {
@@ -96,7 +96,7 @@ impl Collector {
             tasks: collector.tasks.clone(),
             slab_time: Duration::from_millis(ingestor.serve.slab_millis),
             slab_bytes: ingestor.serve.slab_bytes,
-            patience: Duration::from_secs(ingestor.serve.request_secs),
+            write_timeout: Duration::from_secs(ingestor.serve.request_secs),
         };
         look(&collector.writer, &collector.looked).await;
         collector.tasks.spawn(grouping.run(deposits, collector.closing.clone()));
@@ -258,7 +258,7 @@ impl Grouping {
     /// Writes a slab in its own task, and notifies all that wait for it.
     fn write(&self, slab: OpenSlab, slot: tokio::sync::OwnedSemaphorePermit) {
         let (writer, ledger) = (Arc::clone(&self.writer), Arc::clone(&self.ledger));
-        let deadline = slab.begun + self.patience;
+        let deadline = slab.begun + self.write_timeout;
         self.tasks.spawn(async move {
             let (slab, waiting) = match slab.close() {
                 Ok(closed) => closed,

@@ -99,10 +99,10 @@ pub async fn audit_agreement(
     // Of a batch under two dates, each side accepts the date that it read first, so there may be no
     // date that both accept.
     let doubtful = lies.doubtful();
-    let mut accord = AgreementAudit::default();
+    let mut audit = AgreementAudit::default();
     let Some(from) = scenario.rosters_from() else {
-        audit_agreement.doubtful = doubtful;
-        return audit_agreement;
+        audit.doubtful = doubtful;
+        return audit;
     };
     let mut books = Vec::new();
     for role in Role::ALL {
@@ -127,7 +127,7 @@ pub async fn audit_agreement(
         }
         match [&books[0], &books[1]].map(|books| books.agreed.get(name)) {
             [Some(first), Some(second)] if first == second => {
-                audit_agreement.windows.insert(name.clone(), first.clone());
+                audit.windows.insert(name.clone(), first.clone());
             }
             [Some(first), Some(second)] => problems.push(format!(
                 "{name}: the sides have agreed on different sets: {} and {}",
@@ -154,7 +154,7 @@ pub async fn audit_agreement(
             let books = &books[role.index()];
             if books.held.contains(name) {
                 schedule.count("windows-held");
-                audit_agreement.held.insert(name.clone());
+                audit.held.insert(name.clone());
             } else if books.agreed.contains_key(name) && !books.done.contains(name) {
                 problems.push(format!(
                     "{name}: stuck: the {role} processor has agreed, but is not done"
@@ -164,8 +164,8 @@ pub async fn audit_agreement(
     }
     let mut known = batches.clone();
     known.retain(|batch, _| !split.contains_key(&batch.aggregation));
-    audit_agreement.split.clone_from(&split);
-    audit_agreement.fates(
+    audit.split.clone_from(&split);
+    audit.fates(
         (scenario, places),
         &known,
         from,
@@ -173,10 +173,10 @@ pub async fn audit_agreement(
         problems,
     );
     let certain = |batch: &BatchName| !doubtful.contains(&batch.id) && !lies.delayed(&batch.aggregation);
-    audit_agreement.promptness((scenario, places), &known, certain, problems);
-    audit_agreement.doubtful = doubtful;
-    audit_agreement.tell(schedule);
-    audit_agreement
+    audit.promptness((scenario, places), &known, certain, problems);
+    audit.doubtful = doubtful;
+    audit.tell(schedule);
+    audit
 }
 
 impl AgreementAudit {

@@ -75,10 +75,10 @@ pub async fn check(scenario: &Scenario, places: &Places, schedule: &Arc<Schedule
         reports.retain(|report| METRICS[Pool::get().report(*report).metric] == name.aggregation.as_str());
     }
     let batches = &batches;
-    let accord = audit_agreement(scenario, places, schedule, (batches, lies), &mut problems).await;
-    summed(scenario, places, schedule, (batches, &audit_agreement), &mut problems).await;
+    let audit = audit_agreement(scenario, places, schedule, (batches, lies), &mut problems).await;
+    summed(scenario, places, schedule, (batches, &audit), &mut problems).await;
     undamaged(places, &mut problems);
-    counted_failures(scenario, places, schedule, (batches, &audit_agreement), &mut problems).await;
+    counted_failures(scenario, places, schedule, (batches, &audit), &mut problems).await;
     check_sums(places, &mut problems).await;
     oversized_in_no_sum(scenario, places, lies, &mut problems).await;
     unblocked(scenario, places, schedule, (batches, lies), &mut problems).await;
@@ -171,7 +171,7 @@ async fn summed(
     scenario: &Scenario,
     places: &Places,
     schedule: &Schedule,
-    (batches, accord): (&Batches, &AgreementAudit),
+    (batches, audit): (&Batches, &AgreementAudit),
     problems: &mut Vec<String>,
 ) {
     let keyring = Keyring::get();
@@ -189,16 +189,13 @@ async fn summed(
             }
         }
     }
-    let agreed = audit_agreement
-        .windows
-        .iter()
-        .filter(|(_, agreed)| !agreed.batches.is_empty());
+    let agreed = audit.windows.iter().filter(|(_, agreed)| !agreed.batches.is_empty());
     for (name, _) in agreed {
         windows.entry(name.clone()).or_default();
     }
     let mut counted: BTreeMap<BatchId, usize> = BTreeMap::new();
     for (name, roles) in &windows {
-        if audit_agreement
+        if audit
             .split
             .get(&name.aggregation)
             .is_some_and(|from| *from <= name.window)
@@ -215,7 +212,7 @@ async fn summed(
                 continue;
             }
             Ok(_) => continue,
-            Err(_) if audit_agreement.held.contains(name) => continue,
+            Err(_) if audit.held.contains(name) => continue,
             Err(error) => {
                 problems.push(format!("{name}: sum parts of {roles:?}: {error}"));
                 continue;
@@ -224,7 +221,7 @@ async fn summed(
         schedule.count_many("windows-summed", 1);
         schedule.count_many("batches-summed", total.batches.len() as u64);
         let named: BTreeSet<BatchId> = total.batches.iter().copied().collect();
-        let wanted = audit_agreement
+        let wanted = audit
             .windows
             .get(name)
             .map(|agreed| agreed.batches.iter().map(|settled| settled.batch.id));
@@ -247,15 +244,14 @@ async fn summed(
         let mut all = sum_of(reports.iter(), total.sums.len());
         let mut sure = all.clone();
         if by_roster {
-            let before = audit_agreement.counted_before(name, batches, |_| true);
+            let before = audit.counted_before(name, batches, |_| true);
             all = sum_of(reports.difference(&before), total.sums.len());
-            let before =
-                audit_agreement.counted_before(name, batches, |batch| !audit_agreement.doubtful.contains(&batch.id));
+            let before = audit.counted_before(name, batches, |batch| !audit.doubtful.contains(&batch.id));
             sure = sum_of(reports.difference(&before), total.sums.len());
         }
         // If a processor tampered with verification messages, their packets need not count, and may
         // count when they are repeated in a later window. No other packets may count.
-        let lied = named.iter().any(|id| audit_agreement.doubtful.contains(id));
+        let lied = named.iter().any(|id| audit.doubtful.contains(id));
         let found = (total.accepted, total.sums.clone());
         if (lied || all != sure) && at_most(&found, &sure) {
             schedule.count("windows-lied-about");

@@ -150,8 +150,13 @@ impl TimedTampering {
 }
 
 /// Tampers, if the expected write has just happened.
-pub async fn timed_tampering(places: &Places, ambush: TimedTampering, dice: &mut Dice, now: Millis) -> Vec<Tampering> {
-    match timed_tampering {
+pub async fn timed_tampering(
+    places: &Places,
+    tampering: TimedTampering,
+    dice: &mut Dice,
+    now: Millis,
+) -> Vec<Tampering> {
+    match tampering {
         TimedTampering::Copy(victim) => {
             let copied = places.own[victim.index()].newest();
             match copied.and_then(|key| RosterObject::parse(&key)) {

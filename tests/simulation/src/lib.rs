@@ -17,7 +17,7 @@
 //! | [`keyring`], [`pool`] | the keys of all parties; the reports, which are sealed in advance |
 //! | [`cast`], [`machine`] | the processes of a run and the programs that they execute |
 //! | [`liar`], [`stale`], [`garbage`], [`tamper`], [`oversize`], [`forger`], [`editor`], [`lies`], [`operator`] | dishonest ingestors and processors, attackers and operators, and a record of their violations of the rules |
-//! | [`run`](mod@run), [`evidence`], [`accord`](mod@accord), [`once`], [`wear`], [`passed`], [`check`](mod@check) | one simulation run and the audit of its objects |
+//! | [`run`](mod@run), [`evidence`], [`agreement`], [`once`], [`wear`], [`passed`], [`check`](mod@check) | one simulation run and the audit of its objects |
 //! | [`counts`] | how often each kind of event happened |
 //! | [`campaign`], [`shrink`], [`bugs`], [`cli`] | runs of many seeds, shrinking of a failing run, planted faults, the command line |
 #![allow(clippy::expect_used, reason = "test support: a failure here is a failed run")]

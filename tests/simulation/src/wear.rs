@@ -19,13 +19,13 @@ pub async fn counted_failures(
     scenario: &Scenario,
     places: &Places,
     schedule: &Schedule,
-    (batches, accord): (&Batches, &AgreementAudit),
+    (batches, audit): (&Batches, &AgreementAudit),
     problems: &mut Vec<String>,
 ) {
     // During a rotation, a processor may receive a new key late. Packets sealed to that key get no
     // verification message, so their proofs do not fail.
     let exact = !scenario.has(Trouble::Rotation);
-    let certain = |batch: &BatchName| !accord.doubtful.contains(&batch.id);
+    let certain = |batch: &BatchName| !audit.doubtful.contains(&batch.id);
     for role in Role::ALL {
         let mut counted: BTreeSet<BatchName> = BTreeSet::new();
         for count in objects(&places.own[role.index()])
@@ -44,7 +44,7 @@ pub async fn counted_failures(
             }
             counted.insert(count.batch);
         }
-        let summed = accord
+        let summed = audit
             .statuses
             .iter()
             .filter(|(_, fate)| matches!(fate, BatchStatus::Summed(_)));

@@ -168,7 +168,7 @@ impl WindowStage {
 
     /// Returns the machine-readable word.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Collecting => "collecting",
             Self::Grace => "grace",
